@@ -1,0 +1,396 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sergas_health
+short_description: Diagnose a host of the Sergas Super Account Manager in one round trip
+version_added: 1.0.0
+description:
+  - Runs every host-level probe of the Sergas troubleshooting guide side by side under one deadline, and returns findings.
+  - It reads only. It writes nothing to the host, works on a full disk, and needs nothing but Python there.
+  - A probe that gets no answer in time becomes a finding with the status V(unknown), which is never counted as V(ok).
+  - A finding names the finding it derives from in RV(findings[].cause), so that one fault gives one root.
+options:
+  checks:
+    description:
+      - The checks to run. All of them, if not given.
+    type: list
+    elements: str
+    choices: &checks
+      - service
+      - port
+      - env
+      - imports
+      - database
+      - redis
+      - oom
+      - crashes
+      - resources
+      - exceptions
+      - errors
+      - api
+      - latency
+      - prometheus
+      - connections
+      - rate_limit
+      - attacks
+      - loadbalancer
+      - memory
+      - swap
+      - disk
+      - cpu
+      - load
+      - iowait
+  skip:
+    description:
+      - Checks to leave out.
+    type: list
+    elements: str
+    choices: *checks
+  components:
+    description:
+      - What this host must have. What is in the list and not on the host is a failure.
+      - If not given, the host gets the checks of whatever is found on it, and the others are V(skipped).
+    type: list
+    elements: str
+    choices: [app, postgresql, redis, cognee, lb]
+  thresholds:
+    description:
+      - Replaces default thresholds. A dictionary of names, each with V(warn), V(fail) or both.
+      - "The names and their defaults (warn, fail):
+        V(disk_percent) 80, 90; V(inode_percent) 80, 90; V(memory_percent) 80, 90; V(swap_percent) 50, 80;
+        V(cpu_percent) 80, 90; V(iowait_percent) 20, 40; V(load_per_cpu) 2, 4; V(latency_seconds) 2, 5;
+        V(start_seconds) 20, 30; V(error_rate_percent) 1, 5; V(errors) 10, 100; V(exceptions) 1, 10;
+        V(restarts) 2, 5; V(connections) 500, 1000; V(open_files_percent) 80, 90; V(pool_percent) 90, 100;
+        V(db_connections_percent) 80, 90; V(redis_memory_percent) 80, 90; V(auth_failures) 10, 50;
+        V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10."
+      - A value at its threshold or above it counts. V(warn) must not be above V(fail).
+    type: dict
+    default: {}
+  window:
+    description:
+      - How far back to look in the journal, in seconds.
+    type: int
+    default: 3600
+  deadline:
+    description:
+      - How long the diagnosis of the host may take, in seconds.
+    type: float
+    default: 15
+  service:
+    description:
+      - The systemd unit of the app, with or without C(.service).
+    type: str
+    default: sergas-app
+  app_dir:
+    description:
+      - The folder of the app. If not given, the unit's C(WorkingDirectory), else C(/home/sergas/super-account-manager).
+    type: path
+  env_file:
+    description:
+      - The app's C(.env). If not given, the unit's C(EnvironmentFile), else C(.env) in O(app_dir).
+    type: path
+  port:
+    description:
+      - The port the app listens on. If not given, that of the unit's command line, else C(API_PORT), else 8000.
+    type: int
+  health_path:
+    description:
+      - The path of the health endpoint.
+    type: str
+    default: /health
+  latency_paths:
+    description:
+      - Further paths whose response time is measured, for example V(/api/v1/accounts).
+    type: list
+    elements: str
+    default: []
+  samples:
+    description:
+      - How many times the health endpoint is asked.
+    type: int
+    default: 3
+  required_variables:
+    description:
+      - Names of variables that the app's C(.env) must set.
+      - A name with alternatives is written with V(|) between them, for example V(REDIS_HOST|REDIS_URL).
+    type: list
+    elements: str
+    default:
+      - DATABASE_HOST|DATABASE_URL
+      - DATABASE_NAME|DATABASE_URL
+      - DATABASE_USER|DATABASE_URL
+      - DATABASE_PASSWORD|DATABASE_URL
+      - REDIS_HOST|REDIS_URL
+      - ZOHO_SDK_CLIENT_ID|ZOHO_MCP_CLIENT_ID
+      - ZOHO_SDK_CLIENT_SECRET|ZOHO_MCP_CLIENT_SECRET
+      - ZOHO_SDK_REFRESH_TOKEN
+      - COGNEE_BASE_URL|COGNEE_API_URL
+  prometheus_url:
+    description:
+      - Where Prometheus answers. Nothing there is V(skipped), if the option is not given.
+      - If not given, C(http://127.0.0.1:9090).
+    type: str
+  prometheus_queries:
+    description:
+      - Expressions to evaluate there, each under a name of its own, with the thresholds for its largest value.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the expression in the report.
+        type: str
+        required: true
+      query:
+        description: The expression, in PromQL.
+        type: str
+        required: true
+      warn:
+        description: A value at this or above is a warning.
+        type: float
+      fail:
+        description: A value at this or above is a failure.
+        type: float
+  backends:
+    description:
+      - For a load balancer, the addresses of the apps behind it, as V(host:port). Each is asked for its health from here.
+    type: list
+    elements: str
+    default: []
+  balancer_addresses:
+    description:
+      - For a host of the app, the addresses its load balancers ask from. They must get through the firewall.
+    type: list
+    elements: str
+    default: []
+  database_host:
+    description: Replaces C(DATABASE_HOST) of the app's C(.env).
+    type: str
+  database_port:
+    description: Replaces C(DATABASE_PORT) of the app's C(.env).
+    type: int
+  database_name:
+    description: Replaces C(DATABASE_NAME) of the app's C(.env).
+    type: str
+  database_user:
+    description: Replaces C(DATABASE_USER) of the app's C(.env).
+    type: str
+  database_password:
+    description: Replaces C(DATABASE_PASSWORD) of the app's C(.env).
+    type: str
+  redis_host:
+    description: Replaces C(REDIS_HOST) of the app's C(.env).
+    type: str
+  redis_port:
+    description: Replaces C(REDIS_PORT) of the app's C(.env).
+    type: int
+  redis_password:
+    description: Replaces C(REDIS_PASSWORD) of the app's C(.env).
+    type: str
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - sergas.ops.attributes
+attributes:
+  check_mode:
+    support: full
+    details: The module only reads, so a check run is the same as a real one.
+  diff_mode:
+    support: none
+    details: The module changes nothing.
+  platform:
+    platforms: posix
+notes:
+  - Run it with C(become), else other users' processes, the journal and the app's C(.env) may be out of sight, and what depends on them V(unknown).
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Diagnose the host
+  sergas.ops.sergas_health:
+  become: true
+  register: health
+
+- name: Look at the disks only, with a lower threshold
+  sergas.ops.sergas_health:
+    checks: [disk]
+    thresholds:
+      disk_percent:
+        warn: 70
+
+- name: Ask the apps behind a load balancer from where it stands
+  sergas.ops.sergas_health:
+    components: [lb]
+    backends:
+      - app1:8000
+      - app2:8000
+"""
+
+RETURN = r"""
+findings:
+  description: What the checks found, in the order of the checks.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Dotted and stable, component.subject.state. The state of a good result is C(ok).
+      type: str
+      sample: app.port.conflict
+    component:
+      description: One of app, api, database, redis, zoho, cognee, host, security, loadbalancer.
+      type: str
+      sample: app
+    status:
+      description: One of ok, warn, fail, unknown, skipped.
+      type: str
+      sample: fail
+    summary:
+      description: One sentence with the figure and its threshold.
+      type: str
+      sample: Port 8000 is held by python3 (pid 4711, unit rogue.service), sergas-app cannot bind it
+    value:
+      description: The measured number, where there is one.
+      type: float
+      sample: 92.5
+    unit:
+      description: The unit of the number.
+      type: str
+      sample: "%"
+    warn:
+      description: The threshold of a warning, where there is one.
+      type: float
+      sample: 80.0
+    fail:
+      description: The threshold of a failure, where there is one.
+      type: float
+      sample: 90.0
+    confidence:
+      description: One of measured, estimated, blind. What is blind is never ok.
+      type: str
+      sample: measured
+    evidence:
+      description: What the finding rests on, small and without secrets.
+      type: dict
+      sample: {pid: 4711, unit: rogue.service}
+    cause:
+      description: The id of the finding this one derives from.
+      type: str
+      sample: app.port.conflict
+    remedy:
+      description: The name of the remedy that answers it.
+      type: str
+      sample: free_port
+    advice:
+      description: What a person would do.
+      type: str
+      sample: Stop rogue.service, or move the app with API_PORT.
+    guide:
+      description: The section of the troubleshooting guide.
+      type: str
+      sample: Application Won't Start
+roots:
+  description: The ids of the bad findings that derive from no other one.
+  returned: success
+  type: list
+  elements: str
+  sample: [app.port.conflict]
+bad:
+  description: How many findings are C(warn), C(unknown) or C(fail).
+  returned: success
+  type: int
+  sample: 3
+components:
+  description: The components that belong to this host.
+  returned: success
+  type: list
+  elements: str
+  sample: [app, postgresql, redis]
+probe_seconds:
+  description: How long each probe took; null for one that did not end in time.
+  returned: success
+  type: dict
+  sample: {disks: 0.001, database: 0.012}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sergas.ops.plugins.module_utils import checks, health
+
+
+def main():
+    names = list(checks.CHECKS)
+    module = AnsibleModule(
+        argument_spec={
+            "checks": {"type": "list", "elements": "str", "choices": names},
+            "skip": {"type": "list", "elements": "str", "choices": names},
+            "components": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["app", "postgresql", "redis", "cognee", "lb"],
+            },
+            "thresholds": {"type": "dict", "default": {}},
+            "window": {"type": "int", "default": 3600},
+            "deadline": {"type": "float", "default": 15},
+            "service": {"type": "str", "default": "sergas-app"},
+            "app_dir": {"type": "path"},
+            "env_file": {"type": "path"},
+            "port": {"type": "int"},
+            "health_path": {"type": "str", "default": "/health"},
+            "latency_paths": {"type": "list", "elements": "str", "default": []},
+            "samples": {"type": "int", "default": 3},
+            "required_variables": {
+                "type": "list",
+                "elements": "str",
+                "default": [
+                    "DATABASE_HOST|DATABASE_URL",
+                    "DATABASE_NAME|DATABASE_URL",
+                    "DATABASE_USER|DATABASE_URL",
+                    "DATABASE_PASSWORD|DATABASE_URL",
+                    "REDIS_HOST|REDIS_URL",
+                    "ZOHO_SDK_CLIENT_ID|ZOHO_MCP_CLIENT_ID",
+                    "ZOHO_SDK_CLIENT_SECRET|ZOHO_MCP_CLIENT_SECRET",
+                    "ZOHO_SDK_REFRESH_TOKEN",
+                    "COGNEE_BASE_URL|COGNEE_API_URL",
+                ],
+            },
+            "prometheus_url": {"type": "str"},
+            "prometheus_queries": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "query": {"type": "str", "required": True},
+                    "warn": {"type": "float"},
+                    "fail": {"type": "float"},
+                },
+            },
+            "backends": {"type": "list", "elements": "str", "default": []},
+            "balancer_addresses": {"type": "list", "elements": "str", "default": []},
+            "database_host": {"type": "str"},
+            "database_port": {"type": "int"},
+            "database_name": {"type": "str"},
+            "database_user": {"type": "str"},
+            "database_password": {"type": "str", "no_log": True},
+            "redis_host": {"type": "str"},
+            "redis_port": {"type": "int"},
+            "redis_password": {"type": "str", "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = health.diagnose(module.params, checks.CHECKS, checks.PROBES)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
