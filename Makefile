@@ -1,0 +1,76 @@
+# `make` or `make help` lists what there is. Nothing here needs more than Python, make and a shell:
+# each target installs what it uses into .venv.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Options, given as `make TARGET NAME=value`.
+INVENTORY ?=
+LIMIT ?=
+ARGS ?=
+HOSTS ?= 3
+PYTHON ?=
+SKIP ?=
+export INVENTORY LIMIT ARGS PYTHON SKIP
+
+BIN := $(CURDIR)/.venv/bin
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
+# molecule and ansible-lint call ansible-playbook by name.
+tools = PATH="$(BIN):$$PATH"
+
+.PHONY: help diagnose environment collection lint sanity unit integration fleet-images fleet-up \
+	fleet-down fleet-test molecule bench test build clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\n  Options: INVENTORY=path LIMIT=hosts ARGS="..." (diagnose), HOSTS=n (fleet-up, bench),\n'
+	@printf '           SKIP="part ..." (test), PYTHON=path (the interpreter of .venv)\n'
+
+diagnose: ## Diagnose this machine, or a fleet with INVENTORY=path; changes nothing
+	@bin/diagnose.sh
+
+environment: ## Make .venv with everything the tests use
+	@bin/environment.sh test
+
+collection: ## Lay the checkout at .build/ansible_collections/sergas/ops
+	@bin/collection.sh link
+
+lint: environment collection ## ruff, yamllint, ansible-lint, documentation, changelog
+	@$(tools) tests/lint.sh
+
+sanity: environment ## ansible-test sanity, without ignore entries
+	@$(tools) tests/sanity.sh $(ARGS)
+
+unit: environment collection ## Decisions and parsers, with plain values and captured inputs
+	@$(tools) pytest $(or $(ARGS),tests/unit)
+
+integration: environment collection ## The tarball and `make diagnose`, as a user gets them
+	@$(tools) pytest $(or $(ARGS),tests/integration)
+
+fleet-images: environment ## Build the images of the reference fleet that are missing (root)
+	@$(tools) python tests/fleet/fleet.py images
+
+fleet-up: environment collection ## Start HOSTS=n hosts of the reference fleet (root)
+	@$(tools) python tests/fleet/fleet.py up --hosts $(HOSTS)
+
+fleet-down: environment ## Stop and remove the reference fleet
+	@$(tools) python tests/fleet/fleet.py down
+
+fleet-test: environment collection ## Every fault on real hosts names its root cause (root)
+	@$(tools) pytest $(or $(ARGS),tests/fleet)
+
+molecule: environment collection ## molecule test on the reference fleet (root)
+	@$(tools) molecule test --all
+
+bench: environment collection ## Speed on HOSTS=20 hosts, as ratios measured side by side (root)
+	@$(tools) python tests/fleet/bench.py
+
+test: environment collection ## All of the above but bench, from nothing, as root
+	@$(tools) python tests/suite.py
+
+build: environment ## The collection as an installable tarball in .build/
+	@$(tools) ansible-galaxy collection build --force --output-path .build .
+
+clean: ## Remove what make made: .venv, .build, reports of tests
+	rm -rf .venv .build .cache tests/output

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Makes or completes the checkout's own .venv.   bin/environment.sh core|test
+#
+#   core   ansible-core, all that `make diagnose` needs
+#   test   core and the test tools on top
+#
+# PYTHON=/path/to/python chooses the interpreter; else the first one that is new enough is taken.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly oldest_python=3.11
+
+say() { printf '%s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$@" >&2; exit 1; }
+
+version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
+new_enough() {
+    "$1" -c "import sys; sys.exit(sys.version_info[:2] < tuple(map(int, '$oldest_python'.split('.'))))" 2>/dev/null
+}
+# pip comes into a new environment from ensurepip, which Debian keeps in a package of its own.
+makes_environments() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
+
+# As root: the command itself; else through sudo where that asks for no password.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo -n "$@"
+    else return 1
+    fi
+}
+
+install_venv_package() {
+    local package=$1
+    command -v apt-get >/dev/null || return 1
+    as_root true || return 1
+    say "Installing the package $package, which $python needs to make a virtual environment ..."
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$package" >/dev/null 2>&1 || {
+        as_root apt-get update -qq >/dev/null &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$package" >/dev/null
+    }
+}
+
+choose_python() {
+    local candidate found=""
+    python=""
+    if [ -n "${PYTHON:-}" ]; then
+        command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON: no such command."
+        new_enough "$PYTHON" ||
+            die "PYTHON=$PYTHON is Python $(version_of "$PYTHON"); ansible-core needs $oldest_python or newer."
+        python=$PYTHON
+        return
+    fi
+    for candidate in /usr/bin/python3 python3 python3.13 python3.12 python3.11; do
+        candidate=$(command -v "$candidate") || continue
+        if ! new_enough "$candidate"; then
+            found+=" $candidate ($(version_of "$candidate" || echo 'does not run'))"
+            continue
+        fi
+        [ -n "$python" ] || python=$candidate
+        if makes_environments "$candidate"; then
+            python=$candidate
+            return
+        fi
+    done
+    [ -n "$python" ] || die \
+        "ansible-core needs Python $oldest_python or newer on the machine it runs from. Found:${found:- none}." \
+        "Debian 12, Ubuntu 24.04 and newer have it; on Ubuntu 22.04: apt-get install python3.11 python3.11-venv." \
+        "Or name one: make diagnose PYTHON=/path/to/python3.11" \
+        "Or diagnose this machine from another one: make diagnose INVENTORY=$(hostname),"
+}
+
+make_environment() {
+    choose_python
+    if ! makes_environments "$python"; then
+        local package
+        package=python$(version_of "$python")-venv
+        install_venv_package "$package" && makes_environments "$python" || die \
+            "$python cannot make virtual environments: its module ensurepip is missing." \
+            "Install it, then run this again: apt-get install $package"
+    fi
+    rm -rf .venv
+    "$python" -m venv .venv || die "cannot make .venv in $PWD: is the folder writable, the disk full?"
+}
+
+files=(requirements.txt)
+case "${1:-}" in
+    core) ;;
+    test) files+=(tests/requirements.txt) ;;
+    *) die "usage: bin/environment.sh core|test" ;;
+esac
+
+# An environment does not survive a move: its scripts name the folder they were made in.
+if [ "$(cat .venv/.made-in 2>/dev/null)" != "$PWD" ] || ! .venv/bin/python -c '' 2>/dev/null; then
+    make_environment
+    printf '%s\n' "$PWD" > .venv/.made-in
+fi
+readonly stamp=.venv/.$1
+wanted=$(cat "${files[@]}" | cksum)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    say "Installing $([ "$1" = core ] && echo ansible-core || echo 'the test tools') into .venv ..."
+    # Warnings about this machine's pip settings say nothing about the collection: -qq shows errors.
+    .venv/bin/python -m pip install -qq --disable-pip-version-check "${files[@]/#/--requirement=}" || die \
+        "pip could not install what ${files[*]} ask for; its message is above." \
+        "It needs a package index: behind a proxy, set HTTPS_PROXY or PIP_INDEX_URL."
+    printf '%s\n' "$wanted" > "$stamp"
+fi
