@@ -28,13 +28,13 @@ help: ## This list
 	@printf '           SKIP="part ..." (test), PYTHON=path (the interpreter of .venv)\n'
 
 diagnose: ## Diagnose this machine, or a fleet with INVENTORY=path; changes nothing
-	@bin/diagnose.sh
+	@scripts/diagnose.sh
 
 environment: ## Make .venv with everything the tests use
-	@bin/environment.sh test
+	@scripts/environment.sh test
 
 collection: ## Lay the checkout at .build/ansible_collections/sergas/ops
-	@bin/collection.sh link
+	@scripts/collection.sh link
 
 lint: environment collection ## ruff, yamllint, ansible-lint, documentation, changelog
 	@$(tools) tests/lint.sh
@@ -64,7 +64,7 @@ molecule: environment collection ## molecule test on the reference fleet (root)
 	@$(tools) molecule test --all
 
 bench: environment collection ## Speed on HOSTS=20 hosts, as ratios measured side by side (root)
-	@$(tools) python tests/fleet/bench.py
+	@$(tools) python tests/bench/bench.py
 
 test: environment collection ## All of the above but bench, from nothing, as root
 	@$(tools) python tests/suite.py

@@ -7,8 +7,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bin/environment.sh core
-bin/collection.sh link
+scripts/environment.sh core
+scripts/collection.sh link
 
 export ANSIBLE_CONFIG=$PWD/ansible.cfg ANSIBLE_COLLECTIONS_PATH=$PWD/.build
 playbook=(.venv/bin/ansible-playbook sergas.ops.diagnose --extra-vars sergas_fail_on=never)
@@ -25,7 +25,7 @@ if [ -n "${INVENTORY:-}" ]; then
 else
     python=/usr/bin/python3
     [ -x "$python" ] || python=$PWD/.venv/bin/python
-    playbook+=(--inventory localhost, --connection local --extra-vars "ansible_python_interpreter=$python")
+    playbook+=(--inventory 'localhost,' --connection local --extra-vars "ansible_python_interpreter=$python")
     if [ "$(id -u)" = 0 ]; then
         playbook+=(--extra-vars sergas_become=false)
     elif ! sudo -n true 2>/dev/null; then

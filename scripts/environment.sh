@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes or completes the checkout's own .venv.   bin/environment.sh core|test
+# Makes or completes the checkout's own .venv.   scripts/environment.sh core|test
 #
 #   core   ansible-core, all that `make diagnose` needs
 #   test   core and the test tools on top
@@ -73,7 +73,8 @@ make_environment() {
     if ! makes_environments "$python"; then
         local package
         package=python$(version_of "$python")-venv
-        install_venv_package "$package" && makes_environments "$python" || die \
+        install_venv_package "$package" || true
+        makes_environments "$python" || die \
             "$python cannot make virtual environments: its module ensurepip is missing." \
             "Install it, then run this again: apt-get install $package"
     fi
@@ -85,7 +86,7 @@ files=(requirements.txt)
 case "${1:-}" in
     core) ;;
     test) files+=(tests/requirements.txt) ;;
-    *) die "usage: bin/environment.sh core|test" ;;
+    *) die "usage: scripts/environment.sh core|test" ;;
 esac
 
 # An environment does not survive a move: its scripts name the folder they were made in.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Lays the checkout where Ansible looks for a collection called sergas.ops.
 #
-#   bin/collection.sh link         .build/ansible_collections/sergas/ops is this checkout (playbooks, pytest)
-#   bin/collection.sh copy FOLDER  a copy of its files under FOLDER (ansible-test refuses a link)
+#   scripts/collection.sh link         .build/ansible_collections/sergas/ops is this checkout (playbooks, pytest)
+#   scripts/collection.sh copy FOLDER  a copy of its files under FOLDER (ansible-test refuses a link)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,7 +13,7 @@ case "${1:-}" in
             ln -sfn ../../.. .build/ansible_collections/sergas/ops
         ;;
     copy)
-        place=${2:?usage: bin/collection.sh copy FOLDER}/ansible_collections/sergas/ops
+        place=${2:?usage: scripts/collection.sh copy FOLDER}/ansible_collections/sergas/ops
         rm -rf "$place"
         mkdir -p "$place"
         # What git would commit, and no more: neither an environment nor a report of an earlier run.
@@ -23,7 +23,7 @@ case "${1:-}" in
         printf '%s\n' "$place"
         ;;
     *)
-        echo "usage: bin/collection.sh link | copy FOLDER" >&2
+        echo "usage: scripts/collection.sh link | copy FOLDER" >&2
         exit 2
         ;;
 esac

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# ansible-test sanity on a copy of the checkout. Arguments go to ansible-test: tests/sanity.sh --test pep8
+#
+# The tests that depend on the version of Python run on each version that this machine has.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+readonly checkout=$PWD
+
+if ! command -v shellcheck >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing the package shellcheck ..."
+    { apt-get install -qq -y shellcheck || { apt-get update -qq && apt-get install -qq -y shellcheck; }; } >/dev/null 2>&1
+fi
+command -v shellcheck >/dev/null ||
+    { echo "error: sanity needs shellcheck: apt-get install shellcheck" >&2; exit 1; }
+
+# ansible-test keeps its environments in the home folder. A home of its own keeps the next one's out of the user's.
+readonly home=$checkout/.cache/sanity
+mkdir -p "$home/.ansible/test/cache"
+# pip's settings and its cache stay the user's.
+export XDG_CONFIG_HOME=${XDG_CONFIG_HOME:-$HOME/.config} XDG_CACHE_HOME=${XDG_CACHE_HOME:-$HOME/.cache}
+
+# It wants to download a script that brings pip into them. Python carries a pip itself, in ensurepip: this is that script.
+pip_version=$(python - <<'EOF'
+from types import SimpleNamespace
+from ansible_test._internal.python_requirements import get_venv_packages
+print(get_venv_packages(SimpleNamespace(version="3"))["pip"].replace(".", "_"))
+EOF
+)
+cat > "$home/.ansible/test/cache/get_pip_$pip_version.py" <<'EOF'
+import ensurepip
+ensurepip.bootstrap(default_pip=True)
+EOF
+
+# ansible-test takes what PATH calls python3.N for a Python. A version manager's stand-ins may not run, so it gets a
+# PATH with those that do.
+pythons=$home/pythons
+rm -rf "$pythons"
+mkdir -p "$pythons"
+for minor in 8 9 10 11 12 13; do
+    for candidate in $(type -ap "python3.$minor") "$HOME"/.pyenv/versions/3."$minor".*/bin/python3."$minor" \
+        "$HOME"/.local/share/uv/python/*/bin/python3."$minor"; do
+        if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
+            ln -s "$candidate" "$pythons/python3.$minor"
+            break
+        fi
+    done
+done
+tools=$(dirname "$(command -v ansible-test)")
+export PATH=$tools:$pythons:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+place=$(scripts/collection.sh copy .build/sanity)
+[ ! -e "$place/tests/sanity" ] || ! ls "$place"/tests/sanity/ignore*.txt >/dev/null 2>&1 ||
+    { echo "error: tests/sanity has ignore entries, the collection has none." >&2; exit 1; }
+cd "$place"
+# ansible-test lists what git knows. Without a repository of its own it would ask the checkout's, which ignores this copy.
+git init -q
+unset ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH
+HOME=$home exec ansible-test sanity --requirements --color no "$@"
