@@ -1,0 +1,162 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is documentation: the work is in plugins/action/fleet_report.py, on the controller.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fleet_report
+short_description: Report what the hosts' diagnoses found, once for the whole fleet
+version_added: 1.0.0
+description:
+  - Reads the registered results of M(sergas.ops.sergas_health) of every host of the play, finds what is wrong fleet-wide,
+    prints a summary, and writes it as JSON, HTML and Markdown.
+  - It runs once, on the controller, and connects to no host.
+  - A host that could not be reached is in the report as C(host.unreachable), one without a diagnosis as
+    C(host.diagnosis.failed). None is left out.
+  - A dependency that is bad on more than half of the hosts that use it, and on two at least, is one finding of the fleet,
+    C(fleet.) and the id of the hosts' finding, which derive from it.
+  - The reports are compared with the latest ones in the same folder.
+options:
+  report_dir:
+    description:
+      - The folder of the reports. Each run gets a folder of its own in it, named by the time in UTC, and C(latest) is a link
+        to the newest one.
+      - A relative path starts from the folder that C(ansible-playbook) was started in.
+      - Folders are made with the mode 0750 and files with 0640, less what the umask takes away, for reports name hosts and
+        what is wrong with them.
+    type: path
+    default: sergas-reports
+  fail_on:
+    description:
+      - What fails the task, and with it the play, after the reports are written.
+      - With V(fail), a finding with the status C(fail), an unreachable host included, or a host that could not be diagnosed.
+      - With V(warn), also C(warn) and C(unknown).
+      - With V(never), nothing that was found.
+    type: str
+    choices: [fail, warn, never]
+    default: fail
+  results:
+    description:
+      - The names of the registered variables to read from each host. A result holds the findings in C(findings).
+    type: list
+    elements: str
+    default: [sergas_diagnose_health]
+  formats:
+    description:
+      - The formats to write. Without V(json) the next run has nothing to compare with.
+    type: list
+    elements: str
+    choices: [json, html, md]
+    default: [json, html, md]
+  keep:
+    description:
+      - How many runs to keep, this one included. Older ones are removed from O(report_dir), if they hold nothing but reports.
+    type: int
+    default: 30
+  title:
+    description:
+      - The title of the reports.
+    type: str
+    default: Sergas fleet
+  run:
+    description:
+      - What else the reports are to say of the run, as names and values, for example the time window.
+    type: dict
+    default: {}
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - ansible.builtin.action_common_attributes.flow
+attributes:
+  action:
+    support: full
+  async:
+    support: none
+  become:
+    support: none
+  bypass_host_loop:
+    support: full
+  check_mode:
+    support: full
+    details: It writes the same reports. They are what the run says, no host's state.
+  connection:
+    support: none
+  delegation:
+    support: none
+  diff_mode:
+    support: none
+    details: It changes no host.
+  platform:
+    platforms: posix
+notes:
+  - It is never C(changed), for reports are the output of a run.
+  - In a play with C(serial), put it into a play of its own after that. It would run for each batch else, before the others are
+    diagnosed.
+  - For a report with every host unreachable, the task that diagnoses needs C(ignore_unreachable), else no host is left to run
+    this one.
+seealso:
+  - module: sergas.ops.sergas_health
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Diagnose every host
+  sergas.ops.sergas_health:
+  become: true
+  register: sergas_diagnose_health
+  ignore_unreachable: true
+  ignore_errors: true
+
+- name: Report on all of them
+  sergas.ops.fleet_report:
+    report_dir: /var/lib/sergas/reports
+    fail_on: warn
+    keep: 90
+"""
+
+RETURN = r"""
+report_dir:
+  description: The folder of this run's reports. Null if it could not be written.
+  returned: success or failure
+  type: str
+  sample: /srv/ops/sergas-reports/2026-11-24T145427Z
+reports:
+  description: The path of each format.
+  returned: success or failure
+  type: dict
+  sample: {json: /srv/ops/sergas-reports/2026-11-24T145427Z/report.json}
+latest:
+  description: The link to the folder of the newest run. Null where a link could not be made.
+  returned: success or failure
+  type: str
+  sample: /srv/ops/sergas-reports/latest
+summary:
+  description: How many hosts there are in each class, and how many findings with each status.
+  returned: success or failure
+  type: dict
+  contains:
+    hosts:
+      description: The number of hosts in total, and by their worst finding. Each host is in one class.
+      type: dict
+      sample: {total: 20, unreachable: 1, fail: 2, unknown: 0, warn: 1, ok: 16, skipped: 0}
+    findings:
+      description: The number of findings in total and by status.
+      type: dict
+      sample: {total: 640, fail: 5, unknown: 0, warn: 1, ok: 610, skipped: 24}
+roots:
+  description: The ids of the root causes, the worst first.
+  returned: success or failure
+  type: list
+  elements: str
+  sample: [fleet.db.unreachable, app.port.conflict]
+msg:
+  description: What was decided by O(fail_on), in one line.
+  returned: success or failure
+  type: str
+  sample: "fail_on is fail: 2 root causes with the status fail (20 hosts: 1 unreachable, 2 fail, 1 warn, 16 ok)"
+"""

@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has changed since the report before this one. Pure."""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
+
+
+def compare(previous, model, note=None):
+    """Return which bad findings are new, resolved, still there, or were not looked at this time.
+
+    A finding is known by its host and id. It is resolved only where the same subject was measured again and is
+    no longer bad: a host that could not be reached, or a check that was not run, resolves nothing.
+
+    Args:
+        previous: an earlier model with the same major schema version, or None.
+        model: the model of this run, without its comparison.
+        note: why there is no earlier report, or None.
+    """
+    result = {
+        "previous": None,
+        "note": note,
+        "new": [],
+        "resolved": [],
+        "still_bad": [],
+        "unmeasured": [],
+        "hosts_added": [],
+        "hosts_gone": [],
+    }
+    if previous is None:
+        return result
+    before, after = _bad(previous), _bad(model)
+    measured = {host["name"]: _measured(host["findings"]) for host in model["hosts"]}
+    hosts_before = {host["name"] for host in previous["hosts"]}
+    result["previous"] = previous["generated_at"]
+    result["hosts_added"] = [name for name in measured if name not in hosts_before]
+    result["hosts_gone"] = [name for name in hosts_before if name not in measured]
+    for key, item in after.items():
+        result["still_bad" if key in before else "new"].append(_entry(key, item))
+    for key, item in before.items():
+        name, id = key
+        if key in after or name in result["hosts_gone"]:
+            continue
+        # A finding of the fleet goes when it is no longer that of most hosts: they say themselves how they are.
+        resolved = name is None or _subject(id) in measured[name]
+        result["resolved" if resolved else "unmeasured"].append(_entry(key, item))
+    return result
+
+
+def _bad(model):
+    """Return {(host name or None, id): finding} of all bad findings, the worst order of the model kept."""
+    found = {(None, item["id"]): item for item in model["fleet"]}
+    for host in model["hosts"]:
+        found.update(((host["name"], item["id"]), item) for item in host["findings"] if is_bad(item))
+    return found
+
+
+def _measured(findings):
+    """Return the subjects on which there is something measured, neither unknown nor skipped."""
+    measured = set()
+    for item in findings:
+        if item["status"] in ("ok", "warn", "fail"):
+            measured.add(_subject(item["id"]))
+    if any(item["id"] != "host.unreachable" and item["component"] for item in findings if item["status"] == "ok"):
+        # Whatever was measured there says that it can be reached and diagnosed.
+        measured.update(("host.unreachable", "host.diagnosis"))
+    return measured
+
+
+def _subject(id):
+    """Return what an id speaks of: its first two parts, or the first one where a dependency has only a state.
+
+    C(db.unreachable) and C(db.connection.ok) speak of one thing, C(host.disk.high) and C(host.cpu.ok) do not.
+    """
+    parts = id.split(".")
+    if id == "host.unreachable":
+        return id
+    return ".".join(parts[:2]) if parts[0] in ("app", "api", "host", "security") else parts[0]
+
+
+def _entry(key, item):
+    return {
+        "host": key[0],
+        "id": key[1],
+        "status": item["status"],
+        "summary": item["summary"],
+        "root": item.get("root") == key[1],
+    }

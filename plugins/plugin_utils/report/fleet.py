@@ -1,0 +1,246 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Causes that reach across hosts: a dependency that fails for most, a service that fails on its own host. Pure.
+
+A finding is a I(node): C((host name, index)), and C((None, index)) for a finding of the fleet. I(links) lead from a
+bad finding to the one it derives from; the end of the way is its root.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+
+from ansible_collections.sergas.ops.plugins.module_utils.finding import STATUSES, is_bad
+
+#: Findings about something that several hosts may share.
+DEPENDENCIES = ("db.", "redis.", "zoho.", "cognee.", "lb.")
+#: How many hosts the evidence of a fleet finding names.
+_NAMED_HOSTS = 20
+
+#: What explains, on the host that serves a dependency, that nobody gets an answer from there.
+_SILENT = ("host.unreachable", "host.disk.readonly", "host.disk.high", "host.inodes.high")
+#: What explains, on a host of the app, that its load balancer gets no good answer.
+_UNHEALTHY = (
+    "api.",
+    "app.service.",
+    "app.port.",
+    "app.env.",
+    "app.import.",
+    "app.oom.",
+    "app.crash.",
+    "app.resources.",
+    "lb.blocked",
+    "host.unreachable",
+)
+_NO_ANSWER = ("db.unreachable", "redis.unreachable", "cognee.down")
+
+
+def rank(status):
+    """Return how bad a status is, as a number."""
+    return STATUSES.index(status)
+
+
+def target_of(item):
+    """Return C(host:port) of the shared dependency a finding speaks of, or None.
+
+    What only its own host can mean (a loopback address, a socket in the file system) is not shared.
+    """
+    target = item["evidence"].get("target")
+    if not isinstance(target, str) or not item["id"].startswith(DEPENDENCIES):
+        return None
+    target = target.strip().lower()
+    if not target or "/" in target or target.startswith("unix:"):
+        return None
+    host = host_of(target)
+    if not host or host == "localhost" or host.endswith(".localhost") or host.startswith("localhost."):
+        return None
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return target
+    return None if address.is_loopback or address.is_unspecified else target
+
+
+def host_of(target):
+    """Return the host of C(host:port), C([address]:port) or a bare host."""
+    if target.startswith("["):
+        return target[1:].partition("]")[0]
+    if target.count(":") == 1:
+        return target.partition(":")[0]
+    return target
+
+
+def resolve(links, node):
+    """Return the root of a node. In a circle that is the same one from wherever the way begins."""
+    way = [node]
+    seen = {node}
+    while way[-1] in links:
+        following = links[way[-1]]
+        if following in seen:
+            circle = way[way.index(following) :]
+            return min(circle, key=lambda item: (item[0] is not None, item[0] or "", item[1]))
+        way.append(following)
+        seen.add(following)
+    return way[-1]
+
+
+def correlate(hosts):
+    """Find the fleet's own findings and lead every bad finding to its root.
+
+    Args:
+        hosts: entries with name, addresses and findings. The findings' C(cause) and C(evidence.cause_host) are
+            set where the cause is not on the same host.
+
+    Returns:
+        (findings of the fleet, links).
+    """
+    links = {}
+    for host in hosts:
+        _link_local(host, links)
+    fleet = _shared_failures(hosts, links)
+    _link_servers(hosts, fleet, links)
+    return fleet, links
+
+
+def _link_local(host, links):
+    by_id = defaultdict(list)
+    for index, item in enumerate(host["findings"]):
+        if is_bad(item):
+            by_id[item["id"]].append(index)
+    for index, item in enumerate(host["findings"]):
+        # A cause that is not there, or not bad, explains nothing: the finding is a root then.
+        if is_bad(item) and item["cause"] in by_id and item["cause"] != item["id"]:
+            candidates = by_id[item["cause"]]
+            links[host["name"], index] = (host["name"], _likeliest(host, item, candidates))
+
+
+def _likeliest(host, item, candidates):
+    """Return which of several findings of one id explains another: the one of the same target, else the worst."""
+    findings = host["findings"]
+    target = item["evidence"].get("target")
+    return max(
+        candidates,
+        key=lambda index: (
+            target is not None and findings[index]["evidence"].get("target") == target,
+            rank(findings[index]["status"]),
+            -index,
+        ),
+    )
+
+
+def _shared_failures(hosts, links):
+    users = defaultdict(set)
+    failures = defaultdict(list)
+    for host in hosts:
+        for index, item in enumerate(host["findings"]):
+            target = target_of(item)
+            if target is None:
+                continue
+            users[target].add(host["name"])
+            if is_bad(item):
+                failures[item["id"], target].append((host["name"], index, item))
+    fleet = []
+    node_of = {}
+    groups = []
+    for (id, target), members in failures.items():
+        affected = list(dict.fromkeys(name for name, _index, _item in members))
+        if len(affected) >= 2 and 2 * len(affected) > len(users[target]):
+            node_of[id, target] = (None, len(fleet))
+            groups.append(((id, target), members))
+            fleet.append(_fleet_finding(id, target, affected, len(users[target]), [item for _n, _i, item in members]))
+    local = dict(links)
+    member_of = {(name, index): key for key, members in groups for name, index, _item in members}
+    for key, members in groups:
+        _link_between(key, members, local, member_of, node_of, fleet, links)
+        for name, index, item in members:
+            item["cause"] = fleet[node_of[key][1]]["id"]
+            links[name, index] = node_of[key]
+    return fleet
+
+
+def _link_between(key, members, local, member_of, node_of, fleet, links):
+    """Let a fleet finding derive from another one, where its members do so on most of their hosts."""
+    votes = defaultdict(int)
+    for name, index, _item in members:
+        other = member_of.get(local.get((name, index)))
+        if other is not None and other != key:
+            votes[other] += 1
+    if votes:
+        other, count = max(votes.items(), key=lambda vote: vote[1])
+        if 2 * count > len(members):
+            links[node_of[key]] = node_of[other]
+            fleet[node_of[key][1]]["cause"] = fleet[node_of[other][1]]["id"]
+
+
+def _fleet_finding(id, target, affected, users, items):
+    worst = max(items, key=lambda item: rank(item["status"]))
+    evidence = {"target": target, "hosts": affected[:_NAMED_HOSTS], "hosts_bad": len(affected), "hosts_using": users}
+    return dict(
+        worst,
+        id="fleet." + id,
+        summary="%d of %d hosts that use %s: %s" % (len(affected), users, target, worst["summary"]),
+        evidence=evidence,
+        cause=None,
+    )
+
+
+def _link_servers(hosts, fleet, links):
+    """Lead a dependency's finding to what is wrong on the host of this inventory that serves it."""
+    owners = _owners(hosts)
+    by_name = {host["name"]: host for host in hosts}
+    nodes = [((None, index), item) for index, item in enumerate(fleet)]
+    nodes += [
+        ((host["name"], index), item)
+        for host in hosts
+        for index, item in enumerate(host["findings"])
+        if is_bad(item) and target_of(item)
+    ]
+    for node, item in nodes:
+        if node in links:
+            continue
+        target = item["evidence"]["target"]
+        owner = by_name.get(owners.get(host_of(target.strip().lower())))
+        if owner is None or owner["name"] == node[0]:
+            continue
+        root = _explanation(item["id"].replace("fleet.", "", 1), node, owner, links)
+        if root is not None:
+            links[node] = root
+            explaining = fleet[root[1]] if root[0] is None else by_name[root[0]]["findings"][root[1]]
+            item["cause"] = explaining["id"]
+            if root[0] is not None:
+                item["evidence"] = dict(item["evidence"], cause_host=root[0])
+
+
+def _owners(hosts):
+    """Return {address: host name}; an address that several hosts share says nothing and is left out."""
+    owners = {}
+    for host in hosts:
+        for address in map(str.lower, host["addresses"]):
+            owners[address] = None if owners.get(address, host["name"]) != host["name"] else host["name"]
+    return {address: name for address, name in owners.items() if name is not None}
+
+
+def _explanation(id, node, owner, links):
+    """Return the root on owner that explains a finding with this id at its address, or None."""
+    best = None
+    for index, item in enumerate(owner["findings"]):
+        if not is_bad(item) or not _explains(item, id):
+            continue
+        root = resolve(links, (owner["name"], index))
+        if root != node and (best is None or rank(item["status"]) > best[0]):
+            best = (rank(item["status"]), root)
+    return best[1] if best else None
+
+
+def _explains(item, id):
+    """Return whether a bad finding of the serving host explains that others have a finding with this id."""
+    if id == "lb.blocked":
+        return item["id"] == "host.unreachable"
+    if id.startswith("lb."):
+        return item["id"].startswith(_UNHEALTHY)
+    if item["id"] == id:
+        return True
+    return id in _NO_ANSWER and item["id"] in _SILENT and item["status"] == "fail"

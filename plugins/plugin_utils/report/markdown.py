@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""report.md: the report for a ticket or a chat. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_ROOTS, _HOSTS, _CHANGES = 30, 50, 15
+_NAMED = 5
+_MARKS = {
+    "fail": "\u274c",
+    "unreachable": "\u274c",
+    "unknown": "\u2753",
+    "warn": "\u26a0\ufe0f",
+    "ok": "\u2705",
+    "skipped": "\u2796",
+}
+_SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
+
+
+def text(value):
+    """Return a host's text so that it stays text: no markup, no HTML, no link, nobody is mentioned."""
+    value = re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", str(value)).strip()
+    value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    value = _SPECIAL.sub(r"\\\1", value)
+    return value.replace("@", "&#64;").replace("://", "&#58;//")
+
+
+def render(model):
+    """Return the model as Markdown."""
+    parts = _head(model) + _roots(model["roots"]) + _changes(model["comparison"]) + _hosts(model["hosts"])
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _head(model):
+    counts = model["summary"]["hosts"]
+    shown = ["**%d %s**" % (counts[name], name) for name in counts if name != "total" and counts[name]]
+    return [
+        "# %s" % text(model["title"]),
+        "",
+        "%s · %d host%s: %s"
+        % (model["generated_at"], counts["total"], "" if counts["total"] == 1 else "s", ", ".join(shown)),
+        "",
+    ]
+
+
+def _roots(roots):
+    if not roots:
+        return ["Nothing is wrong, everything that was asked for could be measured.", ""]
+    result = ["## Root causes", "", "| status | where | what | next step |", "| --- | --- | --- | --- |"]
+    for root in roots[:_ROOTS]:
+        where = "fleet" if root["scope"] == "fleet" else _named(root["hosts"])
+        if root["affected"]:
+            where += " (affects %s)" % _named(root["affected"])
+        result.append(
+            "| %s %s | %s | `%s` %s | %s |"
+            % (
+                _MARKS[root["status"]],
+                root["status"],
+                where,
+                root["id"].replace("`", ""),
+                text(root["summary"]),
+                text(root["advice"] or ""),
+            )
+        )
+    if len(roots) > _ROOTS:
+        result += ["", "And %d more, in report.json and report.html." % (len(roots) - _ROOTS)]
+    return result + [""]
+
+
+def _named(names):
+    shown = ", ".join(text(name) for name in names[:_NAMED])
+    return shown + (" +%d" % (len(names) - _NAMED) if len(names) > _NAMED else "")
+
+
+def _changes(comparison):
+    if comparison["previous"] is None:
+        return ["No comparison: %s." % text(comparison["note"] or "not asked for"), ""]
+    result = ["## Since %s" % comparison["previous"], ""]
+    for key, word in (("new", "New"), ("resolved", "Resolved"), ("unmeasured", "Not looked at again")):
+        entries = comparison[key]
+        if entries:
+            named = ["%s `%s`" % (text(entry["host"] or "fleet"), entry["id"]) for entry in entries[:_CHANGES]]
+            more = " +%d" % (len(entries) - _CHANGES) if len(entries) > _CHANGES else ""
+            result.append("- %s: %d - %s%s" % (word, len(entries), ", ".join(named), more))
+    result.append("- Still bad: %d" % len(comparison["still_bad"]))
+    return result + [""]
+
+
+def _hosts(hosts):
+    bad = [host for host in hosts if host["class"] not in ("ok", "skipped")]
+    if not bad:
+        return []
+    result = ["## Hosts", "", "| host | status | root causes |", "| --- | --- | --- |"]
+    for host in bad[:_HOSTS]:
+        roots = ", ".join("`%s`" % id for id in host["roots"])
+        result.append("| %s | %s %s | %s |" % (text(host["name"]), _MARKS[host["class"]], host["class"], roots))
+    if len(bad) > _HOSTS:
+        result += ["", "And %d more hosts, in report.json and report.html." % (len(bad) - _HOSTS)]
+    return result + [""]

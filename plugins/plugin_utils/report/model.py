@@ -1,0 +1,167 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report as plain data: one model, from which every format is written. Pure.
+
+Its shape is C(docs/report.schema.json); a change there that a reader must know of is a new SCHEMA_VERSION.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ansible_collections.sergas.ops.plugins.module_utils.finding import BAD, COMPONENTS, STATUSES, is_bad
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import correlate, rank, resolve
+
+SCHEMA_VERSION = "1.0"
+FAIL_ON = ("fail", "warn", "never")
+#: The classes a host is counted in, each host in one, the worst first.
+HOST_CLASSES = ("unreachable", "fail", "unknown", "warn", "ok", "skipped")
+
+
+def build(hosts, generated_at, version, run, fail_on, title, previous=None, previous_note=None):
+    """Return the model of a report.
+
+    Args:
+        hosts: what L(results.host_entry) returns, in the order of the play. They are changed: causes are added.
+        generated_at: the time of the report, an ISO 8601 text in UTC.
+        version: the version of the collection.
+        run: plain data on the run: playbook, limit, check_mode and the like.
+        fail_on: one of FAIL_ON.
+        title: the title of the report.
+        previous: the model of an earlier report to compare with, or None.
+        previous_note: why there is none, or None.
+
+    Returns:
+        dict, of JSON's types only.
+    """
+    fleet, links = correlate(hosts)
+    roots = _roots(hosts, fleet, links)
+    entries = [_host(host, roots) for host in hosts]
+    entries.sort(key=lambda entry: HOST_CLASSES.index(entry["class"]))  # stable: else the order of the play
+    findings = Counter(item["status"] for host in hosts for item in host["findings"])
+    classes = Counter(entry["class"] for entry in entries)
+    failed, reason = decide(fail_on, entries, roots)
+    model = {
+        "schema_version": SCHEMA_VERSION,
+        "generated_at": generated_at,
+        "title": title,
+        "collection": {"name": "sergas.ops", "version": version},
+        "run": run,
+        "summary": {
+            "hosts": dict({"total": len(entries)}, **{name: classes[name] for name in HOST_CLASSES}),
+            "findings": dict(
+                {"total": sum(findings.values())}, **{status: findings[status] for status in reversed(STATUSES)}
+            ),
+            "roots": len(roots),
+            "fail_on": fail_on,
+            "failed": failed,
+            "reason": reason,
+        },
+        "roots": roots,
+        "fleet": fleet,
+        "hosts": entries,
+    }
+    model["comparison"] = comparison.compare(previous, model, previous_note)
+    return model
+
+
+def decide(fail_on, hosts, roots):
+    """Return whether the run fails, and the sentence that says why.
+
+    Under C(fail) a host that was not diagnosed counts as well: what nobody has looked at has not passed.
+    """
+    if fail_on == "never":
+        return False, "fail_on is never: what was found does not fail the run"
+    counted = BAD if fail_on == "warn" else ("fail",)
+    bad = [root for root in roots if root["status"] in counted]
+    if bad:
+        causes = "%d root cause%s" % (len(bad), "" if len(bad) == 1 else "s")
+        return True, "fail_on is %s: %s with the status %s" % (fail_on, causes, _listed(bad))
+    blind = [host["name"] for host in hosts if not host["diagnosed"]]
+    if blind:
+        return True, "fail_on is %s: %d of %d hosts could not be diagnosed" % (fail_on, len(blind), len(hosts))
+    return False, "fail_on is %s: nothing found has the status %s" % (fail_on, " or ".join(counted))
+
+
+def _listed(roots):
+    return " or ".join(status for status in reversed(STATUSES) if any(root["status"] == status for root in roots))
+
+
+def _roots(hosts, fleet, links):
+    """Return the root causes, the worst first, one for each id (and target, if it is the fleet's)."""
+    findings = {(None, index): item for index, item in enumerate(fleet)}
+    findings.update(((host["name"], index), item) for host in hosts for index, item in enumerate(host["findings"]))
+    grouped = {}
+    for node, item in findings.items():
+        item["root"] = item["root_host"] = None
+        if not is_bad(item):
+            continue
+        root = resolve(links, node)
+        item["root"] = findings[root]["id"]
+        item["root_host"] = root[0]
+        # Fleet findings of one id speak of different targets, those of hosts mean the same.
+        key = (item["root"], root[1] if root[0] is None else None)
+        grouped.setdefault(key, ([], []))[0 if node == root else 1].append((node, item))
+    roots = [_root(own, derived) for own, derived in grouped.values()]
+    roots.sort(
+        key=lambda root: (-rank(root["status"]), -len(root["hosts"]) - len(root["affected"]), _order(root), root["id"])
+    )
+    return roots
+
+
+def _order(root):
+    return COMPONENTS.index(root["component"])
+
+
+def _root(own, derived):
+    """Return the entry of one root cause.
+
+    Args:
+        own: [(node, finding)] that are the root, at least one.
+        derived: [(node, finding)] that derive from it.
+    """
+    worst = max((item for _node, item in own), key=lambda item: rank(item["status"]))
+    hosts = list(dict.fromkeys(name for (name, _index), _item in own if name is not None))
+    # What differs from host to host is said of one of them by name.
+    differs = len(hosts) > 1 and any(item["summary"] != worst["summary"] for _node, item in own)
+    example = next((name for (name, _index), item in own if item is worst), None)
+    touched = dict.fromkeys(name for (name, _index), _item in derived if name is not None)
+    return {
+        "id": worst["id"],
+        "component": worst["component"],
+        "status": worst["status"],
+        "scope": "fleet" if own[0][0][0] is None else "host",
+        "target": worst["evidence"].get("target"),
+        "summary": "%s: %s" % (example, worst["summary"]) if differs else worst["summary"],
+        "advice": worst["advice"],
+        "remedy": worst["remedy"],
+        "guide": worst["guide"],
+        "hosts": hosts,
+        "affected": [name for name in touched if name not in hosts],
+        "symptoms": list(dict.fromkeys(item["id"] for _node, item in derived)),
+    }
+
+
+def _host(host, roots):
+    findings = host["findings"]
+    status = max((item["status"] for item in findings), key=rank)
+    components = {}
+    for item in findings:
+        name = item["component"]
+        components[name] = max(components.get(name, "skipped"), item["status"], key=rank)
+    own = {item["root"] for item in findings if item["root"]}
+    return {
+        "name": host["name"],
+        "groups": host["groups"],
+        "reachable": host["reachable"],
+        "diagnosed": host["diagnosed"],
+        "status": status,
+        "class": status if host["reachable"] else "unreachable",
+        "components": {name: components[name] for name in COMPONENTS if name in components},
+        "roots": list(dict.fromkeys(root["id"] for root in roots if root["id"] in own)),
+        "findings": findings,
+        "probe_seconds": host["probe_seconds"],
+    }

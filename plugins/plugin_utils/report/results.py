@@ -1,0 +1,184 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the hosts' registered results say, in one shape whatever became of the host. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, redact
+
+#: A host that returns more than this for one finding is broken, or wants to break the report.
+_LONGEST_TEXT = 2000
+_LARGEST_EVIDENCE = 16_000
+_ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+\Z")
+
+#: What the reason of a lost connection asks a person to do; the first that matches.
+_UNREACHABLE_ADVICE = (
+    (
+        r"could not resolve|name or service not known|no address associated",
+        "Correct its name or ansible_host in the inventory, or its DNS record.",
+    ),
+    (r"timed? ?out|no route", "Check that it is up, and what is between it and this controller (route, firewall)."),
+    (r"refused", "Check that sshd runs there, and that ansible_port is its port."),
+    (
+        r"host key|identification has changed",
+        "Compare its host key with the known one: was it reinstalled, or is it another machine?",
+    ),
+    (
+        r"permission denied|authentication|password",
+        "Check ansible_user and its key or password on that host.",
+    ),
+)
+_GUIDE = "Quick Diagnostics"
+
+
+def plain(value):
+    """Return a copy of value in JSON's own types: no tags, no NaN, no other objects."""
+    return json.loads(json.dumps(value, default=str), parse_constant=lambda _constant: None)
+
+
+def host_entry(name, groups, addresses, results, names, left_play=False):
+    """Return what is known of one host.
+
+    Args:
+        name: its name in the inventory.
+        groups: the names of its groups.
+        addresses: under which other hosts may know it, with its name.
+        results: {variable: registered result}, those of names that the host has.
+        names: the variables that were asked for.
+        left_play: whether it is out of the play, so that nothing more can come.
+
+    Returns:
+        dict with name, groups, addresses, reachable, findings (complete, in their order), probe_seconds.
+        A host that was not diagnosed has a finding that says so.
+    """
+    entry = {
+        "name": name,
+        "groups": sorted(groups),
+        "addresses": sorted(set(addresses) | {name}),
+        "reachable": True,
+        "diagnosed": False,
+        "findings": [],
+        "probe_seconds": {},
+    }
+    for variable, result in results.items():
+        for one in _flatten(result):
+            _add(entry, variable, one)
+    if not entry["findings"]:
+        entry["findings"].append(_nothing(names, left_play))
+    return entry
+
+
+def _flatten(result):
+    """Return the results of a task with a loop one by one, and that of any other task as it is."""
+    if isinstance(result, dict) and isinstance(result.get("results"), list) and "findings" not in result:
+        return result["results"]
+    return [result]
+
+
+def _add(entry, variable, result):
+    if not isinstance(result, dict):
+        entry["findings"].append(_failed("%s is not a registered result" % variable, variable))
+    elif result.get("unreachable"):
+        entry["reachable"] = False
+        entry["findings"].append(unreachable(result.get("msg")))
+    elif isinstance(result.get("findings"), list):
+        entry["diagnosed"] = True
+        _add_findings(entry, variable, result["findings"])
+        if isinstance(result.get("probe_seconds"), dict):
+            entry["probe_seconds"].update(result["probe_seconds"])
+    elif result.get("failed"):
+        entry["findings"].append(_failed(_reason(result.get("msg")), variable))
+    elif not result.get("skipped"):
+        entry["findings"].append(_failed("%s holds no findings" % variable, variable))
+
+
+def _add_findings(entry, variable, items):
+    refused = []
+    for item in items:
+        try:
+            entry["findings"].append(_complete(item))
+        except (TypeError, ValueError, KeyError) as error:
+            refused.append("%s: %s" % (type(error).__name__, error))
+    if refused:
+        entry["findings"].append(
+            _failed("%d of its findings cannot be read, the first: %s" % (len(refused), _reason(refused[0])), variable)
+        )
+
+
+def _complete(item):
+    """Return a finding with every key of the contract and values of the right types.
+
+    Raises:
+        KeyError, TypeError, ValueError: it does not keep the contract.
+    """
+    if not isinstance(item, dict):
+        raise TypeError("a finding must be a dictionary")
+    known = dict(item)
+    head = [known.pop(key) for key in ("id", "component", "status", "summary")]
+    if not all(isinstance(text, str) for text in head):
+        raise TypeError("id, component, status and summary must be text")
+    if not _ID.match(head[0]) or (known.get("cause") and not _ID.match(str(known["cause"]))):
+        raise ValueError("%.100r or its cause is not an id" % head[0])
+    head[3] = head[3][:_LONGEST_TEXT]
+    for key in ("value", "warn", "fail"):
+        if isinstance(known.get(key), bool) or not isinstance(known.get(key), (int, float, type(None))):
+            raise TypeError("%s must be a number" % key)
+    for key in ("unit", "cause", "remedy", "advice", "guide"):
+        if not isinstance(known.get(key), (str, type(None))):
+            raise TypeError("%s must be text" % key)
+    if not isinstance(known.setdefault("evidence", {}), dict):
+        raise TypeError("evidence must be a dictionary")
+    size = len(json.dumps(known["evidence"]))
+    if size > _LARGEST_EVIDENCE:
+        known["evidence"] = {"left_out": "%d bytes, more than a report takes" % size}
+    return finding(*head, **known)
+
+
+def _nothing(names, left_play):
+    if left_play:
+        return _failed("it left the play before its diagnosis, unreachable or failed", names[0])
+    return _failed("none of %s is registered on it" % ", ".join(names), names[0])
+
+
+def _failed(reason, variable):
+    return finding(
+        "host.diagnosis.failed",
+        "host",
+        "unknown",
+        "Not diagnosed: %s" % reason,
+        evidence={"result": variable},
+        advice="Run the diagnosis on this host alone with -vvv and read the error.",
+        guide=_GUIDE,
+    )
+
+
+def unreachable(reason):
+    """Return the finding of a host that did not answer, from the reason that Ansible was given."""
+    reason = _reason(reason)
+    # ssh repeats the address it was given, the report names the host already.
+    gist = re.sub(r"^ssh: (connect to host \S+ port \d+: )?", "", reason)
+    advice = next(
+        (advice for pattern, advice in _UNREACHABLE_ADVICE if re.search(pattern, reason, re.I)),
+        "Connect to it by hand with the same user and address, and see what it says.",
+    )
+    return finding(
+        "host.unreachable",
+        "host",
+        "fail",
+        "Ansible cannot reach it: %s" % gist,
+        evidence={"reason": reason},
+        advice=advice,
+        guide=_GUIDE,
+    )
+
+
+def _reason(text):
+    """Return the gist of an error's text in one line, without secrets and without Ansible's preamble."""
+    text = re.sub(r"\s+", " ", redact(text if isinstance(text, str) else "no reason was given")).strip()
+    text = re.sub(r"^((Task|Module|Action) failed: |Failed to connect to the host via ssh: )+", "", text)
+    return text[:500] or "no reason was given"

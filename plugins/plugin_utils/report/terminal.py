@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The summary on the terminal: what a person must know, in ten seconds. Pure."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+NARROWEST, WIDEST = 60, 100
+#: How many root causes are shown; with their advice and the rest that is at most 25 lines.
+_ROOTS, _UNKNOWN = 7, 3
+#: With no more root causes than this there is room to say them in full.
+_FEW = 3
+
+COLOURS = {"fail": "red", "unreachable": "red", "unknown": "magenta", "warn": "yellow", "ok": "green"}
+_WORDS = {"fail": "FAIL", "unknown": "UNKNOWN", "warn": "WARN"}
+# Sequences that steer a terminal, and every other control character: a host's text may hold any.
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def printable(text):
+    """Return text in one line, without anything that steers a terminal."""
+    return re.sub(r"\s+", " ", _CONTROL.sub(" ", text)).strip()
+
+
+def lines(model, width):
+    """Return the summary as [(text, colour or None)].
+
+    Args:
+        model: the model of the report.
+        width: columns of the terminal; what is used lies between NARROWEST and WIDEST.
+    """
+    width = max(NARROWEST, min(WIDEST, width))
+    known = [root for root in model["roots"] if root["status"] != "unknown"]
+    unknown = [root for root in model["roots"] if root["status"] == "unknown"]
+    result = [_header(model, width)]
+    if not model["roots"]:
+        result.append(("Nothing is wrong, everything that was asked for could be measured.", COLOURS["ok"]))
+    result += _causes(known, width, _ROOTS)
+    result += _not_measured(unknown, width)
+    result += _since(model["comparison"], width)
+    return result
+
+
+def _header(model, width):
+    counts = model["summary"]["hosts"]
+    parts = ["%d %s" % (counts[name], name) for name in ("ok", "warn", "fail", "unknown", "unreachable")]
+    if counts["skipped"]:
+        parts.append("%d skipped" % counts["skipped"])
+    worst = next((name for name in ("unreachable", "fail", "unknown", "warn") if counts[name]), "ok")
+    total = "%d host%s" % (counts["total"], "" if counts["total"] == 1 else "s")
+    title = printable(model["title"])
+    return _cut("%s - %s: %s" % (title, total, ", ".join(parts)), width), COLOURS[worst]
+
+
+def _causes(roots, width, most):
+    result = []
+    rows = 2 if len(roots) <= _FEW else 1
+    for root in roots[:most]:
+        head = "%-4s  %s  %s  " % (_WORDS[root["status"]], where(root), root["id"])
+        result += _paragraph(head, root["summary"], width, rows, COLOURS[root["status"]])
+        if root["advice"]:
+            result += _paragraph("      -> ", root["advice"], width, rows, None)
+    if len(roots) > most:
+        result.append(("      ... and %d more root causes: see the report" % (len(roots) - most), None))
+    return result
+
+
+def _not_measured(roots, width):
+    result = []
+    for root in roots[:_UNKNOWN]:
+        head = "%s  %s  %s  " % (_WORDS["unknown"], where(root), root["id"])
+        result += _paragraph(head, root["summary"], width, 1, COLOURS["unknown"])
+    if len(roots) > _UNKNOWN:
+        result.append(("         ... and %d more could not be measured" % (len(roots) - _UNKNOWN), None))
+    return result
+
+
+def _since(comparison, width):
+    if comparison["previous"] is None:
+        return [(_cut("No comparison: %s." % printable(comparison["note"] or "not asked for"), width), None)]
+    counts = "%d new, %d resolved, %d still bad" % tuple(
+        len(comparison[key]) for key in ("new", "resolved", "still_bad")
+    )
+    if comparison["unmeasured"]:
+        counts += ", %d not looked at again" % len(comparison["unmeasured"])
+    return [(_cut("Since %s: %s." % (comparison["previous"], counts), width), None)]
+
+
+def where(root, most=2):
+    """Return where a root cause is: the fleet, or the first of its hosts and how many more."""
+    if root["scope"] == "fleet":
+        return "fleet"
+    names = [printable(name) for name in root["hosts"]]
+    return ", ".join(names[:most]) + (" +%d" % (len(names) - most) if len(names) > most else "")
+
+
+def _paragraph(head, text, width, rows, colour):
+    """Return a text behind its head, in at most so many rows, the further ones indented under the first."""
+    wrapped = textwrap.wrap(
+        head + printable(text),
+        width,
+        subsequent_indent=" " * (9 if head.startswith(" ") else 6),
+        max_lines=rows,
+        placeholder=" ...",
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+    return [(line, colour) for line in wrapped]
+
+
+def _cut(text, width):
+    return text if len(text) <= width else text[: width - 4] + " ..."
