@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """How a module reaches PostgreSQL; the argument spec is module_utils/postgresql.CONNECTION."""
+
+    DOCUMENTATION = r"""
+options:
+  login_host:
+    description:
+      - The host of the server. If not given, the local Unix socket is used.
+    type: str
+  login_port:
+    description:
+      - The port of the server, which is also part of its socket's name.
+    type: int
+    default: 5432
+  login_user:
+    description:
+      - The role to connect as.
+      - If not given, the role named as the system user. B(root) has no such role as a rule; over the local socket it
+        connects as the system user that the server runs as, and so do tasks with C(become) but without C(become_user).
+    type: str
+  login_password:
+    description:
+      - The password of O(login_user). It is never put on a command line.
+      - If not given, and the server asks for one, the system user's C(~/.pgpass) is used.
+    type: str
+  login_db:
+    description:
+      - The database to connect to.
+    type: str
+    default: postgres
+  login_unix_socket:
+    description:
+      - The folder of the server's Unix socket. If not given, the usual folders are looked into.
+    type: path
+  ssl_mode:
+    description:
+      - Whether a connection over TCP is encrypted, and how far the server has to prove its identity.
+    type: str
+    choices: [disable, allow, prefer, require, verify-ca, verify-full]
+    default: prefer
+  ca_cert:
+    description:
+      - The certificates of the authorities that the server's certificate is checked against.
+    type: path
+  ssl_cert:
+    description:
+      - The client's certificate.
+    type: path
+  ssl_key:
+    description:
+      - The key of the client's certificate.
+    type: path
+notes:
+  - With psycopg2 in the Python of the target, that is used; else C(psql), with the same result.
+  - Over the local socket, a superuser gets in through the reserved slots when every ordinary one is taken.
+"""

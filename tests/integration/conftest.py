@@ -1,0 +1,228 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Real PostgreSQL servers, each of its own, started and thrown away by the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+COLLECTION = Path(__file__).resolve().parents[2]
+MODULES = COLLECTION / "plugins" / "modules"
+PASSWORD = 'Secr3t\'with "quotes" and \\'
+
+
+def newest_server():
+    """Return the folder of the newest PostgreSQL server's programs, or None."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    initdb = shutil.which("initdb")
+    return Path(initdb).parent if initdb else None
+
+
+def install_server():
+    """Install PostgreSQL from Debian's packages, without the cluster that the package would make and start."""
+    configuration = Path("/etc/postgresql-common/createcluster.conf")
+    configuration.parent.mkdir(exist_ok=True)
+    if not configuration.exists():
+        configuration.write_text("create_main_cluster = false\n")
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    subprocess.run(["apt-get", "update", "-q"], check=True, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["apt-get", "install", "-q", "-y", "--no-install-recommends", "postgresql"],
+        check=True,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+class Server:
+    """A PostgreSQL cluster in a temporary folder: its own port, its own socket, nobody else's data."""
+
+    def __init__(self, programs, settings):
+        self.programs = programs
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        # initdb refuses to run as root.
+        self.owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        shutil.chown(self.folder, self.owner)
+        self.folder.chmod(0o755)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.data = self.folder / "data"
+        self._as_owner(
+            "initdb",
+            "-D",
+            self.data,
+            "-A",
+            "scram-sha-256",
+            "--auth-local=peer",
+            "-N",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            f"--pwfile={self._password_file()}",
+        )
+        self.configure(
+            {
+                "port": self.port,
+                "unix_socket_directories": f"'{self.folder}'",
+                "listen_addresses": "'127.0.0.1'",
+                "fsync": "off",
+                "max_connections": 30,
+                **settings,
+            }
+        )
+        self.start()
+
+    def _password_file(self):
+        path = self.folder / "password"
+        path.write_text(PASSWORD)
+        shutil.chown(path, self.owner)
+        path.chmod(0o600)
+        return path
+
+    def _as_owner(self, program, *args):
+        entry = pwd.getpwnam(self.owner)
+        demotion = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        done = subprocess.run(
+            [str(self.programs / program), *map(str, args)],
+            check=False,
+            cwd="/",
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=program != "pg_ctl",
+            # The server inherits its starter's descriptors: a pipe would never end.
+            stdout=subprocess.DEVNULL if program == "pg_ctl" else None,
+            text=True,
+            **demotion,
+        )
+        assert done.returncode == 0, f"{program}: {done.stderr}\n{self.log()}"
+
+    def log(self):
+        path = self.folder / "log"
+        return path.read_text() if path.exists() else ""
+
+    def configure(self, settings):
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+
+    def start(self):
+        self._as_owner("pg_ctl", "start", "-w", "-D", self.data, "-l", self.folder / "log")
+
+    def stop(self):
+        self._as_owner("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self.data)
+
+    def login(self, **overrides):
+        """Return the options of a module for the local socket as the superuser."""
+        return {"login_unix_socket": str(self.folder), "login_port": self.port, **overrides}
+
+    def tcp(self, user, **overrides):
+        """Return the options of a module for TCP as a role with the tests' password."""
+        return {
+            "login_host": "127.0.0.1",
+            "login_port": self.port,
+            "login_user": user,
+            "login_password": PASSWORD,
+            **overrides,
+        }
+
+    def connect(self, user="postgres", database="postgres", application="test"):
+        """Return a psycopg2 connection that commits each statement."""
+        import psycopg2
+
+        connection = psycopg2.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user=user if user != "postgres" else self.owner,
+            password=PASSWORD,
+            dbname=database,
+            application_name=application,
+        )
+        connection.autocommit = True
+        return connection
+
+    def remove(self):
+        if (self.data / "postmaster.pid").exists():
+            self.stop()
+        shutil.rmtree(self.folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_programs():
+    if newest_server() is None:
+        if os.geteuid() != 0 or not shutil.which("apt-get"):
+            pytest.skip("there is no PostgreSQL server, and only root on Debian can install one here")
+        install_server()
+    return newest_server()
+
+
+@pytest.fixture(scope="session")
+def make_postgres(postgres_programs):
+    """Return a function that starts a server with given settings; all end with the session."""
+    servers = []
+
+    def make(**settings):
+        servers.append(Server(postgres_programs, settings))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres(make_postgres):
+    """A server with the app's database and role, shared by the tests that leave it as it was."""
+    server = make_postgres()
+    connection = server.connect()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE sergas LOGIN PASSWORD %s", [PASSWORD])
+        cursor.execute("CREATE DATABASE sergas_prod OWNER sergas")
+    connection.close()
+    return server
+
+
+#: With the argument psql the module finds no psycopg2, as on a host without it.
+RUN_MODULE = """
+import runpy, sys
+if sys.argv.pop(1) == "psql":
+    sys.modules["psycopg2"] = None
+path = sys.argv.pop(1)
+runpy.run_path(path, run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="session")
+def run_module(tmp_path_factory):
+    """Return a function that runs a module of the collection as a process of its own and returns its result."""
+    tree = tmp_path_factory.mktemp("tree")
+    (tree / "ansible_collections" / "sergas").mkdir(parents=True)
+    (tree / "ansible_collections" / "sergas" / "ops").symlink_to(COLLECTION)
+
+    def run(name, options, client="psycopg2", check=False, diff=False):
+        arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
+        done = subprocess.run(
+            [sys.executable, "-c", RUN_MODULE, client, str(MODULES / f"{name}.py")],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
+    return run

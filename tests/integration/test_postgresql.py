@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The SQL transport against a real server, over both clients."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+import pytest
+from ansible_collections.sergas.ops.plugins.module_utils import postgresql
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+
+AWKWARD = [
+    "it's",
+    'a "b"',
+    "back\\slash",
+    "E'x'; DROP",
+    ":name :'name' \\q",
+    "100 %",
+    "ñ€\n\ttwo lines",
+    "",
+    "$1 $$x$$",
+]
+
+
+@pytest.fixture(params=["psycopg2", "psql"])
+def client(request, monkeypatch):
+    if request.param == "psql":
+        monkeypatch.setattr(postgresql, "psycopg2", None)
+    return request.param
+
+
+def connect(params, seconds=10, **options):
+    return postgresql.connect(params, Deadline(seconds), **options)
+
+
+def test_values_come_back_as_they_went(postgres, client):
+    with connect(postgres.login()) as session:
+        for text in AWKWARD:
+            assert session.rows("SELECT %s::text AS t", [text]) == [{"t": text}]
+        assert session.rows("SELECT %s AS a, %s AS b, %s AS c, %s::text AS d", [1, True, 1.5, None]) == [
+            {"a": 1, "b": True, "c": 1.5, "d": None}
+        ]
+        assert session.rows("SELECT %s = ANY(%s) AS a, 7 %% 4 AS m", ["x", ["x", "y'"]]) == [{"a": True, "m": 3}]
+        assert session.rows("SELECT 7 % 4 AS m -- a comment at the end") == [{"m": 3}]
+        assert session.rows("SELECT 1 WHERE false") == []
+        assert session.rows("SELECT ARRAY['a', 'b'] AS a, '{\"k\":\n 1}'::json AS j") == [
+            {"a": ["a", "b"], "j": {"k": 1}}
+        ]
+        assert session.version // 10000 == int(postgres.programs.parts[-2])
+
+
+def test_order_of_rows_is_kept(postgres, client):
+    with connect(postgres.login()) as session:
+        rows = session.rows("SELECT i FROM generate_series(1, 5000) i ORDER BY i DESC")
+    assert [row["i"] for row in rows] == list(range(5000, 0, -1))
+
+
+def test_times_are_utc_and_read_back_exactly(postgres, client):
+    with connect(postgres.login()) as session:
+        [row] = session.rows("SELECT clock_timestamp() AS t")
+        assert row["t"].endswith("+00:00")
+        assert session.rows("SELECT %s::timestamptz AS t", [row["t"]]) == [row]
+
+
+def test_a_reading_session_cannot_write(postgres, client):
+    with connect(postgres.login(login_db="sergas_prod")) as session, pytest.raises(postgresql.ReadOnly) as caught:
+        session.execute("CREATE TABLE public.t (i int)")
+    assert caught.value.sqlstate == "25006"
+
+
+def test_an_acting_session_writes_and_counts(postgres, client):
+    with connect(postgres.login(login_db="sergas_prod"), acting=True) as session:
+        session.execute("CREATE TABLE public.t (i int)")
+        try:
+            assert session.execute("INSERT INTO public.t SELECT generate_series(1, %s)", [7]) == 7
+            assert session.rows("SELECT count(*) AS n FROM public.t") == [{"n": 7}]
+        finally:
+            assert session.execute("DROP TABLE public.t") == 0
+
+
+def test_session_is_set_up_so_that_it_cannot_hurt(postgres, client):
+    with connect(postgres.login(), name="sergas.ops test") as session:
+        [row] = session.rows(
+            "SELECT current_setting('application_name') AS name, current_setting('search_path') AS path,"
+            " current_setting('statement_timeout') AS timeout, current_setting('lock_timeout') AS lock"
+        )
+    assert row["name"] == "sergas.ops test"
+    assert row["path"] == "pg_catalog"
+    assert row["lock"] == "2s"
+    assert 8000 < int(row["timeout"].rstrip("ms")) <= 9000
+
+
+def test_a_failed_statement_leaves_the_session_usable(postgres, client):
+    with connect(postgres.login()) as session:
+        with pytest.raises(postgresql.StatementFailed, match="division by zero") as caught:
+            session.rows("SELECT 1 / 0")
+        assert caught.value.sqlstate == "22012"
+        with pytest.raises(postgresql.StatementFailed, match="syntax error"):
+            session.execute("SELEC 1")
+        assert session.rows("SELECT 1 AS i") == [{"i": 1}]
+
+
+def test_statement_timeout(postgres, client):
+    with connect(postgres.login(), statement_timeout=0.2) as session:
+        with pytest.raises(postgresql.TimedOut):
+            session.rows("SELECT pg_sleep(5)")
+        assert session.rows("SELECT 1 AS i") == [{"i": 1}]
+
+
+def test_ended_by_an_administrator(postgres, client):
+    with connect(postgres.login()) as session:
+        [row] = session.rows("SELECT pg_backend_pid() AS pid")
+        other = postgres.connect()
+        other.cursor().execute("SELECT pg_terminate_backend(%s)", [row["pid"]])
+        other.close()
+        with pytest.raises(postgresql.ConnectionLost):
+            session.rows("SELECT 1 AS i")
+
+
+def test_password_over_tcp(postgres, client):
+    with connect(postgres.tcp("sergas", login_db="sergas_prod")) as session:
+        assert session.rows("SELECT current_user::text AS u") == [{"u": "sergas"}]
+
+
+def test_password_is_on_no_command_line(postgres, client):
+    """Also not on that of psql, which everybody on the host can read."""
+    with connect(postgres.tcp("sergas")):
+        lines = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    with open(f"/proc/{entry}/cmdline", "rb") as file:
+                        lines.append(file.read().decode("utf-8", "replace"))
+                except OSError:
+                    continue
+    assert any("psql\0" in line for line in lines) or client == "psycopg2"
+    assert not [line for line in lines if "Secr3t" in line]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sqlstate"),
+    [
+        ({"login_password": "wrong"}, postgresql.AuthenticationFailed, "28P01"),
+        ({"login_password": None}, postgresql.AuthenticationFailed, "28P01"),
+        ({"login_user": "nobody_here"}, postgresql.AuthenticationFailed, "28P01"),
+        ({"login_db": "no_such"}, postgresql.DatabaseMissing, "3D000"),
+        ({"login_host": "no-such-host.invalid"}, postgresql.NameUnresolved, None),
+        ({"login_port": 1}, postgresql.Refused, None),
+        ({"ssl_mode": "require"}, postgresql.EncryptionFailed, None),
+    ],
+)
+def test_reasons_are_told_apart(postgres, client, change, error, sqlstate):
+    with pytest.raises(postgresql.PostgresError) as caught:
+        connect(postgres.tcp("sergas", **change))
+    assert type(caught.value) is error, caught.value
+    assert caught.value.sqlstate == sqlstate
