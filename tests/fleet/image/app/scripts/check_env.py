@@ -1,0 +1,20 @@
+#!/usr/bin/env python3
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Say which required variables the service lacks: run in the app's folder with its venv."""
+
+from __future__ import annotations
+
+import sys
+
+from pydantic import ValidationError
+
+try:
+    from src.config import settings  # noqa: F401
+except ValidationError as error:
+    for item in error.errors():
+        print("%s: %s" % (".".join(map(str, item["loc"])), item["msg"]))
+    sys.exit(1)
+print("every required variable is set")
