@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every check of form. All of them run, also after one has found something; the exit status tells of any.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 failed=()
 check() {

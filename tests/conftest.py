@@ -9,14 +9,15 @@ So C(pytest) works as it is. Under C(ansible-test units) the collection is impor
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 try:
-    import ansible_collections.sergas.ops  # noqa: F401
+    importlib.import_module("ansible_collections.sergas.ops")
 except ImportError:
     from ansible.plugins.loader import init_plugin_loader
 

@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run every part of the tests, what does not disturb each other side by side, and sum them up.
+
+The parts are targets of the Makefile. Each one's output is in tests/output/PART.log, with the results
+of pytest beside it as JUnit XML. The last line is C(N passed, N failed, N skipped): the tests of the
+parts that pytest runs, one for any other part. A part that fails, or cannot run, fails the suite.
+
+SKIP="part ..." in the environment leaves parts out; they count as skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+OUTPUT = CHECKOUT / "tests" / "output"
+
+# Each lane runs its parts in turn, the lanes run side by side. The images of the fleet wait for the
+# network and the disk most of the time; what computes runs meanwhile.
+LANES = (
+    ("fleet-images", "fleet-test", "molecule"),
+    ("lint", "sanity", "unit", "integration"),
+)
+# What these parts stand on: without it they fail without being run.
+NEEDS = {"fleet-test": "fleet-images", "molecule": "fleet-images"}
+LINES_OF_A_FAILURE = 60
+
+
+def count_junit(path: Path) -> Counter:
+    """Return how many tests of a JUnit file passed, failed and were skipped."""
+    counted: Counter = Counter()
+    for suite in ElementTree.parse(path).getroot().iter("testsuite"):  # noqa: S314  pytest wrote it just now
+        failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped = int(suite.get("skipped", 0))
+        counted.update(failed=failed, skipped=skipped, passed=int(suite.get("tests", 0)) - failed - skipped)
+    return counted
+
+
+def count(status: int, junit: Path) -> Counter:
+    """Return what a part adds to the sum.
+
+    Args:
+        status: the exit status of the part.
+        junit: where pytest has written its results, if the part is one of pytest's.
+    """
+    if not junit.exists():
+        return Counter(failed=1) if status else Counter(passed=1)
+    counted = count_junit(junit)
+    if status and not counted["failed"]:
+        # Nothing collected, an error outside a test, a run that was killed.
+        counted["failed"] = 1
+    return counted
+
+
+class Suite:
+    """The run of all parts."""
+
+    def __init__(self, skip: set[str]):
+        self.skip = skip
+        self.results: dict[str, Counter] = {}
+        self.lock = threading.Lock()
+        # A part waits for no other lane but for what it needs, which is in its own.
+        self.lanes = [threading.Thread(target=self.run_lane, args=(lane,)) for lane in LANES]
+
+    def run(self) -> Counter:
+        """Run all lanes to their end and return the sum."""
+        for lane in self.lanes:
+            lane.start()
+        for lane in self.lanes:
+            lane.join()
+        return sum(self.results.values(), Counter())
+
+    def run_lane(self, lane: tuple[str, ...]) -> None:
+        for part in lane:
+            if part in self.skip:
+                self.tell(part, Counter(skipped=1), "left out by SKIP")
+            elif self.results.get(NEEDS.get(part, ""), Counter())["failed"]:
+                self.tell(part, Counter(failed=1), "not run, as %s failed" % NEEDS[part])
+            else:
+                self.run_part(part)
+
+    def run_part(self, part: str) -> None:
+        log, junit = OUTPUT / (part + ".log"), OUTPUT / (part + ".xml")
+        environment = {key: value for key, value in os.environ.items() if key not in ("ARGS", "MAKEFLAGS", "MAKELEVEL")}
+        environment["PYTEST_ADDOPTS"] = "%s --junitxml=%s" % (environment.get("PYTEST_ADDOPTS", ""), junit)
+        started = time.monotonic()
+        with log.open("w") as out:
+            status = subprocess.run(
+                ["make", "--no-print-directory", part],
+                cwd=CHECKOUT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                check=False,
+            ).returncode
+        counted = count(status, junit)
+        self.tell(part, counted, "%.0f s, %s" % (time.monotonic() - started, log.relative_to(CHECKOUT)))
+        if counted["failed"]:
+            lines = log.read_text(errors="replace").splitlines()[-LINES_OF_A_FAILURE:]
+            with self.lock:
+                print("".join("    %s | %s\n" % (part, line) for line in lines), flush=True)
+
+    def tell(self, part: str, counted: Counter, detail: str) -> None:
+        self.results[part] = counted
+        with self.lock:
+            print("%-13s %s (%s)" % (part, in_words(counted), detail), flush=True)
+
+
+def in_words(counted: Counter) -> str:
+    """Return a sum as the closing line says it."""
+    return "%d passed, %d failed, %d skipped" % (counted["passed"], counted["failed"], counted["skipped"])
+
+
+def main() -> int:
+    known = {part for lane in LANES for part in lane}
+    skip = set(os.environ.get("SKIP", "").split())
+    if skip - known:
+        sys.exit("SKIP: no such part: %s. There are: %s" % (", ".join(sorted(skip - known)), ", ".join(sorted(known))))
+    OUTPUT.mkdir(exist_ok=True)
+    for old in [*OUTPUT.glob("*.log"), *OUTPUT.glob("*.xml")]:
+        old.unlink()
+    total = Suite(skip).run()
+    print("\n" + in_words(total))
+    return 1 if total["failed"] or not total["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
