@@ -32,22 +32,23 @@ DEFAULTS = {
 }
 
 
-def merge(overrides):
+def merge(overrides, defaults=DEFAULTS):
     """Return {name: (warn, fail, unit)}: the defaults with an operator's own values over them.
 
     Args:
         overrides: {name: {"warn": number, "fail": number}}, either key may be left out.
+        defaults: {name: (warn, fail, unit)} of whoever asks.
 
     Raises:
         ValueError: a name, key or value that cannot be; the message names it and what is allowed.
     """
-    merged = dict(DEFAULTS)
+    merged = dict(defaults)
     for name, given in (overrides or {}).items():
-        if name not in DEFAULTS:
-            raise ValueError("thresholds: unknown name %r, allowed are %s" % (name, ", ".join(sorted(DEFAULTS))))
+        if name not in defaults:
+            raise ValueError("thresholds: unknown name %r, allowed are %s" % (name, ", ".join(sorted(defaults))))
         if not isinstance(given, dict) or not given or set(given) - {"warn", "fail"}:
             raise ValueError("thresholds.%s: %r must be a dictionary with warn, fail or both" % (name, given))
-        warn, fail, unit = DEFAULTS[name]
+        warn, fail, unit = defaults[name]
         warn = _number(name, "warn", given.get("warn", warn))
         fail = _number(name, "fail", given.get("fail", fail))
         if warn > fail:
