@@ -302,6 +302,17 @@ def images(releases: list[str]) -> None:
         wheels(python)
     with concurrent.futures.ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
         list(pool.map(_build_image, missing))
+    for release in missing:
+        _forget_images(release)
+
+
+def _forget_images(release: str) -> None:
+    """Remove a release's images of older inputs; those that a host still uses stay."""
+    kept = {base_tag(release), image_tag(release)}
+    listed = run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
+    for tag in listed:
+        if re.match(r"localhost/sergas-fleet(-base)?:%s-" % release, tag) and tag not in kept:
+            run("podman", "rmi", tag, check=False)
 
 
 # --- the network and its hosts ---------------------------------------------------------------
@@ -409,14 +420,16 @@ def create(host: Host, options: list[str]) -> None:
 
 
 def _answers(host: Host) -> bool:
+    """Ask the app first: each look at sshd leaves a line in the host's journal."""
     try:
+        if host.role != "balancer":
+            with urllib.request.urlopen("http://%s:8000/health" % host.address, timeout=2) as reply:
+                if reply.status != 200:
+                    return False
         socket.create_connection((host.address, 22), timeout=1).close()
-        if host.role == "balancer":
-            return True
-        with urllib.request.urlopen("http://%s:8000/health" % host.address, timeout=2) as reply:
-            return reply.status == 200
     except (OSError, urllib.error.URLError):
         return False
+    return True
 
 
 def wait(host: Host, timeout_s: float = BOOT_TIMEOUT_S) -> None:

@@ -71,6 +71,7 @@ printf '[global]\nno-index = true\nfind-links = %s/wheelhouse\ndisable-pip-versi
     "$app" > venv/pip.conf
 venv/bin/pip install --quiet -r requirements.txt
 mv env .env
+python3 -m compileall -q src
 # What a fault may have changed is put back from here.
 mkdir -p /usr/local/share/sergas-fleet
 cp -a "$app/src" "$app/.env" /usr/local/share/sergas-fleet/

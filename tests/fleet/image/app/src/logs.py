@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
 
 import structlog
@@ -31,7 +33,13 @@ def configure(style: str, level: str) -> None:
 
 def _text(_logger, _name, event: dict) -> str:
     head = "%s %s %s" % (event.pop("timestamp"), event.pop("level").upper(), event.pop("event"))
-    return " ".join([head] + ["%s=%s" % pair for pair in event.items()])
+    return " ".join([head] + ["%s=%s" % (key, _value(value)) for key, value in event.items()])
+
+
+def _value(value) -> str:
+    """Quote what would read as more than one word, so that a caller cannot forge a key."""
+    text = str(value)
+    return text if re.fullmatch(r"[^\s\"=]+", text) else json.dumps(text)
 
 
 log = structlog.get_logger()

@@ -156,7 +156,7 @@ def login(credentials: Credentials, request: Request):
         return {"authenticated": True}
     log.warning(
         "authentication failed",
-        user=json.dumps(credentials.username),
+        user=credentials.username,
         path=request.url.path,
         remote_ip=request.client.host,
     )
