@@ -34,7 +34,7 @@ def compare(previous, model, note=None):
         return result
     before, after = _bad(previous), _bad(model)
     measured = {host["name"]: _measured(host["findings"]) for host in model["hosts"]}
-    hosts_before = {host["name"] for host in previous["hosts"]}
+    hosts_before = dict.fromkeys(host["name"] for host in previous["hosts"])
     result["previous"] = previous["generated_at"]
     result["hosts_added"] = [name for name in measured if name not in hosts_before]
     result["hosts_gone"] = [name for name in hosts_before if name not in measured]
@@ -47,11 +47,13 @@ def compare(previous, model, note=None):
         # A finding of the fleet goes when it is no longer that of most hosts: they say themselves how they are.
         resolved = name is None or _subject(id) in measured[name]
         result["resolved" if resolved else "unmeasured"].append(_entry(key, item))
+    for key in ("new", "resolved", "still_bad", "unmeasured"):
+        result[key].sort(key=lambda entry: not entry["root"])  # stable: root causes first
     return result
 
 
 def _bad(model):
-    """Return {(host name or None, id): finding} of all bad findings, the worst order of the model kept."""
+    """Return {(host name or None, id): finding} of all bad findings, in the order of the model."""
     found = {(None, item["id"]): item for item in model["fleet"]}
     for host in model["hosts"]:
         found.update(((host["name"], item["id"]), item) for item in host["findings"] if is_bad(item))
@@ -64,8 +66,8 @@ def _measured(findings):
     for item in findings:
         if item["status"] in ("ok", "warn", "fail"):
             measured.add(_subject(item["id"]))
-    if any(item["id"] != "host.unreachable" and item["component"] for item in findings if item["status"] == "ok"):
-        # Whatever was measured there says that it can be reached and diagnosed.
+    if any(item["status"] != "unknown" and item["id"] != "host.unreachable" for item in findings):
+        # Whatever was measured there says that it can be reached, and was diagnosed.
         measured.update(("host.unreachable", "host.diagnosis"))
     return measured
 

@@ -181,7 +181,8 @@ def _fleet_finding(id, target, affected, users, items):
     return dict(
         worst,
         id="fleet." + id,
-        summary="%d of %d hosts that use %s: %s" % (len(affected), users, target, worst["summary"]),
+        summary="%s (%d of %d hosts that use %s)"
+        % (worst["summary"], len(affected), users, "it" if target in worst["summary"].lower() else target),
         evidence=evidence,
         cause=None,
     )

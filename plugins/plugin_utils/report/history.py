@@ -24,6 +24,7 @@ FOLDER_MODE = 0o750
 FILE_MODE = 0o640
 
 _RUN = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(?:-(\d+))?\Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
 _REPORT = re.compile(r"report\.[a-z]+\Z")
 
 
@@ -68,7 +69,7 @@ def _comparable(model):
         names = [host["name"] for host in model["hosts"]]
         texts = [model["generated_at"]] + names
         texts += [item[key] for item in findings for key in ("id", "status", "summary")]
-        return all(isinstance(text, str) for text in texts)
+        return all(isinstance(text, str) for text in texts) and bool(_TIME.match(model["generated_at"]))
     return False
 
 

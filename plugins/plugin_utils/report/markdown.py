@@ -52,7 +52,7 @@ def _roots(roots):
         return ["Nothing is wrong, everything that was asked for could be measured.", ""]
     result = ["## Root causes", "", "| status | where | what | next step |", "| --- | --- | --- | --- |"]
     for root in roots[:_ROOTS]:
-        where = "fleet" if root["scope"] == "fleet" else _named(root["hosts"])
+        where = "fleet: " * (root["scope"] == "fleet") + _named(root["hosts"])
         if root["affected"]:
             where += " (affects %s)" % _named(root["affected"])
         result.append(

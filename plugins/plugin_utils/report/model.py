@@ -124,16 +124,19 @@ def _root(own, derived):
         derived: [(node, finding)] that derive from it.
     """
     worst = max((item for _node, item in own), key=lambda item: rank(item["status"]))
-    hosts = list(dict.fromkeys(name for (name, _index), _item in own if name is not None))
+    scope = "fleet" if own[0][0][0] is None else "host"
+    # A finding of the fleet is on the hosts whose findings of the same id it stands for.
+    holders = own if scope == "host" else [pair for pair in derived if worst["id"] == "fleet." + pair[1]["id"]]
+    hosts = list(dict.fromkeys(name for (name, _index), _item in holders if name is not None))
     # What differs from host to host is said of one of them by name.
-    differs = len(hosts) > 1 and any(item["summary"] != worst["summary"] for _node, item in own)
+    differs = scope == "host" and len(hosts) > 1 and any(item["summary"] != worst["summary"] for _node, item in own)
     example = next((name for (name, _index), item in own if item is worst), None)
     touched = dict.fromkeys(name for (name, _index), _item in derived if name is not None)
     return {
         "id": worst["id"],
         "component": worst["component"],
         "status": worst["status"],
-        "scope": "fleet" if own[0][0][0] is None else "host",
+        "scope": scope,
         "target": worst["evidence"].get("target"),
         "summary": "%s: %s" % (example, worst["summary"]) if differs else worst["summary"],
         "advice": worst["advice"],

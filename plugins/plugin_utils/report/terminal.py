@@ -12,8 +12,8 @@ import textwrap
 NARROWEST, WIDEST = 60, 100
 #: How many root causes are shown; with their advice and the rest that is at most 25 lines.
 _ROOTS, _UNKNOWN = 7, 3
-#: With no more root causes than this there is room to say them in full.
-_FEW = 3
+#: The root causes are said in full while they take no more lines than this.
+_LINES = 16
 
 COLOURS = {"fail": "red", "unreachable": "red", "unknown": "magenta", "warn": "yellow", "ok": "green"}
 _WORDS = {"fail": "FAIL", "unknown": "UNKNOWN", "warn": "WARN"}
@@ -26,6 +26,11 @@ _CONTROL = re.compile(
 def printable(text):
     """Return text in one line, without anything that steers a terminal."""
     return re.sub(r"\s+", " ", _CONTROL.sub(" ", text)).strip()
+
+
+def moment(text):
+    """Return an ISO 8601 time in UTC as a person reads it: 2026-11-24 14:54 UTC."""
+    return text[:16].replace("T", " ") + " UTC"
 
 
 def lines(model, width):
@@ -59,13 +64,15 @@ def _header(model, width):
 
 
 def _causes(roots, width, most):
-    result = []
-    rows = 2 if len(roots) <= _FEW else 1
-    for root in roots[:most]:
-        head = "%-4s  %s  %s  " % (_WORDS[root["status"]], where(root), root["id"])
-        result += _paragraph(head, root["summary"], width, rows, COLOURS[root["status"]])
-        if root["advice"]:
-            result += _paragraph("      -> ", root["advice"], width, rows, None)
+    for rows in (3, 2, 1):
+        result = []
+        for root in roots[:most]:
+            head = "%-4s  %s  %s  " % (_WORDS[root["status"]], where(root), root["id"])
+            result += _paragraph(head, root["summary"], width, rows, COLOURS[root["status"]])
+            if root["advice"]:
+                result += _paragraph("      -> ", root["advice"], width, rows, None)
+        if len(result) <= _LINES:
+            break
     if len(roots) > most:
         result.append(("      ... and %d more root causes: see the report" % (len(roots) - most), None))
     return result
@@ -89,13 +96,13 @@ def _since(comparison, width):
     )
     if comparison["unmeasured"]:
         counts += ", %d not looked at again" % len(comparison["unmeasured"])
-    return [(_cut("Since %s: %s." % (comparison["previous"], counts), width), None)]
+    return [(_cut("Since %s: %s." % (moment(comparison["previous"]), counts), width), None)]
 
 
 def where(root, most=2):
     """Return where a root cause is: the fleet, or the first of its hosts and how many more."""
     if root["scope"] == "fleet":
-        return "fleet"
+        return "fleet (%d hosts)" % len(root["hosts"])
     names = [printable(name) for name in root["hosts"]]
     return ", ".join(names[:most]) + (" +%d" % (len(names) - most) if len(names) > most else "")
 
