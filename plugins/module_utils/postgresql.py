@@ -606,7 +606,9 @@ def acting_as(system_user):
         os.seteuid(0)
 
 
-def connect(params, deadline, acting=False, name="sergas.ops", statement_timeout=None, lock_timeout=LOCK_TIMEOUT):
+def connect(
+    params, deadline, acting=False, name="sergas.ops", statement_timeout=None, lock_timeout=LOCK_TIMEOUT, plain=False
+):
     """Open a session.
 
     Args:
@@ -615,6 +617,7 @@ def connect(params, deadline, acting=False, name="sergas.ops", statement_timeout
         acting: whether the session may write.
         name: its application_name.
         statement_timeout, lock_timeout: see session_settings().
+        plain: the session sets nothing of its own, so that it shows what the server is configured to.
 
     Raises:
         PostgresError: a subclass says what went wrong.
@@ -623,7 +626,7 @@ def connect(params, deadline, acting=False, name="sergas.ops", statement_timeout
         raise ClientMissing("there is neither psycopg2 in the Python of this host nor the command psql")
     # libpq's own sentences are told apart by their words.
     locale.setlocale(locale.LC_MESSAGES, "C")
-    settings = session_settings(deadline, acting, statement_timeout, lock_timeout)
+    settings = {} if plain else session_settings(deadline, acting, statement_timeout, lock_timeout)
     try:
         session = _open(_place(params, name, deadline), settings, deadline)
     except TooManyConnections:
