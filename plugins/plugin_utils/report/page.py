@@ -24,7 +24,7 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _CLASSES = ("unreachable", "fail", "unknown", "warn", "ok", "skipped")
 _NAMES = {"loadbalancer": "balancer"}
 #: Longer lists are folded.
-_HOSTS_SHOWN, _CHANGES_SHOWN = 12, 40
+_HOSTS_SHOWN, _CHANGES_SHOWN = 12, 12
 #: With no more bad hosts than this their details are open from the start.
 _OPEN_HOSTS = 4
 #: Lists of entries in the evidence beyond this are in report.json only.
@@ -47,9 +47,9 @@ def render(model):
         '<main id="main" class="wide">',
         _verdict(model),
         _roots(model["roots"], anchors),
+        _matrix(model, anchors),
         _fleet(model["fleet"]),
         _changes(model["comparison"], anchors),
-        _matrix(model, anchors),
         _details(model["hosts"], anchors),
         "</main>",
         _footer(model),
@@ -192,10 +192,7 @@ def _roots(roots, anchors):
             lines.append(
                 '<p class="where"><span class="label">Also affects</span>%s</p>' % _links(root["affected"], anchors)
             )
-        if root["symptoms"]:
-            symptoms = ", ".join("<code>%s</code>" % escape(id) for id in root["symptoms"])
-            lines.append('<p class="where small"><span class="label">Explains</span>%s</p>' % symptoms)
-        lines.append(_guide(root))
+        lines.append(_guide(root, root["symptoms"]))
         items.append("".join(lines) + "</li>")
     return (
         '<section><h2>Root causes <small>worst first</small></h2><ol class="card roots">%s</ol></section>'
@@ -203,11 +200,13 @@ def _roots(roots, anchors):
     )
 
 
-def _guide(item):
-    """Return where to read on, and what would mend it."""
+def _guide(item, symptoms=()):
+    """Return where to read on, what would mend it, and what else it explains."""
     parts = []
+    if symptoms:
+        parts.append("Explains %s" % ", ".join("<code>%s</code>" % escape(id) for id in symptoms))
     if item["guide"]:
-        parts.append("Troubleshooting guide: %s" % escape(item["guide"]))
+        parts.append("Guide: %s" % escape(item["guide"]))
     if item["remedy"]:
         parts.append("Remedy: <code>%s</code>" % escape(item["remedy"]))
     return '<p class="small">%s</p>' % " &middot; ".join(parts) if parts else ""
@@ -241,29 +240,42 @@ def _changes(comparison, anchors):
         return '<section><h2>Changes</h2><p class="small">No comparison: %s.</p></section>' % escape(
             comparison["note"] or "not asked for"
         )
-    blocks = []
-    for key, title, tone in _CHANGE_TITLES:
-        entries = comparison[key]
-        if not entries and key == "unmeasured":
-            continue
-        items = [
-            "<li>%s <code>%s</code></li>" % (_host_link(entry["host"], anchors), escape(entry["id"]))
-            for entry in entries
-        ]
-        if len(items) > _CHANGES_SHOWN:
-            items[_CHANGES_SHOWN:] = ["<li>and %d more</li>" % (len(items) - _CHANGES_SHOWN)]
-        blocks.append(
-            '<div class="card %s"><h3>%s: %d</h3><ul>%s</ul></div>'
-            % (tone if entries else "skipped", title, len(entries), "".join(items))
-        )
+    blocks = [
+        _change(comparison[key], title, tone, anchors)
+        for key, title, tone in _CHANGE_TITLES
+        if comparison[key] or key != "unmeasured"
+    ]
     hosts = ""
     for key, words in (("hosts_added", "Hosts that were not in it"), ("hosts_gone", "Hosts that are no longer in it")):
         if comparison[key]:
-            hosts += '<p class="small">%s: %s</p>' % (words, escape(", ".join(comparison[key][:_CHANGES_SHOWN])))
+            more = len(comparison[key]) - _CHANGES_SHOWN
+            named = ", ".join(comparison[key][:_CHANGES_SHOWN]) + (" and %d more" % more if more > 0 else "")
+            hosts += '<p class="small">%s: %s</p>' % (words, escape(named))
     return '<section><h2>Changes <small>since %s</small></h2><div class="changes">%s</div>%s</section>' % (
         escape(moment(comparison["previous"])),
         "".join(blocks),
         hosts,
+    )
+
+
+def _change(entries, title, tone, anchors):
+    """Return one block of changes: the root causes by name, how many derive from them."""
+    causes = [entry for entry in entries if entry["root"]]
+    items = [
+        "<li>%s <code>%s</code></li>" % (_host_link(entry["host"], anchors), escape(entry["id"]))
+        for entry in causes[:_CHANGES_SHOWN]
+    ]
+    rest = []
+    if len(causes) > _CHANGES_SHOWN:
+        rest.append("and %d more" % (len(causes) - _CHANGES_SHOWN))
+    if len(entries) > len(causes):
+        rest.append("%s that derive from others" % _plural(len(entries) - len(causes), "finding"))
+    return '<div class="card %s"><h3>%s: %d</h3><ul>%s</ul>%s</div>' % (
+        tone if entries else "skipped",
+        title,
+        len(entries),
+        "".join(items),
+        '<p class="small">%s</p>' % ", ".join(rest) if rest else "",
     )
 
 
