@@ -11,7 +11,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly oldest_python=3.11
 
 say() { printf '%s\n' "$*" >&2; }
-die() { printf 'error: %s\n' "$@" >&2; exit 1; }
+# The first line says what is wrong, the others what to do.
+die() {
+    printf 'error: %s\n' "$1" >&2
+    shift
+    [ $# = 0 ] || printf '  %s\n' "$@" >&2
+    exit 1
+}
 
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
 new_enough() {
@@ -52,7 +58,7 @@ choose_python() {
     for candidate in /usr/bin/python3 python3 python3.13 python3.12 python3.11; do
         candidate=$(command -v "$candidate") || continue
         if ! new_enough "$candidate"; then
-            found+=" $candidate ($(version_of "$candidate" || echo 'does not run'))"
+            [[ $found == *" $candidate "* ]] || found+=" $candidate ($(version_of "$candidate" || echo 'does not run'))"
             continue
         fi
         [ -n "$python" ] || python=$candidate
@@ -65,7 +71,7 @@ choose_python() {
         "ansible-core needs Python $oldest_python or newer on the machine it runs from. Found:${found:- none}." \
         "Debian 12, Ubuntu 24.04 and newer have it; on Ubuntu 22.04: apt-get install python3.11 python3.11-venv." \
         "Or name one: make diagnose PYTHON=/path/to/python3.11" \
-        "Or diagnose this machine from another one: make diagnose INVENTORY=$(hostname),"
+        "Or diagnose this machine from one that has it: make diagnose INVENTORY=$(hostname),"
 }
 
 make_environment() {
