@@ -37,7 +37,7 @@ options:
     default: postgres
   login_unix_socket:
     description:
-      - The folder of the server's Unix socket. If not given, the usual folders are looked into.
+      - The folder of the server's Unix socket. If not given, the usual folders are looked into, and then what the system lists as listening.
     type: path
   ssl_mode:
     description:

@@ -58,6 +58,8 @@ OLDEST_VERSION = 130000
 SOCKET_FOLDERS = ("/var/run/postgresql", "/run/postgresql", "/tmp")  # noqa: S108 - PostgreSQL's choice
 #: Somebody else's lock is not worth more of a diagnosis than this; in seconds.
 LOCK_TIMEOUT = 2.0
+#: Debian, Red Hat and the others give people the numbers after this one.
+_LAST_SYSTEM_USER = 999
 
 
 class PostgresError(Exception):
@@ -349,7 +351,7 @@ class Session:
             PostgresError: a subclass says what went wrong.
         """
         query = sql.strip().rstrip(";")
-        wrapped = "SELECT coalesce(json_agg(q), '[]')::text FROM (%s\n) q" % query  # noqa: S608 - values are args
+        wrapped = "SELECT coalesce(json_agg(q), '[]')::text FROM (%s\n) q" % query
         return json.loads(self._text(wrapped, args))
 
     def execute(self, sql, args=()):
@@ -691,14 +693,36 @@ def _socket(folder, port):
     Raises:
         Refused: there is none.
     """
-    folders = (folder,) if folder else SOCKET_FOLDERS
+    folders = (folder,) if folder else SOCKET_FOLDERS + listening_folders(_listening(), port)
     for candidate in folders:
         try:
             owner = os.stat(os.path.join(candidate, ".s.PGSQL.%d" % port)).st_uid
-            return candidate, pwd.getpwuid(owner).pw_name
+            name = pwd.getpwuid(owner).pw_name
         except (OSError, KeyError):
             continue
+        # Anybody can put a socket of this name into /tmp and wait for an administrator's password.
+        if folder or owner <= _LAST_SYSTEM_USER or owner == os.geteuid():
+            return candidate, name
     raise Refused("no server listens on port %d: there is no socket in %s" % (port, ", ".join(folders)))
+
+
+def listening_folders(table, port):
+    """Return the folders of the servers' sockets for a port.
+
+    Args:
+        table: the text of /proc/net/unix.
+    """
+    name = "/.s.PGSQL.%d" % port
+    paths = ((line.split(None, 7) or [""])[-1] for line in table.splitlines())
+    return tuple(dict.fromkeys(path[: -len(name)] for path in paths if path.startswith("/") and path.endswith(name)))
+
+
+def _listening():
+    try:
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def addresses_of(host, port, deadline):

@@ -7,10 +7,9 @@
 from __future__ import annotations
 
 import os
-import socket
-import time
 
 import pytest
+
 from ansible_collections.sergas.ops.plugins.module_utils import postgresql
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 

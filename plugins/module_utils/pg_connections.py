@@ -1,0 +1,315 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reads the sessions of a server and ends those that were decided on, each only if it is still the same."""
+
+from __future__ import annotations
+
+import time
+
+from ansible_collections.sergas.ops.plugins.module_utils import pg_sessions, postgresql, thresholds
+from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, is_bad, roots
+
+#: PostgreSQL 14 says since when a lock is waited for, and can wait for an exit itself.
+_WAIT_START = 140000
+#: Between two looks at whether the sessions are gone; in seconds.
+_PAUSE = 0.02
+
+_SESSIONS = """
+SELECT a.pid, a.backend_type, a.leader_pid, a.usename::text AS "user", a.datname::text AS database,
+  a.application_name AS application, host(a.client_addr) AS client, a.state, a.wait_event_type,
+  a.backend_start, a.state_change, a.query_start,
+  extract(epoch FROM clock_timestamp() - a.state_change)::float8 AS state_seconds,
+  extract(epoch FROM clock_timestamp() - a.query_start)::float8 AS query_seconds,
+  extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_seconds,
+  coalesce(r.rolsuper, false) AS superuser, a.pid = pg_backend_pid() AS own, left(a.query, 2000) AS query
+FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid
+"""
+
+_LIMITS = """
+SELECT current_setting('max_connections')::int AS max_connections,
+  current_setting('superuser_reserved_connections')::int AS superuser_reserved_connections,
+  current_setting('reserved_connections', true)::int AS reserved_connections,
+  (SELECT json_object_agg(d.datname, d.datconnlimit) FROM pg_database d WHERE d.datconnlimit > 0) AS databases,
+  (SELECT json_object_agg(r.rolname, r.rolconnlimit) FROM pg_roles r
+    WHERE r.rolconnlimit > 0 AND r.rolcanlogin AND NOT r.rolsuper) AS roles
+"""
+
+# pg_blocking_pids holds up the lock manager for a moment: only those that wait are asked for.
+_WAITS = """
+SELECT w.pid, pg_blocking_pids(w.pid) AS blockers,
+  extract(epoch FROM clock_timestamp() - w.since)::float8 AS waiting_seconds
+FROM (SELECT l.pid, min({since}) AS since FROM pg_locks l WHERE NOT l.granted AND l.pid IS NOT NULL GROUP BY l.pid) w
+"""
+
+# Identity and state in the statement that signals: a pid that has been given to another session, or a session that
+# has done anything since it was chosen, is left alone.
+_END = """
+SELECT {function}(a.pid) AS sent FROM pg_stat_activity a
+WHERE a.pid = %s AND a.backend_start = %s::timestamptz AND a.state IS NOT DISTINCT FROM %s
+  AND a.state_change IS NOT DISTINCT FROM %s::timestamptz AND a.query_start IS NOT DISTINCT FROM %s::timestamptz
+"""
+
+_STILL_THERE = """
+SELECT a.pid, a.backend_start, a.query_start, a.state FROM pg_stat_activity a WHERE a.pid = ANY(%s)
+"""
+
+
+class Observation:
+    """What the server said at one moment.
+
+    Attributes:
+        sessions, waits, limits: see pg_sessions.
+    """
+
+    def __init__(self, session):
+        self.limits = session.rows(_LIMITS)[0]
+        self.sessions = session.rows(_SESSIONS)
+        self.waits = []
+        # Who waits can be seen by anybody, but not in pg_stat_activity.
+        if any(item["wait_event_type"] == "Lock" or pg_sessions.is_hidden(item) for item in self.sessions):
+            since = "l.waitstart" if session.version >= _WAIT_START else "NULL::timestamptz"
+            self.waits = session.rows(_WAITS.format(since=since))
+
+    def result(self, limits, target):
+        """Return what the module returns about the sessions.
+
+        Args:
+            limits: thresholds, {name: (warn, fail, unit)}.
+            target: C(host:port).
+        """
+        blocked, blocking = pg_sessions.lock_chains(self.sessions, self.waits)
+        seen = pg_sessions.clients(self.sessions)
+        most = pg_sessions.LISTED
+        findings = pg_sessions.decide(self.sessions, self.waits, self.limits, limits, target)
+        return {
+            "connections": pg_sessions.summary(self.sessions, self.limits),
+            "idle": _listed(seen, ("idle",)),
+            "idle_in_transaction": _listed(seen, pg_sessions.IDLE_IN_TRANSACTION),
+            "blocked": blocked[:most],
+            "blocking": blocking[:most],
+            "findings": findings,
+            "roots": [item["id"] for item in roots(findings)],
+            "bad": sum(1 for item in findings if is_bad(item)),
+        }
+
+
+def _listed(sessions, states):
+    chosen = pg_sessions.longest_first(session for session in sessions if session["state"] in states)
+    return [pg_sessions.described(session) for session in chosen[: pg_sessions.LISTED]]
+
+
+def info(params, deadline):
+    """Return the sessions and the findings on them; a server that cannot be asked is a finding, too.
+
+    Args:
+        params: the module's parameters.
+        deadline: the Deadline of it all.
+
+    Raises:
+        ValueError: an option that cannot be.
+    """
+    limits = thresholds.merge(params["thresholds"], pg_sessions.THRESHOLDS)
+    target = postgresql.target(params)
+    try:
+        with postgresql.connect(params, deadline, name="sergas.ops pg_connections") as session:
+            return dict(
+                Observation(session).result(limits, target),
+                server_version=session.version,
+                reserved_slot=session.reserved,
+            )
+    except postgresql.PostgresError as error:
+        item = _failure(error, target)
+        return {
+            "connections": None,
+            "idle": [],
+            "idle_in_transaction": [],
+            "blocked": [],
+            "blocking": [],
+            "findings": [item],
+            "roots": [item["id"]],
+            "bad": 1,
+            "server_version": None,
+            "reserved_slot": False,
+        }
+
+
+def _failure(error, target):
+    if isinstance(error, (postgresql.StatementFailed, postgresql.InsufficientPrivilege, postgresql.LockTimedOut)):
+        return finding(
+            "db.connections.unknown",
+            "database",
+            "unknown",
+            "PostgreSQL at %s did not list its sessions: %s" % (target, error),
+            evidence={"target": target, "sqlstate": error.sqlstate},
+            guide=pg_sessions.GUIDE,
+        )
+    return postgresql.unreachable_finding(error, target)
+
+
+class Ending:
+    """What came of ending sessions.
+
+    Attributes:
+        ended: those that are gone (terminate) or whose statement has ended (cancel).
+        survived: those that were signalled in vain or may not be, with a reason.
+        moved_on: those that did something, or went by themselves, between choice and signal.
+    """
+
+    def __init__(self):
+        self.ended = []
+        self.survived = []
+        self.moved_on = []
+
+
+def end(session, victims, method, wait, clock=time.monotonic, sleep=time.sleep):
+    """End sessions and see to it that they are gone.
+
+    All are signalled first and then waited for together: the server's own waiting, where it has any, takes them one
+    by one, each for a tenth of a second.
+
+    Args:
+        session: an acting postgresql.Session.
+        victims: sessions as read by Observation.
+        method: C(terminate) or C(cancel).
+        wait: how long to wait for them to go, in seconds.
+    """
+    result = Ending()
+    sql = _END.format(function="pg_terminate_backend" if method == "terminate" else "pg_cancel_backend")
+    signalled = []
+    for victim in victims:
+        identity = [victim[name] for name in ("pid", "backend_start", "state", "state_change", "query_start")]
+        try:
+            found = session.rows(sql, identity)
+        except postgresql.InsufficientPrivilege as error:
+            result.survived.append(dict(pg_sessions.described(victim), reason=str(error)))
+            continue
+        if found and found[0]["sent"]:
+            signalled.append(victim)
+        else:
+            result.moved_on.append(victim)
+    end_of_wait = clock() + wait
+    remaining = _remaining(session, signalled, method)
+    while remaining and clock() < end_of_wait:
+        sleep(_PAUSE)
+        remaining = _remaining(session, remaining, method)
+    gone = {victim["pid"] for victim in signalled} - {victim["pid"] for victim in remaining}
+    result.ended = [victim for victim in signalled if victim["pid"] in gone]
+    for victim in remaining:
+        reason = "it did not end within %g s" % wait
+        result.survived.append(dict(pg_sessions.described(victim), reason=reason))
+    return result
+
+
+def _remaining(session, victims, method):
+    if not victims:
+        return []
+    rows = session.rows(_STILL_THERE, [[victim["pid"] for victim in victims]])
+    there = {row["pid"]: row for row in rows}
+
+    def holds_on(victim):
+        row = there.get(victim["pid"])
+        if row is None or row["backend_start"] != victim["backend_start"]:
+            return False
+        if method == "terminate":
+            return True
+        return row["state"] == victim["state"] and row["query_start"] == victim["query_start"]
+
+    return [victim for victim in victims if holds_on(victim)]
+
+
+class Refused(Exception):
+    """Nothing was ended; the message says why, result what would have been."""
+
+    def __init__(self, message, result):
+        super().__init__(message)
+        self.result = result
+
+
+def terminated(params, deadline, check_mode):
+    """End the sessions that the parameters choose.
+
+    Args:
+        params: the module's parameters.
+        deadline: the Deadline of it all.
+        check_mode: whether to stop once it is decided whom to end.
+
+    Returns:
+        The module's result, with C(survived) not empty where something went wrong.
+
+    Raises:
+        Refused: more sessions match than may be ended.
+        ValueError: an option that cannot be.
+        postgresql.PostgresError: the server cannot be asked.
+    """
+    limits = thresholds.merge(params["thresholds"], pg_sessions.THRESHOLDS)
+    filters = _filters(params)
+    protection = _protection(params)
+    target = postgresql.target(params)
+    with postgresql.connect(params, deadline, acting=True, name="sergas.ops pg_connections") as session:
+        seen = Observation(session)
+        blocking = pg_sessions.lock_chains(seen.sessions, seen.waits)[1]
+        plan = pg_sessions.plan(seen.sessions, filters, protection, params["method"], blocking)
+        victims = plan.victims
+        matched = len(victims)
+        spared = {reason: len(sessions) for reason, sessions in sorted(plan.spared.items())}
+        result = {"matched": matched, "spared": spared, "survived": [], "reserved_slot": session.reserved}
+        if matched > params["max_terminations"]:
+            if params["on_excess"] == "fail":
+                listed = [pg_sessions.described(victim) for victim in victims[: pg_sessions.LISTED]]
+                raise Refused(
+                    "%d sessions match and at most %d may be ended (max_terminations): none was"
+                    % (matched, params["max_terminations"]),
+                    dict(result, candidates=listed),
+                )
+            victims = victims[: params["max_terminations"]]
+        if check_mode or not victims:
+            ended = victims
+        else:
+            ending = end(session, victims, params["method"], min(params["wait"], deadline.remaining()))
+            ended, result["survived"] = ending.ended, ending.survived
+            if ending.moved_on:
+                spared["moved_on"] = len(ending.moved_on)
+            seen = Observation(session)
+        result.update(seen.result(limits, target), server_version=session.version)
+    result["terminated"] = [pg_sessions.described(victim) for victim in ended]
+    result["changed"] = bool(ended)
+    result["diff"] = {
+        "before": {"sessions": [_line(victim) for victim in victims]},
+        "after": {"sessions": [_line(victim) for victim in victims if victim not in ended]},
+    }
+    return result
+
+
+def _line(session):
+    return "%d %s@%s %s (%s)" % (
+        session["pid"],
+        session["user"],
+        session["database"],
+        session["application"] or "without a name",
+        session["state"],
+    )
+
+
+def _filters(params):
+    names = (
+        "states users applications clients databases sessions idle_longer_than query_longer_than "
+        "transaction_longer_than blocking_longer_than"
+    )
+    filters = {name: params[name] for name in names.split()}
+    pg_sessions.networks(filters["clients"] or [], "clients")
+    for name, value in filters.items():
+        if isinstance(value, float) and value < 0:
+            raise ValueError("%s: %g is below 0" % (name, value))
+    return filters
+
+
+def _protection(params):
+    return {
+        "include": params["include"],
+        "database": params["login_db"],
+        "users": params["protected_users"],
+        "applications": params["protected_applications"],
+        "clients": pg_sessions.networks(params["protected_clients"], "protected_clients"),
+    }
