@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which finding of the database derives from which other one."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
+
+
+def _always(_symptom, _cause):
+    return True
+
+
+def _same_table(symptom, cause):
+    """Whether a statement of the symptom names a table of the cause."""
+    text = " ".join(
+        row.get("query") or ""
+        for key in ("statements", "waiting")
+        for row in symptom["evidence"].get(key, ())
+    ).lower()
+    tables = {
+        str(row["table"]).lower()
+        for key in ("tables", "foreign_keys", "waiting")
+        for row in cause["evidence"].get(key, ())
+        if row.get("table")
+    }
+    return any(re.search(r"(?<![\w$])%s(?![\w$])" % re.escape(table), text) for table in tables)
+
+
+def _shared_table(symptom, cause):
+    """Whether both have a table in common."""
+
+    def tables(item):
+        return {(row["schema"], row["table"]) for row in item["evidence"].get("tables", ())}
+
+    return bool(tables(symptom) & tables(cause))
+
+
+def _waits_for_lock(symptom, _cause):
+    return any(row.get("wait_type") == "Lock" for row in symptom["evidence"].get("statements", ()))
+
+
+def _root_is_long(symptom, cause):
+    roots = {row["pid"] for row in symptom["evidence"].get("roots", ())}
+    return any(row.get("pid") in roots for row in cause["evidence"].get("transactions", ()))
+
+
+def _holds_rows(_symptom, cause):
+    """Whether a slot keeps dead rows from being removed."""
+    return any(
+        row.get("xmin_age") or row.get("catalog_xmin_age")
+        for row in cause["evidence"].get("slots", ())
+    )
+
+
+def _autovacuum_off(_symptom, cause):
+    return any(
+        row["name"] in ("autovacuum", "track_counts")
+        for row in cause["evidence"].get("settings", ())
+    )
+
+
+def _filled_by(what):
+    def applies(symptom, _cause):
+        return any(row["what"] == what for row in symptom["evidence"].get("filled_by", ())[:2])
+
+    return applies
+
+
+#: finding: [(what it may derive from, whether that holds here)], the likeliest first
+CAUSES = {
+    "db.queries.slow": (
+        ("db.locks.blocked", _same_table),
+        ("db.index.missing", _same_table),
+        ("db.statistics.stale", _same_table),
+        ("db.bloat", _same_table),
+        ("db.vacuum.overdue", _same_table),
+    ),
+    "db.queries.running": (
+        ("db.locks.blocked", _waits_for_lock),
+        ("db.index.missing", _same_table),
+        ("db.statistics.stale", _same_table),
+        ("db.bloat", _same_table),
+    ),
+    "db.locks.blocked": (("db.transactions.long", _root_is_long),),
+    "db.bloat": (("db.vacuum.overdue", _shared_table),),
+    "db.bloat.unknown": (("db.statistics.stale", _shared_table),),
+    "db.vacuum.overdue": (
+        ("db.settings.harmful", _autovacuum_off),
+        ("db.transactions.long", _always),
+        ("db.wal.slot_inactive", _holds_rows),
+    ),
+    "db.statistics.stale": (("db.settings.harmful", _autovacuum_off),),
+    "db.wraparound.near": (
+        ("db.transactions.long", _always),
+        ("db.wal.slot_inactive", _holds_rows),
+        ("db.settings.harmful", _autovacuum_off),
+    ),
+    "db.cache.low": (("db.index.missing", _always),),
+    "db.disk.full": (
+        ("db.wal.slot_inactive", _filled_by("wal")),
+        ("db.wal.archiver_failing", _filled_by("wal")),
+        ("db.bloat", _filled_by("tables")),
+    ),
+}
+
+
+def derive(findings):
+    """Return the findings with C(cause) set where one of them explains another."""
+    bad = {item["id"]: item for item in findings if is_bad(item)}
+    return [dict(item, cause=item["cause"] or _cause(item, bad)) for item in findings]
+
+
+def _cause(item, bad):
+    if item["id"] not in bad:
+        return None
+    for id, applies in CAUSES.get(item["id"], ()):
+        if id in bad and applies(item, bad[id]):
+            return id
+    return None
