@@ -55,6 +55,7 @@ FIRST_OFFSET = 11
 BUILDS_AT_ONCE = 2
 BOOTS_AT_ONCE = 4
 BOOT_TIMEOUT_S = 180
+FAULT_TIMEOUT_S = 180
 # Limits of the machine's own; podman's defaults may lie above them, and are then refused.
 PRIVILEGES = ["--privileged", "--ulimit", "nofile=1024:20000", "--ulimit", "nproc=10000:10000"]
 MEMORY = os.environ.get("SERGAS_FLEET_MEMORY", "1g")
@@ -94,7 +95,6 @@ class Fault:
     number: int
     root: str
     description: str
-    variables: dict
 
 
 # --- the machine -----------------------------------------------------------------------------
@@ -523,6 +523,7 @@ def inventory() -> pathlib.Path:
         "    # Hosts of the fleet come and go with new keys at the same addresses.",
         "    ansible_ssh_common_args: >-",
         "      -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+        "    sergas_balancer_addresses: [%s]" % network()[BALANCER_OFFSET],
         "  children:",
     ]
     groups: dict[str, list[Host]] = {}
@@ -553,8 +554,7 @@ def read_fault(path: pathlib.Path) -> Fault:
     lacking = {"fault", "root", "description"} - set(fields)
     if lacking:
         raise FleetError("%s: its header lacks %s" % (path.name, ", ".join(sorted(lacking))))
-    return Fault(path.name, path, int(fields["fault"]), fields["root"], fields["description"],
-                 json.loads(fields.get("vars", "{}")))
+    return Fault(path.name, path, int(fields["fault"]), fields["root"], fields["description"])
 
 
 def faults() -> dict[str, Fault]:
@@ -567,9 +567,17 @@ def _fault(verb: str, name: str, host_name: str) -> None:
     if name not in faults():
         raise FleetError("no fault %s; there are: %s" % (name, " ".join(faults())))
     host = find(host_name)
-    run("podman", "cp", FAULTS, host.container + ":/run/fleet-faults")
-    on(host, "env FLEET_BALANCER=%s /run/fleet-faults/%s %s"
-       % (network()[BALANCER_OFFSET], name, verb))
+    files = subprocess.run(["tar", "-C", str(FAULTS), "-c", "."], stdout=subprocess.PIPE, check=True)
+    script = (
+        "mkdir -p {0} && tar -xC {0} && FLEET_BALANCER={1} {0}/{2} {3} < /dev/null"
+    ).format("/opt/fleet-faults", network()[BALANCER_OFFSET], name, verb)
+    done = subprocess.run(
+        ["podman", "exec", "-i", host.container, "sh", "-c", script],
+        input=files.stdout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=FAULT_TIMEOUT_S,
+    )
+    if done.returncode:
+        words = done.stdout.decode(errors="replace")[-2000:]
+        raise FleetError("%s %s on %s failed:\n%s" % (name, verb, host_name, words))
 
 
 def inject(name: str, host_name: str) -> None:
