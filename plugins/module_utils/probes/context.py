@@ -11,7 +11,6 @@ import os
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils import thresholds
-from ansible_collections.sergas.ops.plugins.module_utils.finding import is_secret_name
 from ansible_collections.sergas.ops.plugins.module_utils.probes import environment, unit
 
 #: the groups of the inventory, without their prefix C(sergas_)
@@ -51,7 +50,7 @@ class Context:
         self.app_dir = params["app_dir"] or unit.working_directory(self.unit) or DEFAULT_APP_DIR
         self.env_file = params["env_file"] or unit.environment_file(self.unit) or os.path.join(self.app_dir, ".env")
         self.environment, self.environment_error = environment.read(self.env_file)
-        self.settings = environment.settings(self.environment, params)
+        self.settings = environment.settings(self.environment, params, self.unit)
         self.port = params["port"] or unit.port(self.unit) or environment.port(self.settings) or DEFAULT_PORT
 
     def within(self, seconds):
@@ -78,6 +77,4 @@ class Context:
 
     def secrets(self):
         """Return the values that must not appear anywhere in the result."""
-        return sorted(
-            {value for name, value in self.settings.items() if value and is_secret_name(name)}, key=len, reverse=True
-        )
+        return sorted(environment.secrets(self.settings, self.environment), key=len, reverse=True)

@@ -11,6 +11,7 @@ import re
 from ansible_collections.sergas.ops.plugins.module_utils import resp, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
+from ansible_collections.sergas.ops.plugins.module_utils.probes.memory import size
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 
 _CONFIGURATION = "/etc/redis/redis.conf"
@@ -106,12 +107,7 @@ def _reach(target, deadline, local):
 def _ask(client, target):
     if target["password"]:
         words = [target["user"], target["password"]] if target["user"] else [target["password"]]
-        try:
-            client.call("AUTH", *words)
-        except resp.RedisError as error:
-            # A server without a password serves whoever names one: redis-py stumbles over it, others do not.
-            if "no password" not in str(error):
-                raise
+        client.call("AUTH", *words)
     refused = None
     try:
         answer = client.call("PING")
@@ -131,7 +127,9 @@ def _ask(client, target):
 def classify(message):
     """Return what an error of the server means, from its code."""
     code = message.partition(" ")[0]
-    if code in ("NOAUTH", "WRONGPASS", "NOPERM") or "invalid password" in message or "without any password" in message:
+    if "without any password" in message or "no password is set" in message:
+        return "password_unused"
+    if code in ("NOAUTH", "WRONGPASS", "NOPERM") or "invalid password" in message:
         return "password"
     return {
         "DENIED": "protected",
@@ -160,6 +158,7 @@ _TOLD = {
     "clients": ("redis.unreachable", "the limit of its clients is reached", None, "Find the client that leaks connections, or raise maxclients."),
     "refusal": ("redis.unreachable", "it refuses the command", None, "Read the server's log."),
     "protected": ("redis.auth.failed", "it is in protected mode and takes no client from elsewhere", None, "Set a password there, and in .env."),
+    "password_unused": ("redis.auth.failed", "it has no password, and the app sends one", "redis_credentials", "Set requirepass there, or drop REDIS_PASSWORD from .env."),
     "password": ("redis.auth.failed", "the user or the password is wrong", "redis_credentials", "Put the right password into .env, from the vault."),
 }
 
@@ -219,7 +218,7 @@ def _judge_info(place, result, threshold):
         evidence["memory_unknown"] = result.get("why", "INFO does not say")
         return [finding("redis.ok", "redis", "ok", "%s answers PONG; its memory may not be read" % place, evidence=evidence)]
     if not limit:
-        summary = "%s answers PONG and uses %s, without a limit of its own" % (place, _size(used))
+        summary = "%s answers PONG and uses %s, without a limit of its own" % (place, size(used))
         return [finding("redis.ok", "redis", "ok", summary, value=used, unit="bytes", evidence=evidence)]
     return [_judge_memory(place, info, threshold, evidence)]
 
@@ -246,8 +245,8 @@ def _judge_memory(place, info, threshold, evidence):
         "%s uses %s of its %s (%.1f %%, threshold %g %%)%s"
         % (
             place,
-            _size(used),
-            _size(limit),
+            size(used),
+            size(limit),
             percent,
             fail if status == "fail" else warn,
             " and has evicted %d keys" % evicted if identity == "redis.evicting" else "",
@@ -259,11 +258,3 @@ def _judge_memory(place, info, threshold, evidence):
         evidence=evidence,
         advice=advice,
     )
-
-
-def _size(count):
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
-            return "%.4g %s" % (count, unit)
-        count /= 1024.0
-    return None
