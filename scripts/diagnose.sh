@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/environment.sh core
 scripts/collection.sh link
 
-export ANSIBLE_CONFIG=$PWD/ansible.cfg ANSIBLE_COLLECTIONS_PATH=$PWD/.build
+export ANSIBLE_CONFIG=$PWD/ansible.cfg ANSIBLE_COLLECTIONS_PATH=$PWD/.build ANSIBLE_STDOUT_CALLBACK=sergas.ops.report_only
 playbook=(.venv/bin/ansible-playbook sergas.ops.diagnose --extra-vars sergas_fail_on=never)
 
 if [ -n "${INVENTORY:-}" ]; then

@@ -88,25 +88,31 @@ make_environment() {
     "$python" -m venv .venv || die "cannot make .venv in $PWD: is the folder writable, the disk full?"
 }
 
-files=(requirements.txt)
 case "${1:-}" in
-    core) ;;
-    test) files+=(tests/requirements.txt) ;;
+    core) files=(requirements.txt) ;;
+    test) files=(requirements.txt tests/requirements.txt) ;;
     *) die "usage: scripts/environment.sh core|test" ;;
 esac
 
 # An environment does not survive a move: its scripts name the folder they were made in.
-if [ "$(cat .venv/.made-in 2>/dev/null)" != "$PWD" ] || ! .venv/bin/python -c '' 2>/dev/null; then
+if [ "$(cat .venv/made-in 2>/dev/null)" != "$PWD" ] || ! .venv/bin/python -c '' 2>/dev/null; then
     make_environment
-    printf '%s\n' "$PWD" > .venv/.made-in
+    printf '%s\n' "$PWD" > .venv/made-in
 fi
-readonly stamp=.venv/.$1
-wanted=$(cat "${files[@]}" | cksum)
-if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+
+# Copies of the files that it was installed from say whether it is what they ask for now.
+up_to_date() {
+    local file
+    for file in "${files[@]}"; do
+        cmp -s "$file" ".venv/installed-from/$file" || return 1
+    done
+}
+if ! up_to_date; then
     say "Installing $([ "$1" = core ] && echo ansible-core || echo 'the test tools') into .venv ..."
     # Warnings about this machine's pip settings say nothing about the collection: -qq shows errors.
     .venv/bin/python -m pip install -qq --disable-pip-version-check "${files[@]/#/--requirement=}" || die \
         "pip could not install what ${files[*]} ask for; its message is above." \
         "It needs a package index: behind a proxy, set HTTPS_PROXY or PIP_INDEX_URL."
-    printf '%s\n' "$wanted" > "$stamp"
+    mkdir -p .venv/installed-from/tests
+    for file in "${files[@]}"; do cp "$file" ".venv/installed-from/$file"; done
 fi
