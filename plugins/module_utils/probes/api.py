@@ -26,6 +26,8 @@ DEPENDENCIES = {
 _GOOD = {"connected", "authenticated", "ok", "healthy", "up", "ready", "available", "alive", "true", "pass"}
 _GOOD_STATUS = _GOOD | {"running", "green", "success"}
 _NOT_USED = {"disabled", "not configured", "not_configured", "unconfigured", "none", "null", "off"}
+#: One slow request an hour ago is no slow path.
+_FEWEST_LOGGED = 3
 _ACCOUNTS = {
     "us": "accounts.zoho.com",
     "au": "accounts.zoho.com.au",
@@ -292,8 +294,9 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
         measured["GET " + path] = sample["seconds"] if "error" in sample else sample["phases"]["total"]
     if (prometheus or {}).get("p95_seconds") is not None:
         measured["p95 of the last 5 minutes (Prometheus)"] = prometheus["p95_seconds"]
-    for path, figures in ((logs or {}).get("slow_paths") or {}).items():
-        measured["mean of %s in the log (%d requests)" % (path, figures["count"])] = figures["mean"]
+    for path in (logs or {}).get("slow_paths") or ():
+        if path["count"] >= _FEWEST_LOGGED:
+            measured["mean of %s in the log (%d requests)" % (path["path"], path["count"])] = path["mean"]
     worst = max(measured, key=measured.get)
     value = measured[worst]
     status = grade(value, warn, fail)

@@ -12,7 +12,7 @@ import time
 from ansible_collections.sergas.ops.plugins.module_utils import cgroup
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 
-#: A moment is enough to see that a host is calm; one that looks busy gets a longer look.
+#: A moment is enough to see that a host is calm; one that looks too busy gets a longer look.
 _GLANCE = 0.25
 _LOOK = 1.0
 
@@ -21,13 +21,13 @@ def observe(ctx):
     """Return percent (of what this host may use), cpus, quota, load, iowait and contained."""
     contained = cgroup.contained()
     result = {"contained": contained, "cpus": len(os.sched_getaffinity(0)), "load": os.getloadavg()}
-    limit = min(ctx.thresholds["cpu_percent"][0], 100)
+    busy, waiting = ctx.thresholds["cpu_percent"][0], ctx.thresholds["iowait_percent"][0]
     before = sample(contained)
     for seconds in (_GLANCE, _LOOK):
         time.sleep(min(seconds, ctx.deadline.remaining()))
         after = sample(contained)
         result.update(compare(before, after, result["cpus"]))
-        if result["percent"] is None or max(result["percent"], result["iowait"] or 0) < limit / 2:
+        if (result["percent"] or 0) < busy and (result["iowait"] or 0) < waiting:
             break
         before = after
     return result

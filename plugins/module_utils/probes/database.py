@@ -35,8 +35,9 @@ def observe(ctx):
     """Reach the database with the app's settings; without an app, the clusters of this host.
 
     Returns:
-        list of dicts: address, local (a cluster of this host), and either failure (see
-        L(_failure)) or alive, with slots where a session could be opened.
+        dict with reached: a list of dicts (address, local: a cluster of this host, and either failure
+        as L(_failure) tells it or what L(_measure) saw), and with the target and the slots of the
+        first of them, None where they are not known.
     """
     results = []
     if ctx.has("app"):
@@ -53,7 +54,7 @@ def observe(ctx):
                 results.append(dict(_reach(target, ctx.deadline), local=True))
     if not results:
         raise NotHere("PostgreSQL is not on this host")
-    return results
+    return {"reached": results, "target": results[0].get("address"), "slots": results[0].get("slots")}
 
 
 def app_target(settings):
@@ -259,14 +260,15 @@ _TOLD = {
 
 def decide(ctx, observed):
     """Return a finding for each database that was to be reached."""
-    return [judge(result, ctx.thresholds["db_connections_percent"], ctx.env_file) for result in observed]
+    threshold = ctx.thresholds["db_connections_percent"]
+    return [judge(result, threshold, ctx.env_file) for result in observed["reached"]]
 
 
 def judge(result, threshold, env_file=".env"):
     """Return the finding about one database (pure).
 
     Args:
-        result: an element of what L(observe) returns.
+        result: one of what L(observe) reached.
         threshold: (warn, fail, unit) for the connections in percent of the slots.
         env_file: where the settings come from, for the sentence.
     """
