@@ -33,6 +33,9 @@ REDIS_OVERHEAD = (5, 4)
 #: Where the others leave less than this share of the memory, PostgreSQL gets this share.
 LEAST_SHARE_PERCENT = 15
 
+#: PostgreSQL's line is a multiple of the first of these that is a small part of it.
+ROUND_KB = (64 * MB, 16 * MB, 1 * MB)
+
 #: Who else lives on the host. Each is None where it does not; amounts in kB.
 #: redis_kb: maxmemory, 0 if there is no bound. other_kb: everything without a name here.
 Tenants = namedtuple(
@@ -79,10 +82,13 @@ def share(memory_kb, tenants, service_limit_kb=None):
         left, why = least, "the least it can work with: the others leave too little"
     if service_limit_kb is not None and service_limit_kb < left:
         left, why = service_limit_kb, "the limit of its control group"
+    # Round numbers are easier to check, and the share of a memory that differs by a page is the same.
+    step = next(step for step in ROUND_KB if left >= 16 * step or step == ROUND_KB[-1])
+    left = max(step, left // step * step)
     lines.insert(0, Line("postgresql", left, why))
     rest = memory_kb - sum(line.kb for line in lines)
     if rest > 0:
-        lines.append(Line("unassigned", rest, "above PostgreSQL's control group limit"))
+        lines.append(Line("unassigned", rest, "left by rounding or by PostgreSQL's control group limit"))
     return Budget(memory_kb, left, lines, warnings)
 
 

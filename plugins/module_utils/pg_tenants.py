@@ -123,7 +123,7 @@ def discover(env_file, memory_kb):
     try:
         with open(env_file, encoding="utf-8", errors="replace") as file:
             fields = from_environment(dotenv.dotenv_values(dotenv.parse(file.read())))
-        evidence = {name: env_file for name in fields}
+        evidence = dict.fromkeys(fields, env_file)
     except OSError:
         pass
     for path in REDIS_FILES:

@@ -186,7 +186,7 @@ def shared(machine):
     buffers = shared_buffers_kb(machine)
     # One CREATE INDEX at a time, and as much again for all autovacuum workers together.
     maintenance = min(2 * GB, maintenance_work_mem_kb(machine))
-    autovacuum = max(1 * MB, maintenance // vacuums)
+    autovacuum = max(1 * MB, maintenance // vacuums // MB * MB)
     processes = count + (workers or DEFAULT_WORKER_PROCESSES)
     uses = [
         Use("shared_buffers", buffers, "PostgreSQL's own cache, shared by all sessions"),

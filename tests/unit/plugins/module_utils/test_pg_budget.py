@@ -33,7 +33,8 @@ def test_a_host_is_given_out_line_by_line():
         "celery": 512 * MB,
         "redis": GB * 5 // 4,
         "cognee": 2 * GB,
-        "postgresql": 16 * GB - 16 * GB // 10 - 2 * GB - 512 * MB - GB * 5 // 4 - 2 * GB,
+        "postgresql": 8832 * MB,
+        "unassigned": 16 * GB - 16 * GB // 10 - 2 * GB - 512 * MB - GB * 5 // 4 - 2 * GB - 8832 * MB,
     }
     assert budget.postgresql_kb == lines(budget)["postgresql"]
     assert budget.warnings == []
@@ -68,7 +69,7 @@ def test_the_lines_of_every_host_add_up_to_its_memory_or_it_is_said():
 
 def test_others_that_take_everything_are_named_in_a_warning():
     budget = pg_budget.share(4 * GB, Tenants(app_workers=16))
-    assert budget.postgresql_kb == 4 * GB * 15 // 100
+    assert budget.postgresql_kb == 608 * MB
     assert "move a tenant, or add memory" in budget.warnings[0]
 
 
