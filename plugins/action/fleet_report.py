@@ -12,6 +12,7 @@ import re
 import sys
 from datetime import UTC, datetime
 
+from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -28,6 +29,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TEMPLATE = re.compile(r"\{\{|\{%")
 # The strategy imports this plugin before it forks: only there is standard output still the terminal.
 _COLUMNS = display.columns if sys.stdout.isatty() else terminal.WIDEST
+#: Callbacks whose standard output is for a program.
+_MACHINE_READABLE = ("json", "ansible.posix.json", "ansible.posix.jsonl")
 
 
 class ActionModule(ActionBase):
@@ -36,7 +39,6 @@ class ActionModule(ActionBase):
     BYPASS_HOST_LOOP = True
     TRANSFERS_FILES = False
     _requires_connection = False
-    _VALID_ARGS = frozenset(_OPTIONS)
 
     def run(self, tmp=None, task_vars=None):
         """Return paths, counts, root causes and the decision; fails by C(fail_on)."""
@@ -56,15 +58,12 @@ class ActionModule(ActionBase):
             previous=previous,
             previous_note=note,
         )
-        display.display("")
-        for text, colour in terminal.lines(report, _COLUMNS):
-            display.display(text, color=colour)
+        _show([("", None), *terminal.lines(report, _COLUMNS)])
         result.update(outcome(report))
         result.update(self._write(report, options, now))
-        if result.get("unwritten"):
-            result["msg"] = "%s, and %s" % (result["msg"], result.pop("unwritten"))
+        if "unwritten" in result:
+            result["msg"] = "%s; %s" % (result.pop("unwritten"), result["msg"])
             result["failed"] = True
-        display.display("")
         return result
 
     def _hosts(self, task_vars, names):
@@ -94,6 +93,9 @@ class ActionModule(ActionBase):
                     left_play=name not in in_play,
                 )
             )
+        for variable in names:
+            if not any(variable in host["results"] for host in hosts):
+                display.warning("results: no host of the play has registered %s" % variable)
         return hosts
 
     def _run_info(self, task_vars, given):
@@ -117,19 +119,25 @@ class ActionModule(ActionBase):
             run = history.write(folder, now, documents)
         except history.Unwritable as error:
             text = "report_dir: the reports could not be written to %s (%s)" % (folder, error)
-            display.display(text, color=terminal.COLOURS["fail"])
+            _show([(text, terminal.COLOURS["fail"]), ("", None)])
             return {"report_dir": None, "reports": {}, "latest": None, "unwritten": text}
         latest, why_not = history.link_latest(folder, run)
         if why_not:
             display.warning("%s. The reports of this run are in %s." % (why_not, run))
         history.prune(folder, options["keep"])
-        for line in where_it_is(run, latest, documents):
-            display.display(line)
+        _show([(where_it_is(run, latest, documents), None), ("", None)])
         return {
             "report_dir": run,
             "reports": {name: os.path.join(run, FORMATS[name][0]) for name in options["formats"]},
             "latest": latest,
         }
+
+
+def _show(lines):
+    """Print (text, colour) lines beside whatever callback there is, out of the way of one for programs."""
+    aside = C.DEFAULT_STDOUT_CALLBACK in _MACHINE_READABLE
+    for text, colour in lines:
+        display.display(text, color=colour, stderr=aside)
 
 
 def _value(variables, name, hostvars, host):
@@ -139,13 +147,13 @@ def _value(variables, name, hostvars, host):
 
 
 def where_it_is(run, latest, documents):
-    """Return the lines that name the reports of a run, under the short name where there is one."""
+    """Return the line that names the reports of a run, by the link to the latest where there is one."""
     folder = latest or run
     shown = os.path.relpath(folder)
     if shown.startswith(".."):
         shown = folder
     names = list(documents)
-    return ["Report: %s" % os.path.join(shown, names[0] if len(names) == 1 else "{%s}" % ",".join(names))]
+    return "Report: %s" % os.path.join(shown, names[0] if len(names) == 1 else "{%s}" % ",".join(names))
 
 
 def outcome(report):
@@ -156,7 +164,7 @@ def outcome(report):
     return {
         "changed": False,
         "failed": summary["failed"],
-        "msg": "%s (%d hosts: %s)" % (summary["reason"], hosts["total"], counts),
+        "msg": "%s (%d host%s: %s)" % (summary["reason"], hosts["total"], "s"[: hosts["total"] != 1], counts),
         "summary": {"hosts": hosts, "findings": summary["findings"]},
         "roots": list(dict.fromkeys(root["id"] for root in report["roots"])),
     }
@@ -171,21 +179,24 @@ def options_from(given):
     Raises:
         AnsibleActionFail: names the option, its value and what is allowed.
     """
+    for name in given:
+        if name not in _OPTIONS:
+            raise AnsibleActionFail("%s: there is no such option, there are: %s" % (name, ", ".join(_OPTIONS)))
     options = {
         "report_dir": _folder(given.get("report_dir")),
         "fail_on": _choice("fail_on", given.get("fail_on"), model.FAIL_ON, "fail"),
         "results": _names("results", given.get("results"), ["sergas_diagnose_health"]),
         "formats": _names("formats", given.get("formats"), list(FORMATS)),
         "keep": _count("keep", given.get("keep"), 30),
-        "title": given.get("title") or "Sergas fleet",
-        "run": given.get("run") or {},
+        "title": "Sergas fleet" if given.get("title") is None else given["title"],
+        "run": {} if given.get("run") is None else given["run"],
     }
     for name in options["results"]:
         if not _VARIABLE.match(name):
             raise AnsibleActionFail("results: %r is not the name of a variable" % name)
     for name in options["formats"]:
         _choice("formats", name, tuple(FORMATS), None)
-    if not isinstance(options["title"], str):
+    if not isinstance(options["title"], str) or not options["title"].strip():
         raise AnsibleActionFail("title: %r is not a text" % (options["title"],))
     if not isinstance(options["run"], dict):
         raise AnsibleActionFail("run: %r is not a dictionary" % (options["run"],))

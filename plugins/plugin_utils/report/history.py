@@ -100,7 +100,8 @@ def write(folder, moment, documents):
     except OSError as error:
         if unfinished:
             shutil.rmtree(unfinished, ignore_errors=True)
-        raise Unwritable("%s: %s" % (error.filename or folder, error.strerror)) from error
+        reason = "it is not a folder" if isinstance(error, FileExistsError) else error.strerror
+        raise Unwritable("%s: %s" % (error.filename or folder, reason)) from error
 
 
 def _publish(folder, stamp, unfinished):

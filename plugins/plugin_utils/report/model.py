@@ -131,13 +131,14 @@ def _root(own, derived):
     # What differs from host to host is said of one of them by name.
     differs = scope == "host" and len(hosts) > 1 and any(item["summary"] != worst["summary"] for _node, item in own)
     example = next((name for (name, _index), item in own if item is worst), None)
+    target = worst["evidence"].get("target")
     touched = dict.fromkeys(name for (name, _index), _item in derived if name is not None)
     return {
         "id": worst["id"],
         "component": worst["component"],
         "status": worst["status"],
         "scope": scope,
-        "target": worst["evidence"].get("target"),
+        "target": target if isinstance(target, str) else None,
         "summary": "%s: %s" % (example, worst["summary"]) if differs else worst["summary"],
         "advice": worst["advice"],
         "remedy": worst["remedy"],

@@ -53,13 +53,15 @@ def host_entry(name, groups, addresses, results, names, left_play=False):
         left_play: whether it is out of the play, so that nothing more can come.
 
     Returns:
-        dict with name, groups, addresses, reachable, findings (complete, in their order), probe_seconds.
+        dict with name, groups, addresses, results (the names found), reachable, diagnosed, findings (complete, in
+        their order) and probe_seconds.
         A host that was not diagnosed has a finding that says so.
     """
     entry = {
         "name": name,
         "groups": sorted(groups),
         "addresses": sorted(set(addresses) | {name}),
+        "results": sorted(results),
         "reachable": True,
         "diagnosed": False,
         "findings": [],
@@ -142,7 +144,7 @@ def _complete(item):
 def _nothing(names, left_play):
     if left_play:
         return _failed("it left the play before its diagnosis, unreachable or failed", names[0])
-    return _failed("none of %s is registered on it" % ", ".join(names), names[0])
+    return _failed("it has not registered %s" % " or ".join(names), names[0])
 
 
 def _failed(reason, variable):

@@ -10,10 +10,9 @@ import re
 import textwrap
 
 NARROWEST, WIDEST = 60, 100
-#: How many root causes are shown; with their advice and the rest that is at most 25 lines.
+#: With the empty lines around it and the paths below it, 25 however large the fleet.
+MOST_LINES = 22
 _ROOTS, _UNKNOWN = 7, 3
-#: The root causes are said in full while they take no more lines than this.
-_LINES = 16
 
 COLOURS = {"fail": "red", "unreachable": "red", "unknown": "magenta", "warn": "yellow", "ok": "green"}
 _WORDS = {"fail": "FAIL", "unknown": "UNKNOWN", "warn": "WARN"}
@@ -34,22 +33,30 @@ def moment(text):
 
 
 def lines(model, width):
-    """Return the summary as [(text, colour or None)].
+    """Return the summary as [(text, colour or None)], at most MOST_LINES of them.
 
     Args:
         model: the model of the report.
         width: columns of the terminal; what is used lies between NARROWEST and WIDEST.
     """
     width = max(NARROWEST, min(WIDEST, width))
+    # Each text in full where there is room, else its beginning.
+    for rows in (3, 2, 1):
+        result = _summary(model, width, rows)
+        if len(result) <= MOST_LINES:
+            break
+    return result
+
+
+def _summary(model, width, rows):
     known = [root for root in model["roots"] if root["status"] != "unknown"]
     unknown = [root for root in model["roots"] if root["status"] == "unknown"]
     result = [_header(model, width)]
     if not model["roots"]:
         result.append(("Nothing is wrong, everything that was asked for could be measured.", COLOURS["ok"]))
-    result += _causes(known, width, _ROOTS)
-    result += _not_measured(unknown, width)
-    result += _since(model["comparison"], width)
-    return result
+    result += _causes(known, width, rows)
+    result += _not_measured(unknown, width, rows)
+    return result + _absent(model["hosts"], width) + _since(model["comparison"], width)
 
 
 def _header(model, width):
@@ -63,29 +70,34 @@ def _header(model, width):
     return _cut("%s - %s: %s" % (title, total, ", ".join(parts)), width), COLOURS[worst]
 
 
-def _causes(roots, width, most):
-    for rows in (3, 2, 1):
-        result = []
-        for root in roots[:most]:
-            head = "%-4s  %s  %s  " % (_WORDS[root["status"]], where(root), root["id"])
-            result += _paragraph(head, root["summary"], width, rows, COLOURS[root["status"]])
-            if root["advice"]:
-                result += _paragraph("      -> ", root["advice"], width, rows, None)
-        if len(result) <= _LINES:
-            break
-    if len(roots) > most:
-        result.append(("      ... and %d more root causes: see the report" % (len(roots) - most), None))
+def _causes(roots, width, rows):
+    result = []
+    for root in roots[:_ROOTS]:
+        head = "%-4s  %s  %s  " % (_WORDS[root["status"]], where(root), root["id"])
+        result += _paragraph(head, root["summary"], width, rows, COLOURS[root["status"]])
+        if root["advice"]:
+            result += _paragraph("      -> ", root["advice"], width, rows, None)
+    if len(roots) > _ROOTS:
+        result.append(("      ... and %d more root causes: see the report" % (len(roots) - _ROOTS), None))
     return result
 
 
-def _not_measured(roots, width):
+def _not_measured(roots, width, rows):
     result = []
     for root in roots[:_UNKNOWN]:
         head = "%s  %s  %s  " % (_WORDS["unknown"], where(root), root["id"])
-        result += _paragraph(head, root["summary"], width, 1, COLOURS["unknown"])
+        result += _paragraph(head, root["summary"], width, rows, COLOURS["unknown"])
     if len(roots) > _UNKNOWN:
-        result.append(("         ... and %d more could not be measured" % (len(roots) - _UNKNOWN), None))
+        result.append(("      ... and %d more could not be measured" % (len(roots) - _UNKNOWN), None))
     return result
+
+
+def _absent(hosts, width):
+    """Return what a machine on its own does not have: with many, that is in the report."""
+    absent = [name for name, status in hosts[0]["components"].items() if status == "skipped"]
+    if len(hosts) > 1 or not absent:
+        return []
+    return [(_cut("Skipped, not on this host: %s." % ", ".join(absent), width), None)]
 
 
 def _since(comparison, width):

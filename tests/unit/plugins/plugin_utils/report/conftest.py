@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import model, results
 
@@ -46,9 +47,7 @@ def healthy():
             warn=2.0,
             fail=5.0,
         ),
-        finding(
-            "db.connection.ok", "database", "ok", "PostgreSQL 15.6 answers in 4 ms", evidence={"target": DATABASE}
-        ),
+        finding("db.connection.ok", "database", "ok", "PostgreSQL 15.6 answers in 4 ms", evidence={"target": DATABASE}),
         finding("redis.ok", "redis", "ok", "Redis 7.0.15 answers, 41 % of its memory used", evidence={"target": REDIS}),
         finding("zoho.api.ok", "zoho", "ok", "No rate limit in the last hour", evidence={"target": ZOHO}),
         finding("security.access.ok", "security", "ok", "No address with 10 failed logins in the last hour"),
@@ -61,11 +60,19 @@ def healthy():
     for mount in ("/", "/boot", "/home", "/tmp", "/var", "/var/log", "/var/lib/postgresql"):
         found.append(
             finding(
-                "host.disk.ok", "host", "ok", "%s is 38 %% full" % mount, value=38.0, evidence={"mount": mount}, **percent
+                "host.disk.ok",
+                "host",
+                "ok",
+                "%s is 38 %% full" % mount,
+                value=38.0,
+                evidence={"mount": mount},
+                **percent,
             )
         )
     for mount in ("/", "/home", "/tmp", "/var", "/var/log"):
-        found.append(finding("host.inodes.ok", "host", "ok", "%s has 7 %% of its inodes used" % mount, value=7.0, **percent))
+        found.append(
+            finding("host.inodes.ok", "host", "ok", "%s has 7 %% of its inodes used" % mount, value=7.0, **percent)
+        )
     return found
 
 
@@ -165,7 +172,11 @@ def disk_high(findings):
             unit="%",
             warn=80.0,
             fail=90.0,
-            evidence={"mount": "/var/log", "free": "1.3 GiB", "largest": ["/var/log/journal 4.1 GiB", "/var/log/nginx 2.2 GiB"]},
+            evidence={
+                "mount": "/var/log",
+                "free": "1.3 GiB",
+                "largest": ["/var/log/journal 4.1 GiB", "/var/log/nginx 2.2 GiB"],
+            },
             remedy="vacuum_journal",
             advice="Vacuum the journal: journalctl --vacuum-size=1G.",
             guide="Health Check Matrix",
@@ -221,7 +232,9 @@ def balancer(backends):
     host = [item for item in healthy() if item["component"] == "host"]
     for target, fine in backends:
         if fine:
-            host.append(finding("lb.health.ok", "loadbalancer", "ok", "%s is healthy" % target, evidence={"target": target}))
+            host.append(
+                finding("lb.health.ok", "loadbalancer", "ok", "%s is healthy" % target, evidence={"target": target})
+            )
         else:
             host.append(
                 finding(
@@ -243,7 +256,10 @@ def entry(name, findings, groups=("sergas_app",), address=None):
     return results.host_entry(name, groups, [address or name], {"sergas_health": registered}, ["sergas_health"])
 
 
-def lost(name, reason="Task failed: Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1 port 22: Connection timed out"):
+def lost(
+    name,
+    reason="Task failed: Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1 port 22: Connection timed out",
+):
     """Return a host that did not answer."""
     registered = {"unreachable": True, "changed": False, "msg": reason}
     return results.host_entry(name, ["sergas_app"], [name], {"sergas_health": registered}, ["sergas_health"])
@@ -289,7 +305,18 @@ class Fleet:
 
 
 for _maker in (
-    healthy, replace, port_conflict, database_down, disk_high, errors, redis_unknown, balancer, entry, lost, crashed, build
+    healthy,
+    replace,
+    port_conflict,
+    database_down,
+    disk_high,
+    errors,
+    redis_unknown,
+    balancer,
+    entry,
+    lost,
+    crashed,
+    build,
 ):
     setattr(Fleet, _maker.__name__, staticmethod(_maker))
 Fleet.sample = staticmethod(fleet)

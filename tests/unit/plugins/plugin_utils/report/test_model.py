@@ -1,0 +1,174 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import json_document, model
+
+SCHEMA = json.loads((Path(__file__).resolve().parents[5] / "docs" / "report.schema.json").read_text())
+
+
+def host_with(makers, name, *statuses):
+    items = [finding("host.n%d.x" % number, "host", status, "x") for number, status in enumerate(statuses)]
+    return makers.entry(name, items)
+
+
+def test_the_sample_has_one_root_for_each_fault_worst_first(makers):
+    report = makers.build(makers.sample())
+    assert [(root["status"], root["id"]) for root in report["roots"]] == [
+        ("fail", "fleet.db.unreachable"),
+        ("fail", "app.port.conflict"),
+        ("fail", "host.unreachable"),
+        ("unknown", "redis.unknown"),
+        ("unknown", "host.diagnosis.failed"),
+        ("warn", "app.errors.rate"),
+        ("warn", "host.disk.high"),
+    ]
+
+
+def test_a_root_names_its_hosts_and_those_it_affects(makers):
+    report = makers.build(makers.sample())
+    shared, port = report["roots"][:2]
+    assert (shared["scope"], shared["target"], len(shared["hosts"])) == ("fleet", "10.20.0.5:5432", 13)
+    assert (port["scope"], port["hosts"]) == ("host", ["app1.example.com"])
+    assert port["affected"] == ["lb1.example.com", "lb2.example.com"]
+    assert set(port["symptoms"]) == {"app.service.restarting", "fleet.lb.health.failing", "lb.health.failing"}
+
+
+def test_one_id_on_several_hosts_is_one_root_and_the_example_is_named(makers):
+    reasons = ("Connection refused", "Connection timed out")
+    report = makers.build([makers.lost("web%d" % number, reason) for number, reason in enumerate(reasons)])
+    (root,) = report["roots"]
+    assert root["hosts"] == ["web0", "web1"]
+    assert root["summary"] == "web0: Ansible cannot reach it: Connection refused"
+
+
+def test_each_host_is_in_one_class_and_the_worst_come_first(makers):
+    hosts = [
+        host_with(makers, "fine", "ok", "skipped"),
+        host_with(makers, "empty", "skipped"),
+        host_with(makers, "warned", "ok", "warn"),
+        host_with(makers, "blind", "warn", "unknown"),
+        host_with(makers, "broken", "unknown", "fail"),
+        makers.lost("lost"),
+    ]
+    report = makers.build(hosts)
+    assert [host["name"] for host in report["hosts"]] == ["lost", "broken", "blind", "warned", "fine", "empty"]
+    assert report["summary"]["hosts"] == {
+        "total": 6,
+        "unreachable": 1,
+        "fail": 1,
+        "unknown": 1,
+        "warn": 1,
+        "ok": 1,
+        "skipped": 1,
+    }
+
+
+def test_a_component_has_its_worst_status(makers):
+    (host,) = makers.build([makers.entry("web1", makers.disk_high(makers.port_conflict(makers.healthy())))])["hosts"]
+    assert host["components"] == {
+        "app": "fail",
+        "api": "fail",
+        "database": "ok",
+        "redis": "ok",
+        "zoho": "ok",
+        "host": "warn",
+        "security": "ok",
+        "loadbalancer": "skipped",
+    }
+    assert host["roots"] == ["app.port.conflict", "host.disk.high"]
+
+
+def test_a_healthy_fleet_has_no_root(makers):
+    report = makers.build([makers.entry("web%d" % number, makers.healthy()) for number in range(3)])
+    assert report["roots"] == [] and report["fleet"] == []
+    assert report["summary"]["failed"] is False
+
+
+@pytest.mark.parametrize(
+    ("status", "fail_on", "failed"),
+    [
+        ("fail", "fail", True),
+        ("fail", "warn", True),
+        ("fail", "never", False),
+        ("unknown", "fail", False),
+        ("unknown", "warn", True),
+        ("unknown", "never", False),
+        ("warn", "fail", False),
+        ("warn", "warn", True),
+        ("warn", "never", False),
+        ("ok", "fail", False),
+        ("ok", "warn", False),
+        ("ok", "never", False),
+    ],
+)
+def test_the_decision_follows_fail_on(makers, status, fail_on, failed):
+    summary = makers.build([host_with(makers, "web1", status)], fail_on=fail_on)["summary"]
+    assert summary["failed"] is failed
+    assert "fail_on is %s" % fail_on in summary["reason"]
+
+
+@pytest.mark.parametrize(("fail_on", "failed"), [("fail", True), ("warn", True), ("never", False)])
+def test_a_host_that_nobody_looked_at_has_not_passed(makers, fail_on, failed):
+    report = makers.build([makers.crashed("web1"), makers.entry("web2", makers.healthy())], fail_on=fail_on)
+    assert report["summary"]["failed"] is failed
+
+
+def test_the_decision_says_how_many(makers):
+    assert makers.build(makers.sample())["summary"]["reason"] == "fail_on is fail: 3 root causes with the status fail"
+    blind = makers.build([makers.crashed("web1"), makers.entry("web2", makers.healthy())])
+    assert blind["summary"]["reason"] == "fail_on is fail: 1 of 2 hosts could not be diagnosed"
+
+
+def every_shape(makers):
+    """Return models that use every key of the schema."""
+    before = makers.build([makers.entry("web1", makers.disk_high(makers.healthy())), makers.lost("web2")])
+    return [
+        makers.build(makers.sample()),
+        makers.build([makers.entry("web1", makers.healthy())], previous_note="this is the first report"),
+        makers.build([makers.lost("web1"), makers.entry("web3", makers.errors(makers.healthy()))], previous=before),
+        makers.build([makers.crashed("web1")], fail_on="never", run={"window": 3600, "more": {"a": [1]}}),
+    ]
+
+
+def test_the_json_keeps_its_schema(makers):
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    for report in every_shape(makers):
+        written = json.loads(json_document.render(report))
+        jsonschema.validate(written, SCHEMA, cls=jsonschema.Draft202012Validator)
+        assert written == report
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda report: report.update(surplus=1),
+        lambda report: report["hosts"][0]["findings"][0].update(status="fine"),
+        lambda report: report["hosts"][0]["findings"][0].pop("root"),
+        lambda report: report["roots"][0].update(status="ok"),
+        lambda report: report.update(schema_version="2.0"),
+    ],
+)
+def test_the_schema_refuses_what_is_not_a_report(makers, damage):
+    report = json.loads(json_document.render(makers.build(makers.sample())))
+    damage(report)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(report, SCHEMA, cls=jsonschema.Draft202012Validator)
+
+
+def test_the_json_has_a_line_for_each_host(makers):
+    lines = json_document.render(makers.build(makers.sample())).splitlines()
+    assert sum('"probe_seconds"' in line for line in lines) == 20
+
+
+def test_the_schema_version_is_that_of_the_schema():
+    assert SCHEMA["properties"]["schema_version"]["const"] == model.SCHEMA_VERSION
