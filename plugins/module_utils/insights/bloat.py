@@ -308,16 +308,13 @@ def judge(observed, block):
     """Return (tables, indexes): rows with names, sizes and what is known of their bloat."""
     by_id = {table["id"]: table for table in observed["tables"]}
     tables = [
-        dict(
-            {key: row[key] for key in ("schema", "table", "bytes")},
-            **judge_table(row, block)
-        )
+        dict({key: row[key] for key in ("schema", "table", "bytes")}, **judge_table(row, block))
         for row in observed["tables"]
     ]
     indexes = [
         dict(
             {key: row[key] for key in ("schema", "table", "index", "bytes")},
-            **judge_index(row, by_id[row["table_id"]], block)
+            **judge_index(row, by_id[row["table_id"]], block),
         )
         for row in observed["indexes"]
     ]
@@ -329,9 +326,7 @@ def decide(scope, observed):
     warn, fail, unit = scope.thresholds["bloat_percent"]
     tables, indexes = judge(observed, scope.server["block_bytes"])
     known = [row for row in tables + indexes if row["percent"] is not None]
-    bloated = [
-        row for row in known if row["percent"] >= warn and row["wasted_bytes"] >= _SMALLEST
-    ]
+    bloated = [row for row in known if row["percent"] >= warn and row["wasted_bytes"] >= _SMALLEST]
     blind_tables = [row for row in tables if row["percent"] is None]
     blind_indexes = [row for row in indexes if row["percent"] is None]
     findings = []

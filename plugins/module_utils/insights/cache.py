@@ -53,7 +53,8 @@ def decide(scope, observed):
         return [
             verdict.skipped(
                 subject,
-                "%d block accesses are too few to judge the cache by (%d)" % (total, _FEWEST_BLOCKS),
+                "%d block accesses are too few to judge the cache by (%d)"
+                % (total, _FEWEST_BLOCKS),
             )
         ]
     missed = 100.0 * read / total
@@ -73,6 +74,6 @@ def decide(scope, observed):
             evidence={"tables": observed["tables"]},
             advice="Index what is read from end to end first; then give shared_buffers more, up to "
             "a quarter of the memory.",
-            **numbers
+            **numbers,
         )
     ]

@@ -86,9 +86,7 @@ QUERIES = {
 
 CHECKS = {
     "slow_queries": Check(statements.decide_slow, ("statements",), "db.queries.slow", _SLOW),
-    "running_queries": Check(
-        statements.decide_running, ("running",), "db.queries.running", _SLOW
-    ),
+    "running_queries": Check(statements.decide_running, ("running",), "db.queries.running", _SLOW),
     "missing_indexes": Check(
         missing_indexes.decide,
         ("missing_indexes",),
@@ -96,9 +94,7 @@ CHECKS = {
         _SLOW,
         ("statements", "running"),
     ),
-    "unused_indexes": Check(
-        indexes.decide_unused, ("unused_indexes",), "db.index.unused", _SLOW
-    ),
+    "unused_indexes": Check(indexes.decide_unused, ("unused_indexes",), "db.index.unused", _SLOW),
     "duplicate_indexes": Check(
         indexes.decide_duplicate, ("duplicate_indexes",), "db.index.duplicate", _SLOW
     ),

@@ -132,7 +132,7 @@ def decide_locks(scope, observed):
             "pg_terminate_backend(%d) does it by force." % root["pid"]
             if root
             else "Look at pg_prepared_xacts, and COMMIT or ROLLBACK PREPARED what is left there.",
-            **numbers
+            **numbers,
         )
     ]
 

@@ -168,7 +168,9 @@ def decide_statistics(scope, tables):
         if changed or none:
             stale.append(dict(_evidence(row), factor=factor, has_statistics=row["has_statistics"]))
     if not stale:
-        return [verdict.ok(subject, "The planner's statistics are as fresh as autovacuum keeps them")]
+        return [
+            verdict.ok(subject, "The planner's statistics are as fresh as autovacuum keeps them")
+        ]
     stale.sort(key=lambda row: -row["factor"])
     worst = stale[0]
     status = grade(worst["factor"], warn, fail)
@@ -213,9 +215,7 @@ def decide_wraparound(scope, observed):
     warn, fail, unit = scope.thresholds["wraparound_age"]
     worst = max(observed["databases"], key=_oldest)
     age = _oldest(worst)
-    return [
-        _wraparound(scope, observed, worst, age, grade(age, warn, fail), (warn, fail, unit))
-    ]
+    return [_wraparound(scope, observed, worst, age, grade(age, warn, fail), (warn, fail, unit))]
 
 
 def _oldest(row):
@@ -225,11 +225,14 @@ def _oldest(row):
 def _wraparound(scope, observed, worst, age, status, threshold):
     warn, fail, unit = threshold
     numbers = {"value": age, "unit": unit, "warn": warn, "fail": fail}
-    summary = "The oldest unfrozen row, in %s, is %d million transactions old (warn %d, fail %d)" % (
-        worst["database"],
-        age // 10**6,
-        warn // 10**6,
-        fail // 10**6,
+    summary = (
+        "The oldest unfrozen row, in %s, is %d million transactions old (warn %d, fail %d)"
+        % (
+            worst["database"],
+            age // 10**6,
+            warn // 10**6,
+            fail // 10**6,
+        )
     )
     if status == "ok":
         return verdict.ok("db.wraparound", summary, **numbers)
@@ -241,5 +244,5 @@ def _wraparound(scope, observed, worst, age, status, threshold):
         evidence={"databases": observed["databases"][: scope.limit], "tables": tables},
         advice="End old transactions, prepared ones and dead slots, then VACUUM (FREEZE) the "
         "oldest tables of that database; at 2.1 billion the server refuses to write.",
-        **numbers
+        **numbers,
     )

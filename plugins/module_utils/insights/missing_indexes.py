@@ -138,7 +138,8 @@ def predicate_columns(query, table, columns):
         not name the table.
     """
     mention = re.compile(
-        r'(?<![\w$"])"?%s"?(?![\w$])(?:\s+(?:as\s+)?(?P<alias>%s))?' % (re.escape(table), _NAME), re.I
+        r'(?<![\w$"])"?%s"?(?![\w$])(?:\s+(?:as\s+)?(?P<alias>%s))?' % (re.escape(table), _NAME),
+        re.I,
     )
     names = {table.lower()}
     found = list(mention.finditer(query))
@@ -255,9 +256,7 @@ def decide(scope, observed, statements, running):
     earlier = {row["id"]: row for row in scope.earlier("missing_indexes", "tables") or ()}
     tables = []
     for table in observed["tables"]:
-        if not is_read_whole(
-            table, earlier.get(table["id"]), scope.server["statistics_seconds"]
-        ):
+        if not is_read_whole(table, earlier.get(table["id"]), scope.server["statistics_seconds"]):
             continue
         advice = suggest(table, texts)
         # Where the statements are known and none lacks an index, they want the whole table.

@@ -101,7 +101,7 @@ def decide(scope, observed):
                 ),
                 evidence={"settings": harmful, "pending_restart": pending},
                 advice="Set them back; SELECT pg_reload_conf() suffices for all but the sizes.",
-                **numbers
+                **numbers,
             )
         ]
     return [
@@ -110,6 +110,6 @@ def decide(scope, observed):
             "No setting is known to hurt"
             + ("; waiting for a restart: %s" % ", ".join(pending) if pending else ""),
             evidence={"pending_restart": pending},
-            **numbers
+            **numbers,
         )
     ]

@@ -294,9 +294,7 @@ def decide_running(scope, running):
         ]
     if not scope.server["sees_sessions"]:
         return [
-            verdict.needs_role(
-                subject, "What other roles run", "pg_read_all_stats", scope.server
-            )
+            verdict.needs_role(subject, "What other roles run", "pg_read_all_stats", scope.server)
         ]
     text = "No statement runs for %.0f s or more" % warn
     if work:
@@ -305,5 +303,7 @@ def decide_running(scope, running):
 
 
 def _session(row):
-    return dict({key: value for key, value in row.items() if value is not None},
-                seconds=round(row["seconds"], 1))
+    return dict(
+        {key: value for key, value in row.items() if value is not None},
+        seconds=round(row["seconds"], 1),
+    )

@@ -281,7 +281,9 @@ def decide_disk(scope, places, sizes, wal, slots, archiver):
             "%s; it is filled by %s"
             % (
                 summary,
-                verdict.some("%s (%s)" % (row["what"], verdict.size(row["bytes"])) for row in filled),
+                verdict.some(
+                    "%s (%s)" % (row["what"], verdict.size(row["bytes"])) for row in filled
+                ),
             ),
             evidence={
                 "filesystem": fullest,
@@ -290,7 +292,7 @@ def decide_disk(scope, places, sizes, wal, slots, archiver):
                 "wal_held_by": wal_holders(slots, archiver),
             },
             advice=_disk_advice(filled, sizes),
-            **numbers
+            **numbers,
         )
     ]
 

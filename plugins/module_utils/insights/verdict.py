@@ -63,14 +63,10 @@ def qualified(row):
 
 def size(value):
     """Return a number of bytes as people read it: 1536 is 1.5 kB."""
-    number = float(value)
-    for unit in _BINARY[:-1]:
-        if abs(number) < 1024:
-            break
-        number /= 1024
-    else:
-        unit = _BINARY[-1]
-    return "%.0f %s" % (number, unit) if unit == "B" else "%.1f %s" % (number, unit)
+    number, place = float(value), 0
+    while abs(number) >= 1024 and place < len(_BINARY) - 1:
+        number, place = number / 1024, place + 1
+    return ("%.1f %s" if place else "%.0f %s") % (number, _BINARY[place])
 
 
 def span(seconds):

@@ -134,7 +134,9 @@ def decide_archiver(scope, observed):
     failed, archived = observed["failed_seconds_ago"], observed["archived_seconds_ago"]
     problem, status = None, "fail"
     if not observed["has_command"]:
-        problem = "archive_mode is %s, and neither archive_command nor archive_library is set" % mode
+        problem = (
+            "archive_mode is %s, and neither archive_command nor archive_library is set" % mode
+        )
     elif failed is not None and (archived is None or failed < archived):
         problem = "archiving %s failed %s ago, %d times in all; the last success was %s" % (
             observed["last_failed_wal"],
@@ -155,7 +157,7 @@ def decide_archiver(scope, observed):
                 evidence=dict(observed),
                 advice="Mend archive_command (its errors are in the server's log) or where it "
                 "writes to. The server keeps every WAL file until then.",
-                **numbers
+                **numbers,
             )
         ]
     if ready is None:
@@ -244,14 +246,12 @@ def decide_replication(scope, observed):
                 evidence={"replicas": replicas[: scope.limit], "standby": standby},
                 advice="Look at the replica's own load, its long queries and the network between; "
                 "a paused replay goes on with SELECT pg_wal_replay_resume().",
-                **numbers
+                **numbers,
             )
         ]
     # The server hides other roles' sessions but for their existence.
     if any(row["state"] is None for row in replicas):
-        return [
-            verdict.needs_role(subject, "How far replicas are", "pg_monitor", scope.server)
-        ]
+        return [verdict.needs_role(subject, "How far replicas are", "pg_monitor", scope.server)]
     return [verdict.ok(subject, "; ".join(text for _state, text in late), **numbers)]
 
 
