@@ -38,7 +38,12 @@ def runs(folder):
         names = os.listdir(folder)
     except OSError:
         return []
-    return sorted(filter(_RUN.match, names), key=lambda name: (name[:18], int(_RUN.match(name).group(1) or 1)))
+    return sorted(filter(_RUN.match, names), key=lambda name: (name[:18], _number(name)))
+
+
+def _number(name):
+    """Return which run of its second a folder is, from 1."""
+    return int(_RUN.match(name).group(1) or 1)
 
 
 def read_previous(folder):
@@ -106,7 +111,8 @@ def write(folder, moment, documents):
 
 def _publish(folder, stamp, unfinished):
     """Give the finished folder its name: a rename, so that nobody sees half a report."""
-    attempt = 1
+    # Behind the last of this second, not in a gap: the order of the names is that of the runs.
+    attempt = 1 + max((_number(name) for name in runs(folder) if name.startswith(stamp)), default=0)
     while True:
         path = os.path.join(folder, stamp if attempt == 1 else "%s-%d" % (stamp, attempt))
         # rename replaces an empty folder silently, and a run that is being removed may be one.

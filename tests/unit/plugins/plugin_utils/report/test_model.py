@@ -159,7 +159,7 @@ def test_the_json_keeps_its_schema(makers):
     ],
 )
 def test_the_schema_refuses_what_is_not_a_report(makers, damage):
-    report = json.loads(json_document.render(makers.build(makers.sample())))
+    report = json.loads(json_document.render(makers.build(makers.sample(4))))
     damage(report)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(report, SCHEMA, cls=jsonschema.Draft202012Validator)
