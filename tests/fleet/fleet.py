@@ -65,6 +65,8 @@ INOTIFY = {"max_user_instances": 8192, "max_user_watches": 524288}
 # A build in memory is spared the fsync of every package; three base systems fit in this.
 BUILD_MEMORY_BYTES = 4 * 1024**3
 FAULTS = HERE / "faults"
+# Kept SSH connections, by address: a host that is replaced takes its connections with it.
+CONNECTIONS = pathlib.Path("/run/sergas-fleet")
 
 
 class FleetError(Exception):
@@ -139,6 +141,7 @@ def prepare_machine() -> None:
             except OSError as error:
                 say("fs.inotify.%s stays under %d: %s" % (name, wanted, error))
     STATE.mkdir(parents=True, exist_ok=True)
+    CONNECTIONS.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -156,7 +159,10 @@ def mirror() -> str:
     if named:
         return named
     listed = run(
-        "apt-get", "indextargets", "--format", "$(ORIGIN)|$(CODENAME)|$(SUITE)|$(REPO_URI)",
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(ORIGIN)|$(CODENAME)|$(SUITE)|$(REPO_URI)",
         "Created-By: Packages",
     ).stdout
     for line in listed.splitlines():
@@ -180,8 +186,12 @@ def _packages() -> list[str]:
 
 def _tree_digest(folder: pathlib.Path) -> str:
     files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    return _digest(*("%s %o %s" % (p.relative_to(folder), p.stat().st_mode & 0o777,
-                                   hashlib.sha256(p.read_bytes()).hexdigest()) for p in files))
+    return _digest(
+        *(
+            "%s %o %s" % (p.relative_to(folder), p.stat().st_mode & 0o777, hashlib.sha256(p.read_bytes()).hexdigest())
+            for p in files
+        )
+    )
 
 
 # Translations and manuals are a fifth of the size and no host here reads them.
@@ -199,15 +209,14 @@ BOOTSTRAP = [
 
 def base_tag(release: str) -> str:
     """Name the image of a release's packages, by what goes into it."""
-    return "localhost/sergas-fleet-base:%s-%s" % (
-        release, _digest(release, *BOOTSTRAP, *_packages())
-    )
+    return "localhost/sergas-fleet-base:%s-%s" % (release, _digest(release, *BOOTSTRAP, *_packages()))
 
 
 def image_tag(release: str) -> str:
     """Name the image of a configured host, by what goes into it."""
     return "localhost/sergas-fleet:%s-%s" % (
-        release, _digest(base_tag(release), _tree_digest(HERE / "image"), *BACKPORTS)
+        release,
+        _digest(base_tag(release), _tree_digest(HERE / "image"), *BACKPORTS),
     )
 
 
@@ -234,14 +243,22 @@ def _build_base(release: str) -> None:
         tar = os.path.join(folder, "base.tar")
         with open(STATE / ("base-%s.log" % release), "w") as log:
             done = subprocess.run(
-                ["mmdebstrap", *BOOTSTRAP, "--include=" + ",".join(_packages()),
-                 "--skip=download/empty,essential/unlink,cleanup/apt/cache",
-                 "--setup-hook=mkdir -p \"$1\"/var/cache/apt/archives",
-                 "--setup-hook=cp -n '%s'/*.deb \"$1\"/var/cache/apt/archives/ || :" % archives,
-                 "--customize-hook=cp -n \"$1\"/var/cache/apt/archives/*.deb '%s'/" % archives,
-                 "--customize-hook=rm -f \"$1\"/var/cache/apt/archives/*.deb",
-                 release, tar, mirror()],
-                stdout=log, stderr=log, env=dict(os.environ, TMPDIR=folder),
+                [
+                    "mmdebstrap",
+                    *BOOTSTRAP,
+                    "--include=" + ",".join(_packages()),
+                    "--skip=download/empty,essential/unlink,cleanup/apt/cache",
+                    '--setup-hook=mkdir -p "$1"/var/cache/apt/archives',
+                    "--setup-hook=cp -n '%s'/*.deb \"$1\"/var/cache/apt/archives/ || :" % archives,
+                    "--customize-hook=cp -n \"$1\"/var/cache/apt/archives/*.deb '%s'/" % archives,
+                    '--customize-hook=rm -f "$1"/var/cache/apt/archives/*.deb',
+                    release,
+                    tar,
+                    mirror(),
+                ],
+                stdout=log,
+                stderr=log,
+                env=dict(os.environ, TMPDIR=folder),
             )
         if done.returncode:
             raise FleetError("mmdebstrap failed for %s: read %s" % (release, log.name))
@@ -261,11 +278,26 @@ def wheels(python: str) -> pathlib.Path:
     partial = STATE / "wheels" / (name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     run(
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-        "--dest", partial, "--only-binary=:all:", "--implementation", "cp",
-        "--python-version", python,
-        "--platform", "manylinux2014_" + machine, "--platform", "manylinux_2_17_" + machine,
-        "-r", requirements, *BACKPORTS,
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--dest",
+        partial,
+        "--only-binary=:all:",
+        "--implementation",
+        "cp",
+        "--python-version",
+        python,
+        "--platform",
+        "manylinux2014_" + machine,
+        "--platform",
+        "manylinux_2_17_" + machine,
+        "-r",
+        requirements,
+        *BACKPORTS,
     )
     partial.rename(folder)
     return folder
@@ -284,11 +316,27 @@ def _build_image(release: str) -> None:
         shutil.copytree(wheels(python), context + "/wheels/" + python)
         with open(STATE / ("image-%s.log" % release), "w") as log:
             done = subprocess.run(
-                ["podman", "build", "--isolation=chroot", "--pull-never",
-                 "--squash", "--no-cache", "--build-arg", "BASE=" + base_tag(release),
-                 "--build-arg", "PYTHON=" + python, "--label", LABEL + ".release=" + release,
-                 "--tag", image_tag(release), "--file", context + "/image/Containerfile", context],
-                stdout=log, stderr=log,
+                [
+                    "podman",
+                    "build",
+                    "--isolation=chroot",
+                    "--pull-never",
+                    "--squash",
+                    "--no-cache",
+                    "--build-arg",
+                    "BASE=" + base_tag(release),
+                    "--build-arg",
+                    "PYTHON=" + python,
+                    "--label",
+                    LABEL + ".release=" + release,
+                    "--tag",
+                    image_tag(release),
+                    "--file",
+                    context + "/image/Containerfile",
+                    context,
+                ],
+                stdout=log,
+                stderr=log,
             )
     if done.returncode:
         raise FleetError("the image of %s failed: read %s" % (release, log.name))
@@ -368,8 +416,7 @@ def running() -> list[Host]:
     hosts = []
     for container in json.loads(listed or "[]"):
         labels = container["Labels"]
-        hosts.append(Host(*(labels[LABEL + "." + part] for part in
-                            ("host", "release", "address", "role"))))
+        hosts.append(Host(*(labels[LABEL + "." + part] for part in ("host", "release", "address", "role"))))
     return sorted(hosts, key=lambda host: ipaddress.ip_address(host.address))
 
 
@@ -391,8 +438,7 @@ def runtime(image: str) -> list[str]:
     """Return podman's option for a runtime that starts a container here: the default if it does."""
     reasons = []
     for options in ([], ["--runtime=runc"], ["--runtime=crun"]):
-        tried = run("podman", *options, "run", "--rm", "--network=none", *PRIVILEGES, image,
-                    "/bin/true", check=False)
+        tried = run("podman", *options, "run", "--rm", "--network=none", *PRIVILEGES, image, "/bin/true", check=False)
         if tried.returncode == 0:
             return options
         reasons.append(" ".join(options) + tried.stderr.strip()[-500:])
@@ -402,18 +448,46 @@ def runtime(image: str) -> list[str]:
 def create(host: Host, options: list[str]) -> None:
     """Start one fresh host, in place of one of its name; does not wait for it."""
     run("podman", "rm", "--force", "--ignore", "--time", "0", "--volumes", host.container)
+    for kept in CONNECTIONS.glob(host.address + "-*"):
+        kept.unlink(missing_ok=True)
     subnet = network()
     public = STATE / "id_ed25519.pub"
-    labels = {"host": host.name, "release": host.release, "address": host.address,
-              "role": host.role, "spec": _spec(host)}
-    words = ["podman", *options, "run", "--detach", "--name", host.container,
-             "--hostname", host.name, "--network", NETWORK, "--ip", host.address,
-             "--systemd=always", *PRIVILEGES, "--stop-timeout=1",
-             "--memory", MEMORY, "--cpus", CPUS,
-             "--env", "FLEET_CONTROLLER=" + str(subnet[1]),
-             "--env", "FLEET_BALANCER=" + str(subnet[BALANCER_OFFSET]),
-             "--volume", "%s:/root/.ssh/authorized_keys:ro" % public,
-             "--volume", "%s:/home/ops/.ssh/authorized_keys:ro" % public]
+    labels = {
+        "host": host.name,
+        "release": host.release,
+        "address": host.address,
+        "role": host.role,
+        "spec": _spec(host),
+    }
+    words = [
+        "podman",
+        *options,
+        "run",
+        "--detach",
+        "--name",
+        host.container,
+        "--hostname",
+        host.name,
+        "--network",
+        NETWORK,
+        "--ip",
+        host.address,
+        "--systemd=always",
+        *PRIVILEGES,
+        "--stop-timeout=1",
+        "--memory",
+        MEMORY,
+        "--cpus",
+        CPUS,
+        "--env",
+        "FLEET_CONTROLLER=" + str(subnet[1]),
+        "--env",
+        "FLEET_BALANCER=" + str(subnet[BALANCER_OFFSET]),
+        "--volume",
+        "%s:/root/.ssh/authorized_keys:ro" % public,
+        "--volume",
+        "%s:/home/ops/.ssh/authorized_keys:ro" % public,
+    ]
     for name, value in labels.items():
         words += ["--label", "%s.%s=%s" % (LABEL, name, value)]
     run(*words, image_tag(host.release))
@@ -437,8 +511,9 @@ def wait(host: Host, timeout_s: float = BOOT_TIMEOUT_S) -> None:
     deadline = time.monotonic() + timeout_s
     while not _answers(host):
         if time.monotonic() > deadline:
-            words = on(host, "systemctl --failed --no-legend --plain;"
-                             " journalctl -u sergas-app -n 20 --no-pager", check=False).stdout
+            words = on(
+                host, "systemctl --failed --no-legend --plain; journalctl -u sergas-app -n 20 --no-pager", check=False
+            ).stdout
             raise FleetError("%s is not healthy after %d s\n%s" % (host.name, timeout_s, words))
         time.sleep(0.3)
     state = on(host, "systemctl is-system-running --wait", check=False).stdout.strip()
@@ -469,8 +544,9 @@ def up(count: int = 3, releases: list[str] | None = None, balancer: bool = False
         images(used)
         wanted = plan(count, releases, balancer)
         specs = {host.container: _spec(host) for host in wanted}
-        present = json.loads(run("podman", "ps", "--all", "--filter", "label=" + LABEL + ".host",
-                                 "--format", "json").stdout or "[]")
+        present = json.loads(
+            run("podman", "ps", "--all", "--filter", "label=" + LABEL + ".host", "--format", "json").stdout or "[]"
+        )
         fitting = set()
         for container in present:
             name = container["Names"][0]
@@ -523,6 +599,7 @@ def inventory() -> pathlib.Path:
         "    # Hosts of the fleet come and go with new keys at the same addresses.",
         "    ansible_ssh_common_args: >-",
         "      -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+        "    ansible_control_path: %s/%%%%h-%%%%r" % CONNECTIONS,
         "    sergas_balancer_addresses: [%s]" % network()[BALANCER_OFFSET],
         "  children:",
     ]
@@ -568,12 +645,15 @@ def _fault(verb: str, name: str, host_name: str) -> None:
         raise FleetError("no fault %s; there are: %s" % (name, " ".join(faults())))
     host = find(host_name)
     files = subprocess.run(["tar", "-C", str(FAULTS), "-c", "."], stdout=subprocess.PIPE, check=True)
-    script = (
-        "mkdir -p {0} && tar -xC {0} && FLEET_BALANCER={1} {0}/{2} {3} < /dev/null"
-    ).format("/opt/fleet-faults", network()[BALANCER_OFFSET], name, verb)
+    script = ("mkdir -p {0} && tar -xC {0} && FLEET_BALANCER={1} {0}/{2} {3} < /dev/null").format(
+        "/opt/fleet-faults", network()[BALANCER_OFFSET], name, verb
+    )
     done = subprocess.run(
         ["podman", "exec", "-i", host.container, "sh", "-c", script],
-        input=files.stdout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=FAULT_TIMEOUT_S,
+        input=files.stdout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=FAULT_TIMEOUT_S,
     )
     if done.returncode:
         words = done.stdout.decode(errors="replace")[-2000:]
@@ -626,8 +706,7 @@ def main() -> int:
                 raise FleetError("--hosts takes 1 to 200")
             started = time.monotonic()
             up(args.hosts, args.releases, args.balancer)
-            say("fleet up after %.0f s; inventory: %s"
-                % (time.monotonic() - started, STATE / "inventory.yml"))
+            say("fleet up after %.0f s; inventory: %s" % (time.monotonic() - started, STATE / "inventory.yml"))
         elif args.verb == "images":
             prepare_machine()
             with alone():

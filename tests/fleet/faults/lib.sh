@@ -11,6 +11,7 @@ pristine=/usr/local/share/sergas-fleet
 dropins=/run/systemd/system/sergas-app.service.d
 stubs=/run/sergas-externals
 cluster=$(ls /etc/postgresql)
+# shellcheck disable=SC2034  # the faults use it
 database_unit=postgresql@$cluster-main.service
 
 # Poll a command until it succeeds: eventually SECONDS COMMAND...
@@ -33,7 +34,8 @@ api() { curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}
 healthy() { [ "$(api /health)" = 200 ]; }
 listening() { [ "$(api /metrics)" = 200 ]; }
 # The app's journal since the fault began holds a text.
-logged() { journalctl --unit sergas-app --since "@$began" --output cat --no-pager | grep -q "$@"; }
+# grep must read to the end (no -q): a journalctl cut short would fail the pipe.
+logged() { journalctl --unit sergas-app --since "@$began" --output cat --no-pager | grep "$@" > /dev/null; }
 began=$(date +%s)
 
 # Keys of .env: the last line of a name counts, as for systemd. In place: owner and mode stay.
@@ -122,6 +124,7 @@ recover() {
     cp -a "$pristine/src" "$app/"
     rm -f "$stubs"/*
     systemctl stop sergas-app
+    redis flushall > /dev/null
     journalctl --quiet --rotate
     find /var/log/journal -name '*@*.journal*' -delete
     start_app

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-REQUESTS = Counter(
-    "sergas_http_requests", "Requests answered", ["method", "path", "status"]
-)
+REQUESTS = Counter("sergas_http_requests", "Requests answered", ["method", "path", "status"])
 DURATION = Histogram("sergas_http_request_duration_seconds", "Time to answer", ["path"])
 ZOHO_CALLS = Counter("sergas_zoho_api_calls", "Calls of Zoho's API", ["outcome"])
 POOL = Gauge("sergas_database_pool_checked_out", "Sessions in use by requests")

@@ -78,9 +78,7 @@ class Zoho(Service):
             if how.startswith("invalid_"):
                 self.reply(200, {"error": how})
             else:
-                self.reply(
-                    200, {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}
-                )
+                self.reply(200, {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600})
         elif self.headers.get("Authorization") != "Zoho-oauthtoken " + TOKEN:
             self.reply(401, {"code": "INVALID_TOKEN", "details": {}, "status": "error"})
         else:
