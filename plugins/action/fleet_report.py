@@ -165,7 +165,7 @@ def outcome(report):
         "changed": False,
         "failed": summary["failed"],
         "msg": "%s (%d host%s: %s)" % (summary["reason"], hosts["total"], "s"[: hosts["total"] != 1], counts),
-        "summary": {"hosts": hosts, "findings": summary["findings"]},
+        "summary": hosts,
         "roots": list(dict.fromkeys(root["id"] for root in report["roots"])),
     }
 

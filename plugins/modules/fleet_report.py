@@ -136,18 +136,10 @@ latest:
   type: str
   sample: /srv/ops/sergas-reports/latest
 summary:
-  description: How many hosts there are in each class, and how many findings with each status.
+  description: How many hosts there are in total, and by their worst finding. Each host is in one class.
   returned: success or failure
   type: dict
-  contains:
-    hosts:
-      description: The number of hosts in total, and by their worst finding. Each host is in one class.
-      type: dict
-      sample: {total: 20, unreachable: 1, fail: 2, unknown: 0, warn: 1, ok: 16, skipped: 0}
-    findings:
-      description: The number of findings in total and by status.
-      type: dict
-      sample: {total: 640, fail: 5, unknown: 0, warn: 1, ok: 610, skipped: 24}
+  sample: {total: 20, unreachable: 1, fail: 2, unknown: 0, warn: 1, ok: 16, skipped: 0}
 roots:
   description: The ids of the root causes, the worst first.
   returned: success or failure

@@ -97,7 +97,7 @@ def test_a_healthy_host_beside_one_of_each_kind(report):
         "crashed": "unknown",
         "absent": "unknown",
     }
-    assert result["summary"]["hosts"]["total"] == 5
+    assert result["summary"]["total"] == 5
     assert result["roots"] == ["host.disk.high", "host.unreachable", "host.diagnosis.failed"]
     assert result["failed"] is True
 
