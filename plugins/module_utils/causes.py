@@ -2,41 +2,279 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Root causes on one host: which bad finding derives from which other one."""
+"""Root causes on one host: which bad finding derives from which other one.
+
+One fault gives one root, two faults give two. So a finding derives from another one only if that one
+explains it: a unit that somebody stopped is not down because of a database, and exceptions of the
+app's own code are roots even while the database causes others. What is shown in the evidence decides.
+"""
 
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
 
+#: kind of trouble in the log: the findings that explain it, the likeliest first
+KINDS = {
+    "port": ("app.port.conflict",),
+    "import": ("app.import.error",),
+    "environment": ("app.env.",),
+    "database": ("db.",),
+    "database.exhausted": ("db.connections.exhausted", "app.resources.exhausted", "db."),
+    "database.pool": ("db.connections.exhausted", "app.resources.exhausted", "db."),
+    "redis": ("redis.",),
+    "cognee": ("cognee.",),
+    "zoho": ("zoho.",),
+    "files": ("app.resources.exhausted",),
+    "memory": ("app.oom.killed", "host.memory.high"),
+    "disk": ("host.disk.", "host.inodes.high"),
+}
 _START = (
     "app.service.missing",
     "app.env.unreadable",
     "app.env.missing",
     "app.port.conflict",
     "app.import.error",
-    "db.unreachable",
-    "db.auth.failed",
-    "db.missing",
-    "db.connections.exhausted",
+    "app.env.ambiguous",
+    "db.",
     "app.oom.killed",
+    "app.crash.signal",
     "app.resources.exhausted",
-    "redis.unreachable",
-    "redis.auth.failed",
+    "redis.",
+    "host.disk.",
+    "host.inodes.high",
+    "host.memory.high",
 )
-_DOWN = _START + ("app.crash.signal", "app.service.down", "app.service.restarting", "app.port.closed")
+_DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.port.closed")
+_JOURNAL = ("app.errors.unknown",)
+_SETTINGS = ("app.env.unreadable", "app.env.missing", "app.service.missing")
 
 #: finding: what it may derive from, the likeliest first. An entry ending in a dot means all below it.
-CAUSES = {}
+CAUSES = {
+    "app.service.down": _START,
+    "app.service.restarting": (
+        "app.oom.killed",
+        "app.crash.signal",
+        "app.resources.exhausted",
+        "app.exceptions",
+        "host.memory.high",
+    ),
+    "app.port.closed": ("app.service.missing", "app.service.down", "app.import.error", "app.env.", "db."),
+    "app.crash.signal": ("app.oom.killed",),
+    "app.crash.dumps": ("app.crash.signal",),
+    "app.oom.killed": ("host.memory.high",),
+    "app.exceptions": tuple(sorted({cause for causes in KINDS.values() for cause in causes})),
+    "app.errors.rate": tuple(sorted({cause for causes in KINDS.values() for cause in causes}))
+    + ("app.exceptions", "app.crash.signal"),
+    "app.connections.high": ("app.resources.exhausted", "api.health.unreachable", "api.latency.high", "security.bruteforce"),
+    "api.health.unreachable": _DOWN + ("app.resources.exhausted", "db.", "app.service.restarting"),
+    "api.health.invalid": _DOWN,
+    "api.health.failing": _DOWN + ("db.", "app.resources.exhausted", "app.exceptions"),
+    "api.health.degraded": ("app.port.conflict", "db.", "redis.", "zoho.", "cognee.", "app.resources.exhausted"),
+    "api.health.incomplete": ("app.port.conflict",),
+    "api.latency.high": _DOWN
+    + (
+        "api.health.unreachable",
+        "db.queries.slow",
+        "db.locks.blocked",
+        "db.connections.exhausted",
+        "db.unreachable",
+        "redis.unreachable",
+        "cognee.down",
+        "app.resources.exhausted",
+        "host.swap.high",
+        "host.load.high",
+    ),
+    "lb.health.failing": _DOWN
+    + (
+        "api.health.unreachable",
+        "api.health.failing",
+        "api.health.degraded",
+        "api.health.invalid",
+        "api.latency.high",
+        "host.cpu.high",
+        "host.load.high",
+        "host.swap.high",
+    ),
+    "lb.blocked": ("app.port.conflict",),
+    "db.connections.exhausted": ("app.resources.exhausted",),
+    "db.unreachable": ("app.env.missing", "host.disk.", "host.memory.high"),
+    "db.auth.failed": ("app.env.missing",),
+    "db.missing": ("app.env.missing",),
+    "redis.unreachable": ("app.env.missing",),
+    "redis.auth.failed": ("app.env.missing",),
+    "redis.writes.refused": ("host.disk.", "host.inodes.high"),
+    "zoho.token.invalid": ("app.env.missing",),
+    "zoho.circuit.open": ("zoho.rate_limited", "zoho.token.invalid"),
+    "host.swap.high": ("host.memory.high",),
+    "host.iowait.high": ("host.swap.high", "host.memory.high"),
+    "host.load.high": ("host.cpu.high", "host.iowait.high"),
+    # What could not be measured because something else fails.
+    "app.service.unknown": (),
+    "api.health.unknown": _DOWN,
+    "api.latency.unknown": _DOWN + ("api.health.unreachable", "api.health.invalid"),
+    "lb.health.unknown": _DOWN,
+    "db.connection.unknown": _SETTINGS,
+    "redis.unknown": _SETTINGS,
+    "app.import.unknown": _JOURNAL,
+    "app.exceptions.unknown": _JOURNAL,
+    "app.oom.unknown": _JOURNAL,
+    "app.crash.unknown": _JOURNAL,
+    "zoho.api.unknown": _JOURNAL,
+    "security.access.unknown": _JOURNAL,
+}
 
 
 def derive(findings):
     """Return the findings with C(cause) set where one of them explains another."""
-    bad = [item["id"] for item in findings if is_bad(item)]
-    return [dict(item, cause=item["cause"] or _cause(item["id"], bad)) if is_bad(item) else item for item in findings]
+    bad = [item for item in findings if is_bad(item)]
+    return [dict(item, cause=item["cause"] or _cause(item, bad)) if is_bad(item) else item for item in findings]
 
 
-def _cause(id, bad):
-    for candidate in CAUSES.get(id, ()):
-        if candidate in bad and candidate != id:
-            return candidate
+def _cause(item, bad):
+    candidates = _by_kind(item, bad) if item["id"] in _BY_KIND else CAUSES.get(item["id"], ())
+    explains = _EXPLAINS.get(item["id"])
+    for candidate in candidates:
+        for other in bad:
+            if other["id"] != item["id"] and _is(other, candidate) and (explains is None or explains(item, other)):
+                return other["id"]
     return None
+
+
+def _is(item, candidate):
+    if candidate.endswith("."):
+        # What is not known explains nothing.
+        return item["id"].startswith(candidate) and item["status"] != "unknown"
+    return item["id"] == candidate
+
+
+def _by_kind(item, bad):
+    return _BY_KIND[item["id"]](item, bad)
+
+
+def _explaining(kind, bad):
+    """Return the ids of the bad findings that explain a kind of trouble in the log."""
+    candidates = KINDS.get(kind) or KINDS.get(kind.partition(".")[0], ())
+    return [other["id"] for candidate in candidates for other in bad if _is(other, candidate) and _fits(kind, other)]
+
+
+def _fits(kind, other):
+    if other["id"] != "app.resources.exhausted":
+        return True
+    return (other["evidence"].get("resource") == "open_files") == (kind == "files")
+
+
+def _service_down(item, bad):
+    """A unit that was stopped is down for no other finding; one that fails, for what its log tells."""
+    evidence = item["evidence"]
+    if evidence.get("stopped"):
+        return ()
+    reasons = evidence.get("reasons") or ()
+    for kind in reasons:
+        explaining = _explaining(kind, bad)
+        if explaining:
+            return explaining
+    # A log that tells of a trouble that nothing here shows (any more) rules the others out.
+    return () if any(kind in KINDS or kind.partition(".")[0] in KINDS for kind in reasons) else CAUSES[item["id"]]
+
+
+def _exceptions(item, bad):
+    """Exceptions derive from others only if those explain every kind of them."""
+    kinds = item["evidence"].get("kinds") or {"other": 1}
+    explained = {kind: _explaining(kind, bad) for kind in kinds}
+    if not all(explained.values()):
+        return ()
+    return explained[max(kinds, key=kinds.get)]
+
+
+def _errors(item, bad):
+    """Error lines derive from what explains the commonest kind, unless another kind is frequent, too."""
+    kinds = item["evidence"].get("kinds") or {}
+    known = sorted((kind for kind in kinds if kind != "other"), key=lambda kind: -kinds[kind])
+    explained = {kind: _explaining(kind, bad) for kind in known}
+    if any(kinds[kind] >= _MANY_LINES for kind in known if not explained[kind]):
+        return ()
+    for kind in known:
+        if explained[kind]:
+            return explained[kind]
+    return () if known else ("app.exceptions", "db.", "app.resources.exhausted", "app.crash.signal", "app.oom.killed")
+
+
+#: so many error lines of a kind that nothing explains are a fault of their own
+_MANY_LINES = 10
+_BY_KIND = {"app.service.down": _service_down, "app.exceptions": _exceptions, "app.errors.rate": _errors}
+
+
+def _names(prefix):
+    """A missing variable explains only what it is for."""
+
+    def explains(_item, other):
+        if other["id"] != "app.env.missing":
+            return True
+        return any(str(variable).startswith(prefix) for variable in other["evidence"].get("variables", ()))
+
+    return explains
+
+
+def _degraded(item, other):
+    """A dependency that the app itself calls good does not degrade it."""
+    told = (item["evidence"].get("dependencies") or {}).get(other["component"])
+    if told is not None and str(told).lower() in ("connected", "authenticated", "healthy", "ok", "up", "true"):
+        return False
+    return _open_files(item, other)
+
+
+def _open_files(_item, other):
+    """Too many open files keep the app from answering; a pool that may grow too large does not yet."""
+    return other["id"] != "app.resources.exhausted" or other["evidence"].get("resource") == "open_files"
+
+
+def _slow(item, other):
+    """Only what makes the app wait makes it slow: a refusal comes at once."""
+    if other["id"] in ("db.unreachable", "redis.unreachable"):
+        return other["evidence"].get("told") in ("timeout", "dns", "unreachable")
+    if other["id"] == "cognee.down":
+        return "time" in str(other["evidence"].get("reported", "")).lower()
+    return _open_files(item, other)
+
+
+def _silent(item, other):
+    """An app that accepts and does not answer may wait for its database; one that refuses does not run."""
+    if other["component"] == "database":
+        return item["evidence"].get("kind") == "timeout" and other["evidence"].get("told") in ("timeout", "dns")
+    return _open_files(item, other)
+
+
+def _unhealthy(item, other):
+    """A start that takes long is a matter of the machine; a health check that fails is one of the app."""
+    return (other["component"] == "host") != ("target" in item["evidence"])
+
+
+def _listens_elsewhere(item, _other):
+    """What holds the port may listen where no balancer comes; a firewall's rule is a fault of its own."""
+    return "blocked" not in item["evidence"] and item["confidence"] == "measured"
+
+
+def _of_machine(item, other):
+    """The limit of the unit itself was met, whatever the machine has left."""
+    return other["id"] != "host.memory.high" or item["evidence"].get("scope") == "machine"
+
+
+_EXPLAINS = {
+    "lb.health.failing": _unhealthy,
+    "lb.blocked": _listens_elsewhere,
+    "api.health.degraded": _degraded,
+    "api.health.failing": _open_files,
+    "api.health.unreachable": _silent,
+    "api.latency.high": _slow,
+    "app.oom.killed": _of_machine,
+    "app.service.restarting": _open_files,
+    "app.connections.high": _open_files,
+    "db.connection.unknown": _names("DATABASE_"),
+    "db.unreachable": _names("DATABASE_"),
+    "db.auth.failed": _names("DATABASE_"),
+    "db.missing": _names("DATABASE_"),
+    "redis.unknown": _names("REDIS_"),
+    "redis.unreachable": _names("REDIS_"),
+    "redis.auth.failed": _names("REDIS_"),
+    "zoho.token.invalid": _names("ZOHO_"),
+}

@@ -20,6 +20,8 @@ from ansible_collections.sergas.ops.plugins.module_utils import pg_conf, process
 #: pg_dropcluster and friends call the pair "VERSION NAME"; name is None outside of Debian.
 Cluster = namedtuple("Cluster", "version name port owner data_directory config_file log_file programs service")
 
+OLDEST_VERSION = 13
+
 PROGRAM_FOLDERS = (
     "/usr/lib/postgresql/%d/bin",
     "/usr/pgsql-%d/bin",
@@ -107,8 +109,17 @@ def locate(version, name, port, data_directory, service, deadline):
     known = {os.path.realpath(cluster.data_directory) for cluster in clusters}
     if data_directory and os.path.realpath(data_directory) not in known:
         return _by_directory(data_directory, version, port, service)
-    cluster = choose(clusters, version, name, port, data_directory)
+    cluster = _supported(choose(clusters, version, name, port, data_directory))
     return cluster._replace(service=service) if service else cluster
+
+
+def _supported(cluster):
+    if cluster.version < OLDEST_VERSION:
+        raise ClusterError(
+            "the cluster in %s is of PostgreSQL %d: %d is the oldest that is supported"
+            % (cluster.data_directory, cluster.version, OLDEST_VERSION)
+        )
+    return cluster
 
 
 def _by_directory(data_directory, version, port, service):
@@ -122,18 +133,14 @@ def _by_directory(data_directory, version, port, service):
     if version is not None and version != major:
         raise ClusterError("%s is of PostgreSQL %d, not %d" % (data_directory, major, version))
     pid_lines = _pid_file(data_directory)
+    cluster = Cluster(major, None, port, owner, data_directory, None, None, None, service)
+    _supported(cluster)
     if port is None and len(pid_lines) > 3 and pid_lines[3].strip().isdigit():
         port = int(pid_lines[3])
-    return Cluster(
-        version=major,
-        name=None,
+    return cluster._replace(
         port=port,
-        owner=owner,
-        data_directory=data_directory,
         config_file=os.path.join(data_directory, "postgresql.conf"),
-        log_file=None,
         programs=_programs(major, data_directory),
-        service=service,
     )
 
 
@@ -246,7 +253,7 @@ def parse_refusals(text, path):
         if level == "HINT" and found:
             found[-1] += " (%s)" % sentence.rstrip(".")
         elif "contains errors" not in sentence:
-            found.append(re.sub(r' in file "%s"' % re.escape(path), "", sentence))
+            found.append(re.sub(r' in file "%s"(?: line \d+)?' % re.escape(path), "", sentence))
     return found
 
 
@@ -268,7 +275,7 @@ class Candidate:
         """
         text = "".join("%s = %s\n" % (name, pg_conf.quote(value)) for name, value in values.items())
         with self._file(text) as path:
-            status, _out, err = self._ask("max_connections", path)
+            status, _out, err = self._ask("max_connections", os.path.dirname(path), path)
             return parse_refusals(err, path) or [err.strip()] if status else []
 
     def meaning(self, name, value):
@@ -278,19 +285,20 @@ class Candidate:
             ProgramFailed: it refuses the value.
         """
         with self._file("%s = %s\n" % (name, pg_conf.quote(value))) as path:
-            status, out, err = self._ask(name, path)
+            status, out, err = self._ask(name, os.path.dirname(path), path)
             if status:
                 raise ProgramFailed("; ".join(parse_refusals(err, path)) or err.strip())
             return out.rstrip("\n")
 
     def current(self, name):
         """Return what the files as they are give a setting at the next start, or None if it has none."""
-        status, out, _err = self._ask(name, self._cluster.config_file)
+        status, out, _err = self._ask(name, self._cluster.data_directory, self._cluster.config_file)
         return None if status else out.rstrip("\n")
 
-    def _ask(self, name, path):
+    def _ask(self, name, data_directory, config_file):
+        # With the real data directory, postgresql.auto.conf would hide what the candidate says.
         program = os.path.join(self._cluster.programs, "postgres")
-        argv = [program, "-C", name, "-D", self._cluster.data_directory, "-c", "config_file=%s" % path]
+        argv = [program, "-C", name, "-D", data_directory, "-c", "config_file=%s" % config_file]
         # With -C first, PostgreSQL allows root; the owner can always read its own files.
         return process.run(as_owner(self._cluster, argv), self._deadline)
 
@@ -299,7 +307,7 @@ class Candidate:
         folder = tempfile.mkdtemp(prefix="pg-settings-")
         try:
             path = os.path.join(folder, "postgresql.conf")
-            with open(path, "w", encoding="utf-8") as file:
+            with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)
             if os.geteuid() == 0:
                 owner = pwd.getpwnam(self._cluster.owner)

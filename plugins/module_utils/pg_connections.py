@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils import pg_sessions, postgresql, thresholds
@@ -23,8 +24,11 @@ SELECT a.pid, a.backend_type, a.leader_pid, a.usename::text AS "user", a.datname
   extract(epoch FROM clock_timestamp() - a.state_change)::float8 AS state_seconds,
   extract(epoch FROM clock_timestamp() - a.query_start)::float8 AS query_seconds,
   extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_seconds,
-  coalesce(r.rolsuper, false) AS superuser, a.pid = pg_backend_pid() AS own, left(a.query, 2000) AS query
-FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid
+  coalesce(r.rolsuper, false) AS superuser, a.pid = pg_backend_pid() AS own, left(a.query, 2000) AS query,
+  me.rolsuper OR coalesce(NOT r.rolsuper AND (pg_has_role(a.usesysid, 'USAGE')
+    OR pg_has_role('pg_signal_backend', 'USAGE')), false) AS may_end
+FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid, pg_roles me
+WHERE me.rolname = current_user
 """
 
 _LIMITS = """
@@ -43,12 +47,19 @@ SELECT w.pid, pg_blocking_pids(w.pid) AS blockers,
 FROM (SELECT l.pid, min({since}) AS since FROM pg_locks l WHERE NOT l.granted AND l.pid IS NOT NULL GROUP BY l.pid) w
 """
 
-# Identity and state in the statement that signals: a pid that has been given to another session, or a session that
-# has done anything since it was chosen, is left alone.
+# One statement for all of them, and yet each is looked at anew right before its signal: what pg_stat_activity says is
+# otherwise read once for a statement. A pid that has been given to another session, and a session that has done
+# anything since it was chosen, are left alone.
 _END = """
-SELECT {function}(a.pid) AS sent FROM pg_stat_activity a
-WHERE a.pid = %s AND a.backend_start = %s::timestamptz AND a.state IS NOT DISTINCT FROM %s
-  AND a.state_change IS NOT DISTINCT FROM %s::timestamptz AND a.query_start IS NOT DISTINCT FROM %s::timestamptz
+SELECT v.pid, ended.sent
+FROM json_to_recordset(%s::json)
+    AS v (pid int, backend_start timestamptz, state text, state_change timestamptz, query_start timestamptz)
+  CROSS JOIN LATERAL (SELECT v.pid AS pid, pg_stat_clear_snapshot()::text AS cleared OFFSET 0) now
+  CROSS JOIN LATERAL (
+    SELECT {function}(a.pid) AS sent FROM pg_stat_get_activity(now.pid) a
+    WHERE a.backend_start = v.backend_start AND a.state IS NOT DISTINCT FROM v.state
+      AND a.state_change IS NOT DISTINCT FROM v.state_change AND a.query_start IS NOT DISTINCT FROM v.query_start
+  ) ended
 """
 
 _STILL_THERE = """
@@ -153,14 +164,14 @@ class Ending:
 
     Attributes:
         ended: those that are gone (terminate) or whose statement has ended (cancel).
-        survived: those that were signalled in vain or may not be, with a reason.
+        survived: those that were signalled and are still there.
         moved_on: those that did something, or went by themselves, between choice and signal.
     """
 
-    def __init__(self):
-        self.ended = []
-        self.survived = []
-        self.moved_on = []
+    def __init__(self, ended, survived, moved_on):
+        self.ended = ended
+        self.survived = survived
+        self.moved_on = moved_on
 
 
 def end(session, victims, method, wait, clock=time.monotonic, sleep=time.sleep):
@@ -171,35 +182,22 @@ def end(session, victims, method, wait, clock=time.monotonic, sleep=time.sleep):
 
     Args:
         session: an acting postgresql.Session.
-        victims: sessions as read by Observation.
+        victims: sessions as read by Observation, which the session's role may end.
         method: C(terminate) or C(cancel).
         wait: how long to wait for them to go, in seconds.
     """
-    result = Ending()
-    sql = _END.format(function="pg_terminate_backend" if method == "terminate" else "pg_cancel_backend")
-    signalled = []
-    for victim in victims:
-        identity = [victim[name] for name in ("pid", "backend_start", "state", "state_change", "query_start")]
-        try:
-            found = session.rows(sql, identity)
-        except postgresql.InsufficientPrivilege as error:
-            result.survived.append(dict(pg_sessions.described(victim), reason=str(error)))
-            continue
-        if found and found[0]["sent"]:
-            signalled.append(victim)
-        else:
-            result.moved_on.append(victim)
+    names = ("pid", "backend_start", "state", "state_change", "query_start")
+    identities = json.dumps([{name: victim[name] for name in names} for victim in victims])
+    function = "pg_terminate_backend" if method == "terminate" else "pg_cancel_backend"
+    sent = {row["pid"] for row in session.rows(_END.format(function=function), [identities]) if row["sent"]}
+    signalled = [victim for victim in victims if victim["pid"] in sent]
     end_of_wait = clock() + wait
-    remaining = _remaining(session, signalled, method)
-    while remaining and clock() < end_of_wait:
+    survived = _remaining(session, signalled, method)
+    while survived and clock() < end_of_wait:
         sleep(_PAUSE)
-        remaining = _remaining(session, remaining, method)
-    gone = {victim["pid"] for victim in signalled} - {victim["pid"] for victim in remaining}
-    result.ended = [victim for victim in signalled if victim["pid"] in gone]
-    for victim in remaining:
-        reason = "it did not end within %g s" % wait
-        result.survived.append(dict(pg_sessions.described(victim), reason=reason))
-    return result
+        survived = _remaining(session, survived, method)
+    ended = [victim for victim in signalled if victim not in survived]
+    return Ending(ended, survived, [victim for victim in victims if victim not in signalled])
 
 
 def _remaining(session, victims, method):
@@ -227,6 +225,10 @@ class Refused(Exception):
         self.result = result
 
 
+class Interrupted(Exception):
+    """Some sessions may have been ended and others not: the server was lost on the way."""
+
+
 def terminated(params, deadline, check_mode):
     """End the sessions that the parameters choose.
 
@@ -240,6 +242,7 @@ def terminated(params, deadline, check_mode):
 
     Raises:
         Refused: more sessions match than may be ended.
+        Interrupted: the server was lost after the first signal.
         ValueError: an option that cannot be.
         postgresql.PostgresError: the server cannot be asked.
     """
@@ -251,35 +254,54 @@ def terminated(params, deadline, check_mode):
         seen = Observation(session)
         blocking = pg_sessions.lock_chains(seen.sessions, seen.waits)[1]
         plan = pg_sessions.plan(seen.sessions, filters, protection, params["method"], blocking)
-        victims = plan.victims
-        matched = len(victims)
         spared = {reason: len(sessions) for reason, sessions in sorted(plan.spared.items())}
-        result = {"matched": matched, "spared": spared, "survived": [], "reserved_slot": session.reserved}
-        if matched > params["max_terminations"]:
+        victims, result = plan.victims, {"matched": len(plan.victims), "spared": spared}
+        if len(victims) > params["max_terminations"]:
             if params["on_excess"] == "fail":
-                listed = [pg_sessions.described(victim) for victim in victims[: pg_sessions.LISTED]]
-                raise Refused(
-                    "%d sessions match and at most %d may be ended (max_terminations): none was"
-                    % (matched, params["max_terminations"]),
-                    dict(result, candidates=listed),
-                )
+                raise _too_many(params, result, victims)
             victims = victims[: params["max_terminations"]]
-        if check_mode or not victims:
-            ended = victims
-        else:
-            ending = end(session, victims, params["method"], min(params["wait"], deadline.remaining()))
-            ended, result["survived"] = ending.ended, ending.survived
+        allowed = [victim for victim in victims if victim["may_end"]]
+        survived = [_survivor(victim, "this role may not end it") for victim in victims if not victim["may_end"]]
+        ended = allowed
+        if allowed and not check_mode:
+            wait = min(params["wait"], deadline.remaining())
+            try:
+                ending = end(session, allowed, params["method"], wait)
+                seen = Observation(session)
+            except postgresql.PostgresError as error:
+                raise Interrupted(
+                    "the server was lost while %d sessions were being ended, look again: %s" % (len(allowed), error)
+                ) from error
+            ended = ending.ended
+            survived += [_survivor(victim, "it did not end within %g s" % wait) for victim in ending.survived]
             if ending.moved_on:
                 spared["moved_on"] = len(ending.moved_on)
-            seen = Observation(session)
-        result.update(seen.result(limits, target), server_version=session.version)
-    result["terminated"] = [pg_sessions.described(victim) for victim in ended]
-    result["changed"] = bool(ended)
-    result["diff"] = {
-        "before": {"sessions": [_line(victim) for victim in victims]},
-        "after": {"sessions": [_line(victim) for victim in victims if victim not in ended]},
-    }
-    return result
+        result.update(
+            seen.result(limits, target),
+            server_version=session.version,
+            reserved_slot=session.reserved,
+            terminated=[pg_sessions.described(victim) for victim in ended],
+            survived=survived,
+            changed=bool(ended),
+            diff={
+                "before": {"sessions": [_line(victim) for victim in victims]},
+                "after": {"sessions": [_line(victim) for victim in victims if victim not in ended]},
+            },
+        )
+        return result
+
+
+def _too_many(params, result, victims):
+    listed = [pg_sessions.described(victim) for victim in victims[: pg_sessions.LISTED]]
+    return Refused(
+        "%d sessions match and at most %d may be ended (max_terminations): none was"
+        % (len(victims), params["max_terminations"]),
+        dict(result, candidates=listed),
+    )
+
+
+def _survivor(session, reason):
+    return dict(pg_sessions.described(session), reason=reason)
 
 
 def _line(session):

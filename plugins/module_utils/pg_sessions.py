@@ -6,7 +6,8 @@
 
 A session is a dict: pid, backend_type, leader_pid, user, database, application, client, state, wait_event_type,
 backend_start, state_change, query_start (ISO 8601), state_seconds, query_seconds, transaction_seconds, superuser,
-own (whether it is the one that asks), query. A role without the rights of pg_read_all_stats gets no backend_type and
+own (whether it is the one that asks), may_end (whether
+the role that asks may end it), query. A role without the rights of pg_read_all_stats gets no backend_type and
 no state of other roles' sessions: those are hidden, and what is hidden is never counted as nothing.
 """
 

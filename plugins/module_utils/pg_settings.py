@@ -19,7 +19,6 @@ from ansible_collections.sergas.ops.plugins.module_utils import (
     pg_cluster,
     pg_conf,
     pg_settings_plan,
-    pg_tuning,
     pg_values,
     postgresql,
 )
@@ -53,7 +52,8 @@ _STATE = """
 _FILE_ERRORS = """
     SELECT f.sourcefile, f.sourceline, f.name, f.error, s.context
     FROM pg_catalog.pg_file_settings f LEFT JOIN pg_catalog.pg_settings s ON lower(s.name) = lower(f.name)
-    WHERE f.error IS NOT NULL"""
+    -- Without a file: a line that is gone, of a setting that only a start can change.
+    WHERE f.error IS NOT NULL AND f.sourcefile IS NOT NULL"""
 _POLL_SECONDS = 0.1
 
 
@@ -80,10 +80,6 @@ def run(params, check_mode):
         params["service"],
         deadline,
     )
-    if cluster.version < pg_tuning.OLDEST_VERSION:
-        raise SettingsError(
-            "PostgreSQL %d is not supported: %d is the oldest" % (cluster.version, pg_tuning.OLDEST_VERSION)
-        )
     return Run(params, cluster, deadline).carry_out(check_mode)
 
 

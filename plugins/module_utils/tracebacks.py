@@ -15,6 +15,7 @@ _CHAIN = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
 )
+_LIBRARIES = ("/site-packages/", "/dist-packages/", "/lib/python")
 #: what a group of exceptions puts before its lines
 _BRANCH = re.compile(r"\s*[|+] ?")
 #: lines looked at after an exception's own line: its message may be of several lines before a chain goes on
@@ -41,6 +42,7 @@ class Traceback:
         type: of the exception that was raised last, of a group its first leaf; None before it is known.
         message: its message, first line.
         place: C(file:line:function) of its innermost frame.
+        caller: the same of the innermost frame outside installed libraries, if that is another one.
         causes: the types of the exceptions it was raised from, the first one first.
         done: whether the exception's own line was read.
     """
@@ -49,9 +51,11 @@ class Traceback:
         self.type = None
         self.message = ""
         self.place = None
+        self.caller = None
         self.causes = []
         self.done = False
         self._frame = None
+        self._own_frame = None
         self._group = False
         self._leaf = False
         self._after = 0
@@ -94,7 +98,7 @@ class Traceback:
         if self.done and self.type:
             self.causes = (self.causes + [self.type])[-8:]
         self.done = self._expect_header = self._leaf = False
-        self._frame = None
+        self._frame = self._own_frame = None
         self._after = 0
         self._group = "Exception Group" in line
         return "more"
@@ -118,6 +122,8 @@ class Traceback:
         found = _FRAME.match(line)
         if found:
             self._frame = found.groups()
+            if not any(folder in found.group(1) for folder in _LIBRARIES) and found.group(1)[0] != "<":
+                self._own_frame = self._frame
 
     def _raised(self, line):
         found = _RAISED.match(line)
@@ -130,10 +136,15 @@ class Traceback:
         if not self._group or is_leaf or self.type is None or not self.done:
             self.type = name[:120]
             self.message = (message or "").split("\n")[0][:300]
-            self.place = "%s:%s:%s" % (self._frame[0], self._frame[1], self._frame[2] or "?") if self._frame else None
+            self.place = _place(self._frame)
+            self.caller = _place(self._own_frame) if self._own_frame != self._frame else None
         self._leaf = is_leaf
         self.done = True
         return True
+
+
+def _place(frame):
+    return "%s:%s:%s" % (frame[0], frame[1], frame[2] or "?") if frame else None
 
 
 def parse(text):

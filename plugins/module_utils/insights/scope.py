@@ -43,7 +43,7 @@ class Scope:
         self.limit = limit
         self.previous = previous or {}
         self.schemas_json = json.dumps(schemas) if schemas else None
-        self.server = server.observe(session)
+        self.server = server.observe(self, session.version)
 
     def rows(self, statement, *args):
         """Return the rows of a statement as plain dicts."""

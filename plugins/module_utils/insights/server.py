@@ -39,6 +39,11 @@ WHERE r.rolname = current_user AND d.datname = current_database()
 """
 
 
-def observe(session):
-    """Return the facts of the server and of the session's role, as a dict."""
-    return dict(session.rows(_FACTS)[0], version=session.version)
+def observe(scope, version):
+    """Return the facts of the server and of the session's role, as a dict.
+
+    Args:
+        scope: what asks.
+        version: the server's, as a number, for example 150004.
+    """
+    return dict(scope.row(_FACTS), version=version)

@@ -138,6 +138,8 @@ class Survey:
         self.address_in_use = Event()
         self.too_many_files = Event()
         self.starts = {}
+        self.ready = {}
+        self.bound = {}
         self.completes = {}
         self.unit_events = []
         self.killed = []
@@ -292,9 +294,11 @@ class Survey:
                 self.circuit_open.add(at, line)
             elif state == "closed":
                 self.circuit_closed.add(at, line)
+        if "running on http" in low or "listening at" in low:
+            self._note(self.bound, at, invocation)
         if "start" in low:
             if "application startup complete" in low:
-                self._note(self.completes, at, invocation)
+                self._note(self.ready, at, invocation)
             elif low.endswith("startup.") or "started " in low:
                 if any(needle in low for needle in _STARTING):
                     self._note(self.starts, at, invocation)
@@ -414,6 +418,8 @@ class Survey:
             return
         line = "%s: %s" % (reading.type, reading.message)
         low = " ".join([line] + reading.causes).lower()
+        if reading.type == "KeyError" and reading.message.strip("'\"").isupper():
+            low += " environment variable"  # os.environ[...]
         kind = self._kind(at, invocation, low, line)
         self.exceptions.add(
             (reading.type, reading.place),
@@ -423,7 +429,8 @@ class Survey:
             place=reading.place,
             kind=kind,
             message=reading.message[:200],
-            raised_from=reading.causes[0] if reading.causes else None,
+            called_from=reading.caller,
+            raised_from=next((cause for cause in reading.causes if cause != reading.type), None),
         )
 
     def _kind(self, at, invocation, low, line):
@@ -530,6 +537,7 @@ class Survey:
     def result(self, properties):
         """Return all of it as plain data; properties: those of the unit, or {}."""
         self.finish()
+        self.completes = self._completes()
         clean_start = self._clean_start(properties)
         cured = self._cured(properties, clean_start)
         errors, cured_errors = self.error_lines.listed(cured)
@@ -567,6 +575,20 @@ class Survey:
             "pids": sorted(self.pids),
         }
 
+    def _completes(self):
+        """Return {invocation: (first, last)} of when the app was ready AND had its port.
+
+        With one worker uvicorn starts the app first and takes the port then, with several the other
+        way round: either alone may still fail. Where nothing tells of ports, ready is all there is.
+        """
+        if not self.bound:
+            return self.ready
+        return {
+            name: (max(first, self.bound[name][0]), max(last, self.bound[name][1]))
+            for name, (first, last) in self.ready.items()
+            if name in self.bound
+        }
+
     def _clean_start(self, properties):
         """Return when the app last came up for certain, in seconds since the epoch, or None."""
         times = [times[1] for times in self.completes.values()]
@@ -599,12 +621,12 @@ class Survey:
         return None
 
     def _slow_paths(self):
-        slow = [
-            {"path": path, "count": count, "slow": slow, "mean": round(total / count, 3), "max": round(most, 3)}
-            for path, (count, total, most, slow) in self.paths.items()
-            if slow
-        ]
-        return sorted(slow, key=lambda item: -item["slow"])[:SHOWN]
+        """Return {path: figures} of the paths with slow requests, the one with most of them first."""
+        slow = sorted((item for item in self.paths.items() if item[1][3]), key=lambda item: -item[1][3])
+        return {
+            path: {"count": count, "slow": slow, "mean": round(total / count, 3), "max": round(most, 3)}
+            for path, (count, total, most, slow) in slow[:SHOWN]
+        }
 
     def _clients(self):
         clients = []

@@ -217,7 +217,7 @@ def _down(ctx, name, service, logs, evidence, loop):
     evidence = dict(evidence, reasons=why, loop=loop, stopped=stopped)
     status = "fail"
     if loop:
-        text = "%s does not start: systemd has tried it %d times" % (name, evidence["restarts"])
+        text = "%s does not start: it ends and systemd starts it again (%d restarts)" % (name, evidence["restarts"])
     elif active == "activating":
         text, status = "%s is starting (%s) since %s" % (name, sub, evidence["since"]), "warn"
     elif active == "deactivating":
