@@ -504,6 +504,8 @@ def main():
         result = pg_connections.terminated(module.params, deadline, module.check_mode)
     except pg_connections.Refused as refusal:
         module.fail_json(msg=str(refusal), **refusal.result)
+    except pg_connections.Interrupted as interruption:
+        module.fail_json(msg=str(interruption), changed=True)
     except postgresql.ClientMissing as error:
         module.fail_json(msg=missing_required_lib("psycopg2", reason="where psql is not installed either: %s" % error))
     except (ValueError, postgresql.PostgresError) as error:
