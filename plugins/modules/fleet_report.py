@@ -70,7 +70,9 @@ options:
     default: {}
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
+  - ansible.builtin.action_common_attributes.conn
   - ansible.builtin.action_common_attributes.flow
+  - sergas.ops.attributes
 attributes:
   action:
     support: full

@@ -60,7 +60,7 @@ def read_previous(folder):
     except ValueError as error:
         return None, "the previous report %s is not JSON: %s" % (path, error)
     version = previous.get("schema_version") if isinstance(previous, dict) else None
-    if not isinstance(version, str) or version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+    if not isinstance(version, str) or version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
         return None, "the previous report %s has the schema version %s, this is %s" % (path, version, SCHEMA_VERSION)
     if not _comparable(previous):
         return None, "the previous report %s does not keep its schema" % path

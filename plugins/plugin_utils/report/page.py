@@ -415,18 +415,18 @@ def _measure(item):
     text = "%s%s" % (_number(item["value"], item["unit"]), " (%s)" % ", ".join(limits) if limits else "")
     if item["confidence"] == "estimated":
         text += ", estimated"
-    bar = ""
+    meter = ""
     if item["unit"] == "%":
         marks = "".join(
             '<path class="mark-at" d="M%.1f 0v10"/>' % min(max(item[name], 0), 100)
             for name in ("warn", "fail")
             if item[name] is not None
         )
-        bar = (
+        meter = (
             '<svg class="meter" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
             '<rect class="track" width="100" height="10" rx="2"/><rect class="value" width="%.1f" height="10" rx="2"/>%s</svg>'
         ) % (min(max(item["value"], 0), 100), marks)
-    return '<p class="small">%s%s</p>' % (bar, escape(text))
+    return '<p class="small">%s%s</p>' % (meter, escape(text))
 
 
 def _number(value, unit):
