@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import subprocess
 import threading
@@ -58,11 +59,21 @@ def database(server, request):
 
 
 def execute(server, database, *statements):
-    """Run statements one by one in a session that ends, so that its statistics are counted."""
-    with contextlib.closing(server.connect(database=database)) as connection:
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
+    """Run statements in a session that ends, so that its statistics are counted.
+
+    ANALYZE takes effect at once, and what its own session counted before comes after it: it gets
+    a session of its own.
+    """
+    sessions = [[]]
+    for statement in statements:
+        if "ANALYZE" in statement:
+            sessions.append([])
+        sessions[-1].append(statement)
+    for session in sessions:
+        with contextlib.closing(server.connect(database=database)) as connection:
+            with connection.cursor() as cursor:
+                for statement in session:
+                    cursor.execute(statement)
 
 
 def value(server, database, statement):
@@ -349,9 +360,8 @@ def test_dead_rows_and_stale_statistics(insights, server, database):
         "CREATE TABLE v (id int, n int) WITH (autovacuum_enabled = off)",
         "INSERT INTO v SELECT i, 0 FROM generate_series(1, 30000) i",
         "VACUUM ANALYZE v",
-        "UPDATE v SET n = 1",
-        "UPDATE v SET n = 2",
     )
+    execute(server, database, "UPDATE v SET n = 1", "UPDATE v SET n = 2")
     options = {"login_db": database, "checks": ["vacuum", "statistics"]}
     findings, _result = until(
         lambda: (a := insights(options)) and "db.vacuum.overdue" in a[0] and a
@@ -369,6 +379,11 @@ def test_lock_chain_and_its_root(insights, server, database):
         "CREATE TABLE l (id int PRIMARY KEY, n int)",
         "INSERT INTO l VALUES (1, 1)",
     )
+
+    def waiting(count):
+        statement = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        return value(server, database, statement) == count
+
     threads = []
     with contextlib.closing(server.connect(database=database, application="culprit")) as root:
         root.autocommit = False
@@ -380,13 +395,7 @@ def test_lock_chain_and_its_root(insights, server, database):
         ):
             threads.append(threading.Thread(target=execute, args=(server, database, statement)))
             threads[-1].start()
-            count = len(threads)
-            until(
-                lambda: (
-                    value(server, database, "SELECT count(*) FROM pg_locks WHERE NOT granted")
-                    == count
-                )
-            )
+            until(functools.partial(waiting, len(threads)))
         findings, result = insights(
             login_db=database,
             thresholds={"lock_wait_seconds": {"warn": 0.01}, "transaction_seconds": {"warn": 0}},
@@ -561,6 +570,7 @@ def test_number_of_questions_does_not_grow_with_the_tables(server, database):
         database,
         "CREATE TABLE first AS SELECT i AS id, repeat('x', 500) AS note FROM generate_series(1, 30000) i",
     )
+    execute(server, database, "SELECT count(*) FROM first")
     few = questions()
     execute(
         server,
@@ -696,13 +706,17 @@ def small_disk(make_postgres):
 
 def test_disk_full_names_what_fills_it(insights, small_disk):
     login = small_disk.login()
-    options = {"login": login, "checks": ["disk", "slots", "settings"]}
+    options = {
+        "login": login,
+        "checks": ["disk", "slots", "settings"],
+        "thresholds": {"disk_percent": {"warn": 70}, "slot_bytes": {"warn": 10000000}},
+    }
     findings, _result = insights(**options)
     assert "db.disk.ok" in findings
     execute(
         small_disk,
         "postgres",
-        "CREATE UNLOGGED TABLE audit_logs AS SELECT i, repeat('x', 900) AS line FROM generate_series(1, 40000) i",
+        "CREATE UNLOGGED TABLE audit_logs AS SELECT i, repeat('x', 900) AS line FROM generate_series(1, 90000) i",
     )
     findings, _result = insights(**options)
     item = findings["db.disk.full"]
@@ -716,9 +730,9 @@ def test_disk_full_names_what_fills_it(insights, small_disk):
         "CHECKPOINT",
         "SELECT pg_create_physical_replication_slot('dead', true)",
         "CREATE TABLE w (line text)",
-        *["INSERT INTO w SELECT repeat('y', 900) FROM generate_series(1, 8000)", "TRUNCATE w"] * 8,
+        *["INSERT INTO w SELECT repeat('y', 900) FROM generate_series(1, 8000)", "TRUNCATE w"] * 10,
     )
-    findings, result = insights(**options, thresholds={"slot_bytes": {"warn": 10000000}})
+    findings, result = insights(**options)
     item = findings["db.disk.full"]
     assert item["evidence"]["filled_by"][0]["what"] == "wal"
     assert item["cause"] == "db.wal.slot_inactive"

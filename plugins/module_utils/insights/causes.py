@@ -16,57 +16,60 @@ def _always(_symptom, _cause):
 
 
 def _same_table(symptom, cause):
-    """Whether a statement of the symptom names a table of the cause."""
-    text = " ".join(
-        row.get("query") or ""
-        for key in ("statements", "waiting")
-        for row in symptom["evidence"].get(key, ())
-    ).lower()
+    """Whether a statement of the symptom names a table of the cause, or is one that waits there."""
+    queries = {_plain(row.get("query")) for row in _rows(symptom, "statements")}
+    waiting = {_plain(row.get("query")) for row in _rows(cause, "waiting")}
     tables = {
         str(row["table"]).lower()
         for key in ("tables", "foreign_keys", "waiting")
-        for row in cause["evidence"].get(key, ())
+        for row in _rows(cause, key)
         if row.get("table")
     }
-    return any(re.search(r"(?<![\w$])%s(?![\w$])" % re.escape(table), text) for table in tables)
+    text = " ".join(queries)
+    return bool(queries & waiting) or any(
+        re.search(r"(?<![\w$])%s(?![\w$])" % re.escape(table), text) for table in tables
+    )
+
+
+def _rows(item, key):
+    return item["evidence"].get(key, ())
+
+
+def _plain(query):
+    """Return a statement without literals, with one mark for a parameter and a literal."""
+    return re.sub(r"\$\d+", "?", query or "").lower()
 
 
 def _shared_table(symptom, cause):
     """Whether both have a table in common."""
 
     def tables(item):
-        return {(row["schema"], row["table"]) for row in item["evidence"].get("tables", ())}
+        return {(row["schema"], row["table"]) for row in _rows(item, "tables")}
 
     return bool(tables(symptom) & tables(cause))
 
 
 def _waits_for_lock(symptom, _cause):
-    return any(row.get("wait_type") == "Lock" for row in symptom["evidence"].get("statements", ()))
+    return any(row.get("wait_type") == "Lock" for row in _rows(symptom, "statements"))
 
 
 def _root_is_long(symptom, cause):
-    roots = {row["pid"] for row in symptom["evidence"].get("roots", ())}
-    return any(row.get("pid") in roots for row in cause["evidence"].get("transactions", ()))
+    roots = {row["pid"] for row in _rows(symptom, "roots")}
+    return any(row.get("pid") in roots for row in _rows(cause, "transactions"))
 
 
 def _holds_rows(_symptom, cause):
     """Whether a slot keeps dead rows from being removed."""
-    return any(
-        row.get("xmin_age") or row.get("catalog_xmin_age")
-        for row in cause["evidence"].get("slots", ())
-    )
+    return any(row.get("xmin_age") or row.get("catalog_xmin_age") for row in _rows(cause, "slots"))
 
 
 def _autovacuum_off(_symptom, cause):
-    return any(
-        row["name"] in ("autovacuum", "track_counts")
-        for row in cause["evidence"].get("settings", ())
-    )
+    return any(row["name"] in ("autovacuum", "track_counts") for row in _rows(cause, "settings"))
 
 
 def _filled_by(what):
     def applies(symptom, _cause):
-        return any(row["what"] == what for row in symptom["evidence"].get("filled_by", ())[:2])
+        return any(row["what"] == what for row in _rows(symptom, "filled_by")[:2])
 
     return applies
 

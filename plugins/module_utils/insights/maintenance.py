@@ -114,7 +114,7 @@ def decide_vacuum(scope, tables):
         return [verdict.skipped(subject, "A standby is vacuumed by its primary")]
     warn, fail, unit = scope.thresholds["vacuum_factor"]
     due = [
-        dict(_evidence(row), factor=round(row["dead_rows"] / max(1.0, row["vacuum_at"]), 1))
+        dict(_evidence(row), factor=row["dead_rows"] / max(1.0, row["vacuum_at"]))
         for row in tables
         if row["dead_rows"] >= _FEWEST_ROWS
     ]
@@ -142,7 +142,7 @@ def decide_vacuum(scope, tables):
                 worst["live_rows"],
                 "; autovacuum is off for %s" % verdict.some(off) if off else "",
             ),
-            value=worst["factor"],
+            value=round(worst["factor"], 1),
             unit=unit,
             warn=warn,
             fail=fail,
@@ -161,7 +161,7 @@ def decide_statistics(scope, tables):
     warn, fail, unit = scope.thresholds["analyze_factor"]
     stale = []
     for row in tables:
-        factor = round(row["changed_rows"] / max(1.0, row["analyze_at"]), 1)
+        factor = row["changed_rows"] / max(1.0, row["analyze_at"])
         changed = row["changed_rows"] >= _FEWEST_ROWS and factor >= warn
         # False, not None: what the role cannot see is no evidence.
         none = row["has_statistics"] is False and row["live_rows"] >= _FEWEST_ROWS
@@ -188,7 +188,7 @@ def decide_statistics(scope, tables):
                 else "%s ago" % verdict.span(worst["analyzed_seconds_ago"]),
                 worst["live_rows"],
             ),
-            value=worst["factor"],
+            value=round(worst["factor"], 1),
             unit=unit,
             warn=warn,
             fail=fail,
