@@ -37,6 +37,7 @@ options:
       - With V(fail), a finding with the status C(fail), an unreachable host included, or a host that could not be diagnosed.
       - With V(warn), also C(warn) and C(unknown).
       - With V(never), nothing that was found.
+      - A run in which no host could be diagnosed fails in any case.
     type: str
     choices: [fail, warn, never]
     default: fail

@@ -72,7 +72,10 @@ def decide(fail_on, hosts, roots):
     """Return whether the run fails, and the sentence that says why.
 
     Under C(fail) a host that was not diagnosed counts as well: what nobody has looked at has not passed.
+    Where no host at all was diagnosed, an option that cannot be for example, there is no diagnosis to be lenient with.
     """
+    if not any(host["diagnosed"] for host in hosts):
+        return True, "no host could be diagnosed"
     if fail_on == "never":
         return False, "fail_on is never: what was found does not fail the run"
     counted = BAD if fail_on == "warn" else ("fail",)

@@ -123,6 +123,12 @@ def test_a_host_that_nobody_looked_at_has_not_passed(makers, fail_on, failed):
     assert report["summary"]["failed"] is failed
 
 
+@pytest.mark.parametrize("fail_on", ["fail", "warn", "never"])
+def test_a_run_that_diagnosed_no_host_fails_whatever_was_asked(makers, fail_on):
+    summary = makers.build([makers.crashed("web1"), makers.lost("web2")], fail_on=fail_on)["summary"]
+    assert (summary["failed"], summary["reason"]) == (True, "no host could be diagnosed")
+
+
 def test_the_decision_says_how_many(makers):
     assert makers.build(makers.sample())["summary"]["reason"] == "fail_on is fail: 3 root causes with the status fail"
     blind = makers.build([makers.crashed("web1"), makers.entry("web2", makers.healthy())])
