@@ -46,7 +46,7 @@ PHASES = {
 
 def observe(ctx):
     """Ask the health endpoint C(samples) times, and each of C(latency_paths) once."""
-    origin = "http://" + url.address(_listen_address(ctx.unit), ctx.port)
+    origin = "http://" + url.address(listen_address(ctx.unit), ctx.port)
     health = origin + "/" + ctx.params["health_path"].lstrip("/")
     samples, paths = [_sample(health, ctx.deadline)], {}
     if "error" not in samples[0]:
@@ -60,7 +60,7 @@ def observe(ctx):
     return {"url": health, "samples": samples, "paths": paths}
 
 
-def _listen_address(unit):
+def listen_address(unit):
     """Return where the app is to be asked: on loopback, unless it listens on one address only."""
     match = re.search(r"--(?:host|bind)[ =]([^\s:;]+)", str(unit.get("ExecStart", "")))
     host = match.group(1) if match else ""

@@ -174,7 +174,7 @@ def secrets(settings, reading=None):
 
 
 def problems(reading, required, own=(), by_systemd=True):
-    """Return (missing, ambiguous): {label: reason} of required variables, and of the others.
+    """Return (missing, ambiguous): {name: reason} of required variables, and of the others.
 
     Args:
         reading: the L(Reading), or None where there is no file.
@@ -185,15 +185,14 @@ def problems(reading, required, own=(), by_systemd=True):
     values = reading.values if reading is not None else {}
     differ = {name: _difference(name, value) for name, value in values.items() if by_systemd}
     differ = {name: reason for name, reason in differ.items() if reason and name not in own}
-    missing, needed = {}, set()
+    missing = {}
     for label in required:
         names = label.split("|")
         reasons = {name: differ.get(name) or _absence(name, values, reading) for name in names if name not in own}
-        needed.update(names)
         if len(reasons) == len(names) and all(reasons.values()):
             # Of the alternatives, the one that somebody tried to set says most.
             tried = [name for name in names if name in values or "line" in reasons[name]] or names[:1]
-            missing[tried[0] if len(tried) < len(names) else label] = reasons[tried[0]]
+            missing[tried[0]] = reasons[tried[0]]
     return missing, {name: reason for name, reason in differ.items() if name not in missing}
 
 
