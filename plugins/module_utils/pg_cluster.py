@@ -140,8 +140,17 @@ def _by_directory(data_directory, version, port, service):
     return cluster._replace(
         port=port,
         config_file=os.path.join(data_directory, "postgresql.conf"),
+        log_file=_standard_error(pid_of(data_directory)),
         programs=_programs(major, data_directory),
     )
+
+
+def _standard_error(pid):
+    """Return the file that a process writes its errors to, or None where that is no file."""
+    with contextlib.suppress(OSError, TypeError):
+        path = os.readlink("/proc/%d/fd/2" % pid)
+        return path if os.path.isfile(path) else None
+    return None
 
 
 def _programs(major, data_directory):
@@ -332,7 +341,8 @@ def control_command(cluster, action, seconds):
     program = os.path.join(cluster.programs, "pg_ctl")
     options = ["-D", cluster.data_directory, "-w", "-t", str(int(seconds)), "-s"]
     if action != "stop":
-        options += ["-l", os.path.join(cluster.data_directory, "startup.log")]
+        # Without it, the server would hold our pipes open for as long as it runs.
+        options += ["-l", cluster.log_file or os.path.join(cluster.data_directory, "startup.log")]
     if action != "start":
         options += ["-m", "fast"]
     return as_owner(cluster, [program, action] + options)
