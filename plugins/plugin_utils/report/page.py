@@ -450,6 +450,8 @@ def _evidence_value(value):
     if isinstance(value, list):
         if all(not isinstance(entry, (dict, list)) and len(_scalar(entry)) < 40 for entry in value):
             return escape(", ".join(map(_scalar, value)))
+        if all(isinstance(entry, dict) for entry in value):
+            return _entries(value)
         lines = [_scalar(entry) for entry in value[:_ENTRIES_SHOWN]]
         if len(value) > _ENTRIES_SHOWN:
             lines.append("... and %d more" % (len(value) - _ENTRIES_SHOWN))
@@ -458,6 +460,21 @@ def _evidence_value(value):
         return "<pre>%s</pre>" % escape("\n".join("%s: %s" % (key, _scalar(entry)) for key, entry in value.items()))
     text = escape(_scalar(value))
     return "<pre>%s</pre>" % text if "\n" in text else text
+
+
+def _entries(entries):
+    """Return dictionaries as a table: their keys are the columns."""
+    columns = list(dict.fromkeys(key for entry in entries[:_ENTRIES_SHOWN] for key in entry))
+    head = "".join('<th scope="col">%s</th>' % escape(str(key).replace("_", " ")) for key in columns)
+    rows = "".join(
+        "<tr>%s</tr>" % "".join("<td>%s</td>" % escape(_scalar(entry.get(key, ""))) for key in columns)
+        for entry in entries[:_ENTRIES_SHOWN]
+    )
+    more = len(entries) - _ENTRIES_SHOWN
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Evidence">'
+        '<table class="entries"><thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>%s'
+    ) % (head, rows, "and %d more" % more if more > 0 else "")
 
 
 def _quiet(items):
@@ -476,7 +493,7 @@ def _quiet(items):
 def _footer(model):
     collection = model["collection"]
     return (
-        '<footer class="wide">%s %s &middot; report schema %s &middot; the same data: report.json, report.md</footer>'
+        '<footer class="wide">%s %s &middot; report schema %s</footer>'
         % (
             escape(collection["name"]),
             escape(collection["version"]),

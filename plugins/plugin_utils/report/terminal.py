@@ -13,6 +13,8 @@ NARROWEST, WIDEST = 60, 100
 #: With the empty lines around it and the paths below it, 25 however large the fleet.
 MOST_LINES = 22
 _ROOTS, _UNKNOWN = 7, 3
+#: Columns for the hosts of a root cause.
+_WHERE = 36
 
 COLOURS = {"fail": "red", "unreachable": "red", "unknown": "magenta", "warn": "yellow", "ok": "green"}
 _WORDS = {"fail": "FAIL", "unknown": "UNKNOWN", "warn": "WARN"}
@@ -111,12 +113,17 @@ def _since(comparison, width):
     return [(_cut("Since %s: %s." % (moment(comparison["previous"]), counts), width), None)]
 
 
-def where(root, most=2):
-    """Return where a root cause is: the fleet, or the first of its hosts and how many more."""
+def where(root):
+    """Return where a root cause is: the fleet, or as many of its hosts as there is room for and how many more."""
     if root["scope"] == "fleet":
         return "fleet (%d hosts)" % len(root["hosts"])
     names = [printable(name) for name in root["hosts"]]
-    return ", ".join(names[:most]) + (" +%d" % (len(names) - most) if len(names) > most else "")
+    shown = _cut(names[0], _WHERE)
+    number = 1
+    while number < len(names) and len(shown) + len(names[number]) + 2 <= _WHERE:
+        shown += ", " + names[number]
+        number += 1
+    return shown + (" +%d" % (len(names) - number) if len(names) > number else "")
 
 
 def _paragraph(head, text, width, rows, colour):

@@ -61,6 +61,7 @@ def hostile_fleet(makers):
         HOSTILE: HOSTILE,
         "list": [HOSTILE],
         "more": {HOSTILE: HOSTILE},
+        "table": [{HOSTILE: HOSTILE}],
         "lines": [HOSTILE * 9],
         "target": HOSTILE,
     }
@@ -81,7 +82,7 @@ def hostile(makers):
 
 def test_nothing_of_a_host_becomes_markup(makers):
     calm, parsed = Page(page.render(makers.build(makers.sample()))), Page(page.render(hostile(makers)))
-    assert {tag for tag, _attributes in parsed.tags} <= {tag for tag, _attributes in calm.tags}
+    assert {tag for tag, _attributes in parsed.tags} <= {"pre"} | {tag for tag, _attributes in calm.tags}
     assert not parsed.of("img")
     assert len(parsed.of("script")) == len(parsed.of("style")) == 1
     assert not any(name.startswith("on") for _tag, attributes in parsed.tags for name in attributes)
@@ -173,6 +174,14 @@ def test_a_cause_on_another_host_is_linked(makers):
         makers.entry("lb1", makers.balancer([("web1:8000", False)])),
     ]
     assert 'Derives from <code>app.port.conflict</code> on <a href="#h1">web1</a>' in page.render(makers.build(hosts))
+
+
+def test_entries_of_the_evidence_are_a_table(makers):
+    text = page.render(makers.build([makers.entry("web1", makers.errors(makers.healthy()))]))
+    assert "<tr><td>TimeoutError</td><td>/api/v1/sync</td><td>16</td>" in text
+    many = finding("app.errors.rate", "app", "warn", "x", evidence={"groups": [{"n<": n} for n in range(50)]})
+    text = page.render(makers.build([makers.entry("web1", [many])]))
+    assert "<td>19</td>" in text and "<td>20</td>" not in text and "and 30 more" in text
 
 
 def test_a_large_fleet_stays_readable_by_a_browser(makers):

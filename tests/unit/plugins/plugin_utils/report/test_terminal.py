@@ -67,7 +67,16 @@ def test_what_is_not_shown_is_counted(makers):
 
 def test_the_hosts_of_a_cause_are_capped(makers):
     hosts = [makers.entry("web%d" % number, makers.disk_high(makers.healthy())) for number in range(9)]
-    assert any(line.startswith("WARN  web0, web1 +7  host.disk.high") for line in shown(makers.build(hosts)))
+    assert any(
+        line.startswith("WARN  web0, web1, web2, web3, web4, web5 +3  host.disk.high")
+        for line in shown(makers.build(hosts))
+    )
+
+
+def test_a_long_name_leaves_room_for_what_is_wrong(makers):
+    name = "a-very-long-name-of-a-host.in-a-long.domain.example.com"
+    lines = shown(makers.build([makers.entry(name, makers.port_conflict(makers.healthy()))]))
+    assert lines[1].startswith("FAIL  a-very-long-name-of-a-host.in-a- ...  app.port.conflict  Port 8000")
 
 
 def test_a_healthy_fleet_says_so_in_green(makers):
