@@ -29,6 +29,17 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes.context import C
 from ansible_collections.sergas.ops.plugins.module_utils.process import CommandMissing
 
 
+#: What the options that are numbers may be: (name, least, most).
+RANGES = (
+    ("window", 1, 366 * 86400),
+    ("deadline", 1, 600),
+    ("samples", 1, 100),
+    ("port", 1, 65535),
+    ("database_port", 1, 65535),
+    ("redis_port", 1, 65535),
+)
+
+
 class Probe(NamedTuple):
     """Something observed on the host. C(observe(context)) returns plain data."""
 
@@ -155,6 +166,7 @@ def diagnose(params, checks, probes):
     Raises:
         ValueError: an option that cannot be; the message names it, its value and what is allowed.
     """
+    check_ranges(params)
     names = select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
     findings = []
@@ -178,6 +190,15 @@ def diagnose(params, checks, probes):
         "components": context.found(),
         "probe_seconds": {name: observations[name].seconds for name in needed},
     }
+
+
+def check_ranges(params):
+    """Raise a ValueError for the first number among the options that is out of its range."""
+    for name, least, most in RANGES:
+        value = params.get(name)
+        # Written so that "not a number" is out of every range, too.
+        if value is not None and not least <= value <= most:
+            raise ValueError("%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most))
 
 
 def select(known, wanted, skip):

@@ -130,3 +130,17 @@ def test_checks_and_skip_select():
     assert health.select(["a", "b", "c"], ["c", "a"], ["a"]) == ["c"]
     with pytest.raises(ValueError, match="a, b"):
         health.select(["a", "b"], ["a"], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("deadline", -1), ("deadline", float("nan")), ("window", 0), ("samples", 101), ("port", 65536)]
+)
+def test_a_number_out_of_its_range_is_named_with_what_is_allowed(name, value):
+    with pytest.raises(ValueError, match=r"%s: .* must be from \d+ to \d+" % name):
+        health.check_ranges({name: value})
+
+
+def test_numbers_at_the_ends_of_their_ranges_are_allowed():
+    for end in (1, 2):
+        health.check_ranges({row[0]: row[end] for row in health.RANGES})
+    health.check_ranges({"port": None})
