@@ -98,11 +98,21 @@ def correlate(hosts):
         (findings of the fleet, links).
     """
     links = {}
+    owners = _owners(hosts)
     for host in hosts:
+        _forget_own_faults(host, owners)
         _link_local(host, links)
     fleet = _shared_failures(hosts, links)
-    _link_servers(hosts, fleet, links)
+    _link_servers(hosts, fleet, owners, links)
     return fleet, links
+
+
+def _forget_own_faults(host, owners):
+    """Drop the cause of a balancer's finding on another host's app: what is wrong here does not explain that one."""
+    for item in host["findings"]:
+        if item["cause"] and item["id"].startswith("lb."):
+            if _owner(item, owners) not in (None, host["name"]):
+                item["cause"] = None
 
 
 def _link_local(host, links):
@@ -188,9 +198,8 @@ def _fleet_finding(id, target, affected, users, items):
     )
 
 
-def _link_servers(hosts, fleet, links):
+def _link_servers(hosts, fleet, owners, links):
     """Lead a dependency's finding to what is wrong on the host of this inventory that serves it."""
-    owners = _owners(hosts)
     by_name = {host["name"]: host for host in hosts}
     nodes = [((None, index), item) for index, item in enumerate(fleet)]
     nodes += [
@@ -202,11 +211,10 @@ def _link_servers(hosts, fleet, links):
     for node, item in nodes:
         if node in links:
             continue
-        target = item["evidence"]["target"]
-        owner = by_name.get(owners.get(host_of(target.strip().lower())))
-        if owner is None or owner["name"] == node[0]:
+        owner = _owner(item, owners)
+        if owner is None or owner == node[0]:
             continue
-        root = _explanation(item["id"].replace("fleet.", "", 1), node, owner, links)
+        root = _explanation(item["id"].replace("fleet.", "", 1), node, by_name[owner], links)
         if root is not None:
             links[node] = root
             explaining = fleet[root[1]] if root[0] is None else by_name[root[0]]["findings"][root[1]]
@@ -224,6 +232,12 @@ def _owners(hosts):
     return {address: name for address, name in owners.items() if name is not None}
 
 
+def _owner(item, owners):
+    """Return the name of the host of this inventory that a dependency's finding speaks of, or None."""
+    target = item["evidence"].get("target")
+    return owners.get(host_of(target.strip().lower())) if isinstance(target, str) else None
+
+
 def _explanation(id, node, owner, links):
     """Return the root on owner that explains a finding with this id at its address, or None."""
     best = None
@@ -239,7 +253,8 @@ def _explanation(id, node, owner, links):
 def _explains(item, id):
     """Return whether a bad finding of the serving host explains that others have a finding with this id."""
     if id == "lb.blocked":
-        return item["id"] == "host.unreachable"
+        # A firewall is a fault of its own, whatever else is wrong with the app behind it.
+        return item["id"] in ("lb.blocked", "host.unreachable")
     if id.startswith("lb."):
         return item["id"].startswith(_UNHEALTHY)
     if item["id"] == id:

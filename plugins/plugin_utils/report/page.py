@@ -492,11 +492,8 @@ def _quiet(items):
 
 def _footer(model):
     collection = model["collection"]
-    return (
-        '<footer class="wide">%s %s &middot; report schema %s</footer>'
-        % (
-            escape(collection["name"]),
-            escape(collection["version"]),
-            escape(model["schema_version"]),
-        )
+    return '<footer class="wide">%s %s &middot; report schema %s</footer>' % (
+        escape(collection["name"]),
+        escape(collection["version"]),
+        escape(model["schema_version"]),
     )

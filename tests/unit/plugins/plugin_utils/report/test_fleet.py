@@ -216,6 +216,23 @@ def test_a_blocked_balancer_is_not_explained_by_the_app():
     assert ends([app_down("web1"), host("lb1", lb("web1:8000", "lb.blocked"))])[0]["lb1", 0] == ("lb1", 0)
 
 
+def test_a_firewall_on_the_apps_host_is_the_root_of_its_blocked_balancers():
+    app = host("web1", lb("localhost:8000", "lb.blocked"))
+    nodes, found = ends([app, host("lb1", lb("web1:8000", "lb.blocked")), host("lb2", lb("web1:8000", "lb.blocked"))])
+    assert set(nodes.values()) == {("web1", 0)}
+    assert found[0]["cause"] == "lb.blocked"
+
+
+def test_a_balancers_own_faults_do_not_explain_another_hosts_app():
+    failing = dict(lb("web2:8000"), cause="app.service.down")
+    own = dict(lb("web1:8000"), cause="app.service.down")
+    both = host("web1", failing, own, finding("app.service.down", "app", "fail", "x"))
+    nodes, _found = ends([both, host("web2")])
+    assert nodes["web1", 0] == ("web1", 0)
+    assert failing["cause"] is None
+    assert nodes["web1", 1] == ("web1", 2)
+
+
 def test_an_address_of_two_hosts_says_nothing():
     nodes, _found = ends([app_down("web1", "10.0.0.1"), app_down("web2", "10.0.0.1"), host("lb1", lb("10.0.0.1:8000"))])
     assert nodes["lb1", 0] == ("lb1", 0)
