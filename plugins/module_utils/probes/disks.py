@@ -41,9 +41,6 @@ def _read(path):
 def _figures(path):
     """Return the numbers of one filesystem as df counts them, or why there are none."""
     try:
-        if not os.path.isdir(path):
-            # A single file bound into a container: the disk it lies on is not this host's.
-            return {"error": None, "blocks": 0}
         figures = os.statvfs(path)
     except OSError as error:
         return {"error": error.strerror, "blocks": 0}
@@ -57,12 +54,14 @@ def _figures(path):
     }
 
 
-def local_mounts(mountinfo, fstab):
-    """Return path, type, source and readonly of each local filesystem, once for each device (pure).
+def local_mounts(mountinfo, fstab, is_folder=os.path.isdir):
+    """Return path, type, source and readonly of each local filesystem, once for each device.
 
     Args:
         mountinfo: the text of /proc/self/mountinfo (proc(5)).
         fstab: the text of /etc/fstab. What is read-only there is meant to be.
+        is_folder: whether a path is a folder. A single file that is bound into a container lies on a
+            disk that is not this host's.
 
     Returns:
         list of dicts; readonly is None, C(fstab) (it should be writable) or C(type) (nothing says it
@@ -81,6 +80,8 @@ def local_mounts(mountinfo, fstab):
             continue
         path, kind, source = _unescape(fields[4]), rest[0], _unescape(rest[1])
         if kind not in _LOCAL or _NOT_DATA.match(path) or (kind == "overlay" and path != "/"):
+            continue
+        if not is_folder(path):
             continue
         mount = {"path": path, "type": kind, "source": source, "readonly": None, "whole": fields[3] == "/"}
         if "ro" in rest[2].split(","):
