@@ -45,7 +45,7 @@ KINDS = (
 )
 #: what a database error says, the first that fits counts.
 DATABASE_KINDS = (
-    ("auth", ("password authentication failed", "no pg_hba.conf entry", "no password supplied", 'role "')),
+    ("auth", ("password authentication failed", "no pg_hba.conf entry", "pg_hba.conf rejects", "no password supplied", 'role "')),
     ("missing", ('" does not exist', "invalidcatalogname")),
     ("exhausted", ("too many clients", "connection slots are reserved", "too many connections")),
     ("pool", ("queuepool limit", "pool timeout", "pool exhausted", "connection pool")),

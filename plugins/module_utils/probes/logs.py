@@ -621,12 +621,12 @@ class Survey:
         return None
 
     def _slow_paths(self):
-        """Return {path: figures} of the paths with slow requests, the one with most of them first."""
+        """Return the paths with slow requests, the one with most of them first."""
         slow = sorted((item for item in self.paths.items() if item[1][3]), key=lambda item: -item[1][3])
-        return {
-            path: {"count": count, "slow": slow, "mean": round(total / count, 3), "max": round(most, 3)}
+        return [
+            {"path": path, "count": count, "slow": slow, "mean": round(total / count, 3), "max": round(most, 3)}
             for path, (count, total, most, slow) in slow[:SHOWN]
-        }
+        ]
 
     def _clients(self):
         clients = []
