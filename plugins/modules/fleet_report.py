@@ -99,6 +99,7 @@ notes:
   - It is never C(changed), for reports are the output of a run.
   - In a play with C(serial), put it into a play of its own after that. It would run for each batch else, before the others are
     diagnosed.
+  - It needs the strategy V(linear), as every action that runs once for a play does.
   - For a report with every host unreachable, the task that diagnoses needs C(ignore_unreachable), else no host is left to run
     this one.
 seealso:

@@ -86,11 +86,12 @@ def decide(fail_on, hosts, roots):
     blind = [host["name"] for host in hosts if not host["diagnosed"]]
     if blind:
         return True, "fail_on is %s: %d of %d hosts could not be diagnosed" % (fail_on, len(blind), len(hosts))
-    return False, "fail_on is %s: nothing found has the status %s" % (fail_on, " or ".join(counted))
+    return False, "fail_on is %s: nothing found has the status %s" % (fail_on, ", ".join(counted))
 
 
 def _listed(roots):
-    return " or ".join(status for status in reversed(STATUSES) if any(root["status"] == status for root in roots))
+    present = [status for status in reversed(STATUSES) if any(root["status"] == status for root in roots)]
+    return " or ".join(filter(None, (", ".join(present[:-1]), present[-1])))
 
 
 def _roots(hosts, fleet, links):

@@ -94,7 +94,7 @@ def _add(entry, variable, result):
         if isinstance(result.get("probe_seconds"), dict):
             entry["probe_seconds"].update(result["probe_seconds"])
     elif result.get("failed"):
-        entry["findings"].append(_failed(_reason(result.get("msg")), variable))
+        entry["findings"].append(_failed(_reason(_failure(result)), variable))
     elif not result.get("skipped"):
         entry["findings"].append(_failed("%s holds no findings" % variable, variable))
 
@@ -177,6 +177,15 @@ def unreachable(reason):
         advice=advice,
         guide=_GUIDE,
     )
+
+
+def _failure(result):
+    """Return why a task failed: of a module that broke, ansible-core 2.18 says it only in the last line it wrote."""
+    message = result.get("msg")
+    written = result.get("module_stderr") or result.get("exception")
+    if isinstance(message, str) and message.startswith("MODULE FAILURE") and isinstance(written, str):
+        return (written.strip().splitlines() or [message])[-1]
+    return message
 
 
 def _reason(text):

@@ -131,6 +131,8 @@ def test_a_run_that_diagnosed_no_host_fails_whatever_was_asked(makers, fail_on):
 
 def test_the_decision_says_how_many(makers):
     assert makers.build(makers.sample())["summary"]["reason"] == "fail_on is fail: 3 root causes with the status fail"
+    all_three = makers.build(makers.sample(), fail_on="warn")["summary"]["reason"]
+    assert all_three == "fail_on is warn: 7 root causes with the status fail, unknown or warn"
     blind = makers.build([makers.crashed("web1"), makers.entry("web2", makers.healthy())])
     assert blind["summary"]["reason"] == "fail_on is fail: 1 of 2 hosts could not be diagnosed"
 

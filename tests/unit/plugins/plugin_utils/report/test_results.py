@@ -67,6 +67,14 @@ def test_a_failed_diagnosis_is_unknown_with_its_reason():
     assert entry["reachable"] and not entry["diagnosed"]
 
 
+def test_a_broken_module_says_why_in_its_last_line():
+    trace = "Traceback (most recent call last):\n  File x\nRuntimeError: boom\n"
+    (item,) = one(failed=True, msg="MODULE FAILURE: No start of json char found", module_stderr=trace)["findings"]
+    assert item["summary"] == "Not diagnosed: RuntimeError: boom"
+    (item,) = one(failed=True, msg="MODULE FAILURE", module_stderr="")["findings"]
+    assert item["summary"] == "Not diagnosed: MODULE FAILURE"
+
+
 def test_a_failed_task_with_findings_keeps_them():
     entry = one(failed=True, findings=[finding("host.disk.ok", "host", "ok", "fine")])
     assert [item["id"] for item in entry["findings"]] == ["host.disk.ok"]
