@@ -67,7 +67,9 @@ def cpu(root="/"):
         if usage:
             seconds = int(usage.group(1)) / 1e6
         else:
-            quota, period = (_read(os.path.join(folder, "cpu.cfs_%s_us" % name)).strip() for name in ("quota", "period"))
+            quota, period = (
+                _read(os.path.join(folder, "cpu.cfs_%s_us" % name)).strip() for name in ("quota", "period")
+            )
             # cpuacct is a hierarchy of its own where nobody has mounted the two together.
             for place in (folder, folder.replace("/cgroup/cpu", "/cgroup/cpuacct", 1)):
                 nanoseconds = _number(place, "cpuacct.usage")

@@ -11,7 +11,7 @@ import re
 import socket
 from typing import List, NamedTuple
 
-_ANY = ("0.0.0.0/0", "::/0", "any")  # noqa: S104 (ufw's word for anybody)
+_ANY = ("0.0.0.0/0", "::/0", "any")
 
 
 class Rule(NamedTuple):

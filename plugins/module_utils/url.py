@@ -83,7 +83,9 @@ def split_address(text, default_port):
     Raises:
         ValueError: it is none of these.
     """
-    match = re.match(r"\s*(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^:/\s\[\]]+))(?::(?P<port>[0-9]{1,5}))?\s*\Z", text)
+    match = re.match(
+        r"\s*(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^:/\s\[\]]+))(?::(?P<port>[0-9]{1,5}))?\s*\Z", text
+    )
     if match:
         port = int(match.group("port") or default_port)
         if 0 < port < 65536:

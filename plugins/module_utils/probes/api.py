@@ -186,9 +186,14 @@ def judge(health, settings):
 
 def _unreachable(address, sample, failed, total):
     garbage = sample["kind"] in ("protocol", "redirect")
-    waited = "" if sample["kind"] != "timeout" else ", waited %.1f s for %s" % (
-        sample["seconds"],
-        PHASES.get(sample["phase"], "the end of the answer"),
+    waited = (
+        ""
+        if sample["kind"] != "timeout"
+        else ", waited %.1f s for %s"
+        % (
+            sample["seconds"],
+            PHASES.get(sample["phase"], "the end of the answer"),
+        )
     )
     return finding(
         "api.health.invalid" if garbage else "api.health.unreachable",
@@ -197,9 +202,16 @@ def _unreachable(address, sample, failed, total):
         "%s: %s%s" % (address, sample["error"], waited),
         value=round(sample["seconds"], 3),
         unit="s",
-        evidence={"url": address, "kind": sample["kind"], "phase": sample["phase"], "failed": "%d of %d" % (failed, total)},
+        evidence={
+            "url": address,
+            "kind": sample["kind"],
+            "phase": sample["phase"],
+            "failed": "%d of %d" % (failed, total),
+        },
         remedy=None if garbage else "start_service",
-        advice="See what holds the port and what it answers." if garbage else "See why the service does not answer: its state and its log.",
+        advice="See what holds the port and what it answers."
+        if garbage
+        else "See why the service does not answer: its state and its log.",
     )
 
 
@@ -234,7 +246,9 @@ def _dependency(name, state, address, settings):
         remedy, advice = "restart_cognee", "Check the container and the port with cognee_check, then restart it."
     else:
         region = (settings.get("ZOHO_SDK_REGION") or "us").lower()
-        target = _target(settings.get("ZOHO_ACCOUNTS_URL")) or "%s:443" % _ACCOUNTS.get(region, "accounts.zoho." + region)
+        target = _target(settings.get("ZOHO_ACCOUNTS_URL")) or "%s:443" % _ACCOUNTS.get(
+            region, "accounts.zoho." + region
+        )
         throttled = re.search(r"rate|limit|throttl|429", state, re.I)
         identity = "zoho.rate_limited" if throttled else "zoho.token.invalid"
         summary = "The app reports Zoho %s" % state

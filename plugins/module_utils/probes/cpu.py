@@ -167,7 +167,8 @@ def decide_iowait(ctx, cpu):
             "host.iowait." + ("ok" if status == "ok" else "high"),
             "host",
             status,
-            "I/O wait: %.1f %% of processor time (threshold %g %%)" % (cpu["iowait"], fail if status == "fail" else warn),
+            "I/O wait: %.1f %% of processor time (threshold %g %%)"
+            % (cpu["iowait"], fail if status == "fail" else warn),
             value=cpu["iowait"],
             unit=unit,
             warn=warn,

@@ -78,7 +78,9 @@ def app_target(settings):
     return {
         "host": host or part("DATABASE_HOST"),
         "port": int(port) if re.match(r"[0-9]{1,5}\Z", port) else pgwire.DEFAULT_PORT,
-        "name": url.unquote(part("DATABASE_URL.path", "").lstrip("/")) or part("DATABASE_URL.name") or part("DATABASE_NAME"),
+        "name": url.unquote(part("DATABASE_URL.path", "").lstrip("/"))
+        or part("DATABASE_URL.name")
+        or part("DATABASE_NAME"),
         "user": part("DATABASE_URL.user") or part("DATABASE_USER"),
         "password": part("DATABASE_URL.password") or part("DATABASE_PASSWORD"),
         "tls": tls if tls in pgwire.TLS_MODES else "prefer",
@@ -158,7 +160,14 @@ def _reach(target, deadline):
 
 def _connect(target, deadline, tls):
     return pgwire.connect(
-        target["host"], target["port"], target["user"], target["name"], target["password"], deadline, tls, target["root"]
+        target["host"],
+        target["port"],
+        target["user"],
+        target["name"],
+        target["password"],
+        deadline,
+        tls,
+        target["root"],
     )
 
 
@@ -227,11 +236,31 @@ def classify(sqlstate, routine=""):
 
 #: told: (id, sentence, remedy, advice)
 _TOLD = {
-    "dns": ("db.unreachable", "its name cannot be resolved", None, "Mend the host name in .env, or the resolver of this host."),
-    "refused": ("db.unreachable", "nothing listens there", "start_postgresql", "Start the cluster, or correct the host and the port in .env."),
+    "dns": (
+        "db.unreachable",
+        "its name cannot be resolved",
+        None,
+        "Mend the host name in .env, or the resolver of this host.",
+    ),
+    "refused": (
+        "db.unreachable",
+        "nothing listens there",
+        "start_postgresql",
+        "Start the cluster, or correct the host and the port in .env.",
+    ),
     "missing": ("db.unreachable", "its socket is not there", "start_postgresql", "Start the cluster."),
-    "unreachable": ("db.unreachable", "no route leads there", None, "Look at the network and at the host name in .env."),
-    "denied": ("db.unreachable", "this host's own firewall rejects it", None, "Allow the connection in this host's firewall."),
+    "unreachable": (
+        "db.unreachable",
+        "no route leads there",
+        None,
+        "Look at the network and at the host name in .env.",
+    ),
+    "denied": (
+        "db.unreachable",
+        "this host's own firewall rejects it",
+        None,
+        "Allow the connection in this host's firewall.",
+    ),
     "timeout": (
         "db.unreachable",
         "no answer in time: a packet filter, or a server that hangs",
@@ -239,22 +268,87 @@ _TOLD = {
         "Look at the firewalls in between and at the state of the server.",
     ),
     "closed": ("db.unreachable", "the connection was cut", None, "See the server's log, and what is in between."),
-    "protocol": ("db.unreachable", "what listens there is not PostgreSQL", None, "Correct the host and the port in .env."),
+    "protocol": (
+        "db.unreachable",
+        "what listens there is not PostgreSQL",
+        None,
+        "Correct the host and the port in .env.",
+    ),
     "tls": ("db.unreachable", "TLS cannot be agreed on", None, "Compare sslmode with what the server offers."),
-    "starting": ("db.unreachable", "the server is starting up, recovering or shutting down", None, "Wait for it, and read the server's log."),
+    "starting": (
+        "db.unreachable",
+        "the server is starting up, recovering or shutting down",
+        None,
+        "Wait for it, and read the server's log.",
+    ),
     "stopping": ("db.unreachable", "the server is shutting down", "start_postgresql", "Start the cluster."),
     "refusal": ("db.unreachable", "the server refuses the session", None, "Read the server's log."),
-    "password": ("db.auth.failed", "the user or the password is wrong", "database_credentials", "Put the right credentials into .env, from the vault."),
-    "password_missing": ("db.auth.failed", "it wants a password and none is set", "database_credentials", "Set the password in .env, from the vault."),
-    "role": ("db.auth.failed", "the role does not exist or may not log in", "database_credentials", "Correct the user in .env, or create the role."),
-    "identity": ("db.auth.failed", "it wants another identity than a password (peer, ident, certificate)", None, "Correct pg_hba.conf for this user."),
-    "pg_hba": ("db.auth.failed", "no rule of pg_hba.conf lets this host, user and database in", None, "Add a rule to pg_hba.conf and reload."),
-    "method": ("db.auth.failed", "its way to authenticate is not known here", None, "Check it with the app's own driver."),
-    "privilege": ("db.auth.failed", "the role may not connect to this database", None, "GRANT CONNECT ON DATABASE to the role."),
-    "database": ("db.missing", "the database does not exist", None, "Correct the name in .env, or restore the database."),
-    "slots": ("db.connections.exhausted", "all connection slots are taken", "end_idle_sessions", "End idle sessions, then compare workers x (pool size + overflow) of all hosts with the slots."),
-    "role_limit": ("db.connections.exhausted", "the role's own connection limit is reached", "end_idle_sessions", "Raise the role's CONNECTION LIMIT, or lower the pool."),
-    "database_limit": ("db.connections.exhausted", "the database's own connection limit is reached", "end_idle_sessions", "Raise the database's CONNECTION LIMIT, or lower the pool."),
+    "password": (
+        "db.auth.failed",
+        "the user or the password is wrong",
+        "database_credentials",
+        "Put the right credentials into .env, from the vault.",
+    ),
+    "password_missing": (
+        "db.auth.failed",
+        "it wants a password and none is set",
+        "database_credentials",
+        "Set the password in .env, from the vault.",
+    ),
+    "role": (
+        "db.auth.failed",
+        "the role does not exist or may not log in",
+        "database_credentials",
+        "Correct the user in .env, or create the role.",
+    ),
+    "identity": (
+        "db.auth.failed",
+        "it wants another identity than a password (peer, ident, certificate)",
+        None,
+        "Correct pg_hba.conf for this user.",
+    ),
+    "pg_hba": (
+        "db.auth.failed",
+        "no rule of pg_hba.conf lets this host, user and database in",
+        None,
+        "Add a rule to pg_hba.conf and reload.",
+    ),
+    "method": (
+        "db.auth.failed",
+        "its way to authenticate is not known here",
+        None,
+        "Check it with the app's own driver.",
+    ),
+    "privilege": (
+        "db.auth.failed",
+        "the role may not connect to this database",
+        None,
+        "GRANT CONNECT ON DATABASE to the role.",
+    ),
+    "database": (
+        "db.missing",
+        "the database does not exist",
+        None,
+        "Correct the name in .env, or restore the database.",
+    ),
+    "slots": (
+        "db.connections.exhausted",
+        "all connection slots are taken",
+        "end_idle_sessions",
+        "End idle sessions, then compare workers x (pool size + overflow) of all hosts with the slots.",
+    ),
+    "role_limit": (
+        "db.connections.exhausted",
+        "the role's own connection limit is reached",
+        "end_idle_sessions",
+        "Raise the role's CONNECTION LIMIT, or lower the pool.",
+    ),
+    "database_limit": (
+        "db.connections.exhausted",
+        "the database's own connection limit is reached",
+        "end_idle_sessions",
+        "Raise the database's CONNECTION LIMIT, or lower the pool.",
+    ),
 }
 
 
@@ -294,7 +388,11 @@ def judge(result, threshold, env_file=".env"):
     if failure:
         return _refused(place, evidence, failure, result["socket"])
     evidence.update(
-        {key: result[key] for key in ("server_version", "in_recovery", "encrypted", "max_connections", "slots", "used") if key in result}
+        {
+            key: result[key]
+            for key in ("server_version", "in_recovery", "encrypted", "max_connections", "slots", "used")
+            if key in result
+        }
     )
     if not result["slots"]:
         evidence["slots_unknown"] = result.get("why", "the server has none")
@@ -312,7 +410,15 @@ def judge(result, threshold, env_file=".env"):
         "database",
         status,
         "%s lets %s into %s; %d of %d connection slots are in use (%.1f %%, threshold %g %%)"
-        % (place, result["user"], result["name"], result["used"], result["slots"], percent, fail if status == "fail" else warn),
+        % (
+            place,
+            result["user"],
+            result["name"],
+            result["used"],
+            result["slots"],
+            percent,
+            fail if status == "fail" else warn,
+        ),
         value=percent,
         unit=unit,
         warn=warn,
@@ -331,7 +437,8 @@ def _refused(place, evidence, failure, socket=None):
             "db.connection.unknown",
             "database",
             "unknown",
-            "%s answers at %s, but only the app's own user can tell whether it lets %s in" % (place, socket, evidence["user"]),
+            "%s answers at %s, but only the app's own user can tell whether it lets %s in"
+            % (place, socket, evidence["user"]),
             evidence=evidence,
             advice="Try it as the app's user: psql -h %s -U %s %s." % (socket, evidence["user"], evidence["database"]),
         )
@@ -343,4 +450,6 @@ def _refused(place, evidence, failure, socket=None):
         evidence["sqlstate"] = failure["sqlstate"]
         sentence += " (SQLSTATE %s)" % failure["sqlstate"]
     subject = "%s cannot be used by %s for %s" % (place, evidence["user"], evidence["database"])
-    return finding(identity, "database", "fail", "%s: %s" % (subject, sentence), evidence=evidence, remedy=remedy, advice=advice)
+    return finding(
+        identity, "database", "fail", "%s: %s" % (subject, sentence), evidence=evidence, remedy=remedy, advice=advice
+    )

@@ -27,7 +27,10 @@ _NOT_DATA = re.compile(
 
 def observe(ctx):
     """Return the local filesystems with their figures."""
-    return [dict(mount, **_figures(mount["path"])) for mount in local_mounts(_read("/proc/self/mountinfo"), _read("/etc/fstab"))]
+    return [
+        dict(mount, **_figures(mount["path"]))
+        for mount in local_mounts(_read("/proc/self/mountinfo"), _read("/etc/fstab"))
+    ]
 
 
 def _read(path):
@@ -139,7 +142,11 @@ def judge(disks, disk_threshold, inode_threshold):
                 "host",
                 "fail" if certain else "warn",
                 "%s (%s) is mounted read-only, %s"
-                % (disk["path"], disk["source"], "though /etc/fstab says otherwise" if certain else "and /etc/fstab does not ask for it"),
+                % (
+                    disk["path"],
+                    disk["source"],
+                    "though /etc/fstab says otherwise" if certain else "and /etc/fstab does not ask for it",
+                ),
                 evidence={"filesystems": [item["path"] for item in readonly], "type": disk["type"]},
                 advice="Read the kernel's log for disk errors first; remount it writable only after a check of the filesystem.",
             )
@@ -178,7 +185,14 @@ def _fullest(subject, what, shares, disks, threshold):
         "host",
         status,
         "%s: %s is %.1f %% full, %s (threshold %g %%)%s"
-        % (what, paths[0], shares[paths[0]], left, fail if status == "fail" else warn, "; also " + ", ".join(others[:5]) if others else ""),
+        % (
+            what,
+            paths[0],
+            shares[paths[0]],
+            left,
+            fail if status == "fail" else warn,
+            "; also " + ", ".join(others[:5]) if others else "",
+        ),
         value=shares[paths[0]],
         unit=unit,
         warn=warn,

@@ -103,7 +103,9 @@ def decide(ctx, backends, inbound, logs=None):
     findings = [judge_backend(result, threshold) for result in backends]
     if ctx.has("app"):
         findings += judge_inbound(inbound)
-        findings += judge_start((logs or {}).get("start_seconds"), ctx.thresholds["start_seconds"], ctx.params["service"])
+        findings += judge_start(
+            (logs or {}).get("start_seconds"), ctx.thresholds["start_seconds"], ctx.params["service"]
+        )
     if not findings:
         reason = "No load balancer: none of its backends is named, and no app is on this host"
         return [finding("lb.health.skipped", "loadbalancer", "skipped", reason)]
@@ -121,7 +123,11 @@ def judge_backend(result, threshold):
         return finding("lb.health.unknown", "loadbalancer", "unknown", "backends: %s" % result["failure"])
     if "failure" not in result and "status" not in result:
         return finding(
-            "lb.health.unknown", "loadbalancer", "unknown", "Backend %s was not asked in time" % target, evidence=evidence
+            "lb.health.unknown",
+            "loadbalancer",
+            "unknown",
+            "Backend %s was not asked in time" % target,
+            evidence=evidence,
         )
     if "failure" in result:
         evidence.update(kind=result["kind"], phase=result["phase"], host_answers=result["alive"])
@@ -189,7 +195,11 @@ def judge_inbound(inbound):
         return [_blocked(summary, "measured", evidence, "allow_balancer", advice)]
     if inbound["balancers"] and listening_on and all(_loopback(address) for address in listening_on):
         summary = "The app listens on %s only: no load balancer can reach port %d" % (", ".join(listening_on), port)
-        return [_blocked(summary, "measured", evidence, None, "Let the app listen on 0.0.0.0, or on the host's own address.")]
+        return [
+            _blocked(
+                summary, "measured", evidence, None, "Let the app listen on 0.0.0.0, or on the host's own address."
+            )
+        ]
     if unknown:
         summary = "balancer_addresses: %s cannot be resolved" % ", ".join(unknown)
         return [finding("lb.health.unknown", "loadbalancer", "unknown", summary, evidence=evidence)]

@@ -136,7 +136,9 @@ def judge(memory, threshold):
         fail=fail,
         evidence=dict(memory["processes"], source=memory["source"], used=memory["used"], total=memory["total"]),
         remedy=None if status == "ok" else "limit_memory",
-        advice=None if status == "ok" else "Lower workers, concurrency and pool in .env, and set MemoryMax for the unit.",
+        advice=None
+        if status == "ok"
+        else "Lower workers, concurrency and pool in .env, and set MemoryMax for the unit.",
     )
 
 
@@ -168,7 +170,9 @@ def judge_swap(memory, threshold):
         fail=fail,
         evidence={} if status == "ok" else dict(memory["processes"]),
         remedy=None if status == "ok" else "limit_memory",
-        advice=None if status == "ok" else "Find what grew (see the processes), then give it a limit or the host memory.",
+        advice=None
+        if status == "ok"
+        else "Find what grew (see the processes), then give it a limit or the host memory.",
     )
 
 

@@ -143,23 +143,88 @@ def classify(message):
 
 #: told: (id, sentence, remedy, advice)
 _TOLD = {
-    "dns": ("redis.unreachable", "its name cannot be resolved", None, "Mend the host name in .env, or the resolver of this host."),
-    "refused": ("redis.unreachable", "nothing listens there", "start_redis", "Start Redis, or correct the host and the port in .env."),
+    "dns": (
+        "redis.unreachable",
+        "its name cannot be resolved",
+        None,
+        "Mend the host name in .env, or the resolver of this host.",
+    ),
+    "refused": (
+        "redis.unreachable",
+        "nothing listens there",
+        "start_redis",
+        "Start Redis, or correct the host and the port in .env.",
+    ),
     "missing": ("redis.unreachable", "its socket is not there", "start_redis", "Start Redis."),
-    "unreachable": ("redis.unreachable", "no route leads there", None, "Look at the network and at the host name in .env."),
-    "denied": ("redis.unreachable", "this host's own firewall rejects it", None, "Allow the connection in this host's firewall."),
-    "timeout": ("redis.unreachable", "no answer in time: a packet filter, or a server that hangs", None, "See whether the process is stopped or busy, and the firewalls in between."),
-    "closed": ("redis.unreachable", "the connection was cut", None, "See the server's log, and whether it wants TLS (REDIS_SSL)."),
-    "protocol": ("redis.unreachable", "what listens there is not Redis", None, "Correct the host, the port and REDIS_SSL in .env."),
+    "unreachable": (
+        "redis.unreachable",
+        "no route leads there",
+        None,
+        "Look at the network and at the host name in .env.",
+    ),
+    "denied": (
+        "redis.unreachable",
+        "this host's own firewall rejects it",
+        None,
+        "Allow the connection in this host's firewall.",
+    ),
+    "timeout": (
+        "redis.unreachable",
+        "no answer in time: a packet filter, or a server that hangs",
+        None,
+        "See whether the process is stopped or busy, and the firewalls in between.",
+    ),
+    "closed": (
+        "redis.unreachable",
+        "the connection was cut",
+        None,
+        "See the server's log, and whether it wants TLS (REDIS_SSL).",
+    ),
+    "protocol": (
+        "redis.unreachable",
+        "what listens there is not Redis",
+        None,
+        "Correct the host, the port and REDIS_SSL in .env.",
+    ),
     "tls": ("redis.unreachable", "TLS cannot be agreed on", None, "Compare REDIS_SSL with what the server offers."),
-    "loading": ("redis.unreachable", "it is still loading its data", None, "Wait for it, and see why it was restarted."),
+    "loading": (
+        "redis.unreachable",
+        "it is still loading its data",
+        None,
+        "Wait for it, and see why it was restarted.",
+    ),
     "busy": ("redis.unreachable", "a script blocks it", None, "SCRIPT KILL, after a look at what runs."),
-    "replica": ("redis.unreachable", "it is a replica that has lost its master", None, "Restore the replication, or point .env at the master."),
-    "clients": ("redis.unreachable", "the limit of its clients is reached", None, "Find the client that leaks connections, or raise maxclients."),
+    "replica": (
+        "redis.unreachable",
+        "it is a replica that has lost its master",
+        None,
+        "Restore the replication, or point .env at the master.",
+    ),
+    "clients": (
+        "redis.unreachable",
+        "the limit of its clients is reached",
+        None,
+        "Find the client that leaks connections, or raise maxclients.",
+    ),
     "refusal": ("redis.unreachable", "it refuses the command", None, "Read the server's log."),
-    "protected": ("redis.auth.failed", "it is in protected mode and takes no client from elsewhere", None, "Set a password there, and in .env."),
-    "password_unused": ("redis.auth.failed", "it has no password, and the app sends one", "redis_credentials", "Set requirepass there, or drop REDIS_PASSWORD from .env."),
-    "password": ("redis.auth.failed", "the user or the password is wrong", "redis_credentials", "Put the right password into .env, from the vault."),
+    "protected": (
+        "redis.auth.failed",
+        "it is in protected mode and takes no client from elsewhere",
+        None,
+        "Set a password there, and in .env.",
+    ),
+    "password_unused": (
+        "redis.auth.failed",
+        "it has no password, and the app sends one",
+        "redis_credentials",
+        "Set requirepass there, or drop REDIS_PASSWORD from .env.",
+    ),
+    "password": (
+        "redis.auth.failed",
+        "the user or the password is wrong",
+        "redis_credentials",
+        "Put the right password into .env, from the vault.",
+    ),
 }
 
 
@@ -189,7 +254,9 @@ def judge(result, threshold, env_file=".env"):
         evidence = {"target": result["address"], "told": failure["told"], "message": failure["message"][:300]}
         identity, sentence, remedy, advice = _TOLD[failure["told"]]
         if failure["told"] == "password" and result["local"]:
-            return [finding("redis.ok", "redis", "ok", "%s answers, and asks for a password" % place, evidence=evidence)]
+            return [
+                finding("redis.ok", "redis", "ok", "%s answers, and asks for a password" % place, evidence=evidence)
+            ]
         summary = "%s cannot be used: %s" % (place, sentence)
         return [finding(identity, "redis", "fail", summary, evidence=evidence, remedy=remedy, advice=advice)]
     return _judge_info(place, result, threshold)
@@ -216,7 +283,9 @@ def _judge_info(place, result, threshold):
     used, limit = info.get("used_memory"), info.get("maxmemory")
     if used is None:
         evidence["memory_unknown"] = result.get("why", "INFO does not say")
-        return [finding("redis.ok", "redis", "ok", "%s answers PONG; its memory may not be read" % place, evidence=evidence)]
+        return [
+            finding("redis.ok", "redis", "ok", "%s answers PONG; its memory may not be read" % place, evidence=evidence)
+        ]
     if not limit:
         summary = "%s answers PONG and uses %s, without a limit of its own" % (place, size(used))
         return [finding("redis.ok", "redis", "ok", summary, value=used, unit="bytes", evidence=evidence)]

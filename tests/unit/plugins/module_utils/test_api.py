@@ -179,7 +179,11 @@ class TestLatency:
     def test_no_answer_at_all_is_unknown_and_one_that_is_late_is_slow(self):
         assert self.judged(failure("refused", "connect"))["status"] == "unknown"
         item = self.judged(failure("timeout", "first_byte", 9.0))
-        assert (item["id"], item["status"], item["evidence"]["slow_phase"]) == ("api.latency.high", "fail", "first_byte")
+        assert (item["id"], item["status"], item["evidence"]["slow_phase"]) == (
+            "api.latency.high",
+            "fail",
+            "first_byte",
+        )
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,9 @@ def test_refusals_are_told_apart_by_sqlstate_and_routine(sqlstate, routine, told
     assert sqlstate in item["summary"]
 
 
-@pytest.mark.parametrize("kind", ["dns", "refused", "missing", "unreachable", "denied", "timeout", "closed", "protocol", "tls"])
+@pytest.mark.parametrize(
+    "kind", ["dns", "refused", "missing", "unreachable", "denied", "timeout", "closed", "protocol", "tls"]
+)
 def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
     item = judged(refused(kind))
     assert item["id"] == "db.unreachable"
@@ -127,7 +129,7 @@ def target(text, **options):
 
 
 def test_the_settings_of_the_app():
-    text = "DATABASE_HOST=db1\nDATABASE_PORT=5433\nDATABASE_NAME=prod\nDATABASE_USER=app\nDATABASE_PASSWORD=\"a=b#c\"\n"
+    text = 'DATABASE_HOST=db1\nDATABASE_PORT=5433\nDATABASE_NAME=prod\nDATABASE_USER=app\nDATABASE_PASSWORD="a=b#c"\n'
     assert target(text) == {
         "host": "db1",
         "port": 5433,
@@ -144,7 +146,10 @@ def test_the_settings_of_the_app():
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
-        ("postgresql://u:p%40@db:6000/prod", {"host": "db", "port": 6000, "name": "prod", "user": "u", "password": "p@"}),
+        (
+            "postgresql://u:p%40@db:6000/prod",
+            {"host": "db", "port": 6000, "name": "prod", "user": "u", "password": "p@"},
+        ),
         ("postgresql+asyncpg://u:p@db/prod?ssl=require", {"port": 5432, "tls": "require"}),
         ("postgres://u:p@db/prod?sslmode=verify-full&sslrootcert=%2Fca.pem", {"tls": "verify-full", "root": "/ca.pem"}),
         ("postgresql://u:p@/prod?host=/run/pg", {"host": "/run/pg"}),

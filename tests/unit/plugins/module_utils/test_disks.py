@@ -136,7 +136,10 @@ def test_bytes(used, status):
 
 def test_inodes_run_out_with_bytes_left():
     found = judged(disk(used=0.1, inodes_used=0.95))
-    assert [(id, item["status"]) for id, item in found.items()] == [("host.disk.ok", "ok"), ("host.inodes.high", "fail")]
+    assert [(id, item["status"]) for id, item in found.items()] == [
+        ("host.disk.ok", "ok"),
+        ("host.inodes.high", "fail"),
+    ]
 
 
 def test_filesystems_without_inodes_are_not_counted():

@@ -35,7 +35,11 @@ def test_a_complete_file_is_ok():
         (GOOD.replace("DATABASE_NAME=prod", "#DATABASE_NAME=prod"), "DATABASE_NAME", "commented out in line 2"),
         (GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME prod"), "DATABASE_NAME", "line 2 is malformed"),
         (GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME"), "DATABASE_NAME", "line 2 is malformed"),
-        (GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME=prod # main"), "DATABASE_NAME", "systemd reads 'prod # main'"),
+        (
+            GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME=prod # main"),
+            "DATABASE_NAME",
+            "systemd reads 'prod # main'",
+        ),
         (GOOD.replace("DATABASE_NAME", "export DATABASE_NAME"), "DATABASE_NAME", "systemd reads nothing"),
         ("DATABASE_URL=not a url\nZOHO_SDK_REFRESH_TOKEN=1\n", "DATABASE_URL", "line 1 is malformed"),
     ],

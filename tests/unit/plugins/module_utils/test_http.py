@@ -159,9 +159,7 @@ def test_what_is_not_http(data):
         assert failing(url).kind == "protocol"
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"]
-)
+@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
 def test_a_connection_that_is_cut(data):
     with serving(sending(data)) as url:
         assert failing(url).kind == "closed"

@@ -131,7 +131,12 @@ class TestMemory:
     @pytest.mark.parametrize(("percent", "status"), [(79.9, "ok"), (80, "warn"), (89.9, "warn"), (90, "fail")])
     def test_thresholds(self, percent, status):
         units = [{"unit": "sergas-app.service", "bytes": GIB}]
-        found = {"source": "machine", "total": 1000, "used": percent * 10, "processes": {"units": units, "processes": []}}
+        found = {
+            "source": "machine",
+            "total": 1000,
+            "used": percent * 10,
+            "processes": {"units": units, "processes": []},
+        }
         item = memory.judge(found, PERCENT)
         assert item["status"] == status
         assert ("mostly sergas-app.service (1 GiB)" in item["summary"]) is (status != "ok")
@@ -158,7 +163,16 @@ class TestMemory:
 
 
 def ticks(user=0, idle=0, iowait=0, steal=0):
-    return {"user": user, "nice": 0, "system": 0, "idle": idle, "iowait": iowait, "irq": 0, "softirq": 0, "steal": steal}
+    return {
+        "user": user,
+        "nice": 0,
+        "system": 0,
+        "idle": idle,
+        "iowait": iowait,
+        "irq": 0,
+        "softirq": 0,
+        "steal": steal,
+    }
 
 
 def machine(clock, own=0.0, **spent):

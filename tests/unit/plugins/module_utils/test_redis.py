@@ -85,7 +85,9 @@ def test_errors_are_told_apart(message, told, id):
     assert (item["id"], item["status"]) == (id, "fail")
 
 
-@pytest.mark.parametrize("kind", ["dns", "refused", "missing", "unreachable", "denied", "timeout", "closed", "protocol", "tls"])
+@pytest.mark.parametrize(
+    "kind", ["dns", "refused", "missing", "unreachable", "denied", "timeout", "closed", "protocol", "tls"]
+)
 def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
     item = judged({"address": "r1:6379", "local": False, "failure": {"told": kind, "message": "m"}})
     assert item["id"] == "redis.unreachable"
@@ -107,7 +109,10 @@ def test_settings_that_are_missing_are_unknown():
     ("text", "expected"),
     [
         ("REDIS_HOST=r\n", {"host": "r", "port": 6379, "user": None, "password": None, "tls": False}),
-        ("REDIS_HOST=r\nREDIS_PORT=7000\nREDIS_SSL=True\nREDIS_PASSWORD=x\n", {"port": 7000, "tls": True, "password": "x"}),
+        (
+            "REDIS_HOST=r\nREDIS_PORT=7000\nREDIS_SSL=True\nREDIS_PASSWORD=x\n",
+            {"port": 7000, "tls": True, "password": "x"},
+        ),
         ("REDIS_URL=rediss://u:p%40@r:7000/1\n", {"host": "r", "user": "u", "password": "p@", "tls": True}),
         ("REDIS_URL=redis://r/1\nREDIS_SSL=true\n", {"tls": False}),
         ("REDIS_URL=unix:///run/redis.sock\n", {"host": "/run/redis.sock"}),
@@ -124,7 +129,7 @@ def test_no_settings():
 
 def test_the_server_of_this_host(tmp_path):
     path = tmp_path / "redis.conf"
-    path.write_text("# port 1\nbind 127.0.0.1\nport 6380\nrequirepass \"s3cret\"\n")
+    path.write_text('# port 1\nbind 127.0.0.1\nport 6380\nrequirepass "s3cret"\n')
     found = redis.local_target(str(path))
     assert (found["port"], found["password"]) == (6380, "s3cret")
     assert redis.local_target(str(tmp_path / "none")) is None

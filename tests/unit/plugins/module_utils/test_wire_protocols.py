@@ -61,7 +61,8 @@ def answering(*answers):
     return behave
 
 
-def connect(port, password="secret", seconds=2.0, tls="disable"):
+def connect(port, seconds=2.0, tls="disable", **login):
+    password = login.get("password", "secret")
     return pgwire.connect("127.0.0.1", port, "app", "prod", password, Deadline(seconds), tls)
 
 
@@ -83,7 +84,7 @@ def test_the_session_writes_nothing_and_waits_for_nothing():
 
     with serving(behave) as port, connect(port):
         words = seen[0][8:].split(b"\0")
-    sent = dict(zip(words[::2], words[1::2]))
+    sent = dict(zip(words[::2], words[1::2], strict=False))
     assert (sent[b"user"], sent[b"database"]) == (b"app", b"prod")
     for option in (b"default_transaction_read_only=on", b"statement_timeout=3000", b"lock_timeout=1000"):
         assert option in sent[b"options"]
@@ -168,7 +169,12 @@ def test_kerberos_is_said_not_to_be_known(method):
 
 @pytest.mark.parametrize(
     "challenge",
-    [b"r=other,s=QSXCR+Q6sek8bf92,i=4096", b"nonsense", b"r=NONCE1,s=QSXCR+Q6sek8bf92,i=2000000000", b"r=NONCE1,s=!,i=x"],
+    [
+        b"r=other,s=QSXCR+Q6sek8bf92,i=4096",
+        b"nonsense",
+        b"r=NONCE1,s=QSXCR+Q6sek8bf92,i=2000000000",
+        b"r=NONCE1,s=!,i=x",
+    ],
 )
 def test_a_scram_challenge_that_is_not_acceptable(challenge):
     def behave(connection):
@@ -251,5 +257,7 @@ class TestRedis:
         assert seen == [b"*2\r\n$4\r\nAUTH\r\n$12\r\np w\r\nPING \xc3\xa9\r\n"]
 
     def test_info(self):
-        info = resp.parse_info("# Memory\r\nused_memory:10\r\nmaxmemory_policy:noeviction\r\n\r\ndb0:keys=1,expires=0\r\n")
+        info = resp.parse_info(
+            "# Memory\r\nused_memory:10\r\nmaxmemory_policy:noeviction\r\n\r\ndb0:keys=1,expires=0\r\n"
+        )
         assert info == {"used_memory": 10, "maxmemory_policy": "noeviction", "db0": "keys=1,expires=0"}
