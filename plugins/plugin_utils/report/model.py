@@ -82,16 +82,21 @@ def decide(fail_on, hosts, roots):
     bad = [root for root in roots if root["status"] in counted]
     if bad:
         causes = "%d root cause%s" % (len(bad), "" if len(bad) == 1 else "s")
-        return True, "fail_on is %s: %s with the status %s" % (fail_on, causes, _listed(bad))
+        return True, "fail_on is %s: %s with the status %s" % (
+            fail_on,
+            causes,
+            _either([root["status"] for root in bad]),
+        )
     blind = [host["name"] for host in hosts if not host["diagnosed"]]
     if blind:
         return True, "fail_on is %s: %d of %d hosts could not be diagnosed" % (fail_on, len(blind), len(hosts))
-    return False, "fail_on is %s: nothing found has the status %s" % (fail_on, ", ".join(counted))
+    return False, "fail_on is %s: nothing found has the status %s" % (fail_on, _either(counted))
 
 
-def _listed(roots):
-    present = [status for status in reversed(STATUSES) if any(root["status"] == status for root in roots)]
-    return " or ".join(filter(None, (", ".join(present[:-1]), present[-1])))
+def _either(statuses):
+    """Return statuses in a sentence, the worst first: fail, unknown or warn."""
+    words = [status for status in reversed(STATUSES) if status in statuses]
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _roots(hosts, fleet, links):
