@@ -226,8 +226,11 @@ def run(params):
             return diagnose(scope, names, target)
     except postgresql.UnsupportedServer:
         raise
-    except PostgresError as error:
-        return _result([postgresql.unreachable_finding(error, target)])
+    except DeadlineExceeded as late:
+        error = postgresql.TimedOut(str(late))
+    except PostgresError as reason:
+        error = reason
+    return _result([postgresql.unreachable_finding(error, target)])
 
 
 def diagnose(scope, names, target):
