@@ -6,9 +6,9 @@
 
 A session is a dict: pid, backend_type, leader_pid, user, database, application, client, state, wait_event_type,
 backend_start, state_change, query_start (ISO 8601), state_seconds, query_seconds, transaction_seconds, superuser,
-own (whether it is the one that asks), may_end (whether
-the role that asks may end it), query. A role without the rights of pg_read_all_stats gets no backend_type and
-no state of other roles' sessions: those are hidden, and what is hidden is never counted as nothing.
+own (whether it is the one that asks), may_end (whether the role that asks may end it), query. A role without the
+rights of pg_read_all_stats gets no backend_type and no state of other roles' sessions: those are hidden, and what is
+hidden is never counted as nothing.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def lock_chains(sessions, waits):
     Returns:
         Two lists of described sessions, the longest wait and the widest blocking first. Each blocked one has
         blocked_by, roots (pids), waiting_seconds and exact (whether that is the wait, not the whole statement so far);
-        each blocking one has blocks (how many wait for it, in the end), depth (how many stand one after another) and
+        each blocking one has blocks (how many wait for it, in the end), depth (steps to the farthest of them) and
         longest_wait_seconds. In a deadlock that the server has not broken yet, all of it counts as root.
     """
     by_pid = {session["pid"]: session for session in sessions}
@@ -185,7 +185,7 @@ def lock_chains(sessions, waits):
 
 
 def _roots(pid, blockers):
-    """Return (the pids at the end of the chains from pid, the length of the longest one)."""
+    """Return (the pids at the end of the chains from pid, how many steps away the farthest is)."""
     ends, seen, level, depth = set(), {pid}, [pid], 0
     while level:
         depth += 1

@@ -360,7 +360,7 @@ blocking:
       type: int
       sample: 12
     depth:
-      description: How many of them stand one behind another.
+      description: How many steps away the farthest of them is.
       type: int
       sample: 2
     longest_wait_seconds:
