@@ -144,6 +144,37 @@ def _wanted(calculated, given):
     return wanted
 
 
+class RowsAtRest(dict):
+    """What stands for the rows of pg_settings where the server is stopped, each asked for when it is needed.
+
+    Args:
+        candidate: the L(pg_cluster.Candidate), which asks the server's program.
+        described: {name: L(pg_cluster.Described)}.
+    """
+
+    def __init__(self, candidate, described):
+        super().__init__()
+        self._candidate = candidate
+        self._described = described
+
+    def get(self, name, default=None):
+        if name not in self:
+            known = self._described.get(name)
+            value = self._candidate.current(name) if known else None
+            self[name] = None
+            if value is not None:
+                self[name] = {
+                    "name": name,
+                    "vartype": known.vartype,
+                    "unit": None,
+                    "context": known.context,
+                    "setting": value,
+                    "boot_val": value,
+                    "pending_restart": False,
+                }
+        return self[name] or default
+
+
 class Run:
     """One run against one cluster."""
 
@@ -170,7 +201,7 @@ class Run:
         control_data = _control_data(cluster, self._deadline)
         calculation, wanted = self._asked_for(control_data, pid, state)
         if live is None:
-            live = self._at_rest(wanted)
+            live = self._at_rest()
         plan = pg_settings_plan.make(
             self._path,
             cluster.config_file,
@@ -239,23 +270,9 @@ class Run:
             row for row in session.rows(_FILE_ERRORS) if not (row["error"] == _WAITS and row["context"] == "postmaster")
         ]
 
-    def _at_rest(self, wanted):
+    def _at_rest(self):
         """Return L(Live) of the stopped server: what its files give it at the next start."""
-        described = pg_cluster.describe(self._cluster, self._deadline)
-        owned = pg_conf.settings(_read(self._path) or "")
-        rows = {}
-        for name in dict.fromkeys(list(wanted) + list(owned) + list(_CONTRADICTING)):
-            value = self._candidate.current(name)
-            if name in described and value is not None:
-                rows[name] = {
-                    "name": name,
-                    "vartype": described[name].vartype,
-                    "unit": None,
-                    "context": described[name].context,
-                    "setting": value,
-                    "boot_val": value,
-                    "pending_restart": False,
-                }
+        rows = RowsAtRest(self._candidate, pg_cluster.describe(self._cluster, self._deadline))
         known = {}
 
         def meaning(name, value):

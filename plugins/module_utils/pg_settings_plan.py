@@ -60,6 +60,8 @@ class Live:
 
     def same(self, name, one, other, tolerance=0.0):
         """Return whether two values mean the same for a setting."""
+        if one == other:
+            return True
         row = self.rows.get(name) or {"name": name, "vartype": "string"}
         try:
             return pg_values.same(self._meaning(name, one), self._meaning(name, other), row, tolerance)
@@ -167,9 +169,10 @@ def _main(text, after, path, config_file, auto_file, read, names):
 def _outcome(path, before, after, main_before, main_after, owned, target, tree, live):
     concerned = list(target)
     concerned += [name for name in owned if name not in target]
+    rows = list(live.rows.items()) if live.running else []
     concerned += [
         name
-        for name, row in live.rows.items()
+        for name, row in rows
         # A run that was killed after it removed the file, or a line of it.
         if row.get("sourcefile") == path and name not in concerned
     ]
@@ -199,7 +202,7 @@ def _outcome(path, before, after, main_before, main_after, owned, target, tree, 
         elif _from_file(live.rows[name]):
             expected[name] = None
             reload = True
-    others = [name for name, row in live.rows.items() if row.get("pending_restart") and name not in concerned]
+    others = [name for name, row in rows if row.get("pending_restart") and name not in concerned]
     return Plan(
         path,
         before,

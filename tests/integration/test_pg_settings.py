@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="clusters are made and
 COLLECTION = Path(__file__).resolve().parents[2]
 MODULE = COLLECTION / "plugins" / "modules" / "pg_settings.py"
 CLIENTS = ["psycopg2", "psql"]
+AUTHENTICATION = ["--auth-local=peer", "--auth-host=scram-sha-256"]
 #: The same machine everywhere, so that nothing depends on where the tests run.
 MACHINE = {"memory": "2GB", "cpus": 4, "storage": "ssd", "shared_host": False, "env_file": "/nonexistent"}
 #: What MACHINE gets and a fresh cluster does not have, as SHOW says it.
@@ -53,7 +54,7 @@ class Cluster:
 
     def __init__(self, version, name, *, start=True):
         self.version, self.name, self.port = version, name, free_port()
-        self._command("pg_createcluster", "-p", self.port, version, name, "--", "--no-sync", "--auth-local=peer")
+        self._command("pg_createcluster", "-p", self.port, version, name, "--", "--no-sync", *AUTHENTICATION)
         self.folder = Path("/etc/postgresql") / version / name
         self.data = Path("/var/lib/postgresql") / version / name
         self.main = self.folder / "postgresql.conf"
@@ -447,7 +448,7 @@ def test_what_is_there_within_five_percent_is_left_alone(cluster, settings):
     cluster.control("restart")
     result = settings(**MACHINE)
     assert not {"shared_buffers", "max_connections", "max_wal_size", "min_wal_size"} & set(result["settings"])
-    assert result["pending_restart"] == ["huge_pages", "max_worker_processes", "wal_buffers"]
+    assert result["pending_restart"] == ["huge_pages", "max_worker_processes"]
     # The machine has a little more memory: not worth a restart, and not worth a new file.
     bigger = settings(**{**MACHINE, "memory": "2090MB"})
     assert unchanged(bigger)
@@ -484,7 +485,9 @@ def test_errors_of_others_are_named_before_anything_is_written(cluster, settings
         file.write("work_mem 'unclosed\n")
     before = cluster.files()
     result = settings(tune=False, settings={"jit": False})
-    assert f"{cluster.main} line {len(cluster.main.read_text().splitlines())}" in result["msg"]
+    # Debian's own tools do not get past such a line either.
+    assert str(cluster.main) in result["msg"]
+    assert f"line {len(cluster.main.read_text().splitlines())}" in result["msg"]
     assert cluster.files() == before
     cluster.main.write_text(cluster.main.read_text().replace("work_mem 'unclosed", "temp_buffers = 5XB"))
     result = settings(tune=False, settings={"jit": False})
