@@ -110,6 +110,7 @@ class Traceback:
         if self._expect_header and not line.strip():
             return "more"
         self._after += 1
+        self._group = False  # its branches are over: the next group is another one
         return "end" if self._after > _PATIENCE else "seen"
 
     def _inside(self, line):

@@ -66,13 +66,17 @@ def dump(name):
     return {"program": None, "uid": None, "pid": None}
 
 
-def attribute(kill, properties, events, own_container):
-    """Return how a kill of the kernel is known to be of the app: C(cgroup), C(container), C(time), or None.
+def attribute(kill, properties, deaths, own_container):
+    """Return how a kill of the kernel is known to be of the app, or None if it is not.
+
+    C(cgroup): it names the unit's cgroup. C(container): it names the unit's in this container.
+    C(container, time): it names this container, and a process of the app died at that moment.
+    C(time): only the moment fits.
 
     Args:
         kill: one of the kills of the log's observation.
         properties: those of the app's unit.
-        events: what systemd said of the unit, from the log's observation.
+        deaths: the times at which a process of the app was killed, by systemd's or its own log.
         own_container: the id of the container that this host is, or None.
     """
     path = kill["cgroup"] or ""
@@ -85,21 +89,24 @@ def attribute(kill, properties, events, own_container):
             return None
         if (path + "/").endswith(group + "/"):
             return "container"
-    for event in events:
-        died = event["what"] == "oom" or event["what"] == "exit" and event["code"] == "killed" and event["status"] == 9
-        if died and abs(event["at"] - kill["at"]) <= _TOGETHER_SECONDS:
-            return "time"
+    if any(abs(at - kill["at"]) <= _TOGETHER_SECONDS for at in deaths):
+        return "time" if other is None else "container, time"
     return None
 
 
 def app_kills(logs, properties, own_container=None):
     """Return the memory kills of the app within the window, those of systemd's word among them."""
     events = logs["unit_events"]
+    killed = [
+        event["at"]
+        for event in events
+        if event["what"] == "oom" or event["what"] == "exit" and event["code"] == "killed" and event["status"] == 9
+    ] + [death["at"] for death in logs["worker_deaths"]]
     kills = []
     for kill in logs["kills"]:
         how = None
         if kill["at"] >= logs["since"]:
-            how = attribute(kill, properties, events, own_container)
+            how = attribute(kill, properties, killed, own_container)
         if how:
             kills.append(dict(kill, known_by=how))
     for event in events:
@@ -203,20 +210,29 @@ def decide_oom(ctx, logs, own_container=None):
 
 
 def deaths(logs, kills):
-    """Return the exits of the app by a signal that nobody meant and that no memory kill explains."""
+    """Return the deaths of the app's processes that nobody meant and that no memory kill explains."""
+
+    def near(at, items):
+        return any(abs(item["at"] - at) <= _TOGETHER_SECONDS for item in items)
+
     found = []
     for event in logs["unit_events"]:
         if event["what"] != "exit" or event["code"] not in ("killed", "dumped") or event["status"] in _ON_PURPOSE:
             continue
-        if event["status"] == signal.SIGKILL and any(abs(kill["at"] - event["at"]) <= _TOGETHER_SECONDS for kill in kills):
-            continue
-        found.append({"at": event["at"], "signal": _signal_name(event["status"]), "what": "the main process"})
+        if event["status"] != signal.SIGKILL or not near(event["at"], kills):
+            found.append({"at": event["at"], "signal": _signal_name(event["status"]), "what": "the main process"})
+    for death in logs["worker_deaths"]:
+        if not near(death["at"], kills):
+            fault = [fault for fault in logs["faults"] if near(death["at"], [fault])]
+            what = "worker %s" % death["pid"] + (", %s" % fault[0]["what"] if fault else "")
+            found.append({"at": death["at"], "signal": "SIGSEGV" if fault else None, "what": what})
     for fault in logs["faults"]:
-        if fault["pid"] in {int(pid) for pid in logs["pids"] if pid.isdigit()}:
-            found.append({"at": fault["at"], "signal": "SIGSEGV", "what": "%s (pid %d), %s" % (fault["process"], fault["pid"], fault["what"])})
+        if str(fault["pid"]) in logs["pids"] and not near(fault["at"], found):
+            what = "%s %d, %s" % (fault["process"], fault["pid"], fault["what"])
+            found.append({"at": fault["at"], "signal": "SIGSEGV", "what": what})
     for core in logs["dumps"]:
-        if not any(abs(known["at"] - core["at"]) <= _TOGETHER_SECONDS for known in found):
-            found.append({"at": core["at"], "signal": core["signal"] or "?", "what": "pid %s" % core["pid"]})
+        if not near(core["at"], found):
+            found.append({"at": core["at"], "signal": core["signal"], "what": "process %s" % core["pid"]})
     return sorted(found, key=lambda item: item["at"])
 
 
@@ -237,9 +253,9 @@ def decide(ctx, logs, crash_dumps):
             finding(
                 "app.crash.signal",
                 "app",
-                "fail",
-                "The app died by a signal %d times, last by %s at %s (%s)"
-                % (len(found), last["signal"], clock(last["at"]), last["what"]),
+                "fail" if any(item["signal"] for item in found) else "warn",
+                "Processes of the app died %d times, last by %s at %s (%s)"
+                % (len(found), last["signal"] or "a signal that is not told", clock(last["at"]), last["what"]),
                 value=len(found),
                 unit="crashes",
                 evidence={"deaths": [dict(item, at=clock(item["at"])) for item in found[-_SHOWN:]]},

@@ -28,6 +28,7 @@ SELECT current_setting('max_connections'), current_setting('superuser_reserved_c
 _SCHEMES = ("postgresql", "postgres")
 _TLS_WORDS = {"true": "require", "1": "require", "on": "require", "false": "disable", "0": "disable", "off": "disable"}
 _REQUIRED = (("host", "HOST"), ("user", "USER"), ("name", "NAME"))
+_MARGIN = 0.3
 _SOCKETS = ("/var/run/postgresql", "/run/postgresql", "/tmp")  # noqa: S108 (PostgreSQL's own default)
 
 
@@ -40,18 +41,20 @@ def observe(ctx):
         first of them, None where they are not known.
     """
     results = []
+    # A little less than there is, so that a server that hangs is told as such and not as a late probe.
+    deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
     if ctx.has("app"):
         target = app_target(ctx.settings)
         missing = [name for key, name in _REQUIRED if not target[key]]
         if missing:
             results.append({"unset": ["DATABASE_" + name for name in missing]})
         else:
-            results.append(dict(_reach(target, ctx.deadline), local=False))
+            results.append(dict(_reach(target, deadline), local=False))
     if not results or "postgresql" in (ctx.components or ()):
         known = {item.get("address") for item in results}
         for target in local_clusters():
             if url.address("127.0.0.1", target["port"]) not in known:
-                results.append(dict(_reach(target, ctx.deadline), local=True))
+                results.append(dict(_reach(target, deadline), local=True))
     if not results:
         raise NotHere("PostgreSQL is not on this host")
     return {"reached": results, "target": results[0].get("address"), "slots": results[0].get("slots")}

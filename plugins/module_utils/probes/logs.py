@@ -148,6 +148,8 @@ class Survey:
         self.faults = []
         self.dumps = []
         self.pids = set()
+        self.ready_pids = set()
+        self.child_deaths = []
         self._routes = {}
         self._open = {}
         self._leading = {}
@@ -225,7 +227,7 @@ class Survey:
         if line[0] == "{":
             entry = log_lines.structured(line)
             if entry is not None:
-                self._structured(at, entry, invocation)
+                self._structured(at, pid, entry, invocation)
                 return
         if line.endswith(tracebacks.HEADER):
             reading = tracebacks.Traceback()
@@ -240,9 +242,9 @@ class Survey:
                 return
         if len(self.pids) < 4096 and pid:
             self.pids.add(pid)
-        self._text(at, line, invocation, urgent)
+        self._text(at, pid, line, invocation, urgent)
 
-    def _text(self, at, line, invocation, urgent):
+    def _text(self, at, pid, line, invocation, urgent):
         low = line.lower()
         known, ambiguous, words = {}, False, low
         if "=" in line and ("status_code=" in line or "remote_ip=" in line or "duration=" in line or "level=" in line):
@@ -253,11 +255,11 @@ class Survey:
             error = level in log_lines.ERROR_LEVELS
         else:
             error = ("error" in low or "critical" in low or "fatal" in low) and log_lines.is_error(line)
-        self._judge(at, invocation, words, known, ambiguous, line)
+        self._judge(at, pid, invocation, words, known, ambiguous, line)
         if error or urgent:
             self._error(at, invocation, words, log_lines.phrase(line), known.get("path"), line)
 
-    def _structured(self, at, entry, invocation):
+    def _structured(self, at, pid, entry, invocation):
         event = str(entry.get("event") or entry.get("message") or entry.get("msg") or "")
         error = entry.get("error")
         text = event if not error else "%s: %s" % (event, error if isinstance(error, str) else repr(error))
@@ -267,11 +269,11 @@ class Survey:
             if reading is not None:
                 self._exception(at, invocation, reading)
         low = text.lower()
-        self._judge(at, invocation, low, entry, False, text)
+        self._judge(at, pid, invocation, low, entry, False, text)
         if log_lines.is_structured_error(entry):
             self._error(at, invocation, low, event[:80], entry.get("path"), text)
 
-    def _judge(self, at, invocation, low, known, ambiguous, line):
+    def _judge(self, at, pid, invocation, low, known, ambiguous, line):
         """Take from a line what it may tell whatever its level is."""
         status = known.get("status_code") or known.get("status")
         path = known.get("path")
@@ -288,6 +290,10 @@ class Survey:
             self._failed_login(at, known, ambiguous, path, line)
         if ("limit" in low or "429" in low or "many" in low or "throttled" in low) and log_lines.is_rate_limit(low, status):
             self.rate_limits.add(at, line)
+        if "child process [" in low:
+            found = _CHILD_DIED.search(low)
+            if found and len(self.child_deaths) < 200:
+                self.child_deaths.append({"at": at, "pid": found.group(1)})
         if "circuit" in low:
             state = log_lines.circuit(low)
             if state == "open":
@@ -299,6 +305,8 @@ class Survey:
         if "start" in low:
             if "application startup complete" in low:
                 self._note(self.ready, at, invocation)
+                if len(self.ready_pids) < MOST_EVENTS:
+                    self.ready_pids.add(pid)
             elif low.endswith("startup.") or "started " in low:
                 if any(needle in low for needle in _STARTING):
                     self._note(self.starts, at, invocation)
@@ -572,6 +580,8 @@ class Survey:
             "kills": self._kills(),
             "faults": self.faults,
             "dumps": self.dumps,
+            # A worker that never was ready died of what its traceback says.
+            "worker_deaths": [death for death in self.child_deaths if death["pid"] in self.ready_pids],
             "pids": sorted(self.pids),
         }
 
@@ -654,7 +664,8 @@ class Survey:
             told = self.constraints.get(kill["pid"])
             if told and abs(told["at"] - kill["at"]) < 10:
                 kill.update(constraint=told["constraint"], limited=told["limited"], cgroup=told["cgroup"])
-            near = [(abs(at - kill["at"]), limit) for at, limit in self.limits if abs(at - kill["at"]) < 5]
+            # The kernel tells the limit just before the kill.
+            near = [(kill["at"] - at, limit) for at, limit in self.limits if 0 <= kill["at"] - at < 5]
             if near and kill["in_group"]:
                 kill["limit_kb"] = min(near)[1]
             kills.append(kill)

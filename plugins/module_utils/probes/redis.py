@@ -15,6 +15,7 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes.memory import si
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 
 _CONFIGURATION = "/etc/redis/redis.conf"
+_MARGIN = 0.3
 _TRUE = ("true", "1", "yes", "on")
 #: what INFO says that a finding shows
 _FIGURES = (
@@ -43,14 +44,16 @@ def observe(ctx):
         list of dicts: C(unset), or address, local and either failure or info.
     """
     results = []
+    # A little less than there is, so that a server that hangs is told as such and not as a late probe.
+    deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
     if ctx.has("app"):
         target = app_target(ctx.settings)
-        results.append(_reach(target, ctx.deadline, False) if target else {"unset": True})
+        results.append(_reach(target, deadline, False) if target else {"unset": True})
     if not results or "redis" in (ctx.components or ()):
         target = local_target()
         known = {item.get("address") for item in results}
         if target and url.address(target["host"], target["port"]) not in known:
-            results.append(_reach(target, ctx.deadline, True))
+            results.append(_reach(target, deadline, True))
     if not results:
         raise NotHere("Redis is not on this host")
     return results
