@@ -1,0 +1,245 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""sergas_health against real PostgreSQL and Redis servers: each way to fail is told apart."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from .conftest import PASSWORD
+
+HBA = """\
+local   all    all               peer
+host    all    md5_role          127.0.0.1/32 md5
+host    all    clear_role        127.0.0.1/32 password
+hostssl all    tls_role          127.0.0.1/32 scram-sha-256
+host    all    tls_role          127.0.0.1/32 reject
+host    all    rejected_role     127.0.0.1/32 reject
+host    all    all               127.0.0.1/32 scram-sha-256
+"""
+
+
+@pytest.fixture(scope="module")
+def server(make_postgres, tmp_path_factory):
+    """A server with TLS, ten slots, and a role for each way to authenticate and to fail."""
+    tls = {}
+    if shutil.which("openssl"):
+        folder = tmp_path_factory.mktemp("tls")
+        request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        subprocess.run([*request, "-keyout", folder / "key", "-out", folder / "cert"], check=True, capture_output=True)
+    server = make_postgres(max_connections=13, superuser_reserved_connections=3)
+    if shutil.which("openssl"):
+        for name in ("key", "cert"):
+            target = server.folder / name
+            shutil.copy(folder / name, target)
+            shutil.chown(target, server.owner, server.owner)
+            target.chmod(0o600)
+        tls = {"ssl": "on", "ssl_cert_file": f"'{server.folder}/cert'", "ssl_key_file": f"'{server.folder}/key'"}
+    with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+        for role in ("app", "tls_role", "clear_role", "rejected_role", "limited_role"):
+            cursor.execute(f"CREATE ROLE {role} LOGIN PASSWORD %s", [PASSWORD])
+        cursor.execute("ALTER ROLE limited_role CONNECTION LIMIT 0")
+        cursor.execute("CREATE ROLE nologin_role PASSWORD %s", [PASSWORD])
+        cursor.execute("SET password_encryption = md5")
+        cursor.execute("CREATE ROLE md5_role LOGIN PASSWORD %s", [PASSWORD])
+        cursor.execute("CREATE DATABASE prod OWNER app")
+        cursor.execute("CREATE DATABASE closed OWNER app")
+        cursor.execute("REVOKE CONNECT ON DATABASE closed FROM PUBLIC")
+    server.stop()
+    (server.data / "pg_hba.conf").write_text(HBA)
+    server.configure(tls)
+    server.start()
+    server.tls = bool(tls)
+    return server
+
+
+@pytest.fixture
+def diagnose(run_module, tmp_path):
+    """Return a function that runs one check with the app's settings and returns its findings by id."""
+
+    def run(check, **settings):
+        path = tmp_path / "env"
+        quoted = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in settings.items()}
+        path.write_text("".join(f'{name}="{value}"\n' for name, value in quoted.items()))
+        options = {"checks": [check], "components": ["app"], "env_file": str(path), "deadline": 5}
+        result = run_module("sergas_health", options)
+        assert PASSWORD not in repr(result)
+        return {finding["id"]: finding for finding in result["findings"]}
+
+    return run
+
+
+def database(server, user="app", name="prod", password=PASSWORD, host="127.0.0.1", **more):
+    given = {"HOST": host, "PORT": str(server.port), "NAME": name, "USER": user, "PASSWORD": password, **more}
+    return {"DATABASE_" + key: value for key, value in given.items()}
+
+
+@pytest.mark.parametrize("user", ["app", "md5_role", "clear_role"])
+def test_every_way_to_authenticate(server, diagnose, user):
+    (item,) = diagnose("database", **database(server, user)).values()
+    assert (item["id"], item["status"]) == ("db.connection.ok", "ok")
+    assert item["evidence"]["slots"] == 10
+    assert item["evidence"]["target"] == f"127.0.0.1:{server.port}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "id", "told"),
+    [
+        ({"password": "wrong"}, "db.auth.failed", "password"),
+        ({"user": "missing_role"}, "db.auth.failed", "password"),
+        ({"user": "nologin_role"}, "db.auth.failed", "role"),
+        ({"user": "rejected_role"}, "db.auth.failed", "pg_hba"),
+        ({"user": "clear_role", "name": "closed"}, "db.auth.failed", "privilege"),
+        ({"name": "missing"}, "db.missing", "database"),
+        ({"user": "limited_role"}, "db.connections.exhausted", "role_limit"),
+        ({"host": "no-such-host.invalid"}, "db.unreachable", "dns"),
+    ],
+)
+def test_every_refusal_is_told_apart(server, diagnose, settings, id, told):
+    (item,) = diagnose("database", **database(server, **settings)).values()
+    assert (item["id"], item["status"], item["evidence"]["told"]) == (id, "fail", told)
+
+
+def test_tls_is_used_where_it_is_needed_and_told_where_it_is_refused(server, diagnose):
+    if not server.tls:
+        pytest.skip("there is no openssl to make a certificate with")
+    (item,) = diagnose("database", **database(server, "tls_role")).values()
+    assert (item["status"], item["evidence"]["encrypted"]) == ("ok", True)
+    (item,) = diagnose("database", **database(server, "tls_role", SSLMODE="disable")).values()
+    assert (item["id"], item["evidence"]["told"]) == ("db.auth.failed", "tls_required")
+    (item,) = diagnose("database", **database(server, "app", SSLMODE="verify-full")).values()
+    assert (item["id"], item["evidence"]["told"]) == ("db.unreachable", "tls")
+
+
+def test_a_plain_role_sees_how_many_slots_others_take(server, diagnose):
+    with contextlib.ExitStack() as stack:
+        for _number in range(8):
+            stack.enter_context(contextlib.closing(server.connect("md5_role", "prod")))
+        (item,) = diagnose("database", **database(server)).values()
+        assert (item["id"], item["status"], item["value"]) == ("db.connections.exhausted", "warn", 80.0)
+        for _number in range(2):
+            stack.enter_context(contextlib.closing(server.connect("md5_role", "prod")))
+        (item,) = diagnose("database", **database(server)).values()
+        assert (item["id"], item["status"]) == ("db.connections.exhausted", "fail")
+        assert item["evidence"]["told"] == "slots"
+
+
+def test_a_server_that_is_stopped_or_frozen(server, diagnose):
+    pid = int((server.data / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        (item,) = diagnose("database", **database(server)).values()
+        assert (item["id"], item["evidence"]["told"]) == ("db.unreachable", "timeout")
+        assert time.monotonic() - started < 10
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    server.stop()
+    try:
+        (item,) = diagnose("database", **database(server)).values()
+        assert (item["id"], item["evidence"]["told"]) == ("db.unreachable", "refused")
+        assert item["remedy"] == "start_postgresql"
+    finally:
+        server.start()
+
+
+def test_settings_that_are_missing(diagnose):
+    (item,) = diagnose("database", DATABASE_HOST="db1").values()
+    assert (item["id"], item["status"]) == ("db.connection.unknown", "unknown")
+
+
+class Redis:
+    """A Redis server in a folder of its own."""
+
+    def __init__(self, folder, *options):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.02)
+        raise AssertionError("Redis did not start")
+
+    def call(self, *words):
+        done = subprocess.run(
+            ["redis-cli", "-p", str(self.port), *words], check=False, capture_output=True, text=True, timeout=30
+        )
+        return done.stdout
+
+    def settings(self, **more):
+        return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.port), **more}
+
+    def remove(self):
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def redis(tmp_path):
+    if not shutil.which("redis-server"):
+        pytest.skip("there is no redis-server: install it from the package of that name")
+    servers = []
+
+    def start(*options):
+        servers.append(Redis(tmp_path, "--save", "", *options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.remove()
+
+
+class TestRedis:
+    def test_a_server_that_is_well(self, redis, diagnose):
+        (item,) = diagnose("redis", **redis("--maxmemory", "64mb").settings()).values()
+        assert (item["id"], item["status"]) == ("redis.ok", "ok")
+
+    def test_passwords(self, redis, diagnose):
+        server = redis("--requirepass", PASSWORD.replace("\\", "x"))
+        good = PASSWORD.replace("\\", "x")
+        assert list(diagnose("redis", **server.settings(REDIS_PASSWORD=good))) == ["redis.ok"]
+        for settings in (server.settings(), server.settings(REDIS_PASSWORD="wrong-one")):
+            assert diagnose("redis", **settings)["redis.auth.failed"]["evidence"]["told"] == "password"
+        unused = redis().settings(REDIS_PASSWORD=good)
+        assert diagnose("redis", **unused)["redis.auth.failed"]["evidence"]["told"] == "password_unused"
+
+    @pytest.mark.parametrize(("policy", "id"), [("noeviction", "redis.memory.high"), ("allkeys-lru", "redis.evicting")])
+    def test_memory_that_is_full(self, redis, diagnose, policy, id):
+        server = redis("--maxmemory", "3mb", "--maxmemory-policy", policy)
+        fill = "for i = 1, 4000 do redis.pcall('set', 'k' .. i, string.rep('x', 1000)) end"
+        server.call("eval", fill, "0")
+        for number in range(200):
+            server.call("set", f"n{number}", "x" * 4000)
+            if id in diagnose("redis", **server.settings()):
+                break
+        item = diagnose("redis", **server.settings())[id]
+        assert item["status"] in ("warn", "fail")
+
+    def test_a_server_that_hangs_or_is_gone(self, redis, diagnose):
+        server = redis()
+        server.process.send_signal(signal.SIGSTOP)
+        started = time.monotonic()
+        assert diagnose("redis", **server.settings())["redis.unreachable"]["evidence"]["told"] == "timeout"
+        assert time.monotonic() - started < 10
+        server.remove()
+        item = diagnose("redis", **server.settings())["redis.unreachable"]
+        assert (item["evidence"]["told"], item["remedy"]) == ("refused", "start_redis")
+
+    def test_something_else_on_the_port(self, server, diagnose):
+        item = diagnose("redis", REDIS_HOST="127.0.0.1", REDIS_PORT=str(server.port))["redis.unreachable"]
+        assert item["evidence"]["told"] in ("protocol", "closed")
