@@ -324,8 +324,7 @@ def test_bloat_estimate_agrees_with_the_measurement(insights, server, database):
 
     def bloat():
         _findings, result = insights(options)
-        rows, _indexes = diagnosis.bloat.judge(result["insights"]["bloat"], 8192)
-        return next(row for row in rows if row["table"] == "b")
+        return next(row for row in result["insights"]["bloat"]["tables"] if row["table"] == "b")
 
     fresh = bloat()
     assert fresh["confidence"] == "estimated" and fresh["percent"] < 5
@@ -421,6 +420,32 @@ def test_lock_chain_and_its_root(insights, server, database):
     assert "471147" not in str(result)
     # The table's exclusive lock was waited for: no question about sizes stood in that queue.
     assert not [item for item in findings.values() if item["status"] == "unknown"]
+
+
+def test_locked_index_does_not_hold_up_the_diagnosis(insights, server, database):
+    execute(
+        server,
+        database,
+        "CREATE TABLE r AS SELECT i AS id, repeat('x', 300) AS t FROM generate_series(1, 50000) i",
+        "CREATE UNIQUE INDEX r_id ON r (id)",
+        "CREATE EXTENSION pgstattuple",
+        "VACUUM ANALYZE r",
+    )
+    with contextlib.closing(server.connect(database=database)) as connection:
+        connection.autocommit = False
+        connection.cursor().execute("REINDEX INDEX r_id")
+        findings, result = insights(login_db=database)
+        connection.rollback()
+    unknown = [item["summary"] for item in findings.values() if item["status"] == "unknown"]
+    # That one table's bloat is what cannot be told, and it says why.
+    assert len(unknown) == 1 and "exclusively locked (r)" in unknown[0]
+    assert max(result["query_seconds"].values()) < 2, result["query_seconds"]
+
+
+def test_previous_of_another_database_is_refused(server, database, run_module):
+    other = {"server": {"database": "other", "taken_at": 0}}
+    result = run_module("pg_insights", server.login(login_db=database, previous=other))
+    assert result["failed"] and "previous" in result["msg"]
 
 
 def test_transactions_open_for_long_and_prepared_ones(insights, server, database):

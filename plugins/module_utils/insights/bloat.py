@@ -114,7 +114,11 @@ FROM unnest(ARRAY[{ids}]::bigint[]) v(id),
 
 
 def observe(scope):
-    """Return large tables and their large indexes, the statistics and what could be measured."""
+    """Return large tables and their large indexes, with what is known of the bloat of each.
+
+    Returns:
+        {tables, indexes, unmeasured}: the rows of L(judge), and why nothing could be measured.
+    """
     block = scope.server["block_bytes"]
     tables = scope.rows(
         _TABLES.format(block=block, smallest=_SMALLEST, most=_MOST_TABLES),
@@ -140,6 +144,7 @@ def observe(scope):
         )
     observed = {"tables": tables, "indexes": indexes, "unmeasured": None}
     _measure(scope, observed, block)
+    observed["tables"], observed["indexes"] = judge(observed, block)
     return observed
 
 
@@ -324,7 +329,7 @@ def judge(observed, block):
 def decide(scope, observed):
     """Return the findings on bloat: of tables, and of indexes where there is something to say."""
     warn, fail, unit = scope.thresholds["bloat_percent"]
-    tables, indexes = judge(observed, scope.server["block_bytes"])
+    tables, indexes = observed["tables"], observed["indexes"]
     known = [row for row in tables + indexes if row["percent"] is not None]
     bloated = [row for row in known if row["percent"] >= warn and row["wasted_bytes"] >= _SMALLEST]
     blind_tables = [row for row in tables if row["percent"] is None]

@@ -111,10 +111,10 @@ def observe(scope):
     """Return tables that are read from end to end, their columns, and foreign keys without index."""
     schemas = (scope.schemas_json, scope.schemas_json)
     tables = scope.rows(_TABLES.format(rows=_FEWEST_ROWS), *schemas)
-    ids = [table["id"] for table in tables[:50]]
+    ids = [table["id"] for table in tables if _is_read_whole(scope, table)]
     columns = {}
     if ids:
-        for row in scope.rows(_COLUMNS.format(ids=", ".join("%d" % number for number in ids))):
+        for row in scope.rows(_COLUMNS.format(ids=", ".join("%d" % number for number in ids[:50]))):
             columns.setdefault(row.pop("id"), []).append(row)
     for table in tables:
         table["columns"] = columns.get(table["id"], [])
@@ -241,6 +241,12 @@ def is_read_whole(table, earlier, statistics_seconds):
     return 100.0 * index_scans / (index_scans + scans) < _INDEX_SHARE
 
 
+def _is_read_whole(scope, table):
+    earlier = scope.earlier("missing_indexes", "tables") or ()
+    before = next((row for row in earlier if row["id"] == table["id"]), None)
+    return is_read_whole(table, before, scope.server["statistics_seconds"])
+
+
 def decide(scope, observed, statements, running):
     """Return the finding on missing indexes.
 
@@ -253,10 +259,9 @@ def decide(scope, observed, statements, running):
     counted = bool(statements and statements["available"] and statements["top"])
     texts = list(statements["top"]) if counted else []
     texts += [dict(row, total_ms=1000.0 * row["seconds"], calls=1) for row in running or ()]
-    earlier = {row["id"]: row for row in scope.earlier("missing_indexes", "tables") or ()}
     tables = []
     for table in observed["tables"]:
-        if not is_read_whole(table, earlier.get(table["id"]), scope.server["statistics_seconds"]):
+        if not _is_read_whole(scope, table):
             continue
         advice = suggest(table, texts)
         # Where the statements are known and none lacks an index, they want the whole table.

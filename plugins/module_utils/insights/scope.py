@@ -20,13 +20,20 @@ IN_SCHEMAS = """n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 
 #: Relations that somebody holds, or waits to hold, exclusively: asking for their size would have
 #: the diagnosis wait in the same queue.
-EXCLUSIVELY_LOCKED = """SELECT l.relation FROM pg_locks l
-  WHERE l.mode = 'AccessExclusiveLock' AND l.relation IS NOT NULL
+#: A table counts as locked with its TOAST table or one of its indexes.
+EXCLUSIVELY_LOCKED = """SELECT DISTINCT u.relation FROM pg_locks l
+    LEFT JOIN pg_index i ON i.indexrelid = l.relation
+    LEFT JOIN pg_class t ON t.reltoastrelid = l.relation
+    CROSS JOIN LATERAL unnest(ARRAY[l.relation, i.indrelid, t.oid]) u(relation)
+  WHERE l.mode = 'AccessExclusiveLock' AND u.relation IS NOT NULL AND l.relation <> 0
     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())"""
 
 
 class Scope:
     """The options of the diagnosis, the server's facts, and the session to ask.
+
+    Raises:
+        ValueError: the earlier run was not of this database.
 
     Attributes:
         server: the facts of the server, see L(server.observe).
@@ -44,6 +51,11 @@ class Scope:
         self.previous = previous or {}
         self.schemas_json = json.dumps(schemas) if schemas else None
         self.server = server.observe(self, session.version)
+        if previous and self.earlier("server", "database") != self.server["database"]:
+            raise ValueError(
+                "previous: these are not the insights of an earlier run into the database %s"
+                % self.server["database"]
+            )
 
     def rows(self, statement, *args):
         """Return the rows of a statement as plain dicts."""

@@ -67,16 +67,22 @@ SELECT {directory} AS data_directory, {log_directory} AS log_directory,
 
 
 def observe_sizes(scope):
-    """Return the sizes of databases and of the largest tables."""
+    """Return the sizes of databases and of the largest tables, and their growth since before."""
     everything = "true" if scope.server["sees_sessions"] else "false"
-    return {
+    sizes = {
         "databases": scope.rows(_DATABASES.format(all=everything)),
         "tables": scope.rows(
             _TABLES.format(block=scope.server["block_bytes"], most=_MOST_TABLES),
             scope.schemas_json,
             scope.schemas_json,
         ),
+        "growth": None,
     }
+    earlier = scope.earlier("sizes")
+    if earlier:
+        seconds = scope.server["taken_at"] - scope.earlier("server", "taken_at")
+        sizes["growth"] = dict(growth(sizes, earlier, seconds), seconds=round(seconds))
+    return sizes
 
 
 def growth(sizes, earlier, seconds):
@@ -130,15 +136,12 @@ def decide_sizes(scope, sizes):
             len(sizes["databases"]) - len(known),
             scope.server["role"],
         )
-    earlier = scope.earlier("sizes")
-    if earlier:
-        seconds = scope.server["taken_at"] - scope.earlier("server", "taken_at")
-        grown = growth(sizes, earlier, seconds)
-        evidence["growth"] = {key: rows[: scope.limit] for key, rows in grown.items()}
-        sizes["growth"] = grown
-        summary += "; %s more than %s ago" % (
+    grown = sizes["growth"]
+    if grown:
+        evidence["growth"] = {key: grown[key][: scope.limit] for key in ("databases", "tables")}
+        summary += "; what grew, grew by %s in %s" % (
             verdict.size(sum(row["grown_bytes"] for row in grown["databases"])),
-            verdict.span(seconds),
+            verdict.span(grown["seconds"]),
         )
     return [verdict.ok("db.size", summary, value=total, unit="B", evidence=evidence)]
 
