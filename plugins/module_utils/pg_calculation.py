@@ -108,7 +108,7 @@ def _dedicated(machine, evidence):
         )
     return Calculation(
         settings,
-        _machine(machine, machine.memory_kb, evidence),
+        _machine(machine, machine.memory_kb, evidence, settings),
         False,
         [],
         [],
@@ -121,17 +121,16 @@ def _shared(machine, total, limit, tenants, control_data, evidence):
     budget = pg_budget.share(total, tenants, limit)
     machine = machine._replace(memory_kb=budget.postgresql_kb)
     now = control_data.get("max_connections setting", "")
-    if machine.connections is None and now.isdigit() and int(now) > pg_tuning.connections(machine):
-        # The app's pools may rely on them: only a person takes connections away.
-        machine = machine._replace(connections=int(now))
-    settings, uses, warnings = pg_tuning.shared(machine)
+    # The app's pools may rely on what the server has: only a person takes connections away.
+    least = max(pg_tuning.LEAST_CONNECTIONS, int(now) if now.isdigit() else 0)
+    settings, uses, warnings = pg_tuning.shared(machine, least)
     lines = [
         {"consumer": line.consumer, "memory": _text(line.kb), "kb": line.kb, "why": line.why} for line in budget.lines
     ]
     inside = [{"use": use.name, "memory": _text(use.kb), "kb": use.kb, "why": use.why} for use in uses]
     return Calculation(
         settings,
-        _machine(machine, total, evidence),
+        _machine(machine, total, evidence, settings),
         True,
         lines,
         inside,
@@ -140,7 +139,7 @@ def _shared(machine, total, limit, tenants, control_data, evidence):
     )
 
 
-def _machine(machine, total, evidence):
+def _machine(machine, total, evidence, settings):
     return {
         "memory": _text(total),
         "memory_kb": total,
@@ -149,7 +148,7 @@ def _machine(machine, total, evidence):
         "storage": machine.storage,
         "workload": machine.workload,
         "dataset": machine.dataset,
-        "connections": pg_tuning.connections(machine),
+        "connections": next(s.value for s in settings if s.name == "max_connections"),
         "version": machine.version,
         "wal_disk_kb": machine.wal_disk_kb,
         "wal_disk_own": machine.wal_disk_own,

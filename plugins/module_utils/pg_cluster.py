@@ -318,10 +318,14 @@ class Candidate:
             path = os.path.join(folder, "postgresql.conf")
             with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)
+            # The server would say that it is missing.
+            auto_file = os.path.join(folder, "postgresql.auto.conf")
+            with open(auto_file, "w", encoding="utf-8"):
+                pass
             if os.geteuid() == 0:
                 owner = pwd.getpwnam(self._cluster.owner)
-                os.chown(folder, owner.pw_uid, owner.pw_gid)
-                os.chown(path, owner.pw_uid, owner.pw_gid)
+                for place in (folder, path, auto_file):
+                    os.chown(place, owner.pw_uid, owner.pw_gid)
             yield path
         finally:
             shutil.rmtree(folder)

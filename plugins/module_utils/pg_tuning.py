@@ -34,6 +34,10 @@ DEFAULT_AUTOVACUUM_WORKERS = 3
 SESSION_KB = 2 * MB
 #: The least work_mem that `shared` gives before it says that the connections do not fit.
 LEAST_WORK_MEM_KB = 1 * MB
+#: The least it gives where it may choose the number of connections: PostgreSQL's own default.
+USUAL_WORK_MEM_KB = 4 * MB
+#: Fewer connections than this serve nobody.
+LEAST_CONNECTIONS = 20
 #: Sorts and hashes that a busy session is taken to hold at a time (pgtune's number).
 NODES_PER_SESSION = 3
 #: The share of the filesystem that WAL may take: of its own, and of one that holds the data too.
@@ -166,28 +170,35 @@ def dedicated(machine):
     return _settings(machine, buffers, maintenance, autovacuum, work_mem, workers, load.min_wal, load.max_wal)
 
 
-def shared(machine):
+def _fitting(machine, fixed_kb, workers, work_mem):
+    """Return how many connections fit beside what is taken already, with so much work_mem each."""
+    return (machine.memory_kb - fixed_kb) // (SESSION_KB + NODES_PER_SESSION * work_mem) - workers
+
+
+def shared(machine, least_connections=LEAST_CONNECTIONS):
     """Return (settings, uses, warnings) for a machine where PostgreSQL has a share of the memory.
 
     `machine.memory_kb` is that share. The uses add up to it at most, unless the warnings say
-    that the connections do not fit.
+    that the connections do not fit. Where the connections are not given, they are the workload's
+    if so many fit, else as many as do.
+
+    Args:
+        least_connections: never fewer than this, unless they are given.
 
     Raises:
         ValueError: nothing can be calculated for such a machine.
     """
     check(machine)
-    load = _BY_WORKLOAD[machine.workload]
-    count = connections(machine)
     workers = worker_processes(machine)
     if workers is not None:
         # Fewer than PostgreSQL's own default would take away what works without tuning.
         workers = max(DEFAULT_WORKER_PROCESSES, workers)
+    helpers = workers or DEFAULT_WORKER_PROCESSES
     vacuums = autovacuum_workers(machine) or DEFAULT_AUTOVACUUM_WORKERS
     buffers = shared_buffers_kb(machine)
     # One CREATE INDEX at a time, and as much again for all autovacuum workers together.
     maintenance = min(2 * GB, maintenance_work_mem_kb(machine))
     autovacuum = max(1 * MB, maintenance // vacuums // MB * MB)
-    processes = count + (workers or DEFAULT_WORKER_PROCESSES)
     uses = [
         Use("shared_buffers", buffers, "PostgreSQL's own cache, shared by all sessions"),
         Use("wal_buffers", wal_buffers_kb(buffers), "WAL that is not written yet"),
@@ -197,17 +208,29 @@ def shared(machine):
             autovacuum * vacuums,
             "%d workers at %s each" % (vacuums, pg_values.memory_text(autovacuum)),
         ),
+    ]
+    fixed = sum(use.kb for use in uses)
+    why = None
+    if machine.connections is None:
+        fit = _fitting(machine, fixed, helpers, USUAL_WORK_MEM_KB)
+        count = max(least_connections, min(connections(machine), fit))
+        if count != connections(machine):
+            why = "as many as the memory holds, and no fewer than %d" % least_connections
+            machine = machine._replace(connections=count)
+    count = connections(machine)
+    processes = count + helpers
+    uses.append(
         Use(
             "sessions",
             SESSION_KB * processes,
             "%d connections and %d workers at %s each, before they sort anything"
-            % (count, processes - count, pg_values.memory_text(SESSION_KB)),
-        ),
-    ]
+            % (count, helpers, pg_values.memory_text(SESSION_KB)),
+        )
+    )
     free = max(0, machine.memory_kb - sum(use.kb for use in uses))
     # The data set's factor may ask for more than is free: the budget is the limit.
     work_mem = min(
-        work_mem_kb(machine, free, processes - count, LEAST_WORK_MEM_KB),
+        work_mem_kb(machine, free, helpers, LEAST_WORK_MEM_KB),
         max(LEAST_WORK_MEM_KB, free // (processes * NODES_PER_SESSION)),
     )
     uses.append(
@@ -221,9 +244,7 @@ def shared(machine):
     warnings = []
     need = sum(use.kb for use in uses)
     if need > machine.memory_kb:
-        per_process = SESSION_KB + LEAST_WORK_MEM_KB * NODES_PER_SESSION
-        fixed = sum(use.kb for use in uses if use.name not in ("sessions", "sorts"))
-        fit = max(0, (machine.memory_kb - fixed) // per_process - (processes - count))
+        fit = max(0, _fitting(machine, fixed, helpers, LEAST_WORK_MEM_KB))
         warnings.append(
             "%d connections need up to %s and PostgreSQL's share is %s: %d would fit;"
             " lower connections (a pooler in front lets the app keep its own), or add memory"
@@ -234,8 +255,8 @@ def shared(machine):
                 fit,
             )
         )
-    least_wal, most_wal = _wal_sizes(machine, load)
-    settings = _settings(machine, buffers, maintenance, autovacuum, work_mem, workers, least_wal, most_wal)
+    least_wal, most_wal = _wal_sizes(machine, _BY_WORKLOAD[machine.workload])
+    settings = _settings(machine, buffers, maintenance, autovacuum, work_mem, workers, least_wal, most_wal, why)
     return settings, uses, warnings
 
 
@@ -258,12 +279,14 @@ def _wal_sizes(machine, load):
     return max(floor, min(load.min_wal, most // 4 // MB * MB)), most
 
 
-def _settings(machine, buffers, maintenance, autovacuum, work_mem, workers, least_wal, most_wal):
+def _settings(machine, buffers, maintenance, autovacuum, work_mem, workers, least_wal, most_wal, why_connections=None):
     load = _BY_WORKLOAD[machine.workload]
     text = pg_values.memory_text
     memory = text(machine.memory_kb)
     times, by = load.cache
-    given = "as given" if machine.connections else "usual for the workload %s" % machine.workload
+    given = "usual for the workload %s" % machine.workload
+    if machine.connections:
+        given = why_connections or "as given"
     rows = [
         ("max_connections", connections(machine), given),
         (

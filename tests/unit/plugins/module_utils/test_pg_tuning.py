@@ -246,12 +246,42 @@ def test_the_number_of_connections_that_is_said_to_fit_does_fit():
         if not warnings:
             continue
         fit = int(warnings[0].split(" would fit")[0].split()[-1])
-        assert fit < pg_tuning.connections(machine)
+        assert fit < (machine.connections or 20)
         if fit:
             assert not pg_tuning.shared(machine._replace(connections=fit))[2], machine
             assert pg_tuning.shared(machine._replace(connections=fit + 1))[2], machine
             tried += 1
     assert tried > 100
+
+
+def test_connections_that_are_not_given_are_as_many_as_fit():
+    fewer = 0
+    for machine in shared_machines(3000, seed=6):
+        machine = machine._replace(connections=None)
+        settings, _uses, warnings = pg_tuning.shared(machine)
+        value = numbers(settings)
+        usual = TABLE[machine.workload][0]
+        assert 20 <= value["max_connections"] <= usual
+        if value["max_connections"] < usual:
+            fewer += 1
+            assert "as many as the memory holds" in settings[0].why
+            if value["max_connections"] > 20:
+                assert not warnings
+                assert (
+                    value["work_mem"]
+                    >= 4096 // {"dw": 2, "desktop": 6, "mixed": 2}.get(machine.workload, 1) * 9 // 10 - 1
+                )
+    assert fewer > 100
+
+
+def test_connections_that_are_there_are_not_taken_away():
+    small = Machine(256 * MB, 2, "ssd", "web", "mid_ram")
+    assert numbers(pg_tuning.shared(small, 100)[0])["max_connections"] == 100
+    assert numbers(pg_tuning.shared(small)[0])["max_connections"] == 20
+    large = small._replace(memory_kb=64 * GB)
+    assert numbers(pg_tuning.shared(large, 100)[0])["max_connections"] == 200
+    assert numbers(pg_tuning.shared(large, 350)[0])["max_connections"] == 350
+    assert numbers(pg_tuning.shared(large._replace(connections=50), 350)[0])["max_connections"] == 50
 
 
 def test_a_shared_machine_never_gets_fewer_workers_than_postgresql_starts_with():
