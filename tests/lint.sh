@@ -13,15 +13,17 @@ check() {
 
 documentation() {
     # References are looked up in what the collection needs, not in all that is installed: 12 s instead of two minutes.
-    local bundled tree=.build/documentation dependency
+    local bundled tree dependency
+    tree=$(mktemp -d) || return 1
+    # shellcheck disable=SC2064  # the folder of now, not of then
+    trap "rm -rf '$tree'" EXIT
     bundled=$(python -c 'import ansible_collections; print(ansible_collections.__path__[0])') || return 1
-    rm -rf "$tree"
     scripts/collection.sh copy "$tree" >/dev/null || return 1
     for dependency in $(python -c 'import yaml; print(*yaml.safe_load(open("galaxy.yml"))["dependencies"])'); do
         mkdir -p "$tree/ansible_collections/${dependency%.*}"
         ln -s "$bundled/${dependency/.//}" "$tree/ansible_collections/${dependency/.//}"
     done
-    ANSIBLE_COLLECTIONS_PATH=$PWD/$tree antsibull-docs lint-collection-docs \
+    ANSIBLE_COLLECTIONS_PATH=$tree antsibull-docs lint-collection-docs \
         --plugin-docs --validate-collection-refs=self --skip-rstcheck \
         "$tree/ansible_collections/sergas/ops"
 }

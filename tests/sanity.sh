@@ -16,6 +16,9 @@ command -v shellcheck >/dev/null ||
 # ansible-test keeps its environments in the home folder. A home of its own keeps the next one's out of the user's.
 readonly home=$checkout/.cache/sanity
 mkdir -p "$home/.ansible/test/cache"
+# One run at a time in a checkout: the next one waits, rather than taking this one's files away.
+exec 9>"$home/lock"
+flock 9
 # pip's settings and its cache stay the user's.
 export XDG_CONFIG_HOME=${XDG_CONFIG_HOME:-$HOME/.config} XDG_CACHE_HOME=${XDG_CACHE_HOME:-$HOME/.cache}
 

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # The guide's own script of first response, as its operators run it today.
 echo "=== Quick Diagnostic Report ==="
 echo "Timestamp: $(date)"
@@ -30,6 +30,7 @@ df -h / | tail -1
 echo ""
 
 echo "7. ACTIVE CONNECTIONS"
+# shellcheck disable=SC2126  # as the guide has it
 ss -tunap | grep :8000 | wc -l
 echo ""
 
