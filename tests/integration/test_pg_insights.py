@@ -773,3 +773,14 @@ def test_disk_full_names_what_fills_it(insights, small_disk):
     assert "db.wal.slot_inactive" in result["roots"] and "db.disk.full" not in result["roots"]
     execute(small_disk, "postgres", "SELECT pg_drop_replication_slot('dead')", "CHECKPOINT")
     until(lambda: "db.disk.ok" in insights(**options)[0])
+    # Not one byte free: the diagnosis writes nothing, so it works as ever.
+    with contextlib.suppress(OSError), (small_disk.data / "ballast").open("wb", 0) as ballast:
+        while ballast.write(bytes(65536)):
+            pass
+    for client in CLIENTS:
+        findings, _result = insights(login=login, client=client)
+        item = findings["db.disk.full"]
+        assert item["status"] == "fail" and item["evidence"]["filesystem"]["free"] == 0
+        assert "other files" in [row["what"] for row in item["evidence"]["filled_by"]]
+        assert {item["status"] for item in findings.values()} <= {*GOOD, "fail"}
+    (small_disk.data / "ballast").unlink()

@@ -10,6 +10,9 @@ import re
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
 
+#: What takes less of a full disk's used space than this has not filled it.
+_LARGE_SHARE = 0.25
+
 
 def _always(_symptom, _cause):
     return True
@@ -67,11 +70,19 @@ def _autovacuum_off(_symptom, cause):
     return any(row["name"] in ("autovacuum", "track_counts") for row in _rows(cause, "settings"))
 
 
-def _filled_by(what):
-    def applies(symptom, _cause):
-        return any(row["what"] == what for row in _rows(symptom, "filled_by")[:2])
+def _filled_by_wal(symptom, _cause):
+    return _filled(symptom, "wal") >= _LARGE_SHARE
 
-    return applies
+
+def _bloat_fills(symptom, cause):
+    wasted = sum(row["wasted_bytes"] for key in ("tables", "indexes") for row in _rows(cause, key))
+    return wasted >= _LARGE_SHARE * symptom["evidence"]["filesystem"]["used"]
+
+
+def _filled(item, what):
+    """Return which share of a disk's used space something takes."""
+    taken = sum(row["bytes"] for row in _rows(item, "filled_by") if row["what"] == what)
+    return float(taken) / max(1, item["evidence"]["filesystem"]["used"])
 
 
 #: finding: [(what it may derive from, whether that holds here)], the likeliest first
@@ -105,9 +116,9 @@ CAUSES = {
     ),
     "db.cache.low": (("db.index.missing", _always),),
     "db.disk.full": (
-        ("db.wal.slot_inactive", _filled_by("wal")),
-        ("db.wal.archiver_failing", _filled_by("wal")),
-        ("db.bloat", _filled_by("tables")),
+        ("db.wal.slot_inactive", _filled_by_wal),
+        ("db.wal.archiver_failing", _filled_by_wal),
+        ("db.bloat", _bloat_fills),
     ),
 }
 

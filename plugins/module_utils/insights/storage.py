@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import grade
@@ -18,8 +20,9 @@ from ansible_collections.sergas.ops.plugins.module_utils.postgresql import is_lo
 
 #: So many tables are remembered for the next run, whatever the limit of the findings is.
 _MOST_TABLES = 100
-#: Debian's servers log here, whatever log_directory says.
-_LOG_FOLDERS = ("/var/log/postgresql",)
+#: Debian's servers log here, whatever log_directory says; the journal is the other usual heap.
+_LOG_FOLDERS = ("/var/log/postgresql", "/var/log/journal")
+_MOST_LOG_FILES = 10000
 _AUDIT_TABLE = "audit_logs"
 
 _DATABASES = """
@@ -61,8 +64,10 @@ SELECT * FROM (
 
 _PLACES = """
 SELECT {directory} AS data_directory, {log_directory} AS log_directory,
-  (SELECT json_agg(pg_tablespace_location(t.oid)) FROM pg_tablespace t
-   WHERE pg_tablespace_location(t.oid) <> '') AS tablespaces
+  (SELECT coalesce(json_agg(json_build_object('path', pg_tablespace_location(t.oid), 'bytes',
+      CASE WHEN {all} OR has_tablespace_privilege(t.oid, 'CREATE')
+        THEN pg_tablespace_size(t.oid) END)), '[]')
+   FROM pg_tablespace t WHERE pg_tablespace_location(t.oid) <> '') AS tablespaces
 """
 
 
@@ -154,7 +159,8 @@ def observe_places(scope):
     """Return the file systems of the server's folders, where it runs on this host.
 
     Returns:
-        {local, reason, filesystems: [{path, holds, total, used, free}], logs: {path, bytes}}.
+        {local, reason, filesystems: [{path, holds, total, used, free, tablespace_bytes}],
+        logs: [{path, bytes, shares_disk}]}.
     """
     server = scope.server
     if server["address"] and not is_local(server["address"]):
@@ -164,6 +170,7 @@ def observe_places(scope):
         _PLACES.format(
             directory="current_setting('data_directory')" if sees else "NULL::text",
             log_directory="current_setting('log_directory')" if sees else "NULL::text",
+            all="true" if server["sees_sessions"] else "false",
         )
     )
     folder = places["data_directory"] or _working_directory(server["backend_pid"])
@@ -179,8 +186,8 @@ def observe_places(scope):
     log_folders = list(_LOG_FOLDERS)
     if places["log_directory"]:
         log_folders.append(os.path.join(folder, places["log_directory"]))
-    holds = [("data", folder), ("wal", os.path.join(folder, "pg_wal"))]
-    holds += [("tablespace", path) for path in places["tablespaces"] or ()]
+    holds = [("data", folder, 0), ("wal", os.path.join(folder, "pg_wal"), 0)]
+    holds += [("tablespace", row["path"], row["bytes"] or 0) for row in places["tablespaces"]]
     return {
         "local": True,
         "reason": None,
@@ -203,7 +210,7 @@ def _working_directory(pid):
 def _filesystems(holds, folder):
     """Return each file system once, with what it holds."""
     found = {}
-    for what, path in holds:
+    for what, path, tablespace_bytes in holds:
         try:
             device, numbers = os.stat(path).st_dev, os.statvfs(path)
         except OSError:
@@ -218,8 +225,10 @@ def _filesystems(holds, folder):
                 "total": numbers.f_blocks * numbers.f_frsize,
                 "used": (numbers.f_blocks - numbers.f_bfree) * numbers.f_frsize,
                 "free": numbers.f_bavail * numbers.f_frsize,
+                "tablespace_bytes": 0,
             },
         )
+        entry["tablespace_bytes"] += tablespace_bytes
         if what not in entry["holds"]:
             entry["holds"].append(what)
     return list(found.values())
@@ -228,11 +237,14 @@ def _filesystems(holds, folder):
 def _folder(path, data_folder):
     """Return how many bytes the files of a folder take, and whether it shares the data's disk."""
     total = 0
+    files = (
+        os.path.join(folder, name) for folder, _folders, names in os.walk(path) for name in names
+    )
     try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.is_file(follow_symlinks=False):
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+        for file in itertools.islice(files, _MOST_LOG_FILES):
+            # A log may be rotated away while it is counted.
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(file).st_blocks * 512
         shares = os.stat(path).st_dev == os.stat(data_folder).st_dev
     except OSError:
         return {"path": path, "bytes": None, "shares_disk": None}
@@ -293,6 +305,7 @@ def decide_disk(scope, places, sizes, wal, slots, archiver):
                 "filled_by": filled,
                 "tables": [_table(row) for row in (sizes or {"tables": ()})["tables"][:5]],
                 "wal_held_by": wal_holders(slots, archiver),
+                "logs": [row for row in places["logs"] if row["shares_disk"]],
             },
             advice=_disk_advice(filled, sizes),
             **numbers,
@@ -303,9 +316,11 @@ def decide_disk(scope, places, sizes, wal, slots, archiver):
 def filled_by(filesystem, places, sizes, wal):
     """Return what takes the used space of a file system, the largest first: [{what, bytes}]."""
     parts = []
+    tables = filesystem["tablespace_bytes"]
     if "data" in filesystem["holds"] and sizes:
-        total = sum(row["bytes"] or 0 for row in sizes["databases"])
-        parts.append({"what": "tables", "bytes": total})
+        elsewhere = sum(entry["tablespace_bytes"] for entry in places["filesystems"])
+        tables += max(0, sum(row["bytes"] or 0 for row in sizes["databases"]) - elsewhere)
+    parts.append({"what": "tables", "bytes": tables})
     if "wal" in filesystem["holds"] and wal and wal["bytes"] is not None:
         parts.append({"what": "wal", "bytes": wal["bytes"]})
     if "data" in filesystem["holds"]:
@@ -336,7 +351,10 @@ def _disk_advice(filled, sizes):
             "Never delete in pg_wal by hand."
         )
     if what == "logs":
-        return "Rotate and compress the server's logs, and log less (log_statement, duration)."
+        return (
+            "journalctl --vacuum-size=500M for the journal; for the server's own logs, rotate and "
+            "compress them, and log less (log_statement, log_min_duration_statement)."
+        )
     if what == "tables":
         largest = sizes["tables"][0]["table"] if sizes["tables"] else None
         if largest == _AUDIT_TABLE:

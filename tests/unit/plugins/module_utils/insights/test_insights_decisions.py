@@ -249,8 +249,15 @@ def test_standby_cut_off(scope):
     assert item["status"] == "fail" and "not connected" in item["summary"]
 
 
-def filesystem(used, free, *holds):
-    return {"path": "/data", "holds": list(holds), "total": used + free, "used": used, "free": free}
+def filesystem(used, free, *holds, tablespace_bytes=0):
+    return {
+        "path": "/data",
+        "holds": list(holds),
+        "total": used + free,
+        "used": used,
+        "free": free,
+        "tablespace_bytes": tablespace_bytes,
+    }
 
 
 def places(*filesystems, logs=()):
@@ -310,6 +317,26 @@ def test_wal_on_a_disk_of_its_own(scope):
         )
     )
     assert item["evidence"]["filled_by"][0] == {"what": "wal", "bytes": 88}
+
+
+def test_tablespace_on_a_disk_of_its_own(scope):
+    item = only(
+        storage.decide_disk(
+            scope(),
+            places(
+                filesystem(20, 80, "data", "wal"),
+                filesystem(95, 5, "tablespace", tablespace_bytes=90),
+            ),
+            sizes(100),
+            {"bytes": 5},
+            [],
+            archiver(),
+        )
+    )
+    assert item["evidence"]["filled_by"] == [
+        {"what": "tables", "bytes": 90},
+        {"what": "other files", "bytes": 5},
+    ]
 
 
 def test_disk_out_of_reach(scope):

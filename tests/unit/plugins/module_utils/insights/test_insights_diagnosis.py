@@ -46,15 +46,23 @@ def test_slow_derives_from_the_lock_its_statement_waits_for():
 
 def test_disk_derives_from_what_holds_wal_only_when_wal_fills_it():
     slot = bad("db.wal.slot_inactive", slots=[])
-    wal = bad("db.disk.full", filled_by=[{"what": "wal", "bytes": 9}])
-    tables = bad(
-        "db.disk.full", filled_by=[{"what": what, "bytes": 1} for what in ("tables", "logs", "wal")]
-    )
+    used = {"used": 10}
+    wal = bad("db.disk.full", filesystem=used, filled_by=[{"what": "wal", "bytes": 9}])
+    parts = [{"what": "tables", "bytes": 8}, {"what": "wal", "bytes": 2}]
+    tables = bad("db.disk.full", filesystem=used, filled_by=parts)
     assert causes_of(wal, slot)["db.disk.full"] == "db.wal.slot_inactive"
     assert (
         causes_of(wal, bad("db.wal.archiver_failing"))["db.disk.full"] == "db.wal.archiver_failing"
     )
     assert causes_of(tables, slot)["db.disk.full"] is None
+
+
+@pytest.mark.parametrize(("wasted", "cause"), [(3, "db.bloat"), (2, None)])
+def test_disk_derives_from_bloat_that_takes_a_good_part_of_it(wasted, cause):
+    full = bad("db.disk.full", filesystem={"used": 10}, filled_by=[{"what": "tables", "bytes": 9}])
+    assert (
+        causes_of(full, bad("db.bloat", tables=[{"wasted_bytes": wasted}]))["db.disk.full"] == cause
+    )
 
 
 def test_locks_derive_from_the_long_transaction_at_their_root():
