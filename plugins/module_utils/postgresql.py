@@ -23,10 +23,9 @@ import re
 import select
 import socket
 import subprocess
-import threading
 import uuid
 
-from ansible_collections.sergas.ops.plugins.module_utils import process
+from ansible_collections.sergas.ops.plugins.module_utils import pgwire, process, tcp
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
 
@@ -224,6 +223,34 @@ def connection_error(message):
     return PostgresError(message)
 
 
+#: The kinds of tcp.ConnectionFailed.
+_BY_KIND = {
+    "dns": NameUnresolved,
+    "refused": Refused,
+    "missing": Refused,
+    "unreachable": Unreachable,
+    "denied": NotAllowed,
+    "timeout": TimedOut,
+    "closed": ConnectionLost,
+    "tls": EncryptionFailed,
+}
+
+
+def refusal(message, sqlstate, routine):
+    """Return the error for a connection that the server refused.
+
+    Args:
+        message: to show; it may be in any language.
+        routine: the function of the server that raised it: for 28000 only that tells a role that is not known or not
+            trusted from one that pg_hba.conf does not let in.
+    """
+    if sqlstate == "28000" and routine != "ClientAuthentication":
+        return AuthenticationFailed(message, sqlstate)
+    if sqlstate in ("42501", "55000"):
+        return NotAllowed(message, sqlstate)
+    return statement_error(message, sqlstate)
+
+
 def statement_error(message, sqlstate):
     """Return the error for a statement that failed.
 
@@ -386,7 +413,7 @@ class DriverSession(Session):
             with acting_as(place.system_user), self._bounded():
                 self._connection = psycopg2.connect(options=options, client_encoding="UTF8", **place.keywords())
         except psycopg2.Error as error:
-            raise connection_error(str(error)) from error
+            raise place.explain(connection_error(str(error)), deadline) from error
         self._connection.autocommit = True
         self.version = self._connection.server_version
 
@@ -455,7 +482,7 @@ class PsqlSession(Session):
             self.version = int(self._text("SELECT current_setting('server_version_num')", ()))
         except ConnectionLost as error:
             self.close()
-            raise connection_error(str(error)) from error
+            raise place.explain(connection_error(str(error)), deadline) from error
         except PostgresError:
             self.close()
             raise
@@ -581,6 +608,30 @@ class Place:
         if self.system_user:
             environment["HOME"] = pwd.getpwnam(self.system_user).pw_dir
         return environment
+
+    def explain(self, error, deadline):
+        """Return the error with its reason, asking the server once more where libpq's words did not tell.
+
+        libpq keeps the SQLSTATE of a failed connection to itself, and the server may speak any language.
+        """
+        if type(error) is not PostgresError:
+            return error
+        tls = self.encryption.get("sslmode", "prefer")
+        login = (self.user, self.database, self.password)
+        try:
+            with acting_as(self.system_user):
+                pgwire.connect(
+                    self.host, self.port, *login, deadline=deadline, tls=tls, root=self.encryption.get("sslrootcert")
+                ).__exit__()
+        except pgwire.ServerError as answer:
+            return refusal(str(error), answer.sqlstate, answer.routine)
+        except pgwire.PasswordMissing:
+            return AuthenticationFailed(str(error), "28P01")
+        except tcp.ConnectionFailed as failure:
+            return _BY_KIND.get(failure.kind, PostgresError)(str(error))
+        except (pgwire.AuthenticationUnsupported, OSError):
+            pass
+        return error
 
     def demotion(self):
         """Return what to put in front of a command so that it runs as the system user."""
@@ -732,22 +783,11 @@ def addresses_of(host, port, deadline):
         NameUnresolved: it has none.
         TimedOut: the name servers did not answer in time.
     """
-    answer = {}
-
-    def look_up():
-        try:
-            answer["entries"] = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            answer["error"] = error
-
-    worker = threading.Thread(target=look_up, daemon=True)
-    worker.start()
-    worker.join(deadline.remaining())
-    if not answer:
-        raise TimedOut("the name %s was not resolved in time" % host)
-    if "error" in answer:
-        raise NameUnresolved("the name %s has no address: %s" % (host, answer["error"]))
-    return list(dict.fromkeys(entry[4][0] for entry in answer["entries"]))
+    try:
+        entries = tcp.resolve(host, port, deadline)
+    except tcp.ConnectionFailed as error:
+        raise _BY_KIND.get(error.kind, PostgresError)(str(error)) from error
+    return list(dict.fromkeys(entry[4][0] for entry in entries))
 
 
 def is_local(host):

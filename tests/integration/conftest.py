@@ -51,8 +51,10 @@ def install_server():
 class Server:
     """A PostgreSQL cluster in a temporary folder: its own port, its own socket, nobody else's data."""
 
-    def __init__(self, programs, settings):
+    def __init__(self, programs, settings, environment=None):
         self.programs = programs
+        self.password = PASSWORD
+        self._environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", **(environment or {})}
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         # initdb refuses to run as root.
         self.owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
@@ -101,7 +103,7 @@ class Server:
             [str(self.programs / program), *map(str, args)],
             check=False,
             cwd="/",
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=program != "pg_ctl",
             # The server inherits its starter's descriptors: a pipe would never end.
@@ -119,11 +121,11 @@ class Server:
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
 
-    def start(self):
-        self._as_owner("pg_ctl", "start", "-w", "-D", self.data, "-l", self.folder / "log")
+    def start(self, wait=True):
+        self._as_owner("pg_ctl", "start", "-w" if wait else "-W", "-D", self.data, "-l", self.folder / "log")
 
-    def stop(self):
-        self._as_owner("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self.data)
+    def stop(self, mode="immediate"):
+        self._as_owner("pg_ctl", "stop", "-w", "-m", mode, "-D", self.data)
 
     def login(self, **overrides):
         """Return the options of a module for the local socket as the superuser."""
@@ -155,6 +157,8 @@ class Server:
         return connection
 
     def remove(self):
+        if not self.folder.exists():
+            return
         if (self.data / "postmaster.pid").exists():
             self.stop()
         shutil.rmtree(self.folder)
@@ -174,8 +178,8 @@ def make_postgres(postgres_programs):
     """Return a function that starts a server with given settings; all end with the session."""
     servers = []
 
-    def make(**settings):
-        servers.append(Server(postgres_programs, settings))
+    def make(environment=None, **settings):
+        servers.append(Server(postgres_programs, settings, environment))
         return servers[-1]
 
     yield make

@@ -7,11 +7,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
 import time
 
 import psycopg2
 import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils import pg_connections, postgresql
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 
 CLIENTS = ["psycopg2", "psql"]
 #: Nothing is idle longer than no time at all, but by a little.
@@ -22,21 +27,14 @@ AT_ONCE = 0
 def server(make_postgres):
     server = make_postgres(max_connections=20)
     with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE ROLE sergas LOGIN PASSWORD %s", [_password()])
-        cursor.execute("CREATE ROLE report LOGIN PASSWORD %s", [_password()])
-        cursor.execute("CREATE ROLE signaller LOGIN PASSWORD %s IN ROLE pg_signal_backend", [_password()])
+        cursor.execute("CREATE ROLE sergas LOGIN PASSWORD %s", [server.password])
+        cursor.execute("CREATE ROLE report LOGIN PASSWORD %s", [server.password])
         cursor.execute("CREATE DATABASE sergas_prod OWNER sergas")
         cursor.execute("CREATE DATABASE other OWNER sergas")
     with contextlib.closing(server.connect("sergas", "sergas_prod")) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE accounts (id int PRIMARY KEY, name text)")
         cursor.execute("INSERT INTO accounts SELECT i, 'account ' || i FROM generate_series(1, 5) i")
     return server
-
-
-def _password():
-    from tests.integration.conftest import PASSWORD
-
-    return PASSWORD
 
 
 class Crowd:
@@ -372,3 +370,68 @@ def test_options_that_cannot_be_are_refused(server, run_module):
         result = run_module("pg_connections", server.login(state="terminated", **options))
         assert result["failed"] is True
         assert "Traceback" not in str(result)
+
+
+# --- what happens between the choice and the signal
+
+
+@pytest.fixture(params=CLIENTS)
+def acting(request, server, monkeypatch):
+    if request.param == "psql":
+        monkeypatch.setattr(postgresql, "psycopg2", None)
+    with postgresql.connect(server.login(), Deadline(20), acting=True) as session:
+        yield session
+
+
+def observed(session, connection):
+    pid = connection.info.backend_pid
+    return next(item for item in pg_connections.Observation(session).sessions if item["pid"] == pid)
+
+
+def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, acting):
+    idle, used = crowd.idle(2)
+    victims = [observed(acting, idle), observed(acting, used)]
+    used.cursor().execute("SELECT 2")
+    crowd.until(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'idle' AND query = 'SELECT 2'",
+        [used.info.backend_pid],
+        1,
+    )
+    ending = pg_connections.end(acting, victims, "terminate", wait=5)
+    assert listed(ending.ended) == pids([idle])
+    assert listed(ending.moved_on) == pids([used])
+    used.cursor().execute("SELECT 3")
+
+
+def test_a_process_id_that_belongs_to_another_session_is_left_alone(crowd, acting):
+    [other] = crowd.idle(1)
+    victim = {**observed(acting, other), "backend_start": "2020-01-01T00:00:00+00:00"}
+    ending = pg_connections.end(acting, [victim], "terminate", wait=5)
+    assert (ending.ended, ending.survived) == ([], [])
+    assert ending.moved_on == [victim]
+    other.cursor().execute("SELECT 1")
+
+
+def test_a_session_that_does_not_go_is_reported_and_not_called_ended(server, crowd, acting):
+    stuck, idle = crowd.idle(2)
+    victims = [observed(acting, stuck), observed(acting, idle)]
+    os.kill(stuck.info.backend_pid, signal.SIGSTOP)
+    try:
+        ending = pg_connections.end(acting, victims, "terminate", wait=0.3)
+    finally:
+        os.kill(stuck.info.backend_pid, signal.SIGCONT)
+    assert listed(ending.survived) == pids([stuck])
+    assert listed(ending.ended) == pids([idle])
+
+
+def test_many_sessions_end_together(make_postgres, run_module):
+    server = make_postgres(max_connections=230)
+    crowd = Crowd(server)
+    held = crowd.idle(200, user="postgres", database="postgres")
+    options = server.login(
+        state="terminated", states=["idle"], include=["superusers"], max_terminations=200, applications=["sergas-app"]
+    )
+    result = run_module("pg_connections", options)
+    assert listed(result["terminated"]) == pids(held)
+    assert crowd.count("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sergas-app'") == 0
+    crowd.leave()

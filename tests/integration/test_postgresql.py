@@ -6,8 +6,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import socket
+import time
 
+import psycopg2
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils import postgresql
@@ -158,3 +163,98 @@ def test_reasons_are_told_apart(postgres, client, change, error, sqlstate):
         connect(postgres.tcp("sergas", **change))
     assert type(caught.value) is error, caught.value
     assert caught.value.sqlstate == sqlstate
+
+
+@pytest.fixture(scope="module")
+def spanish(make_postgres):
+    """A server whose messages no English word matches."""
+    server = make_postgres(environment={"LC_ALL": "C.UTF-8", "LANGUAGE": "es"}, lc_messages="'C.UTF-8'")
+    with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE sergas LOGIN PASSWORD %s", [server.password])
+        cursor.execute("CREATE ROLE two LOGIN PASSWORD %s CONNECTION LIMIT 0", [server.password])
+        cursor.execute("SELECT 1 / 1 WHERE current_setting('lc_messages') = 'C.UTF-8'")
+        try:
+            cursor.execute("SELECT 1 / 0")
+        except psycopg2.Error as error:
+            if "division by zero" in str(error):
+                pytest.skip("this PostgreSQL is built without translations")
+    return server
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sqlstate"),
+    [
+        ({"login_password": "wrong"}, postgresql.AuthenticationFailed, "28P01"),
+        ({"login_user": "nobody_here"}, postgresql.AuthenticationFailed, "28P01"),
+        ({"login_db": "no_such"}, postgresql.DatabaseMissing, "3D000"),
+        ({"login_user": "two"}, postgresql.TooManyConnections, "53300"),
+    ],
+)
+def test_reasons_are_told_apart_in_another_language(spanish, client, monkeypatch, change, error, sqlstate):
+    monkeypatch.setattr(postgresql, "_reserved_place", lambda *unused: None)
+    with pytest.raises(postgresql.PostgresError) as caught:
+        connect(spanish.tcp("sergas", **change))
+    assert type(caught.value) is error, caught.value
+    assert caught.value.sqlstate == sqlstate
+
+
+@pytest.fixture
+def silent():
+    """A port that takes connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_server_that_never_answers_costs_no_more_than_the_deadline(silent, client):
+    started = time.monotonic()
+    with pytest.raises(postgresql.TimedOut):
+        connect({"login_host": "127.0.0.1", "login_port": silent, "login_user": "sergas"}, seconds=0.5)
+    assert time.monotonic() - started < 3
+
+
+def test_a_server_that_falls_silent_costs_no_more_than_the_deadline(postgres, client):
+    """The server's own timeout is out of the way: it is the client that gives up."""
+    with connect(postgres.login(), seconds=1) as session:
+        session.execute("SET statement_timeout = 0")
+        started = time.monotonic()
+        with pytest.raises(postgresql.TimedOut):
+            session.rows("SELECT pg_sleep(4)")
+    assert time.monotonic() - started < 3
+
+
+@pytest.fixture(scope="module")
+def standby(make_postgres):
+    """A server that follows none and stays in recovery."""
+    server = make_postgres()
+    server.stop(mode="fast")
+    (server.data / "standby.signal").touch()
+    shutil.chown(server.data / "standby.signal", server.owner)
+    server.start()
+    return server
+
+
+def test_a_standby_is_read_and_not_written(standby, client):
+    with connect(standby.login(), acting=True) as session:
+        assert session.rows("SELECT pg_is_in_recovery() AS standby") == [{"standby": True}]
+        with pytest.raises(postgresql.ReadOnly):
+            session.execute("CREATE TABLE public.t (i int)")
+
+
+def test_a_server_in_recovery_takes_no_sessions(make_postgres, client):
+    server = make_postgres(hot_standby="off")
+    server.stop(mode="fast")
+    (server.data / "standby.signal").touch()
+    shutil.chown(server.data / "standby.signal", server.owner)
+    server.start(wait=False)
+    end = time.monotonic() + 10
+    while True:
+        with pytest.raises((postgresql.StartingUp, postgresql.Refused)) as caught:
+            connect(server.login())
+        if isinstance(caught.value, postgresql.StartingUp):
+            break
+        assert time.monotonic() < end, caught.value
+        time.sleep(0.02)
+    assert caught.value.sqlstate == "57P03"
+    server.remove()
