@@ -26,25 +26,6 @@ new_enough() {
 # pip comes into a new environment from ensurepip, which Debian keeps in a package of its own.
 makes_environments() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 
-# As root: the command itself; else through sudo where that asks for no password.
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"
-    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo -n "$@"
-    else return 1
-    fi
-}
-
-install_venv_package() {
-    local package=$1
-    command -v apt-get >/dev/null || return 1
-    as_root true || return 1
-    say "Installing the package $package, which $python needs to make a virtual environment ..."
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$package" >/dev/null 2>&1 || {
-        as_root apt-get update -qq >/dev/null &&
-            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$package" >/dev/null
-    }
-}
-
 choose_python() {
     local candidate found=""
     python=""
@@ -79,7 +60,7 @@ make_environment() {
     if ! makes_environments "$python"; then
         local package
         package=python$(version_of "$python")-venv
-        install_venv_package "$package" || true
+        scripts/packages.sh "$package" || true
         makes_environments "$python" || die \
             "$python cannot make virtual environments: its module ensurepip is missing." \
             "Install it, then run this again: apt-get install $package"

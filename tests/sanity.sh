@@ -6,12 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly checkout=$PWD
 
-if ! command -v shellcheck >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing the package shellcheck ..."
-    { apt-get install -qq -y shellcheck || { apt-get update -qq && apt-get install -qq -y shellcheck; }; } >/dev/null 2>&1
-fi
-command -v shellcheck >/dev/null ||
-    { echo "error: sanity needs shellcheck: apt-get install shellcheck" >&2; exit 1; }
+command -v shellcheck >/dev/null || scripts/packages.sh shellcheck
 
 # ansible-test keeps its environments in the home folder. A home of its own keeps the next one's out of the user's.
 readonly home=$checkout/.cache/sanity

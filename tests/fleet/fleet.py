@@ -126,12 +126,7 @@ def prepare_machine() -> None:
             + (" and the packages " + " ".join(lacking) if lacking else "")
         )
     if lacking:
-        if not shutil.which("apt-get"):
-            raise FleetError("install these, by their Debian names: " + " ".join(lacking))
-        say("installing " + " ".join(lacking))
-        quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-        run("apt-get", "update", "-qq", env=quiet)
-        run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *lacking, env=quiet)
+        run(HERE.parents[1] / "scripts" / "packages.sh", *lacking)
     for name, wanted in INOTIFY.items():
         path = pathlib.Path("/proc/sys/fs/inotify") / name
         if int(path.read_text()) < wanted:

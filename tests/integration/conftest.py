@@ -38,14 +38,7 @@ def install_server():
     configuration.parent.mkdir(exist_ok=True)
     if not configuration.exists():
         configuration.write_text("create_main_cluster = false\n")
-    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    subprocess.run(["apt-get", "update", "-q"], check=True, env=environment, stdout=subprocess.DEVNULL)
-    subprocess.run(
-        ["apt-get", "install", "-q", "-y", "--no-install-recommends", "postgresql"],
-        check=True,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-    )
+    subprocess.run([COLLECTION / "scripts" / "packages.sh", "postgresql"], check=True)
 
 
 class Server:
