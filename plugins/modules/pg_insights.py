@@ -77,7 +77,7 @@ options:
   previous:
     description:
       - RV(insights) of an earlier run against the same server and database. With it, slow statements, tables read from end to
-        end and the cache are judged by what happened since, and RV(insights.sizes.growth) tells what grew.
+        end and the cache are judged by what happened since, and C(sizes.growth) in RV(insights) tells what grew.
     type: dict
     default: {}
   deadline:
