@@ -111,7 +111,7 @@ def _listed(sessions, states):
     return [pg_sessions.described(session) for session in chosen[: pg_sessions.LISTED]]
 
 
-def info(params, deadline):
+def observed(params, deadline):
     """Return the sessions and the findings on them; a server that cannot be asked is a finding, too.
 
     Args:

@@ -614,7 +614,7 @@ class Place:
 
         libpq keeps the SQLSTATE of a failed connection to itself, and the server may speak any language.
         """
-        if type(error) is not PostgresError:
+        if error.kind != PostgresError.kind:
             return error
         tls = self.encryption.get("sslmode", "prefer")
         login = (self.user, self.database, self.password)

@@ -11,7 +11,7 @@ module: pg_connections
 short_description: See who holds the connections of a PostgreSQL server, and end those that should not
 version_added: 1.0.0
 description:
-  - With O(state=info), counts the sessions by state, user, application, client and database against the slots that the app can have,
+  - With O(state=observed), counts the sessions by state, user, application, client and database against the slots that the app can have,
     lists the ones idle longest, those idle in a transaction, and who waits for whose lock, with the root of the chain.
   - With O(state=terminated), ends the sessions that every given filter matches and no protection holds, and waits until they are gone.
   - A session is signalled only if it is still the same one in the same state as when it was chosen.
@@ -22,8 +22,8 @@ options:
     description:
       - What to do.
     type: str
-    choices: [info, terminated]
-    default: info
+    choices: [observed, terminated]
+    default: observed
   method:
     description:
       - Whether to end the session, or only the statement it runs.
@@ -369,7 +369,7 @@ blocking:
       sample: 75.2
 findings:
   description:
-    - "What there is to say: C(db.connections.*), C(db.transactions.*), C(db.locks.*), with the keys of M(sergas.ops.sergas_health#module)."
+    - "What there is to say: C(db.connections.*), C(db.transactions.*), C(db.locks.*), with the keys of M(sergas.ops.sergas_health)."
     - Where the server could not be asked, the one finding that says why.
   returned: success
   type: list
@@ -448,7 +448,7 @@ def main():
     module = AnsibleModule(
         argument_spec=dict(
             postgresql.CONNECTION,
-            state={"type": "str", "choices": ["info", "terminated"], "default": "info"},
+            state={"type": "str", "choices": ["observed", "terminated"], "default": "observed"},
             method={"type": "str", "choices": ["terminate", "cancel"], "default": "terminate"},
             states={"type": "list", "elements": "str", "choices": list(pg_sessions.STATES)},
             idle_longer_than={"type": "float"},
@@ -499,8 +499,8 @@ def main():
     )
     deadline = Deadline(module.params["deadline"])
     try:
-        if module.params["state"] == "info":
-            module.exit_json(changed=False, **pg_connections.info(module.params, deadline))
+        if module.params["state"] == "observed":
+            module.exit_json(changed=False, **pg_connections.observed(module.params, deadline))
         result = pg_connections.terminated(module.params, deadline, module.check_mode)
     except pg_connections.Refused as refusal:
         module.fail_json(msg=str(refusal), **refusal.result)
