@@ -164,8 +164,9 @@ def is_error(line):
         if token[0].isdigit():
             stamped = True
         elif token.strip("-:") and not ("." in token or "_" in token):
+            # One plain word may be the name of a logger, after a time.
             words += 1
-            if words > 1:
+            if words > 1 or not stamped:
                 return False
     return False
 

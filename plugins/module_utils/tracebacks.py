@@ -16,6 +16,8 @@ _CHAIN = (
     "During handling of the above exception, another exception occurred:",
 )
 _LIBRARIES = ("/site-packages/", "/dist-packages/", "/lib/python")
+_BEGINNINGS = tuple("{[0123456789")
+_LEVELS = ("INFO:", "WARNING:", "DEBUG:", "ERROR:", "CRITICAL:")
 #: what a group of exceptions puts before its lines
 _BRANCH = re.compile(r"\s*[|+] ?")
 #: lines looked at after an exception's own line: its message may be of several lines before a chain goes on
@@ -30,9 +32,9 @@ def is_chain(line):
     return line.strip(" |") in _CHAIN
 
 
-def is_inside(line):
-    """Return whether a line by itself may be the inside or the end of a traceback."""
-    return line[:1] in (" ", "\t") or is_chain(line) or bool(_RAISED.match(line) and "Error" in line)
+def is_outside(line):
+    """Return whether a line begins as loggers do, so that it is no part of a traceback."""
+    return line[:1] in _BEGINNINGS or line.startswith(_LEVELS)
 
 
 class Traceback:

@@ -26,6 +26,8 @@ MOST_GROUPS = 400
 MOST_ADDRESSES = 2000
 MOST_PATHS = 500
 MOST_EVENTS = 1000
+#: lines of one process that wait for the older chunk in which their traceback may begin
+MOST_HELD = 500
 #: shown at most in a finding
 SHOWN = 10
 #: left of the deadline for what comes after reading
@@ -178,12 +180,12 @@ class Survey:
                 self._systemd(at, message, entry)
             elif message:
                 self._own(at, pid, message, entry, seen)
-        self._join(newer)
+        self._join(newer, seen)
 
     def finish(self):
         """Take what was held back: the oldest chunk has nothing before it."""
         leading, self._leading = self._leading, {}
-        self._join(leading)
+        self._join(leading, leading)
 
     def _own(self, at, pid, message, entry, seen):
         invocation = entry.get("_SYSTEMD_INVOCATION_ID")
@@ -191,21 +193,19 @@ class Survey:
         for line in message.split("\n") if "\n" in message else (message,):
             if pid not in seen:
                 held = self._leading.setdefault(pid, [])
-                if len(held) < 500 and self._may_continue(line, held):
+                if len(held) < MOST_HELD and not tracebacks.is_outside(line):
                     held.append((at, line, invocation, urgent))
                     continue
                 seen.add(pid)
             self._line(at, pid, line, invocation, urgent)
 
-    @staticmethod
-    def _may_continue(line, held):
-        if line.endswith(tracebacks.HEADER):
-            return bool(held) and tracebacks.is_chain(held[-1][1])
-        return tracebacks.is_inside(line)
-
-    def _join(self, newer):
+    def _join(self, newer, seen):
         """Go on with the lines that the newer chunk began with, then close what is still open."""
         for pid, lines in newer.items():
+            if pid not in seen and len(self._leading) < MOST_EVENTS:
+                # This chunk lies within what is held back, or has nothing of this process.
+                self._leading[pid] = (self._leading.get(pid, []) + lines)[:MOST_HELD]
+                continue
             for at, line, invocation, urgent in lines:
                 self._line(at, pid, line, invocation, urgent)
         for at, invocation, reading in list(self._open.values()):
@@ -347,9 +347,11 @@ class Survey:
                 self._seen_path(known, path)
 
     def _client(self, at, address):
+        if not isinstance(address, str):
+            return None
         known = self.addresses.get(address)
         if known is None:
-            checked = log_lines.address(str(address))
+            checked = log_lines.address(address)
             if checked is None:
                 return None
             if checked != address:
@@ -430,7 +432,7 @@ class Survey:
             low += " environment variable"  # os.environ[...]
         kind = self._kind(at, invocation, low, line)
         self.exceptions.add(
-            (reading.type, reading.place),
+            (reading.type, reading.place, kind),
             at,
             invocation,
             type=reading.type,
@@ -465,7 +467,7 @@ class Survey:
         event = None
         if "process exited, code=" in message:
             found = _EXITED.search(message)
-            if found and "Main process" in message:
+            if found:
                 event = {"what": "exit", "code": found.group(1), "status": int(found.group(2)), "name": found.group(3)}
         elif "restart counter is at" in message:
             found = _RESTART.search(message)
