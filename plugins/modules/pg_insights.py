@@ -39,6 +39,7 @@ options:
       - cache
       - sizes
       - disk
+      - wal
       - archiver
       - slots
       - replication

@@ -548,6 +548,7 @@ def test_plain_role_gets_unknown_and_the_role_to_grant(insights, server, databas
         ("db.queries.slow.unknown", "pg_read_all_stats"),
         ("db.queries.running.unknown", "pg_read_all_stats"),
         ("db.transactions.unknown", "pg_read_all_stats"),
+        ("db.wal.unknown", "pg_monitor"),
         ("db.sequences.unknown", "pg_read_all_data" if reads_all_data(server) else "SEQUENCES"),
     ):
         assert role in findings[id]["advice"], id

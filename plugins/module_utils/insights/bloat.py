@@ -337,6 +337,15 @@ def decide(scope, observed):
     findings = []
     if bloated:
         findings.append(_bloated(scope, bloated))
+    elif blind_tables and scope.server["in_recovery"]:
+        # Statistics of what was changed and analyzed stay on the primary.
+        findings.append(
+            verdict.skipped(
+                "db.bloat",
+                "A standby can only measure bloat, not estimate it: it is that of its primary",
+                confidence="blind",
+            )
+        )
     elif blind_tables:
         findings.append(_blind(scope, blind_tables, observed["unmeasured"]))
     else:

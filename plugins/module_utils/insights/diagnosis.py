@@ -116,6 +116,7 @@ CHECKS = {
         _DISK,
         ("sizes", "wal", "slots", "archiver"),
     ),
+    "wal": Check(wal.decide_volume, ("wal",), "db.wal", _DISK),
     "archiver": Check(wal.decide_archiver, ("archiver",), "db.wal.archiver", _DISK),
     "slots": Check(wal.decide_slots, ("slots",), "db.wal.slot", _DISK),
     "replication": Check(wal.decide_replication, ("replication",), "db.replication", _DISK),
@@ -227,9 +228,12 @@ def run(params):
     except postgresql.UnsupportedServer:
         raise
     except DeadlineExceeded as late:
-        error = postgresql.TimedOut(str(late))
-    except PostgresError as reason:
-        error = reason
+        return _unreachable(postgresql.TimedOut(str(late)), target)
+    except PostgresError as error:
+        return _unreachable(error, target)
+
+
+def _unreachable(error, target):
     return _result([postgresql.unreachable_finding(error, target)])
 
 

@@ -267,7 +267,7 @@ def decide(scope, observed, statements, running):
         # Where the statements are known and none lacks an index, they want the whole table.
         if counted and advice["mentioned"] and not advice["wanted"]:
             continue
-        tables.append(_evidence(table, advice["wanted"]))
+        tables.append(_evidence(table, advice["wanted"], observed["foreign_keys"]))
     keys = [
         key for key in observed["foreign_keys"] if key["parent_deletes"] or key["parent_updates"]
     ]
@@ -282,7 +282,7 @@ def decide(scope, observed, statements, running):
     return [_missing(scope, subject, tables, keys)]
 
 
-def _evidence(table, wanted):
+def _evidence(table, wanted, keys):
     row = {
         "schema": table["schema"],
         "table": table["table"],
@@ -293,7 +293,12 @@ def _evidence(table, wanted):
         "wanted": wanted[:3],
     }
     if not wanted:
-        # Without statements: what could be filtered by, as the guide has it.
+        # Without statements: foreign keys are joined by, else what could be filtered by.
+        row["foreign_keys"] = [
+            key["columns"]
+            for key in keys
+            if (key["schema"], key["table"]) == (row["schema"], row["table"])
+        ]
         row["candidates"] = [
             column["column"]
             for column in table["columns"]
@@ -327,10 +332,11 @@ def _missing(scope, subject, tables, keys):
             )
         )
     creations = [
-        _create(row["schema"], row["table"], row["wanted"][0]["columns"])
+        _create(row["schema"], row["table"], columns)
         for row in tables
-        if row["wanted"]
-    ] + [_create(key["schema"], key["table"], key["columns"]) for key in keys]
+        for columns in [entry["columns"] for entry in row["wanted"][:1]] or row["foreign_keys"]
+    ]
+    creations += [_create(key["schema"], key["table"], key["columns"]) for key in keys]
     known = all(row["wanted"] for row in tables)
     return verdict.bad(
         subject,

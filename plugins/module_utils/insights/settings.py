@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils import cgroup
 from ansible_collections.sergas.ops.plugins.module_utils.insights import verdict
 from ansible_collections.sergas.ops.plugins.module_utils.postgresql import is_local
 
@@ -45,7 +46,13 @@ def observe(scope):
 
 
 def _memory():
-    """Return the memory of this host in bytes, or None."""
+    """Return the memory that this host, or the container that it is, may use in bytes, or None."""
+    container = cgroup.memory() or {"limit": None}
+    sizes = [size for size in (_total_memory(), container["limit"]) if size]
+    return min(sizes, default=None)
+
+
+def _total_memory():
     try:
         with open("/proc/meminfo", encoding="ascii") as stream:
             for line in stream:

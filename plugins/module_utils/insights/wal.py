@@ -120,6 +120,31 @@ def observe_replication(scope):
     return {"replicas": scope.rows(_REPLICAS), "standby": standby}
 
 
+def decide_volume(scope, observed):
+    """Return the finding that tells how much WAL there is, and with an earlier run how much comes.
+
+    What keeps WAL is judged by the checks of the archiver and of the slots, how much of the disk it
+    takes by that of the disk.
+    """
+    subject = "db.wal"
+    if observed["bytes"] is None:
+        return [
+            verdict.needs_role(subject, "How much WAL there is", "pg_monitor", scope.server),
+        ]
+    summary = "%d WAL file(s) take %s (max_wal_size %s)" % (
+        observed["files"],
+        verdict.size(observed["bytes"]),
+        observed["max_wal_size"],
+    )
+    if observed["bytes_per_hour"] is not None:
+        summary += ", %s an hour were written" % verdict.size(observed["bytes_per_hour"])
+    return [
+        verdict.ok(
+            subject, summary, value=observed["bytes"], unit="B", evidence={"wal": dict(observed)}
+        )
+    ]
+
+
 def decide_archiver(scope, observed):
     """Return the finding on WAL that should have been archived."""
     subject = "db.wal.archiver"

@@ -187,6 +187,11 @@ def test_one_unknown_table_is_no_ok(scope):
     assert "owner" in found["db.bloat.unknown"]["advice"]
 
 
+def test_standby_has_no_statistics_to_estimate_by(scope):
+    found = decide(scope(in_recovery=True), [table(is_analyzed=False)])
+    assert list(found) == ["db.bloat.skipped"]
+
+
 def test_deduplicated_indexes_are_skipped_with_advice(scope):
     found = decide(scope(), [table()], [index(is_unique=False)])
     assert set(found) == {"db.bloat.ok", "db.bloat.indexes.skipped"}

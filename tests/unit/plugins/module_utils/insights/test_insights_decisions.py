@@ -157,6 +157,20 @@ def test_cache_since_the_previous_run(scope):
     assert only(cache.decide(scope(previous=earlier), accesses(1500000, 5000000)))["status"] == "ok"
 
 
+def test_wal_volume(scope):
+    observed = {
+        "files": 3,
+        "bytes": 3 * 16 * 1024**2,
+        "max_wal_size": "1GB",
+        "bytes_per_hour": None,
+    }
+    assert "48.0 MB" in only(wal.decide_volume(scope(), observed))["summary"]
+    observed["bytes_per_hour"] = GB
+    assert "1.0 GB an hour" in only(wal.decide_volume(scope(), observed))["summary"]
+    observed["bytes"] = None
+    assert only(wal.decide_volume(scope(), observed))["status"] == "unknown"
+
+
 def archiver(**values):
     return {
         "mode": "on",

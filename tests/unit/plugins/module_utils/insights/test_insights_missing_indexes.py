@@ -148,6 +148,26 @@ def test_running_statement_is_evidence_as_well(scope):
     assert item["evidence"]["create"] == ["CREATE INDEX CONCURRENTLY ON public.accounts (owner_id)"]
 
 
+def test_foreign_key_is_the_guess_without_statements(scope):
+    key = {
+        "schema": "public",
+        "table": "accounts",
+        "columns": ["owner_id", "id"],
+        "parent_deletes": 0,
+        "parent_updates": 0,
+    }
+    item = decide(scope(), [table()], keys=[key])
+    assert item["confidence"] == "estimated"
+    assert item["evidence"]["create"] == [
+        "CREATE INDEX CONCURRENTLY ON public.accounts (owner_id, id)"
+    ]
+    known = [statement("SELECT 1 FROM accounts WHERE created_at > $1")]
+    item = decide(scope(), [table()], keys=[key], top=known)
+    assert item["evidence"]["create"] == [
+        "CREATE INDEX CONCURRENTLY ON public.accounts (created_at)"
+    ]
+
+
 def test_foreign_key_matters_when_the_parent_is_written(scope):
     key = {
         "schema": "public",
