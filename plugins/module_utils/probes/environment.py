@@ -270,8 +270,9 @@ def judge(reading, path, required, own=(), by_systemd=True):
         if reading.malformed:
             evidence["malformed"] = ["line %d: %s" % item for item in reading.malformed[:20]]
     findings = []
+    # In brackets: after a colon, the reason would look like the value of a secret and be masked.
     if missing:
-        listed = ["%s: %s" % item for item in missing.items()]
+        listed = ["%s (%s)" % item for item in missing.items()]
         subject = (
             "%s does not exist, so" % path
             if reading is None
@@ -305,7 +306,7 @@ def judge(reading, path, required, own=(), by_systemd=True):
                 value=len(ambiguous),
                 unit="variables",
                 warn=1,
-                evidence=dict(evidence, variables=["%s: %s" % item for item in ambiguous.items()][:20]),
+                evidence=dict(evidence, variables=["%s (%s)" % item for item in ambiguous.items()][:20]),
                 remedy="set_variables",
                 advice="Move inline comments to lines of their own, drop export, and quote values with single quotes.",
             )

@@ -10,6 +10,7 @@ import types
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.probes import api
 
@@ -134,6 +135,10 @@ def test_other_answers(answer, id):
     assert (item["id"], item["status"]) == (id, "fail")
 
 
+def test_a_page_that_is_not_found_is_no_incomplete_report():
+    assert list(judged(sample('{"detail":"Not Found"}', 404))) == ["api.health.failing"]
+
+
 def test_one_bad_answer_of_three_counts():
     good = sample((FIXTURES / "healthy.json").read_text())
     item = judged(good, sample("", 500), good)["api.health.failing"]
@@ -204,6 +209,7 @@ def test_a_server_that_does_not_answer_is_asked_once():
         unit={},
         port=1,
         params={"health_path": "health", "latency_paths": ["/a"], "samples": 3},
+        thresholds=thresholds.merge({}),
         deadline=Deadline(5),
     )
     observed = api.observe(ctx)

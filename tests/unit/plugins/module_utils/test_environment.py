@@ -47,7 +47,7 @@ def test_a_complete_file_is_ok():
 def test_what_the_app_does_not_get_is_missing(text, names, reason):
     item = judged(text)[0]
     assert (item["id"], item["status"]) == ("app.env.missing", "fail")
-    assert any(entry.startswith(names + ":") and reason in entry for entry in item["evidence"]["variables"])
+    assert any(entry.startswith(names + " (") and reason in entry for entry in item["evidence"]["variables"])
 
 
 def test_a_file_that_does_not_exist_names_all_variables():

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
+import sys
+import time
 import types
 
 import pytest
@@ -209,6 +212,15 @@ class TestCpu:
         lost = dict(container(1, 0), group=None)
         assert cpu.compare(container(0, 0), lost, cpus=2)["percent"] is None
 
+    @pytest.mark.parametrize(("hungry", "percent"), [(0, 10.0), (1, 50.0), (3, 100.0)])
+    def test_what_a_container_wants_and_does_not_get_counts_as_used(self, hungry, percent):
+        before, after = container(0, 10.0, quota=2.0), container(1, 10.2, quota=2.0)
+        assert cpu.compare(before, after, cpus=4, hungry=hungry)["percent"] == percent
+
+    def test_the_start_of_the_app_is_no_load(self):
+        before, after = container(0, 10.0, quota=1.0), container(1, 10.9, quota=1.0)
+        assert cpu.compare(before, after, cpus=2, starting=0.8)["percent"] == 10.0
+
     def test_counters_that_stand_still(self):
         assert cpu.compare(machine(0), machine(1), cpus=2)["percent"] is None
 
@@ -226,6 +238,7 @@ class TestCpu:
             "percent": 85.0,
             "iowait": 45.0,
             "steal": 0.0,
+            "hungry": 0,
             "load": (8.4, 4.0, 2.0),
         }
         found = cpu.decide(ctx, observed) + cpu.decide_load(ctx, observed) + cpu.decide_iowait(ctx, observed)
@@ -237,7 +250,19 @@ class TestCpu:
         assert [(item["id"], item["status"]) for item in found] == expected
 
     def test_this_host_is_measured(self):
-        ctx = types.SimpleNamespace(thresholds=thresholds.merge({}), deadline=Deadline(5))
+        params = {"service": "sergas-app"}
+        ctx = types.SimpleNamespace(thresholds=thresholds.merge({}), deadline=Deadline(5), params=params)
         found = cpu.observe(ctx)
         assert found["cpus"] >= 1
         assert found["percent"] is None or 0 <= found["percent"] <= 100
+
+    def test_a_process_that_never_sleeps_is_seen_for_real(self):
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) as hog:
+            time.sleep(0.2)
+            # Not as a child of the diagnosis, which is left out.
+            before = dict(cpu.sample(False, True), processes=cpu._processes(set()))
+            time.sleep(0.5)
+            after = dict(cpu.sample(False, True), processes=cpu._processes(set()))
+            hungry = cpu._sort_out(before, after, "sergas-app.service")[1]
+            hog.kill()
+        assert hungry >= 1
