@@ -148,6 +148,12 @@ class ConnectionLost(PostgresError):
     kind = "connection_lost"
 
 
+class PoolerInBetween(PostgresError):
+    """What answers is a connection pooler, which does not pass on the settings that keep a session harmless."""
+
+    kind = "pooler"
+
+
 class UnsupportedServer(PostgresError):
     """The server is older than what this collection knows."""
 
@@ -202,6 +208,7 @@ _BY_SENTENCE = (
     (r"database \".*\" does not exist", DatabaseMissing, "3D000"),
     (r"too many clients|too many connections|connection slots are reserved", TooManyConnections, "53300"),
     (r"database system is |not (?:yet )?accepting connections", StartingUp, "57P03"),
+    (r"unsupported startup parameter", PoolerInBetween, "08P01"),
     (r"could not translate host name|[Nn]ame or service not known", NameUnresolved, None),
     (r"Connection refused|No such file or directory", Refused, None),
     (r"timeout expired|[Tt]imed out", TimedOut, None),
@@ -822,6 +829,7 @@ _FINDINGS = {
         "fail",
         "End idle sessions, then make the pools of all app hosts fit the server's slots.",
     ),
+    "pooler": ("db.connection.unknown", "unknown", "Give the host and port of PostgreSQL itself, not of pgbouncer."),
     "client_missing": (
         "db.connection.unknown",
         "unknown",

@@ -86,6 +86,7 @@ CONNECTION_FAILURES = [
     ('root certificate file "/root/.postgresql/root.crt" does not exist', postgresql.EncryptionFailed, None),
     ('FATAL:  permission denied for database "sergas_prod"', postgresql.NotAllowed, "42501"),
     ("server closed the connection unexpectedly", postgresql.ConnectionLost, None),
+    ("FATAL:  unsupported startup parameter: options", postgresql.PoolerInBetween, "08P01"),
     ("something that nobody has seen", postgresql.PostgresError, None),
 ]
 
