@@ -28,7 +28,6 @@ from ansible_collections.sergas.ops.plugins.module_utils.finding import (
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import Context, NotHere
 from ansible_collections.sergas.ops.plugins.module_utils.process import CommandMissing
 
-
 #: What the options that are numbers may be: (name, least, most).
 RANGES = (
     ("window", 1, 366 * 86400),

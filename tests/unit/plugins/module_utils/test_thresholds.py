@@ -43,8 +43,8 @@ def test_a_bad_threshold_is_named_with_its_value_and_what_is_allowed(overrides, 
 
 
 def test_the_manual_tells_the_defaults():
-    documented = dict(
-        (name, (float(warn), float(fail)))
+    documented = {
+        name: (float(warn), float(fail))
         for name, warn, fail in re.findall(r"V\((\w+)\) ([\d.]+), ([\d.]+\d|\d)", sergas_health.DOCUMENTATION)
-    )
+    }
     assert documented == {name: values[:2] for name, values in thresholds.DEFAULTS.items()}
