@@ -19,6 +19,9 @@ KINDS = {
     "import": ("app.import.error",),
     "environment": ("app.env.",),
     "database": ("db.",),
+    "database.auth": ("db.auth.failed", "db."),
+    "database.missing": ("db.missing", "db."),
+    "database.timeout": ("db.queries.", "db.locks.", "db.index.", "db.connections.exhausted", "db.unreachable"),
     "database.exhausted": ("db.connections.exhausted", "app.resources.exhausted", "db."),
     "database.pool": ("db.connections.exhausted", "app.resources.exhausted", "db."),
     "redis": ("redis.",),
@@ -58,7 +61,7 @@ CAUSES = {
         "app.exceptions",
         "host.memory.high",
     ),
-    "app.port.closed": ("app.service.missing", "app.service.down", "app.import.error", "app.env.", "db."),
+    "app.port.closed": ("app.service.missing", "app.service.down", "app.import.error", "app.env.", "db.unreachable"),
     "app.crash.signal": ("app.oom.killed",),
     "app.crash.dumps": ("app.crash.signal",),
     "app.oom.killed": ("host.memory.high",),
@@ -81,8 +84,8 @@ CAUSES = {
         "redis.unreachable",
         "cognee.down",
         "app.resources.exhausted",
-        "host.swap.high",
         "host.load.high",
+        "host.iowait.high",
     ),
     "lb.health.failing": _DOWN
     + (
@@ -91,13 +94,12 @@ CAUSES = {
         "api.health.degraded",
         "api.health.invalid",
         "api.latency.high",
-        "host.cpu.high",
         "host.load.high",
-        "host.swap.high",
+        "host.iowait.high",
     ),
     "lb.blocked": ("app.port.conflict",),
     "db.connections.exhausted": ("app.resources.exhausted",),
-    "db.unreachable": ("app.env.missing", "host.disk.", "host.memory.high"),
+    "db.unreachable": ("app.env.missing", "host.disk.", "host.inodes.high"),
     "db.auth.failed": ("app.env.missing",),
     "db.missing": ("app.env.missing",),
     "redis.unreachable": ("app.env.missing",),
@@ -158,6 +160,8 @@ def _explaining(kind, bad):
 
 
 def _fits(kind, other):
+    if kind == "database.timeout" and other["id"] == "db.unreachable":
+        return _waits(other)
     if other["id"] != "app.resources.exhausted":
         return True
     return (other["evidence"].get("resource") == "open_files") == (kind == "files")
@@ -174,7 +178,13 @@ def _service_down(item, bad):
         if explaining:
             return explaining
     # A log that tells of a trouble that nothing here shows (any more) rules the others out.
-    return () if any(kind in KINDS or kind.partition(".")[0] in KINDS for kind in reasons) else CAUSES[item["id"]]
+    if any(kind in KINDS or kind.partition(".")[0] in KINDS for kind in reasons):
+        return ()
+    return [other["id"] for candidate in CAUSES[item["id"]] for other in bad if _is(other, candidate) and _stops(item, other)]
+
+
+def _stops(item, other):
+    return _open_files(item, other) and (other["component"] != "host" or _full(item, other))
 
 
 def _exceptions(item, bad):
@@ -228,25 +238,61 @@ def _open_files(_item, other):
     return other["id"] != "app.resources.exhausted" or other["evidence"].get("resource") == "open_files"
 
 
+def _waits(other):
+    """Return whether a service that cannot be reached keeps its client waiting: a refusal comes at once."""
+    return other["evidence"].get("told") in ("timeout", "dns", "unreachable")
+
+
 def _slow(item, other):
-    """Only what makes the app wait makes it slow: a refusal comes at once."""
+    """Only what makes the app wait makes it slow."""
     if other["id"] in ("db.unreachable", "redis.unreachable"):
-        return other["evidence"].get("told") in ("timeout", "dns", "unreachable")
+        return _waits(other)
     if other["id"] == "cognee.down":
         return "time" in str(other["evidence"].get("reported", "")).lower()
+    if other["component"] == "host":
+        # Twice the work of the processors doubles a time, it does not make seconds of milliseconds.
+        return other["status"] == "fail"
     return _open_files(item, other)
 
 
 def _silent(item, other):
     """An app that accepts and does not answer may wait for its database; one that refuses does not run."""
     if other["component"] == "database":
-        return item["evidence"].get("kind") == "timeout" and other["evidence"].get("told") in ("timeout", "dns")
+        return item["evidence"].get("kind") == "timeout" and _waits(other)
     return _open_files(item, other)
+
+
+def _closed(_item, other):
+    """An app that waits for its database does not listen yet; one that is refused ends."""
+    return other["id"] != "db.unreachable" or _waits(other)
+
+
+def _answers_wrongly(item, other):
+    """A page that is not there is no matter of a database or of exceptions, an error of the server is."""
+    if other["id"] in _DOWN:
+        return True
+    return any(status >= 500 for status in item["evidence"].get("statuses", ())) and _open_files(item, other)
+
+
+def _full(item, other):
+    """A disk stops a service when nothing is left of it, or when it is its own that cannot be written."""
+    if other["id"] == "app.env.missing":
+        return _names("DATABASE_")(item, other)
+    if other["id"] == "host.disk.readonly":
+        return any(path in _SYSTEM_FOLDERS for path in other["evidence"].get("filesystems", ()))
+    if other["id"] in ("host.disk.high", "host.inodes.high"):
+        return (other["value"] or 0) >= 99
+    return True
+
+
+_SYSTEM_FOLDERS = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/home")
 
 
 def _unhealthy(item, other):
     """A start that takes long is a matter of the machine; a health check that fails is one of the app."""
-    return (other["component"] == "host") != ("target" in item["evidence"])
+    if other["component"] == "host":
+        return "target" not in item["evidence"] and other["status"] == "fail"
+    return "target" in item["evidence"]
 
 
 def _listens_elsewhere(item, _other):
@@ -263,14 +309,15 @@ _EXPLAINS = {
     "lb.health.failing": _unhealthy,
     "lb.blocked": _listens_elsewhere,
     "api.health.degraded": _degraded,
-    "api.health.failing": _open_files,
+    "api.health.failing": _answers_wrongly,
+    "app.port.closed": _closed,
     "api.health.unreachable": _silent,
     "api.latency.high": _slow,
     "app.oom.killed": _of_machine,
     "app.service.restarting": _open_files,
     "app.connections.high": _open_files,
     "db.connection.unknown": _names("DATABASE_"),
-    "db.unreachable": _names("DATABASE_"),
+    "db.unreachable": _full,
     "db.auth.failed": _names("DATABASE_"),
     "db.missing": _names("DATABASE_"),
     "redis.unknown": _names("REDIS_"),

@@ -115,7 +115,7 @@ def _exhausted(what, status, summary, value, warn, fail, evidence, remedy, advic
         "app",
         status,
         summary,
-        value=value,
+        value=round(value, 1),
         unit="%",
         warn=warn,
         fail=fail,
@@ -134,10 +134,16 @@ def _files(ctx, limits, logs):
         refused = None  # a run with another limit, maybe
     if fullest is None and not refused:
         return None
-    percent = round(fullest["open_files"] * 100.0 / fullest["limit"], 1) if fullest else 100.0
+    percent = fullest["open_files"] * 100.0 / fullest["limit"] if fullest else 100.0
     status = "fail" if refused else grade(percent, warn, fail)
-    evidence = {"open_files": fullest["open_files"], "limit": fullest["limit"], "pid": fullest["pid"]} if fullest else {}
-    text = "%(open_files)d of %(limit)d files open (pid %(pid)d)" % fullest if fullest else "The limit of open files is unknown"
+    evidence = (
+        {"open_files": fullest["open_files"], "limit": fullest["limit"], "pid": fullest["pid"]} if fullest else {}
+    )
+    text = (
+        "%(open_files)d of %(limit)d files open (pid %(pid)d)" % fullest
+        if fullest
+        else "The limit of open files is unknown"
+    )
     text += ", from %g %% on" % warn
     if refused:
         evidence.update(refused=refused["count"], last=clock(refused["last"]), line=refused["sample"])
@@ -167,7 +173,7 @@ def _tasks(ctx, limits):
     used, most = limits["tasks"], limits["tasks_max"]
     if not used or not most:
         return None
-    percent = round(used * 100.0 / most, 1)
+    percent = used * 100.0 / most
     return _exhausted(
         "tasks",
         grade(percent, warn, fail),
@@ -186,7 +192,7 @@ def _pool(ctx, limits, database):
     wanted, slots = limits["pool"], (database or {}).get("slots")
     if not wanted or not slots:
         return None
-    percent = round(wanted["connections"] * 100.0 / slots, 1)
+    percent = wanted["connections"] * 100.0 / slots
     # At the number of slots the pools just fit: only more than that is too much.
     status = "ok" if percent < warn else "fail" if percent > fail else "warn"
     return _exhausted(
