@@ -26,7 +26,7 @@ SELECT * FROM (
     pg_stat_get_blocks_hit(c.oid) AS hit,
     pg_stat_get_blocks_fetched(c.oid) - pg_stat_get_blocks_hit(c.oid) AS read
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'm') AND n.nspname <> 'pg_catalog'
+  WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ) t
 WHERE t.read > 0 ORDER BY t.read DESC LIMIT {limit}
 """

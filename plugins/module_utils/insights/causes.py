@@ -52,6 +52,11 @@ def _shared_table(symptom, cause):
     return bool(tables(symptom) & tables(cause))
 
 
+def _guess_on_same_table(symptom, cause):
+    """Whether a table may be read whole for its statistics rather than for want of an index."""
+    return symptom["confidence"] == "estimated" and _shared_table(symptom, cause)
+
+
 def _waits_for_lock(symptom, _cause):
     return any(row.get("wait_type") == "Lock" for row in _rows(symptom, "statements"))
 
@@ -100,6 +105,7 @@ CAUSES = {
         ("db.statistics.stale", _same_table),
         ("db.bloat", _same_table),
     ),
+    "db.index.missing": (("db.statistics.stale", _guess_on_same_table),),
     "db.locks.blocked": (("db.transactions.long", _root_is_long),),
     "db.bloat": (("db.vacuum.overdue", _shared_table),),
     "db.bloat.unknown": (("db.statistics.stale", _shared_table),),

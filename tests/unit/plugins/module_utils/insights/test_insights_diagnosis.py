@@ -37,6 +37,16 @@ def test_slow_derives_from_what_ails_the_same_table(id):
     assert causes_of(SLOW, other)["db.queries.slow"] is None
 
 
+@pytest.mark.parametrize(
+    ("confidence", "cause"), [("estimated", "db.statistics.stale"), ("measured", None)]
+)
+def test_guessed_index_derives_from_stale_statistics(confidence, cause):
+    table = {"schema": "public", "table": "activities"}
+    missing = dict(bad("db.index.missing", tables=[table]), confidence=confidence)
+    stale = bad("db.statistics.stale", tables=[table])
+    assert causes_of(missing, stale)["db.index.missing"] == cause
+
+
 def test_slow_derives_from_the_lock_its_statement_waits_for():
     blocked = bad(
         "db.locks.blocked", waiting=[{"query": "select * from activities where account_id = ?"}]
