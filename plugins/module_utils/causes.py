@@ -68,7 +68,12 @@ CAUSES = {
     "app.exceptions": tuple(sorted({cause for causes in KINDS.values() for cause in causes})),
     "app.errors.rate": tuple(sorted({cause for causes in KINDS.values() for cause in causes}))
     + ("app.exceptions", "app.crash.signal"),
-    "app.connections.high": ("app.resources.exhausted", "api.health.unreachable", "api.latency.high", "security.bruteforce"),
+    "app.connections.high": (
+        "app.resources.exhausted",
+        "api.health.unreachable",
+        "api.latency.high",
+        "security.bruteforce",
+    ),
     "api.health.unreachable": _DOWN + ("app.resources.exhausted", "db.", "app.service.restarting"),
     "api.health.invalid": _DOWN,
     "api.health.failing": _DOWN + ("db.", "app.resources.exhausted", "app.exceptions"),
@@ -180,7 +185,12 @@ def _service_down(item, bad):
     # A log that tells of a trouble that nothing here shows (any more) rules the others out.
     if any(kind in KINDS or kind.partition(".")[0] in KINDS for kind in reasons):
         return ()
-    return [other["id"] for candidate in CAUSES[item["id"]] for other in bad if _is(other, candidate) and _stops(item, other)]
+    return [
+        other["id"]
+        for candidate in CAUSES[item["id"]]
+        for other in bad
+        if _is(other, candidate) and _stops(item, other)
+    ]
 
 
 def _stops(item, other):

@@ -34,7 +34,10 @@ KINDS = (
     ("disk", ("no space left on device", "could not extend file", "read-only file system")),
     ("files", ("too many open files", "errno 24]")),
     ("port", ("address already in use", "errno 98]")),
-    ("import", ("no module named", "cannot import name", "could not import module", "importerror", "error loading asgi")),
+    (
+        "import",
+        ("no module named", "cannot import name", "could not import module", "importerror", "error loading asgi"),
+    ),
     ("environment", ("environment variable", "validation error for settings", "validation errors for settings")),
     ("memory", ("memoryerror", "cannot allocate memory")),
     ("database", ("psycopg", "asyncpg", "sqlalchemy", "postgres", "queuepool", "pg_hba", "too many clients")),
@@ -45,7 +48,16 @@ KINDS = (
 )
 #: what a database error says, the first that fits counts.
 DATABASE_KINDS = (
-    ("auth", ("password authentication failed", "no pg_hba.conf entry", "pg_hba.conf rejects", "no password supplied", 'role "')),
+    (
+        "auth",
+        (
+            "password authentication failed",
+            "no pg_hba.conf entry",
+            "pg_hba.conf rejects",
+            "no password supplied",
+            'role "',
+        ),
+    ),
     ("missing", ('" does not exist', "invalidcatalogname")),
     ("exhausted", ("too many clients", "connection slots are reserved", "too many connections")),
     ("pool", ("queuepool limit", "pool timeout", "pool exhausted", "connection pool")),
@@ -69,7 +81,9 @@ DATABASE_KINDS = (
         ),
     ),
 )
-_MODULE = re.compile(r"No module named '?([\w.]+)|Could not import module \"([\w.]+)|cannot import name '\w+' from '([\w.]+)")
+_MODULE = re.compile(
+    r"No module named '?([\w.]+)|Could not import module \"([\w.]+)|cannot import name '\w+' from '([\w.]+)"
+)
 _SHARED_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
 _RATE_LIMIT = re.compile(r"rate[ _-]?limit|too[ _]many[ _]requests|throttled")
 _STATUS_429 = re.compile(r"(?<![\w.,:/=-])429(?![\w.])|http[ _/]?(?:status )?429")

@@ -148,11 +148,20 @@ def decide_oom(ctx, logs, own_container=None):
     evidence = {"kills_of_others": others} if others else {}
     if not kills:
         return [
-            finding("app.oom.ok", "app", "ok", "The kernel has not killed the app for memory", value=0, unit="kills", evidence=evidence)
+            finding(
+                "app.oom.ok",
+                "app",
+                "ok",
+                "The kernel has not killed the app for memory",
+                value=0,
+                unit="kills",
+                evidence=evidence,
+            )
         ]
     last = kills[-1]
     grown = all(
-        kill["limit_kb"] and kill["known_by"] == "cgroup" and limit and limit > kill["limit_kb"] * 1024 for kill in kills
+        kill["limit_kb"] and kill["known_by"] == "cgroup" and limit and limit > kill["limit_kb"] * 1024
+        for kill in kills
     )
     if grown and unit.is_running(properties):
         return [
@@ -272,12 +281,18 @@ def decide(ctx, logs, crash_dumps):
                 "app.crash.dumps",
                 "app",
                 "warn",
-                "%d crash dumps in the window, the latest %s of %s" % (len(mine), mine[0]["path"], clock(mine[0]["at"])),
+                "%d crash dumps in the window, the latest %s of %s"
+                % (len(mine), mine[0]["path"], clock(mine[0]["at"])),
                 value=len(mine),
                 unit="dumps",
                 evidence={
                     "dumps": [
-                        {"path": item["path"], "bytes": item["bytes"], "at": clock(item["at"]), "program": item["program"]}
+                        {
+                            "path": item["path"],
+                            "bytes": item["bytes"],
+                            "at": clock(item["at"]),
+                            "program": item["program"],
+                        }
                         for item in mine[:_SHOWN]
                     ]
                 },
@@ -287,7 +302,17 @@ def decide(ctx, logs, crash_dumps):
     if findings:
         return findings
     evidence = {"unreadable": crash_dumps["unreadable"]} if crash_dumps["unreadable"] else {}
-    return [finding("app.crash.ok", "app", "ok", "No crash and no dump of one in the window", value=0, unit="crashes", evidence=evidence)]
+    return [
+        finding(
+            "app.crash.ok",
+            "app",
+            "ok",
+            "No crash and no dump of one in the window",
+            value=0,
+            unit="crashes",
+            evidence=evidence,
+        )
+    ]
 
 
 def _uid(name):

@@ -288,7 +288,9 @@ class Survey:
             self._duration(path, known)
         if ("fail" in low or "invalid" in low) and log_lines.is_failed_login(low):
             self._failed_login(at, known, ambiguous, path, line)
-        if ("limit" in low or "429" in low or "many" in low or "throttled" in low) and log_lines.is_rate_limit(low, status):
+        if ("limit" in low or "429" in low or "many" in low or "throttled" in low) and log_lines.is_rate_limit(
+            low, status
+        ):
             self.rate_limits.add(at, line)
         if "child process [" in low:
             found = _CHILD_DIED.search(low)
@@ -802,7 +804,11 @@ def decide_imports(ctx, logs):
     """Return whether the app can import what it needs, as far as its last start tells."""
     missing = logs["imports"]
     if not missing:
-        return [finding("app.import.ok", "app", "ok", "No import has failed since the last clean start", evidence=_extent(logs))]
+        return [
+            finding(
+                "app.import.ok", "app", "ok", "No import has failed since the last clean start", evidence=_extent(logs)
+            )
+        ]
     known = logs.get("requirements", {})
     modules = [
         {
@@ -936,7 +942,9 @@ def decide_errors(ctx, logs, prometheus=None):
     worst = evidence["by_path"][0]["path"] if evidence["by_path"] else None
     summary = figure
     if not good:
-        summary += "".join([": mostly %s" % (top["type"] or "of no type") if top else "", ", on %s" % worst if worst else ""])
+        summary += "".join(
+            [": mostly %s" % (top["type"] or "of no type") if top else "", ", on %s" % worst if worst else ""]
+        )
     return [
         finding(
             "app.errors.ok" if good else "app.errors.rate",
@@ -973,9 +981,15 @@ def _by_path(groups):
 
 _ADVICE = (
     ("database.timeout", "Look for slow queries and locks; DATABASE_TIMEOUT bounds how long the app waits."),
-    ("database.pool", "Look for sessions that are not given back, and at DATABASE_POOL_SIZE and DATABASE_MAX_OVERFLOW."),
+    (
+        "database.pool",
+        "Look for sessions that are not given back, and at DATABASE_POOL_SIZE and DATABASE_MAX_OVERFLOW.",
+    ),
     ("database", "Look at the database first: most of the errors come from it."),
-    ("zoho", "Look at Zoho first; CIRCUIT_BREAKER_FAILURE_THRESHOLD and MAX_RETRY_ATTEMPTS bound what its failures cost."),
+    (
+        "zoho",
+        "Look at Zoho first; CIRCUIT_BREAKER_FAILURE_THRESHOLD and MAX_RETRY_ATTEMPTS bound what its failures cost.",
+    ),
     ("redis", "Look at Redis first: most of the errors come from it."),
     ("cognee", "Look at Cognee first: most of the errors come from it."),
 )
@@ -1007,7 +1021,9 @@ def decide_rate_limit(ctx, logs):
                 unit=unit_name,
                 warn=warn,
                 fail=fail,
-                evidence=dict(_extent(logs), first=clock(limited["first"]), last=clock(limited["last"]), line=limited["sample"]),
+                evidence=dict(
+                    _extent(logs), first=clock(limited["first"]), last=clock(limited["last"]), line=limited["sample"]
+                ),
                 remedy="zoho_throttle",
                 advice="Throttle, cache and batch the calls to Zoho; do not refresh the token, that is limited as well.",
             )
@@ -1022,7 +1038,9 @@ def decide_rate_limit(ctx, logs):
                 % (clock(opened["last"]), opened["count"]),
                 value=opened["count"],
                 unit="log lines",
-                evidence=dict(_extent(logs), first=clock(opened["first"]), last=clock(opened["last"]), line=opened["sample"]),
+                evidence=dict(
+                    _extent(logs), first=clock(opened["first"]), last=clock(opened["last"]), line=opened["sample"]
+                ),
                 remedy="zoho_throttle",
                 advice="See why the calls to Zoho fail; the breaker closes by itself after CIRCUIT_BREAKER_RECOVERY_TIMEOUT.",
             )

@@ -165,7 +165,11 @@ def flaps(logs):
         return len(restarts) if clean is None else sum(1 for event in restarts if event["at"] > clean)
     count = 0
     for restart in restarts:
-        deaths = [event for event in logs["unit_events"] if event["what"] in ("exit", "failed") and event["at"] <= restart["at"]]
+        deaths = [
+            event
+            for event in logs["unit_events"]
+            if event["what"] in ("exit", "failed") and event["at"] <= restart["at"]
+        ]
         count += bool(deaths) and deaths[-1]["invocation"] in logs["completes"]
     return count
 
@@ -185,7 +189,7 @@ def _running(ctx, name, service, logs, evidence):
         "%s runs since %s, but it died and was restarted %d times (from %g on)%s"
         % (name, since, count, warn, _exit_words(evidence)),
         advice="See what ends it: the last exit, memory kills and exceptions.",
-        **details
+        **details,
     )
 
 

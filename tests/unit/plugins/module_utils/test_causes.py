@@ -71,7 +71,10 @@ FAULTS = {
             bad("app.errors.rate", kinds={"database.unreachable": 20, "other": 20}),
         ],
     ),
-    "database password": ("db.auth.failed", [bad("db.auth.failed", target=TARGET, told="password"), *down("database.auth")]),
+    "database password": (
+        "db.auth.failed",
+        [bad("db.auth.failed", target=TARGET, told="password"), *down("database.auth")],
+    ),
     "database missing": ("db.missing", [bad("db.missing", target=TARGET, told="database"), *down("database.missing")]),
     "import error": ("app.import.error", [bad("app.import.error", modules=[]), *down("import")]),
     "out of memory": (
@@ -95,10 +98,16 @@ FAULTS = {
     "slow database": ("app.errors.rate", [bad("app.errors.rate", "warn", kinds={"database.timeout": 15, "other": 15})]),
     "failing API": ("app.errors.rate", [bad("app.errors.rate", "warn", kinds={"zoho": 30})]),
     "latency": ("api.latency.high", [bad("api.latency.high", "warn", slow_phase="first_byte")]),
-    "memory": ("host.memory.high", [bad("host.memory.high"), bad("host.swap.high", "warn"), bad("host.iowait.high", "warn")]),
+    "memory": (
+        "host.memory.high",
+        [bad("host.memory.high"), bad("host.swap.high", "warn"), bad("host.iowait.high", "warn")],
+    ),
     "brute force": ("security.bruteforce", [bad("security.bruteforce")]),
     "balancer blocked": ("lb.blocked", [bad("lb.blocked", blocked=["192.0.2.2: rule 1"])]),
-    "health endpoint": ("api.health.failing", [bad("api.health.failing", statuses=[404, 404, 404]), bad("lb.health.failing", target="app1:8000")]),
+    "health endpoint": (
+        "api.health.failing",
+        [bad("api.health.failing", statuses=[404, 404, 404]), bad("lb.health.failing", target="app1:8000")],
+    ),
     "slow start": ("lb.health.failing", [bad("lb.health.failing", "warn")]),
     "starting for ever": (
         "app.port.closed",
@@ -193,7 +202,14 @@ TOLD_APART_BY_NOTHING = {
                 "stopped by a person",
                 "starting for ever",
             )
-            for hidden in ("latency", "health endpoint", "slow start", "open files", "starting for ever", "stopped by a person")
+            for hidden in (
+                "latency",
+                "health endpoint",
+                "slow start",
+                "open files",
+                "starting for ever",
+                "stopped by a person",
+            )
         ],
     ]
 }
@@ -257,7 +273,10 @@ def test_an_unreadable_journal_is_one_root():
 
 
 def test_a_trouble_that_is_over_does_not_blame_another_one():
-    findings = [bad("app.service.down", reasons=["database.unreachable"], stopped=False), bad("redis.unreachable", told="refused")]
+    findings = [
+        bad("app.service.down", reasons=["database.unreachable"], stopped=False),
+        bad("redis.unreachable", told="refused"),
+    ]
     assert found_roots(findings) == {"app.service.down", "redis.unreachable"}
 
 

@@ -70,7 +70,11 @@ def test_the_deadline_ends_the_reading_with_what_came(journalctl, tmp_path):
 
 
 def test_a_line_that_is_no_json_is_skipped_and_counted(journalctl, tmp_path):
-    (tmp_path / "j").write_bytes((line(2, "a") + '\n{"MESSAGE": \n-- No entries --\n').encode() + b'{"MESSAGE": "\xff"}\n' + line(1, "b").encode())
+    (tmp_path / "j").write_bytes(
+        (line(2, "a") + '\n{"MESSAGE": \n-- No entries --\n').encode()
+        + b'{"MESSAGE": "\xff"}\n'
+        + line(1, "b").encode()
+    )
     journalctl("cat %s" % (tmp_path / "j"))
     reading, chunks = read()
     assert [entry["MESSAGE"] for entry in chunks[0]] == ["b", "\ufffd", "a"]

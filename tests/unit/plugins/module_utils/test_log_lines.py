@@ -12,10 +12,16 @@ from ansible_collections.sergas.ops.plugins.module_utils import log_lines
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ('INFO:     203.0.113.9:51234 - "GET /api/v1/accounts?limit=5 HTTP/1.1" 200 OK', ("203.0.113.9", "GET", "/api/v1/accounts", 200)),
+        (
+            'INFO:     203.0.113.9:51234 - "GET /api/v1/accounts?limit=5 HTTP/1.1" 200 OK',
+            ("203.0.113.9", "GET", "/api/v1/accounts", 200),
+        ),
         ('INFO:     ::1:51234 - "POST /api/v1/login HTTP/1.1" 401 Unauthorized', ("::1", "POST", "/api/v1/login", 401)),
         ('2026-11-24 10:00:00 INFO uvicorn.access 10.0.0.1:80 - "GET / HTTP/2" 503', ("10.0.0.1", "GET", "/", 503)),
-        ('INFO:     10.0.0.1:80 - "GET /%22%20HTTP/1.1%22%20500 HTTP/1.1" 404 Not Found', ("10.0.0.1", "GET", "/%22%20HTTP/1.1%22%20500", 404)),
+        (
+            'INFO:     10.0.0.1:80 - "GET /%22%20HTTP/1.1%22%20500 HTTP/1.1" 404 Not Found',
+            ("10.0.0.1", "GET", "/%22%20HTTP/1.1%22%20500", 404),
+        ),
         ('said "GET /x HTTP/1.1" 500 to nobody', None),
         ("INFO:     Application startup complete.", None),
     ],
@@ -80,7 +86,9 @@ def test_fields_inside_quotes_do_not_count():
 
 
 def test_what_the_app_says_in_quotes_is_kept():
-    known, _ambiguous, words = log_lines.fields('level=error msg="zoho call failed" path="/api/v1/a b" user="too many open files"')
+    known, _ambiguous, words = log_lines.fields(
+        'level=error msg="zoho call failed" path="/api/v1/a b" user="too many open files"'
+    )
     assert known["path"] == "/api/v1/a b"
     assert "zoho call failed" in words
     assert "open files" not in words
@@ -253,7 +261,15 @@ def test_addresses(text, expected):
 
 @pytest.mark.parametrize(
     ("text", "milliseconds", "expected"),
-    [("1.234", False, 1.234), ("12ms", False, 0.012), ("1.5s", False, 1.5), (250, True, 0.25), ("x", False, None), ("-1", False, None), ("nan", False, None)],
+    [
+        ("1.234", False, 1.234),
+        ("12ms", False, 0.012),
+        ("1.5s", False, 1.5),
+        (250, True, 0.25),
+        ("x", False, None),
+        ("-1", False, None),
+        ("nan", False, None),
+    ],
 )
 def test_durations(text, milliseconds, expected):
     assert log_lines.seconds(text, milliseconds) == expected

@@ -100,7 +100,9 @@ def test_a_syntax_error_has_no_frame_of_its_own():
 
 
 def test_processes_that_are_asked_to_end_are_no_fault():
-    assert not tracebacks.parse("Traceback (most recent call last):\n  File \"a.py\", line 1, in b\nKeyboardInterrupt").is_fault
+    assert not tracebacks.parse(
+        'Traceback (most recent call last):\n  File "a.py", line 1, in b\nKeyboardInterrupt'
+    ).is_fault
     assert not tracebacks.parse("Traceback (most recent call last):\nasyncio.exceptions.CancelledError").is_fault
 
 

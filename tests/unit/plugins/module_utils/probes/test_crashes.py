@@ -13,12 +13,20 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes import crashes, 
 BULLSEYE = "6163a50bcf4e554e11134da9a08eae45fde9dc719b8605e488c09542a3a18aef"
 BOOKWORM = "e000e2fb0bcd21f7ee4a7c1c0625a5b78d8f609515fe63a57e43bf4f59b1c021"
 APP = "/system.slice/sergas-app.service"
-BARE = {"Id": "sergas-app.service", "ControlGroup": APP, "ActiveState": "active", "SubState": "running", "User": "nobody"}
+BARE = {
+    "Id": "sergas-app.service",
+    "ControlGroup": APP,
+    "ActiveState": "active",
+    "SubState": "running",
+    "User": "nobody",
+}
 
 
 def kill(at=100.0, cgroup=APP, **more):
     known = {"at": at, "pid": 77, "process": "uvicorn", "rss_kb": 65536, "limit_kb": 65536, "cgroup": cgroup}
-    return dict({"constraint": "CONSTRAINT_MEMCG", "limited": cgroup, "in_group": True, "uid": "1001"}, **dict(known, **more))
+    return dict(
+        {"constraint": "CONSTRAINT_MEMCG", "limited": cgroup, "in_group": True, "uid": "1001"}, **dict(known, **more)
+    )
 
 
 def log(kills=(), events=(), faults=(), dumps=(), worker_deaths=(), pids=()):
@@ -48,7 +56,8 @@ def bare_metal(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("capture", "container", "known_by"), [("oom_unit", BULLSEYE, "container"), ("oom_by_hand", BOOKWORM, "container, time")]
+    ("capture", "container", "known_by"),
+    [("oom_unit", BULLSEYE, "container"), ("oom_by_hand", BOOKWORM, "container, time")],
 )
 def test_kills_as_captured_while_another_host_of_the_machine_had_one_too(
     survey, properties, context, capture, container, known_by
@@ -95,7 +104,9 @@ def test_a_kill_without_a_path_is_ours_if_the_app_died_then(context):
     item = only(crashes.decide_oom(context(BARE), log([kill(cgroup=None, limit_kb=None)], [exited(101.0)])))
     assert (item["status"], item["confidence"]) == ("fail", "estimated")
     assert only(crashes.decide_oom(context(BARE), log([kill(cgroup=None)], [exited(140.0)])))["status"] == "ok"
-    assert only(crashes.decide_oom(context(BARE), log([kill(cgroup=None)], [exited(101.0, status=11)])))["status"] == "ok"
+    assert (
+        only(crashes.decide_oom(context(BARE), log([kill(cgroup=None)], [exited(101.0, status=11)])))["status"] == "ok"
+    )
 
 
 def test_a_worker_that_dies_at_that_moment_counts_too(context):
@@ -112,7 +123,9 @@ def test_systemds_own_word_where_there_is_no_kernel_log(context):
 
 
 def test_the_machines_memory_is_another_matter_than_the_units(context):
-    item = only(crashes.decide_oom(context(BARE), log([kill(constraint="CONSTRAINT_NONE", limit_kb=None, in_group=False)])))
+    item = only(
+        crashes.decide_oom(context(BARE), log([kill(constraint="CONSTRAINT_NONE", limit_kb=None, in_group=False)]))
+    )
     assert item["evidence"]["scope"] == "machine"
     assert "whole machine" in item["summary"]
 
@@ -135,7 +148,15 @@ def dumps(*items):
 
 
 def dumped(name="core", uid=None, at=10.0):
-    return {"path": "/var/crash/" + name, "bytes": 1, "at": at, "program": None, "uid": uid, "pid": None, "user": "root"}
+    return {
+        "path": "/var/crash/" + name,
+        "bytes": 1,
+        "at": at,
+        "program": None,
+        "uid": uid,
+        "pid": None,
+        "user": "root",
+    }
 
 
 def test_no_crash(context):
@@ -145,7 +166,12 @@ def test_no_crash(context):
 
 @pytest.mark.parametrize(
     ("event", "name"),
-    [(exited(5, status=11), "SIGSEGV"), (exited(5, "dumped", 6), "SIGABRT"), (exited(5, status=9), "SIGKILL"), (exited(5, status=200), "signal 200")],
+    [
+        (exited(5, status=11), "SIGSEGV"),
+        (exited(5, "dumped", 6), "SIGABRT"),
+        (exited(5, status=9), "SIGKILL"),
+        (exited(5, status=200), "signal 200"),
+    ],
 )
 def test_a_death_by_a_signal(context, event, name):
     item = only(crashes.decide(context(BARE), log(events=[event]), dumps()))

@@ -8,7 +8,12 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils.probes import limits
 
-RUNNING = {"Id": "sergas-app.service", "ActiveState": "active", "SubState": "running", "ActiveEnterTimestampMonotonic": "1"}
+RUNNING = {
+    "Id": "sergas-app.service",
+    "ActiveState": "active",
+    "SubState": "running",
+    "ActiveEnterTimestampMonotonic": "1",
+}
 
 
 def observed(processes=((10, 8, 1024),), pool=None, tasks=None, hidden=0):
@@ -31,7 +36,9 @@ def test_the_limit_of_open_files_as_captured(proc):
 
 
 def test_plenty_of_everything(context):
-    item = only(limits.decide(context(RUNNING), observed(pool=pool(1, 5, 5), tasks=5), None, {"slots": 97, "target": "x:5432"}))
+    item = only(
+        limits.decide(context(RUNNING), observed(pool=pool(1, 5, 5), tasks=5), None, {"slots": 97, "target": "x:5432"})
+    )
     assert (item["id"], item["status"], item["value"]) == ("app.resources.ok", "ok", 10.3)
 
 
@@ -40,7 +47,11 @@ def test_open_files_of_the_fullest_process(context, used, status):
     item = only(limits.decide(context(RUNNING), observed([(10, 8, 1024), (11, used, 1024)])))
     assert item["status"] == status
     if status != "ok":
-        assert (item["id"], item["remedy"], item["evidence"]["pid"]) == ("app.resources.exhausted", "raise_open_files", 11)
+        assert (item["id"], item["remedy"], item["evidence"]["pid"]) == (
+            "app.resources.exhausted",
+            "raise_open_files",
+            11,
+        )
         assert item["evidence"]["resource"] == "open_files"
 
 
@@ -58,10 +69,13 @@ def test_refusals_of_an_earlier_run_are_past(context, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("workers", "slots", "status"), [(1, 97, "ok"), (2, 60, "warn"), (3, 97, "warn"), (4, 97, "fail"), (4, 120, "warn"), (4, 200, "ok")]
+    ("workers", "slots", "status"),
+    [(1, 97, "ok"), (2, 60, "warn"), (3, 97, "warn"), (4, 97, "fail"), (4, 120, "warn"), (4, 200, "ok")],
 )
 def test_the_pools_of_all_workers_against_the_slots(context, workers, slots, status):
-    item = only(limits.decide(context(RUNNING), observed(pool=pool(workers)), None, {"slots": slots, "target": "db:5432"}))
+    item = only(
+        limits.decide(context(RUNNING), observed(pool=pool(workers)), None, {"slots": slots, "target": "db:5432"})
+    )
     assert item["status"] == status
     if status != "ok":
         assert item["evidence"]["resource"] == "database_connections"

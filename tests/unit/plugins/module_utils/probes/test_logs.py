@@ -33,7 +33,9 @@ def only(findings):
 def test_exceptions_of_two_places_in_the_text_style(survey, context):
     found = survey("exceptions_text")
     item = only(logs.decide_exceptions(context(), found))
-    groups = {(group["type"], group["place"].rpartition("/")[2]): group["count"] for group in item["evidence"]["groups"]}
+    groups = {
+        (group["type"], group["place"].rpartition("/")[2]): group["count"] for group in item["evidence"]["groups"]
+    }
     assert set(groups) == {("KeyError", "main.py:140:<listcomp>"), ("ZeroDivisionError", "main.py:169:reports")}
     assert item["value"] == sum(groups.values())
 
@@ -136,13 +138,17 @@ def test_too_many_open_files_are_told(survey):
 
 def test_a_quiet_log_is_good(survey, context):
     found = survey(lines("INFO:     Application startup complete."))
-    for decide in (logs.decide_imports, logs.decide_exceptions, logs.decide_errors, logs.decide_rate_limit, logs.decide_attacks):
+    for decide in (
+        logs.decide_imports,
+        logs.decide_exceptions,
+        logs.decide_errors,
+        logs.decide_rate_limit,
+        logs.decide_attacks,
+    ):
         assert only(decide(context(), found))["status"] == "ok"
 
 
-@pytest.mark.parametrize(
-    ("warn", "fail", "status"), [(1, 10, "warn"), (1, 2, "fail"), (3, 4, "ok")]
-)
+@pytest.mark.parametrize(("warn", "fail", "status"), [(1, 10, "warn"), (1, 2, "fail"), (3, 4, "ok")])
 def test_thresholds_of_exceptions(survey, context, warn, fail, status):
     text = 'Traceback (most recent call last):\n  File "a.py", line 1, in b\nValueError: x'
     found = survey(lines(text, "INFO: between", text))
@@ -152,16 +158,23 @@ def test_thresholds_of_exceptions(survey, context, warn, fail, status):
 
 
 def test_a_traceback_inside_a_json_line(survey):
-    text = 'Traceback (most recent call last):\n  File "a.py", line 1, in b\nredis.exceptions.ConnectionError: Error 111'
+    text = (
+        'Traceback (most recent call last):\n  File "a.py", line 1, in b\nredis.exceptions.ConnectionError: Error 111'
+    )
     found = survey(lines(json.dumps({"event": "cache_failed", "exception": text, "level": "error"})))
-    assert [(group["type"], group["kind"]) for group in found["exceptions"]] == [("redis.exceptions.ConnectionError", "redis")]
+    assert [(group["type"], group["kind"]) for group in found["exceptions"]] == [
+        ("redis.exceptions.ConnectionError", "redis")
+    ]
     assert found["error_count"] == 1
 
 
 def test_a_variable_that_the_code_misses_is_a_matter_of_the_environment(survey):
     text = 'Traceback (most recent call last):\n  File "a.py", line 1, in b\nKeyError: %s'
     found = survey(lines(text % "'DATABASE_NAME'", "INFO: between", text % "'owner'"))
-    assert {group["message"]: group["kind"] for group in found["exceptions"]} == {"'DATABASE_NAME'": "environment", "'owner'": "other"}
+    assert {group["message"]: group["kind"] for group in found["exceptions"]} == {
+        "'DATABASE_NAME'": "environment",
+        "'owner'": "other",
+    }
 
 
 def request(status, path="/api/v1/accounts", address="198.51.100.1"):
@@ -247,7 +260,9 @@ def test_forged_addresses_are_noted(survey, context):
     told = "WARNING authentication failed user=x remote_ip=192.0.2.%d path=/api/v1/login remote_ip=203.0.113.5"
     found = survey(lines(*[told % number for number in range(12)]))
     item = only(logs.decide_attacks(context(), found))
-    assert [(client["address"], client["ambiguous"]) for client in item["evidence"]["addresses"]] == [("203.0.113.5", 12)]
+    assert [(client["address"], client["ambiguous"]) for client in item["evidence"]["addresses"]] == [
+        ("203.0.113.5", 12)
+    ]
 
 
 def test_the_database_refusing_the_app_is_no_attack(survey, context):
@@ -267,8 +282,14 @@ def test_memory_stays_bounded_whatever_the_lines_say(survey):
         'INFO:     10.%d.%d.1:5 - "GET /api/v1/x%d HTTP/1.1" 404 Not Found' % (number // 250, number % 250, number)
         for number in range(5000)
     ]
-    messages += ["ERROR:    kind %s of error path=/p" % ("x" * (number % 70 + 1) + chr(97 + number % 26)) for number in range(3000)]
-    messages += ['Traceback (most recent call last):\n  File "a.py", line %d, in b\nValueError: x' % number for number in range(2000)]
+    messages += [
+        "ERROR:    kind %s of error path=/p" % ("x" * (number % 70 + 1) + chr(97 + number % 26))
+        for number in range(3000)
+    ]
+    messages += [
+        'Traceback (most recent call last):\n  File "a.py", line %d, in b\nValueError: x' % number
+        for number in range(2000)
+    ]
     found = survey(lines(*messages), chunk=1000)
     assert len(found["addresses"]) <= 100
     assert found["unlisted_addresses"] > 0
@@ -293,10 +314,19 @@ def test_the_loudest_address_survives_a_crowd(survey, context):
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": [255, 254], "_PID": None},
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": {"a": 1}},
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "x" * 10**6},
-        {"__REALTIME_TIMESTAMP": "1", "MESSAGE": '{"event": {"a": []}, "path": 5, "status_code": "x", "duration": null, "error": {}}'},
-        {"__REALTIME_TIMESTAMP": "1", "MESSAGE": '{"event": "authentication failed", "remote_ip": ["x"], "path": null}'},
+        {
+            "__REALTIME_TIMESTAMP": "1",
+            "MESSAGE": '{"event": {"a": []}, "path": 5, "status_code": "x", "duration": null, "error": {}}',
+        },
+        {
+            "__REALTIME_TIMESTAMP": "1",
+            "MESSAGE": '{"event": "authentication failed", "remote_ip": ["x"], "path": null}',
+        },
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": '{"status_code": 401, "remote_ip": {"a": 1}, "path": "/api/login"}'},
-        {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "ERROR status_code=99999999999999999999999 remote_ip= duration=NaN path="},
+        {
+            "__REALTIME_TIMESTAMP": "1",
+            "MESSAGE": "ERROR status_code=99999999999999999999999 remote_ip= duration=NaN path=",
+        },
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "Killed process", "_TRANSPORT": "kernel"},
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "code=killed, status=", "_PID": "1", "INVOCATION_ID": "x"},
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "x", "COREDUMP_PID": "7"},

@@ -20,12 +20,27 @@ def process(pid=10, parent=1, cgroup=APP, **more):
 
 
 def sockets(*holders, states=None, container=None, root=True, address="0.0.0.0"):
-    listeners = [{"address": address, "uid": 1001, "inode": "7", "holders": list(holders)}] if holders != (None,) else []
+    listeners = (
+        [{"address": address, "uid": 1001, "inode": "7", "holders": list(holders)}] if holders != (None,) else []
+    )
     return {"port": 8000, "listeners": listeners, "states": states or {}, "root": root, "container": container}
 
 
-RUNNING = {"Id": "sergas-app.service", "ActiveState": "active", "SubState": "running", "MainPID": "10", "ControlGroup": APP}
-DEAD = dict(RUNNING, ActiveState="failed", SubState="failed", MainPID="0", ControlGroup="", ExecMainExitTimestampMonotonic="500000000")
+RUNNING = {
+    "Id": "sergas-app.service",
+    "ActiveState": "active",
+    "SubState": "running",
+    "MainPID": "10",
+    "ControlGroup": APP,
+}
+DEAD = dict(
+    RUNNING,
+    ActiveState="failed",
+    SubState="failed",
+    MainPID="0",
+    ControlGroup="",
+    ExecMainExitTimestampMonotonic="500000000",
+)
 
 
 def test_a_captured_table_of_the_kernel(proc):
@@ -35,12 +50,16 @@ def test_a_captured_table_of_the_kernel(proc):
 
 
 def test_another_port_that_only_looks_alike(proc):
-    line = "   0: 0100007F:9C40 0100007F:1F40 01 00000000:00000000 00:00000000 00000000     0        0 1 1 0 20 4 0 10 -1"
+    line = (
+        "   0: 0100007F:9C40 0100007F:1F40 01 00000000:00000000 00:00000000 00000000     0        0 1 1 0 20 4 0 10 -1"
+    )
     assert ports.parse([line], 8000) == ([], {})
 
 
 def test_an_address_of_ipv6():
-    line = "  0: 00000000000000000000000001000000:1F40 00000000000000000000000000000000:0000 0A 0:0 0:0 0 1001 0 9 1 0 1 0"
+    line = (
+        "  0: 00000000000000000000000001000000:1F40 00000000000000000000000000000000:0000 0A 0:0 0:0 0 1001 0 9 1 0 1 0"
+    )
     listeners, _states = ports.parse([line], 8000)
     assert listeners[0]["address"] == "::1"
 

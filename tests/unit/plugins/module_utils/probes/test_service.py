@@ -110,14 +110,22 @@ def test_why_it_is_down_is_told_from_the_log_of_its_last_run(properties, context
 
 @pytest.mark.parametrize(
     ("code", "status", "words"),
-    [("1", "203", "status 203: its command cannot be executed"), ("1", "3", "status 3"), ("2", "9", "killed by signal 9")],
+    [
+        ("1", "203", "status 203: its command cannot be executed"),
+        ("1", "3", "status 3"),
+        ("2", "9", "killed by signal 9"),
+    ],
 )
 def test_the_last_exit(properties, context, code, status, words):
-    shown = dict(properties("failed"), ExecMainCode=code, ExecMainStatus=status, ExecMainExitTimestampMonotonic="4900000000")
+    shown = dict(
+        properties("failed"), ExecMainCode=code, ExecMainStatus=status, ExecMainExitTimestampMonotonic="4900000000"
+    )
     assert words in only(service.decide(context(now=NOW), observed(shown)))["summary"]
 
 
-@pytest.mark.parametrize(("count", "id", "status"), [(1, "ok", "ok"), (2, "restarting", "warn"), (5, "restarting", "fail")])
+@pytest.mark.parametrize(
+    ("count", "id", "status"), [(1, "ok", "ok"), (2, "restarting", "warn"), (5, "restarting", "fail")]
+)
 def test_an_app_that_dies_again_and_again(properties, context, count, id, status):
     events, completes = [], {}
     for number in range(count):

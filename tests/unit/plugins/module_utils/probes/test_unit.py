@@ -59,7 +59,9 @@ def test_a_unit_that_does_not_exist(properties):
 
 
 def test_of_several_environment_files_the_one_named_env_counts():
-    shown = unit.parse("EnvironmentFiles=/srv/.env (ignore_errors=no)\nEnvironmentFiles=/etc/default/app (ignore_errors=yes)\n")
+    shown = unit.parse(
+        "EnvironmentFiles=/srv/.env (ignore_errors=no)\nEnvironmentFiles=/etc/default/app (ignore_errors=yes)\n"
+    )
     assert unit.environment_file(shown) == "/srv/.env"
     shown = unit.parse("EnvironmentFiles=/etc/a (ignore_errors=no)\nEnvironmentFiles=/etc/b (ignore_errors=yes)\n")
     assert unit.environment_file(shown) == "/etc/b"
@@ -88,7 +90,9 @@ def test_a_host_without_systemd(monkeypatch):
 
 
 def test_systemd_that_does_not_run(monkeypatch):
-    refusal = "System has not been booted with systemd as init system (PID 1). Can't operate.\nFailed to connect to bus\n"
+    refusal = (
+        "System has not been booted with systemd as init system (PID 1). Can't operate.\nFailed to connect to bus\n"
+    )
     monkeypatch.setattr(unit.process, "run", lambda argv, deadline: (1, "", refusal))
     shown, reason = unit.read("sergas-app", Deadline(5))
     assert shown == {}
