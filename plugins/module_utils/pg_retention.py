@@ -1,0 +1,206 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Deletes rows older than an age, in batches that each commit, so that nobody waits long for a lock.
+
+Where an index leads with the column, a batch goes on where the last one ended: the entries of the rows that are gone
+are not read again. Without one, a batch is a range of the table's blocks, so that all of them together read it once.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ansible_collections.sergas.ops.plugins.module_utils import postgresql
+from ansible_collections.sergas.ops.plugins.module_utils.postgresql import identifier
+
+_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
+#: Ranges of blocks are read as such from 14 on; before, each would read the whole table.
+_RANGES_SINCE = 140000
+
+_TABLE = """
+SELECT c.oid::bigint AS id, c.relkind::text AS kind, format_type(a.atttypid, NULL) AS type,
+  ARRAY(SELECT r.conrelid::regclass::text FROM pg_constraint r
+    WHERE r.contype = 'f' AND r.confrelid = c.oid) AS referenced_by
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')
+"""
+# A table that is not partitioned is its own only leaf.
+_LEAVES = """
+SELECT n.nspname::text AS schema, c.relname::text AS "table",
+  pg_relation_size(c.oid) / current_setting('block_size')::int AS blocks,
+  EXISTS (
+    SELECT 1 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+    WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND a.attname = %s
+  ) AS indexed
+FROM pg_partition_tree(%s::oid) p JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE p.isleaf AND c.relkind = 'r' ORDER BY 1, 2
+"""
+_COUNT = (
+    "SELECT count(*) AS rows, coalesce(sum(pg_column_size(t.*)), 0)::bigint AS bytes FROM ONLY {table} t WHERE {old}"
+)
+_FILTER = "t.{column} < %s::timestamptz"
+_BATCH = """
+SELECT count(*) AS rows, coalesce(sum(b.bytes), 0)::bigint AS bytes, max(b.at)::text AS reached,
+  coalesce(json_agg(b.place), '[]') AS places
+FROM (
+  SELECT t.ctid::text AS place, t.{column} AS at, pg_column_size(t.*) AS bytes
+  FROM ONLY {table} t WHERE {old} AND {where} {order} LIMIT {rows}
+) b
+"""
+# The age is asked for again: between the two statements a row may have become another one.
+_DELETE = "DELETE FROM ONLY {table} t WHERE t.ctid = ANY (%s::tid[]) AND {old}"
+
+
+class RetentionError(Exception):
+    """The table is not one that rows can be deleted from like this; the message says why."""
+
+
+class Table:
+    """A table, or the parts of a partitioned one, and the rows that are old.
+
+    Args:
+        session: an open postgresql.Session to the table's database.
+        schema, name, column: the table and the time its rows are judged by.
+        before: rows older than this go, as ISO 8601 text.
+
+    Raises:
+        RetentionError: there is no such table or column, the column is no time, or other tables refer to it.
+    """
+
+    def __init__(self, session, schema, name, column, before):
+        self._session = session
+        self._column = identifier(column)
+        self._before = before
+        found = session.rows(_TABLE, [column, schema, name])
+        refusal = refused(found[0] if found else None, schema, name, column)
+        if refusal:
+            raise RetentionError(refusal)
+        self.leaves = session.rows(_LEAVES, [column, found[0]["id"]])
+
+    def _sql(self, template, leaf, **words):
+        return template.format(
+            table="%s.%s" % (identifier(leaf["schema"]), identifier(leaf["table"])),
+            column=self._column,
+            old=_FILTER.format(column=self._column),
+            **words,
+        )
+
+    def old(self):
+        """Return how many rows are old and the bytes they take: {rows, bytes}."""
+        counts = [self._session.rows(self._sql(_COUNT, leaf), [self._before])[0] for leaf in self.leaves]
+        return {key: sum(count[key] for count in counts) for key in ("rows", "bytes")}
+
+    def batches(self, rows):
+        """Yield each batch of at most so many old rows, as (leaf, {rows, bytes, places})."""
+        for leaf in self.leaves:
+            yield from self._by_index(leaf, rows) if leaf["indexed"] else self._by_block(leaf, rows)
+
+    def _by_index(self, leaf, rows):
+        reached, place = None, "true"
+        while True:
+            sql = self._sql(_BATCH, leaf, where=place, order="ORDER BY t.%s" % self._column, rows=rows)
+            batch = self._session.rows(sql, [self._before] + ([reached] if reached else []))[0]
+            if not batch["rows"]:
+                return
+            yield leaf, batch
+            # Not beyond: rows of the same moment may be left.
+            reached, place = batch["reached"], "t.%s >= %%s" % self._column
+
+    def _by_block(self, leaf, rows):
+        ranged = self._session.version >= _RANGES_SINCE
+        # A range holds at most 291 rows to a block of 8 kB, as many as there are line pointers for.
+        width = max(1, rows // 100) if ranged else leaf["blocks"] + 1
+        for first in range(0, leaf["blocks"], width):
+            place = "t.ctid >= '(%d,0)' AND t.ctid < '(%d,0)'" % (first, first + width) if ranged else "true"
+            while True:
+                batch = self._session.rows(self._sql(_BATCH, leaf, where=place, order="", rows=rows), [self._before])[0]
+                if not batch["rows"]:
+                    break
+                yield leaf, batch
+
+    def delete(self, leaf, batch):
+        """Delete a batch and return how many rows that were."""
+        return self._session.execute(self._sql(_DELETE, leaf), [batch["places"], self._before])
+
+
+def refused(found, schema, name, column):
+    """Return why rows of a table cannot be deleted by age, or None where they can."""
+    shown = "%s.%s" % (schema, name)
+    if found is None:
+        return "there is no table %s in this database" % shown
+    if found["type"] is None:
+        return "%s has no column %s" % (shown, column)
+    if found["type"] not in _TYPES:
+        return "%s.%s is of the type %s, an age takes one of: %s" % (shown, column, found["type"], ", ".join(_TYPES))
+    if found["referenced_by"]:
+        return "other tables refer to %s, whose rows a deletion would touch: %s" % (
+            shown,
+            ", ".join(found["referenced_by"]),
+        )
+    return None
+
+
+def run(params, deadline, check_mode, sleep=time.sleep):
+    """Delete the old rows of a table, or count them in check mode.
+
+    Args:
+        params: the options of M(sergas.ops.pg_retention).
+        deadline: the Deadline of it all; reaching it ends the work after a batch, and the next run goes on.
+        check_mode: whether to count only.
+        sleep: waits between batches.
+
+    Raises:
+        RetentionError: see Table.
+        postgresql.PostgresError: the server cannot be asked, or refused.
+    """
+    with postgresql.connect(params, deadline, acting=True, name="sergas.ops pg_retention") as session:
+        before = session.rows(
+            "SELECT coalesce(%s::timestamptz, now() - make_interval(secs => %s))::text AS before",
+            [params["before"], params["days"] * 86400.0],
+        )[0]["before"]
+        table = Table(session, params["schema"], params["table"], params["column"], before)
+        old = table.old()
+        done = {"rows": old["rows"], "bytes": old["bytes"], "batches": 0, "finished": True}
+        if not check_mode:
+            done = _delete(table, params, deadline, sleep)
+    return {
+        "changed": done["rows"] > 0,
+        "before": before,
+        "rows": done["rows"],
+        "bytes": done["bytes"],
+        "batches": done["batches"],
+        "finished": done["finished"],
+        "remaining": 0 if check_mode else max(0, old["rows"] - done["rows"]),
+        "diff": {
+            "before": {"old_rows": old["rows"]},
+            "after": {"old_rows": max(0, old["rows"] - done["rows"])},
+        },
+    }
+
+
+def _delete(table, params, deadline, sleep):
+    done = {"rows": 0, "bytes": 0, "batches": 0, "finished": True}
+    # What is left of the time has to do for a batch that takes as long as the longest so far.
+    longest = 0.0
+    for leaf, batch in table.batches(params["batch_rows"]):
+        if deadline.remaining() < longest + params["pause"] + 1.0:
+            done["finished"] = False
+            break
+        left = deadline.remaining()
+        try:
+            deleted = table.delete(leaf, batch)
+        except postgresql.LockTimedOut:
+            # Somebody works on one of these rows; they come again with the next batch.
+            deleted = 0
+        longest = max(longest, left - deadline.remaining())
+        done["rows"] += deleted
+        done["bytes"] += batch["bytes"] * deleted // batch["rows"]
+        done["batches"] += 1
+        if params["pause"]:
+            sleep(min(params["pause"], deadline.remaining()))
+    return done

@@ -1,0 +1,190 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_index
+short_description: Make or drop a PostgreSQL index while the table is in use
+version_added: 1.0.0
+description:
+  - Makes an index with CREATE INDEX CONCURRENTLY, so that nobody waits to read or write the table meanwhile.
+  - What a failed attempt has left behind, now or earlier, is an invalid index. It is dropped, and the index is tried again.
+  - An index that does the same under another name is enough. One of this name that is another index is left alone, and refused.
+options:
+  state:
+    description:
+      - Whether the index should be there.
+    type: str
+    choices: [present, absent]
+    default: present
+  schema:
+    description:
+      - The schema of the table and the index.
+    type: str
+    default: public
+  table:
+    description:
+      - The table.
+    type: str
+    required: true
+  columns:
+    description:
+      - The columns, in their order.
+    type: list
+    elements: str
+    default: []
+  name:
+    description:
+      - The name of the index. If not given, C(idx_TABLE_COLUMN), with all columns.
+    type: str
+  include:
+    description:
+      - Further columns whose values the index carries.
+    type: list
+    elements: str
+    default: []
+  unique:
+    description:
+      - Whether the index is unique.
+    type: bool
+    default: false
+  method:
+    description:
+      - The access method.
+    type: str
+    default: btree
+  where:
+    description:
+      - The condition of a partial index, in SQL.
+    type: str
+  attempts:
+    description:
+      - How often to try.
+    type: int
+    default: 2
+  lock_timeout:
+    description:
+      - How long an attempt may wait for older transactions on the table, in seconds. It keeps nobody waiting meanwhile.
+    type: float
+    default: 60
+  deadline:
+    description:
+      - How long all of it may take, in seconds.
+    type: float
+    default: 3600
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - sergas.ops.attributes
+  - sergas.ops.postgresql
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+seealso:
+  - module: sergas.ops.pg_insights
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Serve queries by account and time
+  sergas.ops.pg_index:
+    login_db: sergas_prod
+    table: activities
+    columns: [account_id, created_at]
+  become: true
+
+- name: Drop an index that nobody uses
+  sergas.ops.pg_index:
+    login_db: sergas_prod
+    state: absent
+    table: activities
+    name: idx_activities_kind
+  become: true
+"""
+
+RETURN = r"""
+name:
+  description: The name of the index.
+  returned: success
+  type: str
+  sample: idx_activities_account_id_created_at
+served_by:
+  description: The index that was there and does the same, which may be this one; null where there was none.
+  returned: success
+  type: str
+  sample: null
+dropped:
+  description: The index that was dropped, or would be in check mode; null for none.
+  returned: success
+  type: str
+  sample: null
+statements:
+  description: The SQL that was run, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: ['CREATE INDEX CONCURRENTLY "idx_activities_kind" ON "public"."activities" USING "btree" ("kind")']
+attempts:
+  description: How often it was tried.
+  returned: success
+  type: int
+  sample: 1
+valid:
+  description: Whether the index is there and valid.
+  returned: success
+  type: bool
+  sample: true
+bytes:
+  description: The size of the index; null where there is none.
+  returned: success
+  type: int
+  sample: 475136
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sergas.ops.plugins.module_utils import pg_index, postgresql
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            postgresql.CONNECTION,
+            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+            schema={"type": "str", "default": "public"},
+            table={"type": "str", "required": True},
+            columns={"type": "list", "elements": "str", "default": []},
+            name={"type": "str"},
+            include={"type": "list", "elements": "str", "default": []},
+            unique={"type": "bool", "default": False},
+            method={"type": "str", "default": "btree"},
+            where={"type": "str"},
+            attempts={"type": "int", "default": 2},
+            lock_timeout={"type": "float", "default": 60},
+            deadline={"type": "float", "default": 3600},
+        ),
+        supports_check_mode=True,
+    )
+    params = module.params
+    if params["state"] == "present" and not params["columns"]:
+        module.fail_json(msg="columns: an index needs at least one")
+    if params["state"] == "absent" and not (params["name"] or params["columns"]):
+        module.fail_json(msg="name: which index of %s? Give its name or its columns" % params["table"])
+    try:
+        result = pg_index.run(params, Deadline(params["deadline"]), module.check_mode)
+    except (pg_index.IndexRefused, postgresql.PostgresError, DeadlineExceeded, ValueError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_retention
+short_description: Delete rows of a PostgreSQL table that are older than an age, in small batches
+version_added: 1.0.0
+description:
+  - Deletes the rows of one table, partitioned or not, whose time is older than O(days), in batches that each commit, with a pause
+    after each, so that whoever writes to the table waits for no more than a batch.
+  - At O(deadline) it stops after a batch and says so with RV(finished); the next run goes on.
+  - It refuses a table that others refer to by a foreign key, since a deletion there would touch their rows or fail halfway.
+  - Deleted rows leave their space to new rows of the table. VACUUM (M(sergas.ops.pg_vacuum)) makes that so;
+    only VACUUM FULL gives it back to the disk.
+options:
+  schema:
+    description:
+      - The schema of the table.
+    type: str
+    default: public
+  table:
+    description:
+      - The table.
+    type: str
+    required: true
+  column:
+    description:
+      - The column with the time of a row, of a type with a date.
+    type: str
+    default: created_at
+  days:
+    description:
+      - Rows older than this many days are deleted.
+    type: float
+    default: 90
+  before:
+    description:
+      - Rows from before this moment are deleted, instead of O(days). It is what RV(before) of a check run has returned.
+    type: str
+  batch_rows:
+    description:
+      - How many rows a batch has at most.
+    type: int
+    default: 5000
+  pause:
+    description:
+      - How long to wait after each batch, in seconds.
+    type: float
+    default: 0.1
+  deadline:
+    description:
+      - How long all of it may take, in seconds.
+    type: float
+    default: 600
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - sergas.ops.attributes
+  - sergas.ops.postgresql
+attributes:
+  check_mode:
+    support: full
+    details: The rows are counted exactly.
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+seealso:
+  - module: sergas.ops.pg_vacuum
+  - module: sergas.ops.pg_insights
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Keep 90 days of the audit log
+  sergas.ops.pg_retention:
+    login_db: sergas_prod
+    table: audit_logs
+  become: true
+
+- name: Delete slowly, for an hour at most
+  sergas.ops.pg_retention:
+    login_db: sergas_prod
+    table: audit_logs
+    days: 30
+    batch_rows: 1000
+    pause: 1
+    deadline: 3600
+  become: true
+"""
+
+RETURN = r"""
+rows:
+  description: How many rows were deleted, or would be in check mode.
+  returned: success
+  type: int
+  sample: 18300
+bytes:
+  description: The bytes that these rows take, without indexes.
+  returned: success
+  type: int
+  sample: 1134600
+batches:
+  description: In how many batches.
+  returned: success
+  type: int
+  sample: 4
+before:
+  description: Rows from before this moment are the old ones.
+  returned: success
+  type: str
+  sample: "2026-03-01 10:00:00.123456+00"
+finished:
+  description: Whether no old row was left when O(deadline) had not come yet.
+  returned: success
+  type: bool
+  sample: true
+remaining:
+  description: How many of the old rows are left, of those there were at the beginning.
+  returned: success
+  type: int
+  sample: 0
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sergas.ops.plugins.module_utils import pg_retention, postgresql
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            postgresql.CONNECTION,
+            schema={"type": "str", "default": "public"},
+            table={"type": "str", "required": True},
+            column={"type": "str", "default": "created_at"},
+            days={"type": "float", "default": 90},
+            before={"type": "str"},
+            batch_rows={"type": "int", "default": 5000},
+            pause={"type": "float", "default": 0.1},
+            deadline={"type": "float", "default": 600},
+        ),
+        supports_check_mode=True,
+    )
+    for name, least in (("days", 0), ("batch_rows", 1), ("pause", 0)):
+        if module.params[name] < least:
+            module.fail_json(msg="%s: %g is below %d" % (name, module.params[name], least))
+    try:
+        result = pg_retention.run(module.params, Deadline(module.params["deadline"]), module.check_mode)
+    except (pg_retention.RetentionError, postgresql.PostgresError, DeadlineExceeded, ValueError) as error:
+        module.fail_json(msg=str(error))
+    if not result["finished"]:
+        module.warn("The deadline came first: about %d old rows are left for the next run." % result["remaining"])
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
