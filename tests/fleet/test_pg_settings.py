@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""pg_settings on the hosts of the fleet, over SSH: PostgreSQL 13, 15 and 17 under systemd, with the app on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fleet as reference
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# After the fleet's own file, which keeps shared_buffers small.
+OPTIONS = {
+    "filename": "zz-sergas.conf",
+    "memory": "512MB",
+    "cpus": 4,
+    "storage": "ssd",
+    "shared_host": False,
+    "connections": 90,
+}
+TUNED = {"shared_buffers": "128MB", "max_connections": "90", "random_page_cost": "1.1", "max_worker_processes": "4"}
+
+
+class Host:
+    """A host of the fleet, reached as Ansible reaches it."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def _ansible(self, *arguments):
+        environment = dict(os.environ)
+        environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
+        environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
+        command = [str(Path(sys.executable).with_name("ansible")), self.name, "-b", "--one-line"]
+        command += ["-i", str(reference.STATE / "inventory.yml"), *arguments]
+        return subprocess.run(
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    def settings(self, check=False, **options):
+        """Run pg_settings and return its result."""
+        arguments = ["-m", "sergas.ops.pg_settings", "-a", json.dumps({**OPTIONS, **options})]
+        done = self._ansible(*arguments, *(["--check"] if check else []))
+        assert " => {" in done.stdout, done.stdout + done.stderr
+        return json.loads(done.stdout.partition(" => ")[2])
+
+    def run(self, *command):
+        """Run a command and return what it prints."""
+        done = self._ansible("-m", "ansible.builtin.command", "-a", json.dumps({"argv": command}))
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.partition("(stdout) ")[2].rstrip("\n")
+
+    def show(self, *names):
+        sql = "SELECT json_object_agg(name, current_setting(name)) FROM pg_settings WHERE name = ANY (%s)"
+        array = "ARRAY[%s]" % ", ".join("'%s'" % name for name in names)
+        psql = ["psql", "-X", "-A", "-t", "-c", sql % array]
+        return json.loads(self.run("runuser", "-u", "postgres", "--", *psql))
+
+
+@pytest.fixture(params=list(reference.RELEASES))
+def host(request, fresh_host):
+    return Host(fresh_host(request.param))
+
+
+def same(result, predicted):
+    """Compare two results but for what a check run cannot know."""
+    return {key: value for key, value in result.items() if key != "invocation"} == {
+        key: value for key, value in predicted.items() if key != "invocation"
+    }
+
+
+def unchanged(result):
+    return not (result["changed"] or result["reloaded"] or result["restarted"])
+
+
+def test_a_host_is_tuned_as_predicted_and_only_once(host):
+    predicted = host.settings(check=True, allow_restart=True)
+    result = host.settings(allow_restart=True)
+    assert same(result, predicted)
+    assert result["restarted"]
+    assert host.show(*TUNED) == TUNED
+    assert unchanged(host.settings(allow_restart=True))
+    # The app finds its way back to the server by itself.
+    assert host.run("systemctl", "is-active", "sergas-app") == "active"
+    assert host.settings(state="absent", allow_restart=True)["restarted"]
+    assert host.show("max_connections") == {"max_connections": "100"}
+
+
+def test_a_run_that_dies_before_the_restart_is_finished_by_the_next_one(host):
+    # In front of Debian's own: ends the module that calls it, as hard as can be.
+    wrapper = "/usr/local/sbin/pg_ctlcluster"
+    host.run("sh", "-c", "printf '#!/bin/sh\\nkill -9 $PPID\\n' > %s; chmod 755 %s" % (wrapper, wrapper))
+    try:
+        with pytest.raises((AssertionError, ValueError, KeyError)):
+            host.settings(allow_restart=True)["restarted"]
+    finally:
+        host.run("rm", wrapper)
+    assert host.show("max_connections", "random_page_cost") == {"max_connections": "100", "random_page_cost": "1.1"}
+    result = host.settings(allow_restart=True)
+    assert result["restarted"]
+    assert not result["reloaded"]
+    assert host.show(*TUNED) == TUNED
+    assert unchanged(host.settings(allow_restart=True))
+
+
+def test_poison_and_a_deadly_value_leave_the_server_up_with_what_it_had(host):
+    before = host.show("max_connections", "work_mem", "shared_buffers")
+    poisoned = host.settings(tune=False, settings={"work_mem": "5XB"}, allow_restart=True)
+    assert 'invalid value for parameter "work_mem"' in poisoned["msg"]
+    deadly = host.settings(tune=False, settings={"shared_buffers": "7TB"}, allow_restart=True)
+    assert "could not map anonymous shared memory" in deadly["msg"]
+    assert "the old file is back and the server is up with it" in deadly["msg"]
+    assert host.show("max_connections", "work_mem", "shared_buffers") == before
+    assert host.run("sh", "-c", "ls -A /etc/postgresql/*/main/conf.d") == "fleet.conf"
+
+
+def test_what_is_on_the_host_is_counted_and_what_overrides_is_named(host):
+    result = host.settings(check=True, memory=None, shared_host=None, filename="10-sergas.conf")
+    assert result["shared_host"]
+    assert {"postgresql", "reserve", "app", "redis"} <= {line["consumer"] for line in result["budget"]}
+    assert [item["name"] for item in result["overridden"]] == ["shared_buffers"]
+    assert "fleet.conf line" in result["overridden"][0]["by"]
