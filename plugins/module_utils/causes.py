@@ -78,7 +78,7 @@ CAUSES = {
     "api.health.invalid": _DOWN,
     "api.health.failing": _DOWN + ("db.", "app.resources.exhausted", "app.exceptions"),
     "api.health.degraded": ("app.port.conflict", "db.", "redis.", "zoho.", "cognee.", "app.resources.exhausted"),
-    "api.health.incomplete": ("app.port.conflict",),
+    "api.health.incomplete": ("app.port.conflict", "api.health.failing"),
     "api.latency.high": _DOWN
     + (
         "api.health.unreachable",
