@@ -15,7 +15,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFa
 
 #: Where a host that is up answers something, if only that nothing is there.
 _OTHER_PORTS = (22, 1)
-_PATIENCE = 6.0
+#: Longer than a balancer waits, and short enough to look further.
+_PATIENCE = 5.5
 
 
 def observe(ctx):
@@ -52,7 +53,7 @@ def _ask(result, path, deadline):
 def _answers(host, deadline):
     for port in _OTHER_PORTS:
         try:
-            tcp.connect(host, port, deadline.within(1.5)).close()
+            tcp.connect(host, port, deadline.within(2.0)).close()
             return True
         except ConnectionFailed as error:
             if error.kind == "refused":

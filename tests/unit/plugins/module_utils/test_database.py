@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.probes import database, environment
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 
@@ -187,3 +190,34 @@ def test_clusters_that_show_only_their_sockets(tmp_path):
         (tmp_path / "tmp" / name).write_text("")
     assert [item["port"] for item in database.local_clusters(str(tmp_path))] == [5555]
     assert database.local_clusters(str(tmp_path / "none")) == []
+
+
+class TestObserve:
+    def context(self, app, components=None, text=""):
+        return types.SimpleNamespace(
+            has=lambda component: app,
+            components=components,
+            settings=environment.settings(environment.interpret(text), {}),
+            deadline=Deadline(3),
+        )
+
+    def test_a_host_without_either(self, monkeypatch):
+        monkeypatch.setattr(database, "local_clusters", lambda: [])
+        with pytest.raises(NotHere):
+            database.observe(self.context(app=False))
+
+    def test_the_clusters_of_a_host_without_an_app(self, monkeypatch):
+        monkeypatch.setattr(database, "local_clusters", lambda: [database._local("1")])
+        (result,) = database.observe(self.context(app=False))["reached"]
+        assert (result["local"], result["failure"]["told"]) == (True, "refused")
+
+    def test_the_app_s_own_database_is_not_asked_twice(self, monkeypatch):
+        monkeypatch.setattr(database, "local_clusters", lambda: [database._local("1"), database._local("2")])
+        text = "DATABASE_HOST=127.0.0.1\nDATABASE_PORT=1\nDATABASE_NAME=p\nDATABASE_USER=u\n"
+        found = database.observe(self.context(app=True, components=["app", "postgresql"], text=text))
+        assert [result["address"] for result in found["reached"]] == ["127.0.0.1:1", "127.0.0.1:2"]
+        assert (found["target"], found["slots"]) == ("127.0.0.1:1", None)
+
+    def test_settings_that_are_missing(self):
+        found = database.observe(self.context(app=True, text="DATABASE_HOST=x\n"))
+        assert found["reached"] == [{"unset": ["DATABASE_USER", "DATABASE_NAME"]}]

@@ -6,12 +6,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import pathlib
+import threading
 import types
+import urllib.parse
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.probes import prometheus
+from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 
 FIXTURES = pathlib.Path(__file__).parents[2] / "fixtures" / "prometheus"
 
@@ -124,3 +130,65 @@ def test_the_labels_of_the_largest_value_are_named():
     given = query(5.0, warn=1.0, labels={"queue": "sync", "app": "x"})
     (item,) = prometheus.decide(types.SimpleNamespace(), observed(queries=[given]))
     assert 'for app="x", queue="sync" (threshold 1)' in item["summary"]
+
+
+@contextlib.contextmanager
+def serving(answers):
+    """Answer queries by the first key that is in the expression; yields the URL and what was asked."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            expression = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["query"][0]
+            asked.append(expression)
+            body = next((text for key, text in answers.items() if key in expression), '{"status":"error"}').encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield "http://127.0.0.1:%d" % server.server_port, asked
+        server.shutdown()
+
+
+def context(url, *queries):
+    given = [{"name": "n", "query": text, "warn": None, "fail": None} for text in queries]
+    params = {"prometheus_url": url, "prometheus_queries": given}
+    return types.SimpleNamespace(params=params, deadline=Deadline(5))
+
+
+def test_what_is_asked_and_found():
+    answers = {
+        "requests_total[5m]": (FIXTURES / "rates.json").read_text(),
+        "duration": (FIXTURES / "p95.json").read_text(),
+        "nosuch": (FIXTURES / "empty.json").read_text(),
+        "sum(": (FIXTURES / "error.json").read_text(),
+    }
+    with serving(answers) as (url, asked):
+        found = prometheus.observe(context(url + "/", 'nosuch{a="b c"}', "sum("))
+    assert asked == [prometheus.RATE, prometheus.P95, 'nosuch{a="b c"}', "sum("]
+    assert (found["error"], round(found["p95_seconds"], 3)) == (None, 0.074)
+    assert [query["error"] for query in found["queries"]] == [
+        "no series matches",
+        'bad_data: invalid parameter "query": 1:5: parse error: unclosed left parenthesis',
+    ]
+
+
+def test_something_else_on_the_port():
+    with serving({"": "<html>"}) as (url, _asked):
+        assert "not the answer of Prometheus" in prometheus.observe(context(url))["error"]
+
+
+def test_nothing_there():
+    assert "refused" in prometheus.observe(context("http://127.0.0.1:1"))["error"]
+
+
+def test_nothing_at_the_default_address_is_not_here(monkeypatch):
+    monkeypatch.setattr(prometheus, "DEFAULT_URL", "http://127.0.0.1:1")
+    with pytest.raises(NotHere, match="No Prometheus"):
+        prometheus.observe(context(None))

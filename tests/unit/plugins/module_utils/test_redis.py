@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.probes import environment, redis
+from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 
 THRESHOLD = (80.0, 90.0, "%")
 MIB = 1024 * 1024
@@ -133,3 +137,27 @@ def test_the_server_of_this_host(tmp_path):
     found = redis.local_target(str(path))
     assert (found["port"], found["password"]) == (6380, "s3cret")
     assert redis.local_target(str(tmp_path / "none")) is None
+
+
+class TestObserve:
+    def context(self, app, components=None, text=""):
+        return types.SimpleNamespace(
+            has=lambda component: app,
+            components=components,
+            settings=environment.settings(environment.interpret(text), {}),
+            deadline=Deadline(3),
+        )
+
+    def test_a_host_without_either(self, monkeypatch):
+        monkeypatch.setattr(redis, "local_target", lambda: None)
+        with pytest.raises(NotHere):
+            redis.observe(self.context(app=False))
+
+    def test_the_server_of_a_host_without_an_app(self, monkeypatch):
+        local = {"host": "127.0.0.1", "port": 1, "user": None, "password": None, "tls": False}
+        monkeypatch.setattr(redis, "local_target", lambda: local)
+        (result,) = redis.observe(self.context(app=False))
+        assert (result["local"], result["failure"]["told"]) == (True, "refused")
+
+    def test_settings_that_are_missing(self):
+        assert redis.observe(self.context(app=True)) == [{"unset": True}]
