@@ -24,10 +24,10 @@ _FIELDS = frozenset(
 _TOLD = ("error", "event", "msg", "message", "reason", "detail")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _ACCESS = re.compile(r'(\S+):(\d+) - "([A-Z]+) (\S+) HTTP/[\d.]+" (\d{3})(?: [A-Za-z -]+)?$')
-_NUMBERS = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b", re.I)
+_NUMBERS = r"(?i)\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b"
 _IDENTIFIER = re.compile(r"/(?:\d+|[0-9a-f]{8}-[0-9a-f-]{20,}|[0-9a-f]{16,})(?=/|$)", re.I)
-_EXCEPTION = re.compile(r"\b((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Timeout|Interrupt|Warning|Exit))\b")
-_FIRST_FIELD = re.compile(r"\s[\w.]+=")
+_EXCEPTION = r"\b((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Timeout|Interrupt|Warning|Exit))\b"
+_FIRST_FIELD = r"\s[\w.]+="
 
 #: kind of trouble: what its text contains, in lower case; the first kind that fits counts.
 KINDS = (
@@ -81,16 +81,14 @@ DATABASE_KINDS = (
         ),
     ),
 )
-_MODULE = re.compile(
-    r"No module named '?([\w.]+)|Could not import module \"([\w.]+)|cannot import name '\w+' from '([\w.]+)"
-)
-_SHARED_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
-_RATE_LIMIT = re.compile(r"rate[ _-]?limit|too[ _]many[ _]requests|throttled")
-_STATUS_429 = re.compile(r"(?<![\w.,:/=-])429(?![\w.])|http[ _/]?(?:status )?429")
+_MODULE = r"No module named '?([\w.]+)|Could not import module \"([\w.]+)|cannot import name '\w+' from '([\w.]+)"
+_SHARED_LIBRARY = r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file"
+_RATE_LIMIT = r"rate[ _-]?limit|too[ _]many[ _]requests|throttled"
+_STATUS_429 = r"(?<![\w.,:/=-])429(?![\w.])|http[ _/]?(?:status )?429"
 #: the app tells what it is set to, not what happened to it
-_SETTING = re.compile(r"enabled|disabled|configured|initiali[sz]ed|per[ _]minute|remaining|loaded|setting")
-_CIRCUIT_OPEN = re.compile(r"circuit(?!.*\b(?:half|not)[ _-]?open).*\bopen(?:ed)?\b|circuit\w*_open(?:ed)?\b")
-_CIRCUIT_CLOSED = re.compile(r"circuit.*(?:\b|_)(?:closed|recovered|reset)\b")
+_SETTING = r"enabled|disabled|configured|initiali[sz]ed|per[ _]minute|remaining|loaded|setting"
+_CIRCUIT_OPEN = r"circuit(?!.*\b(?:half|not)[ _-]?open).*\bopen(?:ed)?\b|circuit\w*_open(?:ed)?\b"
+_CIRCUIT_CLOSED = r"circuit.*(?:\b|_)(?:closed|recovered|reset)\b"
 _OTHER_CIRCUIT = ("cognee", "redis", "database", "postgres")
 _AUTH_FAILED = (
     "authentication failed",
@@ -193,15 +191,15 @@ def phrase(line):
         if 0 <= position < 120:
             head = head[position + len(level) :]
             break
-    first = _FIRST_FIELD.search(head)
+    first = re.search(_FIRST_FIELD, head)
     if first and first.start() > 0:
         head = head[: first.start()]
-    return _NUMBERS.sub("#", head.strip(" :-|]")).strip()[:80]
+    return re.sub(_NUMBERS, "#", head.strip(" :-|]")).strip()[:80]
 
 
 def exception_named(text):
     """Return the type of an exception that a text names, or None."""
-    found = _EXCEPTION.search(text)
+    found = re.search(_EXCEPTION, text)
     return found.group(1) if found else None
 
 
@@ -230,10 +228,10 @@ def database_kind(text):
 
 def missing_module(text):
     """Return the module or shared library that an import error is about, or None."""
-    found = _MODULE.search(text)
+    found = re.search(_MODULE, text)
     if found:
         return next(name for name in found.groups() if name)
-    found = _SHARED_LIBRARY.search(text)
+    found = re.search(_SHARED_LIBRARY, text)
     return found.group(1) if found else None
 
 
@@ -243,18 +241,18 @@ def is_rate_limit(text, status):
     Args:
         status: the status the app itself answered with, or None: with one, it limits somebody else.
     """
-    if status == 429 or (_SETTING.search(text) and "exceeded" not in text):
+    if status == 429 or (re.search(_SETTING, text) and "exceeded" not in text):
         return False
-    return bool(_RATE_LIMIT.search(text) or _STATUS_429.search(text))
+    return bool(re.search(_RATE_LIMIT, text) or re.search(_STATUS_429, text))
 
 
 def circuit(text):
     """Return C(open) or C(closed) where a line in lower case tells that of Zoho's circuit, else None."""
     if "zoho" not in text and any(other in text for other in _OTHER_CIRCUIT):
         return None
-    if _CIRCUIT_CLOSED.search(text):
+    if re.search(_CIRCUIT_CLOSED, text):
         return "closed"
-    return "open" if _CIRCUIT_OPEN.search(text) else None
+    return "open" if re.search(_CIRCUIT_OPEN, text) else None
 
 
 def is_failed_login(text):

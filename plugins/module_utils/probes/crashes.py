@@ -21,8 +21,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes.logs import cloc
 DUMP_FOLDERS = ("/var/crash", "/var/lib/systemd/coredump")
 #: the kernel's line and the death of the process that systemd reports lie this close together, in seconds
 _TOGETHER_SECONDS = 3.0
-_CORE = re.compile(r"core\.(.+?)\.(\d+)\.[0-9a-f]{32}\.(\d+)\.")
-_APPORT = re.compile(r"(.+)\.(\d+)\.crash$")
+_CORE = r"core\.(.+?)\.(\d+)\.[0-9a-f]{32}\.(\d+)\."
+_APPORT = r"(.+)\.(\d+)\.crash$"
 _SHOWN = 10
 #: signals with which somebody ends a unit on purpose
 _ON_PURPOSE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -57,10 +57,10 @@ def observe(ctx):
 
 def dump(name):
     """Return {program, uid, pid} as the name of a dump tells: systemd-coredump's and apport's ways."""
-    found = _CORE.match(name)
+    found = re.match(_CORE, name)
     if found:
         return {"program": found.group(1), "uid": int(found.group(2)), "pid": int(found.group(3))}
-    found = _APPORT.match(name)
+    found = re.match(_APPORT, name)
     if found:
         return {"program": found.group(1).rpartition("_")[2], "uid": int(found.group(2)), "pid": None}
     return {"program": None, "uid": None, "pid": None}

@@ -12,8 +12,8 @@ import types
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import thresholds
-from ansible_collections.sergas.ops.plugins.module_utils.probes import logs, unit
+from ansible_collections.sergas.ops.plugins.module_utils import log_survey, thresholds
+from ansible_collections.sergas.ops.plugins.module_utils.probes import unit
 
 FIXTURES = pathlib.Path(__file__).parents[3] / "fixtures"
 #: when the machine of the captures had booted, in seconds since the epoch
@@ -51,7 +51,7 @@ def survey(entries):
     def read(journal, unit_properties=None, chunk=10**6, after=20.0, window=3600):
         captured = entries(journal) if isinstance(journal, str) else journal
         now = int(captured[-1]["__REALTIME_TIMESTAMP"]) / 1e6 + after
-        reading = logs.Survey(now, ("/health", "/metrics"), BOOT, now - BOOTED)
+        reading = log_survey.Survey(now, ("/health", "/metrics"), BOOT, now - BOOTED)
         for start in range((len(captured) - 1) // chunk * chunk, -1, -chunk):
             reading.read(captured[start : start + chunk])
         result = reading.result(unit_properties or {})

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils import log_survey
 from ansible_collections.sergas.ops.plugins.module_utils.probes import logs
 
 START = 1795530000
@@ -293,8 +294,8 @@ def test_memory_stays_bounded_whatever_the_lines_say(survey):
     found = survey(lines(*messages), chunk=1000)
     assert len(found["addresses"]) <= 100
     assert found["unlisted_addresses"] > 0
-    assert len(found["exceptions"]) <= logs.MOST_GROUPS
-    assert len(found["errors"]) <= logs.MOST_GROUPS
+    assert len(found["exceptions"]) <= log_survey.MOST_GROUPS
+    assert len(found["errors"]) <= log_survey.MOST_GROUPS
 
 
 def test_the_loudest_address_survives_a_crowd(survey, context):
@@ -334,7 +335,7 @@ def test_the_loudest_address_survives_a_crowd(survey, context):
     ],
 )
 def test_odd_entries_harm_nothing(odd):
-    reading = logs.Survey(START + 100)
+    reading = log_survey.Survey(START + 100)
     reading.read([entry(1, "ERROR:    before"), odd, entry(2, "ERROR:    after")])
     found = reading.result({})
     assert found["error_count"] >= 2
