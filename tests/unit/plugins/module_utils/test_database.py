@@ -202,7 +202,7 @@ class TestObserve:
         )
 
     def test_a_host_without_either(self, monkeypatch):
-        monkeypatch.setattr(database, "local_clusters", lambda: [])
+        monkeypatch.setattr(database, "local_clusters", list)
         with pytest.raises(NotHere):
             database.observe(self.context(app=False))
 
