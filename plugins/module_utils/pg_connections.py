@@ -14,6 +14,16 @@ from ansible_collections.sergas.ops.plugins.module_utils.finding import finding,
 
 #: PostgreSQL 14 says since when a lock is waited for, and can wait for an exit itself.
 _WAIT_START = 140000
+#: The options that choose sessions.
+LISTS = ("states", "users", "applications", "clients", "databases", "sessions")
+AGES = ("idle_longer_than", "query_longer_than", "transaction_longer_than", "blocking_longer_than")
+#: What the options that are numbers may be: (name, least, most).
+RANGES = tuple((name, 0, 10 * 366 * 86400) for name in AGES) + (
+    ("deadline", 1, 600),
+    ("wait", 0, 600),
+    ("max_terminations", 1, 262143),
+    ("login_port", 1, 65535),
+)
 #: Between two looks at whether the sessions are gone; in seconds.
 _PAUSE = 0.02
 
@@ -65,6 +75,15 @@ FROM json_to_recordset(%s::json)
 _STILL_THERE = """
 SELECT a.pid, a.backend_start, a.query_start, a.state FROM pg_stat_activity a WHERE a.pid = ANY(%s)
 """
+
+
+def check_ranges(params):
+    """Raise a ValueError for the first number among the options that is out of its range."""
+    for name, least, most in RANGES:
+        value = params[name]
+        # Written so that "not a number" is out of every range, too.
+        if value is not None and not least <= value <= most:
+            raise ValueError("%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most))
 
 
 class Observation:
@@ -315,15 +334,12 @@ def _line(session):
 
 
 def _filters(params):
-    names = (
-        "states users applications clients databases sessions idle_longer_than query_longer_than "
-        "transaction_longer_than blocking_longer_than"
-    )
-    filters = {name: params[name] for name in names.split()}
+    filters = {name: params[name] for name in LISTS + AGES}
+    for name in LISTS:
+        # Most likely a variable that should have held something: it must not come to mean everybody.
+        if filters[name] is not None and not filters[name]:
+            raise ValueError("%s: an empty list chooses nobody, leave the option out or name somebody" % name)
     pg_sessions.networks(filters["clients"] or [], "clients")
-    for name, value in filters.items():
-        if isinstance(value, float) and value < 0:
-            raise ValueError("%s: %g is below 0" % (name, value))
     return filters
 
 

@@ -443,7 +443,7 @@ def plan(sessions, filters, protection, method="terminate", blocking=()):
 
     Args:
         sessions: all rows of pg_stat_activity.
-        filters: what a session must be, every one that is given (None or empty is not given): states, users,
+        filters: what a session must be, every one that is given (None is not given, empty is nobody): states, users,
             applications (shell patterns), clients (addresses, networks or C(local)), databases, idle_longer_than,
             query_longer_than, transaction_longer_than, blocking_longer_than (seconds), sessions (pid and
             backend_start).
@@ -481,17 +481,18 @@ def _does_what(session, filters, waits):
             continue
         if states and session["state"] not in states:
             return False
-        if session[age] is None or session[age] <= filters[name]:
+        # Written so that "not a number" chooses nobody.
+        if session[age] is None or not session[age] > filters[name]:
             return False
     least = filters.get("blocking_longer_than")
-    if least is not None and waits.get(session["pid"], -1) <= least:
+    if least is not None and not waits.get(session["pid"], -1) > least:
         return False
-    return not filters.get("states") or session["state"] in filters["states"]
+    return filters.get("states") is None or session["state"] in filters["states"]
 
 
 def _is_whose(session, filters):
     return all(
-        not filters.get(name) or test(session, filters[name])
+        filters.get(name) is None or test(session, filters[name])
         for name, test in (
             ("users", _of_user),
             ("applications", _of_application),

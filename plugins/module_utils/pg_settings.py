@@ -10,6 +10,7 @@ What has to be done is decided in `pg_settings_plan`; here it is carried out.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
 import time
@@ -55,6 +56,8 @@ _FILE_ERRORS = """
     -- Without a file: a line that is gone, of a setting that only a start can change.
     WHERE f.error IS NOT NULL AND f.sourcefile IS NOT NULL"""
 _POLL_SECONDS = 0.1
+#: A password in a connection string, as it stands in a value or, with its quotes doubled, in a file.
+_PASSWORD = re.compile(r"(password\s*=\s*)('{2}(?:[^']|'{4})*?'{2}|'[^']*'|[^\s']+)", re.IGNORECASE)
 
 
 class SettingsError(Exception):
@@ -380,13 +383,14 @@ class Run:
             return row["setting"]
         return pg_values.plain(value)
 
-    # What comes of it
+    # What comes of it, without a password in it
 
     def _result(self, plan, calculation, live, wanted):
         restart = bool(plan.restart) and self._params["allow_restart"]
         result = _describe(calculation)
+        overridden = [_masked_values(item) for item in plan.overridden]
         result["warnings"] = self._warnings + [
-            "%(name)s = %(value)s is overridden by %(by)s: %(effective)s" % item for item in plan.overridden
+            "%(name)s = %(value)s is overridden by %(by)s: %(effective)s" % item for item in overridden
         ]
         result.update(
             changed=plan.before != plan.after or plan.main_before != plan.main_after or plan.reload or restart,
@@ -399,14 +403,14 @@ class Run:
                 "server": "running" if live.running else "stopped",
             },
             file=self._path,
-            settings={name: _native(value) for name, value in plan.target.items()},
+            settings={name: _native(_masked(value)) for name, value in plan.target.items()},
             why={name: wanted[name].why for name in plan.target},
-            changes=plan.changes,
+            changes=[_masked_values(change) for change in plan.changes],
             reloaded=plan.reload,
             restarted=restart,
             pending_restart=[] if restart else plan.pending,
             restart_required=bool(plan.restart) and not restart,
-            overridden=plan.overridden,
+            overridden=overridden,
             unvalidated=self._unvalidated,
             diff=self._diff(plan),
         )
@@ -421,8 +425,8 @@ class Run:
             {
                 "before_header": self._path,
                 "after_header": self._path,
-                "before": plan.before or "",
-                "after": plan.after or "",
+                "before": _masked(plan.before or ""),
+                "after": _masked(plan.after or ""),
             }
         ]
         if plan.main_before != plan.main_after:
@@ -431,8 +435,8 @@ class Run:
                 {
                     "before_header": path,
                     "after_header": path,
-                    "before": plan.main_before,
-                    "after": plan.main_after,
+                    "before": _masked(plan.main_before),
+                    "after": _masked(plan.main_after),
                 }
             )
         return diff
@@ -646,6 +650,15 @@ class Run:
         if wrong:
             raise SettingsError("the server was restarted and does not have: %s" % "; ".join(wrong))
         return []
+
+
+def _masked(text):
+    """Return a text without the passwords of the connection strings in it."""
+    return _PASSWORD.sub(r"\1********", text)
+
+
+def _masked_values(item):
+    return {key: _masked(value) if isinstance(value, str) else value for key, value in item.items()}
 
 
 def _file_error_text(errors):

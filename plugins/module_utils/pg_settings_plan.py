@@ -141,7 +141,7 @@ def make(path, config_file, auto_file, wanted, about, live, read, names, toleran
     reasons = {name: wanted[name].why for name in target}
     if not target:
         after = None
-    elif target == owned:
+    elif target == owned and _sound(before):
         after = before
     else:
         after = pg_conf.render(target, reasons, about)
@@ -152,6 +152,12 @@ def make(path, config_file, auto_file, wanted, about, live, read, names, toleran
         changed[config_file] = main_after
     tree = pg_conf.Tree(config_file, auto_file, *pg_conf.overlay(read, names, changed))
     return _outcome(path, before, after, main_before, main_after, owned, target, tree, live)
+
+
+def _sound(text):
+    """Return whether the owned file has nothing in it but settings, each once."""
+    found = [name and name.lower() for _number, name, _value in pg_conf.lines(text)]
+    return len(set(found)) == len(found) and not {None, "include", "include_dir", "include_if_exists"} & set(found)
 
 
 def _main(text, after, path, config_file, auto_file, read, names):

@@ -53,6 +53,8 @@ CONNECTION = {
     "ssl_key": {"type": "path"},
 }
 OLDEST_VERSION = 130000
+#: The section of the troubleshooting guide on a database that the app cannot use.
+GUIDE = "Application Won't Start"
 #: Debian and Red Hat, the same without the link, PostgreSQL's own default.
 SOCKET_FOLDERS = ("/var/run/postgresql", "/run/postgresql", "/tmp")  # noqa: S108 - PostgreSQL's choice
 #: Somebody else's lock is not worth more of a diagnosis than this; in seconds.
@@ -813,26 +815,39 @@ def is_local(host):
     return False
 
 
+#: kind: (id, status, remedy, advice)
 _FINDINGS = {
-    "name": ("db.unreachable", "fail", "Correct DATABASE_HOST, or the name in DNS or /etc/hosts."),
-    "refused": ("db.unreachable", "fail", "Start PostgreSQL, or correct the host and port."),
-    "unreachable": ("db.unreachable", "fail", "Restore the network between this host and the database."),
-    "timeout": ("db.unreachable", "fail", "Look for a firewall in between, or a server that hangs."),
-    "encryption": ("db.unreachable", "fail", "Make ssl_mode and the certificates fit what the server offers."),
-    "starting_up": ("db.unreachable", "fail", "Wait for the start or recovery to end; the server's log shows it."),
-    "connection_lost": ("db.unreachable", "fail", "The server's log says why it ended the session."),
-    "authentication": ("db.auth.failed", "fail", "Correct the role and its password."),
-    "not_allowed": ("db.auth.failed", "fail", "Allow the role, database and address in pg_hba.conf."),
-    "database_missing": ("db.missing", "fail", "Create the database, or correct DATABASE_NAME."),
+    "name": ("db.unreachable", "fail", None, "Correct DATABASE_HOST, or the name in DNS or /etc/hosts."),
+    "refused": ("db.unreachable", "fail", "start_postgresql", "Start PostgreSQL, or correct the host and port."),
+    "unreachable": ("db.unreachable", "fail", None, "Restore the network between this host and the database."),
+    "timeout": ("db.unreachable", "fail", None, "Look for a firewall in between, or a server that hangs."),
+    "encryption": ("db.unreachable", "fail", None, "Make ssl_mode and the certificates fit what the server offers."),
+    "starting_up": (
+        "db.unreachable",
+        "fail",
+        None,
+        "Wait for the start or recovery to end; the server's log shows it.",
+    ),
+    "connection_lost": ("db.unreachable", "fail", None, "The server's log says why it ended the session."),
+    "authentication": ("db.auth.failed", "fail", "database_credentials", "Correct the role and its password."),
+    "not_allowed": ("db.auth.failed", "fail", None, "Allow the role, database and address in pg_hba.conf."),
+    "database_missing": ("db.missing", "fail", None, "Create the database, or correct DATABASE_NAME."),
     "too_many_connections": (
         "db.connections.exhausted",
         "fail",
+        "end_idle_sessions",
         "End idle sessions, then make the pools of all app hosts fit the server's slots.",
     ),
-    "pooler": ("db.connection.unknown", "unknown", "Give the host and port of PostgreSQL itself, not of pgbouncer."),
+    "pooler": (
+        "db.connection.unknown",
+        "unknown",
+        None,
+        "Give the host and port of PostgreSQL itself, not of pgbouncer.",
+    ),
     "client_missing": (
         "db.connection.unknown",
         "unknown",
+        None,
         "Install python3-psycopg2, or postgresql-client for psql.",
     ),
 }
@@ -845,13 +860,14 @@ def unreachable_finding(error, where):
         error: a PostgresError.
         where: the C(host:port) that did not answer as it should.
     """
-    id, status, advice = _FINDINGS.get(error.kind, ("db.connection.unknown", "unknown", None))
+    id, status, remedy, advice = _FINDINGS.get(error.kind, ("db.connection.unknown", "unknown", None, None))
     return finding(
         id,
         "database",
         status,
         "PostgreSQL at %s: %s" % (where, error),
         evidence={"target": where, "error": error.kind, "sqlstate": error.sqlstate},
+        remedy=remedy,
         advice=advice,
-        guide="Database Issues",
+        guide=GUIDE,
     )

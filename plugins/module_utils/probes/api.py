@@ -10,7 +10,7 @@ import json
 import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils import http, url
+from ansible_collections.sergas.ops.plugins.module_utils import http_client, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 
@@ -74,7 +74,7 @@ def _sample(address, deadline, max_bytes=65536):
     started = time.monotonic()
     try:
         # What is left at the end goes to the report, which must not be late.
-        reply = http.get(address, deadline.within(deadline.remaining() - 0.5), max_bytes, redirects=_REDIRECTS)
+        reply = http_client.get(address, deadline.within(deadline.remaining() - 0.5), max_bytes, redirects=_REDIRECTS)
     except ConnectionFailed as error:
         return {
             "error": str(error),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 
-from ansible_collections.sergas.ops.plugins.module_utils import http, tcp, ufw, url
+from ansible_collections.sergas.ops.plugins.module_utils import http_client, tcp, ufw, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 
@@ -39,7 +39,7 @@ def _ask(result, path, deadline):
         host, port = url.split_address(result["backend"], 8000)
         result["target"] = url.address(host, port)
         address = "http://%s/%s" % (result["target"], path.lstrip("/"))
-        reply = http.get(address, deadline.within(_PATIENCE), max_bytes=0)
+        reply = http_client.get(address, deadline.within(_PATIENCE), max_bytes=0)
         result.update(status=reply.status, seconds=reply.phases["total"])
     except ConnectionFailed as error:
         # A host that is up and whose other ports answer is not down, it is out of reach.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 
-from ansible_collections.sergas.ops.plugins.module_utils import http, url
+from ansible_collections.sergas.ops.plugins.module_utils import http_client, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
@@ -82,7 +82,7 @@ def evaluate(base, expression, deadline):
         QueryFailed: Prometheus refused the expression.
     """
     try:
-        reply = http.get("%s/api/v1/query?query=%s" % (base, url.quote(expression)), deadline, _MAX_BYTES)
+        reply = http_client.get("%s/api/v1/query?query=%s" % (base, url.quote(expression)), deadline, _MAX_BYTES)
     except ValueError as error:
         raise QueryFailed("prometheus_url: %s" % error)
     return read_result(reply.status, reply.text(), reply.truncated)

@@ -283,6 +283,16 @@ def test_a_filter_chooses(filters, match, no_match):
     assert chosen([session(1, **no_match)], filters) == ([], {})
 
 
+@pytest.mark.parametrize("name", ["states", "users", "applications", "clients", "databases", "sessions"])
+def test_an_empty_filter_is_not_everybody(name):
+    assert chosen([session(1)], {name: []}) == ([], {})
+
+
+@pytest.mark.parametrize("name", ["idle_longer_than", "transaction_longer_than", "blocking_longer_than"])
+def test_what_is_not_a_number_is_not_everybody(name):
+    assert chosen([session(1, transaction_seconds=9.0)], {name: float("nan")}) == ([], {})
+
+
 def test_every_filter_has_to_match():
     filters = {"states": ["idle"], "users": ["sergas"]}
     assert chosen([session(1, user="report"), session(2, state="active"), session(3)], filters) == ([3], {})

@@ -97,6 +97,18 @@ def test_a_value_of_the_file_stays_within_the_tolerance_and_the_file_with_it():
     assert not made.reload
 
 
+@pytest.mark.parametrize("addition", ["garbage here too\n", "work_mem = 8MB\n", "include 'other.conf'\n"])
+def test_what_somebody_added_to_the_file_goes(addition):
+    text = owned(work_mem="8MB")[OURS]
+    made = plan({"work_mem": "8MB"}, {OURS: text + addition, "/etc/pg/conf.d/other.conf": ""})
+    assert made.before != made.after
+    assert pg_conf.settings(made.after) == {"work_mem": "8MB"}
+    assert "include" not in made.after
+    assert "garbage" not in made.after
+    assert made.reload
+    assert plan({"work_mem": "8MB"}, {OURS: text + "# a remark\n"}).after == text + "# a remark\n"
+
+
 def test_one_change_keeps_the_others_as_they_are():
     live = Live(
         rows(

@@ -14,7 +14,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import thresholds, ufw
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.probes import loadbalancer
 
-ROOT = pathlib.Path(__file__).parents[2] / "fixtures" / "container-v1"
+ROOT = pathlib.Path(__file__).parents[3] / "fixtures" / "container-v1"
 THRESHOLD = (2.0, 5.0, "s")
 CLOSED = ufw.Firewall(True, True, "DROP", [])
 ABSENT = ufw.Firewall(False, False, "ACCEPT", [])

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils.probes import disks
 
-CONTAINER = (pathlib.Path(__file__).parents[2] / "fixtures" / "container-v1" / "mountinfo").read_text()
+CONTAINER = (pathlib.Path(__file__).parents[3] / "fixtures" / "container-v1" / "mountinfo").read_text()
 GIB = 1024**3
 PERCENT = (80.0, 90.0, "%")
 #: a server as cloud images set it up, with a data disk, a snap, a share, and a container on it

@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import http
+from ansible_collections.sergas.ops.plugins.module_utils import http_client
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 
@@ -65,14 +65,14 @@ def sending(data):
 def failing(url, seconds=5.0, **options):
     started = time.monotonic()
     with pytest.raises(ConnectionFailed) as failure:
-        http.get(url, Deadline(seconds), **options)
+        http_client.get(url, Deadline(seconds), **options)
     assert time.monotonic() - started < seconds + SLACK
     return failure.value
 
 
 def test_an_answer_with_its_phases():
     with serving(sending(OK)) as url:
-        reply = http.get(url + "/health?x=1", Deadline(5))
+        reply = http_client.get(url + "/health?x=1", Deadline(5))
     assert (reply.status, reply.body, reply.truncated, reply.redirects) == (200, b"ok", False, [])
     assert set(reply.phases) == {"name", "connect", "first_byte", "total"}
     assert reply.phases["total"] >= reply.phases["first_byte"]
@@ -86,7 +86,7 @@ def test_what_is_asked():
         connection.sendall(OK)
 
     with serving(remember) as url:
-        http.get(url + "/a?b=c", Deadline(5), headers={"X-Api-Key": "k"})
+        http_client.get(url + "/a?b=c", Deadline(5), headers={"X-Api-Key": "k"})
         host = url.partition("//")[2]
     lines = seen[0].split("\r\n")
     assert lines[0] == "GET /a?b=c HTTP/1.1"
@@ -99,7 +99,7 @@ def test_the_slow_phase_is_timed():
         connection.sendall(OK)
 
     with serving(late) as url:
-        phases = http.get(url, Deadline(5)).phases
+        phases = http_client.get(url, Deadline(5)).phases
     assert 0.2 <= phases["first_byte"] <= phases["total"]
     assert phases["connect"] < 0.2
 
@@ -107,7 +107,7 @@ def test_the_slow_phase_is_timed():
 def test_ipv6():
     try:
         with serving(sending(OK), socket.AF_INET6, "::1") as url:
-            assert http.get(url, Deadline(5)).status == 200
+            assert http_client.get(url, Deadline(5)).status == 200
     except OSError:
         pytest.skip("this machine has no IPv6")
 
@@ -124,7 +124,7 @@ def test_ipv6():
 )
 def test_bodies(data, body):
     with serving(sending(data)) as url:
-        reply = http.get(url, Deadline(5))
+        reply = http_client.get(url, Deadline(5))
     assert reply.body == body
     assert isinstance(reply.text(), str)
 
@@ -135,7 +135,7 @@ def test_ten_megabytes_are_cut(head):
     if b"chunked" in head:
         data = b"989680\r\n" + data + b"\r\n0\r\n\r\n"
     with serving(sending(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + data)) as url:
-        reply = http.get(url, Deadline(5), max_bytes=1000)
+        reply = http_client.get(url, Deadline(5), max_bytes=1000)
     assert (len(reply.body), reply.truncated) == (1000, True)
 
 
@@ -205,12 +205,12 @@ def redirecting(target):
 
 def test_redirects_are_reported_and_followed_on_the_same_server_only():
     with serving(redirecting(lambda path: "/end")) as url:
-        assert http.get(url + "/a", Deadline(5)).status == 302
-        reply = http.get(url + "/a", Deadline(5), redirects=3)
+        assert http_client.get(url + "/a", Deadline(5)).status == 302
+        reply = http_client.get(url + "/a", Deadline(5), redirects=3)
         assert (reply.status, reply.redirects, reply.url) == (200, [url + "/a"], url + "/end")
     for target in ("http://127.0.0.1:1/end", "//127.0.0.1:1/end", "ftp://x/"):
         with serving(redirecting(lambda path, target=target: target)) as url:
-            reply = http.get(url + "/a", Deadline(5), redirects=3)
+            reply = http_client.get(url + "/a", Deadline(5), redirects=3)
             assert (reply.status, reply.headers["location"]) == (302, target)
 
 
@@ -266,11 +266,11 @@ def test_tls_with_a_server_that_has_none():
 @pytest.mark.parametrize("address", ["ftp://a/", "http://", "a", "http://a/b c", "http://a/\r\nX: y"])
 def test_what_is_no_url(address):
     with pytest.raises(ValueError):
-        http.get(address, Deadline(1))
+        http_client.get(address, Deadline(1))
 
 
 @pytest.mark.parametrize("module", ["ssl", "http.client", "urllib.request", "asyncio", "email", "logging"])
 def test_modules_that_cost_more_than_the_request_are_not_imported(module):
-    code = "import sys, %s; sys.exit(%r in sys.modules)" % (http.__name__, module)
+    code = "import sys, %s; sys.exit(%r in sys.modules)" % (http_client.__name__, module)
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
     assert subprocess.run([sys.executable, "-S", "-c", code], env=environment, check=False).returncode == 0

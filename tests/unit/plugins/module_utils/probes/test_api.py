@@ -14,7 +14,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.probes import api
 
-FIXTURES = pathlib.Path(__file__).parents[2] / "fixtures" / "health"
+FIXTURES = pathlib.Path(__file__).parents[3] / "fixtures" / "health"
 URL = "http://127.0.0.1:8000/health"
 SETTINGS = {
     "DATABASE_HOST": "db1",

@@ -19,7 +19,7 @@ from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadlin
 from ansible_collections.sergas.ops.plugins.module_utils.probes import prometheus
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 
-FIXTURES = pathlib.Path(__file__).parents[2] / "fixtures" / "prometheus"
+FIXTURES = pathlib.Path(__file__).parents[3] / "fixtures" / "prometheus"
 
 
 def result(name):

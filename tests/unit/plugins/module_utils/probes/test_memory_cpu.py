@@ -19,7 +19,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import cgroup, threshol
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.probes import cpu, memory
 
-V1 = str(pathlib.Path(__file__).parents[2] / "fixtures" / "container-v1")
+V1 = str(pathlib.Path(__file__).parents[3] / "fixtures" / "container-v1")
 GIB = 1024**3
 PERCENT = (80.0, 90.0, "%")
 
