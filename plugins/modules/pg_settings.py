@@ -33,6 +33,8 @@ options:
   settings:
     description:
       - Settings by name, on top of the calculated ones. V(null) leaves out a calculated one.
+      - A password in a connection string (C(primary_conninfo)) is left out of results and diffs. The arguments of the
+        task show it all the same when they are printed, so set C(no_log) for such a task.
     type: dict
     default: {}
   tune:

@@ -535,6 +535,18 @@ def test_values_with_quotes_and_lines_arrive_as_they_are(cluster, settings):
     assert unchanged(settings(tune=False, settings={"log_line_prefix": value}))
 
 
+def test_a_password_is_written_and_not_told(cluster, settings):
+    value = "host=db1 password='s3cr3t of many' user=replica"
+    result = settings(tune=False, settings={"primary_conninfo": value})
+    assert cluster.sql("SELECT current_setting('primary_conninfo')") == value
+    told = json.dumps({key: value for key, value in result.items() if key != "invocation"})
+    assert "s3cr3t" not in told
+    assert "of many" not in told
+    assert "user=replica" in told
+    gone = settings(state="absent")
+    assert "s3cr3t" not in json.dumps({key: value for key, value in gone.items() if key != "invocation"})
+
+
 def test_files_are_read_as_the_server_reads_them(cluster, run_module):
     from ansible_collections.sergas.ops.plugins.module_utils import pg_conf
 
