@@ -391,7 +391,7 @@ server_version:
   type: int
   sample: 150004
 reserved_slot:
-  description: Whether every ordinary slot was taken, and the module came in over the local socket as a superuser.
+  description: Whether no slot was left for O(login_user), and the module came in over the local socket as a superuser.
   returned: success
   type: bool
   sample: false
@@ -429,19 +429,6 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.sergas.ops.plugins.module_utils import pg_connections, pg_sessions, postgresql
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
-
-FILTERS = (
-    "states",
-    "idle_longer_than",
-    "query_longer_than",
-    "transaction_longer_than",
-    "blocking_longer_than",
-    "users",
-    "applications",
-    "clients",
-    "databases",
-    "sessions",
-)
 
 
 def main():
@@ -494,11 +481,12 @@ def main():
             deadline={"type": "float", "default": 15},
             thresholds={"type": "dict", "default": {}},
         ),
-        required_if=[("state", "terminated", FILTERS, True)],
+        required_if=[("state", "terminated", pg_connections.LISTS + pg_connections.AGES, True)],
         supports_check_mode=True,
     )
-    deadline = Deadline(module.params["deadline"])
     try:
+        pg_connections.check_ranges(module.params)
+        deadline = Deadline(module.params["deadline"])
         if module.params["state"] == "observed":
             module.exit_json(changed=False, **pg_connections.observed(module.params, deadline))
         result = pg_connections.terminated(module.params, deadline, module.check_mode)

@@ -365,11 +365,23 @@ def test_a_filter_is_required(server, run_module):
     assert "idle_longer_than" in result["msg"]
 
 
-def test_options_that_cannot_be_are_refused(server, run_module):
-    for options in ({"clients": ["10.0.0.300"]}, {"idle_longer_than": -1}, {"users": ["a"], "thresholds": {"x": {}}}):
-        result = run_module("pg_connections", server.login(state="terminated", **options))
-        assert result["failed"] is True
-        assert "Traceback" not in str(result)
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"clients": ["10.0.0.300"]}, "clients"),
+        ({"users": []}, "users"),
+        ({"idle_longer_than": -1}, "idle_longer_than"),
+        ({"idle_longer_than": "nan"}, "idle_longer_than"),
+        ({"users": ["sergas"], "deadline": 0}, "deadline"),
+        ({"users": ["sergas"], "thresholds": {"x": {"warn": 1}}}, "thresholds"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(server, crowd, run_module, options, name):
+    crowd.idle(1)
+    result = run_module("pg_connections", server.login(state="terminated", login_db="sergas_prod", **options))
+    assert result["failed"] is True
+    assert name in result["msg"]
+    assert crowd.count() == 1
 
 
 # --- what happens between the choice and the signal
