@@ -71,11 +71,8 @@ class Fleet:
     def module(self, host, arguments):
         """Leave sergas_health, packed as Ansible sends it, on a host and return the path there."""
         packed = dict(os.environ, ANSIBLE_KEEP_REMOTE_FILES="1", ANSIBLE_PIPELINING="0")
-        run(
-            ["ansible", "-i", self.inventory, host, "-m", "sergas.ops.sergas_health", "-a", json.dumps(arguments)],
-            cwd=ROOT,
-            env=packed,
-        )
+        command = ["ansible", "-i", self.inventory, host, "-m", "sergas.ops.sergas_health"]
+        run(command + (["-a", json.dumps(arguments)] if arguments else []), cwd=ROOT, env=packed)
         return self.ssh(host, "ls -t /root/.ansible/tmp/*/AnsiballZ_sergas_health.py | head -n 1").strip()
 
     def measure(self, host, times, command):
