@@ -75,7 +75,7 @@ CHECKS = {
         "loadbalancer",
         ("app", "lb"),
         "Load Balancer Health Check Failures",
-        ("logs",),
+        ("logs", "sockets"),
     ),
     "memory": Check(memory.decide, ("memory",), "host.memory", "host", (), "High Memory Usage"),
     "swap": Check(memory.decide_swap, ("memory",), "host.swap", "host", (), "High Memory Usage"),

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 
 from ansible_collections.sergas.ops.plugins.module_utils import http_client, tcp, ufw, url
@@ -62,48 +61,23 @@ def _answers(host, deadline):
 
 
 def observe_firewall(ctx):
-    """Return firewall, port, listening (the addresses the app listens on) and balancers ({given: address})."""
+    """Return firewall, port and balancers ({given: address})."""
     balancers = {}
     for given in ctx.params["balancer_addresses"]:
         try:
             balancers[given] = tcp.resolve(given, None, ctx.deadline)[0][4][0]
         except ConnectionFailed:
             balancers[given] = None
-    return {"firewall": ufw.read(), "port": ctx.port, "listening": listening(ctx.port), "balancers": balancers}
+    return {"firewall": ufw.read(), "port": ctx.port, "balancers": balancers}
 
 
-def listening(port, root="/"):
-    """Return the addresses on which this host listens on a TCP port, from /proc/net."""
-    found = set()
-    for name in ("tcp", "tcp6"):
-        try:
-            with open("%s/proc/net/%s" % (root.rstrip("/"), name), encoding="ascii") as lines:
-                found.update(address for address, number in parse_sockets(lines) if number == port)
-        except OSError:
-            continue
-    return sorted(found)
-
-
-def parse_sockets(lines):
-    """Return (address, port) of each socket that listens in the lines of /proc/net/tcp or tcp6."""
-    result = []
-    for line in lines:
-        fields = line.split()
-        if len(fields) > 3 and fields[3] == "0A":
-            digits, _colon, port = fields[1].partition(":")
-            # Each group of four bytes is written as a number of this machine.
-            words = [bytes.fromhex(digits[at : at + 8])[::-1] for at in range(0, len(digits), 8)]
-            family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
-            result.append((socket.inet_ntop(family, b"".join(words)), int(port, 16)))
-    return result
-
-
-def decide(ctx, backends, inbound, logs=None):
+def decide(ctx, backends, inbound, logs=None, sockets=None):
     """Return the findings about what load balancers can reach, from either side."""
+    listening_on = sorted({listener["address"] for listener in (sockets or {}).get("listeners", ())})
     threshold = ctx.thresholds["latency_seconds"]
     findings = [judge_backend(result, threshold) for result in backends]
     if ctx.has("app"):
-        findings += judge_inbound(inbound)
+        findings += judge_inbound(inbound, listening_on)
         findings += judge_start(
             (logs or {}).get("start_seconds"), ctx.thresholds["start_seconds"], ctx.params["service"]
         )
@@ -174,9 +148,14 @@ def judge_backend(result, threshold):
     return finding("lb.health.failing", "loadbalancer", status, summary, advice=advice, **figures)
 
 
-def judge_inbound(inbound):
-    """Return the findings about the way from the balancers to this host's app (pure)."""
-    firewall, port, listening_on = inbound["firewall"], inbound["port"], inbound["listening"]
+def judge_inbound(inbound, listening_on):
+    """Return the findings about the way from the balancers to this host's app (pure).
+
+    Args:
+        inbound: what L(observe_firewall) returned.
+        listening_on: the addresses the app's port is open on; empty where nothing listens.
+    """
+    firewall, port = inbound["firewall"], inbound["port"]
     state = "not installed" if not firewall.installed else "active" if firewall.enabled else "inactive"
     evidence = {"target": "localhost:%d" % port, "ufw": state, "listening": listening_on}
     advice = "Allow the balancer: ufw allow from ADDRESS to any port %d proto tcp." % port

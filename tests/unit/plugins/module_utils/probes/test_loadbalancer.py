@@ -30,23 +30,19 @@ def context(app=True, backends=(), **params):
     )
 
 
-def inbound(firewall=ABSENT, listening=("0.0.0.0",), **balancers):
-    addresses = {name.replace("_", "."): address for name, address in balancers.items()}
-    return {"firewall": firewall, "port": 8000, "listening": list(listening), "balancers": addresses}
+def inbound(firewall=ABSENT, **balancers):
+    return {"firewall": firewall, "port": 8000, "balancers": balancers}
 
 
-def judged(**given):
-    return [(item["id"], item["status"]) for item in loadbalancer.judge_inbound(inbound(**given))]
+def judged(listening=("0.0.0.0",), **given):
+    return [(item["id"], item["status"]) for item in loadbalancer.judge_inbound(inbound(**given), list(listening))]
 
 
 def test_a_real_host():
-    listening = loadbalancer.listening(8000, str(ROOT))
-    assert listening == ["0.0.0.0"]
-    assert loadbalancer.listening(6379, str(ROOT)) == ["127.0.0.1", "::1"]
     firewall = ufw.read(str(ROOT))
-    assert judged(firewall=firewall, listening=listening, lb="10.231.77.2") == [("lb.health.ok", "ok")]
-    assert judged(firewall=firewall, listening=listening) == [("lb.health.ok", "ok")]
-    assert judged(firewall=firewall, listening=listening, lb="10.231.77.9") == [("lb.blocked", "fail")]
+    assert judged(firewall=firewall, lb="10.231.77.2") == [("lb.health.ok", "ok")]
+    assert judged(firewall=firewall) == [("lb.health.ok", "ok")]
+    assert judged(firewall=firewall, lb="10.231.77.9") == [("lb.blocked", "fail")]
 
 
 @pytest.mark.parametrize(
@@ -68,9 +64,9 @@ def test_the_way_in(given, expected):
 
 
 def test_what_is_only_guessed_says_so():
-    (item,) = loadbalancer.judge_inbound(inbound(CLOSED))
+    (item,) = loadbalancer.judge_inbound(inbound(CLOSED), ["0.0.0.0"])
     assert (item["confidence"], item["remedy"]) == ("estimated", "allow_balancer")
-    (item,) = loadbalancer.judge_inbound(inbound(CLOSED, lb1="10.0.0.1", lb2="10.0.0.2"))
+    (item,) = loadbalancer.judge_inbound(inbound(CLOSED, lb1="10.0.0.1", lb2="10.0.0.2"), [])
     assert item["confidence"] == "measured"
     assert "lb1 and 1 more" in item["summary"]
 
@@ -117,6 +113,13 @@ class TestDecide:
         bad = [{"backend": name, "target": name, "status": 503, "seconds": 0.1} for name in ("a:1", "b:1")]
         found = loadbalancer.decide(context(), bad, inbound(), None)
         assert [item["evidence"]["target"] for item in found] == ["a:1", "b:1"]
+
+    def test_where_the_app_listens_is_what_the_sockets_say(self):
+        sockets = {"listeners": [{"address": "127.0.0.1"}, {"address": "127.0.0.1"}]}
+        (item,) = loadbalancer.decide(context(), [], inbound(lb="10.0.0.1"), None, sockets)
+        assert (item["id"], item["evidence"]["listening"]) == ("lb.blocked", ["127.0.0.1"])
+        (item,) = loadbalancer.decide(context(), [], inbound(lb="10.0.0.1"), None, None)
+        assert item["id"] == "lb.health.ok"
 
     def test_nothing_to_look_at(self):
         (item,) = loadbalancer.decide(context(app=False), [], inbound())
