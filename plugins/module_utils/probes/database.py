@@ -47,7 +47,8 @@ def observe(ctx):
         target = app_target(ctx.settings)
         missing = [name for key, name in _REQUIRED if not target[key]]
         if missing:
-            results.append({"unset": ["DATABASE_" + name for name in missing]})
+            unset = ["DATABASE_" + name for name in missing]
+            results.append({"unset": unset, "why": ctx.environment_error or _not_set(unset, ctx.env_file)})
         else:
             results.append(dict(_reach(target, deadline), local=False))
     if not results or "postgresql" in (ctx.components or ()):
@@ -58,6 +59,10 @@ def observe(ctx):
     if not results:
         raise NotHere("PostgreSQL is not on this host")
     return {"reached": results, "target": results[0].get("address"), "slots": results[0].get("slots")}
+
+
+def _not_set(names, env_file):
+    return "%s %s not set in %s" % (", ".join(names), "is" if len(names) == 1 else "are", env_file)
 
 
 def app_target(settings):
@@ -358,16 +363,15 @@ _TOLD = {
 def decide(ctx, observed):
     """Return a finding for each database that was to be reached."""
     threshold = ctx.thresholds["db_connections_percent"]
-    return [judge(result, threshold, ctx.env_file) for result in observed["reached"]]
+    return [judge(result, threshold) for result in observed["reached"]]
 
 
-def judge(result, threshold, env_file=".env"):
+def judge(result, threshold):
     """Return the finding about one database (pure).
 
     Args:
         result: one of what L(observe) reached.
         threshold: (warn, fail, unit) for the connections in percent of the slots.
-        env_file: where the settings come from, for the sentence.
     """
     if "unset" in result:
         names = ", ".join(result["unset"])
@@ -375,8 +379,7 @@ def judge(result, threshold, env_file=".env"):
             "db.connection.unknown",
             "database",
             "unknown",
-            "What the app connects to is not known: %s %s not set in %s"
-            % (names, "is" if len(result["unset"]) == 1 else "are", env_file),
+            "What the app connects to is not known: " + result["why"],
             evidence={"unset": result["unset"]},
             advice="Set %s in .env, or give the options of the module." % names,
         )

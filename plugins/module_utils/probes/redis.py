@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils import resp, url
@@ -15,6 +16,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes.memory import si
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 
 _CONFIGURATION = "/etc/redis/redis.conf"
+#: where systemd keeps what starts at boot
+_ENABLED = "/etc/systemd/system/*.wants/redis*.service"
 _MARGIN = 0.3
 _TRUE = ("true", "1", "yes", "on")
 #: what INFO says that a finding shows
@@ -48,12 +51,16 @@ def observe(ctx):
     deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
     if ctx.has("app"):
         target = app_target(ctx.settings)
-        results.append(_reach(target, deadline, False) if target else {"unset": True})
+        why = ctx.environment_error or "REDIS_HOST is not set in %s" % ctx.env_file
+        results.append(_reach(target, deadline, False) if target else {"unset": why})
     if not results or "redis" in (ctx.components or ()):
         target = local_target()
         known = {item.get("address") for item in results}
         if target and url.address(target["host"], target["port"]) not in known:
-            results.append(_reach(target, deadline, True))
+            result = _reach(target, deadline, True)
+            if "failure" in result and ctx.components is None and not glob.glob(_ENABLED):
+                raise NotHere("Redis is installed on this host, but not meant to run: its unit is not enabled")
+            results.append(result)
     if not results:
         raise NotHere("Redis is not on this host")
     return results
@@ -235,21 +242,20 @@ def decide(ctx, observed):
     """Return the findings for each Redis that was to be reached."""
     findings = []
     for result in observed:
-        findings += judge(result, ctx.thresholds["redis_memory_percent"], ctx.env_file)
+        findings += judge(result, ctx.thresholds["redis_memory_percent"])
     return findings
 
 
-def judge(result, threshold, env_file=".env"):
+def judge(result, threshold):
     """Return the findings about one Redis (pure).
 
     Args:
         result: an element of what L(observe) returns.
         threshold: (warn, fail, unit) for used_memory in percent of maxmemory.
-        env_file: where the settings come from, for the sentence.
     """
     if "unset" in result:
         advice = "Set REDIS_HOST in .env, or give the option redis_host."
-        summary = "Which Redis the app uses is not known: REDIS_HOST is not set in %s" % env_file
+        summary = "Which Redis the app uses is not known: " + result["unset"]
         return [finding("redis.unknown", "redis", "unknown", summary, advice=advice)]
     place = "Redis at %s" % result["address"]
     failure = result.get("failure")

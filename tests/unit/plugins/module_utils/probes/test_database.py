@@ -122,7 +122,9 @@ def test_peer_authentication_cannot_be_tried_by_somebody_else():
 
 
 def test_settings_that_are_missing_are_unknown():
-    item = judged({"unset": ["DATABASE_HOST", "DATABASE_NAME"]})
+    item = judged(
+        {"unset": ["DATABASE_HOST", "DATABASE_NAME"], "why": "DATABASE_HOST, DATABASE_NAME are not set in .env"}
+    )
     assert (item["id"], item["status"]) == ("db.connection.unknown", "unknown")
     assert "DATABASE_HOST, DATABASE_NAME are not set" in item["summary"]
 
@@ -193,10 +195,12 @@ def test_clusters_that_show_only_their_sockets(tmp_path):
 
 
 class TestObserve:
-    def context(self, app, components=None, text=""):
+    def context(self, app, components=None, text="", error=None):
         return types.SimpleNamespace(
             has=lambda component: app,
             components=components,
+            env_file="/app/.env",
+            environment_error=error,
             settings=environment.settings(environment.interpret(text), {}),
             deadline=Deadline(3),
         )
@@ -220,4 +224,9 @@ class TestObserve:
 
     def test_settings_that_are_missing(self):
         found = database.observe(self.context(app=True, text="DATABASE_HOST=x\n"))
-        assert found["reached"] == [{"unset": ["DATABASE_USER", "DATABASE_NAME"]}]
+        why = "DATABASE_USER, DATABASE_NAME are not set in /app/.env"
+        assert found["reached"] == [{"unset": ["DATABASE_USER", "DATABASE_NAME"], "why": why}]
+
+    def test_an_env_that_cannot_be_read_is_the_reason(self):
+        found = database.observe(self.context(app=True, error="/app/.env cannot be read: Permission denied"))
+        assert found["reached"][0]["why"] == "/app/.env cannot be read: Permission denied"

@@ -105,7 +105,7 @@ def test_a_server_of_this_host_that_asks_for_a_password_is_alive():
 
 
 def test_settings_that_are_missing_are_unknown():
-    item = judged({"unset": True})
+    item = judged({"unset": "REDIS_HOST is not set in .env"})
     assert (item["id"], item["status"]) == ("redis.unknown", "unknown")
 
 
@@ -140,10 +140,12 @@ def test_the_server_of_this_host(tmp_path):
 
 
 class TestObserve:
-    def context(self, app, components=None, text=""):
+    def context(self, app, components=None, text="", error=None):
         return types.SimpleNamespace(
             has=lambda component: app,
             components=components,
+            env_file="/app/.env",
+            environment_error=error,
             settings=environment.settings(environment.interpret(text), {}),
             deadline=Deadline(3),
         )
@@ -153,11 +155,19 @@ class TestObserve:
         with pytest.raises(NotHere):
             redis.observe(self.context(app=False))
 
-    def test_the_server_of_a_host_without_an_app(self, monkeypatch):
+    def test_the_server_of_a_host_without_an_app(self, monkeypatch, tmp_path):
         local = {"host": "127.0.0.1", "port": 1, "user": None, "password": None, "tls": False}
         monkeypatch.setattr(redis, "local_target", lambda: local)
-        (result,) = redis.observe(self.context(app=False))
+        wants = tmp_path / "multi-user.target.wants"
+        monkeypatch.setattr(redis, "_ENABLED", str(tmp_path / "*.wants" / "redis*.service"))
+        with pytest.raises(NotHere, match="not meant to run"):
+            redis.observe(self.context(app=False))
+        (result,) = redis.observe(self.context(app=False, components=["redis"]))
         assert (result["local"], result["failure"]["told"]) == (True, "refused")
+        wants.mkdir()
+        (wants / "redis-server.service").touch()
+        (result,) = redis.observe(self.context(app=False))
+        assert result["failure"]["told"] == "refused"
 
     def test_settings_that_are_missing(self):
-        assert redis.observe(self.context(app=True)) == [{"unset": True}]
+        assert redis.observe(self.context(app=True)) == [{"unset": "REDIS_HOST is not set in /app/.env"}]
