@@ -24,6 +24,9 @@ _UNLIMITED_BYTES = 1 << 60
 #: evidence: {figure: where it is from}.
 Hardware = namedtuple("Hardware", "memory_kb service_limit_kb cpus storage wal_disk_kb wal_disk_own evidence")
 
+#: A mounted filesystem: the number of its device, and what it was mounted from.
+Mount = namedtuple("Mount", "device source")
+
 
 def parse_meminfo_kb(text):
     """Return MemTotal of /proc/meminfo in kB.
@@ -79,13 +82,13 @@ def parse_cgroups(text):
 
 
 def parse_mount(text, path):
-    """Return (device number, source, filesystem) of the mount that holds a path.
+    """Return the L(Mount) that holds a path, or None.
 
     Args:
         text: /proc/self/mountinfo.
         path: an absolute path without symbolic links.
     """
-    best = None
+    found, length = None, -1
     for line in text.splitlines():
         before, _dash, after = line.partition(" - ")
         fields, kinds = before.split(), after.split()
@@ -94,9 +97,9 @@ def parse_mount(text, path):
         point = re.sub(r"\\(\d{3})", lambda match: chr(int(match.group(1), 8)), fields[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")
         # Of two mounts on the same folder, the later one is on top.
-        if inside and (best is None or len(point) >= len(best[0])):
-            best = (point, fields[2], kinds[1], kinds[0])
-    return best[1:] if best else None
+        if inside and len(point) >= length:
+            found, length = Mount(fields[2], kinds[1]), len(point)
+    return found
 
 
 def storage_of(disks):
@@ -177,11 +180,10 @@ class Host:
         mount = parse_mount(self.read("/proc/self/mountinfo") or "", os.path.realpath(path))
         if mount is None:
             return storage_of([])
-        device, source, _kind = mount
-        block = "/sys/dev/block/" + device
+        block = "/sys/dev/block/" + mount.device
         if not os.path.exists(os.path.join(self._root, block.lstrip("/"))):
             # Some filesystems have a number of their own; the source names the device.
-            block = "/sys/class/block/" + os.path.basename(os.path.realpath(source))
+            block = "/sys/class/block/" + os.path.basename(os.path.realpath(mount.source))
         return storage_of(self._disks(os.path.realpath(os.path.join(self._root, block.lstrip("/"))), 0))
 
     def _disks(self, block, depth):

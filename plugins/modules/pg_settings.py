@@ -168,6 +168,7 @@ options:
     description:
       - The port of the server. It chooses among the clusters of the host. If not given, that of the cluster.
     type: int
+    default: null
 extends_documentation_fragment:
   - sergas.ops.postgresql
   - ansible.builtin.action_common_attributes

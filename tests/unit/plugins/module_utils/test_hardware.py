@@ -83,7 +83,7 @@ def test_control_groups_by_controller():
     ],
 )
 def test_the_mount_that_holds_a_path(path, source):
-    assert hardware.parse_mount(MOUNTS, path)[1] == source
+    assert hardware.parse_mount(MOUNTS, path).source == source
 
 
 @pytest.mark.parametrize(
