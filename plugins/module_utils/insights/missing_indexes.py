@@ -208,6 +208,10 @@ def suggest(table, statements):
     return {"mentioned": mentioned, "wanted": ranked}
 
 
+def _has_statistics(table):
+    return any(column["n_distinct"] is not None for column in table["columns"])
+
+
 def _values(column, rows):
     """Return how many different values a column has; what is not known counts as many."""
     distinct = column["n_distinct"]
@@ -267,7 +271,12 @@ def decide(scope, observed, statements, running):
         # Where the statements are known and none lacks an index, they want the whole table.
         if counted and advice["mentioned"] and not advice["wanted"]:
             continue
-        tables.append(_evidence(table, advice["wanted"], observed["foreign_keys"]))
+        row = _evidence(table, advice["wanted"], observed["foreign_keys"])
+        if _has_statistics(table) and not (
+            row["wanted"] or row["foreign_keys"] or row["candidates"]
+        ):
+            continue
+        tables.append(row)
     keys = [
         key for key in observed["foreign_keys"] if key["parent_deletes"] or key["parent_updates"]
     ]
@@ -291,6 +300,8 @@ def _evidence(table, wanted, keys):
         "rows_per_scan": round(table["seq_rows"] / max(1, table["seq_scans"])),
         "index_scans": table["index_scans"],
         "wanted": wanted[:3],
+        "foreign_keys": [],
+        "candidates": [],
     }
     if not wanted:
         # Without statements: foreign keys are joined by, else what could be filtered by.

@@ -10,7 +10,11 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils.insights import causes, diagnosis
-from ansible_collections.sergas.ops.plugins.module_utils.postgresql import InsufficientPrivilege
+from ansible_collections.sergas.ops.plugins.module_utils.postgresql import (
+    InsufficientPrivilege,
+    TooManyConnections,
+    UnsupportedServer,
+)
 from ansible_collections.sergas.ops.plugins.modules import pg_insights
 
 
@@ -145,3 +149,23 @@ def test_query_that_fails_is_unknown_and_the_others_go_on(scope, monkeypatch):
     assert "ZeroDivisionError" in found["db.locks.unknown"]["summary"]
     assert found["db.locks.unknown"]["evidence"]["target"] == "db1:5432"
     assert result["bad"] == 2
+
+
+def run(monkeypatch, error):
+    def connect(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(diagnosis.postgresql, "connect", connect)
+    params = {"checks": None, "skip": None, "thresholds": {}, "limit": 20, "deadline": 5}
+    return diagnosis.run(dict(params, login_host="db1", login_port=5432))
+
+
+def test_server_that_lets_nobody_in_is_a_finding(monkeypatch):
+    result = run(monkeypatch, TooManyConnections("too many clients", "53300"))
+    assert result["roots"] == ["db.connections.exhausted"]
+    assert result["findings"][0]["evidence"]["target"] == "db1:5432"
+
+
+def test_server_that_is_too_old_is_an_error(monkeypatch):
+    with pytest.raises(UnsupportedServer, match="older than 13"):
+        run(monkeypatch, UnsupportedServer("PostgreSQL 12 is older than 13"))

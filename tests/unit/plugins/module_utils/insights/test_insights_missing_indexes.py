@@ -139,6 +139,17 @@ def test_table_whose_statements_want_all_rows_lacks_no_index(scope):
     assert decide(scope(), [table()], top=other)["confidence"] == "estimated"
 
 
+def test_table_without_a_column_worth_an_index_lacks_none(scope):
+    columns = [
+        {"column": "id", "n_distinct": -1.0, "leads_index": True},
+        {"column": "status", "n_distinct": 3.0, "leads_index": False},
+    ]
+    assert decide(scope(), [table(columns=columns)])["status"] == "ok"
+    # what cannot be seen is no reason to be content
+    hidden = [dict(column, n_distinct=None) for column in columns]
+    assert decide(scope(), [table(columns=hidden)])["status"] == "warn"
+
+
 def test_running_statement_is_evidence_as_well(scope):
     item = decide(
         scope(),
