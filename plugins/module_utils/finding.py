@@ -43,6 +43,10 @@ _SECRET_KEY = re.compile(_SECRET_NAME, re.I)
 _SHORTEST_SECRET = 6
 
 
+class Unmeasurable(Exception):
+    """What was to be measured cannot be; the message is the reason, as the report shall give it."""
+
+
 def finding(id, component, status, summary, **details):
     """Return one finding, with every key of the contract.
 

@@ -20,6 +20,7 @@ from typing import Callable, NamedTuple, Tuple
 from ansible_collections.sergas.ops.plugins.module_utils import causes
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.finding import (
+    Unmeasurable,
     finding,
     is_bad,
     redact_all,
@@ -100,7 +101,7 @@ def _observe_one(function, context, observation):
     except NotHere as absent:
         observation.absent = True
         observation.error = str(absent)
-    except (DeadlineExceeded, CommandMissing) as reason:
+    except (DeadlineExceeded, CommandMissing, Unmeasurable) as reason:
         observation.error = str(reason)
     except PermissionError as denied:
         observation.error = "not allowed to read %s: run with become" % (denied.filename or "it")

@@ -17,6 +17,7 @@ import re
 import select
 
 from ansible_collections.sergas.ops.plugins.module_utils import process
+from ansible_collections.sergas.ops.plugins.module_utils.finding import Unmeasurable
 
 FIELDS = (
     "MESSAGE,_PID,PRIORITY,_TRANSPORT,_SYSTEMD_INVOCATION_ID,INVOCATION_ID,MESSAGE_ID,"
@@ -33,7 +34,7 @@ _PIPE_BYTES = 1024 * 1024
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
 
-class JournalUnreadable(Exception):
+class JournalUnreadable(Unmeasurable):
     """The journal cannot be read; the message says why and what to do."""
 
 

@@ -235,13 +235,16 @@ def missing_module(text):
     return found.group(1) if found else None
 
 
-def is_rate_limit(text, status):
+def is_rate_limit(text, status=None, client=None):
     """Return whether a line in lower case tells that an API limits the app.
 
+    The app may limit its own clients as well: then it names one of them, or answers 429 itself.
+
     Args:
-        status: the status the app itself answered with, or None: with one, it limits somebody else.
+        status: the status the app itself answered with, or None.
+        client: the address of the client that the line is about, or None.
     """
-    if status == 429 or (re.search(_SETTING, text) and "exceeded" not in text):
+    if status == 429 or (client and "zoho" not in text) or (re.search(_SETTING, text) and "exceeded" not in text):
         return False
     return bool(re.search(_RATE_LIMIT, text) or re.search(_STATUS_429, text))
 

@@ -275,10 +275,10 @@ class Survey:
             self._duration(path, known)
         if ("fail" in low or "invalid" in low) and log_lines.is_failed_login(low):
             self._failed_login(at, known, ambiguous, path, line)
-        if ("limit" in low or "429" in low or "many" in low or "throttled" in low) and log_lines.is_rate_limit(
-            low, status
-        ):
-            self.rate_limits.add(at, line)
+        if "limit" in low or "429" in low or "many" in low or "throttled" in low:
+            client = next((known[name] for name in _REMOTE if known.get(name)), None)
+            if log_lines.is_rate_limit(low, status, client):
+                self.rate_limits.add(at, line)
         if "child process [" in low:
             found = re.search(_CHILD_DIED, low)
             if found and len(self.child_deaths) < 200:

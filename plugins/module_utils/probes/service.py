@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
+from ansible_collections.sergas.ops.plugins.module_utils.finding import Unmeasurable, finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.probes import unit
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils.probes.logs import clock
@@ -36,7 +36,7 @@ _LOOP_RESTARTS = 2
 _NEW_SECONDS = 15.0
 
 
-class UnitUnreadable(Exception):
+class UnitUnreadable(Unmeasurable):
     """There is no systemd, or it does not answer; the message says why."""
 
 

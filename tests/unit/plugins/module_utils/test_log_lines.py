@@ -213,6 +213,11 @@ def test_rate_limits(text, status, expected):
     assert log_lines.is_rate_limit(text, status) is expected
 
 
+def test_the_apps_own_limit_of_its_clients_is_not_zohos():
+    assert not log_lines.is_rate_limit("rate limit exceeded", None, "203.0.113.9")
+    assert log_lines.is_rate_limit("zoho_request_failed: rate limit exceeded: http 429", None, "203.0.113.9")
+
+
 @pytest.mark.parametrize(
     ("text", "state"),
     [
