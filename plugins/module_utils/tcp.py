@@ -44,6 +44,16 @@ class ConnectionFailed(Exception):
         self.phase = phase
         self.phases = phases or {}
 
+    def told(self):
+        """Return the kind, where a timeout is told apart by what was being waited for.
+
+        Nothing comes back from a filter or a dead host (timeout); a server that accepts and then
+        says nothing hangs (hung); and without its name (dns) a host cannot be asked at all.
+        """
+        if self.kind != "timeout":
+            return self.kind
+        return {"name": "dns", "connect": "timeout"}.get(self.phase, "hung")
+
 
 def resolve(host, port, deadline):
     """Return the addresses of a host as L(socket.getaddrinfo) does, bounded in time as it is not.

@@ -140,7 +140,7 @@ def test_a_server_that_is_stopped_or_frozen(server, diagnose):
     try:
         started = time.monotonic()
         (item,) = diagnose("database", **database(server)).values()
-        assert (item["id"], item["evidence"]["told"]) == ("db.unreachable", "timeout")
+        assert (item["id"], item["evidence"]["told"]) == ("db.unreachable", "hung")
         assert time.monotonic() - started < 10
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -234,7 +234,7 @@ class TestRedis:
         server = redis()
         server.process.send_signal(signal.SIGSTOP)
         started = time.monotonic()
-        assert diagnose("redis", **server.settings())["redis.unreachable"]["evidence"]["told"] == "timeout"
+        assert diagnose("redis", **server.settings())["redis.unreachable"]["evidence"]["told"] == "hung"
         assert time.monotonic() - started < 10
         server.remove()
         item = diagnose("redis", **server.settings())["redis.unreachable"]

@@ -211,7 +211,7 @@ def _measure(session):
 def _failure(error):
     """Return told (what is wrong in one word) and message, and sqlstate where the server spoke."""
     if isinstance(error, ConnectionFailed):
-        return {"told": error.kind, "message": str(error)}
+        return {"told": error.told(), "message": str(error)}
     if isinstance(error, pgwire.PasswordMissing):
         return {"told": "password_missing", "message": str(error), "sqlstate": None}
     if isinstance(error, pgwire.AuthenticationUnsupported):
@@ -271,9 +271,15 @@ _TOLD = {
     ),
     "timeout": (
         "db.unreachable",
-        "no answer in time: a packet filter, or a server that hangs",
+        "nothing comes back: a packet filter in between, or the host is down",
         None,
-        "Look at the firewalls in between and at the state of the server.",
+        "Look at the firewalls in between and whether the host is up.",
+    ),
+    "hung": (
+        "db.unreachable",
+        "it accepts connections and then does not answer",
+        None,
+        "See on the server what hangs: a stopped process, a full disk, no memory.",
     ),
     "closed": ("db.unreachable", "the connection was cut", None, "See the server's log, and what is in between."),
     "protocol": (

@@ -108,7 +108,7 @@ def _reach(target, deadline, local):
         with resp.Client(target["host"], target["port"], deadline, target["tls"]) as client:
             result.update(_ask(client, target))
     except ConnectionFailed as error:
-        result["failure"] = {"told": error.kind, "message": str(error)}
+        result["failure"] = {"told": error.told(), "message": str(error)}
     except resp.RedisError as error:
         result["failure"] = {"told": classify(str(error)), "message": str(error)}
     return result
@@ -180,9 +180,15 @@ _TOLD = {
     ),
     "timeout": (
         "redis.unreachable",
-        "no answer in time: a packet filter, or a server that hangs",
+        "nothing comes back: a packet filter in between, or the host is down",
         None,
-        "See whether the process is stopped or busy, and the firewalls in between.",
+        "Look at the firewalls in between and whether the host is up.",
+    ),
+    "hung": (
+        "redis.unreachable",
+        "it accepts connections and then does not answer",
+        None,
+        "See whether the process is stopped or busy with a slow command.",
     ),
     "closed": (
         "redis.unreachable",

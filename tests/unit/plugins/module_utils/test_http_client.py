@@ -188,7 +188,7 @@ def test_byte_by_byte_ends_at_the_deadline(head, phase):
 def test_no_answer_ends_at_the_deadline():
     with serving(lambda _connection, _request: time.sleep(5)) as url:
         failure = failing(url, 0.3)
-    assert (failure.kind, failure.phase) == ("timeout", "first_byte")
+    assert (failure.kind, failure.phase, failure.told()) == ("timeout", "first_byte", "hung")
     assert "connect" in failure.phases
 
 
@@ -237,7 +237,7 @@ def test_packets_that_are_swallowed():
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
         failure = failing("http://127.0.0.1:%d" % listener.getsockname()[1], 0.5)
-    assert (failure.kind, failure.phase) == ("timeout", "connect")
+    assert (failure.kind, failure.phase, failure.told()) == ("timeout", "connect", "timeout")
 
 
 def test_a_name_that_does_not_exist():
@@ -254,7 +254,7 @@ def test_a_resolver_that_hangs_is_left_behind(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     failure = failing("http://app/", 0.3)
-    assert (failure.kind, failure.phase) == ("timeout", "name")
+    assert (failure.kind, failure.phase, failure.told()) == ("timeout", "name", "dns")
 
 
 def test_tls_with_a_server_that_has_none():

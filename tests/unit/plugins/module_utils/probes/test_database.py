@@ -86,7 +86,7 @@ def test_refusals_are_told_apart_by_sqlstate_and_routine(sqlstate, routine, told
 
 
 @pytest.mark.parametrize(
-    "kind", ["dns", "refused", "missing", "unreachable", "denied", "timeout", "closed", "protocol", "tls"]
+    "kind", ["dns", "refused", "missing", "unreachable", "denied", "timeout", "hung", "closed", "protocol", "tls"]
 )
 def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
     item = judged(refused(kind))

@@ -90,7 +90,7 @@ def test_errors_are_told_apart(message, told, id):
 
 
 @pytest.mark.parametrize(
-    "kind", ["dns", "refused", "missing", "unreachable", "denied", "timeout", "closed", "protocol", "tls"]
+    "kind", ["dns", "refused", "missing", "unreachable", "denied", "timeout", "hung", "closed", "protocol", "tls"]
 )
 def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
     item = judged({"address": "r1:6379", "local": False, "failure": {"told": kind, "message": "m"}})
