@@ -48,7 +48,16 @@ _START = (
     "host.memory.high",
 )
 _DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.port.closed")
-_JOURNAL = ("app.errors.unknown",)
+#: what is read from the journal: where it cannot be read, one of them is the root of the others
+_JOURNAL = (
+    "app.errors.unknown",
+    "app.import.unknown",
+    "app.exceptions.unknown",
+    "app.oom.unknown",
+    "app.crash.unknown",
+    "zoho.api.unknown",
+    "security.access.unknown",
+)
 _SETTINGS = ("app.env.unreadable", "app.env.missing", "app.service.missing")
 
 #: finding: what it may derive from, the likeliest first. An entry ending in a dot means all below it.
@@ -122,12 +131,7 @@ CAUSES = {
     "lb.health.unknown": _DOWN,
     "db.connection.unknown": _SETTINGS,
     "redis.unknown": _SETTINGS,
-    "app.import.unknown": _JOURNAL,
-    "app.exceptions.unknown": _JOURNAL,
-    "app.oom.unknown": _JOURNAL,
-    "app.crash.unknown": _JOURNAL,
-    "zoho.api.unknown": _JOURNAL,
-    "security.access.unknown": _JOURNAL,
+    **{id: _JOURNAL[:place] for place, id in enumerate(_JOURNAL)},
 }
 
 
