@@ -16,6 +16,7 @@ import tempfile
 from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils import pg_conf, process
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
 
 #: pg_dropcluster and friends call the pair "VERSION NAME"; name is None outside of Debian.
 Cluster = namedtuple("Cluster", "version name port owner data_directory config_file log_file programs service")
@@ -132,13 +133,10 @@ def _by_directory(data_directory, version, port, service):
         raise ClusterError("%s is no data directory of PostgreSQL: %s" % (data_directory, error))
     if version is not None and version != major:
         raise ClusterError("%s is of PostgreSQL %d, not %d" % (data_directory, major, version))
-    pid_lines = _pid_file(data_directory)
     cluster = Cluster(major, None, port, owner, data_directory, None, None, None, service)
     _supported(cluster)
-    if port is None and len(pid_lines) > 3 and pid_lines[3].strip().isdigit():
-        port = int(pid_lines[3])
     return cluster._replace(
-        port=port,
+        port=port or port_of(data_directory),
         config_file=os.path.join(data_directory, "postgresql.conf"),
         log_file=_standard_error(pid_of(data_directory)),
         programs=_programs(major, data_directory),
@@ -193,6 +191,12 @@ def socket_folder(data_directory):
     """Return the folder of the running server's socket, or None."""
     found = _pid_file(data_directory)
     return found[4].strip() or None if len(found) > 4 else None
+
+
+def port_of(data_directory):
+    """Return the port of the running server, or None."""
+    found = _pid_file(data_directory)
+    return int(found[3]) if len(found) > 3 and found[3].strip().isdigit() else None
 
 
 def as_owner(cluster, argv):
@@ -356,7 +360,7 @@ def control(cluster, action, deadline):
     """Start, stop or restart a cluster; return (whether the command succeeded, what it said)."""
     try:
         status, out, err = process.run(control_command(cluster, action, deadline.remaining()), deadline)
-    except process.CommandMissing as error:
+    except (process.CommandMissing, DeadlineExceeded) as error:
         return False, str(error)
     return status == 0, (err.strip() or out.strip())
 

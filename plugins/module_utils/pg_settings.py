@@ -23,7 +23,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import (
     pg_values,
     postgresql,
 )
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.pg_settings_plan import Live, Wanted
 
 #: What the server says of a value that only a start can change; for other settings it is an error.
@@ -234,7 +234,9 @@ class Run:
             )
 
     def _connection(self):
-        params = dict(self._params, login_port=self._cluster.port or self._params["login_port"] or 5432)
+        # A restart may have moved it.
+        running_port = pg_cluster.port_of(self._cluster.data_directory)
+        params = dict(self._params, login_port=running_port or self._cluster.port or 5432)
         if not params["login_host"] and not params["login_unix_socket"]:
             params["login_unix_socket"] = pg_cluster.socket_folder(self._cluster.data_directory)
         return params
@@ -528,8 +530,12 @@ class Run:
         self._forget_backup()
 
     def _forget_backup(self):
-        if os.path.exists(self._backup):
-            os.unlink(self._backup)
+        """Remove what a later run does not need, drafts of killed runs too."""
+        for path in (self._path, self._cluster.config_file):
+            folder, name = os.path.split(path)
+            for other in _names(folder) or ():
+                if other.startswith(".%s." % name):
+                    os.unlink(os.path.join(folder, other))
 
     def _reload(self, plan, state):
         """Let the server read its files, and wait until new sessions have what they say."""
@@ -576,35 +582,50 @@ class Run:
         old_pid = pg_cluster.pid_of(cluster.data_directory)
         since = pg_cluster.log_size(cluster)
         patience = Deadline(self._params["restart_timeout"])
-        try:
-            done, said = pg_cluster.control(cluster, "restart", patience)
-        except DeadlineExceeded as error:
-            done, said = False, str(error)
+        done, said = pg_cluster.control(cluster, "restart", patience)
         if self._comes_up(old_pid, done, patience):
-            self._deadline = Deadline(self._params["deadline"])
-            self._candidate = pg_cluster.Candidate(cluster, self._deadline)
             return
-        pid = pg_cluster.pid_of(cluster.data_directory)
-        if pid is not None and pid == old_pid:
-            raise SettingsError(
-                "the server was not restarted and still runs with its old settings, the file is in place: %s" % said
-            )
+        if pg_cluster.pid_of(cluster.data_directory) == old_pid:
+            if self._accepts_sessions(Deadline(self._params["deadline"])):
+                raise SettingsError(
+                    "the server was not restarted and still runs with its old settings, the file is in place: %s" % said
+                )
+            # It takes long to stop, which is not the fault of the settings; it must not stay down for it.
+            said = self._start_when_stopped(old_pid)
+            if said is None:
+                return
         reasons = pg_cluster.log_complaints(cluster, since) or [said or "no reason is known"]
         self._bring_back(plan, reasons)
+
+    def _start_when_stopped(self, old_pid):
+        """Start the server when it has ended at last; return None if it comes up, else what was said."""
+        patience = Deadline(self._params["restart_timeout"])
+        while pg_cluster.pid_of(self._cluster.data_directory) == old_pid:
+            if patience.expired():
+                return "the server is told to stop and does not end"
+            time.sleep(_POLL_SECONDS)
+        patience = Deadline(self._params["restart_timeout"])
+        done, said = pg_cluster.control(self._cluster, "start", patience)
+        return None if self._comes_up(old_pid, done, patience) else said
+
+    def _accepts_sessions(self, deadline):
+        try:
+            self._session(deadline.within(5)).close()
+        except (postgresql.StartingUp, postgresql.Refused, postgresql.ConnectionLost, postgresql.TimedOut):
+            return False
+        except postgresql.PostgresError:
+            # It answers, if only to refuse.
+            return True
+        return True
 
     def _comes_up(self, old_pid, done, patience):
         """Return whether a new server accepts sessions in time."""
         while True:
             pid = pg_cluster.pid_of(self._cluster.data_directory)
             if pid is not None and pid != old_pid:
-                try:
-                    self._session(patience.within(5)).close()
-                    return True
-                except (postgresql.StartingUp, postgresql.Refused, postgresql.ConnectionLost, postgresql.TimedOut):
-                    # Not yet, or no more.
-                    pass
-                except postgresql.PostgresError:
-                    # It answers, if only to refuse.
+                if self._accepts_sessions(patience):
+                    # The restart had its own time.
+                    self._deadline = Deadline(self._params["deadline"])
                     return True
             elif not done:
                 return False

@@ -426,6 +426,7 @@ def main():
         pg_cluster.ProgramFailed,
         postgresql.PostgresError,
         DeadlineExceeded,
+        OSError,
         ValueError,
     ) as error:
         module.fail_json(msg=str(error))

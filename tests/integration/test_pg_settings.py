@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -414,6 +415,47 @@ def test_a_killed_run_with_a_deadly_value_is_taken_back_by_the_next_one(cluster,
     assert "the old file is back and the server is up with it" in result["msg"]
     assert cluster.file.read_text() == good
     assert cluster.show("work_mem", "shared_buffers") == {"work_mem": "6MB", "shared_buffers": "128MB"}
+
+
+def test_a_server_that_takes_long_to_stop_is_started_with_the_new_settings(cluster, settings):
+    pid = cluster.pid()
+    checkpointer = int(cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"))
+    os.kill(checkpointer, signal.SIGSTOP)
+    late = threading.Timer(9, os.kill, (checkpointer, signal.SIGCONT))
+    late.start()
+    try:
+        result = settings(tune=False, settings={"max_connections": 120}, allow_restart=True, restart_timeout=5)
+    finally:
+        late.join()
+    assert "failed" not in result, result["msg"]
+    assert result["restarted"]
+    assert cluster.pid() != pid
+    assert cluster.show("max_connections") == {"max_connections": "120"}
+
+
+def test_a_server_may_move_to_another_port(cluster, settings):
+    old, new = cluster.port, free_port()
+    try:
+        result = settings(tune=False, settings={"port": new}, allow_restart=True)
+        assert "failed" not in result, result["msg"]
+        cluster.port = new
+        assert cluster.show("port") == {"port": str(new)}
+        assert unchanged(settings(tune=False, settings={"port": new}, allow_restart=True))
+        assert settings(state="absent", allow_restart=True)["restarted"]
+    finally:
+        cluster.port = old
+    assert cluster.show("port") == {"port": str(old)}
+
+
+def test_drafts_of_killed_runs_are_cleaned_up(cluster, settings):
+    litter = [cluster.file.with_name(".90-sergas.conf.x1y2"), cluster.main.with_name(".postgresql.conf.x1y2")]
+    for path in litter:
+        path.write_text("work_mem = 1MB\n")
+    settings(check=True, tune=False, settings={"work_mem": "5MB"})
+    assert all(path.exists() for path in litter)
+    settings(tune=False, settings={"work_mem": "5MB"})
+    assert not any(path.exists() for path in litter)
+    assert cluster.show("work_mem") == {"work_mem": "5MB"}
 
 
 def test_a_stopped_server_is_configured_and_stays_stopped(cluster, settings):
