@@ -135,12 +135,26 @@ def _by_directory(data_directory, version, port, service):
         raise ClusterError("%s is of PostgreSQL %d, not %d" % (data_directory, major, version))
     cluster = Cluster(major, None, port, owner, data_directory, None, None, None, service)
     _supported(cluster)
+    running = pid_of(data_directory) is not None
+    if running:
+        # The name that the server itself has for it: its files are told apart by their paths.
+        data_directory = _pid_file(data_directory)[1].strip()
     return cluster._replace(
         port=port or port_of(data_directory),
-        config_file=os.path.join(data_directory, "postgresql.conf"),
+        data_directory=data_directory,
+        config_file=_started_with(data_directory) or os.path.join(data_directory, "postgresql.conf"),
         log_file=_standard_error(pid_of(data_directory)),
         programs=_programs(major, data_directory),
     )
+
+
+def _started_with(data_directory):
+    """Return the config_file that the server was last started with, if it was told one."""
+    with contextlib.suppress(OSError):
+        with open(os.path.join(data_directory, "postmaster.opts"), encoding="utf-8", errors="replace") as file:
+            match = re.search(r"config[_-]file=([^\"\s]+)", file.read())
+            return match.group(1) if match else None
+    return None
 
 
 def _standard_error(pid):

@@ -83,6 +83,9 @@ def run(params, check_mode):
         params["service"],
         deadline,
     )
+    name = params["filename"]
+    if "/" in name or name.startswith(".") or not name.endswith(".conf"):
+        raise SettingsError("the server reads no file named %s: it needs a plain name that ends in .conf" % name)
     return Run(params, cluster, deadline).carry_out(check_mode)
 
 

@@ -709,6 +709,24 @@ def test_a_server_of_initdb_is_found_by_its_data_directory(make_postgres, run_mo
     assert (server.data / "postgresql.conf").read_text() == original
 
 
+def test_a_data_directory_by_another_name_is_the_same(make_postgres, run_module, tmp_path):
+    server = make_postgres()
+    alias = tmp_path / "alias"
+    alias.symlink_to(server.data)
+    options = {"data_directory": str(alias), "tune": False, "settings": {"work_mem": "5MB"}}
+    assert run_module("pg_settings", options)["reloaded"]
+    assert unchanged(run_module("pg_settings", {**options, "data_directory": str(server.data)}))
+    assert run_module("pg_settings", {"data_directory": str(alias), "state": "absent"})["reloaded"]
+    assert unchanged(run_module("pg_settings", {"data_directory": str(alias), "state": "absent"}))
+
+
+@pytest.mark.parametrize("name", ["../postgresql.conf", "settings", ".hidden.conf"])
+def test_a_file_that_the_server_would_not_read_is_refused(cluster, settings, name):
+    before = cluster.files()
+    assert "it needs a plain name that ends in .conf" in settings(filename=name)["msg"]
+    assert cluster.files() == before
+
+
 def test_calculated_needs_no_server_and_changes_nothing(run_module):
     options = {"state": "calculated", "memory": "16GB", "cpus": 8, "storage": "ssd", "workload": "web", "version": 14}
     result = run_module("pg_settings", {**options, "shared_host": False})
