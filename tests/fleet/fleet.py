@@ -605,6 +605,7 @@ def inventory() -> pathlib.Path:
         lines += ["    %s:" % group, "      hosts:"]
         for host in hosts:
             lines += ["        %s:" % host.name, "          ansible_host: %s" % host.address]
+            lines += ["          release: %s" % host.release]
     path = STATE / "inventory.yml"
     path.write_text("\n".join(lines) + "\n")
     return path
