@@ -13,17 +13,30 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
 
+#: What keeps an app from its database or makes it wait there. Other findings on it (an index that nobody uses, a
+#: sequence near its end) are no reason for anything yet.
+_DATABASE = (
+    "db.unreachable",
+    "db.auth.failed",
+    "db.missing",
+    "db.disk.full",
+    "db.connections.exhausted",
+    "db.locks.blocked",
+    "db.queries.slow",
+    "db.queries.running",
+)
+
 #: kind of trouble in the log: the findings that explain it, the likeliest first
 KINDS = {
     "port": ("app.port.conflict",),
     "import": ("app.import.error",),
     "environment": ("app.env.",),
-    "database": ("db.",),
+    "database": _DATABASE,
     "database.auth": ("db.auth.failed", "db."),
     "database.missing": ("db.missing", "db."),
     "database.timeout": ("db.queries.", "db.locks.", "db.index.", "db.connections.exhausted", "db.unreachable"),
-    "database.exhausted": ("db.connections.exhausted", "app.resources.exhausted", "db."),
-    "database.pool": ("db.connections.exhausted", "app.resources.exhausted", "db."),
+    "database.exhausted": ("db.connections.exhausted", "app.resources.exhausted", *_DATABASE),
+    "database.pool": ("db.connections.exhausted", "app.resources.exhausted", *_DATABASE),
     "redis": ("redis.",),
     "cognee": ("cognee.",),
     "zoho": ("zoho.",),

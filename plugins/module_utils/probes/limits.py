@@ -91,10 +91,12 @@ def decide(ctx, limits, logs=None, database=None):
                 "The open files of %d processes of the app cannot be counted: run with become" % limits["hidden"],
             )
         ]
+    if not findings:
+        return [_nothing(ctx)]
     evidence = {}
     for item in findings:
         evidence.update(item["evidence"])
-    value = max([item["value"] for item in findings] or [0])
+    value = max(item["value"] for item in findings)
     return [
         finding(
             "app.resources.ok",
@@ -106,6 +108,13 @@ def decide(ctx, limits, logs=None, database=None):
             evidence=evidence,
         )
     ]
+
+
+def _nothing(ctx):
+    if not ctx.unit:
+        reason = "Without systemd the app's processes are not known: what they use cannot be counted"
+        return finding("app.resources.unknown", "app", "unknown", reason)
+    return finding("app.resources.skipped", "app", "skipped", "The app does not run: it uses no files and no tasks")
 
 
 def _exhausted(what, status, summary, value, warn, fail, evidence, remedy, advice):

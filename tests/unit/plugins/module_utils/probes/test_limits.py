@@ -120,3 +120,9 @@ def test_two_resources_are_two_findings(context):
 def test_processes_that_cannot_be_seen_are_unknown(context):
     item = only(limits.decide(context(RUNNING), observed([], hidden=3)))
     assert (item["id"], item["status"]) == ("app.resources.unknown", "unknown")
+
+
+def test_an_app_that_does_not_run_uses_nothing(context):
+    nothing = observed([], tasks=None)
+    assert only(limits.decide(context(dict(RUNNING, ActiveState="failed")), nothing))["status"] == "skipped"
+    assert only(limits.decide(context({}), nothing))["status"] == "unknown"
