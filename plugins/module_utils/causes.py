@@ -26,6 +26,19 @@ _DATABASE = (
     "db.queries.running",
 )
 
+#: All that C(db.) means below: what keeps an app from its database, or makes it wait there. Other findings on it (an
+#: index that nobody uses, a sequence near its end) are no reason for anything yet.
+_DATABASE = (
+    "db.unreachable",
+    "db.auth.failed",
+    "db.missing",
+    "db.disk.full",
+    "db.connections.exhausted",
+    "db.locks.blocked",
+    "db.queries.slow",
+    "db.queries.running",
+)
+
 #: kind of trouble in the log: the findings that explain it, the likeliest first
 KINDS = {
     "port": ("app.port.conflict",),
@@ -165,6 +178,8 @@ def _cause(item, bad):
 
 
 def _is(item, candidate):
+    if candidate == "db.":
+        return item["id"] in _DATABASE
     if candidate.endswith("."):
         # What is not known explains nothing.
         return item["id"].startswith(candidate) and item["status"] != "unknown"

@@ -13,7 +13,9 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 
+from ansible_collections.sergas.ops.plugins.module_utils import connection_budget
 from ansible_collections.sergas.ops.plugins.module_utils.finding import STATUSES, is_bad
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.host import join
 
 #: Findings about something that several hosts may share.
 DEPENDENCIES = ("db.", "redis.", "zoho.", "cognee.", "lb.")
@@ -100,9 +102,11 @@ def correlate(hosts):
     links = {}
     owners = _owners(hosts)
     for host in hosts:
+        host["findings"] = join(host["findings"])
         _forget_own_faults(host, owners)
         _link_local(host, links)
     fleet = _shared_failures(hosts, links)
+    _add_pools(hosts, fleet, owners, links)
     _link_servers(hosts, fleet, owners, links)
     return fleet, links
 
@@ -196,6 +200,75 @@ def _fleet_finding(id, target, affected, users, items):
         evidence=evidence,
         cause=None,
     )
+
+
+def _add_pools(hosts, fleet, owners, links):
+    """Add what all hosts of a database may open there together, where that is more than it admits.
+
+    Then that is the root of the database's exhausted slots, and of the hosts' own findings on their pools.
+    """
+    for target, pools in sorted(_pools_by_target(hosts).items()):
+        slots = _slots(target, pools, hosts, owners)
+        if len(pools) < 2 or not slots:
+            continue
+        budget = connection_budget.budget({name: numbers for name, (_index, numbers) in pools.items()}, slots)
+        if budget["fits"]:
+            continue
+        node = (None, len(fleet))
+        item = connection_budget.decide(budget, target)
+        fleet.append(dict(item, id="fleet." + item["id"]))
+        for (name, index), bad in _about_slots(target, pools, hosts, owners):
+            bad["cause"] = fleet[node[1]]["id"]
+            links[name, index] = node
+        for index, other in enumerate(fleet[: node[1]]):
+            if other["id"] == "fleet.db.connections.exhausted" and other["evidence"]["target"] == target:
+                other["cause"] = fleet[node[1]]["id"]
+                links[None, index] = node
+
+
+def _pools_by_target(hosts):
+    """Return {target: {host name: (index of the finding, numbers of its pools)}} of databases that can be shared."""
+    found = defaultdict(dict)
+    for host in hosts:
+        for index, item in enumerate(host["findings"]):
+            evidence = item["evidence"]
+            if not item["id"].startswith("app.resources.") or not isinstance(evidence.get("pool_size"), int):
+                continue
+            target = target_of({"id": "db.", "evidence": evidence})
+            if target:
+                numbers = {name: evidence[name] for name in connection_budget.DEFAULTS if name in evidence}
+                numbers["assumed"] = ["max_overflow"] if evidence.get("assumed_overflow") else []
+                found[target][host["name"]] = (index, numbers)
+    return found
+
+
+def _slots(target, pools, hosts, owners):
+    """Return how many slots a database has, as its own host or one of its users has seen it; None for nobody."""
+    seen = []
+    for host in hosts:
+        own = owners.get(host_of(target)) == host["name"]
+        for index, item in enumerate(host["findings"]):
+            slots = item["evidence"].get("slots")
+            if not isinstance(slots, int) or slots < 1:
+                continue
+            if own and item["id"].startswith("db.connections."):
+                return slots
+            if pools.get(host["name"], (None,))[0] == index:
+                seen.append(slots)
+    return max(seen, default=None)
+
+
+def _about_slots(target, pools, hosts, owners):
+    """Yield (node, finding) of what a database's slots being too few explains."""
+    for host in hosts:
+        own = owners.get(host_of(target)) == host["name"]
+        for index, item in enumerate(host["findings"]):
+            if not is_bad(item):
+                continue
+            of_pool = item["id"] == "app.resources.exhausted" and pools.get(host["name"], (None,))[0] == index
+            about = own or item["evidence"].get("target") == target
+            if of_pool or (item["id"] == "db.connections.exhausted" and about and not item["cause"]):
+                yield (host["name"], index), item
 
 
 def _link_servers(hosts, fleet, owners, links):

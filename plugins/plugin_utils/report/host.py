@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Causes between the findings that several modules have on one host: the app's and its database's. Pure."""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils import causes
+from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
+
+#: What the app's own diagnosis sees of the database, and has derived its symptoms from already.
+_SEEN_BY_APP = ("db.unreachable", "db.auth.failed", "db.missing", "db.connections.exhausted", "db.connection.")
+
+
+def join(findings):
+    """Return the findings of a host with C(cause) set where those of another module explain them.
+
+    Each module has derived its own; what it could not explain, another one may. A cause that is set stays.
+
+    Args:
+        findings: of all modules, complete.
+    """
+    bad = [item for item in findings if is_bad(item)]
+    joined = [dict(item, cause=item["cause"] or _cause(item, bad)) if is_bad(item) else item for item in findings]
+    within = {item["id"] for item in bad if item["id"].startswith("db.") and not item["id"].startswith(_SEEN_BY_APP)}
+    if within:
+        derived = causes.derive(joined)
+        joined = [new if new["cause"] in within else old for old, new in zip(joined, derived, strict=True)]
+    # Two modules may have found the same of the database: what one of them knows of its cause, the other need not.
+    known = {item["id"]: item["cause"] for item in joined if item["id"].startswith("db.") and item["cause"]}
+    return [dict(item, cause=item["cause"] or known.get(item["id"])) if is_bad(item) else item for item in joined]
+
+
+def _cause(item, bad):
+    for id, explains in CAUSES.get(item["id"], ()):
+        for other in bad:
+            if other["id"] == id and explains(item, other):
+                return id
+    return None
+
+
+def _same_filesystem(item, other):
+    """Whether the fullest file system of the host is the one that the database fills."""
+    share = item["evidence"].get("percent")
+    folder = (other["evidence"].get("filesystem") or {}).get("path")
+    if not isinstance(share, dict) or not isinstance(folder, str):
+        return False
+    mounts = [path for path in share if folder == path or folder.startswith(path.rstrip("/") + "/")]
+    fullest = (item["evidence"].get("filesystem") or {}).get("path")
+    return bool(mounts) and max(mounts, key=len) == fullest
+
+
+def _reason(text):
+    """Return a test of what most sessions are by the finding of exhausted slots."""
+    return lambda item, _other: item["evidence"].get("reason") == text
+
+
+def _holds_lock(item, other):
+    """Whether the session at the root of a chain is one of those that sit in a transaction."""
+    return bool(_pids(item, "roots") & _pids(other, "sessions"))
+
+
+def _same_transaction(item, other):
+    return bool(_pids(item, "transactions") & _pids(other, "sessions"))
+
+
+def _pids(item, key):
+    rows = item["evidence"].get(key)
+    return {row.get("pid") for row in rows if isinstance(row, dict)} - {None} if isinstance(rows, list) else set()
+
+
+def _any(_item, _other):
+    return True
+
+
+#: finding: [(what may explain it, whether it does)], the likeliest first
+CAUSES = {
+    "host.disk.high": (("db.disk.full", _same_filesystem),),
+    "db.connections.exhausted": (
+        ("db.transactions.idle", _reason("idle in transaction")),
+        ("db.locks.blocked", _reason("waiting for a lock")),
+    ),
+    "db.locks.blocked": (("db.transactions.idle", _holds_lock),),
+    "db.transactions.long": (("db.transactions.idle", _same_transaction),),
+    "host.iowait.high": (("db.queries.slow", _any), ("db.index.missing", _any)),
+}
