@@ -530,7 +530,8 @@ class Run:
         self._put(self._path, plan.before)
         if plan.main_after != plan.main_before:
             self._put(self._cluster.config_file, plan.main_before)
-        self._forget_backup()
+        if not plan.restart:
+            self._forget_backup()
 
     def _forget_backup(self):
         """Remove what a later run does not need, drafts of killed runs too."""

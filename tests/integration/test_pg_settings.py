@@ -171,21 +171,40 @@ runpy.run_path(path, run_name="__main__")
 """
 
 
+#: The module without what its server's program says of a candidate.
+BLIND = """
+import runpy, sys
+from ansible_collections.sergas.ops.plugins.module_utils import pg_cluster
+pg_cluster.Candidate.refusals = lambda *unused: []
+runpy.run_path(sys.argv.pop(1), run_name="__main__")
+"""
+
+
 @pytest.fixture
-def killed(cluster, tmp_path):
-    """Return a function that runs the module and kills it when it gets to a step."""
+def altered(cluster, tmp_path):
+    """Return a function that runs the module altered by a script."""
     (tmp_path / "ansible_collections" / "sergas").mkdir(parents=True)
     (tmp_path / "ansible_collections" / "sergas" / "ops").symlink_to(COLLECTION)
 
-    def run(step, **options):
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(MODULE), step],
+    def run(script, *arguments, **options):
+        return subprocess.run(
+            [sys.executable, "-c", script, str(MODULE), *arguments],
             input=json.dumps({"ANSIBLE_MODULE_ARGS": {"cluster": cluster.name, **options}}),
             env={**os.environ, "PYTHONPATH": str(tmp_path)},
             capture_output=True,
             text=True,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def killed(altered):
+    """Return a function that runs the module and kills it when it gets to a step."""
+
+    def run(step, **options):
+        done = altered(KILLED, step, **options)
         assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
 
     return run
@@ -340,6 +359,24 @@ def test_several_poisoned_values_are_all_named(cluster, settings):
     assert result["failed"]
     for name in ("work_mem", "jit", "wal_level"):
         assert f'parameter "{name}"' in result["msg"]
+
+
+@pytest.mark.parametrize("before", [None, {"work_mem": "6MB"}], ids=["without a file", "with a file"])
+def test_what_only_the_server_itself_refuses_is_taken_back_before_it_is_read(cluster, settings, altered, before):
+    if before:
+        settings(tune=False, settings=before)
+    files, shown = cluster.files(), cluster.show("work_mem", "jit")
+    loaded = cluster.sql("SELECT pg_conf_load_time()")
+    done = altered(BLIND, tune=False, settings={"work_mem": "5XB", "jit": False})
+    result = json.loads(done.stdout)
+    assert result["failed"]
+    assert "the server refuses the file, which was taken back before it was read" in result["msg"]
+    assert f"{cluster.file} line" in result["msg"]
+    assert {path: text for path, (text, _written) in cluster.files().items()} == {
+        path: text for path, (text, _written) in files.items()
+    }
+    assert cluster.show("work_mem", "jit") == shown
+    assert cluster.sql("SELECT pg_conf_load_time()") == loaded
 
 
 def test_what_alter_system_overrides_is_named(cluster, settings):
