@@ -102,7 +102,8 @@ def correlate(hosts):
     links = {}
     owners = _owners(hosts)
     for host in hosts:
-        host["findings"] = join(host["findings"])
+        for item, joined in zip(host["findings"], join(host["findings"]), strict=True):
+            item["cause"] = joined["cause"]
         _forget_own_faults(host, owners)
         _link_local(host, links)
     fleet = _shared_failures(hosts, links)
