@@ -91,7 +91,7 @@ def diagnose(fleet, tmp_path_factory):
         # Hosts share two cores: one that waits for the others must not look slow itself.
         command += ["--forks", "4"]
         command += ["--limit", ",".join(hosts), "-e", json.dumps(variables)]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
         return json.loads((reports / "latest" / "report.json").read_text())
 

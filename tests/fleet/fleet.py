@@ -105,7 +105,7 @@ def run(*command, check: bool = True, **options) -> subprocess.CompletedProcess:
     """Run a command quietly; raises FleetError with its last words when it fails."""
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
-    done = subprocess.run([str(word) for word in command], text=True, **options)
+    done = subprocess.run([str(word) for word in command], text=True, check=False, **options)
     if check and done.returncode:
         words = ((done.stderr or "") + (done.stdout or "")).strip()[-2000:]
         raise FleetError("%s: exit %d\n%s" % (" ".join(map(str, command)), done.returncode, words))
@@ -253,6 +253,7 @@ def _build_base(release: str) -> None:
                 stdout=log,
                 stderr=log,
                 env=dict(os.environ, TMPDIR=folder),
+                check=False,
             )
         if done.returncode:
             raise FleetError("mmdebstrap failed for %s: read %s" % (release, log.name))
@@ -331,6 +332,7 @@ def _build_image(release: str) -> None:
                 ],
                 stdout=log,
                 stderr=log,
+                check=False,
             )
     if done.returncode:
         raise FleetError("the image of %s failed: read %s" % (release, log.name))
@@ -602,7 +604,11 @@ def inventory() -> pathlib.Path:
         group = "sergas_lb" if host.role == "balancer" else host.release
         groups.setdefault(group, []).append(host)
     for group, hosts in sorted(groups.items()):
-        lines += ["    %s:" % group, "      hosts:"]
+        lines.append("    %s:" % group)
+        if group == "sergas_lb":
+            backends = ["%s:8000" % host.address for host in running() if host.role == "app"]
+            lines += ["      vars:", "        sergas_backends: [%s]" % ", ".join(backends)]
+        lines.append("      hosts:")
         for host in hosts:
             lines += ["        %s:" % host.name, "          ansible_host: %s" % host.address]
             lines += ["          release: %s" % host.release]
@@ -649,6 +655,7 @@ def _fault(verb: str, name: str, host_name: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=FAULT_TIMEOUT_S,
+        check=False,
     )
     if done.returncode:
         words = done.stdout.decode(errors="replace")[-2000:]
@@ -669,7 +676,7 @@ def clear(name: str, host_name: str) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb in ("up", "images"):
         sub = verbs.add_parser(verb)
