@@ -127,6 +127,7 @@ class Survey:
         self.address_in_use = Event()
         self.too_many_files = Event()
         self.starts = {}
+        self.begun = set()
         self.ready = {}
         self.bound = {}
         self.completes = {}
@@ -155,7 +156,7 @@ class Survey:
             except (KeyError, TypeError, ValueError):
                 continue
             message = entry.get("MESSAGE")
-            if type(message) is not str or len(message) > 4096 or "\x1b" in message:
+            if not isinstance(message, str) or len(message) > 4096 or "\x1b" in message:
                 message = text_of(message)
             transport = entry.get("_TRANSPORT")
             pid = entry.get("_PID")
@@ -299,6 +300,8 @@ class Survey:
             elif low.endswith("startup.") or "started " in low:
                 if any(needle in low for needle in _STARTING):
                     self._note(self.starts, at, invocation)
+                    if len(self.begun) < MOST_EVENTS:
+                        self.begun.add(invocation)
 
     @staticmethod
     def _note(table, at, invocation):
@@ -566,6 +569,9 @@ class Survey:
             "database": self.database.listed(cured)[0],
             "clean_start": clean_start,
             "start_seconds": self._start_seconds(properties),
+            # By its own word: an app that says so will also say when it has started.
+            "begun": [name for name in self.begun if name],
+            "child_deaths": len(self.child_deaths),
             "completes": {name: times for name, times in self.completes.items() if name},
             "unit_events": sorted(self.unit_events, key=lambda event: event["at"]),
             "kills": self._kills(),

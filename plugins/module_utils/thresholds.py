@@ -32,16 +32,17 @@ DEFAULTS = {
 }
 
 
-def merge(overrides, defaults=DEFAULTS):
+def merge(overrides, defaults=None):
     """Return {name: (warn, fail, unit)}: the defaults with an operator's own values over them.
 
     Args:
         overrides: {name: {"warn": number, "fail": number}}, either key may be left out.
-        defaults: {name: (warn, fail, unit)} of whoever asks.
+        defaults: {name: (warn, fail, unit)} of whoever asks; L(DEFAULTS) if not given.
 
     Raises:
         ValueError: a name, key or value that cannot be; the message names it and what is allowed.
     """
+    defaults = DEFAULTS if defaults is None else defaults
     merged = dict(defaults)
     for name, given in (overrides or {}).items():
         if name not in defaults:

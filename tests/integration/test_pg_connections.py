@@ -54,7 +54,7 @@ class Crowd:
         return connection
 
     def idle(self, count, **identity):
-        return [self.session(statement="SELECT 1", **identity) for _ in range(count)]
+        return [self.session(statement="SELECT 1", **identity) for _number in range(count)]
 
     def in_transaction(self, statement="SELECT 1", **identity):
         connection = self.session(**identity)
@@ -331,7 +331,7 @@ def test_the_limit_of_a_role_counts(server, crowd, run_module):
 
 
 def test_transactions_left_open_are_what_exhausts(server, crowd, run_module):
-    for _ in range(15):
+    for _number in range(15):
         crowd.in_transaction()
     result = run_module("pg_connections", server.login())
     finding = by_id(result)["db.connections.exhausted"]

@@ -161,7 +161,7 @@ def test_password_is_on_no_command_line(postgres, client):
 def test_reasons_are_told_apart(postgres, client, change, error, sqlstate):
     with pytest.raises(postgresql.PostgresError) as caught:
         connect(postgres.tcp("sergas", **change))
-    assert type(caught.value) is error, caught.value
+    assert caught.value.__class__ is error, caught.value
     assert caught.value.sqlstate == sqlstate
 
 
@@ -194,7 +194,7 @@ def test_reasons_are_told_apart_in_another_language(spanish, client, monkeypatch
     monkeypatch.setattr(postgresql, "_reserved_place", lambda *unused: None)
     with pytest.raises(postgresql.PostgresError) as caught:
         connect(spanish.tcp("sergas", **change))
-    assert type(caught.value) is error, caught.value
+    assert caught.value.__class__ is error, caught.value
     assert caught.value.sqlstate == sqlstate
 
 

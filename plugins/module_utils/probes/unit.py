@@ -44,7 +44,7 @@ def read(service, deadline):
         return {}, str(reason)
     properties = parse(out)
     if "LoadState" not in properties:
-        why = err.strip().split("\n")[0] or "exit status %d" % status
+        why = err.strip().split("\n", 1)[0] or "exit status %d" % status
         return {}, "systemctl does not know %s: %s" % (name(service), why)
     return properties, None
 

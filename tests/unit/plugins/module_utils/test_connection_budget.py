@@ -85,7 +85,7 @@ def test_no_slots():
 def test_the_proposals_fit_and_waste_nothing():
     """Over random fleets: the pools fit, no worker could have one more, and the needed max_connections is the least."""
     random.seed(20260301)
-    for _ in range(2000):
+    for _number in range(2000):
         hosts = {
             f"app{i}": host(
                 random.randint(1, 16), random.randint(1, 50), random.randint(0, 50), others=random.randint(0, 3)

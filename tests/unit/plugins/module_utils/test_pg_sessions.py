@@ -56,7 +56,8 @@ def crowd(count, first=100, **given):
     return [session(pid=first + i, **given) for i in range(count)]
 
 
-def decide(sessions, waits=(), limits=LIMITS, **thresholds):
+def decide(sessions, waits=(), limits=None, **thresholds):
+    limits = LIMITS if limits is None else limits
     findings = pg_sessions.decide(sessions, list(waits), limits, {**pg_sessions.THRESHOLDS, **thresholds}, "db1:5432")
     return {finding["id"].rsplit(".", 1)[0]: finding for finding in findings}
 

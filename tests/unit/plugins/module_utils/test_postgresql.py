@@ -94,7 +94,7 @@ CONNECTION_FAILURES = [
 @pytest.mark.parametrize(("message", "error", "sqlstate"), CONNECTION_FAILURES)
 def test_failed_connections_are_told_apart(message, error, sqlstate):
     found = postgresql.connection_error(message)
-    assert type(found) is error
+    assert found.__class__ is error
     assert found.sqlstate == sqlstate
     assert not str(found).startswith("psql")
 
@@ -114,7 +114,7 @@ def test_failed_connections_are_told_apart(message, error, sqlstate):
 )
 def test_failed_statements_are_told_apart_in_any_language(sqlstate, error):
     found = postgresql.statement_error("Anweisung  wegen\nZeitüberschreitung abgebrochen", sqlstate)
-    assert type(found) is error
+    assert found.__class__ is error
     assert str(found) == "Anweisung wegen Zeitüberschreitung abgebrochen"
 
 

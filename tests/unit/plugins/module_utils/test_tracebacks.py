@@ -20,7 +20,7 @@ CHAIN = """Traceback (most recent call last):
   File "/srv/venv/lib/python3.11/site-packages/psycopg2/__init__.py", line 122, in connect
     conn = _connect(dsn)
 psycopg2.OperationalError: connection to server at "127.0.0.1" failed: Connection refused
-	Is the server running on that host and accepting TCP/IP connections?
+\tIs the server running on that host and accepting TCP/IP connections?
 
 The above exception was the direct cause of the following exception:
 
@@ -74,7 +74,7 @@ def test_a_group_that_follows_another_one_is_a_new_one():
     steps = [reading.feed(line) for line in GROUP.split("\n")]
     assert set(steps) == {"more"}
     assert reading.feed("ERROR:    Exception in ASGI application") == "seen"
-    assert reading.feed(GROUP.split("\n")[0]) == "end"
+    assert reading.feed(GROUP.split("\n", 1)[0]) == "end"
 
 
 def test_a_second_traceback_without_a_link_ends_the_first():
@@ -116,7 +116,7 @@ def test_garbage_ends_a_traceback():
 def test_an_endless_traceback_is_given_up():
     reading = tracebacks.Traceback()
     reading.feed("Traceback (most recent call last):")
-    assert [reading.feed("    x") for _ in range(6000)][-1] == "end"
+    assert [reading.feed("    x") for _number in range(6000)][-1] == "end"
 
 
 def test_a_text_without_traceback():

@@ -40,8 +40,8 @@ def seen(*samples, **paths):
     return {"url": URL, "samples": list(samples), "paths": paths}
 
 
-def judged(*samples, settings=SETTINGS):
-    return {item["id"]: item for item in api.judge(seen(*samples), settings)}
+def judged(*samples, settings=None):
+    return {item["id"]: item for item in api.judge(seen(*samples), SETTINGS if settings is None else settings)}
 
 
 def test_a_healthy_reply():

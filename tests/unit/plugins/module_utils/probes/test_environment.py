@@ -16,9 +16,9 @@ GOOD = "DATABASE_HOST=db1\nDATABASE_NAME=prod\nZOHO_SDK_REFRESH_TOKEN=1000.abcde
 NO_OPTIONS = {}
 
 
-def judged(text, required=REQUIRED, **kwargs):
+def judged(text, required=None, **kwargs):
     reading = None if text is None else environment.interpret(text, "/app/.env")
-    return environment.judge(reading, "/app/.env", required, **kwargs)
+    return environment.judge(reading, "/app/.env", REQUIRED if required is None else required, **kwargs)
 
 
 def test_a_complete_file_is_ok():
