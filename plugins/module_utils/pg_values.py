@@ -180,26 +180,6 @@ def plain(value):
     return str(value)
 
 
-def bounds_error(value, entry):
-    """Return why a value is outside of what the setting may be, or None."""
-    if entry["vartype"] not in ("integer", "real"):
-        return None
-    amount = canonical(value, entry)
-    low, high = entry.get("min_val"), entry.get("max_val")
-    if low in (None, "") or high in (None, ""):
-        return None
-    if float(low) <= amount <= float(high):
-        return None
-    unit = entry.get("unit") or ""
-    shown = int(amount) if amount == int(amount) else amount
-    return "%s%s is outside the valid range (%s .. %s)" % (
-        shown,
-        " x %s" % unit if unit[:1].isdigit() else unit,
-        low,
-        high,
-    )
-
-
 def same(one, other, entry, tolerance=0.0):
     """Return whether two values mean the same for a setting.
 

@@ -151,13 +151,6 @@ def test_what_cannot_be_a_value_is_refused(entry, value, message):
         pg_values.canonical(value, entry)
 
 
-def test_bounds_are_those_of_the_server():
-    assert pg_values.bounds_error("262143", CONNECTIONS) is None
-    assert pg_values.bounds_error("262144", CONNECTIONS) == "262144 is outside the valid range (1 .. 262143)"
-    assert pg_values.bounds_error("64kB", BUFFERS) == ("8 x 8kB is outside the valid range (16 .. 1073741823)")
-    assert pg_values.bounds_error("1e3", COST) is None
-
-
 @pytest.mark.parametrize(
     ("text", "kilobytes"),
     [
