@@ -149,6 +149,7 @@ CAUSES = {
     "zoho.circuit.open": ("zoho.rate_limited", "zoho.token.invalid"),
     "host.swap.high": ("host.memory.high",),
     "host.iowait.high": ("host.swap.high", "host.memory.high"),
+    "host.cpu.high": ("app.service.down",),
     "host.load.high": ("host.cpu.high", "host.iowait.high"),
     # What could not be measured because something else fails.
     "app.service.unknown": (),
@@ -342,12 +343,18 @@ def _listens_elsewhere(item, _other):
     return "blocked" not in item["evidence"] and item["confidence"] == "measured"
 
 
+def _workers_loop(_item, other):
+    """Workers that die and are replaced at once keep the processors busy; a unit waits before a restart."""
+    return other["evidence"].get("worker_deaths", 0) >= 3
+
+
 def _of_machine(item, other):
     """The limit of the unit itself was met, whatever the machine has left."""
     return other["id"] != "host.memory.high" or item["evidence"].get("scope") == "machine"
 
 
 _EXPLAINS = {
+    "host.cpu.high": _workers_loop,
     "lb.health.failing": _unhealthy,
     "lb.blocked": _listens_elsewhere,
     "api.health.degraded": _degraded,

@@ -66,7 +66,7 @@ def decide(ctx, service, logs=None):
     if properties.get("LoadState") in ("masked", "error", "bad-setting"):
         return [_unloadable(name, properties, evidence)]
     loop = _is_loop(ctx, service, logs)
-    if unit.is_running(properties) and not loop:
+    if unit.is_running(properties) and not loop and not _comes_not_up(service, logs):
         return [_running(ctx, name, service, logs, evidence)]
     return [_down(ctx, name, service, logs, evidence, loop)]
 
@@ -154,6 +154,17 @@ def _is_loop(ctx, service, logs):
     return not (logs and properties.get("InvocationID") in logs["completes"])
 
 
+def _comes_not_up(service, logs):
+    """Return whether the unit runs and the app in it has not started, for a reason its log tells.
+
+    With several workers it is they who fail and are replaced, while the unit stays active.
+    """
+    current = service["properties"].get("InvocationID")
+    if not logs or current not in logs["begun"] or current in logs["completes"]:
+        return False
+    return any(kind.partition(".")[0] in _KINDS for kind in reasons(service, logs))
+
+
 def flaps(logs):
     """Return how many restarts in the window followed the death of an app that had been up.
 
@@ -219,9 +230,13 @@ def _down(ctx, name, service, logs, evidence, loop):
     told = next((_KINDS[kind.partition(".")[0]] for kind in why if kind.partition(".")[0] in _KINDS), None)
     stopped = active == "inactive" and properties.get("Result") in ("success", "", None)
     evidence = dict(evidence, reasons=why, loop=loop, stopped=stopped)
+    if logs and logs["child_deaths"]:
+        evidence["worker_deaths"] = logs["child_deaths"]
     status = "fail"
     if loop:
         text = "%s does not start: it ends and systemd starts it again (%d restarts)" % (name, evidence["restarts"])
+    elif unit.is_running(properties):
+        text = "%s runs, but the app in it does not start" % name
     elif active == "activating":
         text, status = "%s is starting (%s) since %s" % (name, sub, evidence["since"]), "warn"
     elif active == "deactivating":

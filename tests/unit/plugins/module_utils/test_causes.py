@@ -300,6 +300,13 @@ def test_only_waiting_makes_slow(told, cause):
     assert item["cause"] == cause
 
 
+@pytest.mark.parametrize(("deaths", "cause"), [(7, "app.service.down"), (0, None)])
+def test_workers_that_loop_keep_the_processors_busy(deaths, cause):
+    loop = bad("app.service.down", reasons=["import"], worker_deaths=deaths)
+    (item, _other) = causes.derive([bad("host.cpu.high"), loop])
+    assert item["cause"] == cause
+
+
 @pytest.mark.parametrize(("scope", "cause"), [("machine", "host.memory.high"), ("unit", None)])
 def test_the_limit_of_a_unit_is_not_the_machines_memory(scope, cause):
     (item, _other) = causes.derive([bad("app.oom.killed", scope=scope), bad("host.memory.high")])

@@ -28,6 +28,8 @@ def log(events=(), completes=None, kinds=None, clean_start=None, start_seconds=N
         "kinds": {kind: {"count": 1, "last": last} for kind, last in (kinds or {}).items()},
         "clean_start": clean_start,
         "start_seconds": start_seconds,
+        "begun": [],
+        "child_deaths": 0,
     }
 
 
@@ -149,6 +151,20 @@ def test_the_cured_host_as_captured(properties, context, survey):
     times = {name: unit.since(shown, name, found["now"], found["now"] - 1795531320.0435) for name in names}
     item = only(service.decide(context(shown, found["now"]), {"properties": shown, "times": times}, found))
     assert (item["status"], item["evidence"]["restarts_in_window"]) == ("ok", 2)
+
+
+def test_workers_that_fail_while_the_unit_stays_active(properties, context):
+    shown = dict(properties("running_bookworm"), ExecMainStartTimestampMonotonic="4900000000")
+    found = dict(log(kinds={"import": 9950.0}), begun=[shown["InvocationID"]], child_deaths=7)
+    item = only(service.decide(context(now=NOW), observed(shown), found))
+    assert (item["id"], item["status"], item["evidence"]["worker_deaths"]) == ("app.service.down", "fail", 7)
+    assert item["summary"].startswith("sergas-app.service runs, but the app in it does not start")
+    up = dict(found, completes={shown["InvocationID"]: (9960.0, 9960.0)})
+    assert only(service.decide(context(now=NOW), observed(shown), up))["status"] == "ok"
+    slow = dict(found, kinds={})
+    assert only(service.decide(context(now=NOW), observed(shown), slow))["status"] == "ok"
+    silent = dict(found, begun=[])
+    assert only(service.decide(context(now=NOW), observed(shown), silent))["status"] == "ok"
 
 
 def test_a_unit_that_is_starting(properties, context):
