@@ -1,0 +1,280 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each fault of the database, on a real server of each release: found, planned, mended, proven, and nothing else lost.
+
+The faults are made on many hosts at once, which then share each run of a playbook.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fleet as reference
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BAD = {"warn", "fail", "unknown"}
+#: A transaction left open is a finding after a minute; nobody waits a minute here.
+DIAGNOSIS = {
+    "sergas_postgresql_hosts": "all",
+    "sergas_connection_thresholds": {"idle_transaction_seconds": {"warn": 1, "fail": 3600}},
+}
+DATA = "/var/lib/postgresql/*/main"
+OLD = "created_at < now() - interval '90 days'"
+FULL_PERCENT = 80
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A fault of the database and what mends it.
+
+    Attributes:
+        fault: its name in faults/.
+        variables: for maintain_postgresql.yml; {data} is the host's data directory.
+        proof: a shell command on the host that prints what is true once it is mended.
+        expected: that.
+        kept: SQL that must have the same answer before and after.
+    """
+
+    fault: str
+    variables: dict
+    proof: str
+    expected: str
+    kept: str = "SELECT count(*), sum(hashtext(a::text)) FROM accounts a"
+
+
+def sql(query):
+    """Return a shell command that asks the app's database."""
+    return "psql() { su postgres -c \"psql -d sergas_prod -XAtq -v ON_ERROR_STOP=1\"; }; psql <<'SQL'\n%s;\nSQL" % query
+
+
+def disk_is_full():
+    """Return a shell command that prints whether the disk of the database is full."""
+    return "[ $(df --output=pcent %s | tr -dc 0-9) -ge %d ] && echo full || echo relieved" % (DATA, FULL_PERCENT)
+
+
+CASES = [
+    Case(
+        "09_pool_idle_sessions",
+        {"sergas_postgresql_end_idle_after": 1},
+        sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batch-import'"),
+        "0",
+    ),
+    Case(
+        "09_idle_in_transaction",
+        {"sergas_postgresql_end_idle_in_transaction_after": 1},
+        sql("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"),
+        "0",
+    ),
+    Case(
+        "10_missing_index",
+        {"sergas_postgresql_indexes": [{"table": "accounts", "columns": ["owner_id"]}]},
+        sql("EXPLAIN SELECT * FROM accounts WHERE owner_id = 7") + " | grep -o idx_accounts_owner_id | sort -u",
+        "idx_accounts_owner_id",
+    ),
+    Case(
+        "10_stale_statistics",
+        {},
+        sql("SELECT n_mod_since_analyze FROM pg_stat_user_tables WHERE relname = 'activities'"),
+        "0",
+        "SELECT count(*) FROM activities",
+    ),
+    Case(
+        "10_lock_chain",
+        {"sergas_postgresql_end_blockers_after": 1},
+        sql("SELECT count(*) FROM pg_locks WHERE NOT granted"),
+        "0",
+        "SELECT count(*) FROM activities",
+    ),
+    Case(
+        "11_disk_tables",
+        {"sergas_postgresql_resize": "{data}"},
+        disk_is_full(),
+        "relieved",
+        "SELECT count(*), sum(hashtext(e::text)) FROM exports e",
+    ),
+    Case("11_disk_wal_slot", {"sergas_postgresql_drop_slots": ["old_replica"]}, disk_is_full(), "relieved"),
+    Case("11_disk_wal_archiver", {"sergas_postgresql_archive_directory": "/srv/wal-archive"}, disk_is_full(), "relieved"),
+    Case(
+        "11_disk_audit_rows",
+        {"sergas_postgresql_retention": [{"table": "audit_logs", "days": 90, "pause": 0.01}]},
+        disk_is_full(),
+        "relieved",
+        "SELECT count(*), sum(hashtext(a::text)) FROM audit_logs a WHERE NOT " + OLD.replace("90", "89"),
+    ),
+]
+PARAMETERS = [(release, case) for case in CASES for release in reference.RELEASES]
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What came of a case: findings and data before and after, and what each run of the playbook changed."""
+
+    before: list = None
+    kept_before: str = None
+    planned: dict = None
+    applied: dict = None
+    proof: str = None
+    kept_after: str = None
+    after: list = None
+    again: dict = None
+
+
+def play(playbook, hosts, *options, **variables):
+    """Run a playbook on hosts, each with its own variables, and return {host: {task: [results]}}.
+
+    Args:
+        hosts: {name: variables}.
+        options: further ones of ansible-playbook.
+        variables: for all of them.
+    """
+    environment = dict(os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+    environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
+    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
+    environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
+    own = reference.STATE / "test_postgresql.yml"
+    own.write_text(json.dumps({"all": {"hosts": hosts}}))
+    variables = dict({"sergas_postgresql_hosts": ",".join(hosts), "sergas_serial": "100%"}, **variables)
+    command = ["ansible-playbook", playbook, "-i", str(reference.STATE / "inventory.yml"), "-i", str(own)]
+    command += ["--forks", "6", "-e", json.dumps(variables), *options]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
+    results = {name: {} for name in hosts}
+    for task in [task for one in json.loads(done.stdout[done.stdout.index("{") :])["plays"] for task in one["tasks"]]:
+        for name, result in task["hosts"].items():
+            results[name].setdefault(task["task"]["name"].rpartition(" : ")[2], []).append(result)
+    return results
+
+
+def changes(results):
+    """Return the names of the tasks that changed something on a host, and fail for those that failed."""
+    failed = {name: result.get("msg") for name, many in results.items() for result in many if result.get("failed")}
+    assert not failed, failed
+    return sorted(name for name, many in results.items() if any(result.get("changed") for result in many))
+
+
+@pytest.fixture(scope="module")
+def outcomes(request, fleet, diagnose):
+    """Return a function that gives the outcome of a case, after running the wave that it is in."""
+    items = [item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())]
+    waiting = list(dict.fromkeys(item.callspec.params["case"] for item in items if hasattr(item, "callspec")))
+    known = {}
+
+    def run(wanted):
+        while wanted not in known:
+            free = {release: fleet.of(release) for release in reference.RELEASES}
+            wave = {}
+            for key in [wanted] + [key for key in waiting if key != wanted]:
+                if free[key[0]] and key not in known:
+                    wave[key] = free[key[0]].pop(0)
+            known.update(run_wave(wave, fleet, diagnose))
+        if isinstance(known[wanted], Exception):
+            raise known[wanted]
+        return known[wanted]
+
+    return run
+
+
+def run_wave(wave, fleet, diagnose):
+    """Return {case: Outcome or the exception that kept it from one} of cases on a host each."""
+    outcomes = {key: Outcome() for key in wave}
+
+    def prepare(key):
+        fleet.fresh(wave[key])
+        reference.inject(key[1].fault, wave[key])
+        outcomes[key].kept_before = ask(wave[key], sql(key[1].kept))
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        futures = {key: pool.submit(prepare, key) for key in wave}
+    broken = {key: future.exception() for key, future in futures.items() if future.exception()}
+    hosts = {key: host for key, host in wave.items() if key not in broken}
+    if not hosts:
+        return broken
+    try:
+        own = {host: {**key[1].variables} for key, host in hosts.items()}
+        for host, variables in own.items():
+            if "sergas_postgresql_resize" in variables:
+                variables["sergas_postgresql_resize"] = ask(host, "echo " + DATA)
+        record(hosts, outcomes, "before", findings(diagnose, hosts))
+        record(hosts, outcomes, "planned", play("sergas.ops.maintain_postgresql", own, "--check"))
+        record(hosts, outcomes, "applied", play("sergas.ops.maintain_postgresql", own))
+        for key, host in hosts.items():
+            outcomes[key].proof = ask(host, key[1].proof)
+            outcomes[key].kept_after = ask(host, sql(key[1].kept))
+        record(hosts, outcomes, "after", findings(diagnose, hosts))
+        record(hosts, outcomes, "again", play("sergas.ops.maintain_postgresql", own))
+    except Exception as error:  # it is every case's failure, and each says so
+        return dict.fromkeys(wave, error)
+    return {**outcomes, **broken}
+
+
+def record(hosts, outcomes, name, by_host):
+    """Put down what a run gave for each host."""
+    for key, host in hosts.items():
+        setattr(outcomes[key], name, by_host[host])
+
+
+def findings(diagnose, hosts):
+    """Return {host: its findings} by the real playbook."""
+    report = diagnose(sorted(hosts.values()), **DIAGNOSIS)
+    return {host["name"]: host["findings"] for host in report["hosts"]}
+
+
+def ask(host, script):
+    """Return what a shell command on a host prints."""
+    return reference.on(reference.find(host), script).stdout.strip()
+
+
+def roots(items):
+    """Return the ids of the bad findings that derive from no other."""
+    return {item["id"] for item in items if item["status"] in BAD and not item["cause"]}
+
+
+def told(items):
+    """Return the bad findings as text, for a failure's message."""
+    keys = ("id", "status", "cause", "summary")
+    return json.dumps([{key: item[key] for key in keys} for item in items if item["status"] in BAD], indent=1)[:5000]
+
+
+def name(case):
+    """Name a case for pytest."""
+    return "%s-%s" % (case[0], case[1].fault)
+
+
+@pytest.mark.parametrize("case", PARAMETERS, ids=name)
+def test_fault_is_the_only_root(case, outcomes):
+    found = outcomes(case).before
+    assert roots(found) == {reference.faults()[case[1].fault].root}, told(found)
+
+
+@pytest.mark.parametrize("case", PARAMETERS, ids=name)
+def test_check_mode_plans_what_is_then_changed(case, outcomes):
+    outcome = outcomes(case)
+    assert changes(outcome.applied)
+    assert changes(outcome.planned) == changes(outcome.applied)
+
+
+@pytest.mark.parametrize("case", PARAMETERS, ids=name)
+def test_fault_is_mended(case, outcomes):
+    outcome = outcomes(case)
+    assert outcome.proof == case[1].expected
+    assert not roots(outcome.after), told(outcome.after)
+
+
+@pytest.mark.parametrize("case", PARAMETERS, ids=name)
+def test_second_run_changes_nothing(case, outcomes):
+    assert not changes(outcomes(case).again)
+
+
+@pytest.mark.parametrize("case", PARAMETERS, ids=name)
+def test_nothing_is_lost_but_what_is_named(case, outcomes):
+    outcome = outcomes(case)
+    assert outcome.kept_before
+    assert outcome.kept_after == outcome.kept_before
