@@ -25,8 +25,10 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _BLANK = re.compile(r"[^\S\r\n]*")
 _ESCAPED = {"single": re.compile(r"\\([\\'])"), "double": re.compile(r"\\([\\'\"abfnrtv])")}
 _CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_REFERENCE = re.compile(r"\$\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
-_VALID_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+#: What python-dotenv puts another value in place of, whatever the quotes.
+REFERENCE = re.compile(r"\$\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
+#: What a shell and systemd take as the name of a variable.
+VALID_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SYSTEMD_SPACE = " \t\n\r"
 #: What systemd unescapes within double quotes; a backslash before anything else stays.
 _SYSTEMD_ESCAPES = '"\\`$'
@@ -111,14 +113,19 @@ def dotenv_values(lines):
     values = {}
     for line in lines:
         if line.name is not None:
-            values[line.name] = line.value and _REFERENCE.sub(
+            values[line.name] = line.value and REFERENCE.sub(
                 lambda found: values.get(found.group("name")) or found.group("default") or "", line.value
             )
     return {name: value for name, value in values.items() if value is not None}
 
 
-def systemd_values(text):
+def systemd_values(text, comments_join=False):
     """Return {name: value} as systemd's C(EnvironmentFile=) reads them (systemd.exec(5)).
+
+    Args:
+        text: of the file.
+        comments_join: as before systemd 254, where a backslash at the end of a comment makes the
+            next line part of it.
 
     Names that cannot be those of variables (C(export NAME)) are dropped there, so they are here.
     """
@@ -142,6 +149,10 @@ def systemd_values(text):
         elif state == "comment":
             if newline:
                 state = "before"
+            elif char == "\\" and comments_join:
+                state = "comment escape"
+        elif state == "comment escape":
+            state = "comment"
         elif state in ("between", "value"):
             if newline:
                 # Spaces at the end of an unquoted part are not of the value, those of a quoted one are.
@@ -183,4 +194,4 @@ def systemd_values(text):
     if state in ("'", '"', '"escape', "between", "value", "escape"):
         # systemd takes what there is of a quote that is never closed.
         values[key.rstrip(_SYSTEMD_SPACE)] = value[:-1] if state in ("'", '"') else value
-    return {name: item for name, item in values.items() if _VALID_NAME.match(name)}
+    return {name: item for name, item in values.items() if VALID_NAME.match(name)}
