@@ -53,3 +53,9 @@ def test_a_line_knows_its_number_name_and_the_place_of_its_value():
     assert [(line.number, line.name, line.export) for line in named] == [(2, "A", False), (4, "B", True)]
     assert [line.text[line.start : line.end] for line in named] == ["'1\n2'", "3"]
     assert [(line.number, line.error) for line in lines if line.error] == [(5, "no = after the name")]
+
+
+def test_before_systemd_254_a_comment_goes_on_after_a_backslash():
+    text = "# a \\\nA=1\n# b \\ \nB=2\n; c\\\n\nC=3\n"
+    assert dotenv.systemd_values(text) == {"A": "1", "B": "2", "C": "3"}
+    assert dotenv.systemd_values(text, comments_join=True) == {"B": "2", "C": "3"}
