@@ -28,16 +28,16 @@ HOSTS_PER_RELEASE = int(os.environ.get("SERGAS_FLEET_TEST_HOSTS", "4"))
 
 
 class Fleet:
-    """The hosts that the tests may use, and which of them are as new."""
+    """The hosts that the tests may use, and which of them are not as new."""
 
     def __init__(self, hosts):
-        self.hosts = [host for host in hosts if host.role == "app"]
+        self.hosts = {host.name: host for host in hosts if host.role == "app"}
         self.used = set()
         self._lock = threading.Lock()
 
     def of(self, release):
         """Return the names of a release's hosts."""
-        return [host.name for host in self.hosts if host.release == release]
+        return [name for name, host in self.hosts.items() if host.release == release]
 
     def fresh(self, name):
         """Make a host as new if anything may have changed it; from now on it counts as used."""
@@ -45,14 +45,17 @@ class Fleet:
             dirty = name in self.used
             self.used.add(name)
         if dirty:
-            reference.reset([name])
+            reference.renew([self.hosts[name]])
         return name
+
+    def stop(self, names):
+        """Stop used hosts, since many a fault keeps the processor busy; fresh() brings them back."""
+        reference.remove([self.hosts[name] for name in names])
 
     def restore(self):
         """Make every used host as new."""
         used, self.used = sorted(self.used), set()
-        if used:
-            reference.reset(used)
+        reference.renew([self.hosts[name] for name in used])
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +94,9 @@ def diagnose(fleet, tmp_path_factory):
         # Hosts share two cores: one that waits for the others must not look slow itself.
         command += ["--forks", "4"]
         command += ["--limit", ",".join(hosts), "-e", json.dumps(variables)]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        )
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
         return json.loads((reports / "latest" / "report.json").read_text())
 
@@ -167,6 +172,8 @@ class Waves:
         except Exception as error:  # it is every case's failure, and each says so
             self.errors.update(dict.fromkeys(ready, error))
             return
+        finally:
+            self.fleet.stop(wave.values())
         by_name = {host["name"]: host for host in report["hosts"]}
         for case, host in ready.items():
             self.findings[case] = by_name[host]["findings"]

@@ -578,10 +578,20 @@ def down() -> None:
 
 def reset(names: list[str]) -> None:
     """Put fresh hosts in the place of these, and wait until they are healthy."""
+    renew([find(name) for name in names])
+
+
+def renew(hosts: list[Host]) -> None:
+    """Start these hosts anew, whether or not they run, and wait until they are healthy."""
     options = (STATE / "runtime").read_text().split()
-    hosts = [find(name) for name in names]
     with concurrent.futures.ThreadPoolExecutor(BOOTS_AT_ONCE) as pool:
         list(pool.map(lambda host: _start(host, options), hosts))
+
+
+def remove(hosts: list[Host]) -> None:
+    """Stop these hosts at once and forget them; renew() brings them back."""
+    if hosts:
+        run("podman", "rm", "--force", "--ignore", "--time", "0", "--volumes", *(host.container for host in hosts))
 
 
 def inventory() -> pathlib.Path:
