@@ -12,6 +12,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ OLD = "created_at < now() - interval '90 days'"
 FULL_PERCENT = 80
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Case:
     """A fault of the database and what mends it.
 
@@ -52,7 +53,7 @@ class Case:
 
 def sql(query):
     """Return a shell command that asks the app's database."""
-    return "psql() { su postgres -c \"psql -d sergas_prod -XAtq -v ON_ERROR_STOP=1\"; }; psql <<'SQL'\n%s;\nSQL" % query
+    return "echo %s | su postgres -c 'psql -d sergas_prod -XAtq -v ON_ERROR_STOP=1'" % shlex.quote(query)
 
 
 def disk_is_full():
@@ -101,7 +102,9 @@ CASES = [
         "SELECT count(*), sum(hashtext(e::text)) FROM exports e",
     ),
     Case("11_disk_wal_slot", {"sergas_postgresql_drop_slots": ["old_replica"]}, disk_is_full(), "relieved"),
-    Case("11_disk_wal_archiver", {"sergas_postgresql_archive_directory": "/srv/wal-archive"}, disk_is_full(), "relieved"),
+    Case(
+        "11_disk_wal_archiver", {"sergas_postgresql_archive_directory": "/srv/wal-archive"}, disk_is_full(), "relieved"
+    ),
     Case(
         "11_disk_audit_rows",
         {"sergas_postgresql_retention": [{"table": "audit_logs", "days": 90, "pause": 0.01}]},
