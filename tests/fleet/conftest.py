@@ -188,8 +188,6 @@ def busy(faults):
 def waves(request, fleet, diagnose):
     """The findings of every selected case; see Waves."""
     cases = [
-        item.callspec.params["case"]
-        for item in request.session.items
-        if "case" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec")
+        item.callspec.params["case"] for item in request.session.items if "waves" in getattr(item, "fixturenames", ())
     ]
     return Waves(fleet, diagnose, cases)
