@@ -96,7 +96,7 @@ CAUSES = {
         "app.exceptions",
         "host.memory.high",
     ),
-    "app.port.closed": ("app.service.missing", "app.service.down", "app.import.error", "app.env.", "db.unreachable"),
+    "app.port.closed": ("app.service.missing", "app.service.down", "app.import.error", "app.env.", "db."),
     "app.crash.signal": ("app.oom.killed",),
     "app.crash.dumps": ("app.crash.signal",),
     "app.oom.killed": ("host.memory.high",),
@@ -305,9 +305,9 @@ def _silent(item, other):
     return _open_files(item, other)
 
 
-def _closed(_item, other):
-    """An app that waits for its database does not listen yet; one that is refused ends."""
-    return other["id"] != "db.unreachable" or _waits(other)
+def _closed(item, other):
+    """An app that waits for its database does not listen yet; one that is refused tries for a moment, and ends."""
+    return other["component"] != "database" or item["evidence"].get("starting") or _waits(other)
 
 
 def _answers_wrongly(item, other):

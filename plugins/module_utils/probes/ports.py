@@ -35,6 +35,8 @@ _CONTAINER_FILE = re.compile(r"/(?:overlay-containers|vfs-containers|containers)
 _COMMAND_LENGTH = 160
 #: peers that closed and wait for the app to do the same: a few are a moment, many are a leak
 _CLOSE_WAIT_PILE = 50
+#: an app that has run for less may not listen yet
+_STARTING_SECONDS = 30.0
 
 
 def observe(ctx):
@@ -62,6 +64,7 @@ def observe(ctx):
         "states": states,
         "root": os.geteuid() == 0,
         "container": own_container(),
+        "running_since": unit.since(ctx.unit, "ActiveEnterTimestamp", ctx.now) if unit.is_running(ctx.unit) else None,
     }
 
 
@@ -247,13 +250,15 @@ def decide_port(ctx, sockets):
     port, service = sockets["port"], unit.name(ctx.params["service"])
     listeners = sockets["listeners"]
     if not listeners:
+        since = sockets["running_since"]
+        starting = since is not None and ctx.now - since < _STARTING_SECONDS
         return [
             finding(
                 "app.port.closed",
                 "app",
                 "fail",
-                "Nothing listens on port %d" % port,
-                evidence={"port": port},
+                "Nothing listens on port %d%s" % (port, ", %s has only just started" % service if starting else ""),
+                evidence={"port": port, "starting": starting},
                 remedy="start_service",
                 advice="See why %s does not run, or whether it listens on another port." % service,
             )

@@ -311,3 +311,9 @@ def test_workers_that_loop_keep_the_processors_busy(deaths, cause):
 def test_the_limit_of_a_unit_is_not_the_machines_memory(scope, cause):
     (item, _other) = causes.derive([bad("app.oom.killed", scope=scope), bad("host.memory.high")])
     assert item["cause"] == cause
+
+
+@pytest.mark.parametrize(("starting", "cause"), [(True, "db.unreachable"), (False, None)])
+def test_an_app_that_starts_does_not_listen_while_its_database_refuses(starting, cause):
+    (item, _other) = causes.derive([bad("app.port.closed", starting=starting), bad("db.unreachable", told="refused")])
+    assert item["cause"] == cause

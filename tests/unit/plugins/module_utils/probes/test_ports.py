@@ -23,7 +23,14 @@ def sockets(*holders, states=None, container=None, root=True, address="0.0.0.0")
     listeners = (
         [{"address": address, "uid": 1001, "inode": "7", "holders": list(holders)}] if holders != (None,) else []
     )
-    return {"port": 8000, "listeners": listeners, "states": states or {}, "root": root, "container": container}
+    return {
+        "port": 8000,
+        "listeners": listeners,
+        "states": states or {},
+        "root": root,
+        "container": container,
+        "running_since": None,
+    }
 
 
 RUNNING = {
@@ -175,6 +182,14 @@ def test_an_owner_that_cannot_be_seen_is_unknown(context):
 def test_nobody_listens(context):
     (item,) = ports.decide_port(context(DEAD), sockets(None))
     assert (item["id"], item["status"]) == ("app.port.closed", "fail")
+    assert not item["evidence"]["starting"]
+
+
+@pytest.mark.parametrize(("seconds", "starting"), [(1, True), (29, True), (31, False)])
+def test_an_app_that_has_only_just_started_may_not_listen_yet(context, seconds, starting):
+    ctx = context(RUNNING)
+    (item,) = ports.decide_port(ctx, dict(sockets(None), running_since=ctx.now - seconds))
+    assert (item["id"], item["evidence"]["starting"]) == ("app.port.closed", starting)
 
 
 @pytest.mark.parametrize(
