@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils import postgresql
+from ansible_collections.sergas.ops.plugins.module_utils import pg_space, postgresql
 from ansible_collections.sergas.ops.plugins.module_utils.postgresql import identifier
 
 _TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
@@ -28,7 +28,7 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND a.attnum > 0 AND NOT a.attisdropped
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')
 """
-# A table that is not partitioned is its own only leaf.
+# Of a table that is neither partitioned nor a partition, pg_partition_tree() tells nothing: it is its own only leaf.
 _LEAVES = """
 SELECT n.nspname::text AS schema, c.relname::text AS "table",
   pg_relation_size(c.oid) / current_setting('block_size')::int AS blocks,
@@ -37,8 +37,9 @@ SELECT n.nspname::text AS schema, c.relname::text AS "table",
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
     WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND a.attname = %s
   ) AS indexed
-FROM pg_partition_tree(%s::oid) p JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE p.isleaf AND c.relkind = 'r' ORDER BY 1, 2
+FROM (SELECT %s::oid AS id UNION SELECT relid::oid FROM pg_partition_tree(%s::oid) WHERE isleaf) p
+JOIN pg_class c ON c.oid = p.id JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' ORDER BY 1, 2
 """
 _COUNT = (
     "SELECT count(*) AS rows, coalesce(sum(pg_column_size(t.*)), 0)::bigint AS bytes FROM ONLY {table} t WHERE {old}"
@@ -80,7 +81,7 @@ class Table:
         refusal = refused(found[0] if found else None, schema, name, column)
         if refusal:
             raise RetentionError(refusal)
-        self.leaves = session.rows(_LEAVES, [column, found[0]["id"]])
+        self.leaves = session.rows(_LEAVES, [column, found[0]["id"], found[0]["id"]])
 
     def _sql(self, template, leaf, **words):
         return template.format(
@@ -156,6 +157,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
 
     Raises:
         RetentionError: see Table.
+        pg_space.NoRoom: the disk has no room for the WAL of even one batch.
         postgresql.PostgresError: the server cannot be asked, or refused.
     """
     with postgresql.connect(params, deadline, acting=True, name="sergas.ops pg_retention") as session:
@@ -167,7 +169,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         old = table.old()
         done = {"rows": old["rows"], "bytes": old["bytes"], "batches": 0, "finished": True}
         if not check_mode:
-            done = _delete(table, params, deadline, sleep)
+            done = _delete(table, pg_space.WalRoom(session, params), params, deadline, sleep)
     return {
         "changed": done["rows"] > 0,
         "before": before,
@@ -175,6 +177,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         "bytes": done["bytes"],
         "batches": done["batches"],
         "finished": done["finished"],
+        "stopped_by": done.get("stopped_by"),
         "remaining": 0 if check_mode else max(0, old["rows"] - done["rows"]),
         "diff": {
             "before": {"old_rows": old["rows"]},
@@ -183,13 +186,20 @@ def run(params, deadline, check_mode, sleep=time.sleep):
     }
 
 
-def _delete(table, params, deadline, sleep):
+def _delete(table, room, params, deadline, sleep):
     done = {"rows": 0, "bytes": 0, "batches": 0, "finished": True}
     # What is left of the time has to do for a batch that takes as long as the longest so far.
     longest = 0.0
     for leaf, batch in table.batches(params["batch_rows"]):
         if deadline.remaining() < longest + params["pause"] + 1.0:
-            done["finished"] = False
+            done.update(finished=False, stopped_by="the deadline came first")
+            break
+        try:
+            room.make()
+        except pg_space.NoRoom as error:
+            if not done["rows"]:
+                raise
+            done.update(finished=False, stopped_by=str(error))
             break
         left = deadline.remaining()
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.sergas.ops.plugins.module_utils import postgresql
+from ansible_collections.sergas.ops.plugins.module_utils import pg_space, postgresql
 from ansible_collections.sergas.ops.plugins.module_utils.insights import diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils.postgresql import identifier
 
@@ -117,6 +117,7 @@ def run(params, deadline, check_mode):
         check_mode: whether to decide only.
 
     Raises:
+        pg_space.NoRoom: the disk has no room for WAL.
         VacuumRefused: there is no such table, or no space for VACUUM FULL; nothing was done then.
         postgresql.PostgresError: the server cannot be asked, or refused.
     """
@@ -136,12 +137,14 @@ def run(params, deadline, check_mode):
                     raise VacuumRefused(refusal)
             work.append((row, what))
         done, left = [], []
+        room = None if check_mode else pg_space.WalRoom(session, params)
         for row, what in work:
             entry = {"schema": row["schema"], "table": row["table"], "action": what, "bytes_before": row["bytes"]}
             if not check_mode:
                 if deadline.remaining() < 1:
                     left.append(entry)
                     continue
+                room.make()
                 name = "%s.%s" % (identifier(row["schema"]), identifier(row["table"]))
                 session.execute("%s %s" % (_SQL[what], name))
                 after = session.rows(_STATE, [row["schema"], row["table"]])

@@ -15,6 +15,8 @@ description:
     after each, so that whoever writes to the table waits for no more than a batch.
   - At O(deadline) it stops after a batch and says so with RV(finished); the next run goes on.
   - It refuses a table that others refer to by a foreign key, since a deletion there would touch their rows or fail halfway.
+  - Where the disk for WAL is nearly full and on the host that this runs on, it lets the server recycle WAL by checkpoints between the
+    batches, and stops before there is no room left: a server that cannot write WAL panics. That takes a role that may CHECKPOINT.
   - Deleted rows leave their space to new rows of the table. VACUUM (M(sergas.ops.pg_vacuum)) makes that so;
     only VACUUM FULL gives it back to the disk.
 options:
@@ -116,10 +118,15 @@ before:
   type: str
   sample: "2026-03-01 10:00:00.123456+00"
 finished:
-  description: Whether no old row was left when O(deadline) had not come yet.
+  description: Whether it got to the last old row.
   returned: success
   type: bool
   sample: true
+stopped_by:
+  description: Why it stopped before; null where it has finished.
+  returned: success
+  type: str
+  sample: the deadline came first
 remaining:
   description: How many of the old rows are left, of those there were at the beginning.
   returned: success
@@ -129,7 +136,7 @@ remaining:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_retention, postgresql
+from ansible_collections.sergas.ops.plugins.module_utils import pg_retention, pg_space, postgresql
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 
 
@@ -153,10 +160,16 @@ def main():
             module.fail_json(msg="%s: %g is below %d" % (name, module.params[name], least))
     try:
         result = pg_retention.run(module.params, Deadline(module.params["deadline"]), module.check_mode)
-    except (pg_retention.RetentionError, postgresql.PostgresError, DeadlineExceeded, ValueError) as error:
+    except (
+        pg_retention.RetentionError,
+        pg_space.NoRoom,
+        postgresql.PostgresError,
+        DeadlineExceeded,
+        ValueError,
+    ) as error:
         module.fail_json(msg=str(error))
     if not result["finished"]:
-        module.warn("The deadline came first: about %d old rows are left for the next run." % result["remaining"])
+        module.warn("Stopped: %s; about %d old rows are left." % (result["stopped_by"], result["remaining"]))
     module.exit_json(**result)
 
 

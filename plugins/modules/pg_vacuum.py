@@ -119,7 +119,7 @@ freed_bytes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_vacuum, postgresql
+from ansible_collections.sergas.ops.plugins.module_utils import pg_space, pg_vacuum, postgresql
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 
 
@@ -139,7 +139,13 @@ def main():
     )
     try:
         result = pg_vacuum.run(module.params, Deadline(module.params["deadline"]), module.check_mode)
-    except (pg_vacuum.VacuumRefused, postgresql.PostgresError, DeadlineExceeded, ValueError) as error:
+    except (
+        pg_vacuum.VacuumRefused,
+        pg_space.NoRoom,
+        postgresql.PostgresError,
+        DeadlineExceeded,
+        ValueError,
+    ) as error:
         module.fail_json(msg=str(error))
     if result["left"]:
         module.warn("The deadline came first: %d tables are left for the next run." % len(result["left"]))

@@ -33,22 +33,18 @@ server_settings() {
     eventually 60 healthy
 }
 
-# The database on a small disk of its own: small_database MEGABYTES [SIZE of the file system, the rest stays unused]
+# The database on a small disk of its own: small_database MEGABYTES [lines of settings]...
 small_database() {
     systemctl stop sergas-app "$database_unit"
     mv "$data" "$data.before"
-    small_filesystem "$data" "$1"
-    if [ -n "${2:-}" ]; then
-        umount "$data"
-        mkfs.ext4 -q -F -m 0 "/var/lib/fault-main.img" "$2"
-        eventually 20 mount_loop /var/lib/fault-main.img "$data"
-    fi
+    # Loop devices are scarce where many hosts share a machine.
+    eventually 120 small_filesystem "$data" "$1"
     rmdir "$data/lost+found"
     chown postgres:postgres "$data"
     chmod 700 "$data"
     cp -a "$data.before/." "$data/"
     # Little WAL is kept, as an operator of a small disk has it.
-    printf '%s\n' 'max_wal_size = 64MB' 'min_wal_size = 32MB' "${@:3}" | server_settings
+    printf '%s\n' 'max_wal_size = 64MB' 'min_wal_size = 32MB' "${@:2}" | server_settings
 }
 drop_small_database() {
     systemctl stop sergas-app "$database_unit"
