@@ -149,7 +149,7 @@ CAUSES = {
     "zoho.circuit.open": ("zoho.rate_limited", "zoho.token.invalid"),
     "host.swap.high": ("host.memory.high",),
     "host.iowait.high": ("host.swap.high", "host.memory.high"),
-    "host.cpu.high": ("app.service.down",),
+    "host.cpu.high": ("app.service.down", "app.resources.exhausted"),
     "host.load.high": ("host.cpu.high", "host.iowait.high"),
     # What could not be measured because something else fails.
     "app.service.unknown": (),
@@ -343,8 +343,13 @@ def _listens_elsewhere(item, _other):
     return "blocked" not in item["evidence"] and item["confidence"] == "measured"
 
 
-def _workers_loop(_item, other):
-    """Workers that die and are replaced at once keep the processors busy; a unit waits before a restart."""
+def _app_loops(_item, other):
+    """Workers that die and are replaced at once keep the processors busy; a unit waits before a restart.
+
+    So does an event loop that may open no further file: it tries, and logs, for each connection that waits.
+    """
+    if other["id"] == "app.resources.exhausted":
+        return other["evidence"].get("resource") == "open_files" and other["evidence"].get("refused", 0) > 0
     return other["evidence"].get("worker_deaths", 0) >= 3
 
 
@@ -354,7 +359,7 @@ def _of_machine(item, other):
 
 
 _EXPLAINS = {
-    "host.cpu.high": _workers_loop,
+    "host.cpu.high": _app_loops,
     "lb.health.failing": _unhealthy,
     "lb.blocked": _listens_elsewhere,
     "api.health.degraded": _degraded,

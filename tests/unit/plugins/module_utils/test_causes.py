@@ -307,6 +307,16 @@ def test_workers_that_loop_keep_the_processors_busy(deaths, cause):
     assert item["cause"] == cause
 
 
+@pytest.mark.parametrize(
+    ("resource", "refused", "cause"),
+    [("open_files", 14202, "app.resources.exhausted"), ("open_files", 0, None), ("pool", 14202, None)],
+)
+def test_an_app_that_may_open_no_further_file_keeps_the_processor_busy(resource, refused, cause):
+    exhausted = bad("app.resources.exhausted", resource=resource, refused=refused)
+    (item, _other) = causes.derive([bad("host.cpu.high"), exhausted])
+    assert item["cause"] == cause
+
+
 @pytest.mark.parametrize(("scope", "cause"), [("machine", "host.memory.high"), ("unit", None)])
 def test_the_limit_of_a_unit_is_not_the_machines_memory(scope, cause):
     (item, _other) = causes.derive([bad("app.oom.killed", scope=scope), bad("host.memory.high")])
