@@ -53,8 +53,13 @@ FROM (
   FROM ONLY {table} t WHERE {old} AND {where} {order} LIMIT {rows}
 ) b
 """
-# The age is asked for again: between the two statements a row may have become another one.
-_DELETE = "DELETE FROM ONLY {table} t WHERE t.ctid = ANY (%s::tid[]) AND {old}"
+# The age is asked for again: between the two statements a row may have become another one. What somebody else works on
+# is not waited for.
+_DELETE = """
+DELETE FROM ONLY {table} WHERE ctid = ANY (ARRAY(
+  SELECT t.ctid FROM ONLY {table} t WHERE t.ctid = ANY (%s::tid[]) AND {old} FOR UPDATE SKIP LOCKED
+))
+"""
 
 
 class RetentionError(Exception):
@@ -97,7 +102,10 @@ class Table:
         return {key: sum(count[key] for count in counts) for key in ("rows", "bytes")}
 
     def batches(self, rows):
-        """Yield each batch of at most so many old rows, as (leaf, {rows, bytes, places})."""
+        """Yield each batch of at most so many old rows, as (leaf, {rows, bytes, places}).
+
+        Whoever takes it puts down in C(deleted) how many went: the others are not offered again.
+        """
         for leaf in self.leaves:
             yield from self._by_index(leaf, rows) if leaf["indexed"] else self._by_block(leaf, rows)
 
@@ -109,8 +117,11 @@ class Table:
             if not batch["rows"]:
                 return
             yield leaf, batch
-            # Not beyond: rows of the same moment may be left.
-            reached, place = batch["reached"], "t.%s >= %%s" % self._column
+            if batch["rows"] < rows:
+                return
+            # Not beyond: rows of the same moment may be left. Unless all of this batch are in use.
+            reached = batch["reached"]
+            place = "t.%s %s %%s" % (self._column, ">=" if batch["deleted"] else ">")
 
     def _by_block(self, leaf, rows):
         ranged = self._session.version >= _RANGES_SINCE
@@ -123,6 +134,8 @@ class Table:
                 if not batch["rows"]:
                     break
                 yield leaf, batch
+                if not batch["deleted"] or batch["rows"] < rows:
+                    break
 
     def delete(self, leaf, batch):
         """Delete a batch and return how many rows that were."""
@@ -189,7 +202,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
 def _delete(table, room, params, deadline, sleep):
     done = {"rows": 0, "bytes": 0, "batches": 0, "finished": True}
     # What is left of the time has to do for a batch that takes as long as the longest so far.
-    longest = 0.0
+    longest, in_use = 0.0, 0
     for leaf, batch in table.batches(params["batch_rows"]):
         if deadline.remaining() < longest + params["pause"] + 1.0:
             done.update(finished=False, stopped_by="the deadline came first")
@@ -202,15 +215,14 @@ def _delete(table, room, params, deadline, sleep):
             done.update(finished=False, stopped_by=str(error))
             break
         left = deadline.remaining()
-        try:
-            deleted = table.delete(leaf, batch)
-        except postgresql.LockTimedOut:
-            # Somebody works on one of these rows; they come again with the next batch.
-            deleted = 0
+        deleted = batch["deleted"] = table.delete(leaf, batch)
+        in_use += batch["rows"] - deleted
         longest = max(longest, left - deadline.remaining())
         done["rows"] += deleted
         done["bytes"] += batch["bytes"] * deleted // batch["rows"]
         done["batches"] += 1
         if params["pause"]:
             sleep(min(params["pause"], deadline.remaining()))
+    if in_use and done["finished"]:
+        done.update(finished=False, stopped_by="rows are in use by somebody else")
     return done
