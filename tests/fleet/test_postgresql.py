@@ -281,3 +281,76 @@ def test_nothing_is_lost_but_what_is_named(case, outcomes):
     outcome = outcomes(case)
     assert outcome.kept_before
     assert outcome.kept_after == outcome.kept_before
+
+
+ADDRESSES = "10.0.0.0/8"
+
+
+def test_pools_that_fit_alone_and_not_together_are_one_root_of_the_fleet(fleet, diagnose):
+    """Every host's app uses the first host's database: each pool fits, the sum does not."""
+    hosts = [fleet.fresh(fleet.of(release)[0]) for release in reference.RELEASES]
+    server = reference.find(hosts[0])
+    reference.on(
+        server,
+        "cd /etc/postgresql/*/main && echo \"listen_addresses = '*'\" > conf.d/zz-fault.conf"
+        " && echo 'host all all %s scram-sha-256' >> pg_hba.conf && ufw allow from %s to any port 5432 proto tcp"
+        " && systemctl restart 'postgresql@*'" % (ADDRESSES, ADDRESSES),
+    )
+    for host in hosts:
+        reference.on(
+            reference.find(host),
+            "cd /home/sergas/super-account-manager && sed -i -e 's/^DATABASE_HOST=.*/DATABASE_HOST=%s/'"
+            " -e 's/^DATABASE_POOL_SIZE=.*/DATABASE_POOL_SIZE=30/' -e 's/^DATABASE_MAX_OVERFLOW=.*/DATABASE_MAX_OVERFLOW=10/' .env"
+            " && systemctl restart sergas-app && journalctl --quiet --rotate"
+            " && until curl -sf http://127.0.0.1:8000/health > /dev/null; do sleep 0.2; done" % server.address,
+        )
+    report = diagnose(hosts, sergas_postgresql_hosts=hosts[0])
+    assert [root["id"] for root in report["roots"]] == ["fleet.db.pools.overcommitted"], report["roots"]
+    found = report["fleet"][0]
+    assert found["value"] > 97 and found["evidence"]["target"] == "%s:5432" % server.address
+    rows = found["evidence"]["hosts"]
+    assert sorted(row["host"] for row in rows) == sorted(hosts)
+    fits = sum(row["workers"] * sum(row["fit"].values()) + row["celery_workers"] for row in rows)
+    assert fits <= 97 - found["evidence"]["headroom"]
+    # What is said to fit does.
+    for row in rows:
+        reference.on(
+            reference.find(row["host"]),
+            "cd /home/sergas/super-account-manager && sed -i -e 's/^DATABASE_POOL_SIZE=.*/DATABASE_POOL_SIZE=%d/'"
+            " -e 's/^DATABASE_MAX_OVERFLOW=.*/DATABASE_MAX_OVERFLOW=%d/' .env && systemctl restart sergas-app"
+            " && until curl -sf http://127.0.0.1:8000/health > /dev/null; do sleep 0.2; done"
+            % (row["fit"]["pool_size"], row["fit"]["max_overflow"]),
+        )
+    assert not diagnose(hosts, sergas_postgresql_hosts=hosts[0])["roots"]
+
+
+TUNING = {
+    "sergas_postgresql_allow_restart": True,
+    "sergas_postgresql_options": {
+        "memory": "4GB",
+        "tenants": {"app_workers": 1, "celery_workers": 0, "cognee_memory": "0MB"},
+    },
+    "sergas_postgresql_timeouts": {"idle_in_transaction_session_timeout": "1s", "idle_session_timeout": "10min"},
+    "sergas_postgresql_pgbouncer": True,
+}
+
+
+def test_tuning_is_planned_applied_and_holds(fleet):
+    """The whole of tune_postgresql.yml, with what it sets seen in the server, in a session and through pgbouncer."""
+    hosts = {fleet.fresh(fleet.of(release)[0]): TUNING for release in reference.RELEASES}
+    planned = play("sergas.ops.tune_postgresql", hosts, "--check")
+    applied = play("sergas.ops.tune_postgresql", hosts)
+    again = play("sergas.ops.tune_postgresql", hosts)
+    password = "PGPASSWORD='fleet-db=pass#1' psql -w -XAt -h 127.0.0.1 -U sergas_app -d sergas_prod "
+    for host in hosts:
+        settings = "Bring the settings into effect"
+        assert settings in changes(planned[host]) and settings in changes(applied[host])
+        assert not changes(again[host])
+        assert ask(host, sql("SHOW log_min_duration_statement")) == "1s"
+        assert ask(host, sql("SELECT count(*) > 0 FROM pg_stat_statements")) == "t"
+        # A transaction that is left open is ended by the server itself.
+        left = "(echo 'BEGIN;'; sleep 2; echo 'SELECT 1;') | " + password + "2>&1 || :"
+        assert "idle-in-transaction timeout" in ask(host, left)
+        assert ask(host, password + "-p 6432 -c 'SELECT count(*) FROM accounts'") == "5000"
+        wrong = password.replace("pass#1", "wrong")
+        assert "authentication failed" in ask(host, wrong + "-p 6432 -c 'SELECT 1' 2>&1 || :")
