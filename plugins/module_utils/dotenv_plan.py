@@ -346,6 +346,11 @@ def secrets(text, marked=()):
     return {value for reading in readings for name, value in reading.items() if value and is_secret(name, marked)}
 
 
+def without_url_password(text):
+    """Return a text with the password of a URL masked, whatever characters stand in it."""
+    return _URL_PASSWORD.sub(r"\1%s@" % MASK, text)
+
+
 def masked(text, hidden, marked=(), changed=()):
     """Return the text of a file for a diff, without secrets.
 
@@ -362,7 +367,8 @@ def masked(text, hidden, marked=(), changed=()):
         end = "\n" if line.text.endswith("\n") else ""
         if rest_is_secret:
             parts.append(MASK + end)
-        elif name is None and not line.error:
+        elif (name is None and not line.error) or line.text.lstrip().startswith(";"):
+            # A ; begins a comment, too, for systemd.
             parts.append(redact(line.text, hidden))
         elif name is None or not dotenv.VALID_NAME.match(name):
             # Nobody knows what it is; it may be the second line of a key.
@@ -376,5 +382,5 @@ def masked(text, hidden, marked=(), changed=()):
                 line.start > 0 and re.match(r"-----BEGIN(?!.*-----END)", line.text[line.start :], re.S) is not None
             )
         else:
-            parts.append(redact(_URL_PASSWORD.sub(r"\1%s@" % MASK, line.text), hidden))
+            parts.append(redact(without_url_password(line.text), hidden))
     return "".join(parts)

@@ -53,7 +53,10 @@ def secrets(params):
 def shown_options(params):
     """Return the module's options as a result may show them."""
     marked = params["secret_keys"] or ()
-    values = {name: MASK if dotenv_plan.is_secret(name, marked) else value for name, value in params["values"].items()}
+    values = {}
+    for name, value in params["values"].items():
+        shown = dotenv_plan.without_url_password(value) if isinstance(value, str) else value
+        values[name] = MASK if dotenv_plan.is_secret(name, marked) else shown
     return redact_all(dict(params, values=values), secrets(params))
 
 
@@ -103,12 +106,10 @@ def run(params, check_mode):
     if result["changed"]:
         _refuse_unwritable(path, owned, check_mode, warnings)
         if not check_mode:
-            try:
-                if params["backup"] and rewritten and before is not None:
-                    result["backup_file"] = _save(path, before, owned_before, before_status)
-                _replace(path, plan.text, owned, before_status)
-            except OSError as error:
-                raise EnvError("path: %s could not be written and is as it was: %s" % (path, error.strerror))
+            keep = params["backup"] and rewritten and before is not None
+            backup = _carry_out(path, plan.text, owned, before_status, owned_before if keep else None, before)
+            if backup:
+                result["backup_file"] = backup
     if result["ambiguous"]:
         warnings.append(
             "systemd and python-dotenv read these variables of %s differently: %s"
@@ -218,15 +219,27 @@ def _diff(path, before, plan, reowned, hidden, marked):
 # What is done
 
 
-def _save(path, text, owned, status):
-    """Keep the file as it is beside itself, as private as it is, and return where."""
-    backup = "%s.%d.%s~" % (path, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S"))
-    _put(backup, text, owned, path, None)
+def _carry_out(path, text, owned, status, kept_as, before):
+    """Replace the file; return where the old one is kept, or None.
+
+    Args:
+        kept_as: the L(Ownership) of the copy of the old file, None for no copy.
+        before: the text of the old file.
+    """
+    backup = None
+    try:
+        if kept_as is not None:
+            name = "%s.%d.%s~" % (path, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S"))
+            _put(name, before, kept_as, path, None)
+            backup = name
+        _put(path, text, owned, path if status else None, status)
+    except (OSError, EnvError) as error:
+        if backup:
+            os.unlink(backup)
+        if isinstance(error, EnvError):
+            raise
+        raise EnvError("path: %s could not be written and is as it was: %s" % (path, error.strerror))
     return backup
-
-
-def _replace(path, text, owned, status):
-    _put(path, text, owned, path if status else None, status)
 
 
 def _put(path, text, owned, like, status):
