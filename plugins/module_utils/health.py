@@ -84,13 +84,13 @@ def observe(probes, names, context):
             target=_observe_one, args=(probes[name].observe, limited, observations[name]), daemon=True
         )
         thread.start()
-        threads.append((name, thread, limited.deadline))
-    for name, thread, deadline in threads:
+        threads.append((name, thread, limited.deadline, limited.deadline.remaining()))
+    for name, thread, deadline, seconds in threads:
         thread.join(deadline.remaining() + 0.1)
         if thread.is_alive():
             # The thread may still set a value later: what counts is what was there in time.
             observations[name] = Observation()
-            observations[name].error = "no answer within %.1f s" % probes[name].seconds
+            observations[name].error = "no answer within %.1f s" % seconds
     return observations
 
 

@@ -256,7 +256,7 @@ def _dependency(name, state, address, settings):
         throttled = re.search(r"rate|limit|throttl|429", state, re.I)
         identity = "zoho.rate_limited" if throttled else "zoho.token.invalid"
         summary = "The app reports Zoho %s" % state
-        remedy = "throttle_zoho" if throttled else "zoho_refresh"
+        remedy = "zoho_throttle" if throttled else "zoho_refresh"
         advice = (
             "Lower the request rate; do not refresh the token."
             if throttled

@@ -69,7 +69,8 @@ def test_the_deadline_of_the_host_bounds_every_probe():
     release = threading.Event()
     observed = health.observe({"hangs": Probe(lambda context: release.wait(30), 60)}, ["hangs"], FakeContext(0.2))
     release.set()
-    assert observed["hangs"].error
+    # What held is the host's deadline, not the longer limit of the probe.
+    assert observed["hangs"].error in ("no answer within 0.2 s", "no answer within 0.1 s")
 
 
 def test_a_probe_that_breaks_is_unknown_with_its_reason():

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, Sergas DevOps
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,12 +6,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 from pydantic import ValidationError
 
 try:
-    from src.config import settings  # noqa: F401
+    importlib.import_module("src.config")
 except ValidationError as error:
     for item in error.errors():
         print("%s: %s" % (".".join(map(str, item["loc"])), item["msg"]))
