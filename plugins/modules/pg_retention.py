@@ -16,7 +16,7 @@ description:
   - At O(deadline) it stops after a batch and says so with RV(finished); the next run goes on.
   - It refuses a table that others refer to by a foreign key, since a deletion there would touch their rows or fail halfway.
   - Where the disk for WAL is nearly full and on the host that this runs on, it lets the server recycle WAL by checkpoints between the
-    batches, and stops before there is no room left: a server that cannot write WAL panics. That takes a role that may CHECKPOINT.
+    batches, and stops before there is no room left, since a server that cannot write WAL panics. That takes a role that may CHECKPOINT.
   - Deleted rows leave their space to new rows of the table. VACUUM (M(sergas.ops.pg_vacuum)) makes that so;
     only VACUUM FULL gives it back to the disk.
 options:
