@@ -159,7 +159,9 @@ def main():
         if module.params[name] < least:
             module.fail_json(msg="%s: %g is below %d" % (name, module.params[name], least))
     try:
-        result = pg_retention.run(module.params, Deadline(module.params["deadline"]), module.check_mode)
+        result = pg_retention.run(
+            module.params, Deadline(module.params["deadline"]), module.check_mode
+        )
     except (
         pg_retention.RetentionError,
         pg_space.NoRoom,
@@ -169,7 +171,9 @@ def main():
     ) as error:
         module.fail_json(msg=str(error))
     if not result["finished"]:
-        module.warn("Stopped: %s; about %d old rows are left." % (result["stopped_by"], result["remaining"]))
+        module.warn(
+            "Stopped: %s; about %d old rows are left." % (result["stopped_by"], result["remaining"])
+        )
     module.exit_json(**result)
 
 
