@@ -21,7 +21,10 @@ def main() -> None:
     while count == "all" or len(sessions) < int(count):
         try:
             session = psycopg2.connect(
-                host="127.0.0.1", user="sergas_app", dbname="sergas_prod", application_name="batch-import"
+                host="127.0.0.1",
+                user="sergas_app",
+                dbname="sergas_prod",
+                application_name="batch-import",
             )
         except psycopg2.OperationalError:
             if count != "all":
