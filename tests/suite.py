@@ -4,8 +4,10 @@
 
 """Run every part of the tests, what does not disturb each other side by side, and sum them up.
 
-The parts are targets of the Makefile. Each one's output is in tests/output/PART.log, with the results
-of pytest beside it as JUnit XML. The last line is C(N passed, N failed, N skipped): the tests of the
+The parts are targets of the Makefile. Each one's output is in tests/output/PART.log, with the
+results
+of pytest beside it as JUnit XML. The last line is C(N passed, N failed, N skipped): the tests of
+the
 parts that pytest runs, one for any other part. A part that fails, or cannot run, fails the suite.
 
 SKIP="part ..." in the environment leaves parts out; they count as skipped.
@@ -25,8 +27,10 @@ from xml.etree import ElementTree
 CHECKOUT = Path(__file__).resolve().parent.parent
 OUTPUT = CHECKOUT / "tests" / "output"
 
-# The lanes of a stage run side by side, the parts of a lane in turn. The images of the fleet wait for the
-# network and the disk most of the time; what computes runs meanwhile. What measures real hosts and servers
+# The lanes of a stage run side by side, the parts of a lane in turn. The images of the fleet wait
+# for the
+# network and the disk most of the time; what computes runs meanwhile. What measures real hosts and
+# servers
 # has the machine to itself.
 STAGES = (
     (("fleet-images",), ("lint", "unit", "sanity")),
@@ -43,7 +47,9 @@ def count_junit(path: Path) -> Counter:
     for suite in ElementTree.parse(path).getroot().iter("testsuite"):  # noqa: S314  pytest wrote it just now
         failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped = int(suite.get("skipped", 0))
-        counted.update(failed=failed, skipped=skipped, passed=int(suite.get("tests", 0)) - failed - skipped)
+        counted.update(
+            failed=failed, skipped=skipped, passed=int(suite.get("tests", 0)) - failed - skipped
+        )
     return counted
 
 
@@ -92,8 +98,15 @@ class Suite:
 
     def run_part(self, part: str) -> None:
         log, junit = OUTPUT / (part + ".log"), OUTPUT / (part + ".xml")
-        environment = {key: value for key, value in os.environ.items() if key not in ("ARGS", "MAKEFLAGS", "MAKELEVEL")}
-        environment["PYTEST_ADDOPTS"] = "%s --junitxml=%s" % (environment.get("PYTEST_ADDOPTS", ""), junit)
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in ("ARGS", "MAKEFLAGS", "MAKELEVEL")
+        }
+        environment["PYTEST_ADDOPTS"] = "%s --junitxml=%s" % (
+            environment.get("PYTEST_ADDOPTS", ""),
+            junit,
+        )
         started = time.monotonic()
         with log.open("w") as out:
             status = subprocess.run(
@@ -106,7 +119,9 @@ class Suite:
                 check=False,
             ).returncode
         counted = count(status, junit)
-        self.tell(part, counted, "%.0f s, %s" % (time.monotonic() - started, log.relative_to(CHECKOUT)))
+        self.tell(
+            part, counted, "%.0f s, %s" % (time.monotonic() - started, log.relative_to(CHECKOUT))
+        )
         if counted["failed"]:
             lines = log.read_text(errors="replace").splitlines()[-LINES_OF_A_FAILURE:]
             with self.lock:
@@ -120,14 +135,21 @@ class Suite:
 
 def in_words(counted: Counter) -> str:
     """Return a sum as the closing line says it."""
-    return "%d passed, %d failed, %d skipped" % (counted["passed"], counted["failed"], counted["skipped"])
+    return "%d passed, %d failed, %d skipped" % (
+        counted["passed"],
+        counted["failed"],
+        counted["skipped"],
+    )
 
 
 def main() -> int:
     known = {part for stage in STAGES for lane in stage for part in lane}
     skip = set(os.environ.get("SKIP", "").split())
     if skip - known:
-        sys.exit("SKIP: no such part: %s. There are: %s" % (", ".join(sorted(skip - known)), ", ".join(sorted(known))))
+        sys.exit(
+            "SKIP: no such part: %s. There are: %s"
+            % (", ".join(sorted(skip - known)), ", ".join(sorted(known)))
+        )
     OUTPUT.mkdir(exist_ok=True)
     for old in [*OUTPUT.glob("*.log"), *OUTPUT.glob("*.xml")]:
         old.unlink()

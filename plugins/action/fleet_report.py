@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""fleet_report: gathers the hosts' findings on the controller, prints the summary, writes the reports."""
+"""fleet_report: gathers the hosts' findings on the controller, prints the summary, writes the
+reports.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,12 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import history, model, results, terminal
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
+    history,
+    model,
+    results,
+    terminal,
+)
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.formats import FORMATS
 
 display = Display()
@@ -27,7 +34,8 @@ display = Display()
 _OPTIONS = ("report_dir", "fail_on", "results", "formats", "keep", "title", "run")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TEMPLATE = re.compile(r"\{\{|\{%")
-# The strategy imports this plugin before it forks: only there is standard output still the terminal.
+# The strategy imports this plugin before it forks: only there is standard output still the
+# terminal.
 _COLUMNS = display.columns if sys.stdout.isatty() else terminal.WIDEST
 #: Callbacks whose standard output is for a program.
 _MACHINE_READABLE = ("json", "ansible.posix.json", "ansible.posix.jsonl")
@@ -69,7 +77,8 @@ class ActionModule(ActionBase):
     def _hosts(self, task_vars, names):
         """Return an entry for every host of the play.
 
-        The variables are read as they are: registered results need no templating, which takes most of the time
+        The variables are read as they are: registered results need no templating, which takes most
+        of the time
         that C(hostvars[name]) takes.
         """
         hostvars = task_vars["hostvars"]
@@ -82,7 +91,11 @@ class ActionModule(ActionBase):
                 for variable in names
                 if variable in variables
             }
-            address = _value(variables, "ansible_host", hostvars, name) if "ansible_host" in variables else name
+            address = (
+                _value(variables, "ansible_host", hostvars, name)
+                if "ansible_host" in variables
+                else name
+            )
             hosts.append(
                 results.host_entry(
                     str(name),
@@ -112,7 +125,9 @@ class ActionModule(ActionBase):
         return results.plain(info)
 
     def _write(self, report, options, now):
-        """Write the reports and say where they are; a folder that cannot be written is told, not raised."""
+        """Write the reports and say where they are; a folder that cannot be written is told, not
+        raised.
+        """
         folder = options["report_dir"]
         documents = {FORMATS[name][0]: FORMATS[name][1](report) for name in options["formats"]}
         try:
@@ -134,7 +149,9 @@ class ActionModule(ActionBase):
 
 
 def _show(lines):
-    """Print (text, colour) lines beside whatever callback there is, out of the way of one for programs."""
+    """Print (text, colour) lines beside whatever callback there is, out of the way of one for
+    programs.
+    """
     aside = C.DEFAULT_STDOUT_CALLBACK in _MACHINE_READABLE
     for text, colour in lines:
         display.display(text, color=colour, stderr=aside)
@@ -147,13 +164,17 @@ def _value(variables, name, hostvars, host):
 
 
 def where_it_is(run, latest, documents):
-    """Return the line that names the reports of a run, by the link to the latest where there is one."""
+    """Return the line that names the reports of a run, by the link to the latest where there is
+    one.
+    """
     folder = latest or run
     shown = os.path.relpath(folder)
     if shown.startswith(".."):
         shown = folder
     names = list(documents)
-    return "Report: %s" % os.path.join(shown, names[0] if len(names) == 1 else "{%s}" % ",".join(names))
+    return "Report: %s" % os.path.join(
+        shown, names[0] if len(names) == 1 else "{%s}" % ",".join(names)
+    )
 
 
 def outcome(report):
@@ -164,7 +185,10 @@ def outcome(report):
     return {
         "changed": False,
         "failed": summary["failed"],
-        "msg": "%s (%d host%s: %s)" % (summary["reason"], hosts["total"], "s"[: hosts["total"] != 1], counts),
+        "msg": (
+            "%s (%d host%s: %s)"
+            % (summary["reason"], hosts["total"], "s"[: hosts["total"] != 1], counts)
+        ),
         "summary": hosts,
         "roots": list(dict.fromkeys(root["id"] for root in report["roots"])),
     }
@@ -181,7 +205,9 @@ def options_from(given):
     """
     for name in given:
         if name not in _OPTIONS:
-            raise AnsibleActionFail("%s: there is no such option, there are: %s" % (name, ", ".join(_OPTIONS)))
+            raise AnsibleActionFail(
+                "%s: there is no such option, there are: %s" % (name, ", ".join(_OPTIONS))
+            )
     options = {
         "report_dir": _folder(given.get("report_dir")),
         "fail_on": _choice("fail_on", given.get("fail_on"), model.FAIL_ON, "fail"),
@@ -209,11 +235,13 @@ def _folder(value):
     if not isinstance(value, str) or not value.strip():
         raise AnsibleActionFail("report_dir: %r is not the path of a folder" % (value,))
     try:
-        # Where ansible-playbook was started, not where the playbook lies: that is in an installed collection.
+        # Where ansible-playbook was started, not where the playbook lies: that is in an installed
+        # collection.
         return os.path.abspath(os.path.expanduser(value))
     except FileNotFoundError as error:
         raise AnsibleActionFail(
-            "report_dir: %r is relative, and the folder this was started in is gone; give an absolute path" % value
+            "report_dir: %r is relative, and the folder this was started in is gone; give an"
+            " absolute path" % value
         ) from error
 
 
@@ -221,7 +249,9 @@ def _choice(option, value, allowed, default):
     if value is None:
         return default
     if value not in allowed:
-        raise AnsibleActionFail("%s: %r is not allowed, it must be one of: %s" % (option, value, ", ".join(allowed)))
+        raise AnsibleActionFail(
+            "%s: %r is not allowed, it must be one of: %s" % (option, value, ", ".join(allowed))
+        )
     return str(value)
 
 
@@ -230,7 +260,11 @@ def _names(option, value, default):
         return default
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",")]
-    if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+    if (
+        not isinstance(value, list)
+        or not value
+        or not all(isinstance(name, str) and name for name in value)
+    ):
         raise AnsibleActionFail("%s: %r must be a list of at least one name" % (option, value))
     return list(dict.fromkeys(str(name) for name in value))
 
@@ -250,7 +284,9 @@ def _count(option, value, default):
 
 
 def collection_version():
-    """Return the version of this collection: from its manifest if installed, else from galaxy.yml."""
+    """Return the version of this collection: from its manifest if installed, else from
+    galaxy.yml.
+    """
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     try:
         with open(os.path.join(root, "MANIFEST.json"), encoding="utf-8") as file:

@@ -11,13 +11,15 @@ short_description: Leave the screen to the report of the fleet
 version_added: 1.0.0
 description:
   - Shows what M(sergas.ops.fleet_report) prints, warnings and errors, and nothing else.
-  - A host that cannot be reached and a host whose diagnosis fails are lines of the report, so they are not shown twice.
+  - A host that cannot be reached and a host whose diagnosis fails are lines of the report, so they
+    are not shown twice.
   - With C(-v) or more it shows all that the default callback shows.
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
 requirements:
-  - Set it as the stdout callback, for example with C(ANSIBLE_STDOUT_CALLBACK=sergas.ops.report_only).
+  - Set it as the stdout callback, for example with
+    C(ANSIBLE_STDOUT_CALLBACK=sergas.ops.report_only).
 author:
   - Sergas DevOps (@sergas-ops)
 """
@@ -59,7 +61,9 @@ class CallbackModule(Default):
             super().v2_runner_on_failed(result, ignore_errors=ignore_errors)
         elif not ignore_errors:
             # The rest of the result is what the report has shown already.
-            self._display.display(str(result._result.get("msg", "the task failed")), color="red", stderr=True)
+            self._display.display(
+                str(result._result.get("msg", "the task failed")), color="red", stderr=True
+            )
 
     def v2_runner_on_unreachable(self, result):
         if self._talks:

@@ -12,7 +12,8 @@ class ModuleDocFragment:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/sergas.ops.sergas) in C(module_defaults) to set options for all of these at once.
+    description: Use C(group/sergas.ops.sergas) in C(module_defaults) to set options for all of
+      these at once.
     support: full
     membership:
       - sergas.ops.sergas

@@ -22,8 +22,10 @@ options:
   login_user:
     description:
       - The role to connect as.
-      - If not given, the role named as the system user. B(root) has no such role as a rule; over the local socket it
-        connects as the system user that the server runs as, and so do tasks with C(become) but without C(become_user).
+      - If not given, the role named as the system user. B(root) has no such role as a rule; over
+        the local socket it
+        connects as the system user that the server runs as, and so do tasks with C(become) but
+          without C(become_user).
     type: str
   login_password:
     description:
@@ -37,11 +39,13 @@ options:
     default: postgres
   login_unix_socket:
     description:
-      - The folder of the server's Unix socket. If not given, the usual folders are looked into, and then what the system lists as listening.
+      - The folder of the server's Unix socket. If not given, the usual folders are looked into, and
+        then what the system lists as listening.
     type: path
   ssl_mode:
     description:
-      - Whether a connection over TCP is encrypted, and how far the server has to prove its identity.
+      - Whether a connection over TCP is encrypted, and how far the server has to prove its
+        identity.
     type: str
     choices: [disable, allow, prefer, require, verify-ca, verify-full]
     default: prefer
@@ -59,5 +63,6 @@ options:
     type: path
 notes:
   - With psycopg2 in the Python of the target, that is used; else C(psql), with the same result.
-  - Over the local socket, a superuser gets in through the reserved slots when every ordinary one is taken.
+  - Over the local socket, a superuser gets in through the reserved slots when every ordinary one is
+    taken.
 """

@@ -4,16 +4,19 @@
 
 """Root causes on one host: which bad finding derives from which other one.
 
-One fault gives one root, two faults give two. So a finding derives from another one only if that one
+One fault gives one root, two faults give two. So a finding derives from another one only if that
+one
 explains it: a unit that somebody stopped is not down because of a database, and exceptions of the
-app's own code are roots even while the database causes others. What is shown in the evidence decides.
+app's own code are roots even while the database causes others. What is shown in the evidence
+decides.
 """
 
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
 
-#: What keeps an app from its database or makes it wait there. Other findings on it (an index that nobody uses, a
+#: What keeps an app from its database or makes it wait there. Other findings on it (an index that
+#: nobody uses, a
 #: sequence near its end) are no reason for anything yet.
 _DATABASE = (
     "db.unreachable",
@@ -26,7 +29,8 @@ _DATABASE = (
     "db.queries.running",
 )
 
-#: All that C(db.) means below: what keeps an app from its database, or makes it wait there. Other findings on it (an
+#: All that C(db.) means below: what keeps an app from its database, or makes it wait there. Other
+#: findings on it (an
 #: index that nobody uses, a sequence near its end) are no reason for anything yet.
 _DATABASE = (
     "db.unreachable",
@@ -47,7 +51,13 @@ KINDS = {
     "database": _DATABASE,
     "database.auth": ("db.auth.failed", "db."),
     "database.missing": ("db.missing", "db."),
-    "database.timeout": ("db.queries.", "db.locks.", "db.index.", "db.connections.exhausted", "db.unreachable"),
+    "database.timeout": (
+        "db.queries.",
+        "db.locks.",
+        "db.index.",
+        "db.connections.exhausted",
+        "db.unreachable",
+    ),
     "database.exhausted": ("db.connections.exhausted", "app.resources.exhausted", *_DATABASE),
     "database.pool": ("db.connections.exhausted", "app.resources.exhausted", *_DATABASE),
     "redis": ("redis.",),
@@ -86,7 +96,8 @@ _JOURNAL = (
 )
 _SETTINGS = ("app.env.unreadable", "app.env.missing", "app.service.missing")
 
-#: finding: what it may derive from, the likeliest first. An entry ending in a dot means all below it.
+#: finding: what it may derive from, the likeliest first. An entry ending in a dot means all below
+#: it.
 CAUSES = {
     "app.service.down": _START,
     "app.service.restarting": (
@@ -96,13 +107,21 @@ CAUSES = {
         "app.exceptions",
         "host.memory.high",
     ),
-    "app.port.closed": ("app.service.missing", "app.service.down", "app.import.error", "app.env.", "db."),
+    "app.port.closed": (
+        "app.service.missing",
+        "app.service.down",
+        "app.import.error",
+        "app.env.",
+        "db.",
+    ),
     "app.crash.signal": ("app.oom.killed",),
     "app.crash.dumps": ("app.crash.signal",),
     "app.oom.killed": ("host.memory.high",),
     "app.exceptions": tuple(sorted({cause for causes in KINDS.values() for cause in causes})),
-    "app.errors.rate": tuple(sorted({cause for causes in KINDS.values() for cause in causes}))
-    + ("app.exceptions", "app.crash.signal"),
+    "app.errors.rate": (
+        tuple(sorted({cause for causes in KINDS.values() for cause in causes}))
+        + ("app.exceptions", "app.crash.signal")
+    ),
     "app.connections.high": (
         "app.resources.exhausted",
         "api.health.unreachable",
@@ -112,30 +131,41 @@ CAUSES = {
     "api.health.unreachable": _DOWN + ("app.resources.exhausted", "db.", "app.service.restarting"),
     "api.health.invalid": _DOWN,
     "api.health.failing": _DOWN + ("db.", "app.resources.exhausted", "app.exceptions"),
-    "api.health.degraded": ("app.port.conflict", "db.", "redis.", "zoho.", "cognee.", "app.resources.exhausted"),
-    "api.health.incomplete": ("app.port.conflict", "api.health.failing"),
-    "api.latency.high": _DOWN
-    + (
-        "api.health.unreachable",
-        "db.queries.slow",
-        "db.locks.blocked",
-        "db.connections.exhausted",
-        "db.unreachable",
-        "redis.unreachable",
-        "cognee.down",
+    "api.health.degraded": (
+        "app.port.conflict",
+        "db.",
+        "redis.",
+        "zoho.",
+        "cognee.",
         "app.resources.exhausted",
-        "host.load.high",
-        "host.iowait.high",
     ),
-    "lb.health.failing": _DOWN
-    + (
-        "api.health.unreachable",
-        "api.health.failing",
-        "api.health.degraded",
-        "api.health.invalid",
-        "api.latency.high",
-        "host.load.high",
-        "host.iowait.high",
+    "api.health.incomplete": ("app.port.conflict", "api.health.failing"),
+    "api.latency.high": (
+        _DOWN
+        + (
+            "api.health.unreachable",
+            "db.queries.slow",
+            "db.locks.blocked",
+            "db.connections.exhausted",
+            "db.unreachable",
+            "redis.unreachable",
+            "cognee.down",
+            "app.resources.exhausted",
+            "host.load.high",
+            "host.iowait.high",
+        )
+    ),
+    "lb.health.failing": (
+        _DOWN
+        + (
+            "api.health.unreachable",
+            "api.health.failing",
+            "api.health.degraded",
+            "api.health.invalid",
+            "api.latency.high",
+            "host.load.high",
+            "host.iowait.high",
+        )
     ),
     "lb.blocked": ("app.port.conflict",),
     "db.connections.exhausted": ("app.resources.exhausted",),
@@ -165,7 +195,10 @@ CAUSES = {
 def derive(findings):
     """Return the findings with C(cause) set where one of them explains another."""
     bad = [item for item in findings if is_bad(item)]
-    return [dict(item, cause=item["cause"] or _cause(item, bad)) if is_bad(item) else item for item in findings]
+    return [
+        dict(item, cause=item["cause"] or _cause(item, bad)) if is_bad(item) else item
+        for item in findings
+    ]
 
 
 def _cause(item, bad):
@@ -173,7 +206,11 @@ def _cause(item, bad):
     explains = _EXPLAINS.get(item["id"])
     for candidate in candidates:
         for other in bad:
-            if other["id"] != item["id"] and _is(other, candidate) and (explains is None or explains(item, other)):
+            if (
+                other["id"] != item["id"]
+                and _is(other, candidate)
+                and (explains is None or explains(item, other))
+            ):
                 return other["id"]
     return None
 
@@ -194,7 +231,12 @@ def _by_kind(item, bad):
 def _explaining(kind, bad):
     """Return the ids of the bad findings that explain a kind of trouble in the log."""
     candidates = KINDS.get(kind) or KINDS.get(kind.partition(".")[0], ())
-    return [other["id"] for candidate in candidates for other in bad if _is(other, candidate) and _fits(kind, other)]
+    return [
+        other["id"]
+        for candidate in candidates
+        for other in bad
+        if _is(other, candidate) and _fits(kind, other)
+    ]
 
 
 def _fits(kind, other):
@@ -206,7 +248,9 @@ def _fits(kind, other):
 
 
 def _service_down(item, bad):
-    """A unit that was stopped is down for no other finding; one that fails, for what its log tells."""
+    """A unit that was stopped is down for no other finding; one that fails, for what its log
+    tells.
+    """
     evidence = item["evidence"]
     if evidence.get("stopped"):
         return ()
@@ -240,7 +284,9 @@ def _exceptions(item, bad):
 
 
 def _errors(item, bad):
-    """Error lines derive from what explains the commonest kind, unless another kind is frequent, too."""
+    """Error lines derive from what explains the commonest kind, unless another kind is frequent,
+    too.
+    """
     kinds = item["evidence"].get("kinds") or {}
     known = sorted((kind for kind in kinds if kind != "other"), key=lambda kind: -kinds[kind])
     explained = {kind: _explaining(kind, bad) for kind in known}
@@ -249,12 +295,26 @@ def _errors(item, bad):
     for kind in known:
         if explained[kind]:
             return explained[kind]
-    return () if known else ("app.exceptions", "db.", "app.resources.exhausted", "app.crash.signal", "app.oom.killed")
+    return (
+        ()
+        if known
+        else (
+            "app.exceptions",
+            "db.",
+            "app.resources.exhausted",
+            "app.crash.signal",
+            "app.oom.killed",
+        )
+    )
 
 
 #: so many error lines of a kind that nothing explains are a fault of their own
 _MANY_LINES = 10
-_BY_KIND = {"app.service.down": _service_down, "app.exceptions": _exceptions, "app.errors.rate": _errors}
+_BY_KIND = {
+    "app.service.down": _service_down,
+    "app.exceptions": _exceptions,
+    "app.errors.rate": _errors,
+}
 
 
 def _names(prefix):
@@ -263,7 +323,9 @@ def _names(prefix):
     def explains(_item, other):
         if other["id"] != "app.env.missing":
             return True
-        return any(str(variable).startswith(prefix) for variable in other["evidence"].get("variables", ()))
+        return any(
+            str(variable).startswith(prefix) for variable in other["evidence"].get("variables", ())
+        )
 
     return explains
 
@@ -271,18 +333,32 @@ def _names(prefix):
 def _degraded(item, other):
     """A dependency that the app itself calls good does not degrade it."""
     told = (item["evidence"].get("dependencies") or {}).get(other["component"])
-    if told is not None and str(told).lower() in ("connected", "authenticated", "healthy", "ok", "up", "true"):
+    if told is not None and str(told).lower() in (
+        "connected",
+        "authenticated",
+        "healthy",
+        "ok",
+        "up",
+        "true",
+    ):
         return False
     return _open_files(item, other)
 
 
 def _open_files(_item, other):
-    """Too many open files keep the app from answering; a pool that may grow too large does not yet."""
-    return other["id"] != "app.resources.exhausted" or other["evidence"].get("resource") == "open_files"
+    """Too many open files keep the app from answering; a pool that may grow too large does not
+    yet.
+    """
+    return (
+        other["id"] != "app.resources.exhausted"
+        or other["evidence"].get("resource") == "open_files"
+    )
 
 
 def _waits(other):
-    """Return whether a service that cannot be reached keeps its client waiting: a refusal comes at once."""
+    """Return whether a service that cannot be reached keeps its client waiting: a refusal comes at
+    once.
+    """
     return other["evidence"].get("told") in ("timeout", "dns", "unreachable")
 
 
@@ -299,26 +375,36 @@ def _slow(item, other):
 
 
 def _silent(item, other):
-    """An app that accepts and does not answer may wait for its database; one that refuses does not run."""
+    """An app that accepts and does not answer may wait for its database; one that refuses does not
+    run.
+    """
     if other["component"] == "database":
         return item["evidence"].get("kind") == "timeout" and _waits(other)
     return _open_files(item, other)
 
 
 def _closed(item, other):
-    """An app that waits for its database does not listen yet; one that is refused tries for a moment, and ends."""
+    """An app that waits for its database does not listen yet; one that is refused tries for a
+    moment, and ends.
+    """
     return other["component"] != "database" or item["evidence"].get("starting") or _waits(other)
 
 
 def _answers_wrongly(item, other):
-    """A page that is not there is no matter of a database or of exceptions, an error of the server is."""
+    """A page that is not there is no matter of a database or of exceptions, an error of the server
+    is.
+    """
     if other["id"] in _DOWN:
         return True
-    return any(status >= 500 for status in item["evidence"].get("statuses", ())) and _open_files(item, other)
+    return any(status >= 500 for status in item["evidence"].get("statuses", ())) and _open_files(
+        item, other
+    )
 
 
 def _full(item, other):
-    """A disk stops a service when nothing is left of it, or when it is its own that cannot be written."""
+    """A disk stops a service when nothing is left of it, or when it is its own that cannot be
+    written.
+    """
     if other["id"] == "app.env.missing":
         return _names("DATABASE_")(item, other)
     if other["id"] == "host.disk.readonly":
@@ -332,24 +418,33 @@ _SYSTEM_FOLDERS = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "
 
 
 def _unhealthy(item, other):
-    """A start that takes long is a matter of the machine; a health check that fails is one of the app."""
+    """A start that takes long is a matter of the machine; a health check that fails is one of the
+    app.
+    """
     if other["component"] == "host":
         return "target" not in item["evidence"] and other["status"] == "fail"
     return "target" in item["evidence"]
 
 
 def _listens_elsewhere(item, _other):
-    """What holds the port may listen where no balancer comes; a firewall's rule is a fault of its own."""
+    """What holds the port may listen where no balancer comes; a firewall's rule is a fault of its
+    own.
+    """
     return "blocked" not in item["evidence"] and item["confidence"] == "measured"
 
 
 def _app_loops(_item, other):
-    """Workers that die and are replaced at once keep the processors busy; a unit waits before a restart.
+    """Workers that die and are replaced at once keep the processors busy; a unit waits before a
+    restart.
 
-    So does an event loop that may open no further file: it tries, and logs, for each connection that waits.
+    So does an event loop that may open no further file: it tries, and logs, for each connection
+    that waits.
     """
     if other["id"] == "app.resources.exhausted":
-        return other["evidence"].get("resource") == "open_files" and other["evidence"].get("refused", 0) > 0
+        return (
+            other["evidence"].get("resource") == "open_files"
+            and other["evidence"].get("refused", 0) > 0
+        )
     return other["evidence"].get("worker_deaths", 0) >= 3
 
 

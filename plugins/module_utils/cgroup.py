@@ -43,11 +43,16 @@ def _memory(folder):
     used = _number(folder, "memory.current" if unified else "memory.usage_in_bytes")
     if used is None:
         return None
-    figures = dict(re.findall(r"^(\w+) ([0-9]+)$", _read(os.path.join(folder, "memory.stat")), re.M))
+    figures = dict(
+        re.findall(r"^(\w+) ([0-9]+)$", _read(os.path.join(folder, "memory.stat")), re.M)
+    )
     cache = int(figures.get("inactive_file" if unified else "total_inactive_file", 0))
     swap_limit, swap_used = None, None
     if unified:
-        swap_limit, swap_used = _number(folder, "memory.swap.max"), _number(folder, "memory.swap.current")
+        swap_limit, swap_used = (
+            _number(folder, "memory.swap.max"),
+            _number(folder, "memory.swap.current"),
+        )
     elif "total_swap" in figures:
         swap_used = int(figures["total_swap"])
     return {
@@ -59,7 +64,9 @@ def _memory(folder):
 
 
 def cpu(root="/"):
-    """Return seconds (used so far) and quota (in processors, None: no limit) of the host's group, or None."""
+    """Return seconds (used so far) and quota (in processors, None: no limit) of the host's group,
+    or None.
+    """
     result = None
     for folder in _folders(root, "cpu"):
         quota, period = (_read(os.path.join(folder, "cpu.max")).split() + ["", ""])[:2]
@@ -68,7 +75,8 @@ def cpu(root="/"):
             seconds = int(usage.group(1)) / 1e6
         else:
             quota, period = (
-                _read(os.path.join(folder, "cpu.cfs_%s_us" % name)).strip() for name in ("quota", "period")
+                _read(os.path.join(folder, "cpu.cfs_%s_us" % name)).strip()
+                for name in ("quota", "period")
             )
             # cpuacct is a hierarchy of its own where nobody has mounted the two together.
             for place in (folder, folder.replace("/cgroup/cpu", "/cgroup/cpuacct", 1)):
@@ -88,13 +96,18 @@ def cpu(root="/"):
 
 def unit_of(pid, root="/"):
     """Return the name of the systemd unit a process belongs to, or None."""
-    units = re.findall(r"([^/\n]+\.(?:service|scope))(?=/|$)", _read(os.path.join(root, "proc/%s/cgroup" % pid)), re.M)
+    units = re.findall(
+        r"([^/\n]+\.(?:service|scope))(?=/|$)",
+        _read(os.path.join(root, "proc/%s/cgroup" % pid)),
+        re.M,
+    )
     services = [unit for unit in units if unit.endswith(".service")]
     return services[-1] if services else units[-1] if units else None
 
 
 def _folders(root, controller):
-    """Return where the host's group of a controller may be: what is mounted, and init's own path in it.
+    """Return where the host's group of a controller may be: what is mounted, and init's own path in
+    it.
 
     A container has its own group mounted there. Where it sees the whole hierarchy, its limit is
     further down.

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The checks of M(sergas.ops.sergas_health), and the probes they need. A new check is a line here."""
+"""The checks of M(sergas.ops.sergas_health), and the probes they need. A new check is a line
+here.
+"""
 
 from __future__ import annotations
 
@@ -51,22 +53,41 @@ _LATENCY = "High Response Times"
 
 APP = ("app",)
 CHECKS = {
-    "service": Check(service.decide, ("service",), "app.service", "app", APP, _WONT_START, ("logs",)),
+    "service": Check(
+        service.decide, ("service",), "app.service", "app", APP, _WONT_START, ("logs",)
+    ),
     "port": Check(ports.decide_port, ("sockets",), "app.port", "app", APP, _WONT_START),
     "env": Check(environment.decide, (), "app.env", "app", APP, _WONT_START),
     "imports": Check(logs.decide_imports, ("logs",), "app.import", "app", APP, _WONT_START),
-    "database": Check(database.decide, ("database",), "db.connection", "database", ("app", "postgresql"), _WONT_START),
+    "database": Check(
+        database.decide,
+        ("database",),
+        "db.connection",
+        "database",
+        ("app", "postgresql"),
+        _WONT_START,
+    ),
     "redis": Check(redis.decide, ("redis",), "redis", "redis", ("app", "redis"), _MATRIX),
     "oom": Check(crashes.decide_oom, ("logs",), "app.oom", "app", APP, _CRASHES),
     "crashes": Check(crashes.decide, ("logs", "crash_dumps"), "app.crash", "app", APP, _CRASHES),
-    "resources": Check(limits.decide, ("limits",), "app.resources", "app", APP, _CRASHES, ("logs", "database")),
+    "resources": Check(
+        limits.decide, ("limits",), "app.resources", "app", APP, _CRASHES, ("logs", "database")
+    ),
     "exceptions": Check(logs.decide_exceptions, ("logs",), "app.exceptions", "app", APP, _CRASHES),
-    "errors": Check(logs.decide_errors, ("logs",), "app.errors", "app", APP, _ERRORS, ("prometheus",)),
+    "errors": Check(
+        logs.decide_errors, ("logs",), "app.errors", "app", APP, _ERRORS, ("prometheus",)
+    ),
     "api": Check(api.decide, ("health",), "api.health", "api", APP, _MATRIX),
-    "latency": Check(api.decide_latency, ("health",), "api.latency", "api", APP, _LATENCY, ("prometheus", "logs")),
+    "latency": Check(
+        api.decide_latency, ("health",), "api.latency", "api", APP, _LATENCY, ("prometheus", "logs")
+    ),
     "prometheus": Check(prometheus.decide, ("prometheus",), "app.metrics", "app", APP, _ERRORS),
-    "connections": Check(ports.decide_connections, ("sockets",), "app.connections", "app", APP, "Quick Diagnostics"),
-    "rate_limit": Check(logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"),
+    "connections": Check(
+        ports.decide_connections, ("sockets",), "app.connections", "app", APP, "Quick Diagnostics"
+    ),
+    "rate_limit": Check(
+        logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
+    ),
     "attacks": Check(logs.decide_attacks, ("logs",), "security.access", "security", APP, _ATTACKS),
     "loadbalancer": Check(
         loadbalancer.decide,

@@ -4,14 +4,16 @@
 
 """How many database connections all app hosts may open together, and what would fit. Pure: no I/O.
 
-Each worker process of the app has a pool of its own: a host opens up to workers x (pool_size + max_overflow).
+Each worker process of the app has a pool of its own: a host opens up to workers x (pool_size +
+max_overflow).
 """
 
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
 
-#: What applies where nothing is set: uvicorn's one worker, SQLAlchemy's pool of 5 and overflow of 10, no Celery.
+#: What applies where nothing is set: uvicorn's one worker, SQLAlchemy's pool of 5 and overflow of
+#: 10, no Celery.
 DEFAULTS = {"workers": 1, "pool_size": 5, "max_overflow": 10, "celery_workers": 0, "others": 0}
 #: The names of the app's .env.
 VARIABLES = {
@@ -22,7 +24,8 @@ VARIABLES = {
 }
 #: A Celery process runs one task at a time, and a task uses one connection.
 CELERY_EACH = 1
-#: Slots left for migrations, backups, monitoring and people: a share of all (in percent), and the least.
+#: Slots left for migrations, backups, monitoring and people: a share of all (in percent), and the
+#: least.
 HEADROOM_PERCENT = 10
 HEADROOM_LEAST = 3
 GUIDE = "Database Connection Pool Exhausted"
@@ -33,10 +36,12 @@ def from_environment(values, workers=None):
 
     Args:
         values: {name: text} of the app's .env, comments and quotes already taken off.
-        workers: the workers of the unit's command line, which count instead of WORKERS where they are given.
+        workers: the workers of the unit's command line, which count instead of WORKERS where they
+            are given.
 
     Returns:
-        {name: int} with the names of DEFAULTS, and C(assumed), the sorted names that no usable value was found for.
+        {name: int} with the names of DEFAULTS, and C(assumed), the sorted names that no usable
+        value was found for.
     """
     numbers, assumed = {}, []
     for name, default in DEFAULTS.items():
@@ -51,26 +56,33 @@ def from_environment(values, workers=None):
         numbers["workers"] = workers
         assumed = [name for name in assumed if name != "workers"]
     # Without the variable there is no Celery on the host: nothing to assume.
-    numbers["assumed"] = sorted(name for name in assumed if name != "celery_workers" or values.get(VARIABLES[name]))
+    numbers["assumed"] = sorted(
+        name for name in assumed if name != "celery_workers" or values.get(VARIABLES[name])
+    )
     return numbers
 
 
 def budget(hosts, slots, reserved=0):
     """Return what all hosts may open, host by host, and the largest pools that would fit.
 
-    The pools that fit are found by one common limit for a worker's connections: hosts below it keep what they have,
+    The pools that fit are found by one common limit for a worker's connections: hosts below it keep
+    what they have,
     so that a small host does not pay for a large one.
 
     Args:
-        hosts: {host: numbers}, as from_environment() returns them. A pool_size of 0 or a max_overflow below 0 has no
+        hosts: {host: numbers}, as from_environment() returns them. A pool_size of 0 or a
+            max_overflow below 0 has no
             bound in SQLAlchemy; such a host's demand is None.
         slots: connections that the app can have (max_connections less the reserved ones).
         reserved: the reserved ones, to say what max_connections would have to be.
 
     Returns:
-        demand (None where a host has no bound), slots, headroom (slots to be left free), percent of the slots,
-        fits, needed_max_connections (None without a bound), and hosts: a list with host, workers, pool_size,
-        max_overflow, celery_workers, others, demand, assumed and fit, which is {pool_size, max_overflow}, or None where
+        demand (None where a host has no bound), slots, headroom (slots to be left free), percent of
+        the slots,
+        fits, needed_max_connections (None without a bound), and hosts: a list with host, workers,
+        pool_size,
+        max_overflow, celery_workers, others, demand, assumed and fit, which is {pool_size,
+        max_overflow}, or None where
         not even one connection for each worker fits.
 
     Raises:
@@ -116,7 +128,9 @@ def _fixed(row):
 
 
 def _common_limit(rows, room):
-    """Return the largest number of connections for each worker with which all of them fit, 0 if there is none."""
+    """Return the largest number of connections for each worker with which all of them fit, 0 if
+    there is none.
+    """
 
     def taken(limit):
         return sum(row["workers"] * min(limit, _each(row) or limit) for row in rows)
@@ -173,7 +187,13 @@ def decide(result, target):
             "database",
             "ok",
             "%d app hosts may open %d connections, %d of %s's %d slots stay free for others"
-            % (len(hosts), result["demand"], result["slots"] - result["demand"], target, result["slots"]),
+            % (
+                len(hosts),
+                result["demand"],
+                result["slots"] - result["demand"],
+                target,
+                result["slots"],
+            ),
             **details,
         )
     unbounded = [row["host"] for row in hosts if row["demand"] is None]
@@ -201,11 +221,17 @@ def decide(result, target):
 def _advice(result):
     fits = [(row["host"], row["fit"]) for row in result["hosts"] if row["fit"] != _current(row)]
     needed = result["needed_max_connections"]
-    raise_limit = "" if needed is None else " Or raise max_connections to %d, if the memory allows." % needed
+    raise_limit = (
+        "" if needed is None else " Or raise max_connections to %d, if the memory allows." % needed
+    )
     if any(fit is None for host, fit in fits):
-        return "Run fewer workers, or put pgbouncer in front: not even one connection for each fits." + raise_limit
+        return (
+            "Run fewer workers, or put pgbouncer in front: not even one connection for each fits."
+            + raise_limit
+        )
     lines = [
-        "%s: DATABASE_POOL_SIZE=%d DATABASE_MAX_OVERFLOW=%d" % (host, fit["pool_size"], fit["max_overflow"])
+        "%s: DATABASE_POOL_SIZE=%d DATABASE_MAX_OVERFLOW=%d"
+        % (host, fit["pool_size"], fit["max_overflow"])
         for host, fit in fits
     ]
     return "Set %s.%s" % ("; ".join(lines), raise_limit)

@@ -17,7 +17,8 @@ from typing import NamedTuple, Optional
 _EXPORT = re.compile(r"(?:export[^\S\r\n]+)?")
 _KEY = re.compile(r"(?:'(?P<quoted>[^']+)'|(?P<name>(?!')[^=#\s]+))[^\S\r\n]*")
 _VALUE = re.compile(
-    r"""'(?P<single>(?:\\.|[^'\\])*)'|"(?P<double>(?:\\.|[^"\\])*)"|(?P<plain>(?!['"])[^\r\n]*)""", re.S
+    r"""'(?P<single>(?:\\.|[^'\\])*)'|"(?P<double>(?:\\.|[^"\\])*)"|(?P<plain>(?!['"])[^\r\n]*)""",
+    re.S,
 )
 _INLINE_COMMENT = re.compile(r"\s+#.*")
 _TRAILER = re.compile(r"[^\S\r\n]*(?:#[^\r\n]*)?(?:\r\n|\r|\n|\Z)")
@@ -88,7 +89,9 @@ def _parse_line(text, position, number):
             value = "" if commented else _INLINE_COMMENT.sub("", value).rstrip()
             stop = start + len(value)
         else:
-            value = _ESCAPED[kind].sub(lambda found: _CONTROL.get(found.group(1), found.group(1)), value)
+            value = _ESCAPED[kind].sub(
+                lambda found: _CONTROL.get(found.group(1), found.group(1)), value
+            )
     trailer = _TRAILER.match(text, stop)
     if not trailer:
         return Line(rest, number, error="text after the value" if start else "no = after the name")
@@ -114,7 +117,8 @@ def dotenv_values(lines):
     for line in lines:
         if line.name is not None:
             values[line.name] = line.value and REFERENCE.sub(
-                lambda found: values.get(found.group("name")) or found.group("default") or "", line.value
+                lambda found: values.get(found.group("name")) or found.group("default") or "",
+                line.value,
             )
     return {name: value for name, value in values.items() if value is not None}
 
@@ -155,7 +159,8 @@ def systemd_values(text, comments_join=False):
             state = "comment"
         elif state in ("between", "value"):
             if newline:
-                # Spaces at the end of an unquoted part are not of the value, those of a quoted one are.
+                # Spaces at the end of an unquoted part are not of the value, those of a quoted one
+                # are.
                 values[key.rstrip(_SYSTEMD_SPACE)] = value[:keep] if state == "value" else value
                 state = "before"
             elif char == "\\":

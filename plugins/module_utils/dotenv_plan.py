@@ -45,7 +45,9 @@ class Plan(NamedTuple):
 
 
 def is_secret(name, marked=()):
-    """Return whether nobody may see the value of this variable; marked ones are secret by request."""
+    """Return whether nobody may see the value of this variable; marked ones are secret by
+    request.
+    """
     return name in marked or is_secret_name(name) or bool(_SECRET_ENDING.search(name))
 
 
@@ -61,15 +63,26 @@ def as_text(name, value):
         return str(value)
     if isinstance(value, str):
         return value
-    kind = {type(None): "null", list: "a list", dict: "a dictionary"}.get(type(value), type(value).__name__)
+    kind = {type(None): "null", list: "a list", dict: "a dictionary"}.get(
+        type(value), type(value).__name__
+    )
     raise Refused(
         "%s is %s: a variable is a text, a number or a boolean%s"
-        % (name, kind, "; to remove it, name it in absent" if value is None else "; to_json makes a text of it")
+        % (
+            name,
+            kind,
+            (
+                "; to remove it, name it in absent"
+                if value is None
+                else "; to_json makes a text of it"
+            ),
+        )
     )
 
 
 def forms(value):
-    """Return the ways to write a value that systemd, python-dotenv and a shell read alike, best first.
+    """Return the ways to write a value that systemd, python-dotenv and a shell read alike, best
+    first.
 
     Raises:
         Refused: there is none; the message is the reason, without the value.
@@ -94,8 +107,8 @@ def forms(value):
     if not found:
         # In double quotes a shell needs \$ and \`, which python-dotenv does not know.
         raise Refused(
-            "with $ or ` it needs single quotes, where a quote, two backslashes together or one at the end "
-            "are not read alike"
+            "with $ or ` it needs single quotes, where a quote, two backslashes together or one at"
+            " the end are not read alike"
         )
     return found
 
@@ -127,7 +140,8 @@ def plan(text, values, absent=(), mend=False, by_systemd=True):
         try:
             return _edit(text, dict(values, **others), writings, absent, set(others), by_systemd)
         except Refused:
-            # Something else in the file is in the way. It is reported; what was asked for comes first.
+            # Something else in the file is in the way. It is reported; what was asked for comes
+            # first.
             pass
     return _edit(text, values, writings, absent, set(), by_systemd)
 
@@ -135,7 +149,10 @@ def plan(text, values, absent=(), mend=False, by_systemd=True):
 def _refuse_names(values, absent):
     for name in list(values) + list(absent):
         if not dotenv.VALID_NAME.match(name):
-            raise Refused("%r is no name of a variable: letters, digits and _ are, and no digit comes first" % name)
+            raise Refused(
+                "%r is no name of a variable: letters, digits and _ are, and no digit comes first"
+                % name
+            )
     both = [name for name in values if name in absent]
     if both:
         raise Refused("%s: both in values and in absent" % ", ".join(both))
@@ -152,7 +169,12 @@ def _to_mend(text, asked, by_systemd):
     found = {}
     for name, own in numbers.items():
         value = own[-1].value
-        if name in asked or value is None or not dotenv.VALID_NAME.match(name) or _referred(lines, own):
+        if (
+            name in asked
+            or value is None
+            or not dotenv.VALID_NAME.match(name)
+            or _referred(lines, own)
+        ):
             continue
         if len(own) == 1 and (not by_systemd or systemd.get(name) == by_dotenv.get(name)):
             continue
@@ -165,9 +187,13 @@ def _to_mend(text, asked, by_systemd):
 
 
 def _referred(lines, own):
-    """Return whether a value between the first and the last of these lines refers to their variable."""
+    """Return whether a value between the first and the last of these lines refers to their
+    variable.
+    """
     return any(
-        line.value and own[0].number < line.number <= own[-1].number and found.group("name") == own[0].name
+        line.value
+        and own[0].number < line.number <= own[-1].number
+        and found.group("name") == own[0].name
         for line in lines
         for found in dotenv.REFERENCE.finditer(line.value or "")
     )
@@ -221,7 +247,9 @@ def _edit(text, values, writings, absent, mended, by_systemd):
 
 
 def _written(line, name, writings, by_systemd):
-    """Return the text of a line that sets its variable to a value; the line's own text if it does."""
+    """Return the text of a line that sets its variable to a value; the line's own text if it
+    does.
+    """
     raw = line.text[line.start : line.end] if line.start else None
     before, after = line.text[: line.start], line.text[line.end :]
     export = "" if by_systemd else r"(?:export[^\S\r\n]+)?"
@@ -257,7 +285,9 @@ def _with_new(text, writings):
         for line in dotenv.parse(text):
             position += len(line.text)
             # A comment that ends in a backslash goes on in the next line (systemd before 254).
-            if re.match(r"[ \t]*#[# \t]*(?:export\s+)?%s[ \t]*=[^\r\n]*(?<!\\)[\r\n]*\Z" % name, line.text):
+            if re.match(
+                r"[ \t]*#[# \t]*(?:export\s+)?%s[ \t]*=[^\r\n]*(?<!\\)[\r\n]*\Z" % name, line.text
+            ):
                 place = position
         if place and text[place - 1] != "\n":
             statement = "\n" + statement
@@ -272,10 +302,14 @@ def _systemd_readings(text):
 def _verify(before, after, values, absent, by_systemd):
     """Raise L(Refused) if the new text does not say what it should to everyone who reads it."""
     old, new = dotenv.parse(before), dotenv.parse(after)
-    old_raw, new_raw = ({line.name: line.value for line in lines if line.name} for lines in (old, new))
+    old_raw, new_raw = (
+        {line.name: line.value for line in lines if line.name} for lines in (old, new)
+    )
     for name in values:
         if new_raw.get(name) != values[name]:
-            raise Refused("%s cannot be set so that python-dotenv reads it%s" % (name, _in_the_way(new)))
+            raise Refused(
+                "%s cannot be set so that python-dotenv reads it%s" % (name, _in_the_way(new))
+            )
     for name in old_raw:
         if name not in values and name not in absent and new_raw.get(name) != old_raw[name]:
             raise Refused("the change would change %s, too%s" % (name, _in_the_way(new)))
@@ -285,12 +319,16 @@ def _verify(before, after, values, absent, by_systemd):
     for was, now in zip(_systemd_readings(before), _systemd_readings(after)):
         for name, value in values.items():
             if now.get(name) != value:
-                raise Refused("%s cannot be set so that systemd reads it%s" % (name, _in_the_way(new)))
+                raise Refused(
+                    "%s cannot be set so that systemd reads it%s" % (name, _in_the_way(new))
+                )
         for name in set(was) | set(now):
             if name in values or now.get(name) in (was.get(name), by_dotenv.get(name)):
                 continue
             if name not in absent or name in now:
-                raise Refused("the change would change what systemd reads for %s%s" % (name, _in_the_way(new)))
+                raise Refused(
+                    "the change would change what systemd reads for %s%s" % (name, _in_the_way(new))
+                )
 
 
 def _in_the_way(lines):
@@ -320,12 +358,21 @@ def ambiguous(text, marked=()):
         readings = by_systemd.get(name), by_dotenv.get(name)
         if readings[0] == readings[1]:
             if name in by_systemd and name not in before_254:
-                reason = "systemd before 254 takes it as part of the comment above, which ends in a backslash"
+                reason = (
+                    "systemd before 254 takes it as part of the comment above, which ends in a"
+                    " backslash"
+                )
                 found[name] = "line %d: %s" % (numbers[name], reason)
             continue
         # With the lines of others in it, or an address with a password, it may be as secret.
-        hidden = is_secret(name, marked) or any("\n" in item or "://" in item for item in readings if item)
-        reason = _NOT_SHOWN if hidden else "systemd reads %s, python-dotenv reads %s" % tuple(map(_shown, readings))
+        hidden = is_secret(name, marked) or any(
+            "\n" in item or "://" in item for item in readings if item
+        )
+        reason = (
+            _NOT_SHOWN
+            if hidden
+            else "systemd reads %s, python-dotenv reads %s" % tuple(map(_shown, readings))
+        )
         found[name] = "line %d: %s" % (numbers[name], reason) if name in numbers else reason
     return found
 
@@ -343,7 +390,12 @@ def duplicates(text):
 def secrets(text, marked=()):
     """Return the set of secret values in a file, as python-dotenv and systemd read them."""
     readings: List[Dict] = [dotenv.dotenv_values(dotenv.parse(text)), dotenv.systemd_values(text)]
-    return {value for reading in readings for name, value in reading.items() if value and is_secret(name, marked)}
+    return {
+        value
+        for reading in readings
+        for name, value in reading.items()
+        if value and is_secret(name, marked)
+    }
 
 
 def without_url_password(text):
@@ -376,10 +428,13 @@ def masked(text, hidden, marked=(), changed=()):
         elif is_secret(name, marked) or line.error:
             prefix = _ASSIGNMENT.match(line.text)
             note = " (changed)" if name in changed else ""
-            parts.append("%s%s%s%s" % (prefix.group("name") + "=" if prefix else "", MASK, note, end))
+            parts.append(
+                "%s%s%s%s" % (prefix.group("name") + "=" if prefix else "", MASK, note, end)
+            )
             # A key of many lines without quotes, or with the second one missing.
             rest_is_secret = line.error == "a quote that is not closed" or (
-                line.start > 0 and re.match(r"-----BEGIN(?!.*-----END)", line.text[line.start :], re.S) is not None
+                line.start > 0
+                and re.match(r"-----BEGIN(?!.*-----END)", line.text[line.start :], re.S) is not None
             )
         else:
             parts.append(redact(without_url_password(line.text), hidden))

@@ -19,23 +19,31 @@ COMPONENTS = (
     "security",
     "loadbalancer",
 )
-#: From best to worst. A finding that could not be measured ranks above a warning: it may hide anything.
+#: From best to worst. A finding that could not be measured ranks above a warning: it may hide
+#: anything.
 STATUSES = ("skipped", "ok", "warn", "unknown", "fail")
 BAD = ("warn", "unknown", "fail")
 CONFIDENCES = ("measured", "estimated", "blind")
 MASK = "********"
 
-_SECRET_NAME = r"(?:password|passwd|secret|token|api[_-]?key|authorization|credential|private[_-]?key)"
+_SECRET_NAME = (
+    r"(?:password|passwd|secret|token|api[_-]?key|authorization|credential|private[_-]?key)"
+)
 _REDACTIONS = (
     # user:password@host in any URL
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", re.I), r"\1" + MASK),
     # Zoho's tokens and codes: 1000.<hex>.<hex>
     (re.compile(r"\b1000\.[0-9a-zA-Z]{8,}\.[0-9a-zA-Z]{8,}"), MASK),
     (re.compile(r"\b(bearer|basic|zoho-oauthtoken)(\s+)[^\s\"',;]+", re.I), r"\1\2" + MASK),
-    # NAME=value, NAME: value, "name": "value", for names that speak of a secret. Only from where a word
+    # NAME=value, NAME: value, "name": "value", for names that speak of a secret. Only from where a
+    # word
     # begins: tried from each letter of a long one, it would take seconds for a line of 5 kB.
     (
-        re.compile(r"((?<![\w-])[\w-]*%s[\w-]*[\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)" % _SECRET_NAME, re.I),
+        re.compile(
+            r"((?<![\w-])[\w-]*%s[\w-]*[\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)"
+            % _SECRET_NAME,
+            re.I,
+        ),
         r"\1" + MASK,
     ),
 )
@@ -87,14 +95,18 @@ def finding(id, component, status, summary, **details):
         raise ValueError("a finding has no %s" % ", ".join(sorted(surplus)))
     result.update(details)
     if result["confidence"] not in CONFIDENCES:
-        raise ValueError("confidence %r is not one of %s" % (result["confidence"], ", ".join(CONFIDENCES)))
+        raise ValueError(
+            "confidence %r is not one of %s" % (result["confidence"], ", ".join(CONFIDENCES))
+        )
     if result["confidence"] == "blind" and status not in ("unknown", "skipped"):
         raise ValueError("finding %s is blind, so its status cannot be %s" % (id, status))
     return result
 
 
 def grade(value, warn, fail):
-    """Return C(ok), C(warn) or C(fail) for a number where more is worse; a threshold may be None."""
+    """Return C(ok), C(warn) or C(fail) for a number where more is worse; a threshold may be
+    None.
+    """
     if fail is not None and value >= fail:
         return "fail"
     if warn is not None and value >= warn:

@@ -22,7 +22,9 @@ _UNLIMITED_BYTES = 1 << 60
 #: memory_kb: of the host, or of the control group that the host is.
 #: service_limit_kb: of the control group that PostgreSQL's own processes are in.
 #: evidence: {figure: where it is from}.
-Hardware = namedtuple("Hardware", "memory_kb service_limit_kb cpus storage wal_disk_kb wal_disk_own evidence")
+Hardware = namedtuple(
+    "Hardware", "memory_kb service_limit_kb cpus storage wal_disk_kb wal_disk_own evidence"
+)
 
 #: A mounted filesystem: the number of its device, and what it was mounted from.
 Mount = namedtuple("Mount", "device source")
@@ -136,7 +138,9 @@ class Host:
     def read(self, path):
         """Return the text of a file, or None."""
         try:
-            with open(os.path.join(self._root, path.lstrip("/")), encoding="utf-8", errors="replace") as file:
+            with open(
+                os.path.join(self._root, path.lstrip("/")), encoding="utf-8", errors="replace"
+            ) as file:
                 return file.read()
         except OSError:
             return None
@@ -159,7 +163,9 @@ class Host:
         for place in ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu"] + self._groups(pid, "cpu"):
             limits.append(parse_cpu_max(self.read(place + "/cpu.max")))
             limits.append(
-                parse_cfs_quota(self.read(place + "/cpu.cfs_quota_us"), self.read(place + "/cpu.cfs_period_us"))
+                parse_cfs_quota(
+                    self.read(place + "/cpu.cfs_quota_us"), self.read(place + "/cpu.cfs_period_us")
+                )
             )
         return _least(limits)
 
@@ -184,7 +190,9 @@ class Host:
         if not os.path.exists(os.path.join(self._root, block.lstrip("/"))):
             # Some filesystems have a number of their own; the source names the device.
             block = "/sys/class/block/" + os.path.basename(os.path.realpath(mount.source))
-        return storage_of(self._disks(os.path.realpath(os.path.join(self._root, block.lstrip("/"))), 0))
+        return storage_of(
+            self._disks(os.path.realpath(os.path.join(self._root, block.lstrip("/"))), 0)
+        )
 
     def _disks(self, block, depth):
         """Return the disks below a block device: (name, path, rotational)."""
@@ -197,7 +205,9 @@ class Host:
         if parts:
             found = []
             for part in parts:
-                found += self._disks(os.path.realpath(os.path.join(block, "slaves", part)), depth + 1)
+                found += self._disks(
+                    os.path.realpath(os.path.join(block, "slaves", part)), depth + 1
+                )
             return found
         if os.path.exists(block + "/partition"):
             return self._disks(os.path.dirname(block), depth + 1)

@@ -75,13 +75,17 @@ class Observation:
 
 
 def observe(probes, names, context):
-    """Run the named probes side by side and return {name: Observation}; none outlives the deadline."""
+    """Run the named probes side by side and return {name: Observation}; none outlives the
+    deadline.
+    """
     observations = {name: Observation() for name in names}
     threads = []
     for name in names:
         limited = context.within(probes[name].seconds)
         thread = threading.Thread(
-            target=_observe_one, args=(probes[name].observe, limited, observations[name]), daemon=True
+            target=_observe_one,
+            args=(probes[name].observe, limited, observations[name]),
+            daemon=True,
         )
         thread.start()
         threads.append((name, thread, limited.deadline, limited.deadline.remaining()))
@@ -139,7 +143,9 @@ def _absent(check, context, reason):
             "%s, and this host must have it" % reason,
             guide=check.guide,
         )
-    return finding(check.subject + ".skipped", check.component, "skipped", reason, guide=check.guide)
+    return finding(
+        check.subject + ".skipped", check.component, "skipped", reason, guide=check.guide
+    )
 
 
 def _unknown(name, check, reason):
@@ -198,7 +204,9 @@ def check_ranges(params):
         value = params.get(name)
         # Written so that "not a number" is out of every range, too.
         if value is not None and not least <= value <= most:
-            raise ValueError("%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most))
+            raise ValueError(
+                "%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most)
+            )
 
 
 def select(known, wanted, skip):

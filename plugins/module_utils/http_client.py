@@ -57,7 +57,8 @@ def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
             that of the last one; one that is not followed is itself the reply.
 
     Raises:
-        ConnectionFailed: no answer, or none in HTTP; the kind is redirect where they go in a circle.
+        ConnectionFailed: no answer, or none in HTTP; the kind is redirect where they go in a
+            circle.
         ValueError: the address is no URL of http or https.
     """
     seen = []
@@ -71,9 +72,13 @@ def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
             return reply
         seen.append(address)
         if following in seen:
-            raise ConnectionFailed("redirect", "total", "%s redirects in a circle" % seen[0], reply.phases)
+            raise ConnectionFailed(
+                "redirect", "total", "%s redirects in a circle" % seen[0], reply.phases
+            )
         if len(seen) > redirects:
-            raise ConnectionFailed("redirect", "total", "more than %d redirects" % redirects, reply.phases)
+            raise ConnectionFailed(
+                "redirect", "total", "more than %d redirects" % redirects, reply.phases
+            )
         address = following
 
 
@@ -83,7 +88,11 @@ def _join(address, target):
     if target.startswith("//"):
         target = origin.partition("//")[0] + target
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", target):
-        if target.lower().startswith(origin.lower()) and target[len(origin) : len(origin) + 1] in ("", "/", "?"):
+        if target.lower().startswith(origin.lower()) and target[len(origin) : len(origin) + 1] in (
+            "",
+            "/",
+            "?",
+        ):
             return target.partition("#")[0]
         return None
     if not target.startswith("/"):
@@ -100,7 +109,12 @@ def _get_once(address, deadline, max_bytes, headers, seen):
     path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
     if re.search(r"[\x00-\x20\x7f]", path + host):
         raise ValueError("%r has characters that a URL must not have" % address)
-    sent = {"Host": host, "User-Agent": "sergas-ops", "Accept": "*/*", "Accept-Encoding": "identity"}
+    sent = {
+        "Host": host,
+        "User-Agent": "sergas-ops",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+    }
     sent.update(headers, Connection="close")
     lines = ["GET %s HTTP/1.1" % path] + ["%s: %s" % item for item in sent.items()]
     started = time.monotonic()
@@ -125,7 +139,9 @@ def _read_head(stream, asked):
         stream.phases.setdefault("first_byte", time.monotonic() - asked)
         match = _STATUS.match(first + stream.read_line()) if first == b"H" else None
         if not match:
-            raise ConnectionFailed("protocol", "first_byte", "%s does not speak HTTP" % stream.peer, stream.phases)
+            raise ConnectionFailed(
+                "protocol", "first_byte", "%s does not speak HTTP" % stream.peer, stream.phases
+            )
         fields = {}
         for _number in range(_HEADERS_LIMIT):
             line = stream.read_line()
@@ -139,7 +155,9 @@ def _read_head(stream, asked):
         status = int(match.group(1))
         if status >= 200:
             return status, fields
-    raise ConnectionFailed("protocol", "first_byte", "%s sends endless interim answers" % stream.peer, stream.phases)
+    raise ConnectionFailed(
+        "protocol", "first_byte", "%s sends endless interim answers" % stream.peer, stream.phases
+    )
 
 
 def _read_body(stream, fields, max_bytes):
@@ -166,7 +184,9 @@ def _read_chunks(stream, max_bytes):
     while True:
         text = stream.read_line().partition(b";")[0].strip()
         if not re.match(rb"[0-9A-Fa-f]{1,8}\Z", text):
-            raise ConnectionFailed("protocol", "total", "%s sends a broken body" % stream.peer, stream.phases)
+            raise ConnectionFailed(
+                "protocol", "total", "%s sends a broken body" % stream.peer, stream.phases
+            )
         length = int(text, 16)
         if not length:
             return b"".join(parts), False

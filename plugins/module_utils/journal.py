@@ -4,7 +4,8 @@
 
 """The journal of one unit, newest first, in bounded time and memory.
 
-One C(journalctl) reads backwards: where the time runs out, what is missing is the oldest. That costs
+One C(journalctl) reads backwards: where the time runs out, what is missing is the oldest. That
+costs
 no more than reading forwards (measured), and only the fields that are asked for are written out.
 """
 
@@ -41,7 +42,8 @@ class JournalUnreadable(Unmeasurable):
 def matches(unit):
     """Return the journal's matches for a unit: its own lines, those of systemd and of the kernel.
 
-    Of the kernel only the priorities at which it reports kills and faults: a firewall logs at another.
+    Of the kernel only the priorities at which it reports kills and faults: a firewall logs at
+    another.
     """
     return [
         "_SYSTEMD_UNIT=" + unit,
@@ -69,7 +71,9 @@ class Journal:
     """
 
     def __init__(self, unit, since, deadline, directory=None):
-        """Args: unit: its full name; since: seconds since the epoch; directory: of journal files."""
+        """Args: unit: its full name; since: seconds since the epoch; directory: of journal
+        files.
+        """
         self._argv = ["journalctl", "--no-pager", "--output=json", "--all", "--reverse"]
         self._argv += ["--output-fields=" + FIELDS, "--since=@%d" % since]
         self._argv += (["--directory=" + directory] if directory else []) + matches(unit)
@@ -157,7 +161,10 @@ class Journal:
 def complaint(text):
     """Return what keeps journalctl from reading the journal, by its standard error, or None."""
     if "insufficient permissions" in text or "not seeing messages from" in text:
-        return "the journal is not readable for this user: run with become, or join the group systemd-journal"
+        return (
+            "the journal is not readable for this user: run with become, or join the group"
+            " systemd-journal"
+        )
     if "No journal files were found" in text:
         return "there are no journal files on this host"
     line = text.strip().split("\n")[0]

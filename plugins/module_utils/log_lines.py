@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What one line of the app's log says: its level, its fields, a step of a traceback, a kind of trouble.
+"""What one line of the app's log says: its level, its fields, a step of a traceback, a kind of
+trouble.
 
 What a client can write into a line must not decide: a level counts where a logger puts it, fields
 inside quotes do not count, and of a field that occurs several times the last one does, because the
@@ -18,7 +19,17 @@ import socket
 ERROR_LEVELS = frozenset(("error", "critical", "fatal", "alert", "emergency", "exception", "err"))
 _LEVELS = ERROR_LEVELS | {"debug", "info", "notice", "warning", "warn", "trace"}
 _FIELDS = frozenset(
-    ("path", "status_code", "status", "duration", "duration_ms", "remote_ip", "client_ip", "remote_addr", "level")
+    (
+        "path",
+        "status_code",
+        "status",
+        "duration",
+        "duration_ms",
+        "remote_ip",
+        "client_ip",
+        "remote_addr",
+        "level",
+    )
 )
 #: what the app itself says, even in quotes
 _TOLD = ("error", "event", "msg", "message", "reason", "detail")
@@ -36,11 +47,23 @@ KINDS = (
     ("port", ("address already in use", "errno 98]")),
     (
         "import",
-        ("no module named", "cannot import name", "could not import module", "importerror", "error loading asgi"),
+        (
+            "no module named",
+            "cannot import name",
+            "could not import module",
+            "importerror",
+            "error loading asgi",
+        ),
     ),
-    ("environment", ("environment variable", "validation error for settings", "validation errors for settings")),
+    (
+        "environment",
+        ("environment variable", "validation error for settings", "validation errors for settings"),
+    ),
     ("memory", ("memoryerror", "cannot allocate memory")),
-    ("database", ("psycopg", "asyncpg", "sqlalchemy", "postgres", "queuepool", "pg_hba", "too many clients")),
+    (
+        "database",
+        ("psycopg", "asyncpg", "sqlalchemy", "postgres", "queuepool", "pg_hba", "too many clients"),
+    ),
     ("redis", ("redis",)),
     ("cognee", ("cognee",)),
     ("zoho", ("zoho", "mcp_", "mcp ")),
@@ -61,7 +84,16 @@ DATABASE_KINDS = (
     ("missing", ('" does not exist', "invalidcatalogname")),
     ("exhausted", ("too many clients", "connection slots are reserved", "too many connections")),
     ("pool", ("queuepool limit", "pool timeout", "pool exhausted", "connection pool")),
-    ("timeout", ("statement timeout", "canceling statement", "lock timeout", "timeout expired", "timed out")),
+    (
+        "timeout",
+        (
+            "statement timeout",
+            "canceling statement",
+            "lock timeout",
+            "timeout expired",
+            "timed out",
+        ),
+    ),
     ("deadlock", ("deadlock",)),
     (
         "unreachable",
@@ -81,7 +113,10 @@ DATABASE_KINDS = (
         ),
     ),
 )
-_MODULE = r"No module named '?([\w.]+)|Could not import module \"([\w.]+)|cannot import name '\w+' from '([\w.]+)"
+_MODULE = (
+    r"No module named '?([\w.]+)|Could not import module \"([\w.]+)|cannot import name '\w+' from"
+    r" '([\w.]+)"
+)
 _SHARED_LIBRARY = r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file"
 _RATE_LIMIT = r"rate[ _-]?limit|too[ _]many[ _]requests|throttled"
 _STATUS_429 = r"(?<![\w.,:/=-])429(?![\w.])|http[ _/]?(?:status )?429"
@@ -104,7 +139,9 @@ _AUTH_FAILED = (
 
 
 def access(line):
-    """Return (address, method, path without query, status) of an access line of uvicorn, or None."""
+    """Return (address, method, path without query, status) of an access line of uvicorn, or
+    None.
+    """
     found = _ACCESS.search(line)
     if found is None:
         return None
@@ -157,7 +194,9 @@ def is_structured_error(entry):
     if level:
         return level in ERROR_LEVELS
     event = str(entry.get("event") or "")
-    return bool(entry.get("error") or entry.get("exception")) or event.endswith(("_failed", "_error", "_failure"))
+    return bool(entry.get("error") or entry.get("exception")) or event.endswith(
+        ("_failed", "_error", "_failure")
+    )
 
 
 def is_error(line):
@@ -244,13 +283,19 @@ def is_rate_limit(text, status=None, client=None):
         status: the status the app itself answered with, or None.
         client: the address of the client that the line is about, or None.
     """
-    if status == 429 or (client and "zoho" not in text) or (re.search(_SETTING, text) and "exceeded" not in text):
+    if (
+        status == 429
+        or (client and "zoho" not in text)
+        or (re.search(_SETTING, text) and "exceeded" not in text)
+    ):
         return False
     return bool(re.search(_RATE_LIMIT, text) or re.search(_STATUS_429, text))
 
 
 def circuit(text):
-    """Return C(open) or C(closed) where a line in lower case tells that of Zoho's circuit, else None."""
+    """Return C(open) or C(closed) where a line in lower case tells that of Zoho's circuit, else
+    None.
+    """
     if "zoho" not in text and any(other in text for other in _OTHER_CIRCUIT):
         return None
     if re.search(_CIRCUIT_CLOSED, text):

@@ -30,7 +30,9 @@ _KILLED = (
     r"(Memory cgroup out of memory|Out of memory[^:]*): Killed process (\d+) \((.{1,60}?)\),? "
     r"(?:UID:(\d+) )?.*?anon-rss:(\d+)kB(?:.*?shmem-rss:(\d+)kB)?(?:.*?UID:(\d+))?"
 )
-_CONSTRAINT = r"oom-kill:constraint=(\w+).*?(?:oom_memcg=([^,]*),)?task_memcg=([^,]*),task=(.*?),pid=(\d+)"
+_CONSTRAINT = (
+    r"oom-kill:constraint=(\w+).*?(?:oom_memcg=([^,]*),)?task_memcg=([^,]*),task=(.*?),pid=(\d+)"
+)
 _LIMIT = r"memory: usage (\d+)kB, limit (\d+)kB"
 _FAULT = r"(?:traps: )?([^\s\[]{1,40})\[(\d+)\]:? (segfault|general protection fault|trap [\w ]+)"
 _CHILD_DIED = r"child process \[(\d+)\] died"
@@ -48,7 +50,9 @@ class Groups:
         self._groups = {}
 
     def add(self, key, at, invocation, **details):
-        """Count one more of key, at a time in seconds since the epoch, in an invocation of the unit."""
+        """Count one more of key, at a time in seconds since the epoch, in an invocation of the
+        unit.
+        """
         group = self._groups.get(key)
         if group is None:
             if len(self._groups) >= self._most:
@@ -66,11 +70,15 @@ class Groups:
         self._groups = dict(common[: self._most // 2])
 
     def listed(self, cured=()):
-        """Return ([group, ...], dropped): the commonest first, without what cured invocations had."""
+        """Return ([group, ...], dropped): the commonest first, without what cured invocations
+        had.
+        """
         listed, dropped = [], 0
         for group in self._groups.values():
             group = dict(group)
-            gone = sum(count for invocation, count in group.pop("by").items() if invocation in cured)
+            gone = sum(
+                count for invocation, count in group.pop("by").items() if invocation in cured
+            )
             dropped += gone
             group["count"] -= gone
             if group["count"] > 0:
@@ -104,7 +112,9 @@ class Survey:
     """What the lines of a journal add up to, read chunk by chunk from the newest to the oldest."""
 
     def __init__(self, now, ignored_paths=(), boot=None, monotonic=None, slow_seconds=2.0):
-        """Args: now: seconds since the epoch; boot, monotonic: the machine's, to date kernel lines."""
+        """Args: now: seconds since the epoch; boot, monotonic: the machine's, to date kernel
+        lines.
+        """
         self.now = now
         self.boot = boot
         self.monotonic = monotonic
@@ -235,14 +245,21 @@ class Survey:
     def _text(self, at, pid, line, invocation, urgent):
         low = line.lower()
         known, ambiguous, words = {}, False, low
-        if "=" in line and ("status_code=" in line or "remote_ip=" in line or "duration=" in line or "level=" in line):
+        if "=" in line and (
+            "status_code=" in line
+            or "remote_ip=" in line
+            or "duration=" in line
+            or "level=" in line
+        ):
             known, ambiguous, words = log_lines.fields(line)
             words = words.lower()
         level = known.get("level", "").lower()
         if level:
             error = level in log_lines.ERROR_LEVELS
         else:
-            error = ("error" in low or "critical" in low or "fatal" in low) and log_lines.is_error(line)
+            error = ("error" in low or "critical" in low or "fatal" in low) and log_lines.is_error(
+                line
+            )
         self._judge(at, pid, invocation, words, known, ambiguous, line)
         if error or urgent:
             self._error(at, invocation, words, log_lines.phrase(line), known.get("path"), line)
@@ -250,7 +267,11 @@ class Survey:
     def _structured(self, at, pid, entry, invocation):
         event = str(entry.get("event") or entry.get("message") or entry.get("msg") or "")
         error = entry.get("error")
-        text = event if not error else "%s: %s" % (event, error if isinstance(error, str) else repr(error))
+        text = (
+            event
+            if not error
+            else "%s: %s" % (event, error if isinstance(error, str) else repr(error))
+        )
         stack = entry.get("exception") or entry.get("exc_info") or entry.get("traceback")
         if isinstance(stack, str):
             reading = tracebacks.parse(stack)
@@ -367,7 +388,9 @@ class Survey:
     def _purge_addresses(self):
         kept = sorted(
             self.addresses.items(),
-            key=lambda item: item[1]["failures"] + item[1]["refused_access"] + len(item[1]["scanned"]),
+            key=lambda item: (
+                item[1]["failures"] + item[1]["refused_access"] + len(item[1]["scanned"])
+            ),
             reverse=True,
         )[: MOST_ADDRESSES // 2]
         self.unlisted_addresses += len(self.addresses) - len(kept)
@@ -413,7 +436,9 @@ class Survey:
             type = "%s: %s" % (type, named) if type else named
         where = self._route(path) if isinstance(path, str) else None
         kind = self._kind(at, invocation, low, line)
-        self.error_lines.add((type, where), at, invocation, type=type, path=where, kind=kind, sample=line[:200])
+        self.error_lines.add(
+            (type, where), at, invocation, type=type, path=where, kind=kind, sample=line[:200]
+        )
 
     def _exception(self, at, invocation, reading):
         if not reading.is_fault:
@@ -460,7 +485,12 @@ class Survey:
         if "process exited, code=" in message:
             found = re.search(_EXITED, message)
             if found:
-                event = {"what": "exit", "code": found.group(1), "status": int(found.group(2)), "name": found.group(3)}
+                event = {
+                    "what": "exit",
+                    "code": found.group(1),
+                    "status": int(found.group(2)),
+                    "name": found.group(3),
+                }
         elif "restart counter is at" in message:
             found = re.search(_RESTART, message)
             event = {"what": "restart", "counter": int(found.group(1)) if found else None}
@@ -484,7 +514,9 @@ class Survey:
             self.unit_events.append(event)
 
     def _kernel_time(self, at, entry):
-        """Return when the kernel wrote a line: journald dates it when it reads it, maybe hours later."""
+        """Return when the kernel wrote a line: journald dates it when it reads it, maybe hours
+        later.
+        """
         if self.boot is None or self.monotonic is None or entry.get("_BOOT_ID") != self.boot:
             return at
         try:
@@ -512,7 +544,12 @@ class Survey:
             found = re.search(_CONSTRAINT, message)
             if found and len(self.constraints) < 200:
                 constraint, group, path, _name, pid = found.groups()
-                self.constraints[int(pid)] = {"at": at, "constraint": constraint, "limited": group, "cgroup": path}
+                self.constraints[int(pid)] = {
+                    "at": at,
+                    "constraint": constraint,
+                    "limited": group,
+                    "cgroup": path,
+                }
         elif "memory: usage" in message:
             found = re.search(_LIMIT, message)
             if found and len(self.limits) < 200:
@@ -553,17 +590,23 @@ class Survey:
             "exceptions": exceptions,
             "exception_count": sum(group["count"] for group in exceptions),
             "cured": {"errors": cured_errors, "exceptions": cured_exceptions},
-            "kinds": {name: {"count": count, "last": last} for name, (count, last) in self.kinds.items()},
+            "kinds": {
+                name: {"count": count, "last": last} for name, (count, last) in self.kinds.items()
+            },
             "requests": self.requests[source],
             "server_errors": sum(count for _path, count in failed),
-            "server_errors_by_path": [{"path": path, "count": count} for path, count in failed[:SHOWN]],
+            "server_errors_by_path": [
+                {"path": path, "count": count} for path, count in failed[:SHOWN]
+            ],
             "slow_paths": self._slow_paths(),
             "addresses": self._clients(),
             "unlisted_addresses": self.unlisted_addresses,
             "rate_limits": self.rate_limits.plain(),
             "circuit_open": self.circuit_open.plain(),
             "circuit_closed": self.circuit_closed.plain(),
-            "imports": [group for group in self.imports.listed()[0] if group["last"] > (clean_start or 0)],
+            "imports": [
+                group for group in self.imports.listed()[0] if group["last"] > (clean_start or 0)
+            ],
             "address_in_use": self.address_in_use.plain(),
             "too_many_files": self.too_many_files.plain(),
             "database": self.database.listed(cured)[0],
@@ -578,7 +621,9 @@ class Survey:
             "faults": self.faults,
             "dumps": self.dumps,
             # A worker that never was ready died of what its traceback says.
-            "worker_deaths": [death for death in self.child_deaths if death["pid"] in self.ready_pids],
+            "worker_deaths": [
+                death for death in self.child_deaths if death["pid"] in self.ready_pids
+            ],
             "pids": sorted(self.pids),
         }
 
@@ -603,13 +648,16 @@ class Survey:
             entered = unit.since(properties, "ActiveEnterTimestamp", self.now, self.monotonic)
             if entered is not None and self.now - entered >= _SETTLED_SECONDS:
                 current = properties.get("InvocationID")
-                # An app that tells of its start, and has not yet in this invocation, has not started.
+                # An app that tells of its start, and has not yet in this invocation, has not
+                # started.
                 if current not in self.starts or current in self.completes or not self.completes:
                     times.append(entered)
         return max(times) if times else None
 
     def _cured(self, properties, clean_start):
-        """Return the invocations that began in the window, never came up, and are behind a clean start."""
+        """Return the invocations that began in the window, never came up, and are behind a clean
+        start.
+        """
         if clean_start is None or not self.completes:
             return frozenset()
         current = properties.get("InvocationID")
@@ -629,9 +677,17 @@ class Survey:
 
     def _slow_paths(self):
         """Return the paths with slow requests, the one with most of them first."""
-        slow = sorted((item for item in self.paths.items() if item[1][3]), key=lambda item: -item[1][3])
+        slow = sorted(
+            (item for item in self.paths.items() if item[1][3]), key=lambda item: -item[1][3]
+        )
         return [
-            {"path": path, "count": count, "slow": slow, "mean": round(total / count, 3), "max": round(most, 3)}
+            {
+                "path": path,
+                "count": count,
+                "slow": slow,
+                "mean": round(total / count, 3),
+                "max": round(most, 3),
+            }
             for path, (count, total, most, slow) in slow[:SHOWN]
         ]
 
@@ -639,7 +695,9 @@ class Survey:
         clients = []
         for address, known in self.addresses.items():
             failures = max(known["failures"], known["refused_access"], known["refused_log"])
-            paths = sorted(known["paths"], key=lambda path: -known["paths"][path]) or sorted(known["scanned"])
+            paths = sorted(known["paths"], key=lambda path: -known["paths"][path]) or sorted(
+                known["scanned"]
+            )
             clients.append(
                 {
                     "address": address,
@@ -654,15 +712,21 @@ class Survey:
         return sorted(clients, key=lambda item: -(item["failures"] + item["scanned"]))[:100]
 
     def _kills(self):
-        """Return the kernel's kills, each with the memory group and limit that its other lines tell."""
+        """Return the kernel's kills, each with the memory group and limit that its other lines
+        tell.
+        """
         kills = []
         for kill in sorted(self.killed, key=lambda kill: kill["at"]):
             kill = dict(kill, constraint=None, limited=None, cgroup=None, limit_kb=None)
             told = self.constraints.get(kill["pid"])
             if told and abs(told["at"] - kill["at"]) < 10:
-                kill.update(constraint=told["constraint"], limited=told["limited"], cgroup=told["cgroup"])
+                kill.update(
+                    constraint=told["constraint"], limited=told["limited"], cgroup=told["cgroup"]
+                )
             # The kernel tells the limit just before the kill.
-            near = [(kill["at"] - at, limit) for at, limit in self.limits if 0 <= kill["at"] - at < 5]
+            near = [
+                (kill["at"] - at, limit) for at, limit in self.limits if 0 <= kill["at"] - at < 5
+            ]
             if near and kill["in_group"]:
                 kill["limit_kb"] = min(near)[1]
             kills.append(kill)

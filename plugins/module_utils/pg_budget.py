@@ -40,7 +40,8 @@ ROUND_KB = (64 * MB, 16 * MB, 1 * MB)
 #: redis_kb: maxmemory, 0 if there is no bound. other_kb: everything without a name here.
 Tenants = namedtuple(
     "Tenants",
-    "app_workers app_worker_kb celery_workers celery_worker_kb redis_kb cognee_kb other_kb reserve_kb",
+    "app_workers app_worker_kb celery_workers celery_worker_kb redis_kb cognee_kb other_kb"
+    " reserve_kb",
 )
 Tenants.__new__.__defaults__ = (None,) * 8
 
@@ -82,13 +83,16 @@ def share(memory_kb, tenants, service_limit_kb=None):
         left, why = least, "the least it can work with: the others leave too little"
     if service_limit_kb is not None and service_limit_kb < left:
         left, why = service_limit_kb, "the limit of its control group"
-    # Round numbers are easier to check, and the share of a memory that differs by a page is the same.
+    # Round numbers are easier to check, and the share of a memory that differs by a page is the
+    # same.
     step = next(step for step in ROUND_KB if left >= 16 * step or step == ROUND_KB[-1])
     left = max(step, left // step * step)
     lines.insert(0, Line("postgresql", left, why))
     rest = memory_kb - sum(line.kb for line in lines)
     if rest > 0:
-        lines.append(Line("unassigned", rest, "left by rounding or by PostgreSQL's control group limit"))
+        lines.append(
+            Line("unassigned", rest, "left by rounding or by PostgreSQL's control group limit")
+        )
     return Budget(memory_kb, left, lines, warnings)
 
 
@@ -100,7 +104,8 @@ def _reserve(memory_kb, tenants):
         "reserve",
         # Half of a very small host is not to be had for it.
         min(kilobytes, memory_kb // 4),
-        "the system and its page cache: %d %%, %s at least" % (RESERVE_PERCENT, _text(RESERVE_LEAST_KB)),
+        "the system and its page cache: %d %%, %s at least"
+        % (RESERVE_PERCENT, _text(RESERVE_LEAST_KB)),
     )
 
 
@@ -112,7 +117,9 @@ def _others(memory_kb, tenants):
     ):
         if workers is not None:
             each = usual if size is None else size
-            lines.append(Line(name, workers * each, "%d workers at %s each" % (workers, _text(each))))
+            lines.append(
+                Line(name, workers * each, "%d workers at %s each" % (workers, _text(each)))
+            )
     if tenants.redis_kb is not None:
         lines.append(_redis(memory_kb, tenants.redis_kb))
     if tenants.cognee_kb is not None:

@@ -88,10 +88,16 @@ def _tenants(params, memory_kb):
     """Return (L(pg_budget.Tenants) as discovered and as given, where each is from)."""
     tenants, evidence = pg_tenants.discover(params["env_file"], memory_kb)
     options = params["tenants"] or {}
-    changes = {name: options[name] for name in ("app_workers", "celery_workers") if options.get(name) is not None}
+    changes = {
+        name: options[name]
+        for name in ("app_workers", "celery_workers")
+        if options.get(name) is not None
+    }
     for field, option in _TENANT_MEMORY.items():
         if options.get(option) is not None:
-            changes[field] = 0 if str(options[option]) == "0" else pg_values.memory_kb(options[option])
+            changes[field] = (
+                0 if str(options[option]) == "0" else pg_values.memory_kb(options[option])
+            )
     evidence.update(dict.fromkeys(changes, "given"))
     return tenants._replace(**changes), evidence
 
@@ -103,7 +109,8 @@ def _dedicated(machine, evidence):
     most = next(pg_values.memory_kb(s.value) for s in settings if s.name == "max_wal_size")
     if limit is not None and most > limit:
         warnings.append(
-            "max_wal_size %s is more than the disk of the WAL should hold of it (%s): with shared_host it is bounded"
+            "max_wal_size %s is more than the disk of the WAL should hold of it (%s): with"
+            " shared_host it is bounded"
             % (pg_values.memory_text(most), pg_values.memory_text(limit // 1024 * 1024))
         )
     return Calculation(
@@ -125,9 +132,12 @@ def _shared(machine, total, limit, tenants, control_data, evidence):
     least = max(pg_tuning.LEAST_CONNECTIONS, int(now) if now.isdigit() else 0)
     settings, uses, warnings = pg_tuning.shared(machine, least)
     lines = [
-        {"consumer": line.consumer, "memory": _text(line.kb), "kb": line.kb, "why": line.why} for line in budget.lines
+        {"consumer": line.consumer, "memory": _text(line.kb), "kb": line.kb, "why": line.why}
+        for line in budget.lines
     ]
-    inside = [{"use": use.name, "memory": _text(use.kb), "kb": use.kb, "why": use.why} for use in uses]
+    inside = [
+        {"use": use.name, "memory": _text(use.kb), "kb": use.kb, "why": use.why} for use in uses
+    ]
     return Calculation(
         settings,
         _machine(machine, total, evidence, settings),
@@ -171,7 +181,10 @@ def _about(machine, total, lines):
         )
     ]
     if lines:
-        about.append("The host's memory: %s." % ", ".join("%s %s" % (line.consumer, _text(line.kb)) for line in lines))
+        about.append(
+            "The host's memory: %s."
+            % ", ".join("%s %s" % (line.consumer, _text(line.kb)) for line in lines)
+        )
     return about
 
 
@@ -180,7 +193,8 @@ def _text(kilobytes):
 
 
 def for_this_server(settings, refusals, io_uring):
-    """Return (settings a server takes, warnings), where its build or kernel lacks what is calculated.
+    """Return (settings a server takes, warnings), where its build or kernel lacks what is
+    calculated.
 
     Args:
         settings: [L(pg_tuning.Setting)].
@@ -189,11 +203,21 @@ def for_this_server(settings, refusals, io_uring):
     """
     found, warnings = [], []
     for setting in settings:
-        if setting.name == "wal_compression" and setting.value == "lz4" and refusals({"wal_compression": "lz4"}):
-            setting = setting._replace(value="on", why="full pages in WAL are compressed; this build has no lz4")
+        if (
+            setting.name == "wal_compression"
+            and setting.value == "lz4"
+            and refusals({"wal_compression": "lz4"})
+        ):
+            setting = setting._replace(
+                value="on", why="full pages in WAL are compressed; this build has no lz4"
+            )
         if setting.name == "io_method" and (not io_uring or refusals({"io_method": setting.value})):
-            warnings.append("io_method is worker: this build or kernel has no io_uring for PostgreSQL")
-            setting = setting._replace(value="worker", why="asynchronous reads by processes: no io_uring here")
+            warnings.append(
+                "io_method is worker: this build or kernel has no io_uring for PostgreSQL"
+            )
+            setting = setting._replace(
+                value="worker", why="asynchronous reads by processes: no io_uring here"
+            )
         found.append(setting)
     return found, warnings
 
@@ -205,12 +229,19 @@ def kernel_has_io_uring(host=None):
 
 
 def locate_for_calculation(params, deadline):
-    """Return the cluster to take version and disks from, or None where there is none or no single one."""
+    """Return the cluster to take version and disks from, or None where there is none or no single
+    one.
+    """
     # The version may be one that is not here yet.
     for version in (params["version"], None):
         try:
             return pg_cluster.locate(
-                version, params["cluster"], params["login_port"], params["data_directory"], params["service"], deadline
+                version,
+                params["cluster"],
+                params["login_port"],
+                params["data_directory"],
+                params["service"],
+                deadline,
             )
         except pg_cluster.ClusterError:
             continue

@@ -19,7 +19,9 @@ from ansible_collections.sergas.ops.plugins.module_utils import pg_conf, process
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
 
 #: pg_dropcluster and friends call the pair "VERSION NAME"; name is None outside of Debian.
-Cluster = namedtuple("Cluster", "version name port owner data_directory config_file log_file programs service")
+Cluster = namedtuple(
+    "Cluster", "version name port owner data_directory config_file log_file programs service"
+)
 
 OLDEST_VERSION = 13
 
@@ -32,7 +34,9 @@ PROGRAM_FOLDERS = (
 #: One row of `postgres --describe-config`.
 Described = namedtuple("Described", "name context vartype")
 
-_LOG = re.compile(r"^(?:.*?\s)?(?P<level>LOG|FATAL|PANIC|ERROR|WARNING|HINT|DETAIL):\s+(?P<text>.*)$")
+_LOG = re.compile(
+    r"^(?:.*?\s)?(?P<level>LOG|FATAL|PANIC|ERROR|WARNING|HINT|DETAIL):\s+(?P<text>.*)$"
+)
 
 
 class ClusterError(Exception):
@@ -82,16 +86,22 @@ def choose(clusters, version=None, name=None, port=None, data_directory=None):
         if version in (None, cluster.version)
         and name in (None, cluster.name)
         and port in (None, cluster.port)
-        and (data_directory is None or os.path.realpath(data_directory) == os.path.realpath(cluster.data_directory))
+        and (
+            data_directory is None
+            or os.path.realpath(data_directory) == os.path.realpath(cluster.data_directory)
+        )
     ]
     if len(fitting) == 1:
         return fitting[0]
     there = ", ".join("%d/%s (port %s)" % (c.version, c.name, c.port) for c in fitting or clusters)
     if fitting:
-        raise ClusterError("several PostgreSQL clusters are meant: %s; choose with version and cluster" % there)
+        raise ClusterError(
+            "several PostgreSQL clusters are meant: %s; choose with version and cluster" % there
+        )
     asked = ", ".join("%s %s" % item for item in sorted(wanted.items()))
     raise ClusterError(
-        "no PostgreSQL cluster%s here; there is %s" % (" with %s" % asked if asked else "", there or "none")
+        "no PostgreSQL cluster%s here; there is %s"
+        % (" with %s" % asked if asked else "", there or "none")
     )
 
 
@@ -142,7 +152,8 @@ def _by_directory(data_directory, version, port, service):
     return cluster._replace(
         port=port or port_of(data_directory),
         data_directory=data_directory,
-        config_file=_started_with(data_directory) or os.path.join(data_directory, "postgresql.conf"),
+        config_file=_started_with(data_directory)
+        or os.path.join(data_directory, "postgresql.conf"),
         log_file=_standard_error(pid_of(data_directory)),
         programs=_programs(major, data_directory),
     )
@@ -151,7 +162,9 @@ def _by_directory(data_directory, version, port, service):
 def _started_with(data_directory):
     """Return the config_file that the server was last started with, if it was told one."""
     with contextlib.suppress(OSError):
-        with open(os.path.join(data_directory, "postmaster.opts"), encoding="utf-8", errors="replace") as file:
+        with open(
+            os.path.join(data_directory, "postmaster.opts"), encoding="utf-8", errors="replace"
+        ) as file:
             match = re.search(r"config[_-]file=([^\"\s]+)", file.read())
             return match.group(1) if match else None
     return None
@@ -177,12 +190,16 @@ def _programs(major, data_directory):
     for folder in candidates:
         if os.path.exists(os.path.join(folder, "postgres")):
             return folder
-    raise ClusterError("the programs of PostgreSQL %d are not here (tried %s)" % (major, ", ".join(candidates)))
+    raise ClusterError(
+        "the programs of PostgreSQL %d are not here (tried %s)" % (major, ", ".join(candidates))
+    )
 
 
 def _pid_file(data_directory):
     try:
-        with open(os.path.join(data_directory, "postmaster.pid"), encoding="utf-8", errors="replace") as file:
+        with open(
+            os.path.join(data_directory, "postmaster.pid"), encoding="utf-8", errors="replace"
+        ) as file:
             return file.read().splitlines()
     except OSError:
         return []
@@ -218,7 +235,12 @@ def as_owner(cluster, argv):
     if os.geteuid() != 0:
         return argv
     owner = pwd.getpwnam(cluster.owner)
-    return ["setpriv", "--reuid=%d" % owner.pw_uid, "--regid=%d" % owner.pw_gid, "--init-groups"] + argv
+    return [
+        "setpriv",
+        "--reuid=%d" % owner.pw_uid,
+        "--regid=%d" % owner.pw_gid,
+        "--init-groups",
+    ] + argv
 
 
 def describe(cluster, deadline):
@@ -228,12 +250,20 @@ def describe(cluster, deadline):
         ProgramFailed: it does not say.
     """
     out = _run([os.path.join(cluster.programs, "postgres"), "--describe-config"], deadline)
-    kinds = {"BOOLEAN": "bool", "INTEGER": "integer", "REAL": "real", "ENUM": "enum", "STRING": "string"}
+    kinds = {
+        "BOOLEAN": "bool",
+        "INTEGER": "integer",
+        "REAL": "real",
+        "ENUM": "enum",
+        "STRING": "string",
+    }
     found = {}
     for line in out.splitlines():
         fields = line.split("\t")
         if len(fields) > 3:
-            found[fields[0].lower()] = Described(fields[0], fields[1], kinds.get(fields[3], "string"))
+            found[fields[0].lower()] = Described(
+                fields[0], fields[1], kinds.get(fields[3], "string")
+            )
     return found
 
 
@@ -260,7 +290,9 @@ def parse_control_data(text):
 def _run(argv, deadline):
     status, out, err = process.run(argv, deadline)
     if status:
-        raise ProgramFailed("%s: %s" % (os.path.basename(argv[0]), err.strip() or "it ended with %d" % status))
+        raise ProgramFailed(
+            "%s: %s" % (os.path.basename(argv[0]), err.strip() or "it ended with %d" % status)
+        )
     return out
 
 
@@ -295,7 +327,8 @@ class Candidate:
         self._deadline = deadline
 
     def refusals(self, values):
-        """Return why the server would refuse these settings, in its own words; empty if it would not.
+        """Return why the server would refuse these settings, in its own words; empty if it would
+        not.
 
         Args:
             values: {name: value as text}.
@@ -318,7 +351,9 @@ class Candidate:
             return out.rstrip("\n")
 
     def current(self, name):
-        """Return what the files as they are give a setting at the next start, or None if it has none."""
+        """Return what the files as they are give a setting at the next start, or None if it has
+        none.
+        """
         status, out, _err = self._ask(name, self._cluster.data_directory, self._cluster.config_file)
         return None if status else out.rstrip("\n")
 
@@ -373,7 +408,9 @@ def control_command(cluster, action, seconds):
 def control(cluster, action, deadline):
     """Start, stop or restart a cluster; return (whether the command succeeded, what it said)."""
     try:
-        status, out, err = process.run(control_command(cluster, action, deadline.remaining()), deadline)
+        status, out, err = process.run(
+            control_command(cluster, action, deadline.remaining()), deadline
+        )
     except (process.CommandMissing, DeadlineExceeded) as error:
         return False, str(error)
     return status == 0, (err.strip() or out.strip())

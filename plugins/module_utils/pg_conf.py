@@ -72,7 +72,9 @@ def quote(value):
 
 
 def lines(text):
-    """Return (line number, name, value) of every setting of a file, and faults as (number, None, line)."""
+    """Return (line number, name, value) of every setting of a file, and faults as (number, None,
+    line).
+    """
     found = []
     for number, line in enumerate(text.split("\n"), 1):
         if _NOTHING.match(line):
@@ -131,7 +133,9 @@ class Tree:
 
     def _add(self, path, line, depth, must):
         if depth > MOST_DEPTH:
-            self.faults.append(Fault(path, line, "configuration files include one another too deeply"))
+            self.faults.append(
+                Fault(path, line, "configuration files include one another too deeply")
+            )
             return
         text = self._read(path)
         if text is None:
@@ -153,7 +157,9 @@ class Tree:
             return
         names = self._names(target)
         if names is None:
-            self.faults.append(Fault(path, number, "could not open configuration directory %s" % target))
+            self.faults.append(
+                Fault(path, number, "could not open configuration directory %s" % target)
+            )
             return
         self.directories.append(target)
         # Byte order, as the server has it; hidden files and other endings are not read.

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads the sessions of a server and ends those that were decided on, each only if it is still the same."""
+"""Reads the sessions of a server and ends those that were decided on, each only if it is still the
+same.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ SELECT a.pid, a.backend_type, a.leader_pid, a.usename::text AS "user", a.datname
   extract(epoch FROM clock_timestamp() - a.state_change)::float8 AS state_seconds,
   extract(epoch FROM clock_timestamp() - a.query_start)::float8 AS query_seconds,
   extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS transaction_seconds,
-  coalesce(r.rolsuper, false) AS superuser, a.pid = pg_backend_pid() AS own, left(a.query, 2000) AS query,
+  coalesce(r.rolsuper, false) AS superuser, a.pid = pg_backend_pid() AS own, left(a.query, 2000) AS
+    query,
   me.rolsuper OR coalesce(NOT r.rolsuper AND (pg_has_role(a.usesysid, 'USAGE')
     OR pg_has_role('pg_signal_backend', 'USAGE')), false) AS may_end
 FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid, pg_roles me
@@ -45,7 +48,8 @@ _LIMITS = """
 SELECT current_setting('max_connections')::int AS max_connections,
   current_setting('superuser_reserved_connections')::int AS superuser_reserved_connections,
   current_setting('reserved_connections', true)::int AS reserved_connections,
-  (SELECT json_object_agg(d.datname, d.datconnlimit) FROM pg_database d WHERE d.datconnlimit > 0) AS databases,
+  (SELECT json_object_agg(d.datname, d.datconnlimit) FROM pg_database d WHERE d.datconnlimit > 0)
+    AS databases,
   (SELECT json_object_agg(r.rolname, r.rolconnlimit) FROM pg_roles r
     WHERE r.rolconnlimit > 0 AND r.rolcanlogin AND NOT r.rolsuper) AS roles
 """
@@ -54,21 +58,26 @@ SELECT current_setting('max_connections')::int AS max_connections,
 _WAITS = """
 SELECT w.pid, pg_blocking_pids(w.pid) AS blockers,
   extract(epoch FROM clock_timestamp() - w.since)::float8 AS waiting_seconds
-FROM (SELECT l.pid, min({since}) AS since FROM pg_locks l WHERE NOT l.granted AND l.pid IS NOT NULL GROUP BY l.pid) w
+FROM (SELECT l.pid, min({since}) AS since FROM pg_locks l WHERE NOT l.granted AND l.pid IS NOT NULL
+  GROUP BY l.pid) w
 """
 
-# One statement for all of them, and yet each is looked at anew right before its signal: what pg_stat_activity says is
-# otherwise read once for a statement. A pid that has been given to another session, and a session that has done
+# One statement for all of them, and yet each is looked at anew right before its signal: what
+# pg_stat_activity says is
+# otherwise read once for a statement. A pid that has been given to another session, and a session
+# that has done
 # anything since it was chosen, are left alone.
 _END = """
 SELECT v.pid, ended.sent
 FROM json_to_recordset(%s::json)
-    AS v (pid int, backend_start timestamptz, state text, state_change timestamptz, query_start timestamptz)
+    AS v (pid int, backend_start timestamptz, state text, state_change timestamptz, query_start
+      timestamptz)
   CROSS JOIN LATERAL (SELECT v.pid AS pid, pg_stat_clear_snapshot()::text AS cleared OFFSET 0) now
   CROSS JOIN LATERAL (
     SELECT {function}(a.pid) AS sent FROM pg_stat_get_activity(now.pid) a
     WHERE a.backend_start = v.backend_start AND a.state IS NOT DISTINCT FROM v.state
-      AND a.state_change IS NOT DISTINCT FROM v.state_change AND a.query_start IS NOT DISTINCT FROM v.query_start
+      AND a.state_change IS NOT DISTINCT FROM v.state_change AND a.query_start IS NOT DISTINCT FROM
+        v.query_start
   ) ended
 """
 
@@ -83,7 +92,9 @@ def check_ranges(params):
         value = params[name]
         # Written so that "not a number" is out of every range, too.
         if value is not None and not least <= value <= most:
-            raise ValueError("%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most))
+            raise ValueError(
+                "%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most)
+            )
 
 
 class Observation:
@@ -98,7 +109,10 @@ class Observation:
         self.sessions = session.rows(_SESSIONS)
         self.waits = []
         # Who waits can be seen by anybody, but not in pg_stat_activity.
-        if any(item["wait_event_type"] == "Lock" or pg_sessions.is_hidden(item) for item in self.sessions):
+        if any(
+            item["wait_event_type"] == "Lock" or pg_sessions.is_hidden(item)
+            for item in self.sessions
+        ):
             since = "l.waitstart" if session.version >= _WAIT_START else "NULL::timestamptz"
             self.waits = session.rows(_WAITS.format(since=since))
 
@@ -126,12 +140,15 @@ class Observation:
 
 
 def _listed(sessions, states):
-    chosen = pg_sessions.longest_first(session for session in sessions if session["state"] in states)
+    chosen = pg_sessions.longest_first(
+        session for session in sessions if session["state"] in states
+    )
     return [pg_sessions.described(session) for session in chosen[: pg_sessions.LISTED]]
 
 
 def observed(params, deadline):
-    """Return the sessions and the findings on them; a server that cannot be asked is a finding, too.
+    """Return the sessions and the findings on them; a server that cannot be asked is a finding,
+    too.
 
     Args:
         params: the module's parameters.
@@ -166,7 +183,10 @@ def observed(params, deadline):
 
 
 def _failure(error, target):
-    if isinstance(error, (postgresql.StatementFailed, postgresql.InsufficientPrivilege, postgresql.LockTimedOut)):
+    if isinstance(
+        error,
+        (postgresql.StatementFailed, postgresql.InsufficientPrivilege, postgresql.LockTimedOut),
+    ):
         return finding(
             "db.connections.unknown",
             "database",
@@ -196,7 +216,8 @@ class Ending:
 def end(session, victims, method, wait, clock=time.monotonic, sleep=time.sleep):
     """End sessions and see to it that they are gone.
 
-    All are signalled first and then waited for together: the server's own waiting, where it has any, takes them one
+    All are signalled first and then waited for together: the server's own waiting, where it has
+    any, takes them one
     by one, each for a tenth of a second.
 
     Args:
@@ -208,7 +229,11 @@ def end(session, victims, method, wait, clock=time.monotonic, sleep=time.sleep):
     names = ("pid", "backend_start", "state", "state_change", "query_start")
     identities = json.dumps([{name: victim[name] for name in names} for victim in victims])
     function = "pg_terminate_backend" if method == "terminate" else "pg_cancel_backend"
-    sent = {row["pid"] for row in session.rows(_END.format(function=function), [identities]) if row["sent"]}
+    sent = {
+        row["pid"]
+        for row in session.rows(_END.format(function=function), [identities])
+        if row["sent"]
+    }
     signalled = [victim for victim in victims if victim["pid"] in sent]
     end_of_wait = clock() + wait
     survived = _remaining(session, signalled, method)
@@ -269,7 +294,9 @@ def terminated(params, deadline, check_mode):
     filters = _filters(params)
     protection = _protection(params)
     target = postgresql.target(params)
-    with postgresql.connect(params, deadline, acting=True, name="sergas.ops pg_connections") as session:
+    with postgresql.connect(
+        params, deadline, acting=True, name="sergas.ops pg_connections"
+    ) as session:
         seen = Observation(session)
         blocking = pg_sessions.lock_chains(seen.sessions, seen.waits)[1]
         plan = pg_sessions.plan(seen.sessions, filters, protection, params["method"], blocking)
@@ -280,7 +307,11 @@ def terminated(params, deadline, check_mode):
                 raise _too_many(params, result, victims)
             victims = victims[: params["max_terminations"]]
         allowed = [victim for victim in victims if victim["may_end"]]
-        survived = [_survivor(victim, "this role may not end it") for victim in victims if not victim["may_end"]]
+        survived = [
+            _survivor(victim, "this role may not end it")
+            for victim in victims
+            if not victim["may_end"]
+        ]
         ended = allowed
         if allowed and not check_mode:
             wait = min(params["wait"], deadline.remaining())
@@ -289,10 +320,13 @@ def terminated(params, deadline, check_mode):
                 seen = Observation(session)
             except postgresql.PostgresError as error:
                 raise Interrupted(
-                    "the server was lost while %d sessions were being ended, look again: %s" % (len(allowed), error)
+                    "the server was lost while %d sessions were being ended, look again: %s"
+                    % (len(allowed), error)
                 ) from error
             ended = ending.ended
-            survived += [_survivor(victim, "it did not end within %g s" % wait) for victim in ending.survived]
+            survived += [
+                _survivor(victim, "it did not end within %g s" % wait) for victim in ending.survived
+            ]
             if ending.moved_on:
                 spared["moved_on"] = len(ending.moved_on)
         result.update(
@@ -336,9 +370,12 @@ def _line(session):
 def _filters(params):
     filters = {name: params[name] for name in LISTS + AGES}
     for name in LISTS:
-        # Most likely a variable that should have held something: it must not come to mean everybody.
+        # Most likely a variable that should have held something: it must not come to mean
+        # everybody.
         if filters[name] is not None and not filters[name]:
-            raise ValueError("%s: an empty list chooses nobody, leave the option out or name somebody" % name)
+            raise ValueError(
+                "%s: an empty list chooses nobody, leave the option out or name somebody" % name
+            )
     pg_sessions.networks(filters["clients"] or [], "clients")
     return filters
 

@@ -4,7 +4,8 @@
 
 """Makes and drops indexes CONCURRENTLY, and clears away what a failed attempt has left behind.
 
-An index that could not be built concurrently stays as an invalid one: it costs every write, serves no read, and keeps
+An index that could not be built concurrently stays as an invalid one: it costs every write, serves
+no read, and keeps
 its name from the next attempt.
 """
 
@@ -17,7 +18,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.postgresql import ident
 _LONGEST_NAME = 63
 
 _INDEXES = """
-SELECT x.relname::text AS name, i.indisvalid AS valid, i.indisready AS ready, i.indisunique AS "unique",
+SELECT x.relname::text AS name, i.indisvalid AS valid, i.indisready AS ready, i.indisunique AS
+  "unique",
   m.amname::text AS method, pg_get_indexdef(i.indexrelid) AS definition,
   pg_relation_size(i.indexrelid) AS bytes, pg_get_expr(i.indpred, i.indrelid) AS predicate,
   (SELECT array_agg(a.attname::text ORDER BY k.place)
@@ -29,7 +31,8 @@ SELECT x.relname::text AS name, i.indisvalid AS valid, i.indisready AS ready, i.
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
     WHERE k.place > i.indnkeyatts) AS include,
   i.indoption::text AS options, t.relname::text AS "table",
-  (SELECT min(p.pid) FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS built_by
+  (SELECT min(p.pid) FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS
+    built_by
 FROM pg_index i
 JOIN pg_class x ON x.oid = i.indexrelid
 JOIN pg_am m ON m.oid = x.relam
@@ -68,7 +71,9 @@ class Plan:
 
 
 def name_of(params):
-    """Return the name of the index: the one given, else made from those of the table and columns."""
+    """Return the name of the index: the one given, else made from those of the table and
+    columns.
+    """
     if params["name"]:
         return params["name"]
     name = "idx_" + "_".join([params["table"]] + params["columns"])
@@ -103,7 +108,9 @@ def plan(params, indexes):
 
 
 def _same(params, row):
-    """Return whether an index serves what is wanted: the same columns in the same order, all rows, all that is asked."""
+    """Return whether an index serves what is wanted: the same columns in the same order, all rows,
+    all that is asked.
+    """
     wanted = (params["columns"], params["include"], params["method"])
     if (row["columns"], row["include"], row["method"]) != wanted or row["table"] != params["table"]:
         return False
@@ -123,7 +130,10 @@ def statements(params, planned):
     name = identifier(name_of(params))
     sql = []
     if planned.drop:
-        sql.append("DROP INDEX CONCURRENTLY %s.%s" % (identifier(params["schema"]), identifier(planned.drop)))
+        sql.append(
+            "DROP INDEX CONCURRENTLY %s.%s"
+            % (identifier(params["schema"]), identifier(planned.drop))
+        )
     if planned.create:
         sql.append(
             "CREATE %sINDEX CONCURRENTLY %s ON %s.%s USING %s (%s)%s%s"
@@ -134,7 +144,11 @@ def statements(params, planned):
                 identifier(params["table"]),
                 identifier(params["method"]),
                 ", ".join(map(identifier, params["columns"])),
-                " INCLUDE (%s)" % ", ".join(map(identifier, params["include"])) if params["include"] else "",
+                (
+                    " INCLUDE (%s)" % ", ".join(map(identifier, params["include"]))
+                    if params["include"]
+                    else ""
+                ),
                 " WHERE %s" % params["where"] if params["where"] else "",
             )
         )
@@ -150,7 +164,8 @@ def run(params, deadline, check_mode):
         check_mode: whether to decide only.
 
     Raises:
-        IndexRefused: see plan(); or the index is invalid after the last attempt, and was dropped again.
+        IndexRefused: see plan(); or the index is invalid after the last attempt, and was dropped
+            again.
         postgresql.PostgresError: the server cannot be asked, or refused.
     """
     with postgresql.connect(
@@ -163,9 +178,13 @@ def run(params, deadline, check_mode):
     ) as session:
         kinds = session.rows(_TABLE, [params["schema"], params["table"]])
         if not kinds and not (params["state"] == "absent" and params["name"]):
-            raise IndexRefused("there is no table %s.%s in this database" % (params["schema"], params["table"]))
+            raise IndexRefused(
+                "there is no table %s.%s in this database" % (params["schema"], params["table"])
+            )
         if kinds and kinds[0]["kind"] == "p":
-            raise IndexRefused("%s is partitioned: name its partitions, one by one" % params["table"])
+            raise IndexRefused(
+                "%s is partitioned: name its partitions, one by one" % params["table"]
+            )
         before = _indexes(session, params)
         planned = plan(params, before)
         sql = statements(params, planned)
@@ -173,7 +192,9 @@ def run(params, deadline, check_mode):
         if not check_mode and sql:
             attempts = _apply(session, params, planned)
         after = before if check_mode else _indexes(session, params)
-        index = next((row for row in after if row["name"] == (planned.served_by or name_of(params))), None)
+        index = next(
+            (row for row in after if row["name"] == (planned.served_by or name_of(params))), None
+        )
     return {
         "changed": planned.changes,
         "name": name_of(params),
@@ -217,7 +238,9 @@ def _clear_away(session, params):
     name = name_of(params)
     for row in _indexes(session, params):
         if row["name"] == name and not row["valid"] and not row["built_by"]:
-            session.execute("DROP INDEX CONCURRENTLY %s.%s" % (identifier(params["schema"]), identifier(name)))
+            session.execute(
+                "DROP INDEX CONCURRENTLY %s.%s" % (identifier(params["schema"]), identifier(name))
+            )
 
 
 def _definitions(rows):

@@ -2,10 +2,13 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Deletes rows older than an age, in batches that each commit, so that nobody waits long for a lock.
+"""Deletes rows older than an age, in batches that each commit, so that nobody waits long for a
+lock.
 
-Where an index leads with the column, a batch goes on where the last one ended: the entries of the rows that are gone
-are not read again. Without one, a batch is a range of the table's blocks, so that all of them together read it once.
+Where an index leads with the column, a batch goes on where the last one ended: the entries of the
+rows that are gone
+are not read again. Without one, a batch is a range of the table's blocks, so that all of them
+together read it once.
 """
 
 from __future__ import annotations
@@ -25,24 +28,28 @@ SELECT c.oid::bigint AS id, c.relkind::text AS kind, format_type(a.atttypid, NUL
     WHERE r.contype = 'f' AND r.confrelid = c.oid) AS referenced_by
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND a.attnum > 0 AND NOT
+  a.attisdropped
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')
 """
-# Of a table that is neither partitioned nor a partition, pg_partition_tree() tells nothing: it is its own only leaf.
+# Of a table that is neither partitioned nor a partition, pg_partition_tree() tells nothing: it is
+# its own only leaf.
 _LEAVES = """
 SELECT n.nspname::text AS schema, c.relname::text AS "table",
   pg_relation_size(c.oid) / current_setting('block_size')::int AS blocks,
   EXISTS (
     SELECT 1 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-    WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND a.attname = %s
+    WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND
+      a.attname = %s
   ) AS indexed
 FROM (SELECT %s::oid AS id UNION SELECT relid::oid FROM pg_partition_tree(%s::oid) WHERE isleaf) p
 JOIN pg_class c ON c.oid = p.id JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' ORDER BY 1, 2
 """
 _COUNT = (
-    "SELECT count(*) AS rows, coalesce(sum(pg_column_size(t.*)), 0)::bigint AS bytes FROM ONLY {table} t WHERE {old}"
+    "SELECT count(*) AS rows, coalesce(sum(pg_column_size(t.*)), 0)::bigint AS bytes FROM ONLY"
+    " {table} t WHERE {old}"
 )
 _FILTER = "t.{column} < %s::timestamptz"
 _BATCH = """
@@ -53,7 +60,8 @@ FROM (
   FROM ONLY {table} t WHERE {old} AND {where} {order} LIMIT {rows}
 ) b
 """
-# The age is asked for again: between the two statements a row may have become another one. What somebody else works on
+# The age is asked for again: between the two statements a row may have become another one. What
+# somebody else works on
 # is not waited for.
 _DELETE = """
 DELETE FROM ONLY {table} WHERE ctid = ANY (ARRAY(
@@ -75,7 +83,8 @@ class Table:
         before: rows older than this go, as ISO 8601 text.
 
     Raises:
-        RetentionError: there is no such table or column, the column is no time, or other tables refer to it.
+        RetentionError: there is no such table or column, the column is no time, or other tables
+            refer to it.
     """
 
     def __init__(self, session, schema, name, column, before):
@@ -98,7 +107,9 @@ class Table:
 
     def old(self):
         """Return how many rows are old and the bytes they take: {rows, bytes}."""
-        counts = [self._session.rows(self._sql(_COUNT, leaf), [self._before])[0] for leaf in self.leaves]
+        counts = [
+            self._session.rows(self._sql(_COUNT, leaf), [self._before])[0] for leaf in self.leaves
+        ]
         return {key: sum(count[key] for count in counts) for key in ("rows", "bytes")}
 
     def batches(self, rows):
@@ -112,7 +123,9 @@ class Table:
     def _by_index(self, leaf, rows):
         reached, place = None, "true"
         while True:
-            sql = self._sql(_BATCH, leaf, where=place, order="ORDER BY t.%s" % self._column, rows=rows)
+            sql = self._sql(
+                _BATCH, leaf, where=place, order="ORDER BY t.%s" % self._column, rows=rows
+            )
             batch = self._session.rows(sql, [self._before] + ([reached] if reached else []))[0]
             if not batch["rows"]:
                 return
@@ -128,9 +141,15 @@ class Table:
         # A range holds at most 291 rows to a block of 8 kB, as many as there are line pointers for.
         width = max(1, rows // 100) if ranged else leaf["blocks"] + 1
         for first in range(0, leaf["blocks"], width):
-            place = "t.ctid >= '(%d,0)' AND t.ctid < '(%d,0)'" % (first, first + width) if ranged else "true"
+            place = (
+                "t.ctid >= '(%d,0)' AND t.ctid < '(%d,0)'" % (first, first + width)
+                if ranged
+                else "true"
+            )
             while True:
-                batch = self._session.rows(self._sql(_BATCH, leaf, where=place, order="", rows=rows), [self._before])[0]
+                batch = self._session.rows(
+                    self._sql(_BATCH, leaf, where=place, order="", rows=rows), [self._before]
+                )[0]
                 if not batch["rows"]:
                     break
                 yield leaf, batch
@@ -150,7 +169,12 @@ def refused(found, schema, name, column):
     if found["type"] is None:
         return "%s has no column %s" % (shown, column)
     if found["type"] not in _TYPES:
-        return "%s.%s is of the type %s, an age takes one of: %s" % (shown, column, found["type"], ", ".join(_TYPES))
+        return "%s.%s is of the type %s, an age takes one of: %s" % (
+            shown,
+            column,
+            found["type"],
+            ", ".join(_TYPES),
+        )
     if found["referenced_by"]:
         return "other tables refer to %s, whose rows a deletion would touch: %s" % (
             shown,
@@ -164,7 +188,8 @@ def run(params, deadline, check_mode, sleep=time.sleep):
 
     Args:
         params: the options of M(sergas.ops.pg_retention).
-        deadline: the Deadline of it all; reaching it ends the work after a batch, and the next run goes on.
+        deadline: the Deadline of it all; reaching it ends the work after a batch, and the next run
+            goes on.
         check_mode: whether to count only.
         sleep: waits between batches.
 
@@ -173,7 +198,9 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         pg_space.NoRoom: the disk has no room for the WAL of even one batch.
         postgresql.PostgresError: the server cannot be asked, or refused.
     """
-    with postgresql.connect(params, deadline, acting=True, name="sergas.ops pg_retention") as session:
+    with postgresql.connect(
+        params, deadline, acting=True, name="sergas.ops pg_retention"
+    ) as session:
         before = session.rows(
             "SELECT coalesce(%s::timestamptz, now() - make_interval(secs => %s))::text AS before",
             [params["before"], params["days"] * 86400.0],

@@ -4,10 +4,14 @@
 
 """What the sessions of a PostgreSQL server amount to, and which of them may be ended. Pure: no I/O.
 
-A session is a dict: pid, backend_type, leader_pid, user, database, application, client, state, wait_event_type,
-backend_start, state_change, query_start (ISO 8601), state_seconds, query_seconds, transaction_seconds, superuser,
-own (whether it is the one that asks), may_end (whether the role that asks may end it), query. A role without the
-rights of pg_read_all_stats gets no backend_type and no state of other roles' sessions: those are hidden, and what is
+A session is a dict: pid, backend_type, leader_pid, user, database, application, client, state,
+wait_event_type,
+backend_start, state_change, query_start (ISO 8601), state_seconds, query_seconds,
+transaction_seconds, superuser,
+own (whether it is the one that asks), may_end (whether the role that asks may end it), query. A
+role without the
+rights of pg_read_all_stats gets no backend_type and no state of other roles' sessions: those are
+hidden, and what is
 hidden is never counted as nothing.
 """
 
@@ -46,7 +50,9 @@ def is_hidden(session):
 
 def clients(sessions):
     """Return the sessions that take a slot, as far as can be seen, without the one that asks."""
-    return [session for session in sessions if session["backend_type"] == CLIENT and not session["own"]]
+    return [
+        session for session in sessions if session["backend_type"] == CLIENT and not session["own"]
+    ]
 
 
 def hidden(sessions):
@@ -55,7 +61,9 @@ def hidden(sessions):
 
 
 def described(session):
-    """Return what a result says of one session: who it is and what it does, its query without literals."""
+    """Return what a result says of one session: who it is and what it does, its query without
+    literals.
+    """
     text = without_literals(session["query"] or "")
     rounded = {
         name: None if session[name] is None else round(session[name], 1)
@@ -64,7 +72,16 @@ def described(session):
     return dict(
         {
             name: session[name]
-            for name in ("pid", "backend_start", "user", "database", "application", "client", "state", "backend_type")
+            for name in (
+                "pid",
+                "backend_start",
+                "user",
+                "database",
+                "application",
+                "client",
+                "state",
+                "backend_type",
+            )
         },
         query=text if len(text) <= _SHORT_QUERY else text[: _SHORT_QUERY - 3] + "...",
         **rounded,
@@ -72,7 +89,9 @@ def described(session):
 
 
 def longest_first(sessions, name="state_seconds"):
-    """Return the sessions by how long they have been in their state (or by another age), longest first."""
+    """Return the sessions by how long they have been in their state (or by another age), longest
+    first.
+    """
     return sorted(sessions, key=lambda session: (-(session[name] or 0), session["pid"]))
 
 
@@ -80,7 +99,8 @@ def slots(limits):
     """Return how many sessions the app can have at once.
 
     Args:
-        limits: max_connections, superuser_reserved_connections, and reserved_connections, which is None before
+        limits: max_connections, superuser_reserved_connections, and reserved_connections, which is
+            None before
             PostgreSQL 16.
     """
     reserved = limits["superuser_reserved_connections"] + (limits["reserved_connections"] or 0)
@@ -88,14 +108,16 @@ def slots(limits):
 
 
 def summary(sessions, limits):
-    """Return the sessions by state, user, application, client and database, and how many slots they take.
+    """Return the sessions by state, user, application, client and database, and how many slots they
+    take.
 
     Args:
         sessions: all rows of pg_stat_activity.
         limits: see slots().
 
     Returns:
-        A dict. The counts are of what can be seen; C(hidden) says how many sessions may have to be added, and where
+        A dict. The counts are of what can be seen; C(hidden) says how many sessions may have to be
+        added, and where
         there are any, by_state counts them as C(hidden).
     """
     seen, unseen = clients(sessions), hidden(sessions)
@@ -108,7 +130,9 @@ def summary(sessions, limits):
         "hidden": len(unseen),
         "percent": round(100.0 * len(seen) / room, 1) if not unseen else None,
         "idle_longest_seconds": _longest(seen, ("idle",)) if not unseen else None,
-        "idle_in_transaction_longest_seconds": _longest(seen, IDLE_IN_TRANSACTION) if not unseen else None,
+        "idle_in_transaction_longest_seconds": (
+            _longest(seen, IDLE_IN_TRANSACTION) if not unseen else None
+        ),
     }
     for group, name, nobody in (
         ("by_state", "state", "disabled"),
@@ -139,21 +163,29 @@ def _counts(sessions, name, nobody):
 
 
 def lock_chains(sessions, waits):
-    """Return (blocked, blocking): who waits for a lock, and the sessions at the roots, which wait for nobody.
+    """Return (blocked, blocking): who waits for a lock, and the sessions at the roots, which wait
+    for nobody.
 
     Args:
         sessions: all rows of pg_stat_activity.
-        waits: rows with pid, blockers (list of pids; 0 is a prepared transaction) and waiting_seconds, which is None
+        waits: rows with pid, blockers (list of pids; 0 is a prepared transaction) and
+            waiting_seconds, which is None
             where the server does not say (before PostgreSQL 14).
 
     Returns:
-        Two lists of described sessions, the longest wait and the widest blocking first. Each blocked one has
-        blocked_by, roots (pids), waiting_seconds and exact (whether that is the wait, not the whole statement so far);
-        each blocking one has blocks (how many wait for it, in the end), depth (steps to the farthest of them) and
-        longest_wait_seconds. In a deadlock that the server has not broken yet, all of it counts as root.
+        Two lists of described sessions, the longest wait and the widest blocking first. Each
+        blocked one has
+        blocked_by, roots (pids), waiting_seconds and exact (whether that is the wait, not the whole
+        statement so far);
+        each blocking one has blocks (how many wait for it, in the end), depth (steps to the
+        farthest of them) and
+        longest_wait_seconds. In a deadlock that the server has not broken yet, all of it counts as
+        root.
     """
     by_pid = {session["pid"]: session for session in sessions}
-    blockers = {wait["pid"]: [pid for pid in wait["blockers"] if pid != wait["pid"]] for wait in waits}
+    blockers = {
+        wait["pid"]: [pid for pid in wait["blockers"] if pid != wait["pid"]] for wait in waits
+    }
     blockers = {pid: pids for pid, pids in blockers.items() if pids and pid in by_pid}
     blocked, roots = [], {}
     for wait in waits:
@@ -177,7 +209,9 @@ def lock_chains(sessions, waits):
             root["blocks"] += 1
             root["depth"] = max(root["depth"], depth)
             root["longest_wait_seconds"] = max(root["longest_wait_seconds"], round(waited, 1))
-    blocking = [dict(described(by_pid.get(pid) or _unseen(pid)), **found) for pid, found in roots.items()]
+    blocking = [
+        dict(described(by_pid.get(pid) or _unseen(pid)), **found) for pid, found in roots.items()
+    ]
     return (
         sorted(blocked, key=lambda item: (-item["waiting_seconds"], item["pid"])),
         sorted(blocking, key=lambda item: (-item["blocks"], item["pid"])),
@@ -197,10 +231,12 @@ def _roots(pid, blockers):
 
 
 def _unseen(pid):
-    """Return a stand-in for who holds locks and has no session (0), or had ended when the sessions were read."""
+    """Return a stand-in for who holds locks and has no session (0), or had ended when the sessions
+    were read.
+    """
     names = (
-        "user database application client state backend_type backend_start state_seconds query_seconds "
-        "transaction_seconds query"
+        "user database application client state backend_type backend_start state_seconds"
+        " query_seconds transaction_seconds query"
     )
     absent = dict.fromkeys(names.split())
     return dict(absent, pid=pid, state="prepared transaction" if pid == 0 else None)
@@ -210,7 +246,8 @@ def decide(sessions, waits, limits, thresholds, target):
     """Return the findings on slots, open transactions and locks.
 
     Args:
-        sessions, waits, limits: see summary() and lock_chains(). limits may have databases and roles, {name: the most
+        sessions, waits, limits: see summary() and lock_chains(). limits may have databases and
+        roles, {name: the most
             connections it may have}.
         thresholds: {name: (warn, fail, unit)} with the names of THRESHOLDS.
         target: C(host:port) of the server.
@@ -219,11 +256,18 @@ def decide(sessions, waits, limits, thresholds, target):
     locks = _decide_locks(blocked, blocking, thresholds["lock_wait_seconds"], target)
     transactions = _decide_transactions(sessions, thresholds["idle_transaction_seconds"], target)
     slow = transactions["status"] in ("warn", "fail")
-    holders = {session["pid"] for session in clients(sessions) if session["state"] in IDLE_IN_TRANSACTION}
+    holders = {
+        session["pid"] for session in clients(sessions) if session["state"] in IDLE_IN_TRANSACTION
+    }
     if slow and locks["status"] in ("warn", "fail") and blocking[0]["pid"] in holders:
         locks["cause"] = transactions["id"]
-    connections = _decide_connections(sessions, limits, thresholds["db_connections_percent"], target)
-    if connections["status"] in ("warn", "fail") and len(blocked) * 2 > connections["evidence"]["used"]:
+    connections = _decide_connections(
+        sessions, limits, thresholds["db_connections_percent"], target
+    )
+    if (
+        connections["status"] in ("warn", "fail")
+        and len(blocked) * 2 > connections["evidence"]["used"]
+    ):
         # The app opens one session after another because none of them gets on.
         connections["cause"] = locks["id"] if locks["status"] in ("warn", "fail") else None
     return [connections, transactions, locks]
@@ -240,7 +284,15 @@ def _decide_connections(sessions, limits, threshold, target):
         {"target": target, "scope": scope, "limit": room},
         **{
             name: counts[name]
-            for name in ("used", "slots", "max_connections", "reserved", "by_state", "by_user", "by_application")
+            for name in (
+                "used",
+                "slots",
+                "max_connections",
+                "reserved",
+                "by_state",
+                "by_user",
+                "by_application",
+            )
         },
     )
     details = {"unit": unit, "warn": warn, "fail": fail, "evidence": evidence, "guide": GUIDE}
@@ -258,8 +310,8 @@ def _decide_connections(sessions, limits, threshold, target):
             "db.connections.unknown",
             "database",
             "unknown",
-            "Between %d and %d of %d connections are used: this role may not see what %d sessions are"
-            % (len(seen), len(seen) + len(unseen), counts["slots"], len(unseen)),
+            "Between %d and %d of %d connections are used: this role may not see what %d"
+            " sessions are" % (len(seen), len(seen) + len(unseen), counts["slots"], len(unseen)),
             advice="Grant pg_monitor to the role, or run as the server's system user.",
             **details,
         )
@@ -288,7 +340,9 @@ def _decide_connections(sessions, limits, threshold, target):
 
 
 def _tightest(seen, limits, room):
-    """Return (whose limit, used, limit) of the limit that is nearest: the server's, a database's or a role's."""
+    """Return (whose limit, used, limit) of the limit that is nearest: the server's, a database's or
+    a role's.
+    """
     found = [("the app", len(seen), room)]
     for kind, name in (("databases", "database"), ("roles", "user")):
         for owner, limit in (limits.get(kind) or {}).items():
@@ -311,19 +365,29 @@ def _exhaustion(seen, partly):
     if most == open_transactions:
         return (
             "idle in transaction",
-            "End them, set idle_in_transaction_session_timeout for the app's role, and mend the code that leaves them.",
+            (
+                "End them, set idle_in_transaction_session_timeout for the app's role, and mend the"
+                " code that leaves them."
+            ),
             "end_idle_transactions",
         )
     if most == idle:
         return (
             "idle",
-            "End sessions idle for more than %d s, and make workers x (pool size + overflow) of all app hosts fit the "
-            "slots." % IDLE_SECONDS,
+            "End sessions idle for more than %d s, and make workers x (pool size + overflow) of all"
+            " app hosts fit the slots." % IDLE_SECONDS,
             "end_idle_sessions",
         )
     if most == waiting:
         return "waiting for a lock", "End the session at the root of the lock chain.", "end_blocker"
-    return "busy", "Look for slow statements first; then raise max_connections or lower the app's concurrency.", None
+    return (
+        "busy",
+        (
+            "Look for slow statements first; then raise max_connections or lower the app's"
+            " concurrency."
+        ),
+        None,
+    )
 
 
 def _decide_transactions(sessions, threshold, target):
@@ -347,8 +411,8 @@ def _decide_transactions(sessions, threshold, target):
             "db.transactions.idle",
             "database",
             grade(longest, warn, fail),
-            "%d sessions sit in an open transaction without doing anything, the longest for %.0f s (thresholds %g s "
-            "and %g s)" % (len(left_open), longest, warn, fail),
+            "%d sessions sit in an open transaction without doing anything, the longest for %.0f s"
+            " (thresholds %g s and %g s)" % (len(left_open), longest, warn, fail),
             value=longest,
             advice="End them, and set idle_in_transaction_session_timeout for the app's role.",
             remedy="end_idle_transactions",
@@ -377,11 +441,22 @@ def _decide_locks(blocked, blocking, threshold, target):
     warn, fail, unit = threshold
     longest = blocked[0]["waiting_seconds"] if blocked else 0.0
     evidence = {"target": target}
-    details = {"unit": unit, "warn": warn, "fail": fail, "evidence": evidence, "guide": "Slow Database Queries"}
+    details = {
+        "unit": unit,
+        "warn": warn,
+        "fail": fail,
+        "evidence": evidence,
+        "guide": "Slow Database Queries",
+    }
     status = grade(longest, warn, fail)
     if status == "ok":
         return finding(
-            "db.locks.ok", "database", "ok", "No session waits %g s or more for a lock" % warn, value=longest, **details
+            "db.locks.ok",
+            "database",
+            "ok",
+            "No session waits %g s or more for a lock" % warn,
+            value=longest,
+            **details,
         )
     root = blocking[0]
     evidence.update(count=len(blocked), roots=blocking[:5], blocked=blocked[:5])
@@ -390,13 +465,16 @@ def _decide_locks(blocked, blocking, threshold, target):
         "db.locks.blocked",
         "database",
         status,
-        "%d sessions wait for a lock, the longest for %s%.0f s (thresholds %g s and %g s); at the root is %s"
+        "%d sessions wait for a lock, the longest for %s%.0f s (thresholds %g s and %g s); at the"
+        " root is %s"
         % (len(blocked), "" if exact else "at most ", longest, warn, fail, _named(root)),
         value=longest,
         confidence="measured" if exact else "estimated",
-        advice="End the root with pg_connections (blocking_longer_than), if its work may be undone."
-        if root["pid"]
-        else "COMMIT PREPARED or ROLLBACK PREPARED the transactions of pg_prepared_xacts.",
+        advice=(
+            "End the root with pg_connections (blocking_longer_than), if its work may be undone."
+            if root["pid"]
+            else "COMMIT PREPARED or ROLLBACK PREPARED the transactions of pg_prepared_xacts."
+        ),
         remedy="end_blocker" if root["pid"] else None,
         **details,
     )
@@ -424,7 +502,8 @@ class Plan:
         self.spared = spared
 
 
-#: reason: what lifts the protection, in the words of the module's option include; None cannot be lifted.
+#: reason: what lifts the protection, in the words of the module's option include; None cannot be
+#: lifted.
 PROTECTIONS = {
     "own": None,
     "background": None,
@@ -443,11 +522,15 @@ def plan(sessions, filters, protection, method="terminate", blocking=()):
 
     Args:
         sessions: all rows of pg_stat_activity.
-        filters: what a session must be, every one that is given (None is not given, empty is nobody): states, users,
-            applications (shell patterns), clients (addresses, networks or C(local)), databases, idle_longer_than,
-            query_longer_than, transaction_longer_than, blocking_longer_than (seconds), sessions (pid and
+        filters: what a session must be, every one that is given (None is not given, empty is
+            nobody): states, users,
+            applications (shell patterns), clients (addresses, networks or C(local)), databases,
+            idle_longer_than,
+            query_longer_than, transaction_longer_than, blocking_longer_than (seconds), sessions
+            (pid and
             backend_start).
-        protection: include (values of PROTECTIONS that are lifted), database (the one that is not another one),
+        protection: include (values of PROTECTIONS that are lifted), database (the one that is not
+            another one),
             users, applications, clients (as in filters) that are spared.
         method: C(terminate) or C(cancel), which only ends a statement.
         blocking: the sessions at the roots of lock chains, from lock_chains().
@@ -467,7 +550,9 @@ def plan(sessions, filters, protection, method="terminate", blocking=()):
 
 def _matches(session, filters, waits):
     """Return whether a session is what the filters say, or may be where it cannot be seen."""
-    return _is_whose(session, filters) and (is_hidden(session) or _does_what(session, filters, waits))
+    return _is_whose(session, filters) and (
+        is_hidden(session) or _does_what(session, filters, waits)
+    )
 
 
 def _does_what(session, filters, waits):
@@ -505,7 +590,8 @@ def _is_whose(session, filters):
 
 def _is_one_of(session, identities):
     return any(
-        session["pid"] == given["pid"] and (is_hidden(session) or session["backend_start"] == given["backend_start"])
+        session["pid"] == given["pid"]
+        and (is_hidden(session) or session["backend_start"] == given["backend_start"])
         for given in identities
     )
 
@@ -529,7 +615,11 @@ def _of_client(session, networks):
     if session["client"] is None:
         return "local" in networks
     address = ipaddress.ip_address(session["client"])
-    return any(address in ipaddress.ip_network(network, strict=False) for network in networks if network != "local")
+    return any(
+        address in ipaddress.ip_network(network, strict=False)
+        for network in networks
+        if network != "local"
+    )
 
 
 def _protection(session, filters, protection, method):
@@ -560,7 +650,8 @@ def _protection(session, filters, protection, method):
 
 
 def networks(texts, option):
-    """Return the addresses and networks as given, once each of them is known to be one, or C(local).
+    """Return the addresses and networks as given, once each of them is known to be one, or
+    C(local).
 
     Raises:
         ValueError: one of them is neither; the message names the option.
@@ -570,5 +661,7 @@ def networks(texts, option):
             try:
                 ipaddress.ip_network(text, strict=False)
             except ValueError:
-                raise ValueError("%s: %r is neither an address, a network, nor local" % (option, text)) from None
+                raise ValueError(
+                    "%s: %r is neither an address, a network, nor local" % (option, text)
+                ) from None
     return texts

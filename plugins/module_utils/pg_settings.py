@@ -42,7 +42,8 @@ _CONTRADICTING = (
     "max_wal_size",
 )
 _ROWS = """
-    SELECT name, setting, unit, context, vartype, enumvals, boot_val, source, sourcefile, pending_restart,
+    SELECT name, setting, unit, context, vartype, enumvals, boot_val, source, sourcefile,
+      pending_restart,
            pg_catalog.current_setting(name, true) AS shown
     FROM pg_catalog.pg_settings"""
 _STATE = """
@@ -52,16 +53,20 @@ _STATE = """
            current_user::text AS role"""
 _FILE_ERRORS = """
     SELECT f.sourcefile, f.sourceline, f.name, f.error, s.context
-    FROM pg_catalog.pg_file_settings f LEFT JOIN pg_catalog.pg_settings s ON lower(s.name) = lower(f.name)
+    FROM pg_catalog.pg_file_settings f LEFT JOIN pg_catalog.pg_settings s ON lower(s.name) =
+      lower(f.name)
     -- Without a file: a line that is gone, of a setting that only a start can change.
     WHERE f.error IS NOT NULL AND f.sourcefile IS NOT NULL"""
 _POLL_SECONDS = 0.1
-#: A password in a connection string, as it stands in a value or, with its quotes doubled, in a file.
+#: A password in a connection string, as it stands in a value or, with its quotes doubled, in a
+#: file.
 _PASSWORD = re.compile(r"(password\s*=\s*)('{2}(?:[^']|'{4})*?'{2}|'[^']*'|[^\s']+)", re.IGNORECASE)
 
 
 class SettingsError(Exception):
-    """It cannot be done, or was taken back; the message says why and what state the server is in."""
+    """It cannot be done, or was taken back; the message says why and what state the server is
+    in.
+    """
 
 
 def run(params, check_mode):
@@ -85,7 +90,9 @@ def run(params, check_mode):
     )
     name = params["filename"]
     if "/" in name or name.startswith(".") or not name.endswith(".conf"):
-        raise SettingsError("the server reads no file named %s: it needs a plain name that ends in .conf" % name)
+        raise SettingsError(
+            "the server reads no file named %s: it needs a plain name that ends in .conf" % name
+        )
     return Run(params, cluster, deadline).carry_out(check_mode)
 
 
@@ -136,13 +143,18 @@ def _describe(calculation):
 
 def _wanted(calculated, given):
     """Return {name: L(Wanted)}: what is calculated, with what is given on top."""
-    wanted = {setting.name: Wanted(pg_values.plain(setting.value), setting.why, False) for setting in calculated}
+    wanted = {
+        setting.name: Wanted(pg_values.plain(setting.value), setting.why, False)
+        for setting in calculated
+    }
     for name, value in (given or {}).items():
         key = str(name).strip().lower()
         if key in _NOT_OURS:
             raise SettingsError("%s is not for a file that the server finds by it" % key)
         if isinstance(value, dict):
-            raise SettingsError("%s: the value of a setting is a text, a number, a boolean or a list" % key)
+            raise SettingsError(
+                "%s: the value of a setting is a text, a number, a boolean or a list" % key
+            )
         if value is None:
             wanted.pop(key, None)
         else:
@@ -151,7 +163,8 @@ def _wanted(calculated, given):
 
 
 class RowsAtRest(dict):
-    """What stands for the rows of pg_settings where the server is stopped, each asked for when it is needed.
+    """What stands for the rows of pg_settings where the server is stopped, each asked for when it
+    is needed.
 
     Args:
         candidate: the L(pg_cluster.Candidate), which asks the server's program.
@@ -189,7 +202,9 @@ class Run:
         self._cluster = cluster
         self._deadline = deadline
         self._auto_file = os.path.join(cluster.data_directory, "postgresql.auto.conf")
-        self._path = os.path.join(os.path.dirname(cluster.config_file), "conf.d", params["filename"])
+        self._path = os.path.join(
+            os.path.dirname(cluster.config_file), "conf.d", params["filename"]
+        )
         self._backup = os.path.join(os.path.dirname(self._path), ".%s.before" % params["filename"])
         self._candidate = pg_cluster.Candidate(cluster, deadline)
         self._warnings = []
@@ -232,8 +247,8 @@ class Run:
         faults = [fault for fault in tree.faults if fault.path != self._path]
         if faults:
             raise SettingsError(
-                "the configuration has errors already, so that the server would not take a change: %s"
-                % "; ".join("%s line %s: %s" % fault for fault in faults[:5])
+                "the configuration has errors already, so that the server would not take a"
+                " change: %s" % "; ".join("%s line %s: %s" % fault for fault in faults[:5])
             )
 
     def _connection(self):
@@ -246,7 +261,11 @@ class Run:
 
     def _session(self, deadline=None):
         return postgresql.connect(
-            self._connection(), deadline or self._deadline, acting=True, name="sergas.ops pg_settings", plain=True
+            self._connection(),
+            deadline or self._deadline,
+            acting=True,
+            name="sergas.ops pg_settings",
+            plain=True,
         )
 
     def _observe(self):
@@ -262,20 +281,23 @@ class Run:
             state = session.rows(_STATE)[0]
             if not state["superuser"]:
                 raise SettingsError(
-                    "the role %s must be a superuser to see and to reload the server's files" % state["role"]
+                    "the role %s must be a superuser to see and to reload the server's files"
+                    % state["role"]
                 )
             errors = [row for row in self._file_errors(session) if row["sourcefile"] != self._path]
             if errors:
                 raise SettingsError(
-                    "the configuration has errors already, so that the server would not take a change: %s"
-                    % _file_error_text(errors)
+                    "the configuration has errors already, so that the server would not take a"
+                    " change: %s" % _file_error_text(errors)
                 )
             rows = {row["name"].lower(): row for row in session.rows(_ROWS)}
         return state, Live(rows, stale=_written(self._path) > state["loaded"])
 
     def _file_errors(self, session):
         return [
-            row for row in session.rows(_FILE_ERRORS) if not (row["error"] == _WAITS and row["context"] == "postmaster")
+            row
+            for row in session.rows(_FILE_ERRORS)
+            if not (row["error"] == _WAITS and row["context"] == "postmaster")
         ]
 
     def _at_rest(self):
@@ -337,13 +359,19 @@ class Run:
                 len(_names(os.path.join(self._cluster.data_directory, "pg_replslot")) or ()),
             )
         if refused:
-            raise SettingsError("PostgreSQL refuses the settings, nothing was written: %s" % "; ".join(refused))
+            raise SettingsError(
+                "PostgreSQL refuses the settings, nothing was written: %s" % "; ".join(refused)
+            )
 
     def _unknown(self, target, live):
-        """Return refusals of names that a loaded library does not have; note those nothing knows."""
+        """Return refusals of names that a loaded library does not have; note those nothing
+        knows.
+        """
         if not live.running:
             self._unvalidated += [
-                "%s: only the library that defines it knows its values" % n for n in target if "." in n
+                "%s: only the library that defines it knows its values" % n
+                for n in target
+                if "." in n
             ]
             return []
         prefixes = {name.partition(".")[0] for name in live.rows if "." in name}
@@ -359,15 +387,23 @@ class Run:
 
     def _missing_libraries(self, target):
         missing = []
-        folders = [os.path.join(self._cluster.programs, "..", part) for part in ("lib", "lib/postgresql", "lib64")]
+        folders = [
+            os.path.join(self._cluster.programs, "..", part)
+            for part in ("lib", "lib/postgresql", "lib64")
+        ]
         # Every build has this one.
-        home = next((path for path in folders if os.path.exists(os.path.join(path, "dict_snowball.so"))), None)
+        home = next(
+            (path for path in folders if os.path.exists(os.path.join(path, "dict_snowball.so"))),
+            None,
+        )
         for library in (target.get("shared_preload_libraries") or "").split(","):
             library = library.strip().strip('"').replace("$libdir/", "")
             if not library:
                 continue
             if home is None:
-                self._unvalidated.append("shared_preload_libraries: the folder of libraries was not found")
+                self._unvalidated.append(
+                    "shared_preload_libraries: the folder of libraries was not found"
+                )
                 break
             path = library if "/" in library else os.path.join(home, library)
             if not os.path.exists(path) and not os.path.exists(path + ".so"):
@@ -395,10 +431,14 @@ class Run:
         result = _describe(calculation)
         overridden = [_masked_values(item) for item in plan.overridden]
         result["warnings"] = self._warnings + [
-            "%(name)s = %(value)s is overridden by %(by)s: %(effective)s" % item for item in overridden
+            "%(name)s = %(value)s is overridden by %(by)s: %(effective)s" % item
+            for item in overridden
         ]
         result.update(
-            changed=plan.before != plan.after or plan.main_before != plan.main_after or plan.reload or restart,
+            changed=plan.before != plan.after
+            or plan.main_before != plan.main_after
+            or plan.reload
+            or restart,
             cluster={
                 "version": self._cluster.version,
                 "name": self._cluster.name,
@@ -480,7 +520,9 @@ class Run:
             if plan.main_after != plan.main_before:
                 self._put(self._cluster.config_file, plan.main_after)
         except OSError as error:
-            raise SettingsError("%s could not be written: %s" % (error.filename or self._path, error.strerror))
+            raise SettingsError(
+                "%s could not be written: %s" % (error.filename or self._path, error.strerror)
+            )
 
     def _make_folder(self, folder):
         like = os.stat(os.path.dirname(self._cluster.config_file))
@@ -517,13 +559,16 @@ class Run:
             os.close(descriptor)
 
     def _check_files(self, plan):
-        """Ask the server what it thinks of its files before it reads them; take back what it refuses."""
+        """Ask the server what it thinks of its files before it reads them; take back what it
+        refuses.
+        """
         with self._session() as session:
             errors = self._file_errors(session)
         if errors:
             self._take_back(plan)
             raise SettingsError(
-                "the server refuses the file, which was taken back before it was read: %s" % _file_error_text(errors)
+                "the server refuses the file, which was taken back before it was read: %s"
+                % _file_error_text(errors)
             )
 
     def _take_back(self, plan):
@@ -549,7 +594,8 @@ class Run:
         while missing:
             if self._deadline.expired():
                 raise SettingsError(
-                    "the server was told to reload and did not take in time: %s; its log says why" % "; ".join(missing)
+                    "the server was told to reload and did not take in time: %s; its log says why"
+                    % "; ".join(missing)
                 )
             missing = self._not_yet(plan, state["loaded"])
             if missing:
@@ -577,7 +623,9 @@ class Run:
 
     def _waiting(self):
         with self._session() as session:
-            rows = session.rows("SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name")
+            rows = session.rows(
+                "SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name"
+            )
         return [row["name"] for row in rows]
 
     def _restart(self, plan):
@@ -592,9 +640,11 @@ class Run:
         if pg_cluster.pid_of(cluster.data_directory) == old_pid:
             if self._accepts_sessions(Deadline(self._params["deadline"])):
                 raise SettingsError(
-                    "the server was not restarted and still runs with its old settings, the file is in place: %s" % said
+                    "the server was not restarted and still runs with its old settings, the file is"
+                    " in place: %s" % said
                 )
-            # It takes long to stop, which is not the fault of the settings; it must not stay down for it.
+            # It takes long to stop, which is not the fault of the settings; it must not stay down
+            # for it.
             said = self._start_when_stopped(old_pid)
             if said is None:
                 return
@@ -602,7 +652,9 @@ class Run:
         self._bring_back(plan, reasons)
 
     def _start_when_stopped(self, old_pid):
-        """Start the server when it has ended at last; return None if it comes up, else what was said."""
+        """Start the server when it has ended at last; return None if it comes up, else what was
+        said.
+        """
         patience = Deadline(self._params["restart_timeout"])
         while pg_cluster.pid_of(self._cluster.data_directory) == old_pid:
             if patience.expired():
@@ -615,7 +667,12 @@ class Run:
     def _accepts_sessions(self, deadline):
         try:
             self._session(deadline.within(5)).close()
-        except (postgresql.StartingUp, postgresql.Refused, postgresql.ConnectionLost, postgresql.TimedOut):
+        except (
+            postgresql.StartingUp,
+            postgresql.Refused,
+            postgresql.ConnectionLost,
+            postgresql.TimedOut,
+        ):
             return False
         except postgresql.PostgresError:
             # It answers, if only to refuse.
@@ -654,8 +711,8 @@ class Run:
         done, said = pg_cluster.control(cluster, "start", patience)
         up = self._comes_up(None, done, patience)
         raise SettingsError(
-            "the server did not start with the new settings (%s); the old file is back and the server is %s"
-            % ("; ".join(reasons), "up with it" if up else "STILL DOWN: %s" % said)
+            "the server did not start with the new settings (%s); the old file is back and the"
+            " server is %s" % ("; ".join(reasons), "up with it" if up else "STILL DOWN: %s" % said)
         )
 
     def _verify_restart(self, plan):
@@ -689,7 +746,12 @@ def _masked_values(item):
 def _file_error_text(errors):
     return "; ".join(
         "%s line %s: %s%s"
-        % (row["sourcefile"], row["sourceline"], "%s: " % row["name"] if row["name"] else "", row["error"])
+        % (
+            row["sourcefile"],
+            row["sourceline"],
+            "%s: " % row["name"] if row["name"] else "",
+            row["error"],
+        )
         for row in errors[:5]
     )
 

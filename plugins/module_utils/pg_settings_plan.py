@@ -22,7 +22,8 @@ Wanted = namedtuple("Wanted", "value why exact")
 #: before, after: text of the owned file, None where there is none.
 #: main_before, main_after: text of postgresql.conf.
 #: target: {name: value} of the owned file after.
-#: changes: [{name, before, after, takes}]; takes: reload, restart, or start (the server is stopped).
+#: changes: [{name, before, after, takes}]; takes: reload, restart, or start (the server is
+#: stopped).
 #: reload: whether the server has to read its files again. restart: names that need a restart.
 #: pending: all names that wait for one when all but the restart is done.
 #: expected: {name: value} that the server must have after a reload, only those that can be read;
@@ -31,7 +32,8 @@ Wanted = namedtuple("Wanted", "value why exact")
 #: tree: the L(pg_conf.Tree) after.
 Plan = namedtuple(
     "Plan",
-    "path before after main_before main_after target changes reload restart pending expected overridden tree",
+    "path before after main_before main_after target changes reload restart pending expected"
+    " overridden tree",
 )
 
 #: What pg_settings.source has for a value that hides what the files say from this session.
@@ -41,7 +43,8 @@ _COMMAND = ("command line", "environment variable", "override")
 
 
 class Live:
-    """What the server has: rows of pg_settings by name, or what stands for them where it is stopped.
+    """What the server has: rows of pg_settings by name, or what stands for them where it is
+    stopped.
 
     Args:
         rows: {name: row}; a row has C(name vartype unit enumvals context setting shown boot_val
@@ -64,7 +67,9 @@ class Live:
             return True
         row = self.rows.get(name) or {"name": name, "vartype": "string"}
         try:
-            return pg_values.same(self._meaning(name, one), self._meaning(name, other), row, tolerance)
+            return pg_values.same(
+                self._meaning(name, one), self._meaning(name, other), row, tolerance
+            )
         except pg_values.ValueInvalid:
             # What is there cannot be a value: not the one that is asked for.
             return False
@@ -157,7 +162,12 @@ def make(path, config_file, auto_file, wanted, about, live, read, names, toleran
 def _sound(text):
     """Return whether the owned file has nothing in it but settings, each once."""
     found = [name and name.lower() for _number, name, _value in pg_conf.lines(text)]
-    return len(set(found)) == len(found) and not {None, "include", "include_dir", "include_if_exists"} & set(found)
+    return len(set(found)) == len(found) and not {
+        None,
+        "include",
+        "include_dir",
+        "include_if_exists",
+    } & set(found)
 
 
 def _main(text, after, path, config_file, auto_file, read, names):
@@ -168,7 +178,11 @@ def _main(text, after, path, config_file, auto_file, read, names):
         if tree.includes(folder):
             return text
         return pg_conf.with_include(text, os.path.relpath(folder, os.path.dirname(config_file)))
-    others = [name for name in names(folder) or () if name.endswith(".conf") and name != os.path.basename(path)]
+    others = [
+        name
+        for name in names(folder) or ()
+        if name.endswith(".conf") and name != os.path.basename(path)
+    ]
     return text if others else pg_conf.without_include(text)
 
 
@@ -293,15 +307,24 @@ def contradictions(effective, version, segment_bytes, slots):
         if effective("archive_mode") not in ("off", None):
             found.append('WAL archival cannot be enabled when wal_level is "minimal"')
         if _number(effective("max_wal_senders"), 10) > 0:
-            found.append('WAL streaming (max_wal_senders > 0) requires wal_level "replica" or "logical"')
+            found.append(
+                'WAL streaming (max_wal_senders > 0) requires wal_level "replica" or "logical"'
+            )
         if slots:
-            found.append("there are %d replication slots, which need wal_level replica or logical" % slots)
+            found.append(
+                "there are %d replication slots, which need wal_level replica or logical" % slots
+            )
     if slots > _number(effective("max_replication_slots"), 10):
-        found.append("there are %d replication slots, which max_replication_slots must not be below" % slots)
+        found.append(
+            "there are %d replication slots, which max_replication_slots must not be below" % slots
+        )
     for name in ("min_wal_size", "max_wal_size"):
         megabytes = effective(name)
         if megabytes is not None and int(float(megabytes)) * 1024 * 1024 < 2 * segment_bytes:
-            found.append('"%s" must be at least twice "wal_segment_size" (%dMB)' % (name, segment_bytes >> 20))
+            found.append(
+                '"%s" must be at least twice "wal_segment_size" (%dMB)'
+                % (name, segment_bytes >> 20)
+            )
     return found
 
 
@@ -340,7 +363,8 @@ def standby_floor(wanted, control_data):
             continue
         if wanted[name].exact:
             refused.append(
-                "%s = %s is below the primary's %s: this standby would not start" % (name, wanted[name].value, least)
+                "%s = %s is below the primary's %s: this standby would not start"
+                % (name, wanted[name].value, least)
             )
         else:
             raised[name] = Wanted(least, "the primary's, which a standby must not be below", False)

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Room for WAL on a disk that is nearly full: deletions write WAL as well, and a server that cannot write any panics."""
+"""Room for WAL on a disk that is nearly full: deletions write WAL as well, and a server that cannot
+write any panics.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ import os
 
 from ansible_collections.sergas.ops.plugins.module_utils import postgresql
 
-#: Below this, WAL is recycled by a checkpoint of ours instead of taking new files; in bytes, four files of 16 MB.
+#: Below this, WAL is recycled by a checkpoint of ours instead of taking new files; in bytes, four
+#: files of 16 MB.
 LOW = 64 * 1024**2
 #: Below this, with nothing left to recycle, the server is not asked to write any more; in bytes.
 LEAST = 24 * 1024**2
@@ -72,7 +75,7 @@ class WalRoom:
             free = self._free()
         if free < LEAST:
             raise NoRoom(
-                "only %d MB are free where WAL is written, and %d MB are needed: a server that cannot write WAL stops. "
-                "Look for what holds WAL back (slots, the archiver) and for other files on that disk first"
-                % (free >> 20, LEAST >> 20)
+                "only %d MB are free where WAL is written, and %d MB are needed: a server that"
+                " cannot write WAL stops. Look for what holds WAL back (slots, the archiver) and"
+                " for other files on that disk first" % (free >> 20, LEAST >> 20)
             )

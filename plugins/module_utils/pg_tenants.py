@@ -79,7 +79,8 @@ def tenant_of(command):
 
 
 def other_step_kb(resident_kb, memory_kb):
-    """Return the line for what has no name, from what it holds now, or None if the reserve holds it.
+    """Return the line for what has no name, from what it holds now, or None if the reserve holds
+    it.
 
     Args:
         resident_kb: resident memory of all processes without a name here, kB.

@@ -50,7 +50,8 @@ DATA_DISK_SHARE = (20, 100)
 #: segment_kb: size of a WAL segment.
 Machine = namedtuple(
     "Machine",
-    "memory_kb cpus storage workload dataset connections version wal_disk_kb wal_disk_own segment_kb",
+    "memory_kb cpus storage workload dataset connections version wal_disk_kb wal_disk_own"
+    " segment_kb",
 )
 Machine.__new__.__defaults__ = (None, 17, None, False, 16 * MB)
 
@@ -85,7 +86,9 @@ def check(machine):
     """
     for name, known in (("storage", STORAGES), ("workload", WORKLOADS), ("dataset", DATASETS)):
         if getattr(machine, name) not in known:
-            raise ValueError("%s must be one of %s, not %s" % (name, ", ".join(known), getattr(machine, name)))
+            raise ValueError(
+                "%s must be one of %s, not %s" % (name, ", ".join(known), getattr(machine, name))
+            )
     if machine.version < OLDEST_VERSION:
         raise ValueError(
             "PostgreSQL %d is not supported: %d is the oldest that settings are calculated for"
@@ -113,12 +116,16 @@ def shared_buffers_kb(machine):
 
 
 def maintenance_work_mem_kb(machine):
-    """Return maintenance_work_mem in kB: a sixteenth of the memory, an eighth for dw, at most 8 GB."""
+    """Return maintenance_work_mem in kB: a sixteenth of the memory, an eighth for dw, at most 8
+    GB.
+    """
     return min(8 * GB, machine.memory_kb // _BY_WORKLOAD[machine.workload].maintenance)
 
 
 def wal_buffers_kb(buffers_kb):
-    """Return wal_buffers in kB for shared_buffers in kB: 3 % of it, 32 kB to 16 MB (one segment)."""
+    """Return wal_buffers in kB for shared_buffers in kB: 3 % of it, 32 kB to 16 MB (one
+    segment).
+    """
     wal = min(16 * MB, 3 * buffers_kb // 100)
     # Nearly a segment: the round number.
     if 14 * MB < wal < 16 * MB:
@@ -162,12 +169,16 @@ def dedicated(machine):
     buffers = shared_buffers_kb(machine)
     maintenance = maintenance_work_mem_kb(machine)
     workers = worker_processes(machine)
-    work_mem = work_mem_kb(machine, machine.memory_kb - buffers, workers or DEFAULT_WORKER_PROCESSES, 4 * MB)
+    work_mem = work_mem_kb(
+        machine, machine.memory_kb - buffers, workers or DEFAULT_WORKER_PROCESSES, 4 * MB
+    )
     load = _BY_WORKLOAD[machine.workload]
     autovacuum = None
     if maintenance >= 2 * GB:
         autovacuum = 2 * GB
-    return _settings(machine, buffers, maintenance, autovacuum, work_mem, workers, load.min_wal, load.max_wal)
+    return _settings(
+        machine, buffers, maintenance, autovacuum, work_mem, workers, load.min_wal, load.max_wal
+    )
 
 
 def _fitting(machine, fixed_kb, workers, work_mem):
@@ -256,7 +267,9 @@ def shared(machine, least_connections=LEAST_CONNECTIONS):
             )
         )
     least_wal, most_wal = _wal_sizes(machine, _BY_WORKLOAD[machine.workload])
-    settings = _settings(machine, buffers, maintenance, autovacuum, work_mem, workers, least_wal, most_wal, why)
+    settings = _settings(
+        machine, buffers, maintenance, autovacuum, work_mem, workers, least_wal, most_wal, why
+    )
     return settings, uses, warnings
 
 
@@ -279,7 +292,17 @@ def _wal_sizes(machine, load):
     return max(floor, min(load.min_wal, most // 4 // MB * MB)), most
 
 
-def _settings(machine, buffers, maintenance, autovacuum, work_mem, workers, least_wal, most_wal, why_connections=None):
+def _settings(
+    machine,
+    buffers,
+    maintenance,
+    autovacuum,
+    work_mem,
+    workers,
+    least_wal,
+    most_wal,
+    why_connections=None,
+):
     load = _BY_WORKLOAD[machine.workload]
     text = pg_values.memory_text
     memory = text(machine.memory_kb)
@@ -297,12 +320,14 @@ def _settings(machine, buffers, maintenance, autovacuum, work_mem, workers, leas
         (
             "effective_cache_size",
             text(machine.memory_kb * times // by),
-            "%d/%d of %s: what the planner may take to be cached, by the system too" % (times, by, memory),
+            "%d/%d of %s: what the planner may take to be cached, by the system too"
+            % (times, by, memory),
         ),
         (
             "maintenance_work_mem",
             text(maintenance),
-            "1/%d of %s, within bounds, for each CREATE INDEX or VACUUM" % (load.maintenance, memory),
+            "1/%d of %s, within bounds, for each CREATE INDEX or VACUUM"
+            % (load.maintenance, memory),
         ),
         (
             "checkpoint_completion_target",
@@ -324,7 +349,8 @@ def _settings(machine, buffers, maintenance, autovacuum, work_mem, workers, leas
         (
             "work_mem",
             text(work_mem),
-            "for each sort or hash: the memory left, among %d connections and their workers" % connections(machine),
+            "for each sort or hash: the memory left, among %d connections and their workers"
+            % connections(machine),
         ),
         (
             "huge_pages",
@@ -370,7 +396,11 @@ def _worker_rows(machine, workers):
     gather = half if machine.workload == "dw" else min(4, half)
     return rows + [
         ("max_worker_processes", workers, "for %d CPUs" % machine.cpus),
-        ("max_parallel_workers_per_gather", gather, "half of the CPUs for one query, within bounds"),
+        (
+            "max_parallel_workers_per_gather",
+            gather,
+            "half of the CPUs for one query, within bounds",
+        ),
         ("max_parallel_workers", machine.cpus, "no more parallel workers than CPUs"),
         ("max_parallel_maintenance_workers", min(4, half), "workers of one CREATE INDEX"),
     ]

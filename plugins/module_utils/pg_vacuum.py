@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Vacuums and analyzes tables where that is due, by the same checks as M(sergas.ops.pg_insights)."""
+"""Vacuums and analyzes tables where that is due, by the same checks as
+M(sergas.ops.pg_insights).
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,10 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'm', 'p')
 """
 _DIRECTORY = """
-SELECT coalesce(nullif(pg_tablespace_location(c.reltablespace), ''), current_setting('data_directory')) AS path
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
+SELECT coalesce(nullif(pg_tablespace_location(c.reltablespace), ''),
+  current_setting('data_directory')) AS path
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname =
+  %s
 """
 #: what is done, and whether it does what another one does as well
 VACUUM, ANALYZE, FULL = "vacuum", "analyze", "full"
@@ -97,7 +101,10 @@ def refused(row, free):
         free: what is free on its file system, in bytes; None where that cannot be seen.
     """
     if free is None:
-        return "VACUUM FULL of %s.%s: how much is free cannot be seen from this host" % (row["schema"], row["table"])
+        return "VACUUM FULL of %s.%s: how much is free cannot be seen from this host" % (
+            row["schema"],
+            row["table"],
+        )
     if free < row["bytes"] + _SPARE_BYTES:
         return "VACUUM FULL of %s.%s takes up to %d MB beside the old table, and %d MB are free" % (
             row["schema"],
@@ -123,7 +130,11 @@ def run(params, deadline, check_mode):
     """
     findings = _findings(params, deadline)
     with postgresql.connect(
-        params, deadline, acting=True, name="sergas.ops pg_vacuum", lock_timeout=params["lock_timeout"]
+        params,
+        deadline,
+        acting=True,
+        name="sergas.ops pg_vacuum",
+        lock_timeout=params["lock_timeout"],
     ) as session:
         for schema, table in map(named, params["tables"]):
             if not session.rows(_STATE, [schema, table]):
@@ -139,7 +150,12 @@ def run(params, deadline, check_mode):
         done, left = [], []
         room = None if check_mode else pg_space.WalRoom(session, params)
         for row, what in work:
-            entry = {"schema": row["schema"], "table": row["table"], "action": what, "bytes_before": row["bytes"]}
+            entry = {
+                "schema": row["schema"],
+                "table": row["table"],
+                "action": what,
+                "bytes_before": row["bytes"],
+            }
             if not check_mode:
                 if deadline.remaining() < 1:
                     left.append(entry)
@@ -155,7 +171,9 @@ def run(params, deadline, check_mode):
         "tables": done,
         "left": left,
         "freed_bytes": sum(
-            max(0, e["bytes_before"] - e["bytes_after"]) for e in done if e.get("bytes_after") is not None
+            max(0, e["bytes_before"] - e["bytes_after"])
+            for e in done
+            if e.get("bytes_after") is not None
         ),
         "diff": {
             "before": {"due": [_line(entry) for entry in done + left]},
@@ -178,7 +196,11 @@ def _findings(params, deadline):
             deadline=min(30.0, deadline.remaining()),
         )
     )
-    blind = [item for item in result["findings"] if item["status"] == "unknown" or item["id"] == "db.unreachable"]
+    blind = [
+        item
+        for item in result["findings"]
+        if item["status"] == "unknown" or item["id"] == "db.unreachable"
+    ]
     if blind:
         raise VacuumRefused(blind[0]["summary"])
     return result["findings"]

@@ -42,7 +42,9 @@ LISTS = frozenset(
     ]
 )
 
-_NUMBER = re.compile(r"\s*([+-]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+))\s*(\S*)\s*\Z")
+_NUMBER = re.compile(
+    r"\s*([+-]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+))\s*(\S*)\s*\Z"
+)
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT])(?:i?B)?\s*\Z")
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 
@@ -85,7 +87,9 @@ def boolean(text):
 
 
 def _unit_factor(given, own):
-    """Return what a number in the unit `given` is multiplied by to be in the unit `own`, or None."""
+    """Return what a number in the unit `given` is multiplied by to be in the unit `own`, or
+    None.
+    """
     match = re.match(r"(\d*)(\D+)\Z", own)
     blocks, base = int(match.group(1) or 1), match.group(2)
     for table in (MEMORY_BYTES, TIME_MICROSECONDS):
@@ -122,7 +126,9 @@ def number(text, unit=None):
     factor = _unit_factor(given, unit) if unit else None
     if factor is None:
         units = ", ".join(TIME_MICROSECONDS if unit in TIME_MICROSECONDS else MEMORY_BYTES)
-        raise ValueInvalid("the unit %s does not fit: %s" % (given, "use %s" % units if unit else "it has none"))
+        raise ValueInvalid(
+            "the unit %s does not fit: %s" % (given, "use %s" % units if unit else "it has none")
+        )
     return value * factor
 
 

@@ -28,7 +28,11 @@ _MOST_ITERATIONS = 1000000
 DEFAULT_PORT = 5432
 TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 #: A diagnosis never hurts a sick server: it writes nothing, waits for no lock and ends soon.
-SESSION = {"default_transaction_read_only": "on", "statement_timeout": "3000", "lock_timeout": "1000"}
+SESSION = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "3000",
+    "lock_timeout": "1000",
+}
 
 
 class ServerError(Exception):
@@ -73,10 +77,18 @@ class Session:
 
     def start(self, user, database, password, options):
         """Authenticate and wait until the server is ready."""
-        words = {"user": user, "database": database, "application_name": "sergas-ops", "client_encoding": "UTF8"}
+        words = {
+            "user": user,
+            "database": database,
+            "application_name": "sergas-ops",
+            "client_encoding": "UTF8",
+        }
         if options:
             words["options"] = " ".join("-c %s=%s" % item for item in SESSION.items())
-        packed = b"".join(b"%s\0%s\0" % (name.encode(), value.encode()) for name, value in words.items()) + b"\0"
+        packed = (
+            b"".join(b"%s\0%s\0" % (name.encode(), value.encode()) for name, value in words.items())
+            + b"\0"
+        )
         self._stream.send(struct.pack("!ii", len(packed) + 8, _PROTOCOL) + packed)
         login = _Login(user, password)
         while True:
@@ -145,7 +157,9 @@ def _row(body):
     for _column in range(struct.unpack("!h", body[:2])[0]):
         (size,) = struct.unpack("!i", body[position : position + 4])
         position += 4
-        values.append(None if size < 0 else body[position : position + size].decode("utf-8", "replace"))
+        values.append(
+            None if size < 0 else body[position : position + size].decode("utf-8", "replace")
+        )
         position += max(size, 0)
     return values
 
@@ -182,7 +196,9 @@ class _Login:
             return self._prove(data)
         if request == 12:
             if data != b"v=" + base64.b64encode(self._expected):
-                raise ConnectionFailed("protocol", "total", "the server does not prove that it knows the password")
+                raise ConnectionFailed(
+                    "protocol", "total", "the server does not prove that it knows the password"
+                )
             return None
         raise AuthenticationUnsupported("the server asks for authentication method %d" % request)
 
@@ -193,8 +209,12 @@ class _Login:
             nonce, salt, iterations = parts[b"r"], base64.b64decode(parts[b"s"]), int(parts[b"i"])
         except (ValueError, KeyError):
             raise ConnectionFailed("protocol", "total", "the server's SCRAM challenge is malformed")
-        if not 0 < iterations <= _MOST_ITERATIONS or not nonce.startswith(self._bare.partition(b"r=")[2]):
-            raise ConnectionFailed("protocol", "total", "the server's SCRAM challenge is not acceptable")
+        if not 0 < iterations <= _MOST_ITERATIONS or not nonce.startswith(
+            self._bare.partition(b"r=")[2]
+        ):
+            raise ConnectionFailed(
+                "protocol", "total", "the server's SCRAM challenge is not acceptable"
+            )
         salted = hashlib.pbkdf2_hmac("sha256", _prepared(self._password), salt, iterations)
         final = b"c=biws,r=" + nonce
         signed = self._bare + b"," + challenge + b"," + final
@@ -210,7 +230,9 @@ def _digest(key, message):
 
 
 def _prepared(password):
-    """Return the password as SASLprep (RFC 4013) makes it; for all but ASCII the forms are unified."""
+    """Return the password as SASLprep (RFC 4013) makes it; for all but ASCII the forms are
+    unified.
+    """
     if not password.isascii():
         import unicodedata  # 1 MB of tables: only for such passwords
 
@@ -227,7 +249,8 @@ def connect(host, port, user, database, password, deadline, tls="prefer", root=N
         user, database, password: text; the password may be None.
         deadline: for the whole of it.
         tls: one of TLS_MODES, with libpq's meaning. To this machine itself C(prefer) tries without
-            TLS first: what can be reached is the same, nobody can listen, and it saves the handshake.
+            TLS first: what can be reached is the same, nobody can listen, and it saves the
+            handshake.
         root: a file of certificates for verify-ca and verify-full, or None for the system's.
 
     Raises:
@@ -288,7 +311,9 @@ def _encrypt(stream, host, context):
     if answer in b"NE":
         raise TlsUnavailable("tls", "tls", "%s does not offer TLS" % stream.peer)
     if answer != b"S":
-        raise ConnectionFailed("protocol", "tls", "%s does not speak PostgreSQL's protocol" % stream.peer)
+        raise ConnectionFailed(
+            "protocol", "tls", "%s does not speak PostgreSQL's protocol" % stream.peer
+        )
     stream.start_tls(host, context)
 
 

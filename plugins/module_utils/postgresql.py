@@ -2,13 +2,15 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""SQL over psycopg2 or psql: bounded in time, with errors that say what is wrong, rows that look the same.
+"""SQL over psycopg2 or psql: bounded in time, with errors that say what is wrong, rows that look
+the same.
 
     with connect(module.params, Deadline(15)) as session:
         for row in session.rows("SELECT datname FROM pg_database WHERE datname = %s", ["sergas"]):
             row["datname"]
 
-A session only reads unless it is opened with acting=True. Its search_path is pg_catalog alone, so that
+A session only reads unless it is opened with acting=True. Its search_path is pg_catalog alone, so
+that
 nobody's function of the same name is called with an administrator's rights: name other schemas.
 """
 
@@ -56,7 +58,11 @@ OLDEST_VERSION = 130000
 #: The section of the troubleshooting guide on a database that the app cannot use.
 GUIDE = "Application Won't Start"
 #: Debian and Red Hat, the same without the link, PostgreSQL's own default.
-SOCKET_FOLDERS = ("/var/run/postgresql", "/run/postgresql", "/tmp")  # noqa: S108 - PostgreSQL's choice
+SOCKET_FOLDERS = (
+    "/var/run/postgresql",
+    "/run/postgresql",
+    "/tmp",  # noqa: S108  where a server built from source puts its socket
+)
 #: Somebody else's lock is not worth more of a diagnosis than this; in seconds.
 LOCK_TIMEOUT = 2.0
 #: Debian, Red Hat and the others give people the numbers after this one.
@@ -151,7 +157,9 @@ class ConnectionLost(PostgresError):
 
 
 class PoolerInBetween(PostgresError):
-    """What answers is a connection pooler, which does not pass on the settings that keep a session harmless."""
+    """What answers is a connection pooler, which does not pass on the settings that keep a session
+    harmless.
+    """
 
     kind = "pooler"
 
@@ -199,16 +207,26 @@ _BY_SQLSTATE = (
     ("42501", InsufficientPrivilege),
     ("25006", ReadOnly),
 )
-# libpq gives no SQLSTATE for a connection that failed, only the server's sentence. The first match counts: with
-# sslmode=prefer a message may hold a second attempt, and the one about the password is the telling one.
+# libpq gives no SQLSTATE for a connection that failed, only the server's sentence. The first match
+# counts: with
+# sslmode=prefer a message may hold a second attempt, and the one about the password is the telling
+# one.
 _BY_SENTENCE = (
-    (r"authentication failed|no password supplied|not permitted to log in", AuthenticationFailed, "28P01"),
+    (
+        r"authentication failed|no password supplied|not permitted to log in",
+        AuthenticationFailed,
+        "28P01",
+    ),
     (r"role \".*\" does not exist", AuthenticationFailed, "28000"),
     (r"pg_hba\.conf", NotAllowed, "28000"),
     (r"permission denied for database", NotAllowed, "42501"),
     (r"not currently accepting connections", NotAllowed, "55000"),
     (r"database \".*\" does not exist", DatabaseMissing, "3D000"),
-    (r"too many clients|too many connections|connection slots are reserved", TooManyConnections, "53300"),
+    (
+        r"too many clients|too many connections|connection slots are reserved",
+        TooManyConnections,
+        "53300",
+    ),
     (r"database system is |not (?:yet )?accepting connections", StartingUp, "57P03"),
     (r"unsupported startup parameter", PoolerInBetween, "08P01"),
     (r"could not translate host name|[Nn]ame or service not known", NameUnresolved, None),
@@ -250,7 +268,8 @@ def refusal(message, sqlstate, routine):
 
     Args:
         message: to show; it may be in any language.
-        routine: the function of the server that raised it: for 28000 only that tells a role that is not known or not
+        routine: the function of the server that raised it: for 28000 only that tells a role that is
+            not known or not
             trusted from one that pg_hba.conf does not let in.
     """
     if sqlstate == "28000" and routine != "ClientAuthentication":
@@ -285,7 +304,8 @@ def identifier(name):
 def literal(value):
     """Return a value (None, bool, int, float, str, or a list of these) quoted for use in SQL.
 
-    Strings come as E'…' with backslashes doubled: that reads the same under every standard_conforming_strings.
+    Strings come as E'…' with backslashes doubled: that reads the same under every
+    standard_conforming_strings.
     """
     if value is None:
         return "NULL"
@@ -332,7 +352,10 @@ def interpolate(sql, args):
 def target(params):
     """Return C(host:port) of what the parameters lead to, for C(evidence.target)."""
     host = params.get("login_host") or "localhost"
-    return "%s:%d" % ("localhost" if host.startswith("/") else host, params.get("login_port") or 5432)
+    return "%s:%d" % (
+        "localhost" if host.startswith("/") else host,
+        params.get("login_port") or 5432,
+    )
 
 
 def session_settings(deadline, acting=False, statement_timeout=None, lock_timeout=LOCK_TIMEOUT):
@@ -341,7 +364,8 @@ def session_settings(deadline, acting=False, statement_timeout=None, lock_timeou
     Args:
         deadline: the Deadline of all the session does.
         acting: whether it may write.
-        statement_timeout: the most a statement may take, in seconds; by default nine tenths of what the
+        statement_timeout: the most a statement may take, in seconds; by default nine tenths of what
+            the
             deadline leaves, so that the server's own answer comes before the client gives up.
         lock_timeout: the most it may wait for a lock, in seconds.
     """
@@ -366,7 +390,8 @@ class Session:
 
     Attributes:
         version: the server's version as a number, for example 150004.
-        reserved: whether it is a superuser's session over the local socket instead of the one asked for,
+        reserved: whether it is a superuser's session over the local socket instead of the one asked
+            for,
             because no ordinary slot was left.
     """
 
@@ -376,7 +401,8 @@ class Session:
     def rows(self, sql, args=()):
         """Run one query (SELECT, WITH … SELECT, VALUES or TABLE) and return its rows as dicts.
 
-        The server sends them as JSON, so values are str, int, float, bool, None, list or dict over either client:
+        The server sends them as JSON, so values are str, int, float, bool, None, list or dict over
+        either client:
         a timestamp is ISO 8601 text in UTC, which SQL reads back with %s::timestamptz. For SHOW use
         current_setting(), for a statement with RETURNING use execute().
 
@@ -391,7 +417,8 @@ class Session:
         return json.loads(self._text(wrapped, args))
 
     def execute(self, sql, args=()):
-        """Run one statement of any kind; return how many rows it touched. Each is its own transaction.
+        """Run one statement of any kind; return how many rows it touched. Each is its own
+        transaction.
 
         Args and Raises: see rows().
         """
@@ -420,7 +447,9 @@ class DriverSession(Session):
         options = " ".join("-c %s=%s" % item for item in sorted(settings.items()))
         try:
             with acting_as(place.system_user), self._bounded():
-                self._connection = psycopg2.connect(options=options, client_encoding="UTF8", **place.keywords())
+                self._connection = psycopg2.connect(
+                    options=options, client_encoding="UTF8", **place.keywords()
+                )
         except psycopg2.Error as error:
             raise place.explain(connection_error(str(error)), deadline) from error
         self._connection.autocommit = True
@@ -477,7 +506,8 @@ class PsqlSession(Session):
         environment = place.environment()
         environment["PGOPTIONS"] = " ".join("-c %s=%s" % item for item in sorted(settings.items()))
         self._process = subprocess.Popen(
-            place.demotion() + [process.find("psql"), "-X", "-q", "-A", "-t", "-w", "-v", "VERBOSITY=terse"],
+            place.demotion()
+            + [process.find("psql"), "-X", "-q", "-A", "-t", "-w", "-v", "VERBOSITY=terse"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -516,7 +546,9 @@ class PsqlSession(Session):
     def _run(self, sql, args):
         statement = "%s\n;\n" % interpolate(sql.strip().rstrip(";"), args)
         # The variables hold how the statement ended, whatever language the server speaks.
-        report = "\\echo %s :ERROR :SQLSTATE :ROW_COUNT :LAST_ERROR_MESSAGE\n\\echo %s.\n" % ((self._marker,) * 2)
+        report = "\\echo %s :ERROR :SQLSTATE :ROW_COUNT :LAST_ERROR_MESSAGE\n\\echo %s.\n" % (
+            (self._marker,) * 2
+        )
         try:
             self._process.stdin.write((statement + report).encode("utf-8"))
             self._process.stdin.flush()
@@ -567,10 +599,13 @@ class Place:
     """Where and as whom to connect: the parameters with every default settled.
 
     Attributes:
-        system_user: the system user whose identity the connection takes, or None for the current one.
+        system_user: the system user whose identity the connection takes, or None for the current
+            one.
     """
 
-    def __init__(self, host, addresses, port, user, password, database, system_user, name, encryption):
+    def __init__(
+        self, host, addresses, port, user, password, database, system_user, name, encryption
+    ):
         self.host = host
         self.addresses = addresses
         self.port = port
@@ -619,9 +654,11 @@ class Place:
         return environment
 
     def explain(self, error, deadline):
-        """Return the error with its reason, asking the server once more where libpq's words did not tell.
+        """Return the error with its reason, asking the server once more where libpq's words did not
+        tell.
 
-        libpq keeps the SQLSTATE of a failed connection to itself, and the server may speak any language.
+        libpq keeps the SQLSTATE of a failed connection to itself, and the server may speak any
+        language.
         """
         if error.kind != PostgresError.kind:
             return error
@@ -630,7 +667,12 @@ class Place:
         try:
             with acting_as(self.system_user):
                 pgwire.connect(
-                    self.host, self.port, *login, deadline=deadline, tls=tls, root=self.encryption.get("sslrootcert")
+                    self.host,
+                    self.port,
+                    *login,
+                    deadline=deadline,
+                    tls=tls,
+                    root=self.encryption.get("sslrootcert"),
                 ).__exit__()
         except pgwire.ServerError as answer:
             return refusal(str(error), answer.sqlstate, answer.routine)
@@ -657,7 +699,9 @@ class Place:
 
 @contextlib.contextmanager
 def acting_as(system_user):
-    """Take a system user's identity for a moment: the server asks the kernel who opened its socket."""
+    """Take a system user's identity for a moment: the server asks the kernel who opened its
+    socket.
+    """
     if not system_user:
         yield
         return
@@ -669,7 +713,13 @@ def acting_as(system_user):
 
 
 def connect(
-    params, deadline, acting=False, name="sergas.ops", statement_timeout=None, lock_timeout=LOCK_TIMEOUT, plain=False
+    params,
+    deadline,
+    acting=False,
+    name="sergas.ops",
+    statement_timeout=None,
+    lock_timeout=LOCK_TIMEOUT,
+    plain=False,
 ):
     """Open a session.
 
@@ -679,13 +729,16 @@ def connect(
         acting: whether the session may write.
         name: its application_name.
         statement_timeout, lock_timeout: see session_settings().
-        plain: the session sets nothing of its own, so that it shows what the server is configured to.
+        plain: the session sets nothing of its own, so that it shows what the server is configured
+            to.
 
     Raises:
         PostgresError: a subclass says what went wrong.
     """
     if psycopg2 is None and process.find("psql") is None:
-        raise ClientMissing("there is neither psycopg2 in the Python of this host nor the command psql")
+        raise ClientMissing(
+            "there is neither psycopg2 in the Python of this host nor the command psql"
+        )
     # libpq's own sentences are told apart by their words.
     locale.setlocale(locale.LC_MESSAGES, "C")
     settings = {} if plain else session_settings(deadline, acting, statement_timeout, lock_timeout)
@@ -699,7 +752,9 @@ def connect(
         session.reserved = True
     if session.version < OLDEST_VERSION:
         session.close()
-        raise UnsupportedServer("PostgreSQL %d is older than 13, the oldest supported" % (session.version // 10000))
+        raise UnsupportedServer(
+            "PostgreSQL %d is older than 13, the oldest supported" % (session.version // 10000)
+        )
     return session
 
 
@@ -725,14 +780,18 @@ def _place(params, name, deadline):
     else:
         folder, owner = _socket(folder, port)
         encryption, host, addresses = {}, folder, []
-        system_user = owner if os.geteuid() == 0 and user in (None, owner) and owner != "root" else None
+        system_user = (
+            owner if os.geteuid() == 0 and user in (None, owner) and owner != "root" else None
+        )
     user = user or system_user or pwd.getpwuid(os.geteuid()).pw_name
     password, database = params.get("login_password"), params.get("login_db") or "postgres"
     return Place(host, addresses, port, user, password, database, system_user, name, encryption)
 
 
 def _reserved_place(params, name):
-    """Return the server's own local socket as its own system user, or None where that is out of reach."""
+    """Return the server's own local socket as its own system user, or None where that is out of
+    reach.
+    """
     port = params.get("login_port") or 5432
     host = params.get("login_host")
     if host and not host.startswith("/") and not is_local(host):
@@ -744,7 +803,9 @@ def _reserved_place(params, name):
     if os.geteuid() not in (0, pwd.getpwnam(owner).pw_uid):
         return None
     system_user = owner if os.geteuid() == 0 and owner != "root" else None
-    return Place(folder, [], port, owner, None, params.get("login_db") or "postgres", system_user, name, {})
+    return Place(
+        folder, [], port, owner, None, params.get("login_db") or "postgres", system_user, name, {}
+    )
 
 
 def _socket(folder, port):
@@ -763,7 +824,9 @@ def _socket(folder, port):
         # Anybody can put a socket of this name into /tmp and wait for an administrator's password.
         if folder or owner <= _LAST_SYSTEM_USER or owner == os.geteuid():
             return candidate, name
-    raise Refused("no server listens on port %d: there is no socket in %s" % (port, ", ".join(folders)))
+    raise Refused(
+        "no server listens on port %d: there is no socket in %s" % (port, ", ".join(folders))
+    )
 
 
 def listening_folders(table, port):
@@ -774,7 +837,11 @@ def listening_folders(table, port):
     """
     name = "/.s.PGSQL.%d" % port
     paths = ((line.split(None, 7) or [""])[-1] for line in table.splitlines())
-    return tuple(dict.fromkeys(path[: -len(name)] for path in paths if path.startswith("/") and path.endswith(name)))
+    return tuple(
+        dict.fromkeys(
+            path[: -len(name)] for path in paths if path.startswith("/") and path.endswith(name)
+        )
+    )
 
 
 def _listening():
@@ -800,14 +867,18 @@ def addresses_of(host, port, deadline):
 
 
 def is_local(host):
-    """Return whether a name or address is this machine: its own addresses, and only those, can be bound."""
+    """Return whether a name or address is this machine: its own addresses, and only those, can be
+    bound.
+    """
     try:
         addresses = addresses_of(host, 0, Deadline(2))
     except PostgresError:
         return False
     for address in addresses:
         try:
-            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            with socket.socket(
+                socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM
+            ) as probe:
                 probe.bind((address, 0))
                 return True
         except OSError:
@@ -817,21 +888,66 @@ def is_local(host):
 
 #: kind: (id, status, remedy, advice)
 _FINDINGS = {
-    "name": ("db.unreachable", "fail", None, "Correct DATABASE_HOST, or the name in DNS or /etc/hosts."),
-    "refused": ("db.unreachable", "fail", "start_postgresql", "Start PostgreSQL, or correct the host and port."),
-    "unreachable": ("db.unreachable", "fail", None, "Restore the network between this host and the database."),
-    "timeout": ("db.unreachable", "fail", None, "Look for a firewall in between, or a server that hangs."),
-    "encryption": ("db.unreachable", "fail", None, "Make ssl_mode and the certificates fit what the server offers."),
+    "name": (
+        "db.unreachable",
+        "fail",
+        None,
+        "Correct DATABASE_HOST, or the name in DNS or /etc/hosts.",
+    ),
+    "refused": (
+        "db.unreachable",
+        "fail",
+        "start_postgresql",
+        "Start PostgreSQL, or correct the host and port.",
+    ),
+    "unreachable": (
+        "db.unreachable",
+        "fail",
+        None,
+        "Restore the network between this host and the database.",
+    ),
+    "timeout": (
+        "db.unreachable",
+        "fail",
+        None,
+        "Look for a firewall in between, or a server that hangs.",
+    ),
+    "encryption": (
+        "db.unreachable",
+        "fail",
+        None,
+        "Make ssl_mode and the certificates fit what the server offers.",
+    ),
     "starting_up": (
         "db.unreachable",
         "fail",
         None,
         "Wait for the start or recovery to end; the server's log shows it.",
     ),
-    "connection_lost": ("db.unreachable", "fail", None, "The server's log says why it ended the session."),
-    "authentication": ("db.auth.failed", "fail", "database_credentials", "Correct the role and its password."),
-    "not_allowed": ("db.auth.failed", "fail", None, "Allow the role, database and address in pg_hba.conf."),
-    "database_missing": ("db.missing", "fail", None, "Create the database, or correct DATABASE_NAME."),
+    "connection_lost": (
+        "db.unreachable",
+        "fail",
+        None,
+        "The server's log says why it ended the session.",
+    ),
+    "authentication": (
+        "db.auth.failed",
+        "fail",
+        "database_credentials",
+        "Correct the role and its password.",
+    ),
+    "not_allowed": (
+        "db.auth.failed",
+        "fail",
+        None,
+        "Allow the role, database and address in pg_hba.conf.",
+    ),
+    "database_missing": (
+        "db.missing",
+        "fail",
+        None,
+        "Create the database, or correct DATABASE_NAME.",
+    ),
     "too_many_connections": (
         "db.connections.exhausted",
         "fail",
@@ -860,7 +976,9 @@ def unreachable_finding(error, where):
         error: a PostgresError.
         where: the C(host:port) that did not answer as it should.
     """
-    id, status, remedy, advice = _FINDINGS.get(error.kind, ("db.connection.unknown", "unknown", None, None))
+    id, status, remedy, advice = _FINDINGS.get(
+        error.kind, ("db.connection.unknown", "unknown", None, None)
+    )
     return finding(
         id,
         "database",

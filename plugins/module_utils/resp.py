@@ -63,7 +63,9 @@ class Client:
             if int(text) < 0:
                 return None
             return self._stream.read_exactly(int(text) + 2)[:-2].decode("utf-8", "replace")
-        raise ConnectionFailed("protocol", "first_byte", "%s does not speak Redis's protocol" % self._stream.peer)
+        raise ConnectionFailed(
+            "protocol", "first_byte", "%s does not speak Redis's protocol" % self._stream.peer
+        )
 
 
 def parse_info(text):

@@ -47,7 +47,11 @@ def secrets(params):
     """Return the set of the secret values among the module's options."""
     marked = params["secret_keys"] or ()
     values = (params["values"] or {}).items()
-    return {str(value) for name, value in values if value is not None and dotenv_plan.is_secret(name, marked)}
+    return {
+        str(value)
+        for name, value in values
+        if value is not None and dotenv_plan.is_secret(name, marked)
+    }
 
 
 def shown_options(params):
@@ -61,12 +65,15 @@ def shown_options(params):
 
 
 def maskable(params):
-    """Return the secret values that can be masked wherever they stand without making a result useless.
+    """Return the secret values that can be masked wherever they stand without making a result
+    useless.
 
     What is short, or part of the path or of a name, is kept out of results by where it would stand.
     """
     plain = "\n".join([params["path"], *params["values"]])
-    return {value for value in secrets(params) if len(value) >= _SHORTEST_SECRET and value not in plain}
+    return {
+        value for value in secrets(params) if len(value) >= _SHORTEST_SECRET and value not in plain
+    }
 
 
 def run(params, check_mode):
@@ -78,9 +85,13 @@ def run(params, check_mode):
     # The link stays, what it leads to is replaced.
     path = os.path.realpath(params["path"])
     marked = params["secret_keys"] or ()
-    values = {name: dotenv_plan.as_text(name, value) for name, value in (params["values"] or {}).items()}
+    values = {
+        name: dotenv_plan.as_text(name, value) for name, value in (params["values"] or {}).items()
+    }
     before_status, before = _read(path)
-    plan = dotenv_plan.plan(before or "", values, params["absent"] or [], params["mend"], params["systemd"])
+    plan = dotenv_plan.plan(
+        before or "", values, params["absent"] or [], params["mend"], params["systemd"]
+    )
     if len(plan.text.encode("utf-8")) > environment.MAX_BYTES:
         raise EnvError("values: the file would be larger than %d bytes" % environment.MAX_BYTES)
     if before is None and plan.text and not params["create"]:
@@ -101,13 +112,17 @@ def run(params, check_mode):
         "dropped": [{"name": name, "line": line} for name, line in plan.dropped],
         "duplicates": dotenv_plan.duplicates(plan.text),
         "ambiguous": dotenv_plan.ambiguous(plan.text, marked) if params["systemd"] else {},
-        "diff": _diff(path, before, plan, (owned_before, owned) if reowned else None, secrets(params), marked),
+        "diff": _diff(
+            path, before, plan, (owned_before, owned) if reowned else None, secrets(params), marked
+        ),
     }
     if result["changed"]:
         _refuse_unwritable(path, owned, check_mode, warnings)
         if not check_mode:
             keep = params["backup"] and rewritten and before is not None
-            backup = _carry_out(path, plan.text, owned, before_status, owned_before if keep else None, before)
+            backup = _carry_out(
+                path, plan.text, owned, before_status, owned_before if keep else None, before
+            )
             if backup:
                 result["backup_file"] = backup
     if result["ambiguous"]:
@@ -163,7 +178,9 @@ def _ownership(status, params, check_mode, warnings):
                 # A task before this one may make it.
                 warnings.append("%s: there is no %s here yet" % (option, name))
                 wanted.append(None)
-    return Ownership(wanted[0], wanted[1], kept.mode if params["mode"] is None else _mode(params["mode"]))
+    return Ownership(
+        wanted[0], wanted[1], kept.mode if params["mode"] is None else _mode(params["mode"])
+    )
 
 
 def _mode(given):
@@ -173,7 +190,10 @@ def _mode(given):
     else:
         mode = int(given, 8) if re.match(r"0?o?[0-7]{3,4}\Z", str(given)) else -1
     if not 0 <= mode <= 0o777:
-        raise EnvError("mode: %r is no mode of a file; give it as digits in quotes, for example '0640'" % (given,))
+        raise EnvError(
+            "mode: %r is no mode of a file; give it as digits in quotes, for example '0640'"
+            % (given,)
+        )
     return mode
 
 
@@ -181,9 +201,13 @@ def _refuse_unwritable(path, owned, check_mode, warnings):
     """Refuse what a real run could not do, in check mode as well."""
     if os.geteuid() != 0:
         if owned.uid not in (None, os.geteuid()):
-            raise EnvError("owner: the file is to belong to user %d, which takes become: true" % owned.uid)
+            raise EnvError(
+                "owner: the file is to belong to user %d, which takes become: true" % owned.uid
+            )
         if owned.gid is not None and owned.gid not in [os.getegid(), *os.getgroups()]:
-            raise EnvError("group: the file is to belong to group %d, which takes become: true" % owned.gid)
+            raise EnvError(
+                "group: the file is to belong to group %d, which takes become: true" % owned.gid
+            )
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         if not check_mode:
@@ -194,7 +218,9 @@ def _refuse_unwritable(path, owned, check_mode, warnings):
 
 
 def _diff(path, before, plan, reowned, hidden, marked):
-    hidden = hidden | dotenv_plan.secrets(before or "", marked) | dotenv_plan.secrets(plan.text, marked)
+    hidden = (
+        hidden | dotenv_plan.secrets(before or "", marked) | dotenv_plan.secrets(plan.text, marked)
+    )
     changed = plan.changed + plan.mended
     parts = [
         {
@@ -238,7 +264,9 @@ def _carry_out(path, text, owned, status, kept_as, before):
             os.unlink(backup)
         if isinstance(error, EnvError):
             raise
-        raise EnvError("path: %s could not be written and is as it was: %s" % (path, error.strerror))
+        raise EnvError(
+            "path: %s could not be written and is as it was: %s" % (path, error.strerror)
+        )
     return backup
 
 
@@ -269,7 +297,9 @@ def _put(path, text, owned, like, status):
             os.fchmod(descriptor, owned.mode)
             os.fsync(descriptor)
         if status is not None and _identity(os.stat(path)) != _identity(status):
-            raise EnvError("path: %s has been changed by someone else just now; run it again" % path)
+            raise EnvError(
+                "path: %s has been changed by someone else just now; run it again" % path
+            )
         os.rename(draft, path)
     except BaseException:
         os.unlink(draft)
@@ -290,5 +320,6 @@ def _copy_attributes(like, descriptor):
         for name in os.listxattr(like):
             os.setxattr(descriptor, name, os.getxattr(like, name))
     except OSError:
-        # The file system has none, or this user may not set them; owner and mode are set all the same.
+        # The file system has none, or this user may not set them; owner and mode are set all the
+        # same.
         pass

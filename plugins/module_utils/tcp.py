@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""TCP and Unix connections under one deadline, with the phases timed and the failures told apart."""
+"""TCP and Unix connections under one deadline, with the phases timed and the failures told
+apart.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,8 @@ def resolve(host, port, deadline):
 
 
 def connect(host, port, deadline):
-    """Connect to the first address of a host that answers; a host that begins with / is a folder or socket.
+    """Connect to the first address of a host that answers; a host that begins with / is a folder or
+    socket.
 
     Returns:
         Stream
@@ -136,7 +139,9 @@ def _failure(error, phase, peer, phases):
         return ConnectionFailed("timeout", phase, "%s: no answer in time" % peer, phases)
     kind = _KINDS.get(error.errno, "closed")
     words = {"refused": "connection refused", "denied": "not allowed by this host"}
-    return ConnectionFailed(kind, phase, "%s: %s" % (peer, words.get(kind) or error.strerror or error), phases)
+    return ConnectionFailed(
+        kind, phase, "%s: %s" % (peer, words.get(kind) or error.strerror or error), phases
+    )
 
 
 class Stream:
@@ -218,7 +223,9 @@ class Stream:
         while size:
             data = self.read(min(size, 65536))
             if not data:
-                raise ConnectionFailed("closed", self.phase, "%s closed the connection" % self.peer, self.phases)
+                raise ConnectionFailed(
+                    "closed", self.phase, "%s closed the connection" % self.peer, self.phases
+                )
             parts.append(data)
             size -= len(data)
         return b"".join(parts)
@@ -228,10 +235,14 @@ class Stream:
         data = b""
         while b"\n" not in data:
             if len(data) > limit:
-                raise ConnectionFailed("protocol", self.phase, "%s sends endless lines" % self.peer, self.phases)
+                raise ConnectionFailed(
+                    "protocol", self.phase, "%s sends endless lines" % self.peer, self.phases
+                )
             part = self.read(4096)
             if not part:
-                raise ConnectionFailed("closed", self.phase, "%s closed the connection" % self.peer, self.phases)
+                raise ConnectionFailed(
+                    "closed", self.phase, "%s closed the connection" % self.peer, self.phases
+                )
             data += part
         line, _newline, rest = data.partition(b"\n")
         self._buffer = rest + self._buffer

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-#: name: (warn, fail, unit). The guide's 80 percent is the warning; 90 percent is where things break.
+#: name: (warn, fail, unit). The guide's 80 percent is the warning; 90 percent is where things
+#: break.
 DEFAULTS = {
     "disk_percent": (80.0, 90.0, "%"),
     "inode_percent": (80.0, 90.0, "%"),
@@ -46,14 +47,20 @@ def merge(overrides, defaults=None):
     merged = dict(defaults)
     for name, given in (overrides or {}).items():
         if name not in defaults:
-            raise ValueError("thresholds: unknown name %r, allowed are %s" % (name, ", ".join(sorted(defaults))))
+            raise ValueError(
+                "thresholds: unknown name %r, allowed are %s" % (name, ", ".join(sorted(defaults)))
+            )
         if not isinstance(given, dict) or not given or set(given) - {"warn", "fail"}:
-            raise ValueError("thresholds.%s: %r must be a dictionary with warn, fail or both" % (name, given))
+            raise ValueError(
+                "thresholds.%s: %r must be a dictionary with warn, fail or both" % (name, given)
+            )
         warn, fail, unit = defaults[name]
         warn = _number(name, "warn", given.get("warn", warn))
         fail = _number(name, "fail", given.get("fail", fail))
         if warn > fail:
-            raise ValueError("thresholds.%s: warn %g is above fail %g, it must not be" % (name, warn, fail))
+            raise ValueError(
+                "thresholds.%s: warn %g is above fail %g, it must not be" % (name, warn, fail)
+            )
         if unit == "%" and fail > 100 and name != "pool_percent":
             raise ValueError("thresholds.%s: fail %g is above 100 percent" % (name, fail))
         merged[name] = (warn, fail, unit)

@@ -20,7 +20,8 @@ _BEGINNINGS = tuple("{[0123456789")
 _LEVELS = ("INFO:", "WARNING:", "DEBUG:", "ERROR:", "CRITICAL:")
 #: what a group of exceptions puts before its lines
 _BRANCH = re.compile(r"\s*[|+] ?")
-#: lines looked at after an exception's own line: its message may be of several lines before a chain goes on
+#: lines looked at after an exception's own line: its message may be of several lines before a chain
+#: goes on
 _PATIENCE = 12
 _MOST_LINES = 5000
 #: what ends a process on purpose
@@ -41,7 +42,8 @@ class Traceback:
     """A traceback that is being read.
 
     Attributes:
-        type: of the exception that was raised last, of a group its first leaf; None before it is known.
+        type: of the exception that was raised last, of a group its first leaf; None before it is
+            known.
         message: its message, first line.
         place: C(file:line:function) of its innermost frame.
         caller: the same of the innermost frame outside installed libraries, if that is another one.
@@ -66,7 +68,9 @@ class Traceback:
 
     @property
     def is_fault(self):
-        """Return whether it tells of something unexpected, not of a process that was asked to end."""
+        """Return whether it tells of something unexpected, not of a process that was asked to
+        end.
+        """
         return bool(self.type) and self.type.rpartition(".")[2] not in _NO_FAULT
 
     def feed(self, line):
@@ -125,7 +129,10 @@ class Traceback:
         found = _FRAME.match(line)
         if found:
             self._frame = found.groups()
-            if not any(folder in found.group(1) for folder in _LIBRARIES) and found.group(1)[0] != "<":
+            if (
+                not any(folder in found.group(1) for folder in _LIBRARIES)
+                and found.group(1)[0] != "<"
+            ):
                 self._own_frame = self._frame
 
     def _raised(self, line):

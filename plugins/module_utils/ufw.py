@@ -38,7 +38,9 @@ class Firewall(NamedTuple):
 
 
 def read(root="/"):
-    """Return the L(Firewall) of the host. Raises PermissionError where its files may not be read."""
+    """Return the L(Firewall) of the host. Raises PermissionError where its files may not be
+    read.
+    """
     settings = _read(os.path.join(root, "etc/ufw/ufw.conf"))
     if settings is None:
         return Firewall(False, False, "ACCEPT", [])
@@ -46,7 +48,11 @@ def read(root="/"):
     rules = []
     for name in ("user.rules", "user6.rules"):
         # Ubuntu before 16.10 and the first releases of Debian's package kept them in /lib/ufw.
-        text = _read(os.path.join(root, "etc/ufw", name)) or _read(os.path.join(root, "lib/ufw", name)) or ""
+        text = (
+            _read(os.path.join(root, "etc/ufw", name))
+            or _read(os.path.join(root, "lib/ufw", name))
+            or ""
+        )
         rules += parse_rules(text)
     policy = re.search(r"^\s*DEFAULT_INPUT_POLICY=\"?(\w+)", defaults, re.M)
     enabled = re.search(r"^\s*ENABLED=\"?yes\b", settings, re.M | re.I)
@@ -77,7 +83,8 @@ def parse_rules(text):
 
 
 def verdict(firewall, port, source):
-    """Return (allowed, by): whether a TCP connection from an address gets through, and what decides it.
+    """Return (allowed, by): whether a TCP connection from an address gets through, and what decides
+    it.
 
     Args:
         firewall: a L(Firewall).
@@ -89,7 +96,11 @@ def verdict(firewall, port, source):
     family = _number(source)[0]
     for rule in firewall.rules:
         # A rule for one interface or one of several own addresses may or may not apply: it counts.
-        if _family(rule) not in (None, family) or not _of_port(rule, port) or not _covers(rule.source, source):
+        if (
+            _family(rule) not in (None, family)
+            or not _of_port(rule, port)
+            or not _covers(rule.source, source)
+        ):
             continue
         return rule.action in ("allow", "limit"), "the rule " + describe(rule)
     return firewall.policy == "ACCEPT", "the default policy %s" % firewall.policy
@@ -99,12 +110,20 @@ def opens(firewall, port):
     """Return whether ufw may let somebody reach a TCP port of this host."""
     if not firewall.enabled or firewall.policy == "ACCEPT":
         return True
-    return any(rule.action in ("allow", "limit") and _of_port(rule, port) for rule in firewall.rules)
+    return any(
+        rule.action in ("allow", "limit") and _of_port(rule, port) for rule in firewall.rules
+    )
 
 
 def describe(rule):
     """Return a rule as a person would type it."""
-    words = [rule.action, "from", "any" if rule.source in _ANY else rule.source, "to port", rule.ports]
+    words = [
+        rule.action,
+        "from",
+        "any" if rule.source in _ANY else rule.source,
+        "to port",
+        rule.ports,
+    ]
     return " ".join(words + (["proto", rule.protocol] if rule.protocol != "any" else []))
 
 

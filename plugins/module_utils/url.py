@@ -63,13 +63,17 @@ def split(text):
 
 def unquote(text):
     """Return a text with its percent escapes decoded."""
-    decoded = _ESCAPE.sub(lambda found: bytes([int(found.group(1), 16)]), text.encode("utf-8", "surrogateescape"))
+    decoded = _ESCAPE.sub(
+        lambda found: bytes([int(found.group(1), 16)]), text.encode("utf-8", "surrogateescape")
+    )
     return decoded.decode("utf-8", "replace")
 
 
 def quote(text):
     """Return a text with all but unreserved characters escaped, for a value in a query."""
-    return "".join(chr(byte) if byte in _UNRESERVED else "%%%02X" % byte for byte in text.encode("utf-8"))
+    return "".join(
+        chr(byte) if byte in _UNRESERVED else "%%%02X" % byte for byte in text.encode("utf-8")
+    )
 
 
 def address(host, port):
@@ -84,7 +88,8 @@ def split_address(text, default_port):
         ValueError: it is none of these.
     """
     match = re.match(
-        r"\s*(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^:/\s\[\]]+))(?::(?P<port>[0-9]{1,5}))?\s*\Z", text
+        r"\s*(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^:/\s\[\]]+))(?::(?P<port>[0-9]{1,5}))?\s*\Z",
+        text,
     )
     if match:
         port = int(match.group("port") or default_port)

@@ -13,28 +13,34 @@ module: fleet_report
 short_description: Report what the hosts' diagnoses found, once for the whole fleet
 version_added: 1.0.0
 description:
-  - Reads the registered results of M(sergas.ops.sergas_health) of every host of the play, finds what is wrong fleet-wide,
+  - Reads the registered results of M(sergas.ops.sergas_health) of every host of the play, finds
+    what is wrong fleet-wide,
     prints a summary, and writes it as JSON, HTML and Markdown.
   - It runs once, on the controller, and connects to no host.
-  - A host that could not be reached is in the report as C(host.unreachable), one without a diagnosis as
+  - A host that could not be reached is in the report as C(host.unreachable), one without a
+    diagnosis as
     C(host.diagnosis.failed). None is left out.
-  - A dependency that is bad on more than half of the hosts that use it, and on two at least, is one finding of the fleet,
+  - A dependency that is bad on more than half of the hosts that use it, and on two at least, is one
+    finding of the fleet,
     C(fleet.) and the id of the hosts' finding, which derive from it.
   - The reports are compared with the latest ones in the same folder.
 options:
   report_dir:
     description:
-      - The folder of the reports. Each run gets a folder of its own in it, named by the time in UTC, and C(latest) is a link
+      - The folder of the reports. Each run gets a folder of its own in it, named by the time in
+        UTC, and C(latest) is a link
         to the newest one.
       - A relative path starts from the folder that C(ansible-playbook) was started in.
-      - Folders are made with the mode 0750 and files with 0640, less what the umask takes away, for reports name hosts and
+      - Folders are made with the mode 0750 and files with 0640, less what the umask takes away, for
+        reports name hosts and
         what is wrong with them.
     type: path
     default: sergas-reports
   fail_on:
     description:
       - What fails the task, and with it the play, after the reports are written.
-      - With V(fail), a finding with the status C(fail), an unreachable host included, or a host that could not be diagnosed.
+      - With V(fail), a finding with the status C(fail), an unreachable host included, or a host
+        that could not be diagnosed.
       - With V(warn), also C(warn) and C(unknown).
       - With V(never), nothing that was found.
       - A run in which no host could be diagnosed fails in any case.
@@ -43,7 +49,8 @@ options:
     default: fail
   results:
     description:
-      - The names of the registered variables to read from each host. A result holds the findings in C(findings).
+      - The names of the registered variables to read from each host. A result holds the findings in
+        C(findings).
     type: list
     elements: str
     default: [sergas_diagnose_health]
@@ -56,7 +63,8 @@ options:
     default: [json, html, md]
   keep:
     description:
-      - How many runs to keep, this one included. Older ones are removed from O(report_dir), if they hold nothing but reports.
+      - How many runs to keep, this one included. Older ones are removed from O(report_dir), if they
+        hold nothing but reports.
     type: int
     default: 30
   title:
@@ -66,7 +74,8 @@ options:
     default: Sergas fleet
   run:
     description:
-      - What else the reports are to say of the run, as names and values, for example the time window.
+      - What else the reports are to say of the run, as names and values, for example the time
+        window.
     type: dict
     default: {}
 extends_documentation_fragment:
@@ -97,10 +106,12 @@ attributes:
     platforms: posix
 notes:
   - It is never C(changed), for reports are the output of a run.
-  - In a play with C(serial), put it into a play of its own after that. It would run for each batch else, before the others are
+  - In a play with C(serial), put it into a play of its own after that. It would run for each batch
+    else, before the others are
     diagnosed.
   - It needs the strategy V(linear), as every action that runs once for a play does.
-  - For a report with every host unreachable, the task that diagnoses needs C(ignore_unreachable), else no host is left to run
+  - For a report with every host unreachable, the task that diagnoses needs C(ignore_unreachable),
+    else no host is left to run
     this one.
 seealso:
   - module: sergas.ops.sergas_health
@@ -140,7 +151,8 @@ latest:
   type: str
   sample: /srv/ops/sergas-reports/latest
 summary:
-  description: How many hosts there are in total, and by their worst finding. Each host is in one class.
+  description: How many hosts there are in total, and by their worst finding. Each host is in one
+    class.
   returned: success or failure
   type: dict
   sample: {total: 20, unreachable: 1, fail: 2, unknown: 0, warn: 1, ok: 16, skipped: 0}
@@ -154,5 +166,6 @@ msg:
   description: What was decided by O(fail_on), in one line.
   returned: success or failure
   type: str
-  sample: "fail_on is fail: 2 root causes with the status fail (20 hosts: 1 unreachable, 2 fail, 1 warn, 16 ok)"
+  sample: "fail_on is fail: 2 root causes with the status fail (20 hosts: 1 unreachable, 2 fail, 1
+    warn, 16 ok)"
 """

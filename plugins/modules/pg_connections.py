@@ -8,15 +8,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pg_connections
-short_description: See who holds the connections of a PostgreSQL server, and end those that should not
+short_description: See who holds the connections of a PostgreSQL server, and end those that should
+  not
 version_added: 1.0.0
 description:
-  - With O(state=observed), counts the sessions by state, user, application, client and database against the slots that the app can have,
-    lists the ones idle longest, those idle in a transaction, and who waits for whose lock, with the root of the chain.
-  - With O(state=terminated), ends the sessions that every given filter matches and no protection holds, and waits until they are gone.
+  - With O(state=observed), counts the sessions by state, user, application, client and database
+    against the slots that the app can have,
+    lists the ones idle longest, those idle in a transaction, and who waits for whose lock, with the
+      root of the chain.
+  - With O(state=terminated), ends the sessions that every given filter matches and no protection
+    holds, and waits until they are gone.
   - A session is signalled only if it is still the same one in the same state as when it was chosen.
     One that has done anything since, or whose process id now belongs to another one, is left alone.
-  - A role that may not see what other roles' sessions do gets findings with the status V(unknown), never a count of 0.
+  - A role that may not see what other roles' sessions do gets findings with the status V(unknown),
+    never a count of 0.
 options:
   state:
     description:
@@ -58,7 +63,8 @@ options:
     type: float
   blocking_longer_than:
     description:
-      - Ends sessions at the root of a chain of locks that has kept another session waiting for more than this many seconds.
+      - Ends sessions at the root of a chain of locks that has kept another session waiting for more
+        than this many seconds.
     type: float
   users:
     description:
@@ -92,12 +98,14 @@ options:
         type: int
         required: true
       backend_start:
-        description: The start of the session as in RV(idle[].backend_start), since process ids are used again.
+        description: The start of the session as in RV(idle[].backend_start), since process ids are
+          used again.
         type: str
         required: true
   include:
     description:
-      - Lifts protections by name. Without it, sessions of superusers, in other databases, of replication and of autovacuum are spared.
+      - Lifts protections by name. Without it, sessions of superusers, in other databases, of
+        replication and of autovacuum are spared.
       - The module's own session and PostgreSQL's background processes are never ended.
     type: list
     elements: str
@@ -129,14 +137,17 @@ options:
   on_excess:
     description:
       - What to do if more sessions match than O(max_terminations).
-      - V(fail) ends none of them and fails, since a filter that matches too much is likely a wrong one.
-      - V(limit) ends as many as are allowed, those longest in their state first. The next run then goes on with the others.
+      - V(fail) ends none of them and fails, since a filter that matches too much is likely a wrong
+        one.
+      - V(limit) ends as many as are allowed, those longest in their state first. The next run then
+        goes on with the others.
     type: str
     choices: [fail, limit]
     default: fail
   wait:
     description:
-      - How long to wait for the sessions to be gone, in seconds. One that is still there afterwards fails the task.
+      - How long to wait for the sessions to be gone, in seconds. One that is still there afterwards
+        fails the task.
     type: float
     default: 5
   deadline:
@@ -146,7 +157,8 @@ options:
     default: 15
   thresholds:
     description:
-      - Replaces default thresholds of the findings. A dictionary of names, each with V(warn), V(fail) or both.
+      - Replaces default thresholds of the findings. A dictionary of names, each with V(warn),
+        V(fail) or both.
       - "The names and their defaults (warn, fail): V(db_connections_percent) 80, 90 of the slots;
         V(idle_transaction_seconds) 60, 600; V(lock_wait_seconds) 5, 60."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
@@ -166,9 +178,11 @@ attributes:
     platforms: posix
 notes:
   - PostgreSQL 13 and newer.
-  - Ending sessions cures nothing by itself. C(idle_session_timeout) (14 and newer) and C(idle_in_transaction_session_timeout) keep them from piling
+  - Ending sessions cures nothing by itself. C(idle_session_timeout) (14 and newer) and
+    C(idle_in_transaction_session_timeout) keep them from piling
     up again, and they act on new sessions only.
-  - Ending sessions of other roles takes a superuser or a member of C(pg_signal_backend), which may not end those of superusers.
+  - Ending sessions of other roles takes a superuser or a member of C(pg_signal_backend), which may
+    not end those of superusers.
 author:
   - Sergas DevOps (@sergas-ops)
 """
@@ -230,7 +244,8 @@ connections:
       type: int
       sample: 42
     hidden:
-      description: Sessions of which this role cannot see what they are. They may or may not take a slot.
+      description: Sessions of which this role cannot see what they are. They may or may not take a
+        slot.
       type: int
       sample: 0
     percent:
@@ -320,13 +335,15 @@ idle:
       type: float
       sample: 600.1
 idle_in_transaction:
-  description: The sessions that sit in an open transaction, longest first, at most 20. Keys as in RV(idle).
+  description: The sessions that sit in an open transaction, longest first, at most 20. Keys as in
+    RV(idle).
   returned: success
   type: list
   elements: dict
   contains: *session
 blocked:
-  description: The sessions that wait for a lock, longest first, at most 20. Keys as in RV(idle), and these.
+  description: The sessions that wait for a lock, longest first, at most 20. Keys as in RV(idle),
+    and these.
   returned: success
   type: list
   elements: dict
@@ -346,11 +363,13 @@ blocked:
       type: float
       sample: 75.2
     exact:
-      description: Whether that is the wait itself. Before PostgreSQL 14 it is how long ago the statement began.
+      description: Whether that is the wait itself. Before PostgreSQL 14 it is how long ago the
+        statement began.
       type: bool
       sample: true
 blocking:
-  description: The sessions at the roots, which wait for nobody, the widest first, at most 20. Keys as in RV(idle), and these.
+  description: The sessions at the roots, which wait for nobody, the widest first, at most 20. Keys
+    as in RV(idle), and these.
   returned: success
   type: list
   elements: dict
@@ -369,7 +388,8 @@ blocking:
       sample: 75.2
 findings:
   description:
-    - "What there is to say: C(db.connections.*), C(db.transactions.*), C(db.locks.*), with the keys of M(sergas.ops.sergas_health)."
+    - "What there is to say: C(db.connections.*), C(db.transactions.*), C(db.locks.*), with the keys
+      of M(sergas.ops.sergas_health)."
     - Where the server could not be asked, the one finding that says why.
   returned: success
   type: list
@@ -391,7 +411,8 @@ server_version:
   type: int
   sample: 150004
 reserved_slot:
-  description: Whether no slot was left for O(login_user), and the module came in over the local socket as a superuser.
+  description: Whether no slot was left for O(login_user), and the module came in over the local
+    socket as a superuser.
   returned: success
   type: bool
   sample: false
@@ -402,13 +423,15 @@ terminated:
   elements: dict
   contains: *session
 survived:
-  description: The sessions that were to end and are still there, each with a C(reason). Any of them fails the task.
+  description: The sessions that were to end and are still there, each with a C(reason). Any of them
+    fails the task.
   returned: O(state=terminated)
   type: list
   elements: dict
 spared:
   description:
-    - How many sessions matched and were left alone, by the reason, which is one of own, background, hidden, replication, autovacuum,
+    - How many sessions matched and were left alone, by the reason, which is one of own, background,
+      hidden, replication, autovacuum,
       superuser, other_database, listed, nothing_to_cancel, moved_on.
   returned: O(state=terminated)
   type: dict
@@ -427,7 +450,11 @@ candidates:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_connections, pg_sessions, postgresql
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    pg_connections,
+    pg_sessions,
+    postgresql,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 
 
@@ -495,7 +522,11 @@ def main():
     except pg_connections.Interrupted as interruption:
         module.fail_json(msg=str(interruption), changed=True)
     except postgresql.ClientMissing as error:
-        module.fail_json(msg=missing_required_lib("psycopg2", reason="where psql is not installed either: %s" % error))
+        module.fail_json(
+            msg=missing_required_lib(
+                "psycopg2", reason="where psql is not installed either: %s" % error
+            )
+        )
     except (ValueError, postgresql.PostgresError) as error:
         module.fail_json(msg=str(error))
     if result["spared"].get("hidden"):
@@ -505,7 +536,10 @@ def main():
         )
     if result["survived"]:
         pids = ", ".join("%d (%s)" % (item["pid"], item["reason"]) for item in result["survived"])
-        module.fail_json(msg="%d sessions were to end and did not: %s" % (len(result["survived"]), pids), **result)
+        module.fail_json(
+            msg="%d sessions were to end and did not: %s" % (len(result["survived"]), pids),
+            **result,
+        )
     module.exit_json(**result)
 
 

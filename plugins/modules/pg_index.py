@@ -11,9 +11,12 @@ module: pg_index
 short_description: Make or drop a PostgreSQL index while the table is in use
 version_added: 1.0.0
 description:
-  - Makes an index with CREATE INDEX CONCURRENTLY, so that nobody waits to read or write the table meanwhile.
-  - What a failed attempt has left behind, now or earlier, is an invalid index. It is dropped, and the index is tried again.
-  - An index that does the same under another name is enough. One of this name that is another index is left alone, and refused.
+  - Makes an index with CREATE INDEX CONCURRENTLY, so that nobody waits to read or write the table
+    meanwhile.
+  - What a failed attempt has left behind, now or earlier, is an invalid index. It is dropped, and
+    the index is tried again.
+  - An index that does the same under another name is enough. One of this name that is another index
+    is left alone, and refused.
 options:
   state:
     description:
@@ -68,7 +71,8 @@ options:
     default: 2
   lock_timeout:
     description:
-      - How long an attempt may wait for older transactions on the table, in seconds. It keeps nobody waiting meanwhile.
+      - How long an attempt may wait for older transactions on the table, in seconds. It keeps
+        nobody waiting meanwhile.
     type: float
     default: 60
   deadline:
@@ -117,7 +121,8 @@ name:
   type: str
   sample: idx_activities_account_id_created_at
 served_by:
-  description: The index that was there and does the same, which may be this one; null where there was none.
+  description: The index that was there and does the same, which may be this one; null where there
+    was none.
   returned: success
   type: str
   sample: null
@@ -131,7 +136,10 @@ statements:
   returned: success
   type: list
   elements: str
-  sample: ['CREATE INDEX CONCURRENTLY "idx_activities_kind" ON "public"."activities" USING "btree" ("kind")']
+  sample:
+    - >-
+      CREATE INDEX CONCURRENTLY "idx_activities_kind"
+      ON "public"."activities" USING "btree" ("kind")
 attempts:
   description: How often it was tried.
   returned: success
@@ -178,7 +186,9 @@ def main():
     if params["state"] == "present" and not params["columns"]:
         module.fail_json(msg="columns: an index needs at least one")
     if params["state"] == "absent" and not (params["name"] or params["columns"]):
-        module.fail_json(msg="name: which index of %s? Give its name or its columns" % params["table"])
+        module.fail_json(
+            msg="name: which index of %s? Give its name or its columns" % params["table"]
+        )
     try:
         result = pg_index.run(params, Deadline(params["deadline"]), module.check_mode)
     except (pg_index.IndexRefused, postgresql.PostgresError, DeadlineExceeded, ValueError) as error:

@@ -11,12 +11,17 @@ module: pg_insights
 short_description: Find out what slows a PostgreSQL server down, fills its disk or is about to break
 version_added: 1.0.0
 description:
-  - Looks into one database of a PostgreSQL server, 13 or newer, and at the server as a whole, and returns findings together
+  - Looks into one database of a PostgreSQL server, 13 or newer, and at the server as a whole, and
+    returns findings together
     with the figures they rest on.
-  - It reads only, in read-only transactions with statement and lock timeouts, under one deadline, and writes nothing to disk.
-    No query takes a round trip per table, and all of them are bounded, so that ten thousand tables take seconds.
-  - What the role may not see becomes a finding with the status V(unknown) that names the role to grant; it is never V(ok).
-  - A finding names the finding it derives from in RV(findings[].cause), so that one fault gives one root.
+  - It reads only, in read-only transactions with statement and lock timeouts, under one deadline,
+    and writes nothing to disk.
+    No query takes a round trip per table, and all of them are bounded, so that ten thousand tables
+      take seconds.
+  - What the role may not see becomes a finding with the status V(unknown) that names the role to
+    grant; it is never V(ok).
+  - A finding names the finding it derives from in RV(findings[].cause), so that one fault gives one
+    root.
 options:
   checks:
     description:
@@ -53,7 +58,8 @@ options:
     choices: *checks
   schemas:
     description:
-      - Only look at tables, indexes and sequences in these schemas. All but the server's own, if not given.
+      - Only look at tables, indexes and sequences in these schemas. All but the server's own, if
+        not given.
     type: list
     elements: str
   limit:
@@ -65,20 +71,28 @@ options:
     description:
       - Replaces default thresholds. A dictionary of names, each with V(warn), V(fail) or both.
       - "The names and their defaults (warn, fail):
-        V(statement_ms) 20, 1000 (mean time of statements called at least 100 times, 10 times from the fail threshold on);
-        V(running_seconds) 60, 600; V(lock_wait_seconds) 5, 60; V(transaction_seconds) 3600, 14400; V(bloat_percent) 40, 80;
-        V(vacuum_factor) 2, 10 and V(analyze_factor) 2, 10 (multiples of what makes autovacuum start);
-        V(wraparound_age) 1300000000, 1400000000; V(cache_miss_percent) 5, 20; V(archive_backlog) 16, 128 (WAL files);
-        V(slot_bytes) 67108864, 1073741824; V(replication_seconds) 5, 60; V(replication_bytes) 134217728, 1073741824;
-        V(disk_percent) 80, 90; V(sequence_percent) 85, 95; V(memory_percent) 100, 200 (shared buffers and one work_mem for each
+        V(statement_ms) 20, 1000 (mean time of statements called at least 100 times, 10 times from
+          the fail threshold on);
+        V(running_seconds) 60, 600; V(lock_wait_seconds) 5, 60; V(transaction_seconds) 3600, 14400;
+          V(bloat_percent) 40, 80;
+        V(vacuum_factor) 2, 10 and V(analyze_factor) 2, 10 (multiples of what makes autovacuum
+          start);
+        V(wraparound_age) 1300000000, 1400000000; V(cache_miss_percent) 5, 20; V(archive_backlog)
+          16, 128 (WAL files);
+        V(slot_bytes) 67108864, 1073741824; V(replication_seconds) 5, 60; V(replication_bytes)
+          134217728, 1073741824;
+        V(disk_percent) 80, 90; V(sequence_percent) 85, 95; V(memory_percent) 100, 200 (shared
+          buffers and one work_mem for each
         connection)."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
     type: dict
     default: {}
   previous:
     description:
-      - RV(insights) of an earlier run against the same server and database. With it, slow statements, tables read from end to
-        end and the cache are judged by what happened since, and C(sizes.growth) in RV(insights) tells what grew.
+      - RV(insights) of an earlier run against the same server and database. With it, slow
+        statements, tables read from end to
+        end and the cache are judged by what happened since, and C(sizes.growth) in RV(insights)
+          tells what grew.
     type: dict
     default: {}
   deadline:
@@ -100,11 +114,14 @@ attributes:
   platform:
     platforms: posix
 notes:
-  - A member of C(pg_monitor) sees all but the statistics of columns and the sequences; C(pg_read_all_data) (14 and newer) adds
+  - A member of C(pg_monitor) sees all but the statistics of columns and the sequences;
+    C(pg_read_all_data) (14 and newer) adds
     those. A superuser over the local socket sees everything.
-  - The disk is looked at where the server runs on the same host, and also without the right to see C(data_directory) if the
+  - The disk is looked at where the server runs on the same host, and also without the right to see
+    C(data_directory) if the
     module runs as root.
-  - On a standby, what is the primary's business (vacuum, statistics, unused indexes, archiving) is V(skipped).
+  - On a standby, what is the primary's business (vacuum, statistics, unused indexes, archiving) is
+    V(skipped).
 seealso:
   - module: sergas.ops.sergas_health
 author:
@@ -145,7 +162,8 @@ findings:
   contains:
     id:
       description:
-        - Dotted and stable. A bad one says what is wrong, a good one ends in C(ok), an unmeasurable one in C(unknown), an absent
+        - Dotted and stable. A bad one says what is wrong, a good one ends in C(ok), an unmeasurable
+          one in C(unknown), an absent
           one in C(skipped).
       type: str
       sample: db.index.missing
@@ -182,9 +200,12 @@ findings:
       type: str
       sample: measured
     evidence:
-      description: What the finding rests on, small, without literals of statements and without secrets.
+      description: What the finding rests on, small, without literals of statements and without
+        secrets.
       type: dict
-      sample: {target: "localhost:5432", create: ["CREATE INDEX CONCURRENTLY ON public.activities (account_id)"]}
+      sample:
+        target: "localhost:5432"
+        create: ["CREATE INDEX CONCURRENTLY ON public.activities (account_id)"]
     cause:
       description: The id of the finding this one derives from.
       type: str
@@ -196,7 +217,8 @@ findings:
     advice:
       description: What a person would do.
       type: str
-      sample: "Check with EXPLAIN, then: CREATE INDEX CONCURRENTLY ON public.activities (account_id);"
+      sample: "Check with EXPLAIN, then: CREATE INDEX CONCURRENTLY ON public.activities
+        (account_id);"
     guide:
       description: The section of the troubleshooting guide.
       type: str

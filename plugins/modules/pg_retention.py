@@ -11,13 +11,18 @@ module: pg_retention
 short_description: Delete rows of a PostgreSQL table that are older than an age, in small batches
 version_added: 1.0.0
 description:
-  - Deletes the rows of one table, partitioned or not, whose time is older than O(days), in batches that each commit, with a pause
+  - Deletes the rows of one table, partitioned or not, whose time is older than O(days), in batches
+    that each commit, with a pause
     after each, so that whoever writes to the table waits for no more than a batch.
   - At O(deadline) it stops after a batch and says so with RV(finished); the next run goes on.
-  - It refuses a table that others refer to by a foreign key, since a deletion there would touch their rows or fail halfway.
-  - Where the disk for WAL is nearly full and on the host that this runs on, it lets the server recycle WAL by checkpoints between the
-    batches, and stops before there is no room left, since a server that cannot write WAL panics. That takes a role that may CHECKPOINT.
-  - Deleted rows leave their space to new rows of the table. VACUUM (M(sergas.ops.pg_vacuum)) makes that so;
+  - It refuses a table that others refer to by a foreign key, since a deletion there would touch
+    their rows or fail halfway.
+  - Where the disk for WAL is nearly full and on the host that this runs on, it lets the server
+    recycle WAL by checkpoints between the
+    batches, and stops before there is no room left, since a server that cannot write WAL panics.
+      That takes a role that may CHECKPOINT.
+  - Deleted rows leave their space to new rows of the table. VACUUM (M(sergas.ops.pg_vacuum)) makes
+    that so;
     only VACUUM FULL gives it back to the disk.
 options:
   schema:
@@ -42,7 +47,8 @@ options:
     default: 90
   before:
     description:
-      - Rows from before this moment are deleted, instead of O(days). It is what RV(before) of a check run has returned.
+      - Rows from before this moment are deleted, instead of O(days). It is what RV(before) of a
+        check run has returned.
     type: str
   batch_rows:
     description:

@@ -11,15 +11,22 @@ module: pg_settings
 short_description: Tune PostgreSQL for its machine and bring its settings into effect
 version_added: 1.0.0
 description:
-  - Calculates settings for the hardware and the workload, for a server with a machine of its own or for one that
+  - Calculates settings for the hardware and the workload, for a server with a machine of its own or
+    for one that
     shares the memory with the app, Celery, Redis and Cognee.
-  - Writes one file of its own, C(conf.d/90-sergas.conf) beside C(postgresql.conf), with the reason for each value.
-    C(postgresql.conf) itself is left alone; only if it includes no such directory, a line that does is added.
-  - The server's own program reads the settings before anything is written, and refuses in its own words. The file is
-    then checked through C(pg_file_settings) before the server reads it, and the values are waited for.
-  - A restart is made only with O(allow_restart=true). If the server does not come up, the old file is put back and
+  - Writes one file of its own, C(conf.d/90-sergas.conf) beside C(postgresql.conf), with the reason
+    for each value.
+    C(postgresql.conf) itself is left alone; only if it includes no such directory, a line that does
+      is added.
+  - The server's own program reads the settings before anything is written, and refuses in its own
+    words. The file is
+    then checked through C(pg_file_settings) before the server reads it, and the values are waited
+      for.
+  - A restart is made only with O(allow_restart=true). If the server does not come up, the old file
+    is put back and
     the server started with it.
-  - All is decided from what the server has now, so that a run that was interrupted is finished by the next one.
+  - All is decided from what the server has now, so that a run that was interrupted is finished by
+    the next one.
   - A stopped server can be configured, too; it stays stopped.
 options:
   state:
@@ -33,7 +40,8 @@ options:
   settings:
     description:
       - Settings by name, on top of the calculated ones. V(null) leaves out a calculated one.
-      - A password in a connection string (C(primary_conninfo)) is left out of results and diffs. The arguments of the
+      - A password in a connection string (C(primary_conninfo)) is left out of results and diffs.
+        The arguments of the
         task show it all the same when they are printed, so set C(no_log) for such a task.
     type: dict
     default: {}
@@ -44,7 +52,8 @@ options:
     default: true
   memory:
     description:
-      - The memory of the machine, for example V(16GB). If not given, what this host has, within its control group.
+      - The memory of the machine, for example V(16GB). If not given, what this host has, within its
+        control group.
     type: str
   cpus:
     description:
@@ -52,13 +61,15 @@ options:
     type: int
   storage:
     description:
-      - What the data is on. If not given, what the system says of the disk below the data directory.
+      - What the data is on. If not given, what the system says of the disk below the data
+        directory.
       - A virtual disk does not know what it is on, and is taken for V(ssd).
     type: str
     choices: [hdd, ssd, san, nvme]
   workload:
     description:
-      - V(web) for a web application, V(oltp) for many small transactions, V(dw) for a data warehouse, V(desktop) for
+      - V(web) for a web application, V(oltp) for many small transactions, V(dw) for a data
+        warehouse, V(desktop) for
         a developer's machine, V(mixed) for some of each.
     type: str
     choices: [web, oltp, dw, desktop, mixed]
@@ -76,41 +87,50 @@ options:
     type: int
   shared_host:
     description:
-      - Whether the machine has other tenants, so that PostgreSQL gets a share of a budget for the whole host, and
+      - Whether the machine has other tenants, so that PostgreSQL gets a share of a budget for the
+        whole host, and
         the size of the WAL is bounded by its disk.
       - If V(false), the settings are those of pgtune.
-      - If not given, it is V(true) where the app, Celery, Redis, Cognee or anything else of size is found.
+      - If not given, it is V(true) where the app, Celery, Redis, Cognee or anything else of size is
+        found.
     type: bool
   tenants:
     description:
-      - What the other tenants of a shared host may use. What is not given is taken from their configuration here.
+      - What the other tenants of a shared host may use. What is not given is taken from their
+        configuration here.
     type: dict
     suboptions:
       app_workers:
-        description: The app's workers. If not given, C(WORKERS) of its C(.env), else 4 where the app is.
+        description: The app's workers. If not given, C(WORKERS) of its C(.env), else 4 where the
+          app is.
         type: int
       app_worker_memory:
         description: What one of them may use. If not given, V(256MB) is taken.
         type: str
       celery_workers:
-        description: Celery's workers. If not given, C(CELERY_WORKER_CONCURRENCY) of the app's C(.env).
+        description: Celery's workers. If not given, C(CELERY_WORKER_CONCURRENCY) of the app's
+          C(.env).
         type: int
       celery_worker_memory:
         description: What one of them may use. If not given, V(256MB) is taken.
         type: str
       redis_maxmemory:
-        description: Redis' C(maxmemory), V(0) for no bound. If not given, that of its configuration file.
+        description: Redis' C(maxmemory), V(0) for no bound. If not given, that of its configuration
+          file.
         type: str
       cognee_memory:
-        description: What Cognee may use. If not given, V(1GB) is taken where the app's Cognee is on this host.
+        description: What Cognee may use. If not given, V(1GB) is taken where the app's Cognee is on
+          this host.
         type: str
       other_memory:
         description:
-          - What everything else may use. If not given, what is resident now beyond the reserve, in steps of an eighth
+          - What everything else may use. If not given, what is resident now beyond the reserve, in
+            steps of an eighth
             of the memory.
         type: str
       reserve:
-        description: For the system and its page cache. If not given, a tenth of the memory, V(256MB) at least.
+        description: For the system and its page cache. If not given, a tenth of the memory,
+          V(256MB) at least.
         type: str
   wal_disk_size:
     description:
@@ -123,14 +143,16 @@ options:
     default: /home/sergas/super-account-manager/.env
   tolerance:
     description:
-      - A calculated number that differs from what is there by no more than this, in percent, is no change.
+      - A calculated number that differs from what is there by no more than this, in percent, is no
+        change.
       - What is in O(settings) is exact.
     type: float
     default: 5
   version:
     description:
       - The major version of PostgreSQL. It chooses among the clusters of the host.
-      - For O(state=calculated), the version to calculate for; if not given, that of this host's cluster, else 17.
+      - For O(state=calculated), the version to calculate for; if not given, that of this host's
+        cluster, else 17.
     type: int
   cluster:
     description:
@@ -146,12 +168,14 @@ options:
     type: str
   filename:
     description:
-      - The name of the file in C(conf.d). Files there are read in the order of their names; the last one wins.
+      - The name of the file in C(conf.d). Files there are read in the order of their names; the
+        last one wins.
     type: str
     default: 90-sergas.conf
   allow_restart:
     description:
-      - Whether the server may be restarted, if a setting of this file waits for it. All sessions end.
+      - Whether the server may be restarted, if a setting of this file waits for it. All sessions
+        end.
     type: bool
     default: false
   deadline:
@@ -166,7 +190,8 @@ options:
     default: 120
   login_port:
     description:
-      - The port of the server. It chooses among the clusters of the host. If not given, that of the cluster.
+      - The port of the server. It chooses among the clusters of the host. If not given, that of the
+        cluster.
     type: int
     default: null
 extends_documentation_fragment:
@@ -226,7 +251,8 @@ EXAMPLES = r"""
 RETURN = r"""
 settings:
   description:
-    - For O(state=calculated), all settings. Else those of the file; what the server has anyway is not in it.
+    - For O(state=calculated), all settings. Else those of the file; what the server has anyway is
+      not in it.
   returned: success
   type: dict
   sample: {shared_buffers: 4GB, max_connections: 200}
@@ -318,7 +344,8 @@ changes:
       type: str
       sample: 4GB
     takes:
-      description: What brings it into effect, C(reload), C(restart), or C(start) where the server is stopped.
+      description: What brings it into effect, C(reload), C(restart), or C(start) where the server
+        is stopped.
       type: str
       sample: restart
 reloaded:
@@ -388,8 +415,16 @@ def main():
         memory={"type": "str"},
         cpus={"type": "int"},
         storage={"type": "str", "choices": ["hdd", "ssd", "san", "nvme"]},
-        workload={"type": "str", "choices": ["web", "oltp", "dw", "desktop", "mixed"], "default": "web"},
-        dataset={"type": "str", "choices": ["less_ram", "mid_ram", "greater_ram"], "default": "mid_ram"},
+        workload={
+            "type": "str",
+            "choices": ["web", "oltp", "dw", "desktop", "mixed"],
+            "default": "web",
+        },
+        dataset={
+            "type": "str",
+            "choices": ["less_ram", "mid_ram", "greater_ram"],
+            "default": "mid_ram",
+        },
         connections={"type": "int"},
         shared_host={"type": "bool"},
         tenants={

@@ -11,9 +11,12 @@ module: pg_vacuum
 short_description: Vacuum and analyze PostgreSQL tables where that is due
 version_added: 1.0.0
 description:
-  - Vacuums the tables with more dead rows, and analyzes those with more changed rows, than autovacuum should have left,
-    by the checks C(vacuum) and C(statistics) of M(sergas.ops.pg_insights). Where nothing is due, nothing is done.
-  - With O(full=true), rewrites the named tables that are bloated, which gives their unused space back to the disk. It locks each table for
+  - Vacuums the tables with more dead rows, and analyzes those with more changed rows, than
+    autovacuum should have left,
+    by the checks C(vacuum) and C(statistics) of M(sergas.ops.pg_insights). Where nothing is due,
+      nothing is done.
+  - With O(full=true), rewrites the named tables that are bloated, which gives their unused space
+    back to the disk. It locks each table for
     everybody, and it is refused where the disk has not got the table's size free.
 options:
   tables:
@@ -34,7 +37,8 @@ options:
     default: false
   thresholds:
     description:
-      - Replaces thresholds of M(sergas.ops.pg_insights), of which V(vacuum_factor), V(analyze_factor) and V(bloat_percent) count here.
+      - Replaces thresholds of M(sergas.ops.pg_insights), of which V(vacuum_factor),
+        V(analyze_factor) and V(bloat_percent) count here.
     type: dict
     default: {}
   lock_timeout:
@@ -138,7 +142,9 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = pg_vacuum.run(module.params, Deadline(module.params["deadline"]), module.check_mode)
+        result = pg_vacuum.run(
+            module.params, Deadline(module.params["deadline"]), module.check_mode
+        )
     except (
         pg_vacuum.VacuumRefused,
         pg_space.NoRoom,
@@ -148,7 +154,9 @@ def main():
     ) as error:
         module.fail_json(msg=str(error))
     if result["left"]:
-        module.warn("The deadline came first: %d tables are left for the next run." % len(result["left"]))
+        module.warn(
+            "The deadline came first: %d tables are left for the next run." % len(result["left"])
+        )
     module.exit_json(**result)
 
 

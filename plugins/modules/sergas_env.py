@@ -11,13 +11,18 @@ module: sergas_env
 short_description: Set and remove variables of the app's .env
 version_added: 1.0.0
 description:
-  - Sets and removes variables in a C(.env) file. Comments, order, quotes and all lines that are not asked for stay.
-  - A value is written in a form that systemd's C(EnvironmentFile=), python-dotenv and a shell's C(source) read alike.
+  - Sets and removes variables in a C(.env) file. Comments, order, quotes and all lines that are not
+    asked for stay.
+  - A value is written in a form that systemd's C(EnvironmentFile=), python-dotenv and a shell's
+    C(source) read alike.
     A value that has no such form is refused with the reason.
-  - An inline comment would be part of the value for systemd, so it moves to a line of its own above the variable.
-    C(export) would hide the variable from systemd, so it is dropped. Both apply to the variables that are set only.
+  - An inline comment would be part of the value for systemd, so it moves to a line of its own above
+    the variable.
+    C(export) would hide the variable from systemd, so it is dropped. Both apply to the variables
+      that are set only.
   - A variable that is set more than once is set once afterwards.
-  - The result is read again as all of them read it, before it replaces the file in one step. On a full disk the file
+  - The result is read again as all of them read it, before it replaces the file in one step. On a
+    full disk the file
     stays as it was.
 options:
   path:
@@ -31,7 +36,8 @@ options:
       - The variables to set, by name.
       - A boolean is written as V(true) or V(false). A list or a dictionary is refused; the filter
         P(ansible.builtin.to_json#filter) makes a text of it.
-      - It is kept out of the system's log. In results and diffs, what is secret by O(secret_keys) or by its name is
+      - It is kept out of the system's log. In results and diffs, what is secret by O(secret_keys)
+        or by its name is
         masked.
     type: dict
     default: {}
@@ -43,8 +49,10 @@ options:
     default: []
   mend:
     description:
-      - Whether the other variables are put right, too. Those that systemd and python-dotenv read differently get what
-        python-dotenv reads, and those that are set more than once keep the value that counts for it.
+      - Whether the other variables are put right, too. Those that systemd and python-dotenv read
+        differently get what
+        python-dotenv reads, and those that are set more than once keep the value that counts for
+          it.
       - Where that cannot be, they stay as they are and RV(ambiguous) and RV(duplicates) say so.
     type: bool
     default: false
@@ -56,20 +64,24 @@ options:
     default: true
   secret_keys:
     description:
-      - Names of variables whose values are secret, beyond those whose names say so, such as C(DATABASE_PASSWORD),
-        C(ZOHO_SDK_CLIENT_SECRET) and everything that ends in C(KEY). Passwords in URLs are masked as well.
+      - Names of variables whose values are secret, beyond those whose names say so, such as
+        C(DATABASE_PASSWORD),
+        C(ZOHO_SDK_CLIENT_SECRET) and everything that ends in C(KEY). Passwords in URLs are masked
+          as well.
     type: list
     elements: str
     default: []
   create:
     description:
-      - Whether a file that does not exist is made. If V(false), there is nothing to set variables in, and that is an
+      - Whether a file that does not exist is made. If V(false), there is nothing to set variables
+        in, and that is an
         error.
     type: bool
     default: false
   owner:
     description:
-      - The user the file belongs to, by name or number. If not given, the owner stays; a new file belongs to the user
+      - The user the file belongs to, by name or number. If not given, the owner stays; a new file
+        belongs to the user
         that makes it.
     type: str
   group:
@@ -78,12 +90,14 @@ options:
     type: str
   mode:
     description:
-      - The mode of the file in octal digits, for example V('0640'). If not given, the mode stays; a new file gets
+      - The mode of the file in octal digits, for example V('0640'). If not given, the mode stays; a
+        new file gets
         V('0600').
     type: raw
   backup:
     description:
-      - Whether the old file is kept beside the new one, with the same owner and mode. It holds the old secrets.
+      - Whether the old file is kept beside the new one, with the same owner and mode. It holds the
+        old secrets.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -94,14 +108,17 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: The whole file, with secrets masked. A secret that is another one afterwards is marked as changed.
+    details: The whole file, with secrets masked. A secret that is another one afterwards is marked
+      as changed.
   platform:
     platforms: posix
 notes:
   - The app reads its variables when it starts.
-  - The arguments of a task that Ansible itself prints (C(ANSIBLE_DISPLAY_ARGS_TO_STDOUT)) are out of a module's reach;
+  - The arguments of a task that Ansible itself prints (C(ANSIBLE_DISPLAY_ARGS_TO_STDOUT)) are out
+    of a module's reach;
     set C(no_log) where that is switched on.
-  - A line that is set ends in a newline, also in a file with carriage returns, which a shell would take for part of
+  - A line that is set ends in a newline, also in a file with carriage returns, which a shell would
+    take for part of
     the value.
 seealso:
   - module: sergas.ops.sergas_health
@@ -157,7 +174,8 @@ created:
   type: bool
   sample: false
 changed_keys:
-  description: The variables of O(values) whose lines changed, because of the value or of how it was written.
+  description: The variables of O(values) whose lines changed, because of the value or of how it was
+    written.
   returned: success
   type: list
   elements: str
@@ -196,7 +214,8 @@ duplicates:
   sample: []
 ambiguous:
   description:
-    - The variables that systemd and python-dotenv still read differently, each with the line and the two readings.
+    - The variables that systemd and python-dotenv still read differently, each with the line and
+      the two readings.
       The readings are left out where they may hold a secret.
   returned: success
   type: dict

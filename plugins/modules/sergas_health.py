@@ -11,10 +11,14 @@ module: sergas_health
 short_description: Diagnose a host of the Sergas Super Account Manager in one round trip
 version_added: 1.0.0
 description:
-  - Runs every host-level probe of the Sergas troubleshooting guide side by side under one deadline, and returns findings.
-  - It reads only. It writes nothing to the host, works on a full disk, and needs nothing but Python there.
-  - A probe that gets no answer in time becomes a finding with the status V(unknown), which is never counted as V(ok).
-  - A finding names the finding it derives from in RV(findings[].cause), so that one fault gives one root.
+  - Runs every host-level probe of the Sergas troubleshooting guide side by side under one deadline,
+    and returns findings.
+  - It reads only. It writes nothing to the host, works on a full disk, and needs nothing but Python
+    there.
+  - A probe that gets no answer in time becomes a finding with the status V(unknown), which is never
+    counted as V(ok).
+  - A finding names the finding it derives from in RV(findings[].cause), so that one fault gives one
+    root.
 options:
   checks:
     description:
@@ -55,7 +59,8 @@ options:
   components:
     description:
       - What this host must have. What is in the list and not on the host is a failure.
-      - If not given, the host gets the checks of whatever is found on it, and the others are V(skipped).
+      - If not given, the host gets the checks of whatever is found on it, and the others are
+        V(skipped).
     type: list
     elements: str
     choices: [app, postgresql, redis, cognee, lb]
@@ -63,10 +68,13 @@ options:
     description:
       - Replaces default thresholds. A dictionary of names, each with V(warn), V(fail) or both.
       - "The names and their defaults (warn, fail):
-        V(disk_percent) 80, 90; V(inode_percent) 80, 90; V(memory_percent) 80, 90; V(swap_percent) 50, 80;
-        V(cpu_percent) 80, 90; V(iowait_percent) 20, 40; V(load_per_cpu) 2, 4; V(latency_seconds) 2, 5;
+        V(disk_percent) 80, 90; V(inode_percent) 80, 90; V(memory_percent) 80, 90; V(swap_percent)
+          50, 80;
+        V(cpu_percent) 80, 90; V(iowait_percent) 20, 40; V(load_per_cpu) 2, 4; V(latency_seconds) 2,
+          5;
         V(start_seconds) 20, 30; V(error_rate_percent) 1, 5; V(errors) 10, 100; V(exceptions) 1, 10;
-        V(restarts) 2, 5; V(connections) 500, 1000; V(open_files_percent) 80, 90; V(pool_percent) 90, 100;
+        V(restarts) 2, 5; V(connections) 500, 1000; V(open_files_percent) 80, 90; V(pool_percent)
+          90, 100;
         V(db_connections_percent) 80, 90; V(redis_memory_percent) 80, 90; V(auth_failures) 10, 50;
         V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
@@ -89,7 +97,8 @@ options:
     default: sergas-app
   app_dir:
     description:
-      - The folder of the app. If not given, the unit's C(WorkingDirectory), else C(/home/sergas/super-account-manager).
+      - The folder of the app. If not given, the unit's C(WorkingDirectory), else
+        C(/home/sergas/super-account-manager).
     type: path
   env_file:
     description:
@@ -97,7 +106,8 @@ options:
     type: path
   port:
     description:
-      - The port the app listens on. If not given, that of the unit's command line, else C(API_PORT), else 8000.
+      - The port the app listens on. If not given, that of the unit's command line, else
+        C(API_PORT), else 8000.
     type: int
   health_path:
     description:
@@ -118,7 +128,8 @@ options:
   required_variables:
     description:
       - Names of variables that the app's C(.env) must set.
-      - A name with alternatives is written with V(|) between them, for example V(REDIS_HOST|REDIS_URL).
+      - A name with alternatives is written with V(|) between them, for example
+        V(REDIS_HOST|REDIS_URL).
     type: list
     elements: str
     default:
@@ -138,7 +149,8 @@ options:
     type: str
   prometheus_queries:
     description:
-      - Expressions to evaluate there, each under a name of its own, with the thresholds for its largest value.
+      - Expressions to evaluate there, each under a name of its own, with the thresholds for its
+        largest value.
     type: list
     elements: dict
     default: []
@@ -159,13 +171,15 @@ options:
         type: float
   backends:
     description:
-      - For a load balancer, the addresses of the apps behind it, as V(host:port). Each is asked for its health from here.
+      - For a load balancer, the addresses of the apps behind it, as V(host:port). Each is asked for
+        its health from here.
     type: list
     elements: str
     default: []
   balancer_addresses:
     description:
-      - For a host of the app, the addresses its load balancers ask from. They must get through the firewall.
+      - For a host of the app, the addresses its load balancers ask from. They must get through the
+        firewall.
     type: list
     elements: str
     default: []
@@ -206,7 +220,8 @@ attributes:
   platform:
     platforms: posix
 notes:
-  - Run it with C(become), else other users' processes, the journal and the app's C(.env) may be out of sight, and what depends on them V(unknown).
+  - Run it with C(become), else other users' processes, the journal and the app's C(.env) may be out
+    of sight, and what depends on them V(unknown).
 author:
   - Sergas DevOps (@sergas-ops)
 """

@@ -38,12 +38,14 @@ for n in range(int(sys.argv[1])):
         write('{"error":"timeout","event":"mcp_request_failed","path":"/accounts","timestamp":"2026-11-24T10:00:00Z"}\n')
     else:
         write('INFO:     10.0.0.%d:4711 - "GET /api/v1/accounts/%d HTTP/1.1" 200 OK\n' % (n % 250, n % 1000))
-"""
+"""  # noqa: E501  as the program prints it
 
 
 def run(argv, **options):
     """Run a command to its end and return its standard output; its own words when it fails."""
-    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False, **options)
+    done = subprocess.run(
+        [str(word) for word in argv], capture_output=True, text=True, check=False, **options
+    )
     if done.returncode:
         sys.exit("%s failed:\n%s%s" % (argv[0], done.stdout[-4000:], done.stderr[-4000:]))
     return done.stdout
@@ -61,7 +63,10 @@ class Fleet:
     def play(self, playbook, *arguments):
         """Run a playbook on every host and return the seconds it took."""
         started = time.monotonic()
-        run(["ansible-playbook", "-i", self.inventory, "-f", len(self.names), playbook, *arguments], cwd=ROOT)
+        run(
+            ["ansible-playbook", "-i", self.inventory, "-f", len(self.names), playbook, *arguments],
+            cwd=ROOT,
+        )
         return time.monotonic() - started
 
     def ssh(self, host, script, stdin=None):
@@ -73,7 +78,9 @@ class Fleet:
         packed = dict(os.environ, ANSIBLE_KEEP_REMOTE_FILES="1", ANSIBLE_PIPELINING="0")
         command = ["ansible", "-i", self.inventory, host, "-m", "sergas.ops.sergas_health"]
         run(command + (["-a", json.dumps(arguments)] if arguments else []), cwd=ROOT, env=packed)
-        return self.ssh(host, "ls -t /root/.ansible/tmp/*/AnsiballZ_sergas_health.py | head -n 1").strip()
+        return self.ssh(
+            host, "ls -t /root/.ansible/tmp/*/AnsiballZ_sergas_health.py | head -n 1"
+        ).strip()
 
     def measure(self, host, times, command):
         """Run a command on a host some times; see rusage.py."""
@@ -82,9 +89,17 @@ class Fleet:
 
 
 def playbooks(fleet, rounds):
-    """Return rows: the diagnosis beside a ping and beside ordinary tasks, on all hosts, interleaved."""
+    """Return rows: the diagnosis beside a ping and beside ordinary tasks, on all hosts,
+    interleaved.
+    """
     reports = ROOT / "tests" / "output" / "bench-reports"
-    diagnose = ["sergas.ops.diagnose", "-e", "sergas_fail_on=never", "-e", "sergas_report_dir=%s" % reports]
+    diagnose = [
+        "sergas.ops.diagnose",
+        "-e",
+        "sergas_fail_on=never",
+        "-e",
+        "sergas_report_dir=%s" % reports,
+    ]
     fleet.play(HERE / "ping.yml")
     fleet.play(*diagnose)
     seconds = {"ping": [], "diagnose": []}
@@ -96,21 +111,32 @@ def playbooks(fleet, rounds):
     hosts = "%d hosts" % len(fleet.names)
     return [
         row("`diagnose` with reports / one `ping`, %s" % hosts, whole, ping, 1.3),
-        row("`diagnose` with reports / the same checks as ordinary tasks, %s" % hosts, whole, ordinary, 1 / 8),
+        row(
+            "`diagnose` with reports / the same checks as ordinary tasks, %s" % hosts,
+            whole,
+            ordinary,
+            1 / 8,
+        ),
     ]
 
 
 def module_cpu(fleet):
-    """Return rows: CPU time of the module beside the guide's script, for one host of each release."""
+    """Return rows: CPU time of the module beside the guide's script, for one host of each
+    release.
+    """
     rows = []
     script = (HERE / "quick-diagnostic.sh").read_text()
     for release in sorted({fleet.variables[name].get("release", "host") for name in fleet.names}):
-        host = next(name for name in fleet.names if fleet.variables[name].get("release", "host") == release)
+        host = next(
+            name for name in fleet.names if fleet.variables[name].get("release", "host") == release
+        )
         module = fleet.module(host, {})
         fleet.ssh(host, "cat > /tmp/quick-diagnostic.sh", stdin=script)
         ours = fleet.measure(host, 10, "python3 %s" % module)["cpu"]
         theirs = fleet.measure(host, 10, "bash /tmp/quick-diagnostic.sh")["cpu"]
-        rows.append(row("CPU of `sergas_health` / the guide's script, %s" % release, ours, theirs, 2.0))
+        rows.append(
+            row("CPU of `sergas_health` / the guide's script, %s" % release, ours, theirs, 2.0)
+        )
     return rows
 
 
@@ -127,12 +153,18 @@ def journal(fleet, lines):
     )
     fleet.ssh(
         host,
-        "systemd-run --quiet --wait --unit=%s python3 /tmp/writer.py %d && journalctl --sync" % (JOURNAL_UNIT, lines),
+        "systemd-run --quiet --wait --unit=%s python3 /tmp/writer.py %d && journalctl --sync"
+        % (JOURNAL_UNIT, lines),
     )
-    found = int(fleet.ssh(host, "journalctl -u %s -o json --since -1h | grep -c '\"MESSAGE\"'" % JOURNAL_UNIT))
+    found = int(
+        fleet.ssh(
+            host, "journalctl -u %s -o json --since -1h | grep -c '\"MESSAGE\"'" % JOURNAL_UNIT
+        )
+    )
     if found < lines:
         sys.exit("the journal of %s holds %d of %d lines" % (host, found, lines))
-    # The other probes would look for an app of that name: the checks that read the journal are what is measured.
+    # The other probes would look for an app of that name: the checks that read the journal are what
+    # is measured.
     arguments = {
         "service": JOURNAL_UNIT,
         "checks": ["exceptions", "errors", "attacks", "rate_limit"],
@@ -146,14 +178,31 @@ def journal(fleet, lines):
     ours = fleet.measure(host, 3, "python3 %s" % module)
     lines_read = "a journal of %s lines" % format(lines, ",")
     return [
-        row("`sergas_health` / `journalctl -o json \\| wc -l`, %s" % lines_read, ours["seconds"], theirs["seconds"], 1.5),
-        ["Peak memory of the module, %s" % lines_read, "%.0f MB" % (ours["peak_kb"] / 1024), "", "", "150 MB"],
+        row(
+            "`sergas_health` / `journalctl -o json \\| wc -l`, %s" % lines_read,
+            ours["seconds"],
+            theirs["seconds"],
+            1.5,
+        ),
+        [
+            "Peak memory of the module, %s" % lines_read,
+            "%.0f MB" % (ours["peak_kb"] / 1024),
+            "",
+            "",
+            "150 MB",
+        ],
     ]
 
 
 def row(what, ours, theirs, goal):
     """Return one line of the table: both figures in seconds and their ratio beside the goal."""
-    return [what, "%.3f s" % ours, "%.3f s" % theirs, "%.2f" % (ours / theirs), "at most %.3g" % goal]
+    return [
+        what,
+        "%.3f s" % ours,
+        "%.3f s" % theirs,
+        "%.2f" % (ours / theirs),
+        "at most %.3g" % goal,
+    ]
 
 
 def table(rows):
@@ -166,7 +215,10 @@ def write_page(text):
     """Put the table into docs/benchmarks.md, between its markers."""
     page = PAGE.read_text()
     page = re.sub(
-        r"(<!-- table -->\n).*(<!-- end -->)", lambda found: found[1] + text + "\n" + found[2], page, flags=re.S
+        r"(<!-- table -->\n).*(<!-- end -->)",
+        lambda found: found[1] + text + "\n" + found[2],
+        page,
+        flags=re.S,
     )
     PAGE.write_text(page)
 
@@ -174,7 +226,9 @@ def write_page(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inventory", default=ROOT / ".fleet" / "inventory.yml", type=Path)
-    parser.add_argument("--rounds", default=5, type=int, help="how often the playbooks are run, side by side")
+    parser.add_argument(
+        "--rounds", default=5, type=int, help="how often the playbooks are run, side by side"
+    )
     parser.add_argument("--lines", default=1_000_000, type=int, help="lines of the journal")
     parser.add_argument("--only", choices=["playbooks", "cpu", "journal"], help="measure only this")
     options = parser.parse_args()

@@ -1,4 +1,7 @@
-"""Run a command some times on a host and print, as JSON, the median seconds and CPU seconds and the peak memory."""
+"""Run a command some times on a host and print, as JSON, the median seconds and CPU seconds and the
+peak memory.
+"""
+
 # Usage: rusage.py TIMES COMMAND [ARGUMENT...]
 
 import json
@@ -9,7 +12,9 @@ import time
 
 
 def once(argv):
-    """Return (seconds, CPU seconds, peak kB of the largest process) of one run, output thrown away."""
+    """Return (seconds, CPU seconds, peak kB of the largest process) of one run, output thrown
+    away.
+    """
     started = time.monotonic()
     before = os.times()
     pid = os.fork()

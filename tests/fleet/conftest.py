@@ -21,8 +21,12 @@ sys.path.insert(0, str(HERE))
 
 import fleet as reference  # found by the path above
 
-# A dozen hosts share two cores: how long an app's start or a reading of a journal takes says nothing of them.
-PATIENCE = {"sergas_deadline": 40, "sergas_thresholds": {"start_seconds": {"warn": 90, "fail": 120}}}
+# A dozen hosts share two cores: how long an app's start or a reading of a journal takes says
+# nothing of them.
+PATIENCE = {
+    "sergas_deadline": 40,
+    "sergas_thresholds": {"start_seconds": {"warn": 90, "fail": 120}},
+}
 # Hosts of each release that the tests use side by side: more would only wait for the cores.
 HOSTS_PER_RELEASE = int(os.environ.get("SERGAS_FLEET_TEST_HOSTS", "4"))
 
@@ -49,7 +53,9 @@ class Fleet:
         return name
 
     def stop(self, names):
-        """Stop used hosts, since many a fault keeps the processor busy; fresh() brings them back."""
+        """Stop used hosts, since many a fault keeps the processor busy; fresh() brings them
+        back.
+        """
         reference.remove([self.hosts[name] for name in names])
 
     def restore(self):
@@ -90,12 +96,23 @@ def diagnose(fleet, tmp_path_factory):
         environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
         environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
         environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
-        command = ["ansible-playbook", "sergas.ops.diagnose", "-i", str(reference.STATE / "inventory.yml")]
+        command = [
+            "ansible-playbook",
+            "sergas.ops.diagnose",
+            "-i",
+            str(reference.STATE / "inventory.yml"),
+        ]
         # Hosts share two cores: one that waits for the others must not look slow itself.
         command += ["--forks", "4"]
         command += ["--limit", ",".join(hosts), "-e", json.dumps(variables)]
         done = subprocess.run(
-            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+            command,
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
         return json.loads((reports / "latest" / "report.json").read_text())
@@ -122,7 +139,9 @@ def inject(fleet):
 
 
 class Waves:
-    """Runs cases, each a release and the faults to make on a fresh host, many hosts to a diagnosis."""
+    """Runs cases, each a release and the faults to make on a fresh host, many hosts to a
+    diagnosis.
+    """
 
     def __init__(self, fleet, diagnose, cases):
         self.fleet = fleet
@@ -144,7 +163,9 @@ class Waves:
 
         What computes without end would make every other host slow: such cases go together.
         """
-        free = {release: self.fleet.of(release)[:HOSTS_PER_RELEASE] for release in reference.RELEASES}
+        free = {
+            release: self.fleet.of(release)[:HOSTS_PER_RELEASE] for release in reference.RELEASES
+        }
         wave = {}
         for other in [case] + [other for other in self.waiting if other != case]:
             release, faults = other
@@ -188,6 +209,8 @@ def busy(faults):
 def waves(request, fleet, diagnose):
     """The findings of every selected case; see Waves."""
     cases = [
-        item.callspec.params["case"] for item in request.session.items if "waves" in getattr(item, "fixturenames", ())
+        item.callspec.params["case"]
+        for item in request.session.items
+        if "waves" in getattr(item, "fixturenames", ())
     ]
     return Waves(fleet, diagnose, cases)

@@ -182,7 +182,12 @@ def _tree_digest(folder: pathlib.Path) -> str:
     files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     return _digest(
         *(
-            "%s %o %s" % (p.relative_to(folder), p.stat().st_mode & 0o777, hashlib.sha256(p.read_bytes()).hexdigest())
+            "%s %o %s"
+            % (
+                p.relative_to(folder),
+                p.stat().st_mode & 0o777,
+                hashlib.sha256(p.read_bytes()).hexdigest(),
+            )
             for p in files
         )
     )
@@ -203,7 +208,10 @@ BOOTSTRAP = [
 
 def base_tag(release: str) -> str:
     """Name the image of a release's packages, by what goes into it."""
-    return "localhost/sergas-fleet-base:%s-%s" % (release, _digest(release, *BOOTSTRAP, *_packages()))
+    return "localhost/sergas-fleet-base:%s-%s" % (
+        release,
+        _digest(release, *BOOTSTRAP, *_packages()),
+    )
 
 
 def image_tag(release: str) -> str:
@@ -412,7 +420,9 @@ def running() -> list[Host]:
     hosts = []
     for container in json.loads(listed or "[]"):
         labels = container["Labels"]
-        hosts.append(Host(*(labels[LABEL + "." + part] for part in ("host", "release", "address", "role"))))
+        hosts.append(
+            Host(*(labels[LABEL + "." + part] for part in ("host", "release", "address", "role")))
+        )
     return sorted(hosts, key=lambda host: ipaddress.ip_address(host.address))
 
 
@@ -434,7 +444,17 @@ def runtime(image: str) -> list[str]:
     """Return podman's option for a runtime that starts a container here: the default if it does."""
     reasons = []
     for options in ([], ["--runtime=runc"], ["--runtime=crun"]):
-        tried = run("podman", *options, "run", "--rm", "--network=none", *PRIVILEGES, image, "/bin/true", check=False)
+        tried = run(
+            "podman",
+            *options,
+            "run",
+            "--rm",
+            "--network=none",
+            *PRIVILEGES,
+            image,
+            "/bin/true",
+            check=False,
+        )
         if tried.returncode == 0:
             return options
         reasons.append(" ".join(options) + tried.stderr.strip()[-500:])
@@ -508,7 +528,9 @@ def wait(host: Host, timeout_s: float = BOOT_TIMEOUT_S) -> None:
     while not _answers(host):
         if time.monotonic() > deadline:
             words = on(
-                host, "systemctl --failed --no-legend --plain; journalctl -u sergas-app -n 20 --no-pager", check=False
+                host,
+                "systemctl --failed --no-legend --plain; journalctl -u sergas-app -n 20 --no-pager",
+                check=False,
             ).stdout
             raise FleetError("%s is not healthy after %d s\n%s" % (host.name, timeout_s, words))
         time.sleep(0.3)
@@ -541,7 +563,10 @@ def up(count: int = 3, releases: list[str] | None = None, balancer: bool = False
         wanted = plan(count, releases, balancer)
         specs = {host.container: _spec(host) for host in wanted}
         present = json.loads(
-            run("podman", "ps", "--all", "--filter", "label=" + LABEL + ".host", "--format", "json").stdout or "[]"
+            run(
+                "podman", "ps", "--all", "--filter", "label=" + LABEL + ".host", "--format", "json"
+            ).stdout
+            or "[]"
         )
         fitting = set()
         for container in present:
@@ -591,7 +616,16 @@ def renew(hosts: list[Host]) -> None:
 def remove(hosts: list[Host]) -> None:
     """Stop these hosts at once and forget them; renew() brings them back."""
     if hosts:
-        run("podman", "rm", "--force", "--ignore", "--time", "0", "--volumes", *(host.container for host in hosts))
+        run(
+            "podman",
+            "rm",
+            "--force",
+            "--ignore",
+            "--time",
+            "0",
+            "--volumes",
+            *(host.container for host in hosts),
+        )
 
 
 def inventory() -> pathlib.Path:
@@ -655,7 +689,9 @@ def _fault(verb: str, name: str, host_name: str) -> None:
     if name not in faults():
         raise FleetError("no fault %s; there are: %s" % (name, " ".join(faults())))
     host = find(host_name)
-    files = subprocess.run(["tar", "-C", str(FAULTS), "-c", "."], stdout=subprocess.PIPE, check=True)
+    files = subprocess.run(
+        ["tar", "-C", str(FAULTS), "-c", "."], stdout=subprocess.PIPE, check=True
+    )
     script = ("mkdir -p {0} && tar -xC {0} && FLEET_BALANCER={1} {0}/{2} {3} < /dev/null").format(
         "/opt/fleet-faults", network()[BALANCER_OFFSET], name, verb
     )
@@ -718,7 +754,10 @@ def main() -> int:
                 raise FleetError("--hosts takes 1 to 200")
             started = time.monotonic()
             up(args.hosts, args.releases, args.balancer)
-            say("fleet up after %.0f s; inventory: %s" % (time.monotonic() - started, STATE / "inventory.yml"))
+            say(
+                "fleet up after %.0f s; inventory: %s"
+                % (time.monotonic() - started, STATE / "inventory.yml")
+            )
         elif args.verb == "images":
             prepare_machine()
             with alone():

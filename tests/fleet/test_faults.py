@@ -38,7 +38,9 @@ def bad(findings):
 
 def roots(findings):
     """Return the ids of the bad findings that derive from no other."""
-    return {finding["id"] for finding in findings if finding["status"] in BAD and not finding["cause"]}
+    return {
+        finding["id"] for finding in findings if finding["status"] in BAD and not finding["cause"]
+    }
 
 
 def told(findings):

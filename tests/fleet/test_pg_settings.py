@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""pg_settings on the hosts of the fleet, over SSH: PostgreSQL 13, 15 and 17 under systemd, with the app on them."""
+"""pg_settings on the hosts of the fleet, over SSH: PostgreSQL 13, 15 and 17 under systemd, with the
+app on them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ OPTIONS = {
     "shared_host": False,
     "connections": 90,
 }
-TUNED = {"shared_buffers": "128MB", "max_connections": "90", "random_page_cost": "1.1", "max_worker_processes": "4"}
+TUNED = {
+    "shared_buffers": "128MB",
+    "max_connections": "90",
+    "random_page_cost": "1.1",
+    "max_worker_processes": "4",
+}
 
 
 class Host:
@@ -41,7 +48,13 @@ class Host:
         command = [str(Path(sys.executable).with_name("ansible")), self.name, "-b", "--one-line"]
         command += ["-i", str(reference.STATE / "inventory.yml"), *arguments]
         return subprocess.run(
-            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+            command,
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
 
     def settings(self, check=False, **options):
@@ -58,7 +71,10 @@ class Host:
         return done.stdout.partition("(stdout) ")[2].rstrip("\n")
 
     def show(self, *names):
-        sql = "SELECT json_object_agg(name, current_setting(name)) FROM pg_settings WHERE name = ANY (%s)"
+        sql = (
+            "SELECT json_object_agg(name, current_setting(name)) FROM pg_settings WHERE name = ANY"
+            " (%s)"
+        )
         array = "ARRAY[%s]" % ", ".join("'%s'" % name for name in names)
         psql = ["psql", "-X", "-A", "-t", "-c", sql % array]
         return json.loads(self.run("runuser", "-u", "postgres", "--", *psql))
@@ -96,13 +112,18 @@ def test_a_host_is_tuned_as_predicted_and_only_once(host):
 def test_a_run_that_dies_before_the_restart_is_finished_by_the_next_one(host):
     # In front of Debian's own: ends the module that calls it, as hard as can be.
     wrapper = "/usr/local/sbin/pg_ctlcluster"
-    host.run("sh", "-c", "printf '#!/bin/sh\\nkill -9 $PPID\\n' > %s; chmod 755 %s" % (wrapper, wrapper))
+    host.run(
+        "sh", "-c", "printf '#!/bin/sh\\nkill -9 $PPID\\n' > %s; chmod 755 %s" % (wrapper, wrapper)
+    )
     try:
         with pytest.raises((AssertionError, ValueError, KeyError)):
             host.settings(allow_restart=True)["restarted"]
     finally:
         host.run("rm", wrapper)
-    assert host.show("max_connections", "random_page_cost") == {"max_connections": "100", "random_page_cost": "1.1"}
+    assert host.show("max_connections", "random_page_cost") == {
+        "max_connections": "100",
+        "random_page_cost": "1.1",
+    }
     result = host.settings(allow_restart=True)
     assert result["restarted"]
     assert not result["reloaded"]
@@ -124,6 +145,8 @@ def test_poison_and_a_deadly_value_leave_the_server_up_with_what_it_had(host):
 def test_what_is_on_the_host_is_counted_and_what_overrides_is_named(host):
     result = host.settings(check=True, memory=None, shared_host=None, filename="10-sergas.conf")
     assert result["shared_host"]
-    assert {"postgresql", "reserve", "app", "redis"} <= {line["consumer"] for line in result["budget"]}
+    assert {"postgresql", "reserve", "app", "redis"} <= {
+        line["consumer"] for line in result["budget"]
+    }
     assert [item["name"] for item in result["overridden"]] == ["shared_buffers"]
     assert "fleet.conf line" in result["overridden"][0]["by"]

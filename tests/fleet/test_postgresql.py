@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, Sergas DevOps
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each fault of the database, on a real server of each release: found, planned, mended, proven, and nothing else lost.
+"""Each fault of the database, on a real server of each release: found, planned, mended, proven, and
+nothing else lost.
 
 The faults are made on many hosts at once, which then share each run of a playbook.
 """
@@ -41,7 +42,8 @@ class Case:
         proof: a shell command on the host that prints what is true once it is mended.
         expected: that.
         kept: SQL that must have the same answer before and after.
-        settle: SQL that lets the server count anew once it is mended: what it has counted since its start stays slow.
+        settle: SQL that lets the server count anew once it is mended: what it has counted since its
+            start stays slow.
     """
 
     fault: str
@@ -54,12 +56,17 @@ class Case:
 
 def sql(query):
     """Return a shell command that asks the app's database."""
-    return "echo %s | su postgres -c 'psql -d sergas_prod -XAtq -v ON_ERROR_STOP=1'" % shlex.quote(query)
+    return "echo %s | su postgres -c 'psql -d sergas_prod -XAtq -v ON_ERROR_STOP=1'" % shlex.quote(
+        query
+    )
 
 
 def disk_is_full():
     """Return a shell command that prints whether the disk of the database is full."""
-    return "[ $(df --output=pcent %s | tr -dc 0-9) -ge %d ] && echo full || echo relieved" % (DATA, FULL_PERCENT)
+    return "[ $(df --output=pcent %s | tr -dc 0-9) -ge %d ] && echo full || echo relieved" % (
+        DATA,
+        FULL_PERCENT,
+    )
 
 
 CASES = [
@@ -78,7 +85,8 @@ CASES = [
     Case(
         "10_missing_index",
         {"sergas_postgresql_indexes": [{"table": "accounts", "columns": ["owner_id"]}]},
-        sql("EXPLAIN SELECT * FROM accounts WHERE owner_id = 7") + " | grep -o idx_accounts_owner_id | sort -u",
+        sql("EXPLAIN SELECT * FROM accounts WHERE owner_id = 7")
+        + " | grep -o idx_accounts_owner_id | sort -u",
         "idx_accounts_owner_id",
         settle="SELECT pg_stat_statements_reset()",
     ),
@@ -98,21 +106,35 @@ CASES = [
     ),
     Case(
         "11_disk_tables",
-        {"sergas_postgresql_retention": [{"table": "exports", "column": "made_at", "days": 30, "pause": 0.01}]},
+        {
+            "sergas_postgresql_retention": [
+                {"table": "exports", "column": "made_at", "days": 30, "pause": 0.01}
+            ]
+        },
         disk_is_full(),
         "relieved",
-        "SELECT count(*), sum(hashtext(e::text)) FROM exports e WHERE made_at > now() - interval '1 day'",
+        "SELECT count(*), sum(hashtext(e::text)) FROM exports e WHERE made_at > now() - interval '1"
+        " day'",
     ),
-    Case("11_disk_wal_slot", {"sergas_postgresql_drop_slots": ["old_replica"]}, disk_is_full(), "relieved"),
     Case(
-        "11_disk_wal_archiver", {"sergas_postgresql_archive_directory": "/srv/wal-archive"}, disk_is_full(), "relieved"
+        "11_disk_wal_slot",
+        {"sergas_postgresql_drop_slots": ["old_replica"]},
+        disk_is_full(),
+        "relieved",
+    ),
+    Case(
+        "11_disk_wal_archiver",
+        {"sergas_postgresql_archive_directory": "/srv/wal-archive"},
+        disk_is_full(),
+        "relieved",
     ),
     Case(
         "11_disk_audit_rows",
         {"sergas_postgresql_retention": [{"table": "audit_logs", "days": 90, "pause": 0.01}]},
         disk_is_full(),
         "relieved",
-        "SELECT count(*), sum(hashtext(a::text)) FROM audit_logs a WHERE created_at > now() - interval '80 days'",
+        "SELECT count(*), sum(hashtext(a::text)) FROM audit_logs a WHERE created_at > now() -"
+        " interval '80 days'",
     ),
 ]
 PARAMETERS = [(release, case) for case in CASES for release in reference.RELEASES]
@@ -120,7 +142,9 @@ PARAMETERS = [(release, case) for case in CASES for release in reference.RELEASE
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of a case: findings and data before and after, and what each run of the playbook changed."""
+    """What came of a case: findings and data before and after, and what each run of the playbook
+    changed.
+    """
 
     before: list = None
     kept_before: str = None
@@ -146,30 +170,58 @@ def play(playbook, hosts, *options, **variables):
     environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
     own = reference.STATE / "test_postgresql.yml"
     own.write_text(json.dumps({"all": {"hosts": hosts}}))
-    variables = dict({"sergas_postgresql_hosts": ",".join(hosts), "sergas_serial": "100%"}, **variables)
-    command = ["ansible-playbook", playbook, "-i", str(reference.STATE / "inventory.yml"), "-i", str(own)]
+    variables = dict(
+        {"sergas_postgresql_hosts": ",".join(hosts), "sergas_serial": "100%"}, **variables
+    )
+    command = [
+        "ansible-playbook",
+        playbook,
+        "-i",
+        str(reference.STATE / "inventory.yml"),
+        "-i",
+        str(own),
+    ]
     command += ["--forks", "6", "-e", json.dumps(variables), *options]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
     assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
     results = {name: {} for name in hosts}
-    for task in [task for one in json.loads(done.stdout[done.stdout.index("{") :])["plays"] for task in one["tasks"]]:
+    for task in [
+        task
+        for one in json.loads(done.stdout[done.stdout.index("{") :])["plays"]
+        for task in one["tasks"]
+    ]:
         for name, result in task["hosts"].items():
             results[name].setdefault(task["task"]["name"].rpartition(" : ")[2], []).append(result)
     return results
 
 
 def changes(results):
-    """Return the names of the tasks that changed something on a host, and fail for those that failed."""
-    failed = {name: result.get("msg") for name, many in results.items() for result in many if result.get("failed")}
+    """Return the names of the tasks that changed something on a host, and fail for those that
+    failed.
+    """
+    failed = {
+        name: result.get("msg")
+        for name, many in results.items()
+        for result in many
+        if result.get("failed")
+    }
     assert not failed, failed
-    return sorted(name for name, many in results.items() if any(result.get("changed") for result in many))
+    return sorted(
+        name for name, many in results.items() if any(result.get("changed") for result in many)
+    )
 
 
 @pytest.fixture(scope="module")
 def outcomes(request, fleet, diagnose):
     """Return a function that gives the outcome of a case, after running the wave that it is in."""
-    items = [item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())]
-    waiting = list(dict.fromkeys(item.callspec.params["case"] for item in items if hasattr(item, "callspec")))
+    items = [
+        item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())
+    ]
+    waiting = list(
+        dict.fromkeys(item.callspec.params["case"] for item in items if hasattr(item, "callspec"))
+    )
     known = {}
 
     def run(wanted):
@@ -243,7 +295,9 @@ def roots(items):
 def told(items):
     """Return the bad findings as text, for a failure's message."""
     keys = ("id", "status", "cause", "summary")
-    return json.dumps([{key: item[key] for key in keys} for item in items if item["status"] in BAD], indent=1)[:5000]
+    return json.dumps(
+        [{key: item[key] for key in keys} for item in items if item["status"] in BAD], indent=1
+    )[:5000]
 
 
 def name(case):
@@ -292,23 +346,27 @@ def test_pools_that_fit_alone_and_not_together_are_one_root_of_the_fleet(fleet, 
     server = reference.find(hosts[0])
     reference.on(
         server,
-        "cd /etc/postgresql/*/main && echo \"listen_addresses = '*'\" > conf.d/zz-fault.conf"
-        " && echo 'host all all %s scram-sha-256' >> pg_hba.conf && ufw allow from %s to any port 5432 proto tcp"
-        " && systemctl restart 'postgresql@*'" % (ADDRESSES, ADDRESSES),
+        "cd /etc/postgresql/*/main && echo \"listen_addresses = '*'\" > conf.d/zz-fault.conf &&"
+        " echo 'host all all %s scram-sha-256' >> pg_hba.conf && ufw allow from %s to any port 5432"
+        " proto tcp && systemctl restart 'postgresql@*'" % (ADDRESSES, ADDRESSES),
     )
     for host in hosts:
         reference.on(
             reference.find(host),
-            "cd /home/sergas/super-account-manager && sed -i -e 's/^DATABASE_HOST=.*/DATABASE_HOST=%s/'"
-            " -e 's/^DATABASE_POOL_SIZE=.*/DATABASE_POOL_SIZE=30/' -e 's/^DATABASE_MAX_OVERFLOW=.*/DATABASE_MAX_OVERFLOW=10/' .env"
-            " && systemctl restart sergas-app && journalctl --quiet --rotate"
-            " && until curl -sf http://127.0.0.1:8000/health > /dev/null; do sleep 0.2; done" % server.address,
+            "cd /home/sergas/super-account-manager && sed -i -e"
+            " 's/^DATABASE_HOST=.*/DATABASE_HOST=%s/' -e"
+            " 's/^DATABASE_POOL_SIZE=.*/DATABASE_POOL_SIZE=30/' -e"
+            " 's/^DATABASE_MAX_OVERFLOW=.*/DATABASE_MAX_OVERFLOW=10/' .env && systemctl restart"
+            " sergas-app && journalctl --quiet --rotate && until curl -sf"
+            " http://127.0.0.1:8000/health > /dev/null; do sleep 0.2; done" % server.address,
         )
     report = diagnose(hosts, sergas_postgresql_hosts=hosts[0])
-    assert [root["id"] for root in report["roots"]] == ["fleet.db.pools.overcommitted"], report["roots"]
+    assert [root["id"] for root in report["roots"]] == ["fleet.db.pools.overcommitted"], report[
+        "roots"
+    ]
     found = report["fleet"][0]
     assert found["value"] > 97 and found["evidence"]["target"] == "%s:5432" % server.address
-    rows = found["evidence"]["hosts"]
+    rows = found["evidence"]["pools"]
     assert sorted(row["host"] for row in rows) == sorted(hosts)
     fits = sum(row["workers"] * sum(row["fit"].values()) + row["celery_workers"] for row in rows)
     assert fits <= 97 - found["evidence"]["headroom"]
@@ -316,10 +374,11 @@ def test_pools_that_fit_alone_and_not_together_are_one_root_of_the_fleet(fleet, 
     for row in rows:
         reference.on(
             reference.find(row["host"]),
-            "cd /home/sergas/super-account-manager && sed -i -e 's/^DATABASE_POOL_SIZE=.*/DATABASE_POOL_SIZE=%d/'"
-            " -e 's/^DATABASE_MAX_OVERFLOW=.*/DATABASE_MAX_OVERFLOW=%d/' .env && systemctl restart sergas-app"
-            " && until curl -sf http://127.0.0.1:8000/health > /dev/null; do sleep 0.2; done"
-            % (row["fit"]["pool_size"], row["fit"]["max_overflow"]),
+            "cd /home/sergas/super-account-manager && sed -i -e"
+            " 's/^DATABASE_POOL_SIZE=.*/DATABASE_POOL_SIZE=%d/' -e"
+            " 's/^DATABASE_MAX_OVERFLOW=.*/DATABASE_MAX_OVERFLOW=%d/' .env && systemctl restart"
+            " sergas-app && until curl -sf http://127.0.0.1:8000/health > /dev/null; do sleep 0.2;"
+            " done" % (row["fit"]["pool_size"], row["fit"]["max_overflow"]),
         )
     assert not diagnose(hosts, sergas_postgresql_hosts=hosts[0])["roots"]
 
@@ -330,18 +389,25 @@ TUNING = {
         "memory": "4GB",
         "tenants": {"app_workers": 1, "celery_workers": 0, "cognee_memory": "0MB"},
     },
-    "sergas_postgresql_timeouts": {"idle_in_transaction_session_timeout": "1s", "idle_session_timeout": "10min"},
+    "sergas_postgresql_timeouts": {
+        "idle_in_transaction_session_timeout": "1s",
+        "idle_session_timeout": "10min",
+    },
     "sergas_postgresql_pgbouncer": True,
 }
 
 
 def test_tuning_is_planned_applied_and_holds(fleet):
-    """The whole of tune_postgresql.yml, with what it sets seen in the server, in a session and through pgbouncer."""
+    """The whole of tune_postgresql.yml, with what it sets seen in the server, in a session and
+    through pgbouncer.
+    """
     hosts = {fleet.fresh(fleet.of(release)[0]): TUNING for release in reference.RELEASES}
     planned = play("sergas.ops.tune_postgresql", hosts, "--check")
     applied = play("sergas.ops.tune_postgresql", hosts)
     again = play("sergas.ops.tune_postgresql", hosts)
-    password = "PGPASSWORD='fleet-db=pass#1' psql -w -XAt -h 127.0.0.1 -U sergas_app -d sergas_prod "
+    password = (
+        "PGPASSWORD='fleet-db=pass#1' psql -w -XAt -h 127.0.0.1 -U sergas_app -d sergas_prod "
+    )
     for host in hosts:
         settings = "Bring the settings into effect"
         assert settings in changes(planned[host]) and settings in changes(applied[host])

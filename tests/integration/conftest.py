@@ -25,7 +25,9 @@ PASSWORD = 'Secr3t\'with "quotes" and \\'
 
 def newest_server():
     """Return the folder of the newest PostgreSQL server's programs, or None."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
+    )
     if found:
         return found[-1].parent
     initdb = shutil.which("initdb")
@@ -33,7 +35,9 @@ def newest_server():
 
 
 def install_server():
-    """Install PostgreSQL from Debian's packages, without the cluster that the package would make and start."""
+    """Install PostgreSQL from Debian's packages, without the cluster that the package would make
+    and start.
+    """
     configuration = Path("/etc/postgresql-common/createcluster.conf")
     configuration.parent.mkdir(exist_ok=True)
     if not configuration.exists():
@@ -42,7 +46,9 @@ def install_server():
 
 
 class Server:
-    """A PostgreSQL cluster in a temporary folder: its own port, its own socket, nobody else's data."""
+    """A PostgreSQL cluster in a temporary folder: its own port, its own socket, nobody else's
+    data.
+    """
 
     def __init__(self, programs, settings, environment=None):
         self.programs = programs
@@ -91,7 +97,11 @@ class Server:
 
     def _as_owner(self, program, *args):
         entry = pwd.getpwnam(self.owner)
-        demotion = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        demotion = (
+            {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+            if os.geteuid() == 0
+            else {}
+        )
         done = subprocess.run(
             [str(self.programs / program), *map(str, args)],
             check=False,
@@ -115,7 +125,9 @@ class Server:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
 
     def start(self, wait=True):
-        self._as_owner("pg_ctl", "start", "-w" if wait else "-W", "-D", self.data, "-l", self.folder / "log")
+        self._as_owner(
+            "pg_ctl", "start", "-w" if wait else "-W", "-D", self.data, "-l", self.folder / "log"
+        )
 
     def stop(self, mode="immediate"):
         self._as_owner("pg_ctl", "stop", "-w", "-m", mode, "-D", self.data)
@@ -161,7 +173,9 @@ class Server:
 def postgres_programs():
     if newest_server() is None:
         if os.geteuid() != 0 or not shutil.which("apt-get"):
-            pytest.skip("there is no PostgreSQL server, and only root on Debian can install one here")
+            pytest.skip(
+                "there is no PostgreSQL server, and only root on Debian can install one here"
+            )
         install_server()
     return newest_server()
 
@@ -204,7 +218,9 @@ runpy.run_path(path, run_name="__main__")
 
 @pytest.fixture(scope="session")
 def run_module(tmp_path_factory):
-    """Return a function that runs a module of the collection as a process of its own and returns its result."""
+    """Return a function that runs a module of the collection as a process of its own and returns
+    its result.
+    """
     tree = tmp_path_factory.mktemp("tree")
     (tree / "ansible_collections" / "sergas").mkdir(parents=True)
     (tree / "ansible_collections" / "sergas" / "ops").symlink_to(COLLECTION)

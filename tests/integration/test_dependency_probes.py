@@ -35,8 +35,23 @@ def server(make_postgres, tmp_path_factory):
     tls = {}
     if shutil.which("openssl"):
         folder = tmp_path_factory.mktemp("tls")
-        request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        subprocess.run([*request, "-keyout", folder / "key", "-out", folder / "cert"], check=True, capture_output=True)
+        request = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ]
+        subprocess.run(
+            [*request, "-keyout", folder / "key", "-out", folder / "cert"],
+            check=True,
+            capture_output=True,
+        )
     server = make_postgres(max_connections=13, superuser_reserved_connections=3)
     if shutil.which("openssl"):
         for name in ("key", "cert"):
@@ -44,7 +59,11 @@ def server(make_postgres, tmp_path_factory):
             shutil.copy(folder / name, target)
             shutil.chown(target, server.owner, server.owner)
             target.chmod(0o600)
-        tls = {"ssl": "on", "ssl_cert_file": f"'{server.folder}/cert'", "ssl_key_file": f"'{server.folder}/key'"}
+        tls = {
+            "ssl": "on",
+            "ssl_cert_file": f"'{server.folder}/cert'",
+            "ssl_key_file": f"'{server.folder}/key'",
+        }
     with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
         for role in ("app", "tls_role", "clear_role", "rejected_role", "limited_role"):
             cursor.execute(f"CREATE ROLE {role} LOGIN PASSWORD %s", [PASSWORD])
@@ -65,11 +84,16 @@ def server(make_postgres, tmp_path_factory):
 
 @pytest.fixture
 def diagnose(run_module, tmp_path):
-    """Return a function that runs one check with the app's settings and returns its findings by id."""
+    """Return a function that runs one check with the app's settings and returns its findings by
+    id.
+    """
 
     def run(check, **settings):
         path = tmp_path / "env"
-        quoted = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in settings.items()}
+        quoted = {
+            name: value.replace("\\", "\\\\").replace('"', '\\"')
+            for name, value in settings.items()
+        }
         path.write_text("".join(f'{name}="{value}"\n' for name, value in quoted.items()))
         options = {"checks": [check], "components": ["app"], "env_file": str(path), "deadline": 5}
         result = run_module("sergas_health", options)
@@ -80,7 +104,14 @@ def diagnose(run_module, tmp_path):
 
 
 def database(server, user="app", name="prod", password=PASSWORD, host="127.0.0.1", **more):
-    given = {"HOST": host, "PORT": str(server.port), "NAME": name, "USER": user, "PASSWORD": password, **more}
+    given = {
+        "HOST": host,
+        "PORT": str(server.port),
+        "NAME": name,
+        "USER": user,
+        "PASSWORD": password,
+        **more,
+    }
     return {"DATABASE_" + key: value for key, value in given.items()}
 
 
@@ -126,7 +157,11 @@ def test_a_plain_role_sees_how_many_slots_others_take(server, diagnose):
         for _number in range(8):
             stack.enter_context(contextlib.closing(server.connect("md5_role", "prod")))
         (item,) = diagnose("database", **database(server)).values()
-        assert (item["id"], item["status"], item["value"]) == ("db.connections.exhausted", "warn", 80.0)
+        assert (item["id"], item["status"], item["value"]) == (
+            "db.connections.exhausted",
+            "warn",
+            80.0,
+        )
         for _number in range(2):
             stack.enter_context(contextlib.closing(server.connect("md5_role", "prod")))
         (item,) = diagnose("database", **database(server)).values()
@@ -165,18 +200,34 @@ class Redis:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), *options]
+        command = [
+            "redis-server",
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(folder),
+            *options,
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         end = time.monotonic() + 10
         while time.monotonic() < end:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.port), 1),
+            ):
                 return
             time.sleep(0.02)
         raise AssertionError("Redis did not start")
 
     def call(self, *words):
         done = subprocess.run(
-            ["redis-cli", "-p", str(self.port), *words], check=False, capture_output=True, text=True, timeout=30
+            ["redis-cli", "-p", str(self.port), *words],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
         )
         return done.stdout
 
@@ -214,11 +265,18 @@ class TestRedis:
         good = PASSWORD.replace("\\", "x")
         assert list(diagnose("redis", **server.settings(REDIS_PASSWORD=good))) == ["redis.ok"]
         for settings in (server.settings(), server.settings(REDIS_PASSWORD="wrong-one")):
-            assert diagnose("redis", **settings)["redis.auth.failed"]["evidence"]["told"] == "password"
+            assert (
+                diagnose("redis", **settings)["redis.auth.failed"]["evidence"]["told"] == "password"
+            )
         unused = redis().settings(REDIS_PASSWORD=good)
-        assert diagnose("redis", **unused)["redis.auth.failed"]["evidence"]["told"] == "password_unused"
+        assert (
+            diagnose("redis", **unused)["redis.auth.failed"]["evidence"]["told"]
+            == "password_unused"
+        )
 
-    @pytest.mark.parametrize(("policy", "id"), [("noeviction", "redis.memory.high"), ("allkeys-lru", "redis.evicting")])
+    @pytest.mark.parametrize(
+        ("policy", "id"), [("noeviction", "redis.memory.high"), ("allkeys-lru", "redis.evicting")]
+    )
     def test_memory_that_is_full(self, redis, diagnose, policy, id):
         server = redis("--maxmemory", "3mb", "--maxmemory-policy", policy)
         fill = "for i = 1, 4000 do redis.pcall('set', 'k' .. i, string.rep('x', 1000)) end"
@@ -234,12 +292,17 @@ class TestRedis:
         server = redis()
         server.process.send_signal(signal.SIGSTOP)
         started = time.monotonic()
-        assert diagnose("redis", **server.settings())["redis.unreachable"]["evidence"]["told"] == "hung"
+        assert (
+            diagnose("redis", **server.settings())["redis.unreachable"]["evidence"]["told"]
+            == "hung"
+        )
         assert time.monotonic() - started < 10
         server.remove()
         item = diagnose("redis", **server.settings())["redis.unreachable"]
         assert (item["evidence"]["told"], item["remedy"]) == ("refused", "start_redis")
 
     def test_something_else_on_the_port(self, server, diagnose):
-        item = diagnose("redis", REDIS_HOST="127.0.0.1", REDIS_PORT=str(server.port))["redis.unreachable"]
+        item = diagnose("redis", REDIS_HOST="127.0.0.1", REDIS_PORT=str(server.port))[
+            "redis.unreachable"
+        ]
         assert item["evidence"]["told"] in ("protocol", "closed")

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""C(make diagnose) on a machine that has Python and a copy of the checkout, and nothing else of it."""
+"""C(make diagnose) on a machine that has Python and a copy of the checkout, and nothing else of
+it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ NOBODY = "nobody"
 
 def copy(folder):
     done = subprocess.run(
-        [CHECKOUT / "scripts" / "collection.sh", "copy", folder], capture_output=True, text=True, check=True
+        [CHECKOUT / "scripts" / "collection.sh", "copy", folder],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return Path(done.stdout.strip())
 
@@ -32,7 +37,8 @@ def make_diagnose(root, *words, user=None, **variables):
     kept = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("ANSIBLE_", "MAKE", "MFLAGS")) and key not in ("VIRTUAL_ENV", "ARGS", "INVENTORY")
+        if not key.startswith(("ANSIBLE_", "MAKE", "MFLAGS"))
+        and key not in ("VIRTUAL_ENV", "ARGS", "INVENTORY")
     }
     kept["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     kept.update(variables)
@@ -41,7 +47,14 @@ def make_diagnose(root, *words, user=None, **variables):
         kept["HOME"] = str(root.parent)
         argv = ["setpriv", "--reuid", user, "--regid", "nogroup", "--clear-groups", *argv]
     return subprocess.run(
-        argv, cwd=root, env=kept, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300
+        argv,
+        cwd=root,
+        env=kept,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
 
 
@@ -51,7 +64,11 @@ def report_of(root):
 
 def measured(root):
     (host,) = report_of(root)["hosts"]
-    return {item["id"].rpartition(".")[0] for item in host["findings"] if item["confidence"] == "measured"}
+    return {
+        item["id"].rpartition(".")[0]
+        for item in host["findings"]
+        if item["confidence"] == "measured"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +111,9 @@ def test_it_leaves_nothing_that_git_would_see(fresh):
 def test_a_finding_does_not_fail_it_unless_asked(fresh):
     root, _said = fresh
     # Any disk is fuller than this.
-    full = "{\"sergas_checks\": [\"disk\"], \"sergas_thresholds\": {\"disk_percent\": {\"warn\": 0, \"fail\": 0}}}"
+    full = (
+        '{"sergas_checks": ["disk"], "sergas_thresholds": {"disk_percent": {"warn": 0, "fail": 0}}}'
+    )
     done = make_diagnose(root, "ARGS=-e '%s'" % full)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "host.disk.high" in done.stdout
@@ -106,7 +125,10 @@ def test_a_finding_does_not_fail_it_unless_asked(fresh):
     [
         (["INVENTORY=no/such/file"], "INVENTORY=no/such/file"),
         (["ARGS=-e sergas_checks=nonsense"], "checks"),
-        (["ARGS=-e '{\"sergas_thresholds\": {\"disk_percent\": {\"warn\": 95}}}'"], "thresholds.disk_percent"),
+        (
+            ['ARGS=-e \'{"sergas_thresholds": {"disk_percent": {"warn": 95}}}\''],
+            "thresholds.disk_percent",
+        ),
         (["ARGS=-e sergas_deadline=-1"], "deadline"),
         (["ARGS=-e sergas_window=yesterday"], "window"),
         (["ARGS=-e sergas_fail_on=sometimes"], "fail_on"),

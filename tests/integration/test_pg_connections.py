@@ -31,9 +31,14 @@ def server(make_postgres):
         cursor.execute("CREATE ROLE report LOGIN PASSWORD %s", [server.password])
         cursor.execute("CREATE DATABASE sergas_prod OWNER sergas")
         cursor.execute("CREATE DATABASE other OWNER sergas")
-    with contextlib.closing(server.connect("sergas", "sergas_prod")) as connection, connection.cursor() as cursor:
+    with (
+        contextlib.closing(server.connect("sergas", "sergas_prod")) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute("CREATE TABLE accounts (id int PRIMARY KEY, name text)")
-        cursor.execute("INSERT INTO accounts SELECT i, 'account ' || i FROM generate_series(1, 5) i")
+        cursor.execute(
+            "INSERT INTO accounts SELECT i, 'account ' || i FROM generate_series(1, 5) i"
+        )
     return server
 
 
@@ -45,7 +50,9 @@ class Crowd:
         self._open = []
         self._threads = []
 
-    def session(self, user="sergas", database="sergas_prod", application="sergas-app", statement=None):
+    def session(
+        self, user="sergas", database="sergas_prod", application="sergas-app", statement=None
+    ):
         """Open a session that has run one statement; return it."""
         connection = self._server.connect(user, database, application)
         self._open.append(connection)
@@ -74,11 +81,18 @@ class Crowd:
         thread.start()
         self._threads.append(thread)
         pid = connection.info.backend_pid
-        self.until("SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'active'", [pid], 1)
+        self.until(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'active'", [pid], 1
+        )
         return connection
 
-    def count(self, sql="SELECT count(*) FROM pg_stat_activity WHERE datname = 'sergas_prod'", args=None):
-        with contextlib.closing(self._server.connect()) as connection, connection.cursor() as cursor:
+    def count(
+        self, sql="SELECT count(*) FROM pg_stat_activity WHERE datname = 'sergas_prod'", args=None
+    ):
+        with (
+            contextlib.closing(self._server.connect()) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute(sql, args)
             return cursor.fetchone()[0]
 
@@ -89,7 +103,10 @@ class Crowd:
             time.sleep(0.01)
 
     def leave(self):
-        with contextlib.closing(self._server.connect()) as connection, connection.cursor() as cursor:
+        with (
+            contextlib.closing(self._server.connect()) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -98,7 +115,9 @@ class Crowd:
             thread.join(5)
         for connection in self._open:
             connection.close()
-        self.until("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'", None, 1)
+        self.until(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'", None, 1
+        )
 
 
 @pytest.fixture
@@ -155,14 +174,22 @@ def test_every_ordinary_slot_is_taken(server, crowd, run_module, client):
     with pytest.raises(psycopg2.OperationalError, match="slots"):
         server.connect("sergas", "sergas_prod")
     # As the app's role there is no way in; the socket of this machine has one.
-    result = run_module("pg_connections", server.tcp("sergas", login_db="sergas_prod"), client=client)
+    result = run_module(
+        "pg_connections", server.tcp("sergas", login_db="sergas_prod"), client=client
+    )
     assert result["reserved_slot"] is True
     finding = by_id(result)["db.connections.exhausted"]
-    assert (finding["status"], finding["value"], finding["evidence"]["reason"]) == ("fail", 100.0, "idle")
+    assert (finding["status"], finding["value"], finding["evidence"]["reason"]) == (
+        "fail",
+        100.0,
+        "idle",
+    )
     assert finding["evidence"]["target"] == f"127.0.0.1:{server.port}"
     assert result["roots"] == ["db.connections.exhausted"]
 
-    options = server.login(state="terminated", databases=["sergas_prod"], states=["idle"], idle_longer_than=AT_ONCE)
+    options = server.login(
+        state="terminated", databases=["sergas_prod"], states=["idle"], idle_longer_than=AT_ONCE
+    )
     planned = run_module("pg_connections", options, client=client, check=True)
     assert planned["changed"] is True
     assert listed(planned["terminated"]) == pids(held)
@@ -199,8 +226,8 @@ def test_filters_choose_and_protections_spare(server, crowd, run_module):
     assert result["diff"]["after"]["sessions"] == []
     assert (
         crowd.count(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name <> '' AND pid <> pg_backend_pid()"
-            " AND backend_type = 'client backend'"
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name <> '' AND pid <>"
+            " pg_backend_pid() AND backend_type = 'client backend'"
         )
         == 5
     )
@@ -208,7 +235,9 @@ def test_filters_choose_and_protections_spare(server, crowd, run_module):
 
 def test_too_many_matches_end_nothing(server, crowd, run_module):
     held = crowd.idle(5)
-    options = server.login(state="terminated", databases=["sergas_prod"], idle_longer_than=AT_ONCE, max_terminations=4)
+    options = server.login(
+        state="terminated", databases=["sergas_prod"], idle_longer_than=AT_ONCE, max_terminations=4
+    )
     for check in (True, False):
         result = run_module("pg_connections", options, check=check)
         assert result["failed"] is True
@@ -222,16 +251,23 @@ def test_too_many_matches_end_nothing(server, crowd, run_module):
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_chain_of_locks_has_its_root_named_and_ended(server, crowd, run_module, client):
-    root = crowd.in_transaction("UPDATE accounts SET name = 'secret literal' WHERE id = 1", application="cron")
+    root = crowd.in_transaction(
+        "UPDATE accounts SET name = 'secret literal' WHERE id = 1", application="cron"
+    )
     first = crowd.session()
     first.autocommit = False
     first.cursor().execute("UPDATE accounts SET name = 'b' WHERE id = 2")
-    threading.Thread(target=_quietly, args=(first, "UPDATE accounts SET name = 'b' WHERE id = 1")).start()
+    threading.Thread(
+        target=_quietly, args=(first, "UPDATE accounts SET name = 'b' WHERE id = 1")
+    ).start()
     crowd.until("SELECT count(*) FROM pg_locks WHERE NOT granted", None, 1)
     second = crowd.busy("UPDATE accounts SET name = 'c' WHERE id = 2")
     crowd.until("SELECT count(*) FROM pg_locks WHERE NOT granted", None, 2)
 
-    thresholds = {"lock_wait_seconds": {"warn": 0, "fail": 3600}, "idle_transaction_seconds": {"warn": 0, "fail": 3600}}
+    thresholds = {
+        "lock_wait_seconds": {"warn": 0, "fail": 3600},
+        "idle_transaction_seconds": {"warn": 0, "fail": 3600},
+    }
     result = run_module("pg_connections", server.login(thresholds=thresholds), client=client)
     [blocking] = result["blocking"]
     assert (blocking["pid"], blocking["blocks"], blocking["depth"]) == (root.info.backend_pid, 2, 2)
@@ -243,10 +279,14 @@ def test_a_chain_of_locks_has_its_root_named_and_ended(server, crowd, run_module
     assert result["roots"] == ["db.transactions.idle"]
     assert "secret literal" not in str(result)
 
-    options = server.login(state="terminated", databases=["sergas_prod"], blocking_longer_than=AT_ONCE)
+    options = server.login(
+        state="terminated", databases=["sergas_prod"], blocking_longer_than=AT_ONCE
+    )
     done = run_module("pg_connections", options, client=client)
     assert listed(done["terminated"]) == [root.info.backend_pid]
-    crowd.until("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s", [first.info.backend_pid], 0)
+    crowd.until(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s", [first.info.backend_pid], 0
+    )
 
 
 def _quietly(connection, statement):
@@ -258,17 +298,27 @@ def _quietly(connection, statement):
 def test_cancel_ends_the_statement_and_not_the_session(server, crowd, run_module, client):
     busy = crowd.busy("SELECT pg_sleep(60)")
     crowd.idle(1)
-    options = server.login(state="terminated", method="cancel", databases=["sergas_prod"], query_longer_than=AT_ONCE)
+    options = server.login(
+        state="terminated", method="cancel", databases=["sergas_prod"], query_longer_than=AT_ONCE
+    )
     result = run_module("pg_connections", options, client=client)
     assert listed(result["terminated"]) == pids([busy])
     assert crowd.count() == 2
-    assert crowd.count("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND datname = 'sergas_prod'") == 0
+    assert (
+        crowd.count(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND datname ="
+            " 'sergas_prod'"
+        )
+        == 0
+    )
     assert run_module("pg_connections", options, client=client)["changed"] is False
 
 
 def test_what_cannot_be_cancelled_is_spared(server, crowd, run_module):
     crowd.idle(2)
-    options = server.login(state="terminated", method="cancel", databases=["sergas_prod"], states=["idle"])
+    options = server.login(
+        state="terminated", method="cancel", databases=["sergas_prod"], states=["idle"]
+    )
     result = run_module("pg_connections", options)
     assert result["changed"] is False
     assert result["spared"] == {"nothing_to_cancel": 2}
@@ -286,7 +336,9 @@ def test_a_role_that_may_not_see_says_so(server, crowd, run_module, client):
         "db.transactions.unknown": "unknown",
         "db.locks.ok": "ok",
     }
-    options = server.tcp("report", state="terminated", databases=["sergas_prod"], idle_longer_than=AT_ONCE)
+    options = server.tcp(
+        "report", state="terminated", databases=["sergas_prod"], idle_longer_than=AT_ONCE
+    )
     result = run_module("pg_connections", options, client=client)
     assert result["changed"] is False
     assert result["spared"] == {"hidden": 16}
@@ -295,7 +347,9 @@ def test_a_role_that_may_not_see_says_so(server, crowd, run_module, client):
 
 def test_few_hidden_sessions_cannot_be_too_many(server, crowd, run_module):
     crowd.idle(2)
-    finding = by_id(run_module("pg_connections", server.tcp("report", login_db="postgres")))["db.connections.ok"]
+    finding = by_id(run_module("pg_connections", server.tcp("report", login_db="postgres")))[
+        "db.connections.ok"
+    ]
     assert finding["confidence"] == "estimated"
     assert "at most 2 more" in finding["summary"]
 
@@ -305,7 +359,9 @@ def test_a_role_that_may_not_end_a_session_fails_and_says_which(server, crowd, r
         connection.cursor().execute("GRANT pg_read_all_stats TO report")
     try:
         [mine] = crowd.idle(1)
-        options = server.tcp("report", state="terminated", databases=["sergas_prod"], idle_longer_than=AT_ONCE)
+        options = server.tcp(
+            "report", state="terminated", databases=["sergas_prod"], idle_longer_than=AT_ONCE
+        )
         result = run_module("pg_connections", options)
     finally:
         with contextlib.closing(server.connect()) as connection:
@@ -354,7 +410,9 @@ def test_a_server_that_cannot_be_asked_is_a_finding(server, run_module, client, 
     assert result["roots"] == [id]
     assert result["connections"] is None
     result = run_module(
-        "pg_connections", server.tcp("sergas", state="terminated", states=["idle"], **change), client=client
+        "pg_connections",
+        server.tcp("sergas", state="terminated", states=["idle"], **change),
+        client=client,
     )
     assert result["failed"] is True
 
@@ -378,7 +436,9 @@ def test_a_filter_is_required(server, run_module):
 )
 def test_options_that_cannot_be_are_refused(server, crowd, run_module, options, name):
     crowd.idle(1)
-    result = run_module("pg_connections", server.login(state="terminated", login_db="sergas_prod", **options))
+    result = run_module(
+        "pg_connections", server.login(state="terminated", login_db="sergas_prod", **options)
+    )
     assert result["failed"] is True
     assert name in result["msg"]
     assert crowd.count() == 1
@@ -405,7 +465,8 @@ def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, a
     victims = [observed(acting, idle), observed(acting, used)]
     used.cursor().execute("SELECT 2")
     crowd.until(
-        "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'idle' AND query = 'SELECT 2'",
+        "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'idle' AND query ="
+        " 'SELECT 2'",
         [used.info.backend_pid],
         1,
     )
@@ -441,9 +502,16 @@ def test_many_sessions_end_together(make_postgres, run_module):
     crowd = Crowd(server)
     held = crowd.idle(200, user="postgres", database="postgres")
     options = server.login(
-        state="terminated", states=["idle"], include=["superusers"], max_terminations=200, applications=["sergas-app"]
+        state="terminated",
+        states=["idle"],
+        include=["superusers"],
+        max_terminations=200,
+        applications=["sergas-app"],
     )
     result = run_module("pg_connections", options)
     assert listed(result["terminated"]) == pids(held)
-    assert crowd.count("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sergas-app'") == 0
+    assert (
+        crowd.count("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sergas-app'")
+        == 0
+    )
     crowd.leave()

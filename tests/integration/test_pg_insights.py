@@ -148,7 +148,8 @@ def activities(server, database):
     execute(
         server,
         database,
-        "CREATE TABLE activities (id bigint PRIMARY KEY, account_id int, kind text, at timestamptz)",
+        "CREATE TABLE activities (id bigint PRIMARY KEY, account_id int, kind text, at"
+        " timestamptz)",
         "INSERT INTO activities SELECT i, i % 5000, 'call', now() FROM generate_series(1, 40000) i",
         "VACUUM ANALYZE activities",
         "SELECT public.pg_stat_statements_reset()",
@@ -159,7 +160,8 @@ def activities(server, database):
             with connection.cursor() as cursor:
                 for number in range(times):
                     cursor.execute(
-                        "SELECT count(*) FROM activities a WHERE a.account_id = %s AND kind = 'secret-literal'",
+                        "SELECT count(*) FROM activities a WHERE a.account_id = %s AND kind ="
+                        " 'secret-literal'",
                         [number],
                     )
 
@@ -221,7 +223,8 @@ def test_foreign_key_without_index(insights, server, database):
         server,
         database,
         "CREATE TABLE parents (a int, b int, PRIMARY KEY (a, b))",
-        "CREATE TABLE children (id int PRIMARY KEY, b int, a int, FOREIGN KEY (a, b) REFERENCES parents)",
+        "CREATE TABLE children (id int PRIMARY KEY, b int, a int, FOREIGN KEY (a, b) REFERENCES"
+        " parents)",
         "INSERT INTO parents SELECT i, i FROM generate_series(1, 100) i",
         "INSERT INTO children SELECT i, i % 90 + 1, i % 90 + 1 FROM generate_series(1, 12000) i",
         "VACUUM ANALYZE children",
@@ -311,7 +314,8 @@ def test_bloat_estimate_agrees_with_the_measurement(insights, server, database):
     execute(
         server,
         database,
-        "CREATE TABLE b (flag bool, id bigint PRIMARY KEY, n int, note text) WITH (autovacuum_enabled = off)",
+        "CREATE TABLE b (flag bool, id bigint PRIMARY KEY, n int, note text) WITH"
+        " (autovacuum_enabled = off)",
         "INSERT INTO b SELECT true, i, CASE WHEN i % 3 = 0 THEN i END, repeat('x', (i % 60)::int) "
         "FROM generate_series(1, 200000) i",
         "VACUUM ANALYZE b",
@@ -610,7 +614,8 @@ def test_number_of_questions_does_not_grow_with_the_tables(server, database):
     execute(
         server,
         database,
-        "CREATE TABLE first AS SELECT i AS id, repeat('x', 500) AS note FROM generate_series(1, 30000) i",
+        "CREATE TABLE first AS SELECT i AS id, repeat('x', 500) AS note FROM generate_series(1,"
+        " 30000) i",
     )
     execute(server, database, "SELECT count(*) FROM first")
     few = questions()
@@ -758,7 +763,8 @@ def test_disk_full_names_what_fills_it(insights, small_disk):
     execute(
         small_disk,
         "postgres",
-        "CREATE UNLOGGED TABLE audit_logs AS SELECT i, repeat('x', 900) AS line FROM generate_series(1, 90000) i",
+        "CREATE UNLOGGED TABLE audit_logs AS SELECT i, repeat('x', 900) AS line FROM"
+        " generate_series(1, 90000) i",
     )
     findings, _result = insights(**options)
     item = findings["db.disk.full"]

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""pg_settings against real clusters of Debian's kind; what it says is checked with psql and SHOW."""
+"""pg_settings against real clusters of Debian's kind; what it says is checked with psql and
+SHOW.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,13 @@ MODULE = COLLECTION / "plugins" / "modules" / "pg_settings.py"
 CLIENTS = ["psycopg2", "psql"]
 AUTHENTICATION = ["--auth-local=peer", "--auth-host=scram-sha-256"]
 #: The same machine everywhere, so that nothing depends on where the tests run.
-MACHINE = {"memory": "2GB", "cpus": 4, "storage": "ssd", "shared_host": False, "env_file": "/nonexistent"}
+MACHINE = {
+    "memory": "2GB",
+    "cpus": 4,
+    "storage": "ssd",
+    "shared_host": False,
+    "env_file": "/nonexistent",
+}
 #: What MACHINE gets and a fresh cluster does not have, as SHOW says it.
 TUNED = {
     "max_connections": "200",
@@ -55,7 +63,9 @@ class Cluster:
 
     def __init__(self, version, name, *, start=True):
         self.version, self.name, self.port = version, name, free_port()
-        self._command("pg_createcluster", "-p", self.port, version, name, "--", "--no-sync", *AUTHENTICATION)
+        self._command(
+            "pg_createcluster", "-p", self.port, version, name, "--", "--no-sync", *AUTHENTICATION
+        )
         self.folder = Path("/etc/postgresql") / version / name
         self.data = Path("/var/lib/postgresql") / version / name
         self.main = self.folder / "postgresql.conf"
@@ -67,7 +77,9 @@ class Cluster:
             self.control("start")
 
     def _command(self, *command):
-        done = subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True, cwd="/")
+        done = subprocess.run(
+            [str(part) for part in command], check=False, capture_output=True, text=True, cwd="/"
+        )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
 
@@ -77,7 +89,18 @@ class Cluster:
     def sql(self, statement):
         """Return what psql prints, as a session that sets nothing of its own."""
         return self._command(
-            "runuser", "-u", "postgres", "--", "psql", "-X", "-A", "-t", "-p", self.port, "-c", statement
+            "runuser",
+            "-u",
+            "postgres",
+            "--",
+            "psql",
+            "-X",
+            "-A",
+            "-t",
+            "-p",
+            self.port,
+            "-c",
+            statement,
         ).strip()
 
     def show(self, *names):
@@ -85,7 +108,9 @@ class Cluster:
 
     def everything(self):
         """Return all settings with where they are from."""
-        rows = self.sql("SELECT name, setting, source, sourcefile, sourceline FROM pg_settings ORDER BY name")
+        rows = self.sql(
+            "SELECT name, setting, source, sourcefile, sourceline FROM pg_settings ORDER BY name"
+        )
         # What the server works out at each start has no file behind it.
         return [row for row in rows.splitlines() if not row.startswith("shared_memory")]
 
@@ -98,13 +123,19 @@ class Cluster:
 
     def files(self):
         """Return every configuration file with its content and when it was written."""
-        paths = [self.main, self.data / "postgresql.auto.conf", *(self.folder / "conf.d").rglob("*")]
+        paths = [
+            self.main,
+            self.data / "postgresql.auto.conf",
+            *(self.folder / "conf.d").rglob("*"),
+        ]
         return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
     def reset(self):
         """Give it back its files; restart it if anything had changed."""
         auto = self.data / "postgresql.auto.conf"
-        clean = self.main.read_bytes() == self.pristine and not list((self.folder / "conf.d").iterdir())
+        clean = self.main.read_bytes() == self.pristine and not list(
+            (self.folder / "conf.d").iterdir()
+        )
         if clean and self.running() and "=" not in auto.read_text().replace("# ", ""):
             return
         shutil.rmtree(self.folder / "conf.d")
@@ -155,7 +186,9 @@ def settings(run_module, cluster):
     """Return a function that runs the module on the cluster and returns its result."""
 
     def run(client="psycopg2", check=False, **options):
-        return run_module("pg_settings", {"cluster": cluster.name, **options}, client, check, diff=True)
+        return run_module(
+            "pg_settings", {"cluster": cluster.name, **options}, client, check, diff=True
+        )
 
     return run
 
@@ -220,7 +253,9 @@ def unchanged(result):
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_check_run_predicts_the_real_one_and_a_second_one_changes_nothing(cluster, settings, client):
+def test_a_check_run_predicts_the_real_one_and_a_second_one_changes_nothing(
+    cluster, settings, client
+):
     before, pid = cluster.files(), cluster.pid()
     predicted = settings(client, check=True, allow_restart=True, **MACHINE)
     assert (cluster.files(), cluster.pid()) == (before, pid), "a check run has changed something"
@@ -246,7 +281,9 @@ def test_the_file_is_the_server_s_and_says_why(cluster, settings):
             assert lines[number - 1].startswith("# "), line
     assert cluster.main.read_bytes() == cluster.pristine
     assert not [
-        name for name in os.listdir(cluster.file.parent) if name not in (cluster.file.name, ".90-sergas.conf.before")
+        name
+        for name in os.listdir(cluster.file.parent)
+        if name not in (cluster.file.name, ".90-sergas.conf.before")
     ]
 
 
@@ -262,12 +299,21 @@ def test_without_leave_to_restart_sessions_live_on_and_what_waits_is_named(clust
     predicted = settings(check=True, **MACHINE)
     result = settings(**MACHINE)
     assert without(result) == without(predicted)
-    waiting = ["huge_pages", "max_connections", "max_worker_processes", "shared_buffers", "wal_buffers"]
+    waiting = [
+        "huge_pages",
+        "max_connections",
+        "max_worker_processes",
+        "shared_buffers",
+        "wal_buffers",
+    ]
     assert result["pending_restart"] == waiting
     assert result["restart_required"]
     assert not result["restarted"]
     assert cluster.pid() == pid
-    assert cluster.show("max_wal_size", "max_connections") == {"max_wal_size": "4GB", "max_connections": "100"}
+    assert cluster.show("max_wal_size", "max_connections") == {
+        "max_wal_size": "4GB",
+        "max_connections": "100",
+    }
     assert session.communicate("SELECT 'still here'")[0].strip() == "still here"
     again = settings(**MACHINE)
     assert unchanged(again)
@@ -327,25 +373,38 @@ def test_absent_gives_back_what_was_there(cluster, settings):
     ("poison", "reason"),
     [
         ({"work_mem": "5XB"}, 'invalid value for parameter "work_mem": "5XB"'),
-        ({"max_connections": 9999999}, 'outside the valid range for parameter "max_connections" (1 .. 262143)'),
+        (
+            {"max_connections": 9999999},
+            'outside the valid range for parameter "max_connections" (1 .. 262143)',
+        ),
         ({"no_such_setting": 1}, 'unrecognized configuration parameter "no_such_setting"'),
         ({"wal_level": "some"}, "Available values: minimal, replica, logical"),
         ({"jit": "maybe"}, 'parameter "jit" requires a Boolean value'),
         ({"block_size": 4096}, 'parameter "block_size" cannot be changed'),
-        ({"max_connections": 3}, "superuser_reserved_connections (3) must be less than max_connections (3)"),
+        (
+            {"max_connections": 3},
+            "superuser_reserved_connections (3) must be less than max_connections (3)",
+        ),
         ({"wal_level": "minimal"}, "WAL streaming (max_wal_senders > 0) requires wal_level"),
         ({"min_wal_size": "8MB"}, '"min_wal_size" must be at least twice "wal_segment_size"'),
-        ({"shared_preload_libraries": ["no_such_library"]}, 'could not access file "no_such_library"'),
+        (
+            {"shared_preload_libraries": ["no_such_library"]},
+            'could not access file "no_such_library"',
+        ),
         ({"data_directory": "/tmp"}, "data_directory is not for a file"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
-def test_a_poisoned_value_is_refused_before_anything_is_written(cluster, settings, running, poison, reason):
+def test_a_poisoned_value_is_refused_before_anything_is_written(
+    cluster, settings, running, poison, reason
+):
     if not running:
         cluster.control("stop")
     before, pid = cluster.files(), cluster.pid()
     for check in (True, False):
-        result = settings(check=check, tune=False, settings={"work_mem": "7MB", **poison}, allow_restart=True)
+        result = settings(
+            check=check, tune=False, settings={"work_mem": "7MB", **poison}, allow_restart=True
+        )
         assert result["failed"]
         assert reason.split('"5XB"')[0] in result["msg"]
         assert cluster.files() == before
@@ -361,8 +420,12 @@ def test_several_poisoned_values_are_all_named(cluster, settings):
         assert f'parameter "{name}"' in result["msg"]
 
 
-@pytest.mark.parametrize("before", [None, {"work_mem": "6MB"}], ids=["without a file", "with a file"])
-def test_what_only_the_server_itself_refuses_is_taken_back_before_it_is_read(cluster, settings, altered, before):
+@pytest.mark.parametrize(
+    "before", [None, {"work_mem": "6MB"}], ids=["without a file", "with a file"]
+)
+def test_what_only_the_server_itself_refuses_is_taken_back_before_it_is_read(
+    cluster, settings, altered, before
+):
     if before:
         settings(tune=False, settings=before)
     files, shown = cluster.files(), cluster.show("work_mem", "jit")
@@ -382,7 +445,10 @@ def test_what_only_the_server_itself_refuses_is_taken_back_before_it_is_read(clu
 def test_what_alter_system_overrides_is_named(cluster, settings):
     cluster.sql("ALTER SYSTEM SET work_mem = '9MB'")
     cluster.sql("ALTER SYSTEM SET max_connections = 77")
-    options = {"tune": False, "settings": {"work_mem": "5MB", "max_connections": 120, "temp_buffers": "9MB"}}
+    options = {
+        "tune": False,
+        "settings": {"work_mem": "5MB", "max_connections": 120, "temp_buffers": "9MB"},
+    }
     predicted = settings(check=True, **options)
     result = settings(**options)
     assert without(result) == without(predicted)
@@ -404,7 +470,10 @@ def test_what_a_later_file_or_a_later_line_overrides_is_named(cluster, settings)
     later.write_text("work_mem = 3MB\n")
     with cluster.main.open("a") as file:
         file.write("temp_buffers = 3MB\n")
-    result = settings(tune=False, settings={"work_mem": "5MB", "temp_buffers": "5MB", "maintenance_work_mem": "80MB"})
+    result = settings(
+        tune=False,
+        settings={"work_mem": "5MB", "temp_buffers": "5MB", "maintenance_work_mem": "80MB"},
+    )
     assert {item["name"]: item["by"].partition(" line ")[0] for item in result["overridden"]} == {
         "work_mem": str(later),
         "temp_buffers": str(cluster.main),
@@ -418,7 +487,9 @@ def test_a_value_that_overrides_with_the_same_is_no_override(cluster, settings):
     assert result["overridden"] == []
 
 
-@pytest.mark.parametrize("before", [None, {"work_mem": "6MB"}], ids=["without a file", "with a file"])
+@pytest.mark.parametrize(
+    "before", [None, {"work_mem": "6MB"}], ids=["without a file", "with a file"]
+)
 @pytest.mark.parametrize(
     ("deadly", "reason"),
     [
@@ -426,7 +497,9 @@ def test_a_value_that_overrides_with_the_same_is_no_override(cluster, settings):
         ({"unix_socket_directories": "/nonexistent/folder"}, "could not create"),
     ],
 )
-def test_a_server_that_does_not_start_gets_its_old_file_back(cluster, settings, before, deadly, reason):
+def test_a_server_that_does_not_start_gets_its_old_file_back(
+    cluster, settings, before, deadly, reason
+):
     if before:
         settings(tune=False, settings=before)
     files, pid = cluster.files(), cluster.pid()
@@ -451,17 +524,24 @@ def test_a_killed_run_with_a_deadly_value_is_taken_back_by_the_next_one(cluster,
     result = settings(**deadly)
     assert "the old file is back and the server is up with it" in result["msg"]
     assert cluster.file.read_text() == good
-    assert cluster.show("work_mem", "shared_buffers") == {"work_mem": "6MB", "shared_buffers": "128MB"}
+    assert cluster.show("work_mem", "shared_buffers") == {
+        "work_mem": "6MB",
+        "shared_buffers": "128MB",
+    }
 
 
 def test_a_server_that_takes_long_to_stop_is_started_with_the_new_settings(cluster, settings):
     pid = cluster.pid()
-    checkpointer = int(cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"))
+    checkpointer = int(
+        cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+    )
     os.kill(checkpointer, signal.SIGSTOP)
     late = threading.Timer(9, os.kill, (checkpointer, signal.SIGCONT))
     late.start()
     try:
-        result = settings(tune=False, settings={"max_connections": 120}, allow_restart=True, restart_timeout=5)
+        result = settings(
+            tune=False, settings={"max_connections": 120}, allow_restart=True, restart_timeout=5
+        )
     finally:
         late.join()
     assert "failed" not in result, result["msg"]
@@ -485,7 +565,10 @@ def test_a_server_may_move_to_another_port(cluster, settings):
 
 
 def test_drafts_of_killed_runs_are_cleaned_up(cluster, settings):
-    litter = [cluster.file.with_name(".90-sergas.conf.x1y2"), cluster.main.with_name(".postgresql.conf.x1y2")]
+    litter = [
+        cluster.file.with_name(".90-sergas.conf.x1y2"),
+        cluster.main.with_name(".postgresql.conf.x1y2"),
+    ]
     for path in litter:
         path.write_text("work_mem = 1MB\n")
     settings(check=True, tune=False, settings={"work_mem": "5MB"})
@@ -516,17 +599,24 @@ def test_a_stopped_server_names_what_is_overridden(cluster, settings):
     cluster.sql("ALTER SYSTEM SET work_mem = '9MB'")
     cluster.control("stop")
     result = settings(tune=False, settings={"work_mem": "5MB"})
-    assert [(item["name"], item["effective"]) for item in result["overridden"]] == [("work_mem", "9MB")]
+    assert [(item["name"], item["effective"]) for item in result["overridden"]] == [
+        ("work_mem", "9MB")
+    ]
     settings(state="absent")
     assert not cluster.file.exists()
 
 
 def test_what_is_there_within_five_percent_is_left_alone(cluster, settings):
     with cluster.main.open("a") as file:
-        file.write("shared_buffers = 530MB\nmax_connections = 195\nmax_wal_size = 4100MB\nmin_wal_size = 1GB\n")
+        file.write(
+            "shared_buffers = 530MB\nmax_connections = 195\nmax_wal_size = 4100MB\nmin_wal_size ="
+            " 1GB\n"
+        )
     cluster.control("restart")
     result = settings(**MACHINE)
-    assert not {"shared_buffers", "max_connections", "max_wal_size", "min_wal_size"} & set(result["settings"])
+    assert not {"shared_buffers", "max_connections", "max_wal_size", "min_wal_size"} & set(
+        result["settings"]
+    )
     assert result["pending_restart"] == ["huge_pages", "max_worker_processes"]
     # The machine has a little more memory: not worth a restart, and not worth a new file.
     bigger = settings(**{**MACHINE, "memory": "2090MB"})
@@ -535,7 +625,9 @@ def test_what_is_there_within_five_percent_is_left_alone(cluster, settings):
 
 
 def test_what_is_given_is_exact_and_units_do_not_matter(cluster, settings):
-    assert unchanged(settings(tune=False, settings={"work_mem": "4096kB", "max_connections": "100", "jit": True}))
+    assert unchanged(
+        settings(tune=False, settings={"work_mem": "4096kB", "max_connections": "100", "jit": True})
+    )
     assert not cluster.file.exists()
     assert settings(tune=False, settings={"work_mem": "4100kB"})["changed"]
     assert unchanged(settings(tune=False, settings={"work_mem": 4100}))
@@ -568,7 +660,9 @@ def test_errors_of_others_are_named_before_anything_is_written(cluster, settings
     assert str(cluster.main) in result["msg"]
     assert f"line {len(cluster.main.read_text().splitlines())}" in result["msg"]
     assert cluster.files() == before
-    cluster.main.write_text(cluster.main.read_text().replace("work_mem 'unclosed", "temp_buffers = 5XB"))
+    cluster.main.write_text(
+        cluster.main.read_text().replace("work_mem 'unclosed", "temp_buffers = 5XB")
+    )
     result = settings(tune=False, settings={"jit": False})
     assert "temp_buffers" in result["msg"]
     assert not cluster.file.exists()
@@ -583,7 +677,9 @@ def test_a_setting_of_the_role_hides_the_value_and_costs_no_time(cluster, settin
         assert result["reloaded"]
         assert time.monotonic() - started < 10
         assert unchanged(settings(tune=False, settings={"work_mem": "5MB", "temp_buffers": "5MB"}))
-        values = cluster.sql("SELECT name, applied FROM pg_file_settings WHERE name IN ('work_mem', 'temp_buffers')")
+        values = cluster.sql(
+            "SELECT name, applied FROM pg_file_settings WHERE name IN ('work_mem', 'temp_buffers')"
+        )
         assert values.splitlines() == ["work_mem|t", "temp_buffers|t"]
     finally:
         cluster.sql("ALTER ROLE postgres RESET ALL")
@@ -594,7 +690,10 @@ def test_a_library_and_its_settings_come_together(cluster, settings):
     options = {
         "tune": False,
         "allow_restart": True,
-        "settings": {"shared_preload_libraries": ["auto_explain"], "auto_explain.log_min_duration": "3s"},
+        "settings": {
+            "shared_preload_libraries": ["auto_explain"],
+            "auto_explain.log_min_duration": "3s",
+        },
     }
     result = settings(**options)
     assert any(text.startswith("auto_explain.log_min_duration") for text in result["unvalidated"])
@@ -604,13 +703,18 @@ def test_a_library_and_its_settings_come_together(cluster, settings):
     assert again["unvalidated"] == []
     # Now that the library is there, its names are known.
     options["settings"] = {**options["settings"], "auto_explain.nonsense": 1}
-    assert 'unrecognized configuration parameter "auto_explain.nonsense"' in settings(**options)["msg"]
+    assert (
+        'unrecognized configuration parameter "auto_explain.nonsense"' in settings(**options)["msg"]
+    )
 
 
 def test_values_with_quotes_and_lines_arrive_as_they_are(cluster, settings):
     value = "it's \\ a 'test'\n"
     assert settings(tune=False, settings={"log_line_prefix": value})["changed"]
-    assert cluster.sql("SELECT replace(current_setting('log_line_prefix'), chr(10), '<n>')") == "it's \\ a 'test'<n>"
+    assert (
+        cluster.sql("SELECT replace(current_setting('log_line_prefix'), chr(10), '<n>')")
+        == "it's \\ a 'test'<n>"
+    )
     assert unchanged(settings(tune=False, settings={"log_line_prefix": value}))
 
 
@@ -623,7 +727,9 @@ def test_a_password_is_written_and_not_told(cluster, settings):
     assert "of many" not in told
     assert "user=replica" in told
     gone = settings(state="absent")
-    assert "s3cr3t" not in json.dumps({key: value for key, value in gone.items() if key != "invocation"})
+    assert "s3cr3t" not in json.dumps(
+        {key: value for key, value in gone.items() if key != "invocation"}
+    )
 
 
 def test_files_are_read_as_the_server_reads_them(cluster, run_module):
@@ -632,8 +738,9 @@ def test_files_are_read_as_the_server_reads_them(cluster, run_module):
     more = cluster.folder / "more"
     more.mkdir()
     (cluster.folder / "conf.d" / "10-odd.conf").write_text(
-        "WORK_MEM '5MB' # a comment\n  jit=off\nmaintenance_work_mem = 64MB\nlog_line_prefix = '%m ''q'' \\'x\\' # no'\n"
-        "random_page_cost=1.5e0\nsearch_path = public\ninclude '../more/x.conf'\ninclude_if_exists = 'nothing.conf'\n"
+        "WORK_MEM '5MB' # a comment\n  jit=off\nmaintenance_work_mem = 64MB\nlog_line_prefix = '%m"
+        " ''q'' \\'x\\' # no'\nrandom_page_cost=1.5e0\nsearch_path = public\ninclude"
+        " '../more/x.conf'\ninclude_if_exists = 'nothing.conf'\n"
     )
     (cluster.folder / "conf.d" / "notes.txt").write_text("work_mem = 1MB\n")
     (cluster.folder / "conf.d" / ".hidden.conf").write_text("work_mem = 1MB\n")
@@ -644,18 +751,22 @@ def test_files_are_read_as_the_server_reads_them(cluster, run_module):
     try:
         rows = json.loads(
             cluster.sql(
-                "SELECT json_agg(json_build_array(lower(name), setting, sourcefile, sourceline) ORDER BY seqno)"
-                " FROM pg_file_settings"
+                "SELECT json_agg(json_build_array(lower(name), setting, sourcefile, sourceline)"
+                " ORDER BY seqno) FROM pg_file_settings"
             )
         )
 
         def read(path):
             return Path(path).read_text() if Path(path).exists() else None
 
-        tree = pg_conf.Tree(str(cluster.main), str(cluster.data / "postgresql.auto.conf"), read, os.listdir)
+        tree = pg_conf.Tree(
+            str(cluster.main), str(cluster.data / "postgresql.auto.conf"), read, os.listdir
+        )
         assert tree.faults == []
         ours = [[e.name, e.value, os.path.realpath(e.path), e.line] for e in tree.entries]
-        assert ours == [[name, value, os.path.realpath(path), line] for name, value, path, line in rows]
+        assert ours == [
+            [name, value, os.path.realpath(path), line] for name, value, path, line in rows
+        ]
     finally:
         shutil.rmtree(more)
 
@@ -695,7 +806,17 @@ def test_a_standby_is_not_given_less_than_its_primary(cluster, make_cluster, run
     standby = make_cluster("standby", start=False)
     shutil.rmtree(standby.data)
     subprocess.run(
-        ["runuser", "-u", "postgres", "--", "pg_basebackup", "-h", "/var/run/postgresql", "-p", str(cluster.port)]
+        [
+            "runuser",
+            "-u",
+            "postgres",
+            "--",
+            "pg_basebackup",
+            "-h",
+            "/var/run/postgresql",
+            "-p",
+            str(cluster.port),
+        ]
         + ["-D", str(standby.data), "-R", "-c", "fast", "--no-sync"],
         check=True,
         cwd="/",
@@ -713,7 +834,10 @@ def test_a_standby_is_not_given_less_than_its_primary(cluster, make_cluster, run
     result = run(allow_restart=True, **MACHINE)
     assert result["restarted"]
     assert standby.sql("SELECT pg_is_in_recovery()") == "t"
-    assert standby.show("max_connections", "shared_buffers") == {"max_connections": "250", "shared_buffers": "512MB"}
+    assert standby.show("max_connections", "shared_buffers") == {
+        "max_connections": "250",
+        "shared_buffers": "512MB",
+    }
     # 4 CPUs would have given 4 of them; the primary has 8.
     assert standby.show("max_worker_processes") == {"max_worker_processes": "8"}
     assert unchanged(run(allow_restart=True, **MACHINE))
@@ -738,9 +862,15 @@ def test_a_server_of_initdb_is_found_by_its_data_directory(make_postgres, run_mo
     assert (show("max_connections"), show("work_mem")) == ("40", "5MB")
     assert unchanged(run_module("pg_settings", {**options, "allow_restart": True}))
     deadly = {**options, "settings": {"shared_buffers": "7TB"}, "allow_restart": True}
-    assert "the old file is back and the server is up with it" in run_module("pg_settings", deadly)["msg"]
+    assert (
+        "the old file is back and the server is up with it"
+        in run_module("pg_settings", deadly)["msg"]
+    )
     assert show("max_connections") == "40"
-    gone = run_module("pg_settings", {"data_directory": str(server.data), "state": "absent", "allow_restart": True})
+    gone = run_module(
+        "pg_settings",
+        {"data_directory": str(server.data), "state": "absent", "allow_restart": True},
+    )
     assert gone["restarted"]
     assert (show("max_connections"), show("work_mem")) == ("30", "4MB")
     assert (server.data / "postgresql.conf").read_text() == original
@@ -765,7 +895,14 @@ def test_a_file_that_the_server_would_not_read_is_refused(cluster, settings, nam
 
 
 def test_calculated_needs_no_server_and_changes_nothing(run_module):
-    options = {"state": "calculated", "memory": "16GB", "cpus": 8, "storage": "ssd", "workload": "web", "version": 14}
+    options = {
+        "state": "calculated",
+        "memory": "16GB",
+        "cpus": 8,
+        "storage": "ssd",
+        "workload": "web",
+        "version": 14,
+    }
     result = run_module("pg_settings", {**options, "shared_host": False})
     assert not result["changed"]
     assert result["settings"]["shared_buffers"] == "4GB"
@@ -778,7 +915,12 @@ def test_calculated_needs_no_server_and_changes_nothing(run_module):
             **options,
             "shared_host": True,
             "wal_disk_size": "5GB",
-            "tenants": {"app_workers": 4, "redis_maxmemory": "1GB", "cognee_memory": "2GB", "celery_workers": 2},
+            "tenants": {
+                "app_workers": 4,
+                "redis_maxmemory": "1GB",
+                "cognee_memory": "2GB",
+                "celery_workers": 2,
+            },
         },
     )
     lines = {line["consumer"]: line["kb"] for line in shared["budget"]}

@@ -19,7 +19,9 @@ SELECT 'a', now() - n * interval '1 day' - interval '1 hour' FROM generate_serie
 
 @pytest.fixture
 def database(postgres):
-    """A connection to an empty database of one test, and the options that lead the modules there."""
+    """A connection to an empty database of one test, and the options that lead the modules
+    there.
+    """
     with contextlib.closing(postgres.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("DROP DATABASE IF EXISTS upkeep WITH (FORCE)")
         cursor.execute("CREATE DATABASE upkeep")
@@ -35,19 +37,25 @@ def run(connection, sql):
 
 
 def make(connection, kind):
-    """Make a log of 200 rows, one for each day: with an index on the time, without one, or in two partitions."""
+    """Make a log of 200 rows, one for each day: with an index on the time, without one, or in two
+    partitions.
+    """
     columns = "id bigint GENERATED ALWAYS AS IDENTITY, actor text, created_at timestamptz NOT NULL"
     if kind == "partitioned":
         run(
-            connection, "CREATE TABLE log (actor text, created_at timestamptz NOT NULL) PARTITION BY RANGE (created_at)"
+            connection,
+            "CREATE TABLE log (actor text, created_at timestamptz NOT NULL) PARTITION BY RANGE"
+            " (created_at)",
         )
         run(
             connection,
-            "CREATE TABLE log_old PARTITION OF log FOR VALUES FROM (MINVALUE) TO (now() - interval '100 days')",
+            "CREATE TABLE log_old PARTITION OF log FOR VALUES FROM (MINVALUE) TO (now() - interval"
+            " '100 days')",
         )
         run(
             connection,
-            "CREATE TABLE log_new PARTITION OF log FOR VALUES FROM (now() - interval '100 days') TO (MAXVALUE)",
+            "CREATE TABLE log_new PARTITION OF log FOR VALUES FROM (now() - interval '100 days') TO"
+            " (MAXVALUE)",
         )
     else:
         run(connection, "CREATE TABLE log (%s)" % columns)
@@ -70,7 +78,8 @@ def test_old_rows_go_and_no_other_one(database, run_module, kind, client):
     assert planned["bytes"] == pytest.approx(done["bytes"], rel=0.01) and done["bytes"] > 110 * 20
     assert done["finished"] and done["batches"] >= 110 // 7
     assert run(
-        connection, "SELECT count(*), count(*) FILTER (WHERE created_at < now() - interval '90 days') FROM log"
+        connection,
+        "SELECT count(*), count(*) FILTER (WHERE created_at < now() - interval '90 days') FROM log",
     ) == [(90, 0)]
     again = run_module("pg_retention", options, client)
     assert (again["changed"], again["rows"]) == (False, 0)
@@ -78,7 +87,9 @@ def test_old_rows_go_and_no_other_one(database, run_module, kind, client):
 
 @pytest.mark.parametrize("batch_rows", [1, 7, 5000])
 @pytest.mark.parametrize("kind", ["indexed", "plain"])
-def test_a_row_that_somebody_works_on_is_left_to_a_later_run(database, run_module, postgres, kind, batch_rows):
+def test_a_row_that_somebody_works_on_is_left_to_a_later_run(
+    database, run_module, postgres, kind, batch_rows
+):
     connection, login = database
     make(connection, kind)
     other = postgres.connect(database="upkeep")
@@ -106,13 +117,19 @@ def test_an_index_is_made_once(database, run_module, client):
     make(connection, "plain")
     options = {**login, "table": "log", "columns": ["actor"]}
     planned = run_module("pg_index", options, client, check=True, diff=True)
-    assert planned["changed"] and not run(connection, "SELECT 1 FROM pg_indexes WHERE tablename = 'log'")
+    assert planned["changed"] and not run(
+        connection, "SELECT 1 FROM pg_indexes WHERE tablename = 'log'"
+    )
     done = run_module("pg_index", options, client, diff=True)
     assert (done["changed"], done["valid"], done["diff"]) == (True, True, planned["diff"])
-    assert run(connection, "SELECT indexname FROM pg_indexes WHERE tablename = 'log'") == [("idx_log_actor",)]
+    assert run(connection, "SELECT indexname FROM pg_indexes WHERE tablename = 'log'") == [
+        ("idx_log_actor",)
+    ]
     assert not run_module("pg_index", options, client)["changed"]
     gone = run_module("pg_index", {**options, "state": "absent"}, client)
-    assert gone["changed"] and not run(connection, "SELECT 1 FROM pg_indexes WHERE tablename = 'log'")
+    assert gone["changed"] and not run(
+        connection, "SELECT 1 FROM pg_indexes WHERE tablename = 'log'"
+    )
 
 
 def test_what_a_failed_attempt_leaves_is_cleared_away(database, run_module):
@@ -129,12 +146,14 @@ def test_an_invalid_leftover_of_somebody_else_is_replaced(database, run_module):
     make(connection, "plain")
     with contextlib.suppress(Exception):
         run(connection, "CREATE UNIQUE INDEX CONCURRENTLY idx_log_actor ON log (actor)")
-    assert run(connection, "SELECT indisvalid FROM pg_index WHERE indrelid = 'log'::regclass") == [(False,)]
+    assert run(connection, "SELECT indisvalid FROM pg_index WHERE indrelid = 'log'::regclass") == [
+        (False,)
+    ]
     result = run_module("pg_index", {**login, "table": "log", "columns": ["actor"]})
     assert (result["dropped"], result["valid"]) == ("idx_log_actor", True), result
-    assert run(connection, "SELECT indisvalid, indisunique FROM pg_index WHERE indrelid = 'log'::regclass") == [
-        (True, False)
-    ]
+    assert run(
+        connection, "SELECT indisvalid, indisunique FROM pg_index WHERE indrelid = 'log'::regclass"
+    ) == [(True, False)]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -156,7 +175,10 @@ def test_what_is_due_is_vacuumed_once(database, run_module, client):
 def test_full_gives_the_space_of_a_bloated_table_back(database, run_module):
     connection, login = database
     run(connection, "CREATE TABLE bloated (n int, body text) WITH (autovacuum_enabled = false)")
-    run(connection, "INSERT INTO bloated SELECT n, repeat('x', 500) FROM generate_series(1, 40000) AS n")
+    run(
+        connection,
+        "INSERT INTO bloated SELECT n, repeat('x', 500) FROM generate_series(1, 40000) AS n",
+    )
     run(connection, "DELETE FROM bloated WHERE n % 20 <> 0")
     run(connection, "VACUUM ANALYZE bloated")
     before = run(connection, "SELECT sum(n) FROM bloated")

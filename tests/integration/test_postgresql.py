@@ -46,10 +46,12 @@ def test_values_come_back_as_they_went(postgres, client):
     with connect(postgres.login()) as session:
         for text in AWKWARD:
             assert session.rows("SELECT %s::text AS t", [text]) == [{"t": text}]
-        assert session.rows("SELECT %s AS a, %s AS b, %s AS c, %s::text AS d", [1, True, 1.5, None]) == [
-            {"a": 1, "b": True, "c": 1.5, "d": None}
+        assert session.rows(
+            "SELECT %s AS a, %s AS b, %s AS c, %s::text AS d", [1, True, 1.5, None]
+        ) == [{"a": 1, "b": True, "c": 1.5, "d": None}]
+        assert session.rows("SELECT %s = ANY(%s) AS a, 7 %% 4 AS m", ["x", ["x", "y'"]]) == [
+            {"a": True, "m": 3}
         ]
-        assert session.rows("SELECT %s = ANY(%s) AS a, 7 %% 4 AS m", ["x", ["x", "y'"]]) == [{"a": True, "m": 3}]
         assert session.rows("SELECT 7 % 4 AS m -- a comment at the end") == [{"m": 3}]
         assert session.rows("SELECT 1 WHERE false") == []
         assert session.rows("SELECT ARRAY['a', 'b'] AS a, '{\"k\":\n 1}'::json AS j") == [
@@ -72,7 +74,10 @@ def test_times_are_utc_and_read_back_exactly(postgres, client):
 
 
 def test_a_reading_session_cannot_write(postgres, client):
-    with connect(postgres.login(login_db="sergas_prod")) as session, pytest.raises(postgresql.ReadOnly) as caught:
+    with (
+        connect(postgres.login(login_db="sergas_prod")) as session,
+        pytest.raises(postgresql.ReadOnly) as caught,
+    ):
         session.execute("CREATE TABLE public.t (i int)")
     assert caught.value.sqlstate == "25006"
 
@@ -90,8 +95,9 @@ def test_an_acting_session_writes_and_counts(postgres, client):
 def test_session_is_set_up_so_that_it_cannot_hurt(postgres, client):
     with connect(postgres.login(), name="sergas.ops test") as session:
         [row] = session.rows(
-            "SELECT current_setting('application_name') AS name, current_setting('search_path') AS path,"
-            " current_setting('statement_timeout') AS timeout, current_setting('lock_timeout') AS lock"
+            "SELECT current_setting('application_name') AS name, current_setting('search_path') AS"
+            " path, current_setting('statement_timeout') AS timeout,"
+            " current_setting('lock_timeout') AS lock"
         )
     assert row["name"] == "sergas.ops test"
     assert row["path"] == "pg_catalog"
@@ -168,7 +174,9 @@ def test_reasons_are_told_apart(postgres, client, change, error, sqlstate):
 @pytest.fixture(scope="module")
 def spanish(make_postgres):
     """A server whose messages no English word matches."""
-    server = make_postgres(environment={"LC_ALL": "C.UTF-8", "LANGUAGE": "es"}, lc_messages="'C.UTF-8'")
+    server = make_postgres(
+        environment={"LC_ALL": "C.UTF-8", "LANGUAGE": "es"}, lc_messages="'C.UTF-8'"
+    )
     with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE ROLE sergas LOGIN PASSWORD %s", [server.password])
         cursor.execute("CREATE ROLE two LOGIN PASSWORD %s CONNECTION LIMIT 0", [server.password])
@@ -190,7 +198,9 @@ def spanish(make_postgres):
         ({"login_user": "two"}, postgresql.TooManyConnections, "53300"),
     ],
 )
-def test_reasons_are_told_apart_in_another_language(spanish, client, monkeypatch, change, error, sqlstate):
+def test_reasons_are_told_apart_in_another_language(
+    spanish, client, monkeypatch, change, error, sqlstate
+):
     monkeypatch.setattr(postgresql, "_reserved_place", lambda *unused: None)
     with pytest.raises(postgresql.PostgresError) as caught:
         connect(spanish.tcp("sergas", **change))
@@ -210,7 +220,9 @@ def silent():
 def test_a_server_that_never_answers_costs_no_more_than_the_deadline(silent, client):
     started = time.monotonic()
     with pytest.raises(postgresql.TimedOut):
-        connect({"login_host": "127.0.0.1", "login_port": silent, "login_user": "sergas"}, seconds=0.5)
+        connect(
+            {"login_host": "127.0.0.1", "login_port": silent, "login_user": "sergas"}, seconds=0.5
+        )
     assert time.monotonic() - started < 3
 
 

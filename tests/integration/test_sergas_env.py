@@ -46,7 +46,7 @@ VALUES = {
     "DATABASE_POOL_SIZE": 5,
     "ENABLE_CACHE": True,
     "ZOHO_SDK_REGION": "us",
-    "GREETING": "it's \"here\" \\ ~ é",
+    "GREETING": 'it\'s "here" \\ ~ é',
 }
 AFTER = """\
 # The app, as its operators keep it
@@ -91,7 +91,13 @@ def sergas_env(env, run_module):
 def state(path):
     """Return all of a file that a run may change, and its neighbours."""
     status = path.stat()
-    return path.read_bytes(), status.st_mode, status.st_uid, status.st_gid, sorted(os.listdir(path.parent))
+    return (
+        path.read_bytes(),
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        sorted(os.listdir(path.parent)),
+    )
 
 
 # What the readers get
@@ -138,19 +144,33 @@ def test_a_shell_reads_what_was_set(env, sergas_env, shell):
     assert {name: read[name] for name in VALUES} == TEXTS
 
 
-@pytest.mark.skipif(not Path("/run/systemd/system").is_dir(), reason="systemd does not run this machine")
+@pytest.mark.skipif(
+    not Path("/run/systemd/system").is_dir(), reason="systemd does not run this machine"
+)
 @needs_root
 def test_systemd_gives_a_service_what_was_set(env, sergas_env):
     sergas_env(values=VALUES)
     show = "import json, os; print(json.dumps(dict(os.environ)))"
-    command = ["systemd-run", "--quiet", "--wait", "--pipe", "-p", f"EnvironmentFile={env}", sys.executable, "-c", show]
+    command = [
+        "systemd-run",
+        "--quiet",
+        "--wait",
+        "--pipe",
+        "-p",
+        f"EnvironmentFile={env}",
+        sys.executable,
+        "-c",
+        show,
+    ]
     read = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert {name: read[name] for name in VALUES} == TEXTS
 
 
 @pytest.mark.skipif(not GENERATOR.exists(), reason="this machine has no systemd")
 def test_systemds_own_parser_reads_what_was_set(env, sergas_env, tmp_path):
-    """Its generator of environments has the same parser; it also expands $, which a service does not get."""
+    """Its generator of environments has the same parser; it also expands $, which a service does
+    not get.
+    """
     values = {name: value for name, value in VALUES.items() if "$" not in str(value)}
     sergas_env(values=values)
     (tmp_path / "environment.d").mkdir()
@@ -163,7 +183,12 @@ def test_systemds_own_parser_reads_what_was_set(env, sergas_env, tmp_path):
 
 def test_mending_leaves_nothing_that_is_read_differently(env, sergas_env):
     result = sergas_env(mend=True)
-    assert result["mended"] == ["DATABASE_HOST", "LOG_LEVEL", "DATABASE_POOL_SIZE", "REDIS_CACHE_TTL"]
+    assert result["mended"] == [
+        "DATABASE_HOST",
+        "LOG_LEVEL",
+        "DATABASE_POOL_SIZE",
+        "REDIS_CACHE_TTL",
+    ]
     assert result["ambiguous"] == {}
     assert result["duplicates"] == []
     assert "# 5 minutes\nREDIS_CACHE_TTL=300\n" in env.read_text()
@@ -216,7 +241,9 @@ def test_a_second_run_changes_nothing(env, sergas_env, options):
 
 @pytest.fixture
 def ansible(tmp_path):
-    """Return a function that runs the module with Ansible on this machine and returns all that is printed."""
+    """Return a function that runs the module with Ansible on this machine and returns all that is
+    printed.
+    """
     program = Path(sys.executable).with_name("ansible")
     if not program.exists():
         pytest.skip("ansible is not installed beside this Python")
@@ -231,7 +258,16 @@ def ansible(tmp_path):
     def run(*arguments, **options):
         variables = tmp_path / "options.json"
         variables.write_text(json.dumps(options))
-        command = [program, "localhost", "-i", "localhost,", "-c", "local", "-m", "sergas.ops.sergas_env"]
+        command = [
+            program,
+            "localhost",
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            "-m",
+            "sergas.ops.sergas_env",
+        ]
         done = subprocess.run(
             [*map(str, command), "-a", json.dumps(options), *arguments],
             env=environment,
@@ -246,9 +282,13 @@ def ansible(tmp_path):
 
 
 def test_no_secret_is_printed_at_any_verbosity(env, ansible):
-    env.write_text(FILE + "INTERNAL=old-internal\nREFRESH_TOKEN='tok-s3cret' # used to be was-s3cret\n")
+    env.write_text(
+        FILE + "INTERNAL=old-internal\nREFRESH_TOKEN='tok-s3cret' # used to be was-s3cret\n"
+    )
     values = {**VALUES, "INTERNAL": "new-internal", "DATABASE_URL": "redis://u:pw-s3cret/@x@h/0"}
-    code, printed = ansible("-vvv", "--diff", path=str(env), values=values, secret_keys=["INTERNAL"])
+    code, printed = ansible(
+        "-vvv", "--diff", path=str(env), values=values, secret_keys=["INTERNAL"]
+    )
     assert code == 0, printed
     assert "new-internal" in env.read_text()
     assert "pw-s3cret" in env.read_text()
@@ -261,9 +301,14 @@ def test_no_secret_is_printed_at_any_verbosity(env, ansible):
 
 
 def test_an_error_shows_no_secret(env, ansible):
-    code, printed = ansible("-vvv", "--diff", path=str(env), values={"DATABASE_PASSWORD": "it's $s3cret"})
+    code, printed = ansible(
+        "-vvv", "--diff", path=str(env), values={"DATABASE_PASSWORD": "it's $s3cret"}
+    )
     assert code != 0
-    assert "DATABASE_PASSWORD cannot be set to this value: with $ or ` it needs single quotes" in printed
+    assert (
+        "DATABASE_PASSWORD cannot be set to this value: with $ or ` it needs single quotes"
+        in printed
+    )
     assert "$s3cret" not in printed
     assert env.read_text() == FILE
 
@@ -271,7 +316,10 @@ def test_an_error_shows_no_secret(env, ansible):
 def test_a_short_secret_does_not_mask_the_result(env, sergas_env):
     result = sergas_env(values={"DATABASE_PASSWORD": "8", "API_KEY": str(env.parent)})
     assert result["file"] == str(env)
-    assert result["invocation"]["module_args"]["values"] == {"DATABASE_PASSWORD": "********", "API_KEY": "********"}
+    assert result["invocation"]["module_args"]["values"] == {
+        "DATABASE_PASSWORD": "********",
+        "API_KEY": "********",
+    }
 
 
 # The file
@@ -289,7 +337,11 @@ def test_owner_mode_and_lists_of_access_stay(env, sergas_env):
     before = env.stat()
     assert sergas_env(values={"LOG_LEVEL": "DEBUG"})["changed"]
     after = env.stat()
-    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert (after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_mode,
+        before.st_uid,
+        before.st_gid,
+    )
     assert {name: os.getxattr(env, name) for name in attributes} == attributes
     assert os.listdir(env.parent) == [".env"]
 
@@ -297,12 +349,22 @@ def test_owner_mode_and_lists_of_access_stay(env, sergas_env):
 @needs_root
 def test_owner_group_and_mode_are_set_where_they_are_given(env, sergas_env):
     someone = pwd.getpwnam("nobody")
-    result = sergas_env(owner="nobody", group=grp.getgrgid(someone.pw_gid).gr_name, mode="0600", diff=True)
+    result = sergas_env(
+        owner="nobody", group=grp.getgrgid(someone.pw_gid).gr_name, mode="0600", diff=True
+    )
     assert result["changed"]
     assert result["changed_keys"] == []
-    assert result["diff"][1]["after"] == {"owner": someone.pw_uid, "group": someone.pw_gid, "mode": "0600"}
+    assert result["diff"][1]["after"] == {
+        "owner": someone.pw_uid,
+        "group": someone.pw_gid,
+        "mode": "0600",
+    }
     status = env.stat()
-    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (someone.pw_uid, someone.pw_gid, 0o600)
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (
+        someone.pw_uid,
+        someone.pw_gid,
+        0o600,
+    )
     assert env.read_text() == FILE
 
 
@@ -403,7 +465,9 @@ def test_a_full_disk_leaves_the_old_file(run_module, tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip("only root of a machine that may mount can fill a disk of its own")
@@ -413,7 +477,9 @@ def test_a_full_disk_leaves_the_old_file(run_module, tmp_path):
         (folder / "ballast").write_bytes(b"x" * 8192)
         before = state(path)
         for backup in (False, True):
-            result = run_module("sergas_env", {"path": str(path), "values": {"A": "x" * 6000}, "backup": backup})
+            result = run_module(
+                "sergas_env", {"path": str(path), "values": {"A": "x" * 6000}, "backup": backup}
+            )
             assert result["failed"]
             assert "could not be written and is as it was: No space left on device" in result["msg"]
             assert state(path) == before
@@ -430,16 +496,18 @@ def test_a_user_who_cannot_keep_the_owner_is_told_so(env):
         if not os.stat(folder).st_mode & stat.S_IXOTH:
             folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
     code = (
-        "import os, sys; sys.path.insert(0, %r); import conftest; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "from ansible_collections.sergas.ops.plugins.module_utils import sergas_env\n"
-        "params = dict(path=%r, values={'A': '1'}, absent=[], mend=False, systemd=True, secret_keys=[], create=False,\n"
-        "              owner=None, group=None, mode=None, backup=False)\n"
-        "for check in (True, False):\n"
-        "    try:\n"
-        "        sergas_env.run(params, check)\n"
-        "    except sergas_env.EnvError as error:\n"
-        "        print(error)\n"
-    ) % (str(COLLECTION / "tests"), str(env))
+        "import os, sys; sys.path.insert(0, %r); import conftest; os.setgroups([]);"
+        " os.setgid(65534); os.setuid(65534)\nfrom"
+        " ansible_collections.sergas.ops.plugins.module_utils import sergas_env\nparams ="
+        " dict(path=%r, values={'A': '1'}, absent=[], mend=False, systemd=True, secret_keys=[],"
+        " create=False,\n              owner=None, group=None, mode=None, backup=False)\nfor check"
+        " in (True, False):\n    try:\n        sergas_env.run(params, check)\n    except"
+        " sergas_env.EnvError as error:\n        print(error)\n"
+        % (str(COLLECTION / "tests"), str(env))
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == ["owner: the file is to belong to user 0, which takes become: true"] * 2, done
+    assert (
+        done.stdout.splitlines()
+        == ["owner: the file is to belong to user 0, which takes become: true"] * 2
+    ), done
     assert env.read_text() == FILE

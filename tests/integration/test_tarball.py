@@ -24,7 +24,12 @@ def run(*argv, **options):
     ours = Path(sys.executable).parent / argv[0]
     argv = (ours if ours.exists() else argv[0], *argv[1:])
     done = subprocess.run(
-        [str(word) for word in argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **options
+        [str(word) for word in argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
     )
     assert done.returncode == 0, "%s\n%s%s" % (" ".join(map(str, argv)), done.stdout, done.stderr)
     return done.stdout
@@ -33,7 +38,11 @@ def run(*argv, **options):
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A copy of what git knows, with what runs leave behind in a checkout."""
-    root = Path(run(CHECKOUT / "scripts" / "collection.sh", "copy", tmp_path_factory.mktemp("source")).strip())
+    root = Path(
+        run(
+            CHECKOUT / "scripts" / "collection.sh", "copy", tmp_path_factory.mktemp("source")
+        ).strip()
+    )
     for leftover in (
         ".venv/bin/python",
         ".build/old.tar.gz",
@@ -80,18 +89,30 @@ def test_the_tarball_holds_only_what_a_user_of_the_collection_runs_or_reads(tarb
 def test_the_tarball_holds_every_file_of_the_collection(checkout, tarball):
     with tarfile.open(tarball) as archive:
         packed = {member.name for member in archive.getmembers() if member.isfile()}
-    known = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=CHECKOUT).splitlines()
+    known = run(
+        "git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=CHECKOUT
+    ).splitlines()
     shipped = ("plugins/", "roles/", "playbooks/", "meta/", "docs/", "COPYING", "README.md")
-    missing = {name for name in known if name.startswith(shipped) and (CHECKOUT / name).is_file()} - packed
+    missing = {
+        name for name in known if name.startswith(shipped) and (CHECKOUT / name).is_file()
+    } - packed
     assert not missing
-    assert not {name for name in packed if "__pycache__" in name or name.endswith((".pyc", ".retry", ".tar.gz"))}
+    assert not {
+        name
+        for name in packed
+        if "__pycache__" in name or name.endswith((".pyc", ".retry", ".tar.gz"))
+    }
 
 
 def test_the_manifest_says_what_galaxy_needs_to_know(tarball):
     with tarfile.open(tarball) as archive:
         info = json.load(archive.extractfile("MANIFEST.json"))["collection_info"]
         runtime = yaml.safe_load(archive.extractfile("meta/runtime.yml"))
-    assert (info["namespace"], info["name"], info["license"]) == ("sergas", "ops", ["GPL-3.0-or-later"])
+    assert (info["namespace"], info["name"], info["license"]) == (
+        "sergas",
+        "ops",
+        ["GPL-3.0-or-later"],
+    )
     assert set(info["dependencies"]) == {
         "ansible.posix",
         "awx.awx",
@@ -105,10 +126,22 @@ def test_the_manifest_says_what_galaxy_needs_to_know(tarball):
 
 def test_what_the_tarball_installs_diagnoses_this_machine(tarball, tmp_path):
     """From a folder with nothing of the checkout in sight, as a user of the collection runs it."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")
+    }
     environment["ANSIBLE_COLLECTIONS_PATH"] = str(tmp_path / "installed")
     place = {"cwd": tmp_path, "env": environment}
-    run("ansible-galaxy", "collection", "install", "--offline", "--no-deps", "-p", "installed", tarball, **place)
+    run(
+        "ansible-galaxy",
+        "collection",
+        "install",
+        "--offline",
+        "--no-deps",
+        "-p",
+        "installed",
+        tarball,
+        **place,
+    )
     run(
         "ansible-playbook",
         "sergas.ops.diagnose",
@@ -123,5 +156,9 @@ def test_what_the_tarball_installs_diagnoses_this_machine(tarball, tmp_path):
     (host,) = report["hosts"]
     assert host["name"] == "localhost"
     # Any machine has these, and anybody may read them.
-    measured = {found["id"].rpartition(".")[0] for found in host["findings"] if found["confidence"] == "measured"}
+    measured = {
+        found["id"].rpartition(".")[0]
+        for found in host["findings"]
+        if found["confidence"] == "measured"
+    }
     assert {"host.disk", "host.memory", "host.load"} <= measured

@@ -354,9 +354,11 @@ def decide(scope, observed):
                 "db.bloat",
                 "%d tables and indexes of %s or more, none of them %.0f %% bloated"
                 % (len(known), verdict.size(_SMALLEST), warn),
-                confidence="measured"
-                if all(row["confidence"] == "measured" for row in known)
-                else "estimated",
+                confidence=(
+                    "measured"
+                    if all(row["confidence"] == "measured" for row in known)
+                    else "estimated"
+                ),
                 unit=unit,
                 warn=warn,
                 fail=fail,
@@ -401,16 +403,18 @@ def _bloated(scope, rows):
         unit=unit,
         warn=warn,
         fail=fail,
-        confidence="measured"
-        if all(row["confidence"] == "measured" for row in rows)
-        else "estimated",
+        confidence=(
+            "measured" if all(row["confidence"] == "measured" for row in rows) else "estimated"
+        ),
         evidence={
             "tables": [row for row in rows if "index" not in row][: scope.limit],
             "indexes": [row for row in rows if "index" in row][: scope.limit],
         },
-        advice="VACUUM makes the space usable again for the same table. Giving it back takes "
-        "REINDEX CONCURRENTLY for an index, and for a table VACUUM FULL, which locks it and needs "
-        "its size free, or pg_repack.",
+        advice=(
+            "VACUUM makes the space usable again for the same table. Giving it back takes REINDEX"
+            " CONCURRENTLY for an index, and for a table VACUUM FULL, which locks it and needs its"
+            " size free, or pg_repack."
+        ),
     )
 
 

@@ -72,8 +72,10 @@ def decide(scope, observed):
             status,
             summary,
             evidence={"tables": observed["tables"]},
-            advice="Index what is read from end to end first; then give shared_buffers more, up to "
-            "a quarter of the memory.",
+            advice=(
+                "Index what is read from end to end first; then give shared_buffers more, up to "
+                "a quarter of the memory."
+            ),
             **numbers,
         )
     ]

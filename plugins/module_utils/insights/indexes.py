@@ -186,8 +186,11 @@ def decide_unused(scope, rows):
             value=total,
             unit="B",
             evidence={"indexes": rows[: scope.limit], "since_seconds": round(age)},
-            advice="See whether a standby uses it and whether it is older than the statistics, "
-            "then: %s;" % _drop(rows[0]),
+            advice=(
+                "See whether a standby uses it and whether it is older than the statistics, "
+                "then: %s;"
+            )
+            % _drop(rows[0]),
         )
     ]
 
@@ -235,8 +238,11 @@ def decide_invalid(scope, rows):
             value=len(left),
             unit="indexes",
             evidence={"indexes": left[: scope.limit]},
-            advice="A failed CREATE INDEX CONCURRENTLY leaves them behind: %s; and build it again, "
-            "or REINDEX INDEX CONCURRENTLY it." % _drop(left[0]),
+            advice=(
+                "A failed CREATE INDEX CONCURRENTLY leaves them behind: %s; and build it again, "
+                "or REINDEX INDEX CONCURRENTLY it."
+            )
+            % _drop(left[0]),
         )
     ]
 

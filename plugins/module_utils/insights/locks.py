@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who waits for a lock, who is at the root of it, and which transactions have been open for long."""
+"""Who waits for a lock, who is at the root of it, and which transactions have been open for
+long.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ def observe_locks(scope):
 
 
 def roots(waiting):
-    """Return the pids that others wait for and that wait for nobody; 0 is a prepared transaction."""
+    """Return the pids that others wait for and that wait for nobody; 0 is a prepared
+    transaction.
+    """
     blocked = {row["pid"] for row in waiting}
     return sorted({pid for row in waiting for pid in row["blockers"]} - blocked)
 
@@ -128,10 +132,14 @@ def decide_locks(scope, observed):
                 "waiting": [_lean(row) for row in observed["waiting"][: scope.limit]],
                 "roots": [_lean(row) for row in observed["roots"][: scope.limit]],
             },
-            advice="Let the session at the root end its transaction; SELECT "
-            "pg_terminate_backend(%d) does it by force." % root["pid"]
-            if root
-            else "Look at pg_prepared_xacts, and COMMIT or ROLLBACK PREPARED what is left there.",
+            advice=(
+                "Let the session at the root end its transaction; SELECT "
+                "pg_terminate_backend(%d) does it by force." % root["pid"]
+                if root
+                else (
+                    "Look at pg_prepared_xacts, and COMMIT or ROLLBACK PREPARED what is left there."
+                )
+            ),
             **numbers,
         )
     ]
@@ -145,9 +153,11 @@ def _at_root(root, prepared):
         root["role"],
         root["application"] or "no application name",
         root["state"] or "state not visible",
-        "an unknown time"
-        if root["transaction_seconds"] is None
-        else verdict.span(root["transaction_seconds"]),
+        (
+            "an unknown time"
+            if root["transaction_seconds"] is None
+            else verdict.span(root["transaction_seconds"])
+        ),
     )
 
 
@@ -176,9 +186,11 @@ def decide_transactions(scope, rows):
                     len(long),
                     verdict.span(warn),
                     verdict.span(first["seconds"]),
-                    "prepared as %s" % first["prepared"]
-                    if first["prepared"]
-                    else "pid %d" % first["pid"],
+                    (
+                        "prepared as %s" % first["prepared"]
+                        if first["prepared"]
+                        else "pid %d" % first["pid"]
+                    ),
                     first["role"],
                     first["state"],
                 ),
@@ -187,8 +199,10 @@ def decide_transactions(scope, rows):
                 warn=warn,
                 fail=fail,
                 evidence={"transactions": [_lean(row) for row in long[: scope.limit]]},
-                advice="They keep VACUUM from removing dead rows anywhere. "
-                "End them, and set idle_in_transaction_session_timeout for the role.",
+                advice=(
+                    "They keep VACUUM from removing dead rows anywhere. "
+                    "End them, and set idle_in_transaction_session_timeout for the role."
+                ),
             )
         ]
     if not scope.server["sees_sessions"]:

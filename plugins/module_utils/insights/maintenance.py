@@ -147,8 +147,11 @@ def decide_vacuum(scope, tables):
             warn=warn,
             fail=fail,
             evidence={"tables": late[: scope.limit]},
-            advice="End what keeps the rows alive (transactions open for long, dead slots), then "
-            "VACUUM (ANALYZE) %s." % verdict.qualified(worst),
+            advice=(
+                "End what keeps the rows alive (transactions open for long, dead slots), then "
+                "VACUUM (ANALYZE) %s."
+            )
+            % verdict.qualified(worst),
         )
     ]
 
@@ -183,9 +186,11 @@ def decide_statistics(scope, tables):
                 len(stale),
                 worst["table"],
                 worst["changed_rows"],
-                "never done or not known"
-                if worst["analyzed_seconds_ago"] is None
-                else "%s ago" % verdict.span(worst["analyzed_seconds_ago"]),
+                (
+                    "never done or not known"
+                    if worst["analyzed_seconds_ago"] is None
+                    else "%s ago" % verdict.span(worst["analyzed_seconds_ago"])
+                ),
                 worst["live_rows"],
             ),
             value=round(worst["factor"], 1),
@@ -242,7 +247,9 @@ def _wraparound(scope, observed, worst, age, status, threshold):
         status,
         summary,
         evidence={"databases": observed["databases"][: scope.limit], "tables": tables},
-        advice="End old transactions, prepared ones and dead slots, then VACUUM (FREEZE) the "
-        "oldest tables of that database; at 2.1 billion the server refuses to write.",
+        advice=(
+            "End old transactions, prepared ones and dead slots, then VACUUM (FREEZE) the "
+            "oldest tables of that database; at 2.1 billion the server refuses to write."
+        ),
         **numbers,
     )

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Missing indexes: tables read from end to end, foreign keys without an index, and which columns."""
+"""Missing indexes: tables read from end to end, foreign keys without an index, and which
+columns.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,9 @@ _RANGE = r"\s*(?:<=|>=|<(?!>)|>|\bbetween\b|\blike\b)"
 
 
 def observe(scope):
-    """Return tables that are read from end to end, their columns, and foreign keys without index."""
+    """Return tables that are read from end to end, their columns, and foreign keys without
+    index.
+    """
     schemas = (scope.schemas_json, scope.schemas_json)
     tables = scope.rows(_TABLES.format(rows=_FEWEST_ROWS), *schemas)
     ids = [table["id"] for table in tables if _is_read_whole(scope, table)]
@@ -361,10 +365,14 @@ def _missing(scope, subject, tables, keys):
             "foreign_keys": keys[: scope.limit],
             "create": list(dict.fromkeys(creations))[: scope.limit],
         },
-        advice="Check with EXPLAIN, then: %s;" % creations[0]
-        if creations
-        else "Find the statements that read the table (pg_stat_statements names them) and index "
-        "the columns they filter by, with CREATE INDEX CONCURRENTLY.",
+        advice=(
+            "Check with EXPLAIN, then: %s;" % creations[0]
+            if creations
+            else (
+                "Find the statements that read the table (pg_stat_statements names them) and index "
+                "the columns they filter by, with CREATE INDEX CONCURRENTLY."
+            )
+        ),
     )
 
 

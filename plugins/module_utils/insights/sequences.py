@@ -99,17 +99,21 @@ def decide(scope, observed):
                     first["sequence"],
                     first["percent"],
                     first["most"],
-                    "the type of %s.%s ends there" % (first["table"], first["column"])
-                    if first["column_is_smaller"]
-                    else "its own limit",
+                    (
+                        "the type of %s.%s ends there" % (first["table"], first["column"])
+                        if first["column_is_smaller"]
+                        else "its own limit"
+                    ),
                 ),
                 value=round(first["percent"], 2),
                 unit=unit,
                 warn=warn,
                 fail=fail,
                 evidence={"sequences": near},
-                advice="Make the column a bigint (which rewrites the table) and the sequence too: "
-                "ALTER SEQUENCE ... AS bigint. Inserts fail at the end.",
+                advice=(
+                    "Make the column a bigint (which rewrites the table) and the sequence too: "
+                    "ALTER SEQUENCE ... AS bigint. Inserts fail at the end."
+                ),
             )
         ]
     if observed["hidden"]:
@@ -140,10 +144,12 @@ def decide(scope, observed):
             % (
                 observed["looked_at"],
                 warn,
-                ""
-                if observed["looked_at"] == observed["sequences"]
-                else "; %d with a wider one were not read"
-                % (observed["sequences"] - observed["looked_at"]),
+                (
+                    ""
+                    if observed["looked_at"] == observed["sequences"]
+                    else "; %d with a wider one were not read"
+                    % (observed["sequences"] - observed["looked_at"])
+                ),
             ),
             value=round(highest, 2),
             unit=unit,

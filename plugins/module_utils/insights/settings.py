@@ -91,8 +91,10 @@ def decide(scope, observed):
                     "name": "work_mem",
                     "value": "%s kB" % settings["work_mem"]["value"],
                     "status": "fail" if percent >= fail else "warn",
-                    "why": "shared_buffers and one work_mem for each of %s connections come to "
-                    "%.0f %% of the memory" % (settings["max_connections"]["value"], percent),
+                    "why": (
+                        "shared_buffers and one work_mem for each of %s connections come to "
+                        "%.0f %% of the memory" % (settings["max_connections"]["value"], percent)
+                    ),
                 }
             )
     pending = sorted(name for name, row in settings.items() if row["pending_restart"])

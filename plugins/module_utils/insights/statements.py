@@ -204,8 +204,10 @@ def decide_slow(scope, statements):
                     "since_seconds": statements["since_seconds"],
                     "since_previous_run": bool(scope.earlier("statements", "top")),
                 },
-                advice="Mend the cause named here; where there is none, look at the plan: "
-                "EXPLAIN (ANALYZE, BUFFERS) of the statement with real values.",
+                advice=(
+                    "Mend the cause named here; where there is none, look at the plan: "
+                    "EXPLAIN (ANALYZE, BUFFERS) of the statement with real values."
+                ),
             )
         ]
     if statements["hidden"] or not scope.server["sees_sessions"]:
@@ -250,8 +252,10 @@ def _without_extension(subject, statements):
     return verdict.skipped(
         subject,
         reason + ": nobody counts how long statements take",
-        advice="Add pg_stat_statements to shared_preload_libraries, restart the server, and run "
-        "CREATE EXTENSION pg_stat_statements in the application's database.",
+        advice=(
+            "Add pg_stat_statements to shared_preload_libraries, restart the server, and run "
+            "CREATE EXTENSION pg_stat_statements in the application's database."
+        ),
     )
 
 
@@ -288,8 +292,11 @@ def decide_running(scope, running):
                 evidence=dict(
                     evidence, statements=[_session(row) for row in queries[: scope.limit]]
                 ),
-                advice="Find out whether anybody still waits for it; SELECT pg_cancel_backend(%d) "
-                "ends the statement and keeps the session." % worst["pid"],
+                advice=(
+                    "Find out whether anybody still waits for it; SELECT pg_cancel_backend(%d) "
+                    "ends the statement and keeps the session."
+                )
+                % worst["pid"],
             )
         ]
     if not scope.server["sees_sessions"]:

@@ -177,8 +177,10 @@ def observe_places(scope):
     if not folder:
         return {
             "local": True,
-            "reason": "the role %s may not see data_directory: it is not a member of pg_monitor"
-            % server["role"],
+            "reason": (
+                "the role %s may not see data_directory: it is not a member of pg_monitor"
+                % server["role"]
+            ),
             "filesystems": [],
         }
     if not os.path.isdir(folder):

@@ -180,8 +180,10 @@ def decide_archiver(scope, observed):
                 status,
                 problem[0].upper() + problem[1:] + ("; " + waiting if waiting else ""),
                 evidence=dict(observed),
-                advice="Mend archive_command (its errors are in the server's log) or where it "
-                "writes to. The server keeps every WAL file until then.",
+                advice=(
+                    "Mend archive_command (its errors are in the server's log) or where it "
+                    "writes to. The server keeps every WAL file until then."
+                ),
                 **numbers,
             )
         ]
@@ -237,8 +239,11 @@ def decide_slots(scope, slots):
             warn=warn,
             fail=fail,
             evidence={"slots": (held + [row for row in lost if row not in held])[: scope.limit]},
-            advice="Start its consumer again, or, if that is gone for good, SELECT "
-            "pg_drop_replication_slot('%s'); max_slot_wal_keep_size bounds what a slot may hold."
+            advice=(
+                "Start its consumer again, or, if that is gone for good, SELECT"
+                " pg_drop_replication_slot('%s'); max_slot_wal_keep_size bounds what a slot may"
+                " hold."
+            )
             % (held or lost)[0]["slot"].replace("'", "''"),
         )
     ]
@@ -269,8 +274,10 @@ def decide_replication(scope, observed):
                 status,
                 "; ".join(text for state, text in late if state != "ok"),
                 evidence={"replicas": replicas[: scope.limit], "standby": standby},
-                advice="Look at the replica's own load, its long queries and the network between; "
-                "a paused replay goes on with SELECT pg_wal_replay_resume().",
+                advice=(
+                    "Look at the replica's own load, its long queries and the network between; "
+                    "a paused replay goes on with SELECT pg_wal_replay_resume()."
+                ),
                 **numbers,
             )
         ]

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The app's health endpoint: does it answer, how fast in which phase, and what of its dependencies."""
+"""The app's health endpoint: does it answer, how fast in which phase, and what of its
+dependencies.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,18 @@ DEPENDENCIES = {
     "zoho": ("ZOHO_SDK_CLIENT_ID", "ZOHO_SDK_REFRESH_TOKEN", "ZOHO_MCP_CLIENT_ID"),
     "cognee": ("COGNEE_BASE_URL", "COGNEE_API_URL"),
 }
-_GOOD = {"connected", "authenticated", "ok", "healthy", "up", "ready", "available", "alive", "true", "pass"}
+_GOOD = {
+    "connected",
+    "authenticated",
+    "ok",
+    "healthy",
+    "up",
+    "ready",
+    "available",
+    "alive",
+    "true",
+    "pass",
+}
 _GOOD_STATUS = _GOOD | {"running", "green", "success"}
 _NOT_USED = {"disabled", "not configured", "not_configured", "unconfigured", "none", "null", "off"}
 #: One slow request an hour ago is no slow path.
@@ -74,7 +87,9 @@ def _sample(address, deadline, max_bytes=65536):
     started = time.monotonic()
     try:
         # What is left at the end goes to the report, which must not be late.
-        reply = http_client.get(address, deadline.within(deadline.remaining() - 0.5), max_bytes, redirects=_REDIRECTS)
+        reply = http_client.get(
+            address, deadline.within(deadline.remaining() - 0.5), max_bytes, redirects=_REDIRECTS
+        )
     except ConnectionFailed as error:
         return {
             "error": str(error),
@@ -111,7 +126,9 @@ def judge(health, settings):
     if sample["redirects"]:
         evidence["redirects"] = sample["redirects"]
     if body is None and status == 200:
-        why = "more than %d bytes" % len(sample["body"]) if sample["truncated"] else "no JSON object"
+        why = (
+            "more than %d bytes" % len(sample["body"]) if sample["truncated"] else "no JSON object"
+        )
         evidence["body"] = sample["body"][:200]
         return [
             finding(
@@ -120,13 +137,22 @@ def judge(health, settings):
                 "fail",
                 "%s answers 200, but with %s instead of the health report" % (address, why),
                 evidence=evidence,
-                advice="See what answers there: another service on the port, a proxy, or a wrong health_path.",
+                advice=(
+                    "See what answers there: another service on the port, a proxy, or a wrong"
+                    " health_path."
+                ),
             )
         ]
     states = {name: _state(body, name) for name in DEPENDENCIES} if body else {}
     bad = {name: state for name, (good, state) in states.items() if good is False}
-    findings = [_dependency(name, bad[name], address, settings) for name in ("zoho", "cognee") if name in bad]
-    evidence["dependencies"] = {name: state for name, (_good, state) in states.items() if state is not None}
+    findings = [
+        _dependency(name, bad[name], address, settings)
+        for name in ("zoho", "cognee")
+        if name in bad
+    ]
+    evidence["dependencies"] = {
+        name: state for name, (_good, state) in states.items() if state is not None
+    }
     word = str((body or {}).get("status", "")).lower()
     if bad or (body and word and word not in _GOOD_STATUS):
         said = ", ".join("%s %s" % item for item in bad.items()) or "status %s" % word
@@ -152,7 +178,13 @@ def judge(health, settings):
                 "api",
                 "fail",
                 "%s answers %d%s in %d of %d requests, 200 is expected"
-                % (address, status, where, sum(item["status"] != 200 for item in samples), len(samples)),
+                % (
+                    address,
+                    status,
+                    where,
+                    sum(item["status"] != 200 for item in samples),
+                    len(samples),
+                ),
                 value=status,
                 unit="HTTP status",
                 evidence=evidence,
@@ -165,7 +197,8 @@ def judge(health, settings):
                 "api.health.ok",
                 "api",
                 "ok",
-                "%s answers 200 %s in all of %d requests" % (address, word or "with JSON", len(samples)),
+                "%s answers 200 %s in all of %d requests"
+                % (address, word or "with JSON", len(samples)),
                 value=status,
                 unit="HTTP status",
                 evidence=evidence,
@@ -180,7 +213,8 @@ def judge(health, settings):
                 "api.health.incomplete",
                 "api",
                 "unknown",
-                "%s says nothing of %s: what it does not say is unknown" % (address, ", ".join(silent)),
+                "%s says nothing of %s: what it does not say is unknown"
+                % (address, ", ".join(silent)),
                 evidence={"url": address, "missing": silent, "fields": sorted(body)[:20]},
                 advice="Have /health report %s, as its documentation says." % ", ".join(silent),
             )
@@ -213,9 +247,11 @@ def _unreachable(address, sample, failed, total):
             "failed": "%d of %d" % (failed, total),
         },
         remedy=None if garbage else "start_service",
-        advice="See what holds the port and what it answers."
-        if garbage
-        else "See why the service does not answer: its state and its log.",
+        advice=(
+            "See what holds the port and what it answers."
+            if garbage
+            else "See why the service does not answer: its state and its log."
+        ),
     )
 
 
@@ -247,7 +283,10 @@ def _dependency(name, state, address, settings):
     if name == "cognee":
         target = _target(settings.get("COGNEE_BASE_URL") or settings.get("COGNEE_API_URL"))
         identity, summary = "cognee.down", "The app reports Cognee %s" % state
-        remedy, advice = "restart_cognee", "Check the container and the port with cognee_check, then restart it."
+        remedy, advice = (
+            "restart_cognee",
+            "Check the container and the port with cognee_check, then restart it.",
+        )
     else:
         region = (settings.get("ZOHO_SDK_REGION") or "us").lower()
         target = _target(settings.get("ZOHO_ACCOUNTS_URL")) or "%s:443" % _ACCOUNTS.get(
@@ -260,7 +299,10 @@ def _dependency(name, state, address, settings):
         advice = (
             "Lower the request rate; do not refresh the token."
             if throttled
-            else "Refresh the token once for the fleet; if Zoho refuses, check the client, the secret and the data centre."
+            else (
+                "Refresh the token once for the fleet; if Zoho refuses, check the client, the"
+                " secret and the data centre."
+            )
         )
     return finding(
         identity,
@@ -279,7 +321,11 @@ def _target(text):
         parts = url.split(text or "")
     except ValueError:
         return None
-    return url.address(parts.host, parts.port or (443 if parts.scheme == "https" else 80)) if parts.host else None
+    return (
+        url.address(parts.host, parts.port or (443 if parts.scheme == "https" else 80))
+        if parts.host
+        else None
+    )
 
 
 def decide_latency(ctx, health, prometheus=None, logs=None):
@@ -301,20 +347,32 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
     if not answered:
         sample = health["samples"][0]
         if sample["kind"] != "timeout" or sample["seconds"] < warn:
-            return finding("api.latency.unknown", "api", "unknown", "No response time: %s" % sample["error"])
-        answered = [{"phases": dict(sample["phases"], first_byte=sample["seconds"], total=sample["seconds"])}]
+            return finding(
+                "api.latency.unknown", "api", "unknown", "No response time: %s" % sample["error"]
+            )
+        answered = [
+            {
+                "phases": dict(
+                    sample["phases"], first_byte=sample["seconds"], total=sample["seconds"]
+                )
+            }
+        ]
     # The median: one request that met a busy moment is not a slow service.
     middle = sorted(answered, key=lambda item: item["phases"]["total"])[(len(answered) - 1) // 2]
     phases = split_phases(middle["phases"])
     slow = max(phases, key=phases.get)
     measured = {"GET " + health["url"]: middle["phases"]["total"]}
     for path, sample in health["paths"].items():
-        measured["GET " + path] = sample["seconds"] if "error" in sample else sample["phases"]["total"]
+        measured["GET " + path] = (
+            sample["seconds"] if "error" in sample else sample["phases"]["total"]
+        )
     if (prometheus or {}).get("p95_seconds") is not None:
         measured["p95 of the last 5 minutes (Prometheus)"] = prometheus["p95_seconds"]
     for path in (logs or {}).get("slow_paths") or ():
         if path["count"] >= _FEWEST_LOGGED:
-            measured["mean of %s in the log (%d requests)" % (path["path"], path["count"])] = path["mean"]
+            measured["mean of %s in the log (%d requests)" % (path["path"], path["count"])] = path[
+                "mean"
+            ]
     worst = max(measured, key=measured.get)
     value = measured[worst]
     status = grade(value, warn, fail)
@@ -322,7 +380,10 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
         "phases": {name: round(seconds, 4) for name, seconds in phases.items()},
         "slow_phase": slow,
         "samples": [round(sample["phases"]["total"], 4) for sample in answered],
-        "measured": {name: round(measured[name], 3) for name in sorted(measured, key=measured.get, reverse=True)[:20]},
+        "measured": {
+            name: round(measured[name], 3)
+            for name in sorted(measured, key=measured.get, reverse=True)[:20]
+        },
     }
     if worst.startswith("GET " + health["url"]):
         told = "%s takes %.3f s, %.3f s of it %s" % (worst, value, phases[slow], PHASES[slow])
@@ -345,15 +406,23 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
 
 _LATENCY_ADVICE = {
     "name": "Mend the name resolution of this host: /etc/resolv.conf and /etc/hosts.",
-    "connect": "The app does not accept connections fast enough: more workers, or a packet filter in between.",
+    "connect": (
+        "The app does not accept connections fast enough: more workers, or a packet filter in"
+        " between."
+    ),
     "tls": "Look at what ends TLS in front of the app.",
-    "first_byte": "Look at the database and the external services first, then at cache, pool and workers in .env.",
+    "first_byte": (
+        "Look at the database and the external services first, then at cache, pool and workers in"
+        " .env."
+    ),
     "body": "The answer is large or its producer slow: page it, or cache it.",
 }
 
 
 def split_phases(phases):
     """Return {phase: seconds} that add up to the total: what is left is the body."""
-    parts = {name: phases[name] for name in ("name", "connect", "tls", "first_byte") if name in phases}
+    parts = {
+        name: phases[name] for name in ("name", "connect", "tls", "first_byte") if name in phases
+    }
     parts["body"] = max(0.0, phases["total"] - sum(parts.values()))
     return parts

@@ -48,10 +48,19 @@ class Context:
         self.components = params["components"]
         self.unit, self.unit_error = unit.read(params["service"], deadline.within(3))
         self.app_dir = params["app_dir"] or unit.working_directory(self.unit) or DEFAULT_APP_DIR
-        self.env_file = params["env_file"] or unit.environment_file(self.unit) or os.path.join(self.app_dir, ".env")
+        self.env_file = (
+            params["env_file"]
+            or unit.environment_file(self.unit)
+            or os.path.join(self.app_dir, ".env")
+        )
         self.environment, self.environment_error = environment.read(self.env_file)
         self.settings = environment.settings(self.environment, params, self.unit)
-        self.port = params["port"] or unit.port(self.unit) or environment.port(self.settings) or DEFAULT_PORT
+        self.port = (
+            params["port"]
+            or unit.port(self.unit)
+            or environment.port(self.settings)
+            or DEFAULT_PORT
+        )
 
     def within(self, seconds):
         """Return a copy whose deadline comes in this many seconds at the latest."""

@@ -23,7 +23,9 @@ _STARTING = 30.0
 
 
 def observe(ctx):
-    """Return percent (of what this host may use), cpus, quota, load, iowait, steal, hungry and contained."""
+    """Return percent (of what this host may use), cpus, quota, load, iowait, steal, hungry and
+    contained.
+    """
     contained = cgroup.contained()
     result = {"contained": contained, "cpus": len(os.sched_getaffinity(0)), "load": os.getloadavg()}
     busy, waiting = ctx.thresholds["cpu_percent"][0], ctx.thresholds["iowait_percent"][0]
@@ -41,7 +43,9 @@ def observe(ctx):
 
 
 def sample(contained, processes):
-    """Return the counters of now: the host's, those of the diagnosis itself, and those of each process."""
+    """Return the counters of now: the host's, those of the diagnosis itself, and those of each
+    process.
+    """
     with open("/proc/stat", encoding="ascii") as handle:
         text = handle.readline()
     children = _children()
@@ -96,7 +100,9 @@ def _age(pid):
     """Return how many seconds ago a process was started, or None if it is gone."""
     try:
         with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as handle:
-            started = int(handle.read().rpartition(")")[2].split()[19]) / float(os.sysconf("SC_CLK_TCK"))
+            started = int(handle.read().rpartition(")")[2].split()[19]) / float(
+                os.sysconf("SC_CLK_TCK")
+            )
     except (OSError, IndexError):
         return None
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started
@@ -121,7 +127,9 @@ def _children():
 
 
 def _own_seconds(children):
-    """Return the processor time of this process and its children so far: the host is not blamed for it."""
+    """Return the processor time of this process and its children so far: the host is not blamed for
+    it.
+    """
     total = sum(os.times()[:4])
     for child in children:
         try:
@@ -157,7 +165,9 @@ def compare(before, after, cpus, starting=0.0, hungry=0):
             share = max(used / elapsed, hungry) / min(quota or cpus, cpus)
             result.update(percent=_percent(100.0 * share), quota=quota)
         return result
-    ticks = {name: after["machine"][name] - before["machine"].get(name, 0) for name in after["machine"]}
+    ticks = {
+        name: after["machine"][name] - before["machine"].get(name, 0) for name in after["machine"]
+    }
     total = sum(ticks.values())
     if total > 0:
         busy = total - ticks["idle"] - ticks["iowait"]
@@ -176,7 +186,10 @@ def decide(ctx, cpu):
     warn, fail, unit = ctx.thresholds["cpu_percent"]
     percent = cpu["percent"]
     if percent is None:
-        reason = "CPU: this host is a container whose control group cannot be read, and /proc shows the machine's"
+        reason = (
+            "CPU: this host is a container whose control group cannot be read, and /proc shows the"
+            " machine's"
+        )
         return [finding("host.cpu.unknown", "host", "unknown", reason)]
     status = grade(percent, warn, fail)
     available = "%g CPUs" % (cpu["quota"] if cpu["quota"] is not None else cpu["cpus"])
@@ -185,14 +198,23 @@ def decide(ctx, cpu):
             "host.cpu." + ("ok" if status == "ok" else "high"),
             "host",
             status,
-            "CPU: %.1f %% of %s used (threshold %g %%)" % (percent, available, fail if status == "fail" else warn),
+            "CPU: %.1f %% of %s used (threshold %g %%)"
+            % (percent, available, fail if status == "fail" else warn),
             value=percent,
             unit=unit,
             warn=warn,
             fail=fail,
-            evidence={name: cpu[name] for name in ("cpus", "quota", "steal", "hungry") if cpu[name] is not None},
+            evidence={
+                name: cpu[name]
+                for name in ("cpus", "quota", "steal", "hungry")
+                if cpu[name] is not None
+            },
             remedy=None if status == "ok" else "tune_concurrency",
-            advice=None if status == "ok" else "See what runs (top), lower concurrency, or give the host more CPUs.",
+            advice=(
+                None
+                if status == "ok"
+                else "See what runs (top), lower concurrency, or give the host more CPUs."
+            ),
         )
     ]
 
@@ -216,7 +238,11 @@ def decide_load(ctx, cpu):
             warn=warn,
             fail=fail,
             evidence={"load": [round(number, 2) for number in cpu["load"]]},
-            advice=None if status == "ok" else "See what runs or waits for a disk: top, and ps in state D.",
+            advice=(
+                None
+                if status == "ok"
+                else "See what runs or waits for a disk: top, and ps in state D."
+            ),
         )
     ]
 
@@ -226,7 +252,14 @@ def decide_iowait(ctx, cpu):
     if cpu["contained"]:
         return [_machine("host.iowait", "I/O wait")]
     if cpu["iowait"] is None:
-        return [finding("host.iowait.unknown", "host", "unknown", "I/O wait: the counters of /proc/stat stood still")]
+        return [
+            finding(
+                "host.iowait.unknown",
+                "host",
+                "unknown",
+                "I/O wait: the counters of /proc/stat stood still",
+            )
+        ]
     warn, fail, unit = ctx.thresholds["iowait_percent"]
     status = grade(cpu["iowait"], warn, fail)
     return [
@@ -240,12 +273,19 @@ def decide_iowait(ctx, cpu):
             unit=unit,
             warn=warn,
             fail=fail,
-            advice=None if status == "ok" else "See which disk is busy and what writes to it: iostat -x, iotop.",
+            advice=(
+                None
+                if status == "ok"
+                else "See which disk is busy and what writes to it: iostat -x, iotop."
+            ),
         )
     ]
 
 
 def _machine(subject, what):
     return finding(
-        subject + ".skipped", "host", "skipped", "%s is that of the machine this container runs on, not its own" % what
+        subject + ".skipped",
+        "host",
+        "skipped",
+        "%s is that of the machine this container runs on, not its own" % what,
     )

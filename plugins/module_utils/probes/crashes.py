@@ -19,7 +19,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes import ports, un
 from ansible_collections.sergas.ops.plugins.module_utils.probes.logs import clock
 
 DUMP_FOLDERS = ("/var/crash", "/var/lib/systemd/coredump")
-#: the kernel's line and the death of the process that systemd reports lie this close together, in seconds
+#: the kernel's line and the death of the process that systemd reports lie this close together, in
+#: seconds
 _TOGETHER_SECONDS = 3.0
 _CORE = r"core\.(.+?)\.(\d+)\.[0-9a-f]{32}\.(\d+)\."
 _APPORT = r"(.+)\.(\d+)\.crash$"
@@ -56,13 +57,19 @@ def observe(ctx):
 
 
 def dump(name):
-    """Return {program, uid, pid} as the name of a dump tells: systemd-coredump's and apport's ways."""
+    """Return {program, uid, pid} as the name of a dump tells: systemd-coredump's and apport's
+    ways.
+    """
     found = re.match(_CORE, name)
     if found:
         return {"program": found.group(1), "uid": int(found.group(2)), "pid": int(found.group(3))}
     found = re.match(_APPORT, name)
     if found:
-        return {"program": found.group(1).rpartition("_")[2], "uid": int(found.group(2)), "pid": None}
+        return {
+            "program": found.group(1).rpartition("_")[2],
+            "uid": int(found.group(2)),
+            "pid": None,
+        }
     return {"program": None, "uid": None, "pid": None}
 
 
@@ -100,7 +107,10 @@ def app_kills(logs, properties, own_container=None):
     killed = [
         event["at"]
         for event in events
-        if event["what"] == "oom" or event["what"] == "exit" and event["code"] == "killed" and event["status"] == 9
+        if event["what"] == "oom"
+        or event["what"] == "exit"
+        and event["code"] == "killed"
+        and event["status"] == 9
     ] + [death["at"] for death in logs["worker_deaths"]]
     kills = []
     for kill in logs["kills"]:
@@ -160,7 +170,10 @@ def decide_oom(ctx, logs, own_container=None):
         ]
     last = kills[-1]
     grown = all(
-        kill["limit_kb"] and kill["known_by"] == "cgroup" and limit and limit > kill["limit_kb"] * 1024
+        kill["limit_kb"]
+        and kill["known_by"] == "cgroup"
+        and limit
+        and limit > kill["limit_kb"] * 1024
         for kill in kills
     )
     if grown and unit.is_running(properties):
@@ -169,7 +182,8 @@ def decide_oom(ctx, logs, own_container=None):
                 "app.oom.ok",
                 "app",
                 "ok",
-                "%d memory kills, all at a limit lower than today's %s" % (len(kills), _megabytes(limit / 1024)),
+                "%d memory kills, all at a limit lower than today's %s"
+                % (len(kills), _megabytes(limit / 1024)),
                 value=len(kills),
                 unit="kills",
                 evidence=dict(evidence, last=clock(last["at"])),
@@ -208,28 +222,44 @@ def decide_oom(ctx, logs, own_container=None):
             ),
             value=len(kills),
             unit="kills",
-            confidence="estimated" if all(kill["known_by"] == "time" for kill in kills) else "measured",
+            confidence=(
+                "estimated" if all(kill["known_by"] == "time" for kill in kills) else "measured"
+            ),
             evidence=evidence,
             remedy="raise_memory_limit",
-            advice="See which other process takes the machine's memory, or give the machine more."
-            if of_machine
-            else "Raise MemoryMax of the unit within what the machine has, or find the leak.",
+            advice=(
+                "See which other process takes the machine's memory, or give the machine more."
+                if of_machine
+                else "Raise MemoryMax of the unit within what the machine has, or find the leak."
+            ),
         )
     ]
 
 
 def deaths(logs, kills):
-    """Return the deaths of the app's processes that nobody meant and that no memory kill explains."""
+    """Return the deaths of the app's processes that nobody meant and that no memory kill
+    explains.
+    """
 
     def near(at, items):
         return any(abs(item["at"] - at) <= _TOGETHER_SECONDS for item in items)
 
     found = []
     for event in logs["unit_events"]:
-        if event["what"] != "exit" or event["code"] not in ("killed", "dumped") or event["status"] in _ON_PURPOSE:
+        if (
+            event["what"] != "exit"
+            or event["code"] not in ("killed", "dumped")
+            or event["status"] in _ON_PURPOSE
+        ):
             continue
         if event["status"] != signal.SIGKILL or not near(event["at"], kills):
-            found.append({"at": event["at"], "signal": _signal_name(event["status"]), "what": "the main process"})
+            found.append(
+                {
+                    "at": event["at"],
+                    "signal": _signal_name(event["status"]),
+                    "what": "the main process",
+                }
+            )
     for death in logs["worker_deaths"]:
         if not near(death["at"], kills):
             fault = [fault for fault in logs["faults"] if near(death["at"], [fault])]
@@ -241,7 +271,9 @@ def deaths(logs, kills):
             found.append({"at": fault["at"], "signal": "SIGSEGV", "what": what})
     for core in logs["dumps"]:
         if not near(core["at"], found):
-            found.append({"at": core["at"], "signal": core["signal"], "what": "process %s" % core["pid"]})
+            found.append(
+                {"at": core["at"], "signal": core["signal"], "what": "process %s" % core["pid"]}
+            )
     return sorted(found, key=lambda item: item["at"])
 
 
@@ -264,17 +296,32 @@ def decide(ctx, logs, crash_dumps):
                 "app",
                 "fail" if any(item["signal"] for item in found) else "warn",
                 "Processes of the app died %d times, last by %s at %s (%s)"
-                % (len(found), last["signal"] or "a signal that is not told", clock(last["at"]), last["what"]),
+                % (
+                    len(found),
+                    last["signal"] or "a signal that is not told",
+                    clock(last["at"]),
+                    last["what"],
+                ),
                 value=len(found),
                 unit="crashes",
                 evidence={"deaths": [dict(item, at=clock(item["at"])) for item in found[-_SHOWN:]]},
-                advice="A segmentation fault is a compiled library's: see which was updated last, and read the dump."
-                if last["signal"] == "SIGSEGV"
-                else "See what sent the signal: a person, a time limit of systemd, or the app itself.",
+                advice=(
+                    "A segmentation fault is a compiled library's: see which was updated last, and"
+                    " read the dump."
+                    if last["signal"] == "SIGSEGV"
+                    else (
+                        "See what sent the signal: a person, a time limit of systemd, or the app"
+                        " itself."
+                    )
+                ),
             )
         )
     uid = _uid(ctx.unit.get("User"))
-    mine = [item for item in crash_dumps["dumps"] if item["uid"] is None or uid is None or item["uid"] == uid]
+    mine = [
+        item
+        for item in crash_dumps["dumps"]
+        if item["uid"] is None or uid is None or item["uid"] == uid
+    ]
     if mine:
         findings.append(
             finding(

@@ -21,34 +21,50 @@ SLOTS = """
 SELECT current_setting('max_connections'), current_setting('superuser_reserved_connections'),
   coalesce(current_setting('reserved_connections', true), '0'),
   (SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND
-    coalesce(backend_type, CASE WHEN datid IS NOT NULL AND usesysid IS NOT NULL THEN 'client backend' END)
+    coalesce(backend_type, CASE WHEN datid IS NOT NULL AND usesysid IS NOT NULL THEN 'client
+      backend' END)
     = 'client backend'),
   current_setting('server_version'), pg_is_in_recovery()
 """
 _SCHEMES = ("postgresql", "postgres")
-_TLS_WORDS = {"true": "require", "1": "require", "on": "require", "false": "disable", "0": "disable", "off": "disable"}
+_TLS_WORDS = {
+    "true": "require",
+    "1": "require",
+    "on": "require",
+    "false": "disable",
+    "0": "disable",
+    "off": "disable",
+}
 _REQUIRED = (("host", "HOST"), ("user", "USER"), ("name", "NAME"))
 _MARGIN = 0.3
-_SOCKETS = ("/var/run/postgresql", "/run/postgresql", "/tmp")  # noqa: S108 (PostgreSQL's own default)
+_SOCKETS = (
+    "/var/run/postgresql",
+    "/run/postgresql",
+    "/tmp",  # noqa: S108  where a server built from source puts its socket
+)
 
 
 def observe(ctx):
     """Reach the database with the app's settings; without an app, the clusters of this host.
 
     Returns:
-        dict with reached: a list of dicts (address, local: a cluster of this host, and either failure
+        dict with reached: a list of dicts (address, local: a cluster of this host, and either
+        failure
         as L(_failure) tells it or what L(_measure) saw), and with the target and the slots of the
         first of them, None where they are not known.
     """
     results = []
-    # A little less than there is, so that a server that hangs is told as such and not as a late probe.
+    # A little less than there is, so that a server that hangs is told as such and not as a late
+    # probe.
     deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
     if ctx.has("app"):
         target = app_target(ctx.settings)
         missing = [name for key, name in _REQUIRED if not target[key]]
         if missing:
             unset = ["DATABASE_" + name for name in missing]
-            results.append({"unset": unset, "why": ctx.environment_error or _not_set(unset, ctx.env_file)})
+            results.append(
+                {"unset": unset, "why": ctx.environment_error or _not_set(unset, ctx.env_file)}
+            )
         else:
             results.append(dict(_reach(target, deadline), local=False))
     if not results or "postgresql" in (ctx.components or ()):
@@ -58,7 +74,11 @@ def observe(ctx):
                 results.append(dict(_reach(target, deadline), local=True))
     if not results:
         raise NotHere("PostgreSQL is not on this host")
-    return {"reached": results, "target": results[0].get("address"), "slots": results[0].get("slots")}
+    return {
+        "reached": results,
+        "target": results[0].get("address"),
+        "slots": results[0].get("slots"),
+    }
 
 
 def _not_set(names, env_file):
@@ -75,20 +95,29 @@ def app_target(settings):
     if scheme and scheme not in _SCHEMES:
         raise NotHere("The app uses %s, not PostgreSQL" % scheme)
     part = settings.get
-    query = url.Url("", None, None, "", None, "", part("DATABASE_URL.query", "")) if scheme else None
+    query = (
+        url.Url("", None, None, "", None, "", part("DATABASE_URL.query", "")) if scheme else None
+    )
     host = part("DATABASE_URL.host") or (query and query.option("host"))
     if scheme and not host:
         # libpq's default for postgresql:///name
         host = next((folder for folder in _SOCKETS if os.path.isdir(folder)), _SOCKETS[0])
-    tls = (query and query.option("sslmode", "ssl")) or part("DATABASE_SSLMODE") or part("PGSSLMODE") or "prefer"
+    tls = (
+        (query and query.option("sslmode", "ssl"))
+        or part("DATABASE_SSLMODE")
+        or part("PGSSLMODE")
+        or "prefer"
+    )
     tls = _TLS_WORDS.get(tls.lower(), tls.lower())
     port = part("DATABASE_URL.port") or part("DATABASE_PORT") or ""
     return {
         "host": host or part("DATABASE_HOST"),
         "port": int(port) if re.match(r"[0-9]{1,5}\Z", port) else pgwire.DEFAULT_PORT,
-        "name": url.unquote(part("DATABASE_URL.path", "").lstrip("/"))
-        or part("DATABASE_URL.name")
-        or part("DATABASE_NAME"),
+        "name": (
+            url.unquote(part("DATABASE_URL.path", "").lstrip("/"))
+            or part("DATABASE_URL.name")
+            or part("DATABASE_NAME")
+        ),
         "user": part("DATABASE_URL.user") or part("DATABASE_USER"),
         "password": part("DATABASE_URL.password") or part("DATABASE_PASSWORD"),
         "tls": tls if tls in pgwire.TLS_MODES else "prefer",
@@ -134,7 +163,9 @@ def _words(path):
 def _setting(folder, name, default):
     """Return a number set in postgresql.conf or in its conf.d; the last one counts."""
     found = default
-    for path in [os.path.join(folder, "postgresql.conf")] + sorted(glob.glob(os.path.join(folder, "conf.d", "*.conf"))):
+    for path in [os.path.join(folder, "postgresql.conf")] + sorted(
+        glob.glob(os.path.join(folder, "conf.d", "*.conf"))
+    ):
         for line in _words(path):
             match = re.match(r"%s\s*=?\s*'?([0-9]+)'?\Z" % name, line, re.I)
             if match:
@@ -145,7 +176,9 @@ def _setting(folder, name, default):
 def _reach(target, deadline):
     result = {
         # Behind a Unix socket is this machine.
-        "address": url.address("localhost" if target["host"].startswith("/") else target["host"], target["port"]),
+        "address": url.address(
+            "localhost" if target["host"].startswith("/") else target["host"], target["port"]
+        ),
         "socket": target["host"] if target["host"].startswith("/") else None,
         "name": target["name"],
         "user": target["user"],
@@ -156,9 +189,15 @@ def _reach(target, deadline):
         session = _connect(target, deadline, target["tls"])
     except _FAILURES as error:
         result["failure"] = _failure(error)
-        if result["failure"]["told"] == "pg_hba" and target["tls"] == "disable" and target["password"]:
+        if (
+            result["failure"]["told"] == "pg_hba"
+            and target["tls"] == "disable"
+            and target["password"]
+        ):
             result["failure"]["needs_tls"] = _works(target, deadline, "require")
-        result["alive"] = "sqlstate" in result["failure"] and result["failure"]["told"] != "starting"
+        result["alive"] = (
+            "sqlstate" in result["failure"] and result["failure"]["told"] != "starting"
+        )
         return result
     with session:
         result.update(alive=True, encrypted=session.encrypted)
@@ -179,7 +218,13 @@ def _connect(target, deadline, tls):
     )
 
 
-_FAILURES = (ConnectionFailed, pgwire.ServerError, pgwire.PasswordMissing, pgwire.AuthenticationUnsupported, OSError)
+_FAILURES = (
+    ConnectionFailed,
+    pgwire.ServerError,
+    pgwire.PasswordMissing,
+    pgwire.AuthenticationUnsupported,
+    OSError,
+)
 
 
 def _works(target, deadline, tls):
@@ -194,7 +239,8 @@ def _measure(session):
     # Within one read-only transaction, so that it holds behind a pooler, too, and leaves nothing.
     try:
         rows = session.query(
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 1000;%s; COMMIT" % SLOTS
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 1000;%s;"
+            " COMMIT" % SLOTS
         )
         limit, superuser, reserved, used, version, recovery = rows[0]
         return {
@@ -223,15 +269,22 @@ def _failure(error):
             "sqlstate": error.sqlstate,
             "routine": error.routine,
         }
-    return {"told": "tls", "message": "the certificates for verification cannot be read: %s" % error}
+    return {
+        "told": "tls",
+        "message": "the certificates for verification cannot be read: %s" % error,
+    }
 
 
 def classify(sqlstate, routine=""):
-    """Return what a refusal at the start of a session means, from its SQLSTATE and the server's routine."""
+    """Return what a refusal at the start of a session means, from its SQLSTATE and the server's
+    routine.
+    """
     if sqlstate == "28000":
         return {"InitializeSessionUserId": "role", "auth_failed": "identity"}.get(routine, "pg_hba")
     if sqlstate == "53300":
-        return {"InitializeSessionUserId": "role_limit", "CheckMyDatabase": "database_limit"}.get(routine, "slots")
+        return {"InitializeSessionUserId": "role_limit", "CheckMyDatabase": "database_limit"}.get(
+            routine, "slots"
+        )
     return {
         "28P01": "password",
         "3D000": "database",
@@ -256,7 +309,12 @@ _TOLD = {
         "start_postgresql",
         "Start the cluster, or correct the host and the port in .env.",
     ),
-    "missing": ("db.unreachable", "its socket is not there", "start_postgresql", "Start the cluster."),
+    "missing": (
+        "db.unreachable",
+        "its socket is not there",
+        "start_postgresql",
+        "Start the cluster.",
+    ),
     "unreachable": (
         "db.unreachable",
         "no route leads there",
@@ -281,21 +339,36 @@ _TOLD = {
         None,
         "See on the server what hangs: a stopped process, a full disk, no memory.",
     ),
-    "closed": ("db.unreachable", "the connection was cut", None, "See the server's log, and what is in between."),
+    "closed": (
+        "db.unreachable",
+        "the connection was cut",
+        None,
+        "See the server's log, and what is in between.",
+    ),
     "protocol": (
         "db.unreachable",
         "what listens there is not PostgreSQL",
         None,
         "Correct the host and the port in .env.",
     ),
-    "tls": ("db.unreachable", "TLS cannot be agreed on", None, "Compare sslmode with what the server offers."),
+    "tls": (
+        "db.unreachable",
+        "TLS cannot be agreed on",
+        None,
+        "Compare sslmode with what the server offers.",
+    ),
     "starting": (
         "db.unreachable",
         "the server is starting up, recovering or shutting down",
         None,
         "Wait for it, and read the server's log.",
     ),
-    "stopping": ("db.unreachable", "the server is shutting down", "start_postgresql", "Start the cluster."),
+    "stopping": (
+        "db.unreachable",
+        "the server is shutting down",
+        "start_postgresql",
+        "Start the cluster.",
+    ),
     "refusal": ("db.unreachable", "the server refuses the session", None, "Read the server's log."),
     "password": (
         "db.auth.failed",
@@ -349,7 +422,10 @@ _TOLD = {
         "db.connections.exhausted",
         "all connection slots are taken",
         "end_idle_sessions",
-        "End idle sessions, then compare workers x (pool size + overflow) of all hosts with the slots.",
+        (
+            "End idle sessions, then compare workers x (pool size + overflow) of all hosts with the"
+            " slots."
+        ),
     ),
     "role_limit": (
         "db.connections.exhausted",
@@ -396,13 +472,22 @@ def judge(result, threshold):
         # No one's credentials: that the server asks for them is all there is to know.
         if failure["told"] != "slots":
             evidence = {"target": result["address"], "told": failure["told"]}
-            return finding("db.connection.ok", "database", "ok", "%s answers" % place, evidence=evidence)
+            return finding(
+                "db.connection.ok", "database", "ok", "%s answers" % place, evidence=evidence
+            )
     if failure:
         return _refused(place, evidence, failure, result["socket"])
     evidence.update(
         {
             key: result[key]
-            for key in ("server_version", "in_recovery", "encrypted", "max_connections", "slots", "used")
+            for key in (
+                "server_version",
+                "in_recovery",
+                "encrypted",
+                "max_connections",
+                "slots",
+                "used",
+            )
             if key in result
         }
     )
@@ -452,7 +537,8 @@ def _refused(place, evidence, failure, socket=None):
             "%s answers at %s, but only the app's own user can tell whether it lets %s in"
             % (place, socket, evidence["user"]),
             evidence=evidence,
-            advice="Try it as the app's user: psql -h %s -U %s %s." % (socket, evidence["user"], evidence["database"]),
+            advice="Try it as the app's user: psql -h %s -U %s %s."
+            % (socket, evidence["user"], evidence["database"]),
         )
     if failure.get("needs_tls"):
         sentence, advice = "it lets this user in over TLS only", "Drop sslmode=disable from .env."
@@ -463,5 +549,11 @@ def _refused(place, evidence, failure, socket=None):
         sentence += " (SQLSTATE %s)" % failure["sqlstate"]
     subject = "%s cannot be used by %s for %s" % (place, evidence["user"], evidence["database"])
     return finding(
-        identity, "database", "fail", "%s: %s" % (subject, sentence), evidence=evidence, remedy=remedy, advice=advice
+        identity,
+        "database",
+        "fail",
+        "%s: %s" % (subject, sentence),
+        evidence=evidence,
+        remedy=remedy,
+        advice=advice,
     )

@@ -15,7 +15,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes.memory import si
 #: Filesystems that hold data of this host. Any other one is a view of the kernel, an image that is
 #: full and read-only by nature, or remote: one whose server is gone would hold up whoever asks it.
 _LOCAL = frozenset(
-    "ext2 ext3 ext4 xfs btrfs zfs f2fs jfs reiserfs bcachefs nilfs2 vfat exfat ntfs ntfs3 fuseblk overlay tmpfs".split()
+    "ext2 ext3 ext4 xfs btrfs zfs f2fs jfs reiserfs bcachefs nilfs2 vfat exfat ntfs ntfs3 fuseblk"
+    " overlay tmpfs".split()
 )
 #: Those of which a read-only mount that nobody asked for means an error.
 _WRITABLE = frozenset("ext2 ext3 ext4 xfs btrfs zfs f2fs jfs reiserfs bcachefs".split())
@@ -63,11 +64,13 @@ def local_mounts(mountinfo, fstab, is_folder=os.path.isdir):
     Args:
         mountinfo: the text of /proc/self/mountinfo (proc(5)).
         fstab: the text of /etc/fstab. What is read-only there is meant to be.
-        is_folder: whether a path is a folder. A single file that is bound into a container lies on a
+        is_folder: whether a path is a folder. A single file that is bound into a container lies on
+            a
             disk that is not this host's.
 
     Returns:
-        list of dicts; readonly is None, C(fstab) (it should be writable) or C(type) (nothing says it
+        list of dicts; readonly is None, C(fstab) (it should be writable) or C(type) (nothing says
+        it
         should be read-only).
     """
     wanted = {}
@@ -86,13 +89,24 @@ def local_mounts(mountinfo, fstab, is_folder=os.path.isdir):
             continue
         if not is_folder(path):
             continue
-        mount = {"path": path, "type": kind, "source": source, "readonly": None, "whole": fields[3] == "/"}
+        mount = {
+            "path": path,
+            "type": kind,
+            "source": source,
+            "readonly": None,
+            "whole": fields[3] == "/",
+        }
         if "ro" in rest[2].split(","):
             # Of the filesystem itself. A bind mount that is read-only leaves it writable elsewhere.
             options = wanted.get(path)
             if options is not None and "ro" not in options:
                 mount["readonly"] = "fstab"
-            elif options is None and kind in _WRITABLE and mount["whole"] and source.startswith("/dev/"):
+            elif (
+                options is None
+                and kind in _WRITABLE
+                and mount["whole"]
+                and source.startswith("/dev/")
+            ):
                 mount["readonly"] = "type"
         # Subvolumes of btrfs have devices of their own on one filesystem.
         key = source if source.startswith("/dev/") else fields[2]
@@ -129,7 +143,9 @@ def judge(disks, disk_threshold, inode_threshold):
                 "host",
                 "unknown",
                 "%s cannot be measured: %s" % (failed[0]["path"], failed[0]["error"]),
-                evidence={"filesystems": ["%s: %s" % (disk["path"], disk["error"]) for disk in failed]},
+                evidence={
+                    "filesystems": ["%s: %s" % (disk["path"], disk["error"]) for disk in failed]
+                },
                 advice="Look at the kernel's log for errors of this filesystem.",
             )
         )
@@ -145,18 +161,30 @@ def judge(disks, disk_threshold, inode_threshold):
                 % (
                     disk["path"],
                     disk["source"],
-                    "though /etc/fstab says otherwise" if certain else "and /etc/fstab does not ask for it",
+                    (
+                        "though /etc/fstab says otherwise"
+                        if certain
+                        else "and /etc/fstab does not ask for it"
+                    ),
                 ),
                 evidence={"filesystems": [item["path"] for item in readonly], "type": disk["type"]},
-                advice="Read the kernel's log for disk errors first; remount it writable only after a check of the filesystem.",
+                advice=(
+                    "Read the kernel's log for disk errors first; remount it writable only after a"
+                    " check of the filesystem."
+                ),
             )
         )
     measured = [disk for disk in disks if disk["blocks"]]
     # As df does: what is reserved for root is neither used nor available.
-    bytes_used = {disk["path"]: _share(disk["blocks"] - disk["free"], disk["available"]) for disk in measured}
+    bytes_used = {
+        disk["path"]: _share(disk["blocks"] - disk["free"], disk["available"]) for disk in measured
+    }
     findings.append(_fullest("host.disk", "Disk", bytes_used, measured, disk_threshold))
     inodes = [disk for disk in measured if disk["inodes"]]
-    inodes_used = {disk["path"]: _share(disk["inodes"] - disk["free_inodes"], disk["free_inodes"]) for disk in inodes}
+    inodes_used = {
+        disk["path"]: _share(disk["inodes"] - disk["free_inodes"], disk["free_inodes"])
+        for disk in inodes
+    }
     findings.append(_fullest("host.inodes", "Inodes", inodes_used, inodes, inode_threshold))
     return findings
 
@@ -169,7 +197,12 @@ def _fullest(subject, what, shares, disks, threshold):
     """Return one finding about the fullest filesystem, the others over a threshold beside it."""
     warn, fail, unit = threshold
     if not shares:
-        return finding(subject + ".skipped", "host", "skipped", "%s: no local filesystem that counts them" % what)
+        return finding(
+            subject + ".skipped",
+            "host",
+            "skipped",
+            "%s: no local filesystem that counts them" % what,
+        )
     paths = sorted(shares, key=lambda path: (-shares[path], path))
     status = grade(shares[paths[0]], warn, fail)
     disk = next(disk for disk in disks if disk["path"] == paths[0])

@@ -87,7 +87,10 @@ def interpret(text, path=".env", mode=0o600):
                 duplicates.append(line.name)
             numbers[line.name] = line.number
     names = list(numbers) + sorted(set(by_systemd) - set(numbers))
-    values = {name: Value(by_systemd.get(name), by_dotenv.get(name), numbers.get(name, 0)) for name in names}
+    values = {
+        name: Value(by_systemd.get(name), by_dotenv.get(name), numbers.get(name, 0))
+        for name in names
+    }
     malformed = [(line.number, line.error) for line in lines if line.error]
     return Reading(path, mode, lines, values, duplicates, malformed)
 
@@ -101,10 +104,22 @@ def settings(reading, params, unit=None):
     """
     result = {}
     if reading is not None:
-        result.update({name: value.dotenv for name, value in reading.values.items() if value.dotenv is not None})
+        result.update(
+            {
+                name: value.dotenv
+                for name, value in reading.values.items()
+                if value.dotenv is not None
+            }
+        )
     result.update(unit_environment(unit))
     if reading is not None and loaded_by_systemd(reading.path, unit):
-        result.update({name: value.systemd for name, value in reading.values.items() if value.systemd is not None})
+        result.update(
+            {
+                name: value.systemd
+                for name, value in reading.values.items()
+                if value.systemd is not None
+            }
+        )
     for service in ("DATABASE", "REDIS"):
         if result.get(service + "_URL"):
             try:
@@ -123,7 +138,9 @@ def settings(reading, params, unit=None):
 
 
 def loaded_by_systemd(path, unit):
-    """Return whether the unit has this file as its C(EnvironmentFile); True where that is not known."""
+    """Return whether the unit has this file as its C(EnvironmentFile); True where that is not
+    known.
+    """
     files = (unit or {}).get("EnvironmentFiles")
     return True if not unit or files is None else path in files
 
@@ -188,10 +205,16 @@ def problems(reading, required, own=(), by_systemd=True):
     missing = {}
     for label in required:
         names = label.split("|")
-        reasons = {name: differ.get(name) or _absence(name, values, reading) for name in names if name not in own}
+        reasons = {
+            name: differ.get(name) or _absence(name, values, reading)
+            for name in names
+            if name not in own
+        }
         if len(reasons) == len(names) and all(reasons.values()):
             # Of the alternatives, the one that somebody tried to set says most.
-            tried = [name for name in names if name in values or "line" in reasons[name]] or names[:1]
+            tried = [name for name in names if name in values or "line" in reasons[name]] or names[
+                :1
+            ]
             missing[tried[0]] = reasons[tried[0]]
     return missing, {name: reason for name, reason in differ.items() if name not in missing}
 
@@ -202,7 +225,9 @@ def _absence(name, values, reading):
         for line in reading.lines if reading is not None else ():
             if line.error and re.search(r"\b%s\b" % re.escape(name), line.text):
                 return "line %d is malformed: %s" % (line.number, line.error)
-            if line.name is None and re.match(r"\s*#+\s*(?:export\s+)?%s\s*=" % re.escape(name), line.text):
+            if line.name is None and re.match(
+                r"\s*#+\s*(?:export\s+)?%s\s*=" % re.escape(name), line.text
+            ):
                 return "it is commented out in line %d" % line.number
         return "it is not set"
     value = values[name]
@@ -227,7 +252,11 @@ def _difference(name, value):
     where = "line %d: " % value.line if value.line else ""
     if is_secret_name(name) or "://" in (value.systemd or value.dotenv or ""):
         return where + "systemd and python-dotenv read it differently (a secret, not shown)"
-    return "%ssystemd reads %s, python-dotenv reads %s" % (where, _shown(value.systemd), _shown(value.dotenv))
+    return "%ssystemd reads %s, python-dotenv reads %s" % (
+        where,
+        _shown(value.systemd),
+        _shown(value.dotenv),
+    )
 
 
 def _shown(text):
@@ -245,7 +274,11 @@ def decide(ctx):
                 "unknown" if blind else "fail",
                 ctx.environment_error,
                 evidence={"path": ctx.env_file},
-                advice="Run the diagnosis with become." if blind else "Restore the file from the vault or a backup.",
+                advice=(
+                    "Run the diagnosis with become."
+                    if blind
+                    else "Restore the file from the vault or a backup."
+                ),
             )
         ]
     return judge(
@@ -276,7 +309,8 @@ def judge(reading, path, required, own=(), by_systemd=True):
         subject = (
             "%s does not exist, so" % path
             if reading is None
-            else "%s of %d required variables in %s cannot be used:" % (len(missing), len(required), path)
+            else "%s of %d required variables in %s cannot be used:"
+            % (len(missing), len(required), path)
         )
         names = ", ".join(missing)
         findings.append(
@@ -285,14 +319,21 @@ def judge(reading, path, required, own=(), by_systemd=True):
                 "app",
                 "fail",
                 "%s %s" % (subject, names if reading is not None else "%s are not set" % names)
-                + (" (%s)" % next(iter(missing.values())) if reading is not None and len(missing) == 1 else ""),
+                + (
+                    " (%s)" % next(iter(missing.values()))
+                    if reading is not None and len(missing) == 1
+                    else ""
+                ),
                 value=len(missing),
                 unit="variables",
                 fail=1,
                 evidence=dict(evidence, variables=listed[:20]),
                 remedy="set_variables",
-                advice="Set %s in %s in a form both readers take (NAME=value, quotes around spaces, no inline comment) "
-                "and restart the app." % (names, path),
+                advice=(
+                    "Set %s in %s in a form both readers take (NAME=value, quotes around spaces, no"
+                    " inline comment) and restart the app."
+                )
+                % (names, path),
             )
         )
     if ambiguous:
@@ -306,9 +347,14 @@ def judge(reading, path, required, own=(), by_systemd=True):
                 value=len(ambiguous),
                 unit="variables",
                 warn=1,
-                evidence=dict(evidence, variables=["%s (%s)" % item for item in ambiguous.items()][:20]),
+                evidence=dict(
+                    evidence, variables=["%s (%s)" % item for item in ambiguous.items()][:20]
+                ),
                 remedy="set_variables",
-                advice="Move inline comments to lines of their own, drop export, and quote values with single quotes.",
+                advice=(
+                    "Move inline comments to lines of their own, drop export, and quote values with"
+                    " single quotes."
+                ),
             )
         )
     if not findings:

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the app may use up: open files, tasks, and the database's connections by its own settings."""
+"""What the app may use up: open files, tasks, and the database's connections by its own
+settings.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _OPEN_FILES = re.compile(r"^Max open files\s+(\d+|unlimited)", re.M)
 
 
 def observe(ctx):
-    """Return open files and limit of each process of the unit, its tasks, and what its settings ask for."""
+    """Return open files and limit of each process of the unit, its tasks, and what its settings ask
+    for.
+    """
     processes, hidden = [], 0
     for pid in unit.processes(ctx.unit):
         try:
@@ -48,7 +52,8 @@ def open_files_limit(text):
 
 
 def pool(settings, workers):
-    """Return what the settings let the app ask of the database at most, or None where they do not say.
+    """Return what the settings let the app ask of the database at most, or None where they do not
+    say.
 
     That is workers × (pool size + overflow): each worker has a pool of its own.
 
@@ -60,13 +65,16 @@ def pool(settings, workers):
     if size is None:
         return None
     overflow = _whole(settings.get("DATABASE_MAX_OVERFLOW"))
-    count = workers or _whole(settings.get("WORKERS")) or _whole(settings.get("WEB_CONCURRENCY")) or 1
+    count = (
+        workers or _whole(settings.get("WORKERS")) or _whole(settings.get("WEB_CONCURRENCY")) or 1
+    )
     used = _DEFAULT_OVERFLOW if overflow is None else overflow
     return {
         "workers": count,
         "pool_size": size,
         "max_overflow": used,
         "assumed_overflow": overflow is None,
+        "celery_workers": _whole(settings.get("CELERY_WORKER_CONCURRENCY")) or 0,
         "connections": count * (size + used),
     }
 
@@ -78,7 +86,11 @@ def _whole(text):
 
 def decide(ctx, limits, logs=None, database=None):
     """Return what the app has used up, or will by its settings; one finding for each sort."""
-    findings = [item for item in (_files(ctx, limits, logs), _tasks(ctx, limits), _pool(ctx, limits, database)) if item]
+    findings = [
+        item
+        for item in (_files(ctx, limits, logs), _tasks(ctx, limits), _pool(ctx, limits, database))
+        if item
+    ]
     bad = [item for item in findings if item["status"] != "ok"]
     if bad:
         return bad
@@ -88,7 +100,8 @@ def decide(ctx, limits, logs=None, database=None):
                 "app.resources.unknown",
                 "app",
                 "unknown",
-                "The open files of %d processes of the app cannot be counted: run with become" % limits["hidden"],
+                "The open files of %d processes of the app cannot be counted: run with become"
+                % limits["hidden"],
             )
         ]
     if not findings:
@@ -112,9 +125,16 @@ def decide(ctx, limits, logs=None, database=None):
 
 def _nothing(ctx):
     if not ctx.unit:
-        reason = "Without systemd the app's processes are not known: what they use cannot be counted"
+        reason = (
+            "Without systemd the app's processes are not known: what they use cannot be counted"
+        )
         return finding("app.resources.unknown", "app", "unknown", reason)
-    return finding("app.resources.skipped", "app", "skipped", "The app does not run: it uses no files and no tasks")
+    return finding(
+        "app.resources.skipped",
+        "app",
+        "skipped",
+        "The app does not run: it uses no files and no tasks",
+    )
 
 
 def _exhausted(what, status, summary, value, warn, fail, evidence, remedy, advice):
@@ -146,7 +166,9 @@ def _files(ctx, limits, logs):
     percent = fullest["open_files"] * 100.0 / fullest["limit"] if fullest else 100.0
     status = "fail" if refused else grade(percent, warn, fail)
     evidence = (
-        {"open_files": fullest["open_files"], "limit": fullest["limit"], "pid": fullest["pid"]} if fullest else {}
+        {"open_files": fullest["open_files"], "limit": fullest["limit"], "pid": fullest["pid"]}
+        if fullest
+        else {}
     )
     text = (
         "%(open_files)d of %(limit)d files open (pid %(pid)d)" % fullest
@@ -155,8 +177,13 @@ def _files(ctx, limits, logs):
     )
     text += ", from %g %% on" % warn
     if refused:
-        evidence.update(refused=refused["count"], last=clock(refused["last"]), line=refused["sample"])
-        text += "; %d lines of the log say Too many open files, last at %s" % (refused["count"], evidence["last"])
+        evidence.update(
+            refused=refused["count"], last=clock(refused["last"]), line=refused["sample"]
+        )
+        text += "; %d lines of the log say Too many open files, last at %s" % (
+            refused["count"],
+            evidence["last"],
+        )
     return _exhausted(
         "open_files",
         status,
@@ -171,7 +198,9 @@ def _files(ctx, limits, logs):
 
 
 def current_start(ctx, logs):
-    """Return when the unit's present run began, in seconds since the epoch, or None if it is not up."""
+    """Return when the unit's present run began, in seconds since the epoch, or None if it is not
+    up.
+    """
     if not unit.is_running(ctx.unit):
         return None
     return unit.since(ctx.unit, "ActiveEnterTimestamp", ctx.now)
@@ -207,12 +236,22 @@ def _pool(ctx, limits, database):
     return _exhausted(
         "database_connections",
         status,
-        "%d workers × (%d + %d) connections are %d, the database has %d slots (%.0f %%, from %g %% on)"
-        % (wanted["workers"], wanted["pool_size"], wanted["max_overflow"], wanted["connections"], slots, percent, warn),
+        "%d workers × (%d + %d) connections are %d, the database has %d slots (%.0f %%, from %g"
+        " %% on)"
+        % (
+            wanted["workers"],
+            wanted["pool_size"],
+            wanted["max_overflow"],
+            wanted["connections"],
+            slots,
+            percent,
+            warn,
+        ),
         percent,
         warn,
         fail,
         dict(wanted, slots=slots, target=database.get("target")),
         "tune_concurrency",
-        "Lower WORKERS, DATABASE_POOL_SIZE or DATABASE_MAX_OVERFLOW, so that all pools together fit.",
+        "Lower WORKERS, DATABASE_POOL_SIZE or DATABASE_MAX_OVERFLOW, so that all pools together"
+        " fit.",
     )

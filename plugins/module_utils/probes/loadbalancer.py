@@ -22,7 +22,9 @@ def observe(ctx):
     """Ask each of C(backends) for its health, side by side; [] where none are given."""
     results = [{"backend": backend} for backend in ctx.params["backends"]]
     threads = [
-        threading.Thread(target=_ask, args=(result, ctx.params["health_path"], ctx.deadline), daemon=True)
+        threading.Thread(
+            target=_ask, args=(result, ctx.params["health_path"], ctx.deadline), daemon=True
+        )
         for result in results
     ]
     for thread in threads:
@@ -73,13 +75,17 @@ def observe_firewall(ctx):
 
 def decide(ctx, backends, inbound, logs=None, sockets=None):
     """Return the findings about what load balancers can reach, from either side."""
-    listening_on = sorted({listener["address"] for listener in (sockets or {}).get("listeners", ())})
+    listening_on = sorted(
+        {listener["address"] for listener in (sockets or {}).get("listeners", ())}
+    )
     threshold = ctx.thresholds["latency_seconds"]
     findings = [judge_backend(result, threshold) for result in backends]
     if ctx.has("app"):
         findings += judge_inbound(inbound, listening_on)
         findings += judge_start(
-            (logs or {}).get("start_seconds"), ctx.thresholds["start_seconds"], ctx.params["service"]
+            (logs or {}).get("start_seconds"),
+            ctx.thresholds["start_seconds"],
+            ctx.params["service"],
         )
     if not findings:
         reason = "No load balancer: none of its backends is named, and no app is on this host"
@@ -95,7 +101,9 @@ def judge_backend(result, threshold):
     target = result.get("target", result["backend"])
     evidence = {"target": target}
     if result.get("kind") == "option":
-        return finding("lb.health.unknown", "loadbalancer", "unknown", "backends: %s" % result["failure"])
+        return finding(
+            "lb.health.unknown", "loadbalancer", "unknown", "backends: %s" % result["failure"]
+        )
     if "failure" not in result and "status" not in result:
         return finding(
             "lb.health.unknown",
@@ -111,12 +119,20 @@ def judge_backend(result, threshold):
                 "lb.blocked",
                 "loadbalancer",
                 "fail",
-                "Backend %s cannot be reached though its host answers: %s" % (target, result["failure"]),
+                "Backend %s cannot be reached though its host answers: %s"
+                % (target, result["failure"]),
                 evidence=evidence,
                 remedy="allow_balancer",
-                advice="Allow this balancer's address to the app's port in the firewall of the backend.",
+                advice=(
+                    "Allow this balancer's address to the app's port in the firewall of the"
+                    " backend."
+                ),
             )
-        advice = "Start the app there." if result["kind"] == "refused" else "See whether the host and the app are up."
+        advice = (
+            "Start the app there."
+            if result["kind"] == "refused"
+            else "See whether the host and the app are up."
+        )
         return finding(
             "lb.health.failing",
             "loadbalancer",
@@ -126,7 +142,13 @@ def judge_backend(result, threshold):
             advice=advice,
         )
     evidence["status"] = result["status"]
-    figures = {"value": round(result["seconds"], 3), "unit": unit, "warn": warn, "fail": fail, "evidence": evidence}
+    figures = {
+        "value": round(result["seconds"], 3),
+        "unit": unit,
+        "warn": warn,
+        "fail": fail,
+        "evidence": evidence,
+    }
     if result["status"] != 200:
         return finding(
             "lb.health.failing",
@@ -144,7 +166,9 @@ def judge_backend(result, threshold):
     )
     if status == "ok":
         return finding("lb.health.ok", "loadbalancer", "ok", summary, **figures)
-    advice = "Find why /health is slow there; a balancer with a shorter timeout takes it out of service."
+    advice = (
+        "Find why /health is slow there; a balancer with a shorter timeout takes it out of service."
+    )
     return finding("lb.health.failing", "loadbalancer", status, summary, advice=advice, **figures)
 
 
@@ -156,7 +180,9 @@ def judge_inbound(inbound, listening_on):
         listening_on: the addresses the app's port is open on; empty where nothing listens.
     """
     firewall, port = inbound["firewall"], inbound["port"]
-    state = "not installed" if not firewall.installed else "active" if firewall.enabled else "inactive"
+    state = (
+        "not installed" if not firewall.installed else "active" if firewall.enabled else "inactive"
+    )
     evidence = {"target": "localhost:%d" % port, "ufw": state, "listening": listening_on}
     advice = "Allow the balancer: ufw allow from ADDRESS to any port %d proto tcp." % port
     blocked, unknown = {}, []
@@ -173,19 +199,37 @@ def judge_inbound(inbound, listening_on):
         others = " and %d more" % (len(blocked) - 1) if len(blocked) > 1 else ""
         summary = "ufw keeps the load balancer %s%s from port %d: %s" % (name, others, port, by)
         return [_blocked(summary, "measured", evidence, "allow_balancer", advice)]
-    if inbound["balancers"] and listening_on and all(_loopback(address) for address in listening_on):
-        summary = "The app listens on %s only: no load balancer can reach port %d" % (", ".join(listening_on), port)
+    if (
+        inbound["balancers"]
+        and listening_on
+        and all(_loopback(address) for address in listening_on)
+    ):
+        summary = "The app listens on %s only: no load balancer can reach port %d" % (
+            ", ".join(listening_on),
+            port,
+        )
         return [
             _blocked(
-                summary, "measured", evidence, None, "Let the app listen on 0.0.0.0, or on the host's own address."
+                summary,
+                "measured",
+                evidence,
+                None,
+                "Let the app listen on 0.0.0.0, or on the host's own address.",
             )
         ]
     if unknown:
         summary = "balancer_addresses: %s cannot be resolved" % ", ".join(unknown)
         return [finding("lb.health.unknown", "loadbalancer", "unknown", summary, evidence=evidence)]
-    if not inbound["balancers"] and listening_on and not all(_loopback(address) for address in listening_on):
+    if (
+        not inbound["balancers"]
+        and listening_on
+        and not all(_loopback(address) for address in listening_on)
+    ):
         if not ufw.opens(firewall, port):
-            summary = "ufw is active (default %s) and no rule lets anybody reach port %d" % (firewall.policy, port)
+            summary = "ufw is active (default %s) and no rule lets anybody reach port %d" % (
+                firewall.policy,
+                port,
+            )
             return [_blocked(summary, "estimated", evidence, "allow_balancer", advice)]
     who = ", ".join(inbound["balancers"]) or "a load balancer"
     summary = "ufw (%s) does not keep %s from port %d" % (state, who, port)
@@ -210,7 +254,9 @@ def _loopback(address):
 
 
 def judge_start(seconds, threshold, service):
-    """Return the finding about how long the app takes to start, [] where that is not known or fine (pure)."""
+    """Return the finding about how long the app takes to start, [] where that is not known or fine
+    (pure).
+    """
     warn, fail, unit = threshold
     status = "ok" if seconds is None else grade(seconds, warn, fail)
     if status == "ok":
@@ -220,13 +266,16 @@ def judge_start(seconds, threshold, service):
             "lb.health.failing",
             "loadbalancer",
             status,
-            "%s took %.1f s from its start until it served (threshold %g s): a balancer may give up before"
-            % (service, seconds, fail if status == "fail" else warn),
+            "%s took %.1f s from its start until it served (threshold %g s): a balancer may give up"
+            " before" % (service, seconds, fail if status == "fail" else warn),
             value=round(seconds, 1),
             unit=unit,
             warn=warn,
             fail=fail,
             remedy="raise_start_timeout",
-            advice="Raise the balancer's grace period and TimeoutStartSec, and find what takes so long at start.",
+            advice=(
+                "Raise the balancer's grace period and TimeoutStartSec, and find what takes so long"
+                " at start."
+            ),
         )
     ]

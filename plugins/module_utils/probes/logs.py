@@ -74,7 +74,9 @@ def _boot():
 
 
 def requirements(folder):
-    """Return {name in lower case: its line} of the app's requirement files; their folder may have none."""
+    """Return {name in lower case: its line} of the app's requirement files; their folder may have
+    none.
+    """
     found = {}
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), "requirements*.txt"))):
         try:
@@ -85,7 +87,9 @@ def requirements(folder):
         for line in lines:
             match = re.match(r"\s*([A-Za-z0-9][\w.-]*)", line)
             if match:
-                found.setdefault(match.group(1).lower().replace("_", "-"), line.split("#")[0].strip())
+                found.setdefault(
+                    match.group(1).lower().replace("_", "-"), line.split("#")[0].strip()
+                )
     return found
 
 
@@ -109,10 +113,19 @@ _DISTRIBUTIONS = {
 def requirement(module, known):
     """Return the requirement that brings a module, as the app's requirements write it, or None."""
     top = module.partition(".")[0].lower()
-    for name in (_DISTRIBUTIONS.get(module.lower()), _DISTRIBUTIONS.get(top), top.replace("_", "-"), "python-" + top):
+    for name in (
+        _DISTRIBUTIONS.get(module.lower()),
+        _DISTRIBUTIONS.get(top),
+        top.replace("_", "-"),
+        "python-" + top,
+    ):
         if name and name in known:
             return known[name]
-    candidates = [name for name in known if name.startswith(top.replace("_", "-") + "-") or name == top + "-binary"]
+    candidates = [
+        name
+        for name in known
+        if name.startswith(top.replace("_", "-") + "-") or name == top + "-binary"
+    ]
     return known[candidates[0]] if candidates else None
 
 
@@ -138,7 +151,9 @@ def _extent(logs):
 def _suffix(logs):
     if not logs["truncated"]:
         return "in the last %s" % _span(logs["window"])
-    return "since %s, where the time to read the journal ran out" % (clock(logs["oldest"]) or "an unknown time")
+    return "since %s, where the time to read the journal ran out" % (
+        clock(logs["oldest"]) or "an unknown time"
+    )
 
 
 def _span(seconds):
@@ -157,7 +172,11 @@ def decide_imports(ctx, logs):
     if not missing:
         return [
             finding(
-                "app.import.ok", "app", "ok", "No import has failed since the last clean start", evidence=_extent(logs)
+                "app.import.ok",
+                "app",
+                "ok",
+                "No import has failed since the last clean start",
+                evidence=_extent(logs),
             )
         ]
     known = logs.get("requirements", {})
@@ -189,9 +208,14 @@ def decide_imports(ctx, logs):
             unit="modules",
             evidence=dict(_extent(logs), modules=modules),
             remedy=None if own else "reinstall_requirements",
-            advice="Deploy the app's code again: the module is its own."
-            if own
-            else "Reinstall the requirements in the app's virtual environment and start the unit.",
+            advice=(
+                "Deploy the app's code again: the module is its own."
+                if own
+                else (
+                    "Reinstall the requirements in the app's virtual environment and start the"
+                    " unit."
+                )
+            ),
         )
     ]
 
@@ -204,7 +228,8 @@ def decide_exceptions(ctx, logs):
     groups = logs["exceptions"]
     evidence = _extent(logs)
     evidence["groups"] = [
-        dict(group, first=clock(group["first"]), last=clock(group["last"])) for group in groups[:SHOWN]
+        dict(group, first=clock(group["first"]), last=clock(group["last"]))
+        for group in groups[:SHOWN]
     ]
     evidence["kinds"] = _kinds(groups)
     if logs["cured"]["exceptions"]:
@@ -231,14 +256,24 @@ def decide_exceptions(ctx, logs):
             "app",
             status,
             "%d unhandled exceptions of %d kinds %s (from %g on): mostly %s at %s"
-            % (count, len(groups), _suffix(logs), warn, top["type"], top["place"] or "an unknown place"),
+            % (
+                count,
+                len(groups),
+                _suffix(logs),
+                warn,
+                top["type"],
+                top["place"] or "an unknown place",
+            ),
             value=count,
             unit=unit_name,
             warn=warn,
             fail=fail,
             evidence=evidence,
             remedy="debug_logging",
-            advice="Mend the code at the places named; LOG_LEVEL=DEBUG for a limited time shows what leads there.",
+            advice=(
+                "Mend the code at the places named; LOG_LEVEL=DEBUG for a limited time shows what"
+                " leads there."
+            ),
         )
     ]
 
@@ -263,12 +298,23 @@ def decide_errors(ctx, logs, prometheus=None):
         by_lines = "ok"
     order = ("ok", "warn", "fail")
     if rate is not None and order.index(by_rate) >= order.index(by_lines):
-        status, value, unit_name, warn, fail = by_rate, round(rate, 2), rate_unit, rate_warn, rate_fail
+        status, value, unit_name, warn, fail = (
+            by_rate,
+            round(rate, 2),
+            rate_unit,
+            rate_warn,
+            rate_fail,
+        )
         figure = "%.3g %% of the requests fail, by %s (from %g %% on)" % (rate, source, rate_warn)
     else:
         status, value, unit_name, warn, fail = by_lines, lines, lines_unit, lines_warn, lines_fail
         figure = "%d error lines %s (from %g on)" % (lines, _suffix(logs), lines_warn)
-    evidence = dict(_extent(logs), error_lines=lines, requests=logs["requests"], server_errors=logs["server_errors"])
+    evidence = dict(
+        _extent(logs),
+        error_lines=lines,
+        requests=logs["requests"],
+        server_errors=logs["server_errors"],
+    )
     evidence["by_type"] = [
         {
             "type": group["type"],
@@ -285,7 +331,9 @@ def decide_errors(ctx, logs, prometheus=None):
     if logs["slow_paths"]:
         evidence["slow_paths"] = logs["slow_paths"]
     if logs["database"]:
-        evidence["database"] = [{"kind": group["kind"], "count": group["count"]} for group in logs["database"]]
+        evidence["database"] = [
+            {"kind": group["kind"], "count": group["count"]} for group in logs["database"]
+        ]
     if logs["cured"]["errors"]:
         evidence["before_clean_start"] = logs["cured"]["errors"]
     good = status == "ok"
@@ -294,7 +342,10 @@ def decide_errors(ctx, logs, prometheus=None):
     summary = figure
     if not good:
         summary += "".join(
-            [": mostly %s" % (top["type"] or "of no type") if top else "", ", on %s" % worst if worst else ""]
+            [
+                ": mostly %s" % (top["type"] or "of no type") if top else "",
+                ", on %s" % worst if worst else "",
+            ]
         )
     return [
         finding(
@@ -327,19 +378,31 @@ def _by_path(groups):
     for group in groups:
         if group["path"]:
             paths[group["path"]] = paths.get(group["path"], 0) + group["count"]
-    return [{"path": path, "count": count} for path, count in sorted(paths.items(), key=lambda item: -item[1])[:SHOWN]]
+    return [
+        {"path": path, "count": count}
+        for path, count in sorted(paths.items(), key=lambda item: -item[1])[:SHOWN]
+    ]
 
 
 _ADVICE = (
-    ("database.timeout", "Look for slow queries and locks; DATABASE_TIMEOUT bounds how long the app waits."),
+    (
+        "database.timeout",
+        "Look for slow queries and locks; DATABASE_TIMEOUT bounds how long the app waits.",
+    ),
     (
         "database.pool",
-        "Look for sessions that are not given back, and at DATABASE_POOL_SIZE and DATABASE_MAX_OVERFLOW.",
+        (
+            "Look for sessions that are not given back, and at DATABASE_POOL_SIZE and"
+            " DATABASE_MAX_OVERFLOW."
+        ),
     ),
     ("database", "Look at the database first: most of the errors come from it."),
     (
         "zoho",
-        "Look at Zoho first; CIRCUIT_BREAKER_FAILURE_THRESHOLD and MAX_RETRY_ATTEMPTS bound what its failures cost.",
+        (
+            "Look at Zoho first; CIRCUIT_BREAKER_FAILURE_THRESHOLD and MAX_RETRY_ATTEMPTS bound"
+            " what its failures cost."
+        ),
     ),
     ("redis", "Look at Redis first: most of the errors come from it."),
     ("cognee", "Look at Cognee first: most of the errors come from it."),
@@ -373,10 +436,16 @@ def decide_rate_limit(ctx, logs):
                 warn=warn,
                 fail=fail,
                 evidence=dict(
-                    _extent(logs), first=clock(limited["first"]), last=clock(limited["last"]), line=limited["sample"]
+                    _extent(logs),
+                    first=clock(limited["first"]),
+                    last=clock(limited["last"]),
+                    line=limited["sample"],
                 ),
                 remedy="zoho_throttle",
-                advice="Throttle, cache and batch the calls to Zoho; do not refresh the token, that is limited as well.",
+                advice=(
+                    "Throttle, cache and batch the calls to Zoho; do not refresh the token, that is"
+                    " limited as well."
+                ),
             )
         )
     if opened and not (closed and closed["last"] >= opened["last"]):
@@ -390,10 +459,16 @@ def decide_rate_limit(ctx, logs):
                 value=opened["count"],
                 unit="log lines",
                 evidence=dict(
-                    _extent(logs), first=clock(opened["first"]), last=clock(opened["last"]), line=opened["sample"]
+                    _extent(logs),
+                    first=clock(opened["first"]),
+                    last=clock(opened["last"]),
+                    line=opened["sample"],
                 ),
                 remedy="zoho_throttle",
-                advice="See why the calls to Zoho fail; the breaker closes by itself after CIRCUIT_BREAKER_RECOVERY_TIMEOUT.",
+                advice=(
+                    "See why the calls to Zoho fail; the breaker closes by itself after"
+                    " CIRCUIT_BREAKER_RECOVERY_TIMEOUT."
+                ),
             )
         )
     if findings:
@@ -422,7 +497,9 @@ def decide_attacks(ctx, logs):
     listed, worst = [], "ok"
     for client in logs["addresses"]:
         status = max(
-            grade(client["failures"], warn, fail), grade(client["scanned"], scan_warn, scan_fail), key=order.index
+            grade(client["failures"], warn, fail),
+            grade(client["scanned"], scan_warn, scan_fail),
+            key=order.index,
         )
         if status != "ok":
             listed.append(dict(client, first=clock(client["first"]), last=clock(client["last"])))
@@ -434,7 +511,8 @@ def decide_attacks(ctx, logs):
                 "security.access.ok",
                 "security",
                 "ok",
-                "At most %d failed authentications by one address %s (from %g on)" % (most, _suffix(logs), warn),
+                "At most %d failed authentications by one address %s (from %g on)"
+                % (most, _suffix(logs), warn),
                 value=most,
                 unit=unit_name,
                 warn=warn,
@@ -449,14 +527,25 @@ def decide_attacks(ctx, logs):
             "security.bruteforce",
             "security",
             worst,
-            "%d addresses attack the API %s: %s with %d failed authentications (from %g on) and %d paths tried (from %g on)"
-            % (len(listed), _suffix(logs), top["address"], top["failures"], warn, top["scanned"], scan_warn),
+            "%d addresses attack the API %s: %s with %d failed authentications (from %g on) and %d"
+            " paths tried (from %g on)"
+            % (
+                len(listed),
+                _suffix(logs),
+                top["address"],
+                top["failures"],
+                warn,
+                top["scanned"],
+                scan_warn,
+            ),
             value=most,
             unit=unit_name,
             warn=warn,
             fail=fail,
             evidence=dict(_extent(logs), addresses=listed[:20], count=len(listed)),
             remedy="block_addresses",
-            advice="Block the addresses if they are nobody's you know, and limit the rate of logins.",
+            advice=(
+                "Block the addresses if they are nobody's you know, and limit the rate of logins."
+            ),
         )
     ]

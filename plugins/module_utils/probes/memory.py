@@ -33,11 +33,14 @@ def measure(root):
 
 def parse_meminfo(text):
     """Return {name: bytes} of /proc/meminfo."""
-    return {name: int(kib) * 1024 for name, kib in re.findall(r"^([\w()]+):\s+([0-9]+) kB$", text, re.M)}
+    return {
+        name: int(kib) * 1024 for name, kib in re.findall(r"^([\w()]+):\s+([0-9]+) kB$", text, re.M)
+    }
 
 
 def weigh(figures, contained, group):
-    """Return what counts for this host: its group's figures in a container, the machine's otherwise (pure).
+    """Return what counts for this host: its group's figures in a container, the machine's otherwise
+    (pure).
 
     Args:
         figures: as L(parse_meminfo) returns them.
@@ -58,7 +61,11 @@ def weigh(figures, contained, group):
     if group is None:
         return {"source": None, "total": total, "used": None, "swap_total": None, "swap_used": None}
     swap_limit = group["swap_limit"]
-    swap_total = figures.get("SwapTotal", 0) if swap_limit is None else min(swap_limit, figures.get("SwapTotal", 0))
+    swap_total = (
+        figures.get("SwapTotal", 0)
+        if swap_limit is None
+        else min(swap_limit, figures.get("SwapTotal", 0))
+    )
     return {
         "source": "cgroup",
         "total": min(total, group["limit"]) if group["limit"] is not None else total,
@@ -92,11 +99,15 @@ def largest_processes(root="/"):
         if len(processes) < _SHOWN:
             processes.append({"pid": pid, "command": command, "unit": unit, "bytes": size})
     ordered = sorted(units.items(), key=lambda item: -item[1])[:_SHOWN]
-    return {"units": [{"unit": name, "bytes": size} for name, size in ordered], "processes": processes}
+    return {
+        "units": [{"unit": name, "bytes": size} for name, size in ordered],
+        "processes": processes,
+    }
 
 
 def _read(root, pid, name):
-    # A process may end at any moment. Plain system calls: this is done for each process of the host.
+    # A process may end at any moment. Plain system calls: this is done for each process of the
+    # host.
     try:
         handle = os.open("%s/proc/%s/%s" % (root.rstrip("/"), pid, name), os.O_RDONLY)
     except OSError:
@@ -115,30 +126,49 @@ def decide(ctx, memory):
 
 
 def judge(memory, threshold):
-    """Return the finding about memory (pure): what L(measure) returned against (warn, fail, unit)."""
+    """Return the finding about memory (pure): what L(measure) returned against (warn, fail,
+    unit).
+    """
     warn, fail, unit = threshold
     if memory["used"] is None:
-        reason = "Memory: this host is a container whose control group cannot be read, and /proc shows the machine's"
+        reason = (
+            "Memory: this host is a container whose control group cannot be read, and /proc shows"
+            " the machine's"
+        )
         return finding("host.memory.unknown", "host", "unknown", reason)
     percent = round(100.0 * memory["used"] / memory["total"], 1)
     status = grade(percent, warn, fail)
     units = memory["processes"]["units"]
-    top = ", mostly %s (%s)" % (units[0]["unit"], size(units[0]["bytes"])) if units and status != "ok" else ""
+    top = (
+        ", mostly %s (%s)" % (units[0]["unit"], size(units[0]["bytes"]))
+        if units and status != "ok"
+        else ""
+    )
     return finding(
         "host.memory." + ("ok" if status == "ok" else "high"),
         "host",
         status,
         "Memory: %s of %s used (%.1f %%, threshold %g %%)%s"
-        % (size(memory["used"]), size(memory["total"]), percent, fail if status == "fail" else warn, top),
+        % (
+            size(memory["used"]),
+            size(memory["total"]),
+            percent,
+            fail if status == "fail" else warn,
+            top,
+        ),
         value=percent,
         unit=unit,
         warn=warn,
         fail=fail,
-        evidence=dict(memory["processes"], source=memory["source"], used=memory["used"], total=memory["total"]),
+        evidence=dict(
+            memory["processes"], source=memory["source"], used=memory["used"], total=memory["total"]
+        ),
         remedy=None if status == "ok" else "limit_memory",
-        advice=None
-        if status == "ok"
-        else "Lower workers, concurrency and pool in .env, and set MemoryMax for the unit.",
+        advice=(
+            None
+            if status == "ok"
+            else "Lower workers, concurrency and pool in .env, and set MemoryMax for the unit."
+        ),
     )
 
 
@@ -152,10 +182,26 @@ def judge_swap(memory, threshold):
     warn, fail, unit = threshold
     if not memory["swap_total"]:
         if memory["swap_total"] is None:
-            return finding("host.swap.skipped", "host", "skipped", "Swap belongs to the machine this container runs on")
-        return finding("host.swap.ok", "host", "ok", "There is no swap", value=0.0, unit=unit, warn=warn, fail=fail)
+            return finding(
+                "host.swap.skipped",
+                "host",
+                "skipped",
+                "Swap belongs to the machine this container runs on",
+            )
+        return finding(
+            "host.swap.ok",
+            "host",
+            "ok",
+            "There is no swap",
+            value=0.0,
+            unit=unit,
+            warn=warn,
+            fail=fail,
+        )
     if memory["swap_used"] is None:
-        return finding("host.swap.skipped", "host", "skipped", "This container's share of the swap is not told")
+        return finding(
+            "host.swap.skipped", "host", "skipped", "This container's share of the swap is not told"
+        )
     percent = round(100.0 * memory["swap_used"] / memory["swap_total"], 1)
     status = grade(percent, warn, fail)
     return finding(
@@ -163,16 +209,23 @@ def judge_swap(memory, threshold):
         "host",
         status,
         "Swap: %s of %s used (%.1f %%, threshold %g %%)"
-        % (size(memory["swap_used"]), size(memory["swap_total"]), percent, fail if status == "fail" else warn),
+        % (
+            size(memory["swap_used"]),
+            size(memory["swap_total"]),
+            percent,
+            fail if status == "fail" else warn,
+        ),
         value=percent,
         unit=unit,
         warn=warn,
         fail=fail,
         evidence={} if status == "ok" else dict(memory["processes"]),
         remedy=None if status == "ok" else "limit_memory",
-        advice=None
-        if status == "ok"
-        else "Find what grew (see the processes), then give it a limit or the host memory.",
+        advice=(
+            None
+            if status == "ok"
+            else "Find what grew (see the processes), then give it a limit or the host memory."
+        ),
     )
 
 

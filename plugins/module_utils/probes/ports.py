@@ -12,7 +12,12 @@ import re
 import socket
 import struct
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade, is_secret_name, redact
+from ansible_collections.sergas.ops.plugins.module_utils.finding import (
+    finding,
+    grade,
+    is_secret_name,
+    redact,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.probes import unit
 
 #: include/net/tcp_states.h
@@ -64,12 +69,17 @@ def observe(ctx):
         "states": states,
         "root": os.geteuid() == 0,
         "container": own_container(),
-        "running_since": unit.since(ctx.unit, "ActiveEnterTimestamp", ctx.now) if unit.is_running(ctx.unit) else None,
+        "running_since": (
+            unit.since(ctx.unit, "ActiveEnterTimestamp", ctx.now)
+            if unit.is_running(ctx.unit)
+            else None
+        ),
     }
 
 
 def parse(lines, port):
-    """Return ([listener], {state: connections}) of a table of /proc/net/tcp or tcp6 for a local port.
+    """Return ([listener], {state: connections}) of a table of /proc/net/tcp or tcp6 for a local
+    port.
 
     A listener is {"address": text, "uid": number, "inode": text}.
     """
@@ -91,21 +101,27 @@ def parse(lines, port):
 
 
 def _address(digits):
-    """Return an address as people write it; the kernel prints words in the byte order of the machine."""
+    """Return an address as people write it; the kernel prints words in the byte order of the
+    machine.
+    """
     words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
     packed = struct.pack("=%dI" % len(words), *words)
     return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, packed)
 
 
 def _holders(inodes, likely):
-    """Return {inode: [process, ...]}; the likely pids first, all others only if those are not all."""
+    """Return {inode: [process, ...]}; the likely pids first, all others only if those are not
+    all.
+    """
     found = {}
     if not inodes:
         return found
     _look(inodes, likely, found)
     if set(found) != inodes:
         known = set(likely)
-        others = sorted(int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in known)
+        others = sorted(
+            int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in known
+        )
         _look(inodes, others, found)
     return found
 
@@ -137,7 +153,15 @@ def describe(pid):
 
     started is in seconds since the machine's boot, like systemd's monotonic times.
     """
-    process = {"pid": pid, "parent": None, "user": None, "command": None, "cgroup": None, "started": None, "cwd": None}
+    process = {
+        "pid": pid,
+        "parent": None,
+        "user": None,
+        "command": None,
+        "cgroup": None,
+        "started": None,
+        "cwd": None,
+    }
     try:
         process["user"] = user_name(os.stat("/proc/%d" % pid).st_uid)
         process["cgroup"] = cgroup(_text(pid, "cgroup"))
@@ -174,14 +198,17 @@ def cgroup(text):
             named = path
         elif hierarchy == "0" and not controllers:
             unified = path
-    # On a machine with both, systemd keeps its units in the named one; the other one then has "/" only.
+    # On a machine with both, systemd keeps its units in the named one; the other one then has "/"
+    # only.
     if named and named != "/":
         return named
     return unified or named
 
 
 def own_container():
-    """Return the id of the container that this host is, or None: podman and docker mount files into it."""
+    """Return the id of the container that this host is, or None: podman and docker mount files into
+    it.
+    """
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
             found = _CONTAINER_FILE.search(mounts.read(1024 * 1024))
@@ -257,7 +284,8 @@ def decide_port(ctx, sockets):
                 "app.port.closed",
                 "app",
                 "fail",
-                "Nothing listens on port %d%s" % (port, ", %s has only just started" % service if starting else ""),
+                "Nothing listens on port %d%s"
+                % (port, ", %s has only just started" % service if starting else ""),
                 evidence={"port": port, "starting": starting},
                 remedy="start_service",
                 advice="See why %s does not run, or whether it listens on another port." % service,
@@ -284,14 +312,20 @@ def decide_port(ctx, sockets):
         ]
     processes = [process for listener in listeners for process in listener["holders"]]
     first = processes[0]
-    evidence.update(pid=first["pid"], user=first["user"], command=first["command"], unit=unit_of(first["cgroup"]))
+    evidence.update(
+        pid=first["pid"],
+        user=first["user"],
+        command=first["command"],
+        unit=unit_of(first["cgroup"]),
+    )
     evidence["processes"] = len({process["pid"] for process in processes})
     return [
         finding(
             "app.port.ok",
             "app",
             "ok",
-            "Port %d is held by %s (pid %d)" % (port, unit_of(first["cgroup"]) or "the app", first["pid"]),
+            "Port %d is held by %s (pid %d)"
+            % (port, unit_of(first["cgroup"]) or "the app", first["pid"]),
             evidence=evidence,
         )
     ]
@@ -308,7 +342,10 @@ def _conflict(sockets, service, listener, process, relation):
     summary = "Port %d is held by %s (pid %d, user %s, %s), so %s cannot bind it"
     advice = "Stop %s, or move the app with API_PORT." % (holder or "pid %d" % process["pid"])
     if relation == "leftover":
-        summary = "Port %d is held by %s (pid %d, user %s, %s), left over from an earlier run, so %s cannot bind it"
+        summary = (
+            "Port %d is held by %s (pid %d, user %s, %s), left over from an earlier run, so %s"
+            " cannot bind it"
+        )
         advice = "End the process that is left over, then start the unit."
     return finding(
         "app.port.conflict",
@@ -353,8 +390,14 @@ def decide_connections(ctx, sockets):
             fail=fail,
             evidence={"port": sockets["port"], "states": states},
             remedy=None if status == "ok" else "tune_concurrency",
-            advice=None
-            if status == "ok"
-            else "See which addresses hold them (`ss -tn sport = :%d`), and whether the app answers." % sockets["port"],
+            advice=(
+                None
+                if status == "ok"
+                else (
+                    "See which addresses hold them (`ss -tn sport = :%d`), and whether the app"
+                    " answers."
+                )
+                % sockets["port"]
+            ),
         )
     ]

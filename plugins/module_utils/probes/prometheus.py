@@ -18,8 +18,12 @@ DEFAULT_URL = "http://127.0.0.1:9090"
 #: Exporters name these labels differently; one that a series lacks groups as empty.
 _STATUS_LABELS = ("status", "status_code", "code")
 _PATH_LABELS = ("path", "endpoint", "handler", "route")
-RATE = "sum by (%s) (rate(sergas_http_requests_total[5m]))" % ", ".join(_STATUS_LABELS + _PATH_LABELS)
-P95 = "histogram_quantile(0.95, sum by (le) (rate(sergas_http_request_duration_seconds_bucket[5m])))"
+RATE = "sum by (%s) (rate(sergas_http_requests_total[5m]))" % ", ".join(
+    _STATUS_LABELS + _PATH_LABELS
+)
+P95 = (
+    "histogram_quantile(0.95, sum by (le) (rate(sergas_http_request_duration_seconds_bucket[5m])))"
+)
 _MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -62,7 +66,9 @@ def observe(ctx):
     for query in ctx.params["prometheus_queries"]:
         entry = dict(query, value=None, labels=None, error=None)
         try:
-            entry["value"], entry["labels"], entry["error"] = largest(evaluate(base, query["query"], ctx.deadline))
+            entry["value"], entry["labels"], entry["error"] = largest(
+                evaluate(base, query["query"], ctx.deadline)
+            )
         except (QueryFailed, ConnectionFailed) as error:
             entry["error"] = str(error)
         result["queries"].append(entry)
@@ -82,27 +88,38 @@ def evaluate(base, expression, deadline):
         QueryFailed: Prometheus refused the expression.
     """
     try:
-        reply = http_client.get("%s/api/v1/query?query=%s" % (base, url.quote(expression)), deadline, _MAX_BYTES)
+        reply = http_client.get(
+            "%s/api/v1/query?query=%s" % (base, url.quote(expression)), deadline, _MAX_BYTES
+        )
     except ValueError as error:
         raise QueryFailed("prometheus_url: %s" % error)
     return read_result(reply.status, reply.text(), reply.truncated)
 
 
 def read_result(status, text, truncated=False):
-    """Return the list of (labels, value) in an answer of the query API (pure; raises as L(evaluate))."""
+    """Return the list of (labels, value) in an answer of the query API (pure; raises as
+    L(evaluate)).
+    """
     if truncated:
         raise QueryFailed("the result is larger than %d bytes" % _MAX_BYTES)
     try:
         answer = json.loads(text)
         if answer["status"] == "error":
-            raise QueryFailed("%s: %s" % (answer.get("errorType", "error"), answer.get("error", "no reason given")))
+            raise QueryFailed(
+                "%s: %s"
+                % (answer.get("errorType", "error"), answer.get("error", "no reason given"))
+            )
         kind, result = answer["data"]["resultType"], answer["data"]["result"]
         if kind == "scalar":
             return [({}, float(result[1]))]
         if kind == "vector":
             return [(sample["metric"], float(sample["value"][1])) for sample in result]
         if kind == "matrix":
-            return [(sample["metric"], float(sample["values"][-1][1])) for sample in result if sample["values"]]
+            return [
+                (sample["metric"], float(sample["values"][-1][1]))
+                for sample in result
+                if sample["values"]
+            ]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError):
         raise NotPrometheus("HTTP %d, but not the answer of Prometheus" % status)
     raise QueryFailed("the expression gives a %s, which has no number" % kind)
@@ -172,7 +189,11 @@ def decide(ctx, observed):
             )
         else:
             summary += ", error rate of the app: %s" % figures["error_rate_percent"]
-        return [finding("app.metrics.ok", "app", "ok", summary, evidence=dict(figures, url=observed["url"]))]
+        return [
+            finding(
+                "app.metrics.ok", "app", "ok", summary, evidence=dict(figures, url=observed["url"])
+            )
+        ]
     return [_judge(query, observed["url"]) for query in observed["queries"]]
 
 
@@ -206,5 +227,7 @@ def _judge(query, base):
         warn=warn,
         fail=fail,
         evidence=dict(evidence, labels=query["labels"]),
-        advice=None if status == "ok" else "Look at the series behind the expression in Prometheus.",
+        advice=(
+            None if status == "ok" else "Look at the series behind the expression in Prometheus."
+        ),
     )

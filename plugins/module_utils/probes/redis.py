@@ -47,7 +47,8 @@ def observe(ctx):
         list of dicts: C(unset), or address, local and either failure or info.
     """
     results = []
-    # A little less than there is, so that a server that hangs is told as such and not as a late probe.
+    # A little less than there is, so that a server that hangs is told as such and not as a late
+    # probe.
     deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
     if ctx.has("app"):
         target = app_target(ctx.settings)
@@ -59,7 +60,9 @@ def observe(ctx):
         if target and url.address(target["host"], target["port"]) not in known:
             result = _reach(target, deadline, True)
             if "failure" in result and ctx.components is None and not glob.glob(_ENABLED):
-                raise NotHere("Redis is installed on this host, but not meant to run: its unit is not enabled")
+                raise NotHere(
+                    "Redis is installed on this host, but not meant to run: its unit is not enabled"
+                )
             results.append(result)
     if not results:
         raise NotHere("Redis is not on this host")
@@ -67,10 +70,14 @@ def observe(ctx):
 
 
 def app_target(settings):
-    """Return host, port, user, password and tls of the Redis the app uses, or None where none is set."""
+    """Return host, port, user, password and tls of the Redis the app uses, or None where none is
+    set.
+    """
     part = settings.get
     scheme = part("REDIS_URL.scheme", "")
-    host = part("REDIS_URL.path") if scheme == "unix" else part("REDIS_URL.host") or part("REDIS_HOST")
+    host = (
+        part("REDIS_URL.path") if scheme == "unix" else part("REDIS_URL.host") or part("REDIS_HOST")
+    )
     if not host:
         return None
     port = part("REDIS_URL.port") or part("REDIS_PORT") or ""
@@ -103,7 +110,10 @@ def local_target(path=_CONFIGURATION):
 
 def _reach(target, deadline, local):
     unix = target["host"].startswith("/")
-    result = {"address": url.address("localhost" if unix else target["host"], target["port"]), "local": local}
+    result = {
+        "address": url.address("localhost" if unix else target["host"], target["port"]),
+        "local": local,
+    }
     try:
         with resp.Client(target["host"], target["port"], deadline, target["tls"]) as client:
             result.update(_ask(client, target))
@@ -127,7 +137,9 @@ def _ask(client, target):
             raise
         refused, answer = str(error), "PONG"
     if answer != "PONG":
-        raise ConnectionFailed("protocol", "first_byte", "it answers PING with %r" % str(answer)[:40])
+        raise ConnectionFailed(
+            "protocol", "first_byte", "it answers PING with %r" % str(answer)[:40]
+        )
     try:
         return {"info": resp.parse_info(client.call("INFO") or ""), "refused": refused}
     except resp.RedisError as error:
@@ -202,14 +214,24 @@ _TOLD = {
         None,
         "Correct the host, the port and REDIS_SSL in .env.",
     ),
-    "tls": ("redis.unreachable", "TLS cannot be agreed on", None, "Compare REDIS_SSL with what the server offers."),
+    "tls": (
+        "redis.unreachable",
+        "TLS cannot be agreed on",
+        None,
+        "Compare REDIS_SSL with what the server offers.",
+    ),
     "loading": (
         "redis.unreachable",
         "it is still loading its data",
         None,
         "Wait for it, and see why it was restarted.",
     ),
-    "busy": ("redis.unreachable", "a script blocks it", None, "SCRIPT KILL, after a look at what runs."),
+    "busy": (
+        "redis.unreachable",
+        "a script blocks it",
+        None,
+        "SCRIPT KILL, after a look at what runs.",
+    ),
     "replica": (
         "redis.unreachable",
         "it is a replica that has lost its master",
@@ -266,14 +288,28 @@ def judge(result, threshold):
     place = "Redis at %s" % result["address"]
     failure = result.get("failure")
     if failure:
-        evidence = {"target": result["address"], "told": failure["told"], "message": failure["message"][:300]}
+        evidence = {
+            "target": result["address"],
+            "told": failure["told"],
+            "message": failure["message"][:300],
+        }
         identity, sentence, remedy, advice = _TOLD[failure["told"]]
         if failure["told"] == "password" and result["local"]:
             return [
-                finding("redis.ok", "redis", "ok", "%s answers, and asks for a password" % place, evidence=evidence)
+                finding(
+                    "redis.ok",
+                    "redis",
+                    "ok",
+                    "%s answers, and asks for a password" % place,
+                    evidence=evidence,
+                )
             ]
         summary = "%s cannot be used: %s" % (place, sentence)
-        return [finding(identity, "redis", "fail", summary, evidence=evidence, remedy=remedy, advice=advice)]
+        return [
+            finding(
+                identity, "redis", "fail", summary, evidence=evidence, remedy=remedy, advice=advice
+            )
+        ]
     return _judge_info(place, result, threshold)
 
 
@@ -292,18 +328,29 @@ def _judge_info(place, result, threshold):
                 "fail",
                 "%s answers but refuses writes: it cannot save to its disk" % place,
                 evidence=dict(evidence, message=result["refused"][:300]),
-                advice="Look at the disk of Redis and its log; it accepts writes again after a BGSAVE that succeeds.",
+                advice=(
+                    "Look at the disk of Redis and its log; it accepts writes again after a BGSAVE"
+                    " that succeeds."
+                ),
             )
         ]
     used, limit = info.get("used_memory"), info.get("maxmemory")
     if used is None:
         evidence["memory_unknown"] = result.get("why", "INFO does not say")
         return [
-            finding("redis.ok", "redis", "ok", "%s answers PONG; its memory may not be read" % place, evidence=evidence)
+            finding(
+                "redis.ok",
+                "redis",
+                "ok",
+                "%s answers PONG; its memory may not be read" % place,
+                evidence=evidence,
+            )
         ]
     if not limit:
         summary = "%s answers PONG and uses %s, without a limit of its own" % (place, size(used))
-        return [finding("redis.ok", "redis", "ok", summary, value=used, unit="bytes", evidence=evidence)]
+        return [
+            finding("redis.ok", "redis", "ok", summary, value=used, unit="bytes", evidence=evidence)
+        ]
     return [_judge_memory(place, info, threshold, evidence)]
 
 
@@ -318,10 +365,14 @@ def _judge_memory(place, info, threshold, evidence):
     elif evicted:
         # Full and throwing keys away. Keys evicted earlier, with room now, are only evidence.
         identity = "redis.evicting"
-        advice = "Raise maxmemory within the host's memory, or lower the TTL of what the app caches."
+        advice = (
+            "Raise maxmemory within the host's memory, or lower the TTL of what the app caches."
+        )
     else:
         identity = "redis.memory.high"
-        advice = "Raise maxmemory within the host's memory, or set a policy that evicts (allkeys-lru)."
+        advice = (
+            "Raise maxmemory within the host's memory, or set a policy that evicts (allkeys-lru)."
+        )
     return finding(
         identity,
         "redis",

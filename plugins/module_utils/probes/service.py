@@ -49,7 +49,12 @@ def observe(ctx):
     if not ctx.unit:
         raise UnitUnreadable(ctx.unit_error or "systemctl gave nothing")
     properties = ctx.unit
-    names = ("ActiveEnterTimestamp", "StateChangeTimestamp", "ExecMainStartTimestamp", "ExecMainExitTimestamp")
+    names = (
+        "ActiveEnterTimestamp",
+        "StateChangeTimestamp",
+        "ExecMainStartTimestamp",
+        "ExecMainExitTimestamp",
+    )
     return {
         "properties": properties,
         "times": {name: unit.since(properties, name, ctx.now) for name in names},
@@ -90,11 +95,17 @@ def _unloadable(name, properties, evidence):
         "app.service.down",
         "app",
         "fail",
-        "%s is masked" % name if masked else "%s cannot be loaded: %s" % (name, properties.get("LoadError") or "error"),
+        (
+            "%s is masked" % name
+            if masked
+            else "%s cannot be loaded: %s" % (name, properties.get("LoadError") or "error")
+        ),
         evidence=dict(evidence, stopped=True),
-        advice="Unmask it (systemctl unmask) and start it."
-        if masked
-        else "Mend the unit file (systemd-analyze verify), reload systemd and start the unit.",
+        advice=(
+            "Unmask it (systemctl unmask) and start it."
+            if masked
+            else "Mend the unit file (systemd-analyze verify), reload systemd and start the unit."
+        ),
     )
 
 
@@ -142,7 +153,9 @@ def _events(logs, what):
 
 
 def _is_loop(ctx, service, logs):
-    """Return whether the unit is in a loop of failing starts, even if it happens to run right now."""
+    """Return whether the unit is in a loop of failing starts, even if it happens to run right
+    now.
+    """
     properties, times = service["properties"], service["times"]
     if properties.get("SubState") == "auto-restart":
         return True
@@ -173,7 +186,9 @@ def flaps(logs):
     restarts = _events(logs, "restart")
     if not logs or not logs["completes"]:
         clean = (logs or {}).get("clean_start")
-        return len(restarts) if clean is None else sum(1 for event in restarts if event["at"] > clean)
+        return (
+            len(restarts) if clean is None else sum(1 for event in restarts if event["at"] > clean)
+        )
     count = 0
     for restart in restarts:
         deaths = [
@@ -192,7 +207,13 @@ def _running(ctx, name, service, logs, evidence):
     since = evidence["since"]
     details = {"value": count, "unit": unit_name, "warn": warn, "fail": fail, "evidence": evidence}
     if status == "ok":
-        return finding("app.service.ok", "app", "ok", "%s runs since %s, %d restarts" % (name, since, count), **details)
+        return finding(
+            "app.service.ok",
+            "app",
+            "ok",
+            "%s runs since %s, %d restarts" % (name, since, count),
+            **details,
+        )
     return finding(
         "app.service.restarting",
         "app",
@@ -219,7 +240,9 @@ def reasons(service, logs):
     start = service["times"]["ExecMainStartTimestamp"]
     if not logs or start is None:
         return []
-    recent = [(known["last"], kind) for kind, known in logs["kinds"].items() if known["last"] >= start - 1]
+    recent = [
+        (known["last"], kind) for kind, known in logs["kinds"].items() if known["last"] >= start - 1
+    ]
     return [kind for _last, kind in sorted(recent, reverse=True)]
 
 
@@ -227,14 +250,19 @@ def _down(ctx, name, service, logs, evidence, loop):
     properties = service["properties"]
     active, sub = evidence["active"], evidence["sub"]
     why = reasons(service, logs)
-    told = next((_KINDS[kind.partition(".")[0]] for kind in why if kind.partition(".")[0] in _KINDS), None)
+    told = next(
+        (_KINDS[kind.partition(".")[0]] for kind in why if kind.partition(".")[0] in _KINDS), None
+    )
     stopped = active == "inactive" and properties.get("Result") in ("success", "", None)
     evidence = dict(evidence, reasons=why, loop=loop, stopped=stopped)
     if logs and logs["child_deaths"]:
         evidence["worker_deaths"] = logs["child_deaths"]
     status = "fail"
     if loop:
-        text = "%s does not start: it ends and systemd starts it again (%d restarts)" % (name, evidence["restarts"])
+        text = "%s does not start: it ends and systemd starts it again (%d restarts)" % (
+            name,
+            evidence["restarts"],
+        )
     elif unit.is_running(properties):
         text = "%s runs, but the app in it does not start" % name
     elif active == "activating":
@@ -244,7 +272,11 @@ def _down(ctx, name, service, logs, evidence, loop):
     elif active == "failed":
         text = "%s has failed (%s) at %s" % (name, evidence["result"], evidence["since"])
     elif stopped:
-        text = "%s is stopped since %s" % (name, evidence["since"]) if evidence["since"] else "%s is stopped" % name
+        text = (
+            "%s is stopped since %s" % (name, evidence["since"])
+            if evidence["since"]
+            else "%s is stopped" % name
+        )
     else:
         text = "%s is %s (%s), result %s" % (name, active, sub, evidence["result"])
     if not stopped:
@@ -260,7 +292,9 @@ def _down(ctx, name, service, logs, evidence, loop):
         unit="restarts",
         evidence=evidence,
         remedy="start_service",
-        advice="Start it (systemctl start %s)." % name
-        if stopped
-        else "See why: systemctl status %s, journalctl -u %s -n 100." % (name, name),
+        advice=(
+            "Start it (systemctl start %s)." % name
+            if stopped
+            else "See why: systemctl status %s, journalctl -u %s -n 100." % (name, name)
+        ),
     )

@@ -14,11 +14,12 @@ from ansible_collections.sergas.ops.plugins.module_utils import process
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
 
 PROPERTIES = (
-    "Id LoadState LoadError ActiveState SubState UnitFileState Type Result NRestarts Restart MainPID "
-    "ExecMainCode ExecMainStatus ExecMainStartTimestampMonotonic ExecMainExitTimestampMonotonic "
-    "ActiveEnterTimestampMonotonic StateChangeTimestampMonotonic InvocationID ControlGroup User "
-    "FragmentPath WorkingDirectory Environment EnvironmentFiles ExecStart NeedDaemonReload "
-    "MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax LimitNOFILESoft LimitNOFILE"
+    "Id LoadState LoadError ActiveState SubState UnitFileState Type Result NRestarts Restart"
+    " MainPID ExecMainCode ExecMainStatus ExecMainStartTimestampMonotonic"
+    " ExecMainExitTimestampMonotonic ActiveEnterTimestampMonotonic StateChangeTimestampMonotonic"
+    " InvocationID ControlGroup User FragmentPath WorkingDirectory Environment EnvironmentFiles"
+    " ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax"
+    " LimitNOFILESoft LimitNOFILE"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
 _PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")
@@ -37,7 +38,14 @@ def read(service, deadline):
 
     A unit that does not exist has properties, too: its LoadState is C(not-found).
     """
-    argv = ["systemctl", "show", "--no-pager", "--property=" + ",".join(PROPERTIES), "--", name(service)]
+    argv = [
+        "systemctl",
+        "show",
+        "--no-pager",
+        "--property=" + ",".join(PROPERTIES),
+        "--",
+        name(service),
+    ]
     try:
         status, out, err = process.run(argv, deadline)
     except (process.CommandMissing, DeadlineExceeded) as reason:
@@ -50,7 +58,9 @@ def read(service, deadline):
 
 
 def parse(text):
-    """Return {name: value} of the lines NAME=VALUE; values of a repeated name are joined by lines."""
+    """Return {name: value} of the lines NAME=VALUE; values of a repeated name are joined by
+    lines.
+    """
     properties = {}
     for line in text.splitlines():
         key, sign, value = line.partition("=")
@@ -68,7 +78,9 @@ def working_directory(properties):
 
 
 def environment_file(properties):
-    """Return the unit's C(.env): of several files the one of that name, else the last, else None."""
+    """Return the unit's C(.env): of several files the one of that name, else the last, else
+    None.
+    """
     lines = properties.get("EnvironmentFiles", "").split("\n")
     paths = [line.rsplit(" (ignore_errors=", 1)[0].lstrip("-") for line in lines if line]
     named = [path for path in paths if os.path.basename(path) == ".env"]
@@ -81,7 +93,9 @@ def command_line(properties):
 
 
 def port(properties):
-    """Return the port that the unit's command line pins, or None where it does not or uses a variable."""
+    """Return the port that the unit's command line pins, or None where it does not or uses a
+    variable.
+    """
     found = _PORT.findall(command_line(properties))
     return int(found[-1]) if found and 0 < int(found[-1]) < 65536 else None
 
@@ -93,7 +107,9 @@ def workers(properties):
 
 
 def number(properties, key):
-    """Return a property as a whole number, or None where it is not set, infinite or not a number."""
+    """Return a property as a whole number, or None where it is not set, infinite or not a
+    number.
+    """
     value = properties.get(key, "")
     return None if value in _UNSET or not value.isdigit() else int(value)
 
@@ -116,7 +132,10 @@ def since(properties, key, now, monotonic=None):
 
 def is_running(properties):
     """Return whether the unit is up with a process of its own."""
-    return properties.get("ActiveState") in ("active", "reloading") and properties.get("SubState") != "exited"
+    return (
+        properties.get("ActiveState") in ("active", "reloading")
+        and properties.get("SubState") != "exited"
+    )
 
 
 def is_loaded(properties):
@@ -125,7 +144,9 @@ def is_loaded(properties):
 
 
 def processes(properties):
-    """Return the pids of the unit's main process and all that descend from it, the main one first."""
+    """Return the pids of the unit's main process and all that descend from it, the main one
+    first.
+    """
     main = number(properties, "MainPID")
     pids = [main] if main else []
     for pid in pids:

@@ -12,7 +12,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
 def compare(previous, model, note=None):
     """Return which bad findings are new, resolved, still there, or were not looked at this time.
 
-    A finding is known by its host and id. It is resolved only where the same subject was measured again and is
+    A finding is known by its host and id. It is resolved only where the same subject was measured
+    again and is
     no longer bad: a host that could not be reached, or a check that was not run, resolves nothing.
 
     Args:
@@ -44,7 +45,8 @@ def compare(previous, model, note=None):
         name, id = key
         if key in after or name in result["hosts_gone"]:
             continue
-        # A finding of the fleet goes when it is no longer that of most hosts: they say themselves how they are.
+        # A finding of the fleet goes when it is no longer that of most hosts: they say themselves
+        # how they are.
         resolved = name is None or _subject(id) in measured[name]
         result["resolved" if resolved else "unmeasured"].append(_entry(key, item))
     for key in ("new", "resolved", "still_bad", "unmeasured"):
@@ -56,7 +58,9 @@ def _bad(model):
     """Return {(host name or None, id): finding} of all bad findings, in the order of the model."""
     found = {(None, item["id"]): item for item in model["fleet"]}
     for host in model["hosts"]:
-        found.update(((host["name"], item["id"]), item) for item in host["findings"] if is_bad(item))
+        found.update(
+            ((host["name"], item["id"]), item) for item in host["findings"] if is_bad(item)
+        )
     return found
 
 
@@ -73,9 +77,11 @@ def _measured(findings):
 
 
 def _subject(id):
-    """Return what an id speaks of: its first two parts, or the first one where a dependency has only a state.
+    """Return what an id speaks of: its first two parts, or the first one where a dependency has
+    only a state.
 
-    C(db.unreachable) and C(db.connection.ok) speak of one thing, C(host.disk.high) and C(host.cpu.ok) do not.
+    C(db.unreachable) and C(db.connection.ok) speak of one thing, C(host.disk.high) and
+    C(host.cpu.ok) do not.
     """
     parts = id.split(".")
     if id == "host.unreachable":

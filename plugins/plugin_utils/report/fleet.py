@@ -2,9 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Causes that reach across hosts: a dependency that fails for most, a service that fails on its own host. Pure.
+"""Causes that reach across hosts: a dependency that fails for most, a service that fails on its own
+host. Pure.
 
-A finding is a I(node): C((host name, index)), and C((None, index)) for a finding of the fleet. I(links) lead from a
+A finding is a I(node): C((host name, index)), and C((None, index)) for a finding of the fleet.
+I(links) lead from a
 bad finding to the one it derives from; the end of the way is its root.
 """
 
@@ -57,7 +59,12 @@ def target_of(item):
     if not target or "/" in target or target.startswith("unix:"):
         return None
     host = host_of(target)
-    if not host or host == "localhost" or host.endswith(".localhost") or host.startswith("localhost."):
+    if (
+        not host
+        or host == "localhost"
+        or host.endswith(".localhost")
+        or host.startswith("localhost.")
+    ):
         return None
     try:
         address = ipaddress.ip_address(host)
@@ -93,7 +100,8 @@ def correlate(hosts):
     """Find the fleet's own findings and lead every bad finding to its root.
 
     Args:
-        hosts: entries with name, addresses and findings. The findings' C(cause) and C(evidence.cause_host) are
+        hosts: entries with name, addresses and findings. The findings' C(cause) and
+            C(evidence.cause_host) are
             set where the cause is not on the same host.
 
     Returns:
@@ -113,7 +121,9 @@ def correlate(hosts):
 
 
 def _forget_own_faults(host, owners):
-    """Drop the cause of a balancer's finding on another host's app: what is wrong here does not explain that one."""
+    """Drop the cause of a balancer's finding on another host's app: what is wrong here does not
+    explain that one.
+    """
     for item in host["findings"]:
         if item["cause"] and item["id"].startswith("lb."):
             if _owner(item, owners) not in (None, host["name"]):
@@ -133,7 +143,9 @@ def _link_local(host, links):
 
 
 def _likeliest(host, item, candidates):
-    """Return which of several findings of one id explains another: the one of the same target, else the worst."""
+    """Return which of several findings of one id explains another: the one of the same target, else
+    the worst.
+    """
     findings = host["findings"]
     target = item["evidence"].get("target")
     return max(
@@ -165,7 +177,11 @@ def _shared_failures(hosts, links):
         if len(affected) >= 2 and 2 * len(affected) > len(users[target]):
             node_of[id, target] = (None, len(fleet))
             groups.append(((id, target), members))
-            fleet.append(_fleet_finding(id, target, affected, len(users[target]), [item for _n, _i, item in members]))
+            fleet.append(
+                _fleet_finding(
+                    id, target, affected, len(users[target]), [item for _n, _i, item in members]
+                )
+            )
     local = dict(links)
     member_of = {(name, index): key for key, members in groups for name, index, _item in members}
     for key, members in groups:
@@ -177,7 +193,9 @@ def _shared_failures(hosts, links):
 
 
 def _link_between(key, members, local, member_of, node_of, fleet, links):
-    """Let a fleet finding derive from another one, where its members do so on most of their hosts."""
+    """Let a fleet finding derive from another one, where its members do so on most of their
+    hosts.
+    """
     votes = defaultdict(int)
     for name, index, _item in members:
         other = member_of.get(local.get((name, index)))
@@ -192,12 +210,22 @@ def _link_between(key, members, local, member_of, node_of, fleet, links):
 
 def _fleet_finding(id, target, affected, users, items):
     worst = max(items, key=lambda item: rank(item["status"]))
-    evidence = {"target": target, "hosts": affected[:_NAMED_HOSTS], "hosts_bad": len(affected), "hosts_using": users}
+    evidence = {
+        "target": target,
+        "hosts": affected[:_NAMED_HOSTS],
+        "hosts_bad": len(affected),
+        "hosts_using": users,
+    }
     return dict(
         worst,
         id="fleet." + id,
         summary="%s (%d of %d hosts that use %s)"
-        % (worst["summary"], len(affected), users, "it" if target in worst["summary"].lower() else target),
+        % (
+            worst["summary"],
+            len(affected),
+            users,
+            "it" if target in worst["summary"].lower() else target,
+        ),
         evidence=evidence,
         cause=None,
     )
@@ -206,45 +234,63 @@ def _fleet_finding(id, target, affected, users, items):
 def _add_pools(hosts, fleet, owners, links):
     """Add what all hosts of a database may open there together, where that is more than it admits.
 
-    Then that is the root of the database's exhausted slots, and of the hosts' own findings on their pools.
+    Then that is the root of the database's exhausted slots, and of the hosts' own findings on their
+    pools.
     """
     for target, pools in sorted(_pools_by_target(hosts).items()):
         slots = _slots(target, pools, hosts, owners)
         if len(pools) < 2 or not slots:
             continue
-        budget = connection_budget.budget({name: numbers for name, (_index, numbers) in pools.items()}, slots)
+        budget = connection_budget.budget(
+            {name: numbers for name, (_index, numbers) in pools.items()}, slots
+        )
         if budget["fits"]:
             continue
         node = (None, len(fleet))
         item = connection_budget.decide(budget, target)
-        fleet.append(dict(item, id="fleet." + item["id"]))
+        evidence = dict(item["evidence"], pools=item["evidence"]["hosts"])
+        evidence.update(
+            hosts=list(pools)[:_NAMED_HOSTS], hosts_bad=len(pools), hosts_using=len(pools)
+        )
+        fleet.append(dict(item, id="fleet." + item["id"], evidence=evidence))
         for (name, index), bad in _about_slots(target, pools, hosts, owners):
             bad["cause"] = fleet[node[1]]["id"]
             links[name, index] = node
         for index, other in enumerate(fleet[: node[1]]):
-            if other["id"] == "fleet.db.connections.exhausted" and other["evidence"]["target"] == target:
+            if (
+                other["id"] == "fleet.db.connections.exhausted"
+                and other["evidence"]["target"] == target
+            ):
                 other["cause"] = fleet[node[1]]["id"]
                 links[None, index] = node
 
 
 def _pools_by_target(hosts):
-    """Return {target: {host name: (index of the finding, numbers of its pools)}} of databases that can be shared."""
+    """Return {target: {host name: (index of the finding, numbers of its pools)}} of databases that
+    can be shared.
+    """
     found = defaultdict(dict)
     for host in hosts:
         for index, item in enumerate(host["findings"]):
             evidence = item["evidence"]
-            if not item["id"].startswith("app.resources.") or not isinstance(evidence.get("pool_size"), int):
+            if not item["id"].startswith("app.resources.") or not isinstance(
+                evidence.get("pool_size"), int
+            ):
                 continue
             target = target_of({"id": "db.", "evidence": evidence})
             if target:
-                numbers = {name: evidence[name] for name in connection_budget.DEFAULTS if name in evidence}
+                numbers = {
+                    name: evidence[name] for name in connection_budget.DEFAULTS if name in evidence
+                }
                 numbers["assumed"] = ["max_overflow"] if evidence.get("assumed_overflow") else []
                 found[target][host["name"]] = (index, numbers)
     return found
 
 
 def _slots(target, pools, hosts, owners):
-    """Return how many slots a database has, as its own host or one of its users has seen it; None for nobody."""
+    """Return how many slots a database has, as its own host or one of its users has seen it; None
+    for nobody.
+    """
     seen = []
     for host in hosts:
         own = owners.get(host_of(target)) == host["name"]
@@ -266,9 +312,14 @@ def _about_slots(target, pools, hosts, owners):
         for index, item in enumerate(host["findings"]):
             if not is_bad(item):
                 continue
-            of_pool = item["id"] == "app.resources.exhausted" and pools.get(host["name"], (None,))[0] == index
+            of_pool = (
+                item["id"] == "app.resources.exhausted"
+                and pools.get(host["name"], (None,))[0] == index
+            )
             about = own or item["evidence"].get("target") == target
-            if of_pool or (item["id"] == "db.connections.exhausted" and about and not item["cause"]):
+            if of_pool or (
+                item["id"] == "db.connections.exhausted" and about and not item["cause"]
+            ):
                 yield (host["name"], index), item
 
 
@@ -291,23 +342,31 @@ def _link_servers(hosts, fleet, owners, links):
         root = _explanation(item["id"].replace("fleet.", "", 1), node, by_name[owner], links)
         if root is not None:
             links[node] = root
-            explaining = fleet[root[1]] if root[0] is None else by_name[root[0]]["findings"][root[1]]
+            explaining = (
+                fleet[root[1]] if root[0] is None else by_name[root[0]]["findings"][root[1]]
+            )
             item["cause"] = explaining["id"]
             if root[0] is not None:
                 item["evidence"] = dict(item["evidence"], cause_host=root[0])
 
 
 def _owners(hosts):
-    """Return {address: host name}; an address that several hosts share says nothing and is left out."""
+    """Return {address: host name}; an address that several hosts share says nothing and is left
+    out.
+    """
     owners = {}
     for host in hosts:
         for address in map(str.lower, host["addresses"]):
-            owners[address] = None if owners.get(address, host["name"]) != host["name"] else host["name"]
+            owners[address] = (
+                None if owners.get(address, host["name"]) != host["name"] else host["name"]
+            )
     return {address: name for address, name in owners.items() if name is not None}
 
 
 def _owner(item, owners):
-    """Return the name of the host of this inventory that a dependency's finding speaks of, or None."""
+    """Return the name of the host of this inventory that a dependency's finding speaks of, or
+    None.
+    """
     target = item["evidence"].get("target")
     return owners.get(host_of(target.strip().lower())) if isinstance(target, str) else None
 
@@ -325,7 +384,9 @@ def _explanation(id, node, owner, links):
 
 
 def _explains(item, id):
-    """Return whether a bad finding of the serving host explains that others have a finding with this id."""
+    """Return whether a bad finding of the serving host explains that others have a finding with
+    this id.
+    """
     if id == "lb.blocked":
         # A firewall is a fault of its own, whatever else is wrong with the app behind it.
         return item["id"] in ("lb.blocked", "host.unreachable")

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The formats of a report: one line for each. A renderer takes the model and returns the text of the file."""
+"""The formats of a report: one line for each. A renderer takes the model and returns the text of
+the file.
+"""
 
 from __future__ import annotations
 

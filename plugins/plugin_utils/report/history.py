@@ -19,7 +19,8 @@ import tempfile
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.model import SCHEMA_VERSION
 
 LATEST = "latest"
-#: Reports name hosts, addresses and what is wrong with them: for the group that runs them, not for everybody.
+#: Reports name hosts, addresses and what is wrong with them: for the group that runs them, not for
+#: everybody.
 FOLDER_MODE = 0o750
 FILE_MODE = 0o640
 
@@ -47,7 +48,9 @@ def _number(name):
 
 
 def read_previous(folder):
-    """Return (model, None) of the latest report in a folder, or (None, why there is none to compare with)."""
+    """Return (model, None) of the latest report in a folder, or (None, why there is none to compare
+    with).
+    """
     names = runs(folder)
     if not names:
         return None, "this is the first report in this folder"
@@ -60,8 +63,15 @@ def read_previous(folder):
     except ValueError as error:
         return None, "the previous report %s is not JSON: %s" % (path, error)
     version = previous.get("schema_version") if isinstance(previous, dict) else None
-    if not isinstance(version, str) or version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
-        return None, "the previous report %s has the schema version %s, this is %s" % (path, version, SCHEMA_VERSION)
+    if (
+        not isinstance(version, str)
+        or version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]
+    ):
+        return None, "the previous report %s has the schema version %s, this is %s" % (
+            path,
+            version,
+            SCHEMA_VERSION,
+        )
     if not _comparable(previous):
         return None, "the previous report %s does not keep its schema" % path
     return previous, None
@@ -74,7 +84,9 @@ def _comparable(model):
         names = [host["name"] for host in model["hosts"]]
         texts = [model["generated_at"]] + names
         texts += [item[key] for item in findings for key in ("id", "status", "summary")]
-        return all(isinstance(text, str) for text in texts) and bool(_TIME.match(model["generated_at"]))
+        return all(isinstance(text, str) for text in texts) and bool(
+            _TIME.match(model["generated_at"])
+        )
     return False
 
 
@@ -98,7 +110,9 @@ def write(folder, moment, documents):
         unfinished = tempfile.mkdtemp(prefix=".unfinished-", dir=folder)
         os.chmod(unfinished, FOLDER_MODE)
         for name, text in documents.items():
-            descriptor = os.open(os.path.join(unfinished, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            descriptor = os.open(
+                os.path.join(unfinished, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE
+            )
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
         return _publish(folder, moment.strftime("%Y-%m-%dT%H%M%SZ"), unfinished)
@@ -148,7 +162,8 @@ def link_latest(folder, run):
 
 
 def prune(folder, keep):
-    """Remove the oldest runs beyond the number to keep; a folder with anything but reports in it stays.
+    """Remove the oldest runs beyond the number to keep; a folder with anything but reports in it
+    stays.
 
     Returns:
         the names of the removed runs.

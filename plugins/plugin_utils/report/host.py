@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Causes between the findings that several modules have on one host: the app's and its database's. Pure."""
+"""Causes between the findings that several modules have on one host: the app's and its database's.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +12,50 @@ from ansible_collections.sergas.ops.plugins.module_utils import causes
 from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
 
 #: What the app's own diagnosis sees of the database, and has derived its symptoms from already.
-_SEEN_BY_APP = ("db.unreachable", "db.auth.failed", "db.missing", "db.connections.exhausted", "db.connection.")
+_SEEN_BY_APP = (
+    "db.unreachable",
+    "db.auth.failed",
+    "db.missing",
+    "db.connections.exhausted",
+    "db.connection.",
+)
 
 
 def join(findings):
     """Return the findings of a host with C(cause) set where those of another module explain them.
 
-    Each module has derived its own; what it could not explain, another one may. A cause that is set stays.
+    Each module has derived its own; what it could not explain, another one may. A cause that is set
+    stays.
 
     Args:
         findings: of all modules, complete.
     """
     bad = [item for item in findings if is_bad(item)]
-    joined = [dict(item, cause=item["cause"] or _cause(item, bad)) if is_bad(item) else item for item in findings]
-    within = {item["id"] for item in bad if item["id"].startswith("db.") and not item["id"].startswith(_SEEN_BY_APP)}
+    joined = [
+        dict(item, cause=item["cause"] or _cause(item, bad)) if is_bad(item) else item
+        for item in findings
+    ]
+    within = {
+        item["id"]
+        for item in bad
+        if item["id"].startswith("db.") and not item["id"].startswith(_SEEN_BY_APP)
+    }
     if within:
         derived = causes.derive(joined)
-        joined = [new if new["cause"] in within else old for old, new in zip(joined, derived, strict=True)]
-    # Two modules may have found the same of the database: what one of them knows of its cause, the other need not.
-    known = {item["id"]: item["cause"] for item in joined if item["id"].startswith("db.") and item["cause"]}
-    return [dict(item, cause=item["cause"] or known.get(item["id"])) if is_bad(item) else item for item in joined]
+        joined = [
+            new if new["cause"] in within else old for old, new in zip(joined, derived, strict=True)
+        ]
+    # Two modules may have found the same of the database: what one of them knows of its cause, the
+    # other need not.
+    known = {
+        item["id"]: item["cause"]
+        for item in joined
+        if item["id"].startswith("db.") and item["cause"]
+    }
+    return [
+        dict(item, cause=item["cause"] or known.get(item["id"])) if is_bad(item) else item
+        for item in joined
+    ]
 
 
 def _cause(item, bad):
@@ -67,7 +93,11 @@ def _same_transaction(item, other):
 
 def _pids(item, key):
     rows = item["evidence"].get(key)
-    return {row.get("pid") for row in rows if isinstance(row, dict)} - {None} if isinstance(rows, list) else set()
+    return (
+        {row.get("pid") for row in rows if isinstance(row, dict)} - {None}
+        if isinstance(rows, list)
+        else set()
+    )
 
 
 def _any(_item, _other):

@@ -22,7 +22,9 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 
 
 def text(value):
-    """Return a host's text so that it stays text: no markup, no HTML, no link, nobody is mentioned."""
+    """Return a host's text so that it stays text: no markup, no HTML, no link, nobody is
+    mentioned.
+    """
     value = re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", str(value)).strip()
     value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     value = _SPECIAL.sub(r"\\\1", value)
@@ -31,18 +33,30 @@ def text(value):
 
 def render(model):
     """Return the model as Markdown."""
-    parts = _head(model) + _roots(model["roots"]) + _changes(model["comparison"]) + _hosts(model["hosts"])
+    parts = (
+        _head(model)
+        + _roots(model["roots"])
+        + _changes(model["comparison"])
+        + _hosts(model["hosts"])
+    )
     return "\n".join(parts).rstrip() + "\n"
 
 
 def _head(model):
     counts = model["summary"]["hosts"]
-    shown = ["**%d %s**" % (counts[name], name) for name in counts if name != "total" and counts[name]]
+    shown = [
+        "**%d %s**" % (counts[name], name) for name in counts if name != "total" and counts[name]
+    ]
     return [
         "# %s" % text(model["title"]),
         "",
         "%s · %d host%s: %s"
-        % (model["generated_at"], counts["total"], "" if counts["total"] == 1 else "s", ", ".join(shown)),
+        % (
+            model["generated_at"],
+            counts["total"],
+            "" if counts["total"] == 1 else "s",
+            ", ".join(shown),
+        ),
         "",
     ]
 
@@ -50,7 +64,12 @@ def _head(model):
 def _roots(roots):
     if not roots:
         return ["Nothing is wrong, everything that was asked for could be measured.", ""]
-    result = ["## Root causes", "", "| status | where | what | next step |", "| --- | --- | --- | --- |"]
+    result = [
+        "## Root causes",
+        "",
+        "| status | where | what | next step |",
+        "| --- | --- | --- | --- |",
+    ]
     for root in roots[:_ROOTS]:
         where = "fleet: " * (root["scope"] == "fleet") + _named(root["hosts"])
         if root["affected"]:
@@ -80,10 +99,17 @@ def _changes(comparison):
     if comparison["previous"] is None:
         return ["No comparison: %s." % text(comparison["note"] or "not asked for"), ""]
     result = ["## Since %s" % comparison["previous"], ""]
-    for key, word in (("new", "New"), ("resolved", "Resolved"), ("unmeasured", "Not looked at again")):
+    for key, word in (
+        ("new", "New"),
+        ("resolved", "Resolved"),
+        ("unmeasured", "Not looked at again"),
+    ):
         entries = comparison[key]
         if entries:
-            named = ["%s `%s`" % (text(entry["host"] or "fleet"), entry["id"]) for entry in entries[:_CHANGES]]
+            named = [
+                "%s `%s`" % (text(entry["host"] or "fleet"), entry["id"])
+                for entry in entries[:_CHANGES]
+            ]
             more = " +%d" % (len(entries) - _CHANGES) if len(entries) > _CHANGES else ""
             result.append("- %s: %d - %s%s" % (word, len(entries), ", ".join(named), more))
     result.append("- Still bad: %d" % len(comparison["still_bad"]))
@@ -97,7 +123,10 @@ def _hosts(hosts):
     result = ["## Hosts", "", "| host | status | root causes |", "| --- | --- | --- |"]
     for host in bad[:_HOSTS]:
         roots = ", ".join("`%s`" % id for id in host["roots"])
-        result.append("| %s | %s %s | %s |" % (text(host["name"]), _MARKS[host["class"]], host["class"], roots))
+        result.append(
+            "| %s | %s %s | %s |"
+            % (text(host["name"]), _MARKS[host["class"]], host["class"], roots)
+        )
     if len(bad) > _HOSTS:
         result += ["", "And %d more hosts, in report.json and report.html." % (len(bad) - _HOSTS)]
     return result + [""]

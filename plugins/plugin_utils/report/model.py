@@ -4,16 +4,26 @@
 
 """The report as plain data: one model, from which every format is written. Pure.
 
-Its shape is C(docs/report.schema.json); a change there that a reader must know of is a new SCHEMA_VERSION.
+Its shape is C(docs/report.schema.json); a change there that a reader must know of is a new
+SCHEMA_VERSION.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import BAD, COMPONENTS, STATUSES, is_bad
+from ansible_collections.sergas.ops.plugins.module_utils.finding import (
+    BAD,
+    COMPONENTS,
+    STATUSES,
+    is_bad,
+)
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import correlate, rank, resolve
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import (
+    correlate,
+    rank,
+    resolve,
+)
 
 SCHEMA_VERSION = "1.0"
 FAIL_ON = ("fail", "warn", "never")
@@ -25,7 +35,8 @@ def build(hosts, generated_at, version, run, fail_on, title, previous=None, prev
     """Return the model of a report.
 
     Args:
-        hosts: what L(results.host_entry) returns, in the order of the play. They are changed: causes are added.
+        hosts: what L(results.host_entry) returns, in the order of the play. They are changed:
+            causes are added.
         generated_at: the time of the report, an ISO 8601 text in UTC.
         version: the version of the collection.
         run: plain data on the run: playbook, limit, check_mode and the like.
@@ -40,7 +51,9 @@ def build(hosts, generated_at, version, run, fail_on, title, previous=None, prev
     fleet, links = correlate(hosts)
     roots = _roots(hosts, fleet, links)
     entries = [_host(host, roots) for host in hosts]
-    entries.sort(key=lambda entry: HOST_CLASSES.index(entry["class"]))  # stable: else the order of the play
+    entries.sort(
+        key=lambda entry: HOST_CLASSES.index(entry["class"])
+    )  # stable: else the order of the play
     findings = Counter(item["status"] for host in hosts for item in host["findings"])
     classes = Counter(entry["class"] for entry in entries)
     failed, reason = decide(fail_on, entries, roots)
@@ -51,9 +64,12 @@ def build(hosts, generated_at, version, run, fail_on, title, previous=None, prev
         "collection": {"name": "sergas.ops", "version": version},
         "run": run,
         "summary": {
-            "hosts": dict({"total": len(entries)}, **{name: classes[name] for name in HOST_CLASSES}),
+            "hosts": dict(
+                {"total": len(entries)}, **{name: classes[name] for name in HOST_CLASSES}
+            ),
             "findings": dict(
-                {"total": sum(findings.values())}, **{status: findings[status] for status in reversed(STATUSES)}
+                {"total": sum(findings.values())},
+                **{status: findings[status] for status in reversed(STATUSES)},
             ),
             "roots": len(roots),
             "fail_on": fail_on,
@@ -71,8 +87,10 @@ def build(hosts, generated_at, version, run, fail_on, title, previous=None, prev
 def decide(fail_on, hosts, roots):
     """Return whether the run fails, and the sentence that says why.
 
-    Under C(fail) a host that was not diagnosed counts as well: what nobody has looked at has not passed.
-    Where no host at all was diagnosed, an option that cannot be for example, there is no diagnosis to be lenient with.
+    Under C(fail) a host that was not diagnosed counts as well: what nobody has looked at has not
+    passed.
+    Where no host at all was diagnosed, an option that cannot be for example, there is no diagnosis
+    to be lenient with.
     """
     if not any(host["diagnosed"] for host in hosts):
         return True, "no host could be diagnosed"
@@ -89,7 +107,11 @@ def decide(fail_on, hosts, roots):
         )
     blind = [host["name"] for host in hosts if not host["diagnosed"]]
     if blind:
-        return True, "fail_on is %s: %d of %d hosts could not be diagnosed" % (fail_on, len(blind), len(hosts))
+        return True, "fail_on is %s: %d of %d hosts could not be diagnosed" % (
+            fail_on,
+            len(blind),
+            len(hosts),
+        )
     return False, "fail_on is %s: nothing found has the status %s" % (fail_on, _either(counted))
 
 
@@ -100,9 +122,15 @@ def _either(statuses):
 
 
 def _roots(hosts, fleet, links):
-    """Return the root causes, the worst first, one for each id (and target, if it is the fleet's)."""
+    """Return the root causes, the worst first, one for each id (and target, if it is the
+    fleet's).
+    """
     findings = {(None, index): item for index, item in enumerate(fleet)}
-    findings.update(((host["name"], index), item) for host in hosts for index, item in enumerate(host["findings"]))
+    findings.update(
+        ((host["name"], index), item)
+        for host in hosts
+        for index, item in enumerate(host["findings"])
+    )
     grouped = {}
     for node, item in findings.items():
         item["root"] = item["root_host"] = None
@@ -116,7 +144,12 @@ def _roots(hosts, fleet, links):
         grouped.setdefault(key, ([], []))[0 if node == root else 1].append((node, item))
     roots = [_root(own, derived) for own, derived in grouped.values()]
     roots.sort(
-        key=lambda root: (-rank(root["status"]), -len(root["hosts"]) - len(root["affected"]), _order(root), root["id"])
+        key=lambda root: (
+            -rank(root["status"]),
+            -len(root["hosts"]) - len(root["affected"]),
+            _order(root),
+            root["id"],
+        )
     )
     return roots
 
@@ -135,10 +168,20 @@ def _root(own, derived):
     worst = max((item for _node, item in own), key=lambda item: rank(item["status"]))
     scope = "fleet" if own[0][0][0] is None else "host"
     # A finding of the fleet is on the hosts whose findings of the same id it stands for.
-    holders = own if scope == "host" else [pair for pair in derived if worst["id"] == "fleet." + pair[1]["id"]]
+    holders = (
+        own
+        if scope == "host"
+        else [pair for pair in derived if worst["id"] == "fleet." + pair[1]["id"]]
+    )
     hosts = list(dict.fromkeys(name for (name, _index), _item in holders if name is not None))
+    # One that stands for no findings of theirs names the hosts it is about itself.
+    hosts = hosts or list(worst["evidence"].get("hosts") or ()) if scope == "fleet" else hosts
     # What differs from host to host is said of one of them by name.
-    differs = scope == "host" and len(hosts) > 1 and any(item["summary"] != worst["summary"] for _node, item in own)
+    differs = (
+        scope == "host"
+        and len(hosts) > 1
+        and any(item["summary"] != worst["summary"] for _node, item in own)
+    )
     example = next((name for (name, _index), item in own if item is worst), None)
     target = worst["evidence"].get("target")
     touched = dict.fromkeys(name for (name, _index), _item in derived if name is not None)

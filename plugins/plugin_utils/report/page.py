@@ -4,7 +4,8 @@
 
 """report.html: one page that holds all it needs, and asks nobody for anything.
 
-Whatever comes from a host is escaped where it is put in. On top of that the page's own policy (CSP) allows no script
+Whatever comes from a host is escaped where it is put in. On top of that the page's own policy (CSP)
+allows no script
 and no style but the two in it, named by their hashes, and no request at all.
 """
 
@@ -55,8 +56,10 @@ def render(model):
         _footer(model),
     ]
     return _PAGE % {
-        "policy": "default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; base-uri 'none'; form-action 'none'"
-        % (_digest(style), _digest(script)),
+        "policy": (
+            "default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; base-uri 'none';"
+            " form-action 'none'" % (_digest(style), _digest(script))
+        ),
         "title": escape(model["title"]),
         "style": style,
         "script": script,
@@ -103,11 +106,13 @@ def _tag(status):
 
 def _top(model):
     return (
-        '<a class="skip" href="#main">Skip to the report</a>\n<header class="top"><div class="wide">'
-        '<svg class="mark" viewBox="0 0 24 24" aria-hidden="true"><path d="M2 13h5l3-8 4 14 3-6h5"/></svg>'
-        '<div><h1>%s</h1><p><time datetime="%s">%s</time></p></div>'
-        '<button id="theme" type="button" hidden></button></div></header>'
-    ) % (escape(model["title"]), escape(model["generated_at"]), moment(model["generated_at"]))
+        '<a class="skip" href="#main">Skip to the report</a>\n<header class="top"><div'
+        ' class="wide"><svg class="mark" viewBox="0 0 24 24" aria-hidden="true"><path d="M2'
+        ' 13h5l3-8 4 14 3-6h5"/></svg><div><h1>%s</h1><p><time'
+        ' datetime="%s">%s</time></p></div><button id="theme" type="button"'
+        " hidden></button></div></header>"
+        % (escape(model["title"]), escape(model["generated_at"]), moment(model["generated_at"]))
+    )
 
 
 def _verdict(model):
@@ -124,16 +129,21 @@ def _verdict(model):
         headline = "Nothing is wrong on %s" % _plural(counts["total"], "host")
     shown = [name for name in _CLASSES if counts[name] or name not in ("skipped",)]
     items = "".join(
-        '<li class="%s%s"><b>%d</b>%s</li>' % (name, "" if counts[name] else " none", counts[name], name)
+        '<li class="%s%s"><b>%d</b>%s</li>'
+        % (name, "" if counts[name] else " none", counts[name], name)
         for name in shown
     )
-    return '<section class="card verdict %s"><h2>%s</h2><p>%s</p>%s<ul class="counts">%s</ul>%s</section>' % (
-        worst,
-        headline,
-        "The run fails: " * model["summary"]["failed"] + escape(model["summary"]["reason"]),
-        _bar(counts),
-        items,
-        _facts(model),
+    return (
+        '<section class="card verdict %s"><h2>%s</h2><p>%s</p>%s<ul'
+        ' class="counts">%s</ul>%s</section>'
+        % (
+            worst,
+            headline,
+            "The run fails: " * model["summary"]["failed"] + escape(model["summary"]["reason"]),
+            _bar(counts),
+            items,
+            _facts(model),
+        )
     )
 
 
@@ -143,17 +153,26 @@ def _bar(counts):
     for name in _CLASSES:
         width = 1000.0 * counts[name] / (counts["total"] or 1)
         if width:
-            parts.append('<rect class="%s" x="%.1f" width="%.1f" height="10"/>' % (name, position, max(width - 2, 1)))
+            parts.append(
+                '<rect class="%s" x="%.1f" width="%.1f" height="10"/>'
+                % (name, position, max(width - 2, 1))
+            )
         position += width
-    return '<svg class="bar" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true">%s</svg>' % "".join(
-        parts
+    return (
+        '<svg class="bar" viewBox="0 0 1000 10" preserveAspectRatio="none"'
+        ' aria-hidden="true">%s</svg>' % "".join(parts)
     )
 
 
 def _facts(model):
-    shown = [(key.replace("_", " "), value) for key, value in model["run"].items() if value not in (None, "", False)]
+    shown = [
+        (key.replace("_", " "), value)
+        for key, value in model["run"].items()
+        if value not in (None, "", False)
+    ]
     return '<p class="facts">%s</p>' % "".join(
-        "<span>%s <b>%s</b></span>" % (escape(key), escape("yes" if value is True else _scalar(value)))
+        "<span>%s <b>%s</b></span>"
+        % (escape(key), escape("yes" if value is True else _scalar(value)))
         for key, value in shown
     )
 
@@ -164,11 +183,16 @@ def _scalar(value):
 
 def _links(names, anchors):
     """Return links to hosts, folded where there are many."""
-    links = ['<a href="#%s">%s</a>' % (anchors[name], escape(name)) for name in names if name in anchors]
+    links = [
+        '<a href="#%s">%s</a>' % (anchors[name], escape(name)) for name in names if name in anchors
+    ]
     shown = " ".join(links[:_HOSTS_SHOWN])
     if len(links) > _HOSTS_SHOWN:
         more = len(links) - _HOSTS_SHOWN
-        shown += " <details><summary>and %d more</summary>%s</details>" % (more, " ".join(links[_HOSTS_SHOWN:]))
+        shown += " <details><summary>and %d more</summary>%s</details>" % (
+            more,
+            " ".join(links[_HOSTS_SHOWN:]),
+        )
     return shown
 
 
@@ -190,13 +214,14 @@ def _roots(roots, anchors):
         )
         if root["affected"]:
             lines.append(
-                '<p class="where"><span class="label">Also affects</span>%s</p>' % _links(root["affected"], anchors)
+                '<p class="where"><span class="label">Also affects</span>%s</p>'
+                % _links(root["affected"], anchors)
             )
         lines.append(_guide(root, root["symptoms"]))
         items.append("".join(lines) + "</li>")
     return (
-        '<section><h2>Root causes <small>worst first</small></h2><ol class="card roots">%s</ol></section>'
-        % "\n".join(items)
+        '<section><h2>Root causes <small>worst first</small></h2><ol class="card'
+        ' roots">%s</ol></section>' % "\n".join(items)
     )
 
 
@@ -228,17 +253,19 @@ def _fleet(findings):
         for item in findings
     )
     return (
-        "<section><h2>Shared dependencies <small>bad on most hosts that use them</small></h2>"
-        '<div class="card scroll" tabindex="0" role="region" aria-label="Shared dependencies"><table><thead><tr>'
-        '<th scope="col">Dependency</th><th scope="col">Status</th><th scope="col">Hosts</th><th scope="col">Finding</th>'
-        "</tr></thead><tbody>%s</tbody></table></div></section>"
-    ) % rows
+        "<section><h2>Shared dependencies <small>bad on most hosts that use them</small></h2><div"
+        ' class="card scroll" tabindex="0" role="region" aria-label="Shared'
+        ' dependencies"><table><thead><tr><th scope="col">Dependency</th><th'
+        ' scope="col">Status</th><th scope="col">Hosts</th><th'
+        ' scope="col">Finding</th></tr></thead><tbody>%s</tbody></table></div></section>' % rows
+    )
 
 
 def _changes(comparison, anchors):
     if comparison["previous"] is None:
-        return '<section><h2>Changes</h2><p class="small">No comparison: %s.</p></section>' % escape(
-            comparison["note"] or "not asked for"
+        return (
+            '<section><h2>Changes</h2><p class="small">No comparison: %s.</p></section>'
+            % escape(comparison["note"] or "not asked for")
         )
     blocks = [
         _change(comparison[key], title, tone, anchors)
@@ -246,15 +273,23 @@ def _changes(comparison, anchors):
         if comparison[key] or key != "unmeasured"
     ]
     hosts = ""
-    for key, words in (("hosts_added", "Hosts that were not in it"), ("hosts_gone", "Hosts that are no longer in it")):
+    for key, words in (
+        ("hosts_added", "Hosts that were not in it"),
+        ("hosts_gone", "Hosts that are no longer in it"),
+    ):
         if comparison[key]:
             more = len(comparison[key]) - _CHANGES_SHOWN
-            named = ", ".join(comparison[key][:_CHANGES_SHOWN]) + (" and %d more" % more if more > 0 else "")
+            named = ", ".join(comparison[key][:_CHANGES_SHOWN]) + (
+                " and %d more" % more if more > 0 else ""
+            )
             hosts += '<p class="small">%s: %s</p>' % (words, escape(named))
-    return '<section><h2>Changes <small>since %s</small></h2><div class="changes">%s</div>%s</section>' % (
-        escape(moment(comparison["previous"])),
-        "".join(blocks),
-        hosts,
+    return (
+        '<section><h2>Changes <small>since %s</small></h2><div class="changes">%s</div>%s</section>'
+        % (
+            escape(moment(comparison["previous"])),
+            "".join(blocks),
+            hosts,
+        )
     )
 
 
@@ -282,26 +317,35 @@ def _change(entries, title, tone, anchors):
 def _host_link(name, anchors):
     if name is None:
         return "fleet"
-    return '<a href="#%s">%s</a>' % (anchors[name], escape(name)) if name in anchors else escape(name)
+    return (
+        '<a href="#%s">%s</a>' % (anchors[name], escape(name)) if name in anchors else escape(name)
+    )
 
 
 def _filter_attributes(host):
     """Return what the filter reads: the host's class, and all words it can be found by."""
     words = [host["name"], host["class"]] + host["groups"] + host["roots"]
     words += [item["id"] for item in host["findings"] if is_bad(item)]
-    return 'data-class="%s" data-host="%s"' % (host["class"], escape(" ".join(dict.fromkeys(words)).lower()))
+    return 'data-class="%s" data-host="%s"' % (
+        host["class"],
+        escape(" ".join(dict.fromkeys(words)).lower()),
+    )
 
 
 def _matrix(model, anchors):
     hosts = model["hosts"]
     columns = [name for name in COMPONENTS if any(name in host["components"] for host in hosts)]
-    head = "".join('<th scope="col" class="turn"><span>%s</span></th>' % _NAMES.get(name, name) for name in columns)
+    head = "".join(
+        '<th scope="col" class="turn"><span>%s</span></th>' % _NAMES.get(name, name)
+        for name in columns
+    )
     rows = []
     for host in hosts:
         small = ", ".join(host["roots"]) or ", ".join(host["groups"])
         cells = "".join(_cell(host["components"].get(name)) for name in columns)
         rows.append(
-            '<tr %s><th scope="row"><a href="#%s">%s</a><small>%s</small></th><td class="class">%s</td>%s</tr>'
+            '<tr %s><th scope="row"><a href="#%s">%s</a><small>%s</small></th><td'
+            ' class="class">%s</td>%s</tr>'
             % (
                 _filter_attributes(host),
                 anchors[host["name"]],
@@ -312,13 +356,14 @@ def _matrix(model, anchors):
             )
         )
     return (
-        "<section><h2>Hosts <small>worst first</small></h2>%s"
-        '<div class="card scroll" tabindex="0" role="region" aria-label="Hosts and components"><table class="matrix">'
-        '<caption class="unseen">The worst status of each component on each host</caption>'
-        '<thead><tr><th scope="col">Host</th><th scope="col" class="class">Status</th>%s</tr></thead>'
-        "<tbody>%s</tbody></table></div>"
-        '<p class="legend">skipped: not on this host. unknown: could not be measured, so it may be anything.</p></section>'
-    ) % (_filter(model["summary"]["hosts"]), head, "\n".join(rows))
+        '<section><h2>Hosts <small>worst first</small></h2>%s<div class="card scroll" tabindex="0"'
+        ' role="region" aria-label="Hosts and components"><table class="matrix"><caption'
+        ' class="unseen">The worst status of each component on each host</caption><thead><tr><th'
+        ' scope="col">Host</th><th scope="col"'
+        ' class="class">Status</th>%s</tr></thead><tbody>%s</tbody></table></div><p'
+        ' class="legend">skipped: not on this host. unknown: could not be measured, so it may be'
+        " anything.</p></section>" % (_filter(model["summary"]["hosts"]), head, "\n".join(rows))
+    )
 
 
 def _cell(status):
@@ -332,31 +377,41 @@ def _filter(counts):
         return ""
     chips = ['<button type="button" value="" aria-pressed="true">All %d</button>' % counts["total"]]
     chips += [
-        '<button type="button" value="%s" aria-pressed="false">%s %d</button>' % (name, name, counts[name])
+        '<button type="button" value="%s" aria-pressed="false">%s %d</button>'
+        % (name, name, counts[name])
         for name in _CLASSES
         if counts[name]
     ]
     return (
-        '<div id="filter" class="filter" role="search" hidden><input type="search" aria-label="Filter hosts" '
-        'placeholder="Host, group or finding" autocomplete="off">%s<output aria-live="polite"></output></div>'
-    ) % "".join(chips)
+        '<div id="filter" class="filter" role="search" hidden><input type="search"'
+        ' aria-label="Filter hosts" placeholder="Host, group or finding"'
+        ' autocomplete="off">%s<output aria-live="polite"></output></div>' % "".join(chips)
+    )
 
 
 def _details(hosts, anchors):
     few = sum(1 for host in hosts if host["class"] not in ("ok", "skipped")) <= _OPEN_HOSTS
-    blocks = "\n".join(_host(host, anchors, few and host["class"] not in ("ok", "skipped")) for host in hosts)
+    blocks = "\n".join(
+        _host(host, anchors, few and host["class"] not in ("ok", "skipped")) for host in hosts
+    )
     return "<section><h2>Details</h2>%s</section>" % blocks
 
 
 def _host(host, anchors, opened):
     bad = sorted((item for item in host["findings"] if is_bad(item)), key=_urgency)
     quiet = [item for item in host["findings"] if not is_bad(item)]
-    note = ", ".join(host["roots"]) or "all %d findings ok" % sum(1 for item in quiet if item["status"] == "ok")
+    note = ", ".join(host["roots"]) or "all %d findings ok" % sum(
+        1 for item in quiet if item["status"] == "ok"
+    )
     parts = [_finding(item, anchors, host["name"]) for item in bad]
     if quiet:
         parts.append(_quiet(quiet))
     seconds = sorted(
-        ((value, name) for name, value in host["probe_seconds"].items() if isinstance(value, (int, float))),
+        (
+            (value, name)
+            for name, value in host["probe_seconds"].items()
+            if isinstance(value, (int, float))
+        ),
         reverse=True,
     )
     if seconds:
@@ -365,16 +420,17 @@ def _host(host, anchors, opened):
     if host["groups"]:
         parts.append('<p class="small">Groups: %s</p>' % escape(", ".join(host["groups"])))
     return (
-        '<details class="card host" id="%s" %s%s><summary>%s<h3>%s</h3><span class="note">%s</span></summary>'
-        "<div>%s</div></details>"
-    ) % (
-        anchors[host["name"]],
-        _filter_attributes(host),
-        " open" * opened,
-        _tag(host["class"]),
-        escape(host["name"]),
-        escape(note),
-        "".join(parts),
+        '<details class="card host" id="%s" %s%s><summary>%s<h3>%s</h3><span'
+        ' class="note">%s</span></summary><div>%s</div></details>'
+        % (
+            anchors[host["name"]],
+            _filter_attributes(host),
+            " open" * opened,
+            _tag(host["class"]),
+            escape(host["name"]),
+            escape(note),
+            "".join(parts),
+        )
     )
 
 
@@ -410,9 +466,14 @@ def _elsewhere(item, anchors, host):
 def _measure(item):
     """Return the measured number beside its thresholds; a share also as a bar."""
     limits = [
-        "%s at %s" % (name, _number(item[name], item["unit"])) for name in ("warn", "fail") if item[name] is not None
+        "%s at %s" % (name, _number(item[name], item["unit"]))
+        for name in ("warn", "fail")
+        if item[name] is not None
     ]
-    text = "%s%s" % (_number(item["value"], item["unit"]), " (%s)" % ", ".join(limits) if limits else "")
+    text = "%s%s" % (
+        _number(item["value"], item["unit"]),
+        " (%s)" % ", ".join(limits) if limits else "",
+    )
     if item["confidence"] == "estimated":
         text += ", estimated"
     meter = ""
@@ -423,9 +484,11 @@ def _measure(item):
             if item[name] is not None
         )
         meter = (
-            '<svg class="meter" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-            '<rect class="track" width="100" height="10" rx="2"/><rect class="value" width="%.1f" height="10" rx="2"/>%s</svg>'
-        ) % (min(max(item["value"], 0), 100), marks)
+            '<svg class="meter" viewBox="0 0 100 10" preserveAspectRatio="none"'
+            ' aria-hidden="true"><rect class="track" width="100" height="10" rx="2"/><rect'
+            ' class="value" width="%.1f" height="10" rx="2"/>%s</svg>'
+            % (min(max(item["value"], 0), 100), marks)
+        )
     return '<p class="small">%s%s</p>' % (meter, escape(text))
 
 
@@ -442,7 +505,9 @@ def _evidence(evidence):
     for key, value in evidence.items():
         if key == "cause_host" or value in (None, "", [], {}):
             continue
-        rows.append("<dt>%s</dt><dd>%s</dd>" % (escape(str(key).replace("_", " ")), _evidence_value(value)))
+        rows.append(
+            "<dt>%s</dt><dd>%s</dd>" % (escape(str(key).replace("_", " ")), _evidence_value(value))
+        )
     return "<dl>%s</dl>" % "".join(rows) if rows else ""
 
 
@@ -457,7 +522,9 @@ def _evidence_value(value):
             lines.append("... and %d more" % (len(value) - _ENTRIES_SHOWN))
         return "<pre>%s</pre>" % escape("\n".join(lines))
     if isinstance(value, dict):
-        return "<pre>%s</pre>" % escape("\n".join("%s: %s" % (key, _scalar(entry)) for key, entry in value.items()))
+        return "<pre>%s</pre>" % escape(
+            "\n".join("%s: %s" % (key, _scalar(entry)) for key, entry in value.items())
+        )
     text = escape(_scalar(value))
     return "<pre>%s</pre>" % text if "\n" in text else text
 
@@ -465,16 +532,20 @@ def _evidence_value(value):
 def _entries(entries):
     """Return dictionaries as a table: their keys are the columns."""
     columns = list(dict.fromkeys(key for entry in entries[:_ENTRIES_SHOWN] for key in entry))
-    head = "".join('<th scope="col">%s</th>' % escape(str(key).replace("_", " ")) for key in columns)
+    head = "".join(
+        '<th scope="col">%s</th>' % escape(str(key).replace("_", " ")) for key in columns
+    )
     rows = "".join(
-        "<tr>%s</tr>" % "".join("<td>%s</td>" % escape(_scalar(entry.get(key, ""))) for key in columns)
+        "<tr>%s</tr>"
+        % "".join("<td>%s</td>" % escape(_scalar(entry.get(key, ""))) for key in columns)
         for entry in entries[:_ENTRIES_SHOWN]
     )
     more = len(entries) - _ENTRIES_SHOWN
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Evidence">'
         '<table class="entries"><thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>%s'
-    ) % (head, rows, "and %d more" % more if more > 0 else "")
+        % (head, rows, "and %d more" % more if more > 0 else "")
+    )
 
 
 def _quiet(items):
@@ -484,10 +555,14 @@ def _quiet(items):
         if (number := sum(i["status"] == status for i in items))
     ]
     lines = "".join(
-        '<li class="%s"><code>%s</code> %s' % (item["status"], escape(item["id"]), escape(item["summary"]))
+        '<li class="%s"><code>%s</code> %s'
+        % (item["status"], escape(item["id"]), escape(item["summary"]))
         for item in items
     )
-    return '<details><summary>%s</summary><ul class="quiet">%s</ul></details>' % (", ".join(counts), lines)
+    return '<details><summary>%s</summary><ul class="quiet">%s</ul></details>' % (
+        ", ".join(counts),
+        lines,
+    )
 
 
 def _footer(model):

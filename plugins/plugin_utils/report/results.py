@@ -22,7 +22,10 @@ _UNREACHABLE_ADVICE = (
         r"could not resolve|name or service not known|no address associated",
         "Correct its name or ansible_host in the inventory, or its DNS record.",
     ),
-    (r"timed? ?out|no route", "Check that it is up, and what is between it and this controller (route, firewall)."),
+    (
+        r"timed? ?out|no route",
+        "Check that it is up, and what is between it and this controller (route, firewall).",
+    ),
     (r"refused", "Check that sshd runs there, and that ansible_port is its port."),
     (
         r"host key|identification has changed",
@@ -53,7 +56,8 @@ def host_entry(name, groups, addresses, results, names, left_play=False):
         left_play: whether it is out of the play, so that nothing more can come.
 
     Returns:
-        dict with name, groups, addresses, results (the names found), reachable, diagnosed, findings (complete, in
+        dict with name, groups, addresses, results (the names found), reachable, diagnosed, findings
+        (complete, in
         their order) and probe_seconds.
         A host that was not diagnosed has a finding that says so.
     """
@@ -77,7 +81,11 @@ def host_entry(name, groups, addresses, results, names, left_play=False):
 
 def _flatten(result):
     """Return the results of a task with a loop one by one, and that of any other task as it is."""
-    if isinstance(result, dict) and isinstance(result.get("results"), list) and "findings" not in result:
+    if (
+        isinstance(result, dict)
+        and isinstance(result.get("results"), list)
+        and "findings" not in result
+    ):
         return result["results"]
     return [result]
 
@@ -108,7 +116,11 @@ def _add_findings(entry, variable, items):
             refused.append("%s: %s" % (type(error).__name__, error))
     if refused:
         entry["findings"].append(
-            _failed("%d of its findings cannot be read, the first: %s" % (len(refused), _reason(refused[0])), variable)
+            _failed(
+                "%d of its findings cannot be read, the first: %s"
+                % (len(refused), _reason(refused[0])),
+                variable,
+            )
         )
 
 
@@ -128,7 +140,9 @@ def _complete(item):
         raise ValueError("%.100r or its cause is not an id" % head[0])
     head[3] = head[3][:_LONGEST_TEXT]
     for key in ("value", "warn", "fail"):
-        if isinstance(known.get(key), bool) or not isinstance(known.get(key), (int, float, type(None))):
+        if isinstance(known.get(key), bool) or not isinstance(
+            known.get(key), (int, float, type(None))
+        ):
             raise TypeError("%s must be a number" % key)
     for key in ("unit", "cause", "remedy", "advice", "guide"):
         if not isinstance(known.get(key), (str, type(None))):
@@ -180,16 +194,28 @@ def unreachable(reason):
 
 
 def _failure(result):
-    """Return why a task failed: of a module that broke, ansible-core 2.18 says it only in the last line it wrote."""
+    """Return why a task failed: of a module that broke, ansible-core 2.18 says it only in the last
+    line it wrote.
+    """
     message = result.get("msg")
     written = result.get("module_stderr") or result.get("exception")
-    if isinstance(message, str) and message.startswith("MODULE FAILURE") and isinstance(written, str):
+    if (
+        isinstance(message, str)
+        and message.startswith("MODULE FAILURE")
+        and isinstance(written, str)
+    ):
         return (written.strip().splitlines() or [message])[-1]
     return message
 
 
 def _reason(text):
-    """Return the gist of an error's text in one line, without secrets and without Ansible's preamble."""
-    text = re.sub(r"\s+", " ", redact(text if isinstance(text, str) else "no reason was given")).strip()
-    text = re.sub(r"^((Task|Module|Action) failed: |Failed to connect to the host via ssh: )+", "", text)
+    """Return the gist of an error's text in one line, without secrets and without Ansible's
+    preamble.
+    """
+    text = re.sub(
+        r"\s+", " ", redact(text if isinstance(text, str) else "no reason was given")
+    ).strip()
+    text = re.sub(
+        r"^((Task|Module|Action) failed: |Failed to connect to the host via ssh: )+", "", text
+    )
     return text[:500] or "no reason was given"

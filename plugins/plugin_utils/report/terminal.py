@@ -16,11 +16,18 @@ _ROOTS, _UNKNOWN = 7, 3
 #: Columns for the hosts of a root cause.
 _WHERE = 36
 
-COLOURS = {"fail": "red", "unreachable": "red", "unknown": "magenta", "warn": "yellow", "ok": "green"}
+COLOURS = {
+    "fail": "red",
+    "unreachable": "red",
+    "unknown": "magenta",
+    "warn": "yellow",
+    "ok": "green",
+}
 _WORDS = {"fail": "FAIL", "unknown": "UNKNOWN", "warn": "WARN"}
 # Sequences that steer a terminal, and every other control character: a host's text may hold any.
 _CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+    r"\x1b\[[0-?]*["
+    r" -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
 
 
@@ -55,7 +62,9 @@ def _summary(model, width, rows):
     unknown = [root for root in model["roots"] if root["status"] == "unknown"]
     result = [_header(model, width)]
     if not model["roots"]:
-        result.append(("Nothing is wrong, everything that was asked for could be measured.", COLOURS["ok"]))
+        result.append(
+            ("Nothing is wrong, everything that was asked for could be measured.", COLOURS["ok"])
+        )
     result += _causes(known, width, rows)
     result += _not_measured(unknown, width, rows)
     return result + _absent(model["hosts"], width) + _since(model["comparison"], width)
@@ -63,10 +72,14 @@ def _summary(model, width, rows):
 
 def _header(model, width):
     counts = model["summary"]["hosts"]
-    parts = ["%d %s" % (counts[name], name) for name in ("ok", "warn", "fail", "unknown", "unreachable")]
+    parts = [
+        "%d %s" % (counts[name], name) for name in ("ok", "warn", "fail", "unknown", "unreachable")
+    ]
     if counts["skipped"]:
         parts.append("%d skipped" % counts["skipped"])
-    worst = next((name for name in ("unreachable", "fail", "unknown", "warn") if counts[name]), "ok")
+    worst = next(
+        (name for name in ("unreachable", "fail", "unknown", "warn") if counts[name]), "ok"
+    )
     total = "%d host%s" % (counts["total"], "" if counts["total"] == 1 else "s")
     title = printable(model["title"])
     return _cut("%s - %s: %s" % (title, total, ", ".join(parts)), width), COLOURS[worst]
@@ -80,7 +93,9 @@ def _causes(roots, width, rows):
         if root["advice"]:
             result += _paragraph("      -> ", root["advice"], width, rows, None)
     if len(roots) > _ROOTS:
-        result.append(("      ... and %d more root causes: see the report" % (len(roots) - _ROOTS), None))
+        result.append(
+            ("      ... and %d more root causes: see the report" % (len(roots) - _ROOTS), None)
+        )
     return result
 
 
@@ -90,7 +105,9 @@ def _not_measured(roots, width, rows):
         head = "%s  %s  %s  " % (_WORDS["unknown"], where(root), root["id"])
         result += _paragraph(head, root["summary"], width, rows, COLOURS["unknown"])
     if len(roots) > _UNKNOWN:
-        result.append(("      ... and %d more could not be measured" % (len(roots) - _UNKNOWN), None))
+        result.append(
+            ("      ... and %d more could not be measured" % (len(roots) - _UNKNOWN), None)
+        )
     return result
 
 
@@ -104,7 +121,14 @@ def _absent(hosts, width):
 
 def _since(comparison, width):
     if comparison["previous"] is None:
-        return [(_cut("No comparison: %s." % printable(comparison["note"] or "not asked for"), width), None)]
+        return [
+            (
+                _cut(
+                    "No comparison: %s." % printable(comparison["note"] or "not asked for"), width
+                ),
+                None,
+            )
+        ]
     counts = "%d new, %d resolved, %d still bad" % tuple(
         len(comparison[key]) for key in ("new", "resolved", "still_bad")
     )
@@ -114,7 +138,9 @@ def _since(comparison, width):
 
 
 def where(root):
-    """Return where a root cause is: the fleet, or as many of its hosts as there is room for and how many more."""
+    """Return where a root cause is: the fleet, or as many of its hosts as there is room for and how
+    many more.
+    """
     if root["scope"] == "fleet":
         return "fleet (%d hosts)" % len(root["hosts"])
     names = [printable(name) for name in root["hosts"]]
@@ -127,7 +153,9 @@ def where(root):
 
 
 def _paragraph(head, text, width, rows, colour):
-    """Return a text behind its head, in at most so many rows, the further ones indented under the first."""
+    """Return a text behind its head, in at most so many rows, the further ones indented under the
+    first.
+    """
     wrapped = textwrap.wrap(
         head + printable(text),
         width,

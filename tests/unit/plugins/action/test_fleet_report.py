@@ -23,7 +23,10 @@ class Hostvars(dict):
         return dict.__getitem__(self, name)
 
     def __getitem__(self, name):
-        return {key: "templated" if isinstance(value, str) else value for key, value in self.raw_get(name).items()}
+        return {
+            key: "templated" if isinstance(value, str) else value
+            for key, value in self.raw_get(name).items()
+        }
 
 
 def variables(result=None, **more):
@@ -34,7 +37,10 @@ def variables(result=None, **more):
 
 
 def good(*items):
-    return {"changed": False, "findings": list(items) or [finding("host.disk.ok", "host", "ok", "/ is 40 % full")]}
+    return {
+        "changed": False,
+        "findings": list(items) or [finding("host.disk.ok", "host", "ok", "/ is 40 % full")],
+    }
 
 
 BAD = finding("host.disk.high", "host", "fail", "/ is 95 % full, fail at 90 %", advice="Make room.")
@@ -42,14 +48,22 @@ BAD = finding("host.disk.high", "host", "fail", "/ is 95 % full, fail at 90 %", 
 
 @pytest.fixture
 def report(tmp_path, monkeypatch):
-    """Run the action on {host: variables}, with options; returns its result, C(lines) printed and the JSON."""
+    """Run the action on {host: variables}, with options; returns its result, C(lines) printed and
+    the JSON.
+    """
     monkeypatch.chdir(tmp_path)
     shown = []
-    monkeypatch.setattr(fleet_report.display, "display", lambda text, **_options: shown.append(text))
-    monkeypatch.setattr(fleet_report.display, "warning", lambda text: shown.append("warning: " + text))
+    monkeypatch.setattr(
+        fleet_report.display, "display", lambda text, **_options: shown.append(text)
+    )
+    monkeypatch.setattr(
+        fleet_report.display, "warning", lambda text: shown.append("warning: " + text)
+    )
 
     def run(hosts, check_mode=False, in_play=None, **options):
-        task = SimpleNamespace(args=options, check_mode=check_mode, async_val=0, action="sergas.ops.fleet_report")
+        task = SimpleNamespace(
+            args=options, check_mode=check_mode, async_val=0, action="sergas.ops.fleet_report"
+        )
         connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="x"))
         action = fleet_report.ActionModule(task, connection, None, None, None)
         task_vars = {
@@ -104,7 +118,12 @@ def test_a_healthy_host_beside_one_of_each_kind(report):
 
 @pytest.mark.parametrize(
     ("options", "failed"),
-    [({}, True), ({"fail_on": "fail"}, True), ({"fail_on": "warn"}, True), ({"fail_on": "never"}, False)],
+    [
+        ({}, True),
+        ({"fail_on": "fail"}, True),
+        ({"fail_on": "warn"}, True),
+        ({"fail_on": "never"}, False),
+    ],
 )
 def test_fail_on_decides_after_the_reports_are_written(report, options, failed):
     result = report({"web1": variables(good(BAD))}, **options)
@@ -120,14 +139,21 @@ def test_a_check_run_writes_the_same(report):
 
 def test_variables_are_not_templated_for_nothing(report):
     report(
-        {"web1": variables(good(), ansible_host="10.0.0.1"), "web2": variables(good(), ansible_host="{{ address }}")}
+        {
+            "web1": variables(good(), ansible_host="10.0.0.1"),
+            "web2": variables(good(), ansible_host="{{ address }}"),
+        }
     )
     assert report.json["hosts"][0]["findings"][0]["summary"] == "/ is 40 % full"
 
 
 def test_an_address_that_is_a_template_is_templated(report):
-    balancer = finding("lb.health.failing", "loadbalancer", "fail", "x", evidence={"target": "templated:8000"})
-    web = variables(good(finding("app.service.down", "app", "fail", "x")), ansible_host="{{ address }}")
+    balancer = finding(
+        "lb.health.failing", "loadbalancer", "fail", "x", evidence={"target": "templated:8000"}
+    )
+    web = variables(
+        good(finding("app.service.down", "app", "fail", "x")), ansible_host="{{ address }}"
+    )
     report({"web1": web, "lb1": variables(good(balancer))})
     assert [root["id"] for root in report.json["roots"]] == ["app.service.down"]
 
@@ -174,7 +200,9 @@ def test_a_folder_that_cannot_be_written_fails_after_the_summary(report, tmp_pat
     (tmp_path / "file").write_text("x")
     result = report({"web1": variables(good())}, report_dir=str(tmp_path / "file"), fail_on="never")
     assert result["failed"] is True
-    assert result["msg"].startswith("report_dir: the reports could not be written to %s" % (tmp_path / "file"))
+    assert result["msg"].startswith(
+        "report_dir: the reports could not be written to %s" % (tmp_path / "file")
+    )
     assert (result["report_dir"], result["reports"], result["latest"]) == (None, {}, None)
     assert any(line.startswith("Sergas fleet - 1 host:") for line in report.lines)
 
@@ -190,7 +218,10 @@ def test_what_the_run_is_told_is_in_the_report(report):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fail_on": "critical"}, "fail_on: 'critical' is not allowed, it must be one of: fail, warn, never"),
+        (
+            {"fail_on": "critical"},
+            "fail_on: 'critical' is not allowed, it must be one of: fail, warn, never",
+        ),
         ({"fail_on": ["fail"]}, "fail_on: ['fail'] is not allowed"),
         ({"fail_on": ""}, "fail_on: '' is not allowed"),
         ({"keep": 0}, "keep: 0 must be a whole number, 1 or more"),

@@ -54,7 +54,10 @@ FAULTS = {
             *down("environment"),
         ],
     ),
-    "variable read in two ways": ("app.env.ambiguous", [bad("app.env.ambiguous", "warn"), *down("environment")]),
+    "variable read in two ways": (
+        "app.env.ambiguous",
+        [bad("app.env.ambiguous", "warn"), *down("environment")],
+    ),
     "database stopped": (
         "db.unreachable",
         [
@@ -67,7 +70,10 @@ FAULTS = {
         "db.unreachable",
         [
             bad("db.unreachable", target=TARGET, told="refused"),
-            bad("api.health.degraded", dependencies={"database": "disconnected", "redis": "connected"}),
+            bad(
+                "api.health.degraded",
+                dependencies={"database": "disconnected", "redis": "connected"},
+            ),
             bad("app.errors.rate", kinds={"database.unreachable": 20, "other": 20}),
         ],
     ),
@@ -75,7 +81,10 @@ FAULTS = {
         "db.auth.failed",
         [bad("db.auth.failed", target=TARGET, told="password"), *down("database.auth")],
     ),
-    "database missing": ("db.missing", [bad("db.missing", target=TARGET, told="database"), *down("database.missing")]),
+    "database missing": (
+        "db.missing",
+        [bad("db.missing", target=TARGET, told="database"), *down("database.missing")],
+    ),
     "import error": ("app.import.error", [bad("app.import.error", modules=[]), *down("import")]),
     "out of memory": (
         "app.oom.killed",
@@ -90,12 +99,21 @@ FAULTS = {
             bad("api.latency.high"),
         ],
     ),
-    "pool arithmetic": ("app.resources.exhausted", [bad("app.resources.exhausted", resource="database_connections")]),
+    "pool arithmetic": (
+        "app.resources.exhausted",
+        [bad("app.resources.exhausted", resource="database_connections")],
+    ),
     "exceptions": (
         "app.exceptions",
-        [bad("app.exceptions", kinds={"other": 12}), bad("app.errors.rate", "warn", kinds={"other": 24})],
+        [
+            bad("app.exceptions", kinds={"other": 12}),
+            bad("app.errors.rate", "warn", kinds={"other": 24}),
+        ],
     ),
-    "slow database": ("app.errors.rate", [bad("app.errors.rate", "warn", kinds={"database.timeout": 15, "other": 15})]),
+    "slow database": (
+        "app.errors.rate",
+        [bad("app.errors.rate", "warn", kinds={"database.timeout": 15, "other": 15})],
+    ),
     "failing API": ("app.errors.rate", [bad("app.errors.rate", "warn", kinds={"zoho": 30})]),
     "latency": ("api.latency.high", [bad("api.latency.high", "warn", slow_phase="first_byte")]),
     "memory": (
@@ -106,12 +124,19 @@ FAULTS = {
     "balancer blocked": ("lb.blocked", [bad("lb.blocked", blocked=["192.0.2.2: rule 1"])]),
     "health endpoint": (
         "api.health.failing",
-        [bad("api.health.failing", statuses=[404, 404, 404]), bad("lb.health.failing", target="app1:8000")],
+        [
+            bad("api.health.failing", statuses=[404, 404, 404]),
+            bad("lb.health.failing", target="app1:8000"),
+        ],
     ),
     "slow start": ("lb.health.failing", [bad("lb.health.failing", "warn")]),
     "starting for ever": (
         "app.port.closed",
-        [bad("app.port.closed"), bad("api.health.unreachable", kind="refused"), bad("api.latency.unknown", "unknown")],
+        [
+            bad("app.port.closed"),
+            bad("api.health.unreachable", kind="refused"),
+            bad("api.latency.unknown", "unknown"),
+        ],
     ),
     "processors": ("host.cpu.high", [bad("host.cpu.high"), bad("host.load.high", "warn")]),
     "disk": ("host.disk.high", [bad("host.disk.high")]),
@@ -121,7 +146,10 @@ FAULTS = {
         "redis.unreachable",
         [
             bad("redis.unreachable", target="127.0.0.1:6379", told="refused"),
-            bad("api.health.degraded", dependencies={"redis": "disconnected", "database": "connected"}),
+            bad(
+                "api.health.degraded",
+                dependencies={"redis": "disconnected", "database": "connected"},
+            ),
         ],
     ),
     "redis full": ("redis.memory.high", [bad("redis.memory.high", target="127.0.0.1:6379")]),
@@ -157,10 +185,16 @@ def both(first, second):
             for kind, count in item["evidence"].get("kinds", {}).items():
                 known["evidence"]["kinds"][kind] = known["evidence"]["kinds"].get(kind, 0) + count
             if "reasons" in item["evidence"]:
-                known["evidence"]["reasons"] = known["evidence"]["reasons"] + item["evidence"]["reasons"]
+                known["evidence"]["reasons"] = (
+                    known["evidence"]["reasons"] + item["evidence"]["reasons"]
+                )
             if item["evidence"].get("dependencies"):
                 known["evidence"]["dependencies"].update(
-                    {name: state for name, state in item["evidence"]["dependencies"].items() if state != "connected"}
+                    {
+                        name: state
+                        for name, state in item["evidence"]["dependencies"].items()
+                        if state != "connected"
+                    }
                 )
     return list(merged.values())
 
@@ -215,7 +249,11 @@ TOLD_APART_BY_NOTHING = {
 }
 
 
-PAIRS = [pair for pair in itertools.combinations(FAULTS, 2) if frozenset(pair) not in TOLD_APART_BY_NOTHING]
+PAIRS = [
+    pair
+    for pair in itertools.combinations(FAULTS, 2)
+    if frozenset(pair) not in TOLD_APART_BY_NOTHING
+]
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)
@@ -225,15 +263,22 @@ def test_two_faults_give_two_roots(one, other):
 
 
 def test_no_finding_derives_from_itself_by_any_way():
-    ids = set(causes.CAUSES) | {cause for found in causes.CAUSES.values() for cause in found if not cause.endswith(".")}
+    ids = set(causes.CAUSES) | {
+        cause for found in causes.CAUSES.values() for cause in found if not cause.endswith(".")
+    }
     edges = {
-        id: {
-            other
-            for cause in causes.CAUSES.get(id, ())
-            for other in ids
-            if other == cause or cause.endswith(".") and other.startswith(cause) and not other.endswith(".unknown")
-        }
-        - {id}
+        id: (
+            {
+                other
+                for cause in causes.CAUSES.get(id, ())
+                for other in ids
+                if other == cause
+                or cause.endswith(".")
+                and other.startswith(cause)
+                and not other.endswith(".unknown")
+            }
+            - {id}
+        )
         for id in ids
     }
     done, open_ = set(), []
@@ -260,7 +305,9 @@ def test_what_is_good_is_no_cause_and_has_none():
 
 
 def test_what_is_unknown_explains_nothing():
-    assert found_roots([bad("db.connection.unknown", "unknown"), *down("database.unreachable")]) == {
+    assert found_roots(
+        [bad("db.connection.unknown", "unknown"), *down("database.unreachable")]
+    ) == {
         "db.connection.unknown",
         "app.service.down",
         "app.exceptions",
@@ -268,9 +315,26 @@ def test_what_is_unknown_explains_nothing():
 
 
 def test_an_unreadable_journal_is_one_root():
-    checks = ("app.import", "app.exceptions", "app.errors", "app.oom", "app.crash", "zoho.api", "security.access")
-    assert found_roots([bad(check + ".unknown", "unknown") for check in checks]) == {"app.errors.unknown"}
-    assert len(found_roots([bad(check + ".unknown", "unknown") for check in checks if check != "app.errors"])) == 1
+    checks = (
+        "app.import",
+        "app.exceptions",
+        "app.errors",
+        "app.oom",
+        "app.crash",
+        "zoho.api",
+        "security.access",
+    )
+    assert found_roots([bad(check + ".unknown", "unknown") for check in checks]) == {
+        "app.errors.unknown"
+    }
+    assert (
+        len(
+            found_roots(
+                [bad(check + ".unknown", "unknown") for check in checks if check != "app.errors"]
+            )
+        )
+        == 1
+    )
 
 
 def test_a_trouble_that_is_over_does_not_blame_another_one():
@@ -296,34 +360,40 @@ def test_a_cause_that_was_told_already_stays():
 
 @pytest.mark.parametrize(("told", "cause"), [("timeout", "db.unreachable"), ("refused", None)])
 def test_only_waiting_makes_slow(told, cause):
-    (item, _other) = causes.derive([bad("api.latency.high"), bad("db.unreachable", told=told)])
+    item, _other = causes.derive([bad("api.latency.high"), bad("db.unreachable", told=told)])
     assert item["cause"] == cause
 
 
 @pytest.mark.parametrize(("deaths", "cause"), [(7, "app.service.down"), (0, None)])
 def test_workers_that_loop_keep_the_processors_busy(deaths, cause):
     loop = bad("app.service.down", reasons=["import"], worker_deaths=deaths)
-    (item, _other) = causes.derive([bad("host.cpu.high"), loop])
+    item, _other = causes.derive([bad("host.cpu.high"), loop])
     assert item["cause"] == cause
 
 
 @pytest.mark.parametrize(
     ("resource", "refused", "cause"),
-    [("open_files", 14202, "app.resources.exhausted"), ("open_files", 0, None), ("pool", 14202, None)],
+    [
+        ("open_files", 14202, "app.resources.exhausted"),
+        ("open_files", 0, None),
+        ("pool", 14202, None),
+    ],
 )
 def test_an_app_that_may_open_no_further_file_keeps_the_processor_busy(resource, refused, cause):
     exhausted = bad("app.resources.exhausted", resource=resource, refused=refused)
-    (item, _other) = causes.derive([bad("host.cpu.high"), exhausted])
+    item, _other = causes.derive([bad("host.cpu.high"), exhausted])
     assert item["cause"] == cause
 
 
 @pytest.mark.parametrize(("scope", "cause"), [("machine", "host.memory.high"), ("unit", None)])
 def test_the_limit_of_a_unit_is_not_the_machines_memory(scope, cause):
-    (item, _other) = causes.derive([bad("app.oom.killed", scope=scope), bad("host.memory.high")])
+    item, _other = causes.derive([bad("app.oom.killed", scope=scope), bad("host.memory.high")])
     assert item["cause"] == cause
 
 
 @pytest.mark.parametrize(("starting", "cause"), [(True, "db.unreachable"), (False, None)])
 def test_an_app_that_starts_does_not_listen_while_its_database_refuses(starting, cause):
-    (item, _other) = causes.derive([bad("app.port.closed", starting=starting), bad("db.unreachable", told="refused")])
+    item, _other = causes.derive(
+        [bad("app.port.closed", starting=starting), bad("db.unreachable", told="refused")]
+    )
     assert item["cause"] == cause

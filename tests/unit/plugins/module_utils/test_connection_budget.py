@@ -16,16 +16,22 @@ def host(workers=4, pool_size=10, max_overflow=20, **more):
 
 
 def taken(result):
-    """What the proposed pools would open, by the definition and not by the module's own arithmetic."""
+    """What the proposed pools would open, by the definition and not by the module's own
+    arithmetic.
+    """
     return sum(
-        row["workers"] * (row["fit"]["pool_size"] + row["fit"]["max_overflow"]) + row["celery_workers"] + row["others"]
+        row["workers"] * (row["fit"]["pool_size"] + row["fit"]["max_overflow"])
+        + row["celery_workers"]
+        + row["others"]
         for row in result["hosts"]
     )
 
 
 def test_the_guides_numbers_do_not_fit_a_default_server():
     """Three hosts with 4 workers and the guide's pool of 30 + 50 against max_connections = 100."""
-    result = budgets.budget({f"app{i}": host(pool_size=30, max_overflow=50) for i in (1, 2, 3)}, slots=97, reserved=3)
+    result = budgets.budget(
+        {f"app{i}": host(pool_size=30, max_overflow=50) for i in (1, 2, 3)}, slots=97, reserved=3
+    )
     assert (result["demand"], result["fits"]) == (960, False)
     assert [row["demand"] for row in result["hosts"]] == [320, 320, 320]
     # 97 slots less 10 leave 87 for 12 workers: 7 each.
@@ -45,11 +51,15 @@ def test_what_fits_is_left_alone():
 
 def test_the_headroom_is_not_the_apps():
     assert budgets.budget({"app1": host(workers=1, pool_size=87, max_overflow=0)}, slots=97)["fits"]
-    assert not budgets.budget({"app1": host(workers=1, pool_size=88, max_overflow=0)}, slots=97)["fits"]
+    assert not budgets.budget({"app1": host(workers=1, pool_size=88, max_overflow=0)}, slots=97)[
+        "fits"
+    ]
 
 
 def test_a_small_host_keeps_its_pool():
-    result = budgets.budget({"big": host(workers=8), "small": host(workers=1, pool_size=2, max_overflow=1)}, slots=97)
+    result = budgets.budget(
+        {"big": host(workers=8), "small": host(workers=1, pool_size=2, max_overflow=1)}, slots=97
+    )
     fits = {row["host"]: row["fit"] for row in result["hosts"]}
     assert fits["small"] == {"pool_size": 2, "max_overflow": 1}
     assert fits["big"]["pool_size"] + fits["big"]["max_overflow"] == 10
@@ -65,7 +75,11 @@ def test_celery_and_others_count():
 @pytest.mark.parametrize("numbers", [host(pool_size=0), host(max_overflow=-1)])
 def test_sqlalchemys_pools_without_a_bound(numbers):
     result = budgets.budget({"app1": numbers}, slots=97)
-    assert (result["demand"], result["percent"], result["needed_max_connections"]) == (None, None, None)
+    assert (result["demand"], result["percent"], result["needed_max_connections"]) == (
+        None,
+        None,
+        None,
+    )
     assert not result["fits"]
     assert taken(result) <= 87
     assert "without a bound" in budgets.decide(result, "db1:5432")["summary"]
@@ -83,12 +97,17 @@ def test_no_slots():
 
 
 def test_the_proposals_fit_and_waste_nothing():
-    """Over random fleets: the pools fit, no worker could have one more, and the needed max_connections is the least."""
+    """Over random fleets: the pools fit, no worker could have one more, and the needed
+    max_connections is the least.
+    """
     random.seed(20260301)
     for _number in range(2000):
         hosts = {
             f"app{i}": host(
-                random.randint(1, 16), random.randint(1, 50), random.randint(0, 50), others=random.randint(0, 3)
+                random.randint(1, 16),
+                random.randint(1, 50),
+                random.randint(0, 50),
+                others=random.randint(0, 3),
             )
             for i in range(random.randint(1, 20))
         }
@@ -105,10 +124,14 @@ def test_the_proposals_fit_and_waste_nothing():
         cut = [
             row
             for row in result["hosts"]
-            if row["fit"]["pool_size"] != row["pool_size"] or row["fit"]["max_overflow"] != row["max_overflow"]
+            if row["fit"]["pool_size"] != row["pool_size"]
+            or row["fit"]["max_overflow"] != row["max_overflow"]
         ]
         assert bool(cut) != result["fits"]
-        assert all(row["fit"]["pool_size"] >= 1 and row["fit"]["max_overflow"] >= 0 for row in result["hosts"])
+        assert all(
+            row["fit"]["pool_size"] >= 1 and row["fit"]["max_overflow"] >= 0
+            for row in result["hosts"]
+        )
         if cut:
             assert taken(result) + sum(row["workers"] for row in cut) > room
 
@@ -126,7 +149,9 @@ def test_numbers_of_the_env():
 
 
 def test_what_the_env_does_not_say_is_assumed_and_said_so():
-    numbers = budgets.from_environment({"DATABASE_POOL_SIZE": "ten", "CELERY_WORKER_CONCURRENCY": ""})
+    numbers = budgets.from_environment(
+        {"DATABASE_POOL_SIZE": "ten", "CELERY_WORKER_CONCURRENCY": ""}
+    )
     assert numbers["assumed"] == ["max_overflow", "pool_size", "workers"]
     assert (numbers["workers"], numbers["pool_size"], numbers["max_overflow"]) == (1, 5, 10)
     result = budgets.budget({"app1": numbers}, slots=97)

@@ -50,9 +50,14 @@ def test_lines_give_the_file_again(text):
 def test_a_line_knows_its_number_name_and_the_place_of_its_value():
     lines = dotenv.parse("# c\nA='1\n2' # x\nexport B=3  # y\nbad line\n")
     named = [line for line in lines if line.name]
-    assert [(line.number, line.name, line.export) for line in named] == [(2, "A", False), (4, "B", True)]
+    assert [(line.number, line.name, line.export) for line in named] == [
+        (2, "A", False),
+        (4, "B", True),
+    ]
     assert [line.text[line.start : line.end] for line in named] == ["'1\n2'", "3"]
-    assert [(line.number, line.error) for line in lines if line.error] == [(5, "no = after the name")]
+    assert [(line.number, line.error) for line in lines if line.error] == [
+        (5, "no = after the name")
+    ]
 
 
 def test_before_systemd_254_a_comment_goes_on_after_a_backslash():

@@ -59,7 +59,9 @@ def test_unknown_is_blind_and_bad():
     assert is_bad(item)
 
 
-@pytest.mark.parametrize("value, expected", [(79.9, "ok"), (80, "warn"), (89.9, "warn"), (90, "fail"), (100, "fail")])
+@pytest.mark.parametrize(
+    "value, expected", [(79.9, "ok"), (80, "warn"), (89.9, "warn"), (90, "fail"), (100, "fail")]
+)
 def test_a_value_at_its_threshold_counts(value, expected):
     assert grade(value, 80, 90) == expected
 

@@ -49,14 +49,16 @@ def test_memory_limits_of_both_versions(text, kilobytes):
 
 
 @pytest.mark.parametrize(
-    ("text", "cpus"), [("max 100000", None), ("150000 100000", 1.5), ("", None), (None, None), ("100000 0", None)]
+    ("text", "cpus"),
+    [("max 100000", None), ("150000 100000", 1.5), ("", None), (None, None), ("100000 0", None)],
 )
 def test_cpu_limits_of_version_2(text, cpus):
     assert hardware.parse_cpu_max(text) == cpus
 
 
 @pytest.mark.parametrize(
-    ("quota", "period", "cpus"), [("-1", "100000", None), ("250000\n", "100000\n", 2.5), (None, None, None)]
+    ("quota", "period", "cpus"),
+    [("-1", "100000", None), ("250000\n", "100000\n", 2.5), (None, None, None)],
 )
 def test_cpu_limits_of_version_1(quota, period, cpus):
     assert hardware.parse_cfs_quota(quota, period) == cpus

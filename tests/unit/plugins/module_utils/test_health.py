@@ -58,7 +58,10 @@ def test_probes_run_side_by_side():
 
 def test_a_hanging_probe_is_left_behind_with_a_reason():
     release = threading.Event()
-    probes = {"hangs": Probe(lambda context: release.wait(30), 0.2), "answers": Probe(lambda context: 42, 5)}
+    probes = {
+        "hangs": Probe(lambda context: release.wait(30), 0.2),
+        "answers": Probe(lambda context: 42, 5),
+    }
     observed = health.observe(probes, ["hangs", "answers"], FakeContext())
     release.set()
     assert observed["hangs"].value is None and "0.2 s" in observed["hangs"].error
@@ -67,7 +70,9 @@ def test_a_hanging_probe_is_left_behind_with_a_reason():
 
 def test_the_deadline_of_the_host_bounds_every_probe():
     release = threading.Event()
-    observed = health.observe({"hangs": Probe(lambda context: release.wait(30), 60)}, ["hangs"], FakeContext(0.2))
+    observed = health.observe(
+        {"hangs": Probe(lambda context: release.wait(30), 60)}, ["hangs"], FakeContext(0.2)
+    )
     release.set()
     # What held is the host's deadline, not the longer limit of the probe.
     assert observed["hangs"].error in ("no answer within 0.2 s", "no answer within 0.1 s")
@@ -103,20 +108,26 @@ def test_a_decision_that_breaks_is_unknown_too():
 
 def test_what_only_helps_may_be_missing():
     (item,) = health.decide(
-        "thing", check(good, uses=("helper",)), FakeContext(), {"probe": seen(1), "helper": seen(error="hung")}
+        "thing",
+        check(good, uses=("helper",)),
+        FakeContext(),
+        {"probe": seen(1), "helper": seen(error="hung")},
     )
     assert item["status"] == "ok" and item["summary"] == "(1, None)"
 
 
 @pytest.mark.parametrize(
-    "components, status, id", [(None, "skipped", "host.thing.skipped"), (["redis"], "fail", "host.thing.missing")]
+    "components, status, id",
+    [(None, "skipped", "host.thing.skipped"), (["redis"], "fail", "host.thing.missing")],
 )
 def test_what_is_not_here_fails_only_where_it_must_be(components, status, id):
     def absent(context):
         raise NotHere("Redis is not installed")
 
     observed = health.observe({"probe": Probe(absent, 5)}, ["probe"], FakeContext())
-    (item,) = health.decide("thing", check(good, belongs=("redis",)), FakeContext(components=components), observed)
+    (item,) = health.decide(
+        "thing", check(good, belongs=("redis",)), FakeContext(components=components), observed
+    )
     assert (item["status"], item["id"]) == (status, id)
     assert "Redis is not installed" in item["summary"]
 
@@ -134,7 +145,14 @@ def test_checks_and_skip_select():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("deadline", -1), ("deadline", float("nan")), ("window", 0), ("samples", 101), ("port", 65536)]
+    ("name", "value"),
+    [
+        ("deadline", -1),
+        ("deadline", float("nan")),
+        ("window", 0),
+        ("samples", 101),
+        ("port", 65536),
+    ],
 )
 def test_a_number_out_of_its_range_is_named_with_what_is_allowed(name, value):
     with pytest.raises(ValueError, match=r"%s: .* must be from \d+ to \d+" % name):

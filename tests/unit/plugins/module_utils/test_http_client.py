@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The HTTP client against servers that are slow, endless, wrong or gone: real sockets, no patches."""
+"""The HTTP client against servers that are slow, endless, wrong or gone: real sockets, no
+patches.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +119,13 @@ def test_ipv6():
     ("data", "body"),
     [
         (b"HTTP/1.0 200 OK\n\nto the end", b"to the end"),
-        (b"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", b"abcde"),
+        (
+            (
+                b"HTTP/1.1 200\r\nTransfer-Encoding:"
+                b" chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+            ),
+            b"abcde",
+        ),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", b"x"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
         (b"HTTP/1.1 503 \r\nContent-Length: 4\r\n\r\n\xff\xfe\x00\x01", b"\xff\xfe\x00\x01"),
@@ -130,7 +138,9 @@ def test_bodies(data, body):
     assert isinstance(reply.text(), str)
 
 
-@pytest.mark.parametrize("head", [b"Content-Length: 10000000\r\n", b"", b"Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 10000000\r\n", b"", b"Transfer-Encoding: chunked\r\n"]
+)
 def test_ten_megabytes_are_cut(head):
     data = b"x" * 10000000
     if b"chunked" in head:
@@ -160,7 +170,9 @@ def test_what_is_not_http(data):
         assert failing(url).kind == "protocol"
 
 
-@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
+@pytest.mark.parametrize(
+    "data", [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"]
+)
 def test_a_connection_that_is_cut(data):
     with serving(sending(data)) as url:
         assert failing(url).kind == "closed"
@@ -199,7 +211,10 @@ def redirecting(target):
         if path == "/end":
             connection.sendall(OK)
             return
-        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % target(path).encode())
+        connection.sendall(
+            b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n"
+            % target(path).encode()
+        )
 
     return answer
 
@@ -264,16 +279,22 @@ def test_tls_with_a_server_that_has_none():
     assert failure.phase == "tls"
 
 
-@pytest.mark.parametrize("address", ["ftp://a/", "http://", "a", "http://a/b c", "http://a/\r\nX: y"])
+@pytest.mark.parametrize(
+    "address", ["ftp://a/", "http://", "a", "http://a/b c", "http://a/\r\nX: y"]
+)
 def test_what_is_no_url(address):
     with pytest.raises(ValueError):
         http_client.get(address, Deadline(1))
 
 
-@pytest.mark.parametrize("module", ["ssl", "http.client", "urllib.request", "asyncio", "email", "logging"])
+@pytest.mark.parametrize(
+    "module", ["ssl", "http.client", "urllib.request", "asyncio", "email", "logging"]
+)
 def test_modules_that_cost_more_than_the_request_are_not_imported(module):
     code = "import sys, %s; sys.exit(%r in sys.modules)" % (http_client.__name__, module)
     # The folder that holds ansible_collections, and nothing of what is installed.
     environment = dict(os.environ, PYTHONPATH=str(Path(http_client.__file__).parents[5]))
-    done = subprocess.run([sys.executable, "-S", "-c", code], env=environment, check=False, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], env=environment, check=False, capture_output=True
+    )
     assert (done.returncode, done.stderr) == (0, b"")

@@ -25,7 +25,9 @@ def journalctl(monkeypatch):
     def install(script):
         def start(argv):
             pipe = subprocess.PIPE
-            return subprocess.Popen(["/bin/sh", "-c", script], stdout=pipe, stderr=pipe, start_new_session=True)
+            return subprocess.Popen(
+                ["/bin/sh", "-c", script], stdout=pipe, stderr=pipe, start_new_session=True
+            )
 
         monkeypatch.setattr(journal.process, "start", start)
 
@@ -41,14 +43,20 @@ def test_chunks_run_forward_though_the_journal_is_read_backwards(journalctl, tmp
     (tmp_path / "j").write_text("".join(line(second, "x") + "\n" for second in (3, 2, 1)))
     journalctl("cat %s" % (tmp_path / "j"))
     reading, chunks = read()
-    assert [int(entry["__REALTIME_TIMESTAMP"]) for entry in chunks[0]] == [1000000, 2000000, 3000000]
+    assert [int(entry["__REALTIME_TIMESTAMP"]) for entry in chunks[0]] == [
+        1000000,
+        2000000,
+        3000000,
+    ]
     assert (reading.entries, reading.truncated, reading.oldest) == (3, False, 1.0)
 
 
 def test_many_chunks_newest_first(journalctl, tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "_CHUNK_BYTES", 4096)
     monkeypatch.setattr(journal, "_PIPE_BYTES", 4096)
-    (tmp_path / "j").write_text("".join(line(second, "x" * 100) + "\n" for second in range(999, 0, -1)))
+    (tmp_path / "j").write_text(
+        "".join(line(second, "x" * 100) + "\n" for second in range(999, 0, -1))
+    )
     journalctl("cat %s" % (tmp_path / "j"))
     reading, chunks = read()
     assert len(chunks) > 10
@@ -59,7 +67,9 @@ def test_many_chunks_newest_first(journalctl, tmp_path, monkeypatch):
 
 
 def test_the_deadline_ends_the_reading_with_what_came(journalctl, tmp_path):
-    (tmp_path / "j").write_text(line(9, "newest") + "\n" + line(8, "older") + "\n" + '{"MESSAGE": "half a li')
+    (tmp_path / "j").write_text(
+        line(9, "newest") + "\n" + line(8, "older") + "\n" + '{"MESSAGE": "half a li'
+    )
     journalctl("cat %s; sleep 60" % (tmp_path / "j"))
     started = time.monotonic()
     reading, chunks = read(0.5)
@@ -94,7 +104,10 @@ def test_an_entry_beyond_all_measure_is_skipped(journalctl, tmp_path):
     ("complaint", "reason"),
     [
         ("No journal files were opened due to insufficient permissions.", "run with become"),
-        ("Hint: You are currently not seeing messages from other users and the system.", "run with become"),
+        (
+            "Hint: You are currently not seeing messages from other users and the system.",
+            "run with become",
+        ),
         ("No journal files were found.", "no journal files"),
         ("Failed to open files: Bad message", "journalctl: Failed to open files"),
     ],

@@ -16,8 +16,14 @@ from ansible_collections.sergas.ops.plugins.module_utils import log_lines
             'INFO:     203.0.113.9:51234 - "GET /api/v1/accounts?limit=5 HTTP/1.1" 200 OK',
             ("203.0.113.9", "GET", "/api/v1/accounts", 200),
         ),
-        ('INFO:     ::1:51234 - "POST /api/v1/login HTTP/1.1" 401 Unauthorized', ("::1", "POST", "/api/v1/login", 401)),
-        ('2026-11-24 10:00:00 INFO uvicorn.access 10.0.0.1:80 - "GET / HTTP/2" 503', ("10.0.0.1", "GET", "/", 503)),
+        (
+            'INFO:     ::1:51234 - "POST /api/v1/login HTTP/1.1" 401 Unauthorized',
+            ("::1", "POST", "/api/v1/login", 401),
+        ),
+        (
+            '2026-11-24 10:00:00 INFO uvicorn.access 10.0.0.1:80 - "GET / HTTP/2" 503',
+            ("10.0.0.1", "GET", "/", 503),
+        ),
         (
             'INFO:     10.0.0.1:80 - "GET /%22%20HTTP/1.1%22%20500 HTTP/1.1" 404 Not Found',
             ("10.0.0.1", "GET", "/%22%20HTTP/1.1%22%20500", 404),
@@ -69,7 +75,8 @@ def test_lines_that_only_speak_of_errors(line):
 
 def test_the_last_address_counts_the_loggers_own():
     known, ambiguous, words = log_lines.fields(
-        "WARNING authentication failed user=x remote_ip=198.51.100.7 path=/api/v1/login remote_ip=203.0.113.9"
+        "WARNING authentication failed user=x remote_ip=198.51.100.7 path=/api/v1/login"
+        " remote_ip=203.0.113.9"
     )
     assert known["remote_ip"] == "203.0.113.9"
     assert ambiguous
@@ -78,7 +85,8 @@ def test_the_last_address_counts_the_loggers_own():
 
 def test_fields_inside_quotes_do_not_count():
     known, ambiguous, words = log_lines.fields(
-        'WARNING authentication failed user="x remote_ip=198.51.100.7 status_code=500" remote_ip=203.0.113.9 agent="remote_ip=192.0.2.1"'
+        'WARNING authentication failed user="x remote_ip=198.51.100.7 status_code=500"'
+        ' remote_ip=203.0.113.9 agent="remote_ip=192.0.2.1"'
     )
     assert known == {"remote_ip": "203.0.113.9"}
     assert not ambiguous
@@ -215,7 +223,9 @@ def test_rate_limits(text, status, expected):
 
 def test_the_apps_own_limit_of_its_clients_is_not_zohos():
     assert not log_lines.is_rate_limit("rate limit exceeded", None, "203.0.113.9")
-    assert log_lines.is_rate_limit("zoho_request_failed: rate limit exceeded: http 429", None, "203.0.113.9")
+    assert log_lines.is_rate_limit(
+        "zoho_request_failed: rate limit exceeded: http 429", None, "203.0.113.9"
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,9 @@ def test_a_host_is_given_out_line_by_line():
         "redis": GB * 5 // 4,
         "cognee": 2 * GB,
         "postgresql": 8832 * MB,
-        "unassigned": 16 * GB - 16 * GB // 10 - 2 * GB - 512 * MB - GB * 5 // 4 - 2 * GB - 8832 * MB,
+        "unassigned": (
+            16 * GB - 16 * GB // 10 - 2 * GB - 512 * MB - GB * 5 // 4 - 2 * GB - 8832 * MB
+        ),
     }
     assert budget.postgresql_kb == lines(budget)["postgresql"]
     assert budget.warnings == []
@@ -52,7 +54,9 @@ def test_the_lines_of_every_host_add_up_to_its_memory_or_it_is_said():
         (None, 3 * GB),
         (None, 400 * MB),
     ):
-        budget = pg_budget.share(memory, Tenants(app, None, celery, None, redis, cognee, other), limit)
+        budget = pg_budget.share(
+            memory, Tenants(app, None, celery, None, redis, cognee, other), limit
+        )
         total = sum(line.kb for line in budget.lines)
         assert all(line.kb >= 0 for line in budget.lines)
         assert budget.postgresql_kb > 0

@@ -41,7 +41,15 @@ def found(monkeypatch):
     """Return a function that says what is discovered here."""
 
     def here(tenants=NOBODY, **changes):
-        machine = hardware.Hardware(16 * GB, None, 8, "ssd", 500 * GB, False, dict.fromkeys(("memory", "cpus", "storage"), "seen"))
+        machine = hardware.Hardware(
+            16 * GB,
+            None,
+            8,
+            "ssd",
+            500 * GB,
+            False,
+            dict.fromkeys(("memory", "cpus", "storage"), "seen"),
+        )
         monkeypatch.setattr(hardware, "discover", lambda *unused: machine._replace(**changes))
         monkeypatch.setattr(pg_tenants, "discover", lambda *unused: (tenants, {}))
 
@@ -67,7 +75,12 @@ def test_a_shared_machine_is_found_out(found):
     calculation = pg_calculation.calculate(params(), None, {}, None)
     assert calculation.shared
     assert sum(line["kb"] for line in calculation.budget) == 16 * GB
-    assert {line["consumer"] for line in calculation.budget} >= {"postgresql", "reserve", "app", "redis"}
+    assert {line["consumer"] for line in calculation.budget} >= {
+        "postgresql",
+        "reserve",
+        "app",
+        "redis",
+    }
     assert calculation.budget[0]["memory"].endswith(("MB", "GB"))
     assert pg_calculation.calculate(params(shared_host=False), None, {}, None).budget == []
 
@@ -75,7 +88,12 @@ def test_a_shared_machine_is_found_out(found):
 def test_what_is_given_counts_more_than_what_is_found(found):
     found(pg_budget.Tenants(app_workers=4))
     calculation = pg_calculation.calculate(
-        params(memory="8GB", cpus=2, storage="hdd", tenants={"app_workers": 2, "app_worker_memory": "1GB", "redis_maxmemory": "0"}),
+        params(
+            memory="8GB",
+            cpus=2,
+            storage="hdd",
+            tenants={"app_workers": 2, "app_worker_memory": "1GB", "redis_maxmemory": "0"},
+        ),
         None,
         {},
         None,
@@ -93,7 +111,10 @@ def test_a_limit_of_the_server_s_own_group_counts_either_way(found):
     calculation = pg_calculation.calculate(params(shared_host=True), None, {}, 1)
     assert calculation.budget[0]["kb"] == 2 * GB
     # Who gives the memory means it.
-    assert values(pg_calculation.calculate(params(memory="16GB"), None, {}, 1))["shared_buffers"] == "4GB"
+    assert (
+        values(pg_calculation.calculate(params(memory="16GB"), None, {}, 1))["shared_buffers"]
+        == "4GB"
+    )
 
 
 def test_the_server_s_segment_and_connections_count(found):
@@ -102,7 +123,9 @@ def test_the_server_s_segment_and_connections_count(found):
     shared = values(pg_calculation.calculate(params(shared_host=True), None, control, None))
     assert shared["max_connections"] == 350
     assert (shared["min_wal_size"], shared["max_wal_size"]) == ("512MB", "512MB")
-    given = values(pg_calculation.calculate(params(shared_host=True, connections=50), None, control, None))
+    given = values(
+        pg_calculation.calculate(params(shared_host=True, connections=50), None, control, None)
+    )
     assert given["max_connections"] == 50
     own = pg_calculation.calculate(params(shared_host=False), None, control, None)
     assert values(own)["max_wal_size"] == "4GB"
@@ -111,7 +134,9 @@ def test_the_server_s_segment_and_connections_count(found):
 
 def test_a_given_wal_disk_bounds_the_wal(found):
     found()
-    calculation = pg_calculation.calculate(params(shared_host=True, wal_disk_size="5GB"), None, {}, None)
+    calculation = pg_calculation.calculate(
+        params(shared_host=True, wal_disk_size="5GB"), None, {}, None
+    )
     assert values(calculation)["max_wal_size"] == "3GB"
 
 
@@ -125,12 +150,20 @@ def test_what_a_build_lacks_is_left_out():
     found, warnings = pg_calculation.for_this_server(settings, lambda values: ["no"], True)
     assert [setting.value for setting in found] == ["on", "worker", "off"]
     assert "io_uring" in warnings[0]
-    assert pg_calculation.for_this_server(settings, lambda values: [], False)[0][1].value == "worker"
+    assert (
+        pg_calculation.for_this_server(settings, lambda values: [], False)[0][1].value == "worker"
+    )
 
 
 def test_what_is_given_comes_on_top_of_what_is_calculated():
-    calculated = [pg_tuning.Setting("work_mem", "4MB", "usual"), pg_tuning.Setting("jit", "off", "usual")]
-    wanted = pg_settings._wanted(calculated, {"Work_Mem": "8MB", "jit": None, "log_connections": True, "search_path": ["a", "b"]})
+    calculated = [
+        pg_tuning.Setting("work_mem", "4MB", "usual"),
+        pg_tuning.Setting("jit", "off", "usual"),
+    ]
+    wanted = pg_settings._wanted(
+        calculated,
+        {"Work_Mem": "8MB", "jit": None, "log_connections": True, "search_path": ["a", "b"]},
+    )
     assert {name: (want.value, want.exact) for name, want in wanted.items()} == {
         "work_mem": ("8MB", True),
         "log_connections": ("on", True),

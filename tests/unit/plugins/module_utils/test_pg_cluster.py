@@ -16,7 +16,7 @@ LISTED = """\
 13  main    5432 online,recovery postgres /var/lib/postgresql/13/main    /var/log/postgresql/postgresql-13-main.log
 15  main    5433 down            postgres /var/lib/postgresql/15/main    /var/log/postgresql/postgresql-15-main.log
 15  reports 5434 online          reporter /srv/pg/reports                /var/log/postgresql/postgresql-15-reports.log
-"""
+"""  # noqa: E501  as the program prints it
 # What PostgreSQL 15 wrote about a file with five mistakes, and 13 about an unknown name.
 COMPLAINTS = """\
 2026-11-24 15:06:16.016 GMT [8188] LOG:  invalid value for parameter "shared_buffers": "1XB"
@@ -24,7 +24,7 @@ COMPLAINTS = """\
 2026-11-24 15:06:16.016 GMT [8188] LOG:  9999999 is outside the valid range for parameter "max_connections" (1 .. 262143)
 2026-11-24 15:06:16.016 GMT [8188] LOG:  unrecognized configuration parameter "nosuch" in file "/tmp/x/postgresql.conf" line 2
 2026-11-24 15:06:16.016 GMT [8188] FATAL:  configuration file "/tmp/x/postgresql.conf" contains errors
-"""
+"""  # noqa: E501  as the program prints it
 # pg_controldata of PostgreSQL 15
 CONTROL = """\
 pg_control version number:            1300
@@ -66,9 +66,18 @@ def test_the_only_cluster_needs_no_choice():
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({}, r"several .*: 13/main \(port 5432\), 15/main \(port 5433\), 15/reports \(port 5434\); choose"),
+        (
+            {},
+            (
+                r"several .*: 13/main \(port 5432\), 15/main \(port 5433\), 15/reports \(port"
+                r" 5434\); choose"
+            ),
+        ),
         ({"version": 15}, r"several .*: 15/main \(port 5433\), 15/reports \(port 5434\); choose"),
-        ({"version": 14, "name": "main"}, r"with cluster main, version 14 here; there is 13/main .*15/reports"),
+        (
+            {"version": 14, "name": "main"},
+            r"with cluster main, version 14 here; there is 13/main .*15/reports",
+        ),
     ],
 )
 def test_a_cluster_that_is_not_one_is_an_error_that_names_them(choice, message):
@@ -81,7 +90,9 @@ def test_no_cluster_at_all_is_an_error():
         pg_cluster.choose([])
 
 
-@pytest.mark.parametrize(("version", "message"), [("12", "is of PostgreSQL 12: 13"), ("9.6", "is of PostgreSQL 9: 13")])
+@pytest.mark.parametrize(
+    ("version", "message"), [("12", "is of PostgreSQL 12: 13"), ("9.6", "is of PostgreSQL 9: 13")]
+)
 def test_a_data_directory_that_is_too_old_is_refused(tmp_path, version, message):
     (tmp_path / "PG_VERSION").write_text(version + "\n")
     with pytest.raises(pg_cluster.ClusterError, match=message):
@@ -95,8 +106,10 @@ def test_a_folder_that_is_no_data_directory_is_refused(tmp_path):
 
 def test_what_the_server_says_is_kept_in_its_words_with_its_hints():
     assert pg_cluster.parse_refusals(COMPLAINTS, "/tmp/x/postgresql.conf") == [
-        'invalid value for parameter "shared_buffers": "1XB"'
-        ' (Valid units for this parameter are "B", "kB", "MB", "GB", and "TB")',
+        (
+            'invalid value for parameter "shared_buffers": "1XB"'
+            ' (Valid units for this parameter are "B", "kB", "MB", "GB", and "TB")'
+        ),
         '9999999 is outside the valid range for parameter "max_connections" (1 .. 262143)',
         'unrecognized configuration parameter "nosuch"',
     ]
@@ -111,7 +124,9 @@ def test_control_data_is_read_by_its_labels():
 
 def cluster(tmp_path, **fields):
     values = dict.fromkeys(pg_cluster.Cluster._fields)
-    return pg_cluster.Cluster(**{**values, "version": 15, "data_directory": str(tmp_path), **fields})
+    return pg_cluster.Cluster(
+        **{**values, "version": 15, "data_directory": str(tmp_path), **fields}
+    )
 
 
 def test_the_log_says_why_a_server_did_not_start(tmp_path):
@@ -120,10 +135,10 @@ def test_the_log_says_why_a_server_did_not_start(tmp_path):
     since = log.stat().st_size
     with log.open("a") as file:
         file.write(
-            "2026-11-24 15:01:00 UTC [2] LOG:  starting\n"
-            "2026-11-24 15:01:00 UTC [3] x@y FATAL:  the database system is starting up\n"
-            "2026-11-24 15:01:00 UTC [2] FATAL:  could not map anonymous shared memory: Cannot allocate memory\n"
-            "2026-11-24 15:01:00 UTC [2] HINT:  Ask for less.\n"
+            "2026-11-24 15:01:00 UTC [2] LOG:  starting\n2026-11-24 15:01:00 UTC [3] x@y FATAL: "
+            " the database system is starting up\n2026-11-24 15:01:00 UTC [2] FATAL:  could not map"
+            " anonymous shared memory: Cannot allocate memory\n2026-11-24 15:01:00 UTC [2] HINT: "
+            " Ask for less.\n"
         )
     here = cluster(tmp_path, log_file=str(log))
     assert pg_cluster.log_complaints(here, since) == [
@@ -138,7 +153,10 @@ def test_the_log_says_why_a_server_did_not_start(tmp_path):
     ("fields", "expected"),
     [
         ({"name": "main"}, ["pg_ctlcluster", "15", "main", "restart"]),
-        ({"name": "main", "service": "postgresql@15-main"}, ["systemctl", "restart", "postgresql@15-main"]),
+        (
+            {"name": "main", "service": "postgresql@15-main"},
+            ["systemctl", "restart", "postgresql@15-main"],
+        ),
     ],
 )
 def test_a_restart_takes_the_way_of_the_system(tmp_path, fields, expected):

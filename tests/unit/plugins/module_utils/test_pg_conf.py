@@ -37,7 +37,11 @@ class Files:
         ("work_mem=4MB# why", "work_mem", "4MB"),
         ("  WORK_MEM = '4MB'   # why", "WORK_MEM", "4MB"),
         ("search_path = '\"$user\", public'", "search_path", '"$user", public'),
-        ("log_line_prefix = '%m it''s \\'so\\' \\t\\\\ \\101'", "log_line_prefix", "%m it's 'so' \t\\ A"),
+        (
+            "log_line_prefix = '%m it''s \\'so\\' \\t\\\\ \\101'",
+            "log_line_prefix",
+            "%m it's 'so' \t\\ A",
+        ),
         ("log_line_prefix = 'a # b'", "log_line_prefix", "a # b"),
         ("log_line_prefix = ''", "log_line_prefix", ""),
         ("random_page_cost=-1.5e3", "random_page_cost", "-1.5e3"),
@@ -58,12 +62,16 @@ def test_nothing_is_on_an_empty_line_or_a_comment(line):
     assert pg_conf.lines(line) == []
 
 
-@pytest.mark.parametrize("line", ["work_mem", "work_mem = 'open", "= 4", "a b c", "work_mem == 4", "9a = 1"])
+@pytest.mark.parametrize(
+    "line", ["work_mem", "work_mem = 'open", "= 4", "a b c", "work_mem == 4", "9a = 1"]
+)
 def test_what_the_server_does_not_read_is_a_fault(line):
     assert pg_conf.lines("jit = on\n" + line) == [(1, "jit", "on"), (2, None, line.strip())]
 
 
-@pytest.mark.parametrize("value", ["", "a", "it's", "\\", "\\'", "''", "a\nb\r\tc", "# no comment", "ü €", "x = 'y'"])
+@pytest.mark.parametrize(
+    "value", ["", "a", "it's", "\\", "\\'", "''", "a\nb\r\tc", "# no comment", "ü €", "x = 'y'"]
+)
 def test_a_value_survives_being_written_and_read(value):
     text = pg_conf.render({"name": value}, {}, [])
     assert pg_conf.settings(text) == {"name": value}
@@ -75,7 +83,9 @@ def test_a_null_character_cannot_be_written():
 
 
 def test_each_value_has_its_reason_above_it():
-    text = pg_conf.render({"jit": "off", "work_mem": "4MB"}, {"jit": "two\nlines of why"}, ["About the machine."])
+    text = pg_conf.render(
+        {"jit": "off", "work_mem": "4MB"}, {"jit": "two\nlines of why"}, ["About the machine."]
+    )
     lines = text.splitlines()
     assert lines[1] == "# About the machine."
     assert lines[lines.index("jit = 'off'") - 1] == "# two lines of why"
@@ -84,8 +94,10 @@ def test_each_value_has_its_reason_above_it():
 
 FILES = Files(
     {
-        MAIN: "jit = on\nwork_mem = 1MB\ninclude_dir 'conf.d'\nwork_mem = 2MB\ninclude '../more/a.conf'\n"
-        "include_if_exists = 'missing.conf'\n",
+        MAIN: (
+            "jit = on\nwork_mem = 1MB\ninclude_dir 'conf.d'\nwork_mem = 2MB\ninclude"
+            " '../more/a.conf'\ninclude_if_exists = 'missing.conf'\n"
+        ),
         "/etc/pg/conf.d/20-b.conf": "jit = off\ntemp_buffers = 2MB\n",
         "/etc/pg/conf.d/10-a.conf": "temp_buffers = 1MB\n",
         "/etc/pg/conf.d/B.conf": "max_connections = 7\n",

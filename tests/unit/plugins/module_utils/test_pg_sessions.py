@@ -58,7 +58,9 @@ def crowd(count, first=100, **given):
 
 def decide(sessions, waits=(), limits=None, **thresholds):
     limits = LIMITS if limits is None else limits
-    findings = pg_sessions.decide(sessions, list(waits), limits, {**pg_sessions.THRESHOLDS, **thresholds}, "db1:5432")
+    findings = pg_sessions.decide(
+        sessions, list(waits), limits, {**pg_sessions.THRESHOLDS, **thresholds}, "db1:5432"
+    )
     return {finding["id"].rsplit(".", 1)[0]: finding for finding in findings}
 
 
@@ -87,7 +89,8 @@ def test_only_clients_take_slots():
 
 
 @pytest.mark.parametrize(
-    ("count", "status"), [(0, "ok"), (77, "ok"), (78, "warn"), (87, "warn"), (88, "fail"), (97, "fail")]
+    ("count", "status"),
+    [(0, "ok"), (77, "ok"), (78, "warn"), (87, "warn"), (88, "fail"), (97, "fail")],
 )
 def test_the_share_of_the_slots_is_graded(count, status):
     # 80 and 90 percent of 97 are 77.6 and 87.3.
@@ -97,7 +100,11 @@ def test_the_share_of_the_slots_is_graded(count, status):
 def test_the_tightest_limit_counts():
     limits = {**LIMITS, "roles": {"sergas": 10, "other": 5}, "databases": {"sergas_prod": 50}}
     found = decide(crowd(9), limits=limits)["db.connections"]
-    assert (found["status"], found["evidence"]["scope"], found["value"]) == ("fail", "role sergas", 90.0)
+    assert (found["status"], found["evidence"]["scope"], found["value"]) == (
+        "fail",
+        "role sergas",
+        90.0,
+    )
 
 
 def test_a_superuser_is_not_held_to_the_limit_of_a_database():
@@ -109,7 +116,11 @@ def test_a_superuser_is_not_held_to_the_limit_of_a_database():
     ("given", "reason", "remedy"),
     [
         ({}, "idle", "end_idle_sessions"),
-        ({"state": "idle in transaction", "state_seconds": 1.0}, "idle in transaction", "end_idle_transactions"),
+        (
+            {"state": "idle in transaction", "state_seconds": 1.0},
+            "idle in transaction",
+            "end_idle_transactions",
+        ),
         ({"state": "active", "wait_event_type": "Lock"}, "waiting for a lock", "end_blocker"),
         ({"state": "active", "wait_event_type": "IO"}, "busy", None),
     ],
@@ -176,11 +187,19 @@ def test_transactions_left_open(seconds, status):
 
 
 def test_a_chain_of_locks_has_one_root():
-    sessions = [session(1, state="idle in transaction", state_seconds=5.0), *crowd(3, first=2, state="active")]
+    sessions = [
+        session(1, state="idle in transaction", state_seconds=5.0),
+        *crowd(3, first=2, state="active"),
+    ]
     waits = [wait(2, 1, seconds=50.0), wait(3, 2, seconds=40.0), wait(4, 3, 2, seconds=30.0)]
     blocked, blocking = pg_sessions.lock_chains(sessions, waits)
     [root] = blocking
-    assert (root["pid"], root["blocks"], root["depth"], root["longest_wait_seconds"]) == (1, 3, 2, 50.0)
+    assert (root["pid"], root["blocks"], root["depth"], root["longest_wait_seconds"]) == (
+        1,
+        3,
+        2,
+        50.0,
+    )
     assert [(item["pid"], item["blocked_by"], item["roots"]) for item in blocked] == [
         (2, [1], [1]),
         (3, [2], [1]),
@@ -192,7 +211,10 @@ def test_a_chain_of_locks_has_one_root():
 
 
 def test_a_lock_held_by_an_open_transaction_derives_from_it():
-    sessions = [session(1, state="idle in transaction", state_seconds=300.0), session(2, state="active")]
+    sessions = [
+        session(1, state="idle in transaction", state_seconds=300.0),
+        session(2, state="active"),
+    ]
     found = decide(sessions, [wait(2, 1)])
     assert found["db.locks"]["cause"] == found["db.transactions"]["id"] == "db.transactions.idle"
 
@@ -219,7 +241,9 @@ def test_a_blocker_that_is_gone_or_hidden_is_still_named():
 
 
 def test_before_version_14_a_wait_is_estimated_by_its_statement():
-    found = decide([session(1), session(2, state="active", query_seconds=61.0)], [wait(2, 1, seconds=None)])["db.locks"]
+    found = decide(
+        [session(1), session(2, state="active", query_seconds=61.0)], [wait(2, 1, seconds=None)]
+    )["db.locks"]
     assert (found["status"], found["value"], found["confidence"]) == ("fail", 61.0, "estimated")
     assert "at most 61 s" in found["summary"]
 
@@ -230,7 +254,12 @@ def test_a_short_wait_is_fine():
 
 def test_findings_carry_the_target_and_no_literals():
     sessions = [
-        session(1, state="idle in transaction", state_seconds=900.0, query="UPDATE t SET a = 'hush' WHERE id = 7")
+        session(
+            1,
+            state="idle in transaction",
+            state_seconds=900.0,
+            query="UPDATE t SET a = 'hush' WHERE id = 7",
+        )
     ]
     for found in decide(sessions).values():
         assert found["evidence"]["target"] == "db1:5432"
@@ -244,7 +273,9 @@ NOBODY = {"include": [], "database": "sergas_prod", "users": [], "applications":
 
 def chosen(sessions, filters, method="terminate", blocking=(), **protection):
     plan = pg_sessions.plan(sessions, filters, {**NOBODY, **protection}, method, blocking)
-    return [item["pid"] for item in plan.victims], {reason: len(items) for reason, items in plan.spared.items()}
+    return [item["pid"] for item in plan.victims], {
+        reason: len(items) for reason, items in plan.spared.items()
+    }
 
 
 FILTERS = [
@@ -255,13 +286,21 @@ FILTERS = [
         {"state": "idle in transaction", "state_seconds": 301.0},
         {"state": "active", "state_seconds": 301.0},
     ),
-    ({"query_longer_than": 60.0}, {"state": "active", "query_seconds": 61.0}, {"state": "idle", "query_seconds": 61.0}),
+    (
+        {"query_longer_than": 60.0},
+        {"state": "active", "query_seconds": 61.0},
+        {"state": "idle", "query_seconds": 61.0},
+    ),
     (
         {"query_longer_than": 60.0},
         {"state": "active", "query_seconds": 61.0},
         {"state": "active", "query_seconds": 59.0},
     ),
-    ({"transaction_longer_than": 60.0}, {"transaction_seconds": 61.0}, {"transaction_seconds": None}),
+    (
+        {"transaction_longer_than": 60.0},
+        {"transaction_seconds": 61.0},
+        {"transaction_seconds": None},
+    ),
     ({"users": ["sergas"]}, {}, {"user": "report"}),
     ({"applications": ["sergas-*"]}, {}, {"application": "cron"}),
     ({"applications": ["sergas-*"]}, {}, {"application": None}),
@@ -284,19 +323,26 @@ def test_a_filter_chooses(filters, match, no_match):
     assert chosen([session(1, **no_match)], filters) == ([], {})
 
 
-@pytest.mark.parametrize("name", ["states", "users", "applications", "clients", "databases", "sessions"])
+@pytest.mark.parametrize(
+    "name", ["states", "users", "applications", "clients", "databases", "sessions"]
+)
 def test_an_empty_filter_is_not_everybody(name):
     assert chosen([session(1)], {name: []}) == ([], {})
 
 
-@pytest.mark.parametrize("name", ["idle_longer_than", "transaction_longer_than", "blocking_longer_than"])
+@pytest.mark.parametrize(
+    "name", ["idle_longer_than", "transaction_longer_than", "blocking_longer_than"]
+)
 def test_what_is_not_a_number_is_not_everybody(name):
     assert chosen([session(1, transaction_seconds=9.0)], {name: float("nan")}) == ([], {})
 
 
 def test_every_filter_has_to_match():
     filters = {"states": ["idle"], "users": ["sergas"]}
-    assert chosen([session(1, user="report"), session(2, state="active"), session(3)], filters) == ([3], {})
+    assert chosen([session(1, user="report"), session(2, state="active"), session(3)], filters) == (
+        [3],
+        {},
+    )
 
 
 def test_the_root_of_a_chain_can_be_chosen():
@@ -334,7 +380,8 @@ def test_a_database_that_is_named_is_not_another_one():
 
 
 @pytest.mark.parametrize(
-    "protection", [{"users": ["sergas"]}, {"applications": ["sergas*"]}, {"clients": ["10.0.0.0/8"]}]
+    "protection",
+    [{"users": ["sergas"]}, {"applications": ["sergas*"]}, {"clients": ["10.0.0.0/8"]}],
 )
 def test_the_operators_own_list_is_spared(protection):
     assert chosen([session(1)], {"states": ["idle"]}, **protection) == ([], {"listed": 1})
@@ -342,7 +389,10 @@ def test_the_operators_own_list_is_spared(protection):
 
 def test_what_cannot_be_seen_is_spared_and_counted():
     filters = {"idle_longer_than": 300.0, "users": ["sergas"]}
-    assert chosen([session(1, **HIDDEN), session(2, **{**HIDDEN, "user": "report"})], filters) == ([], {"hidden": 1})
+    assert chosen([session(1, **HIDDEN), session(2, **{**HIDDEN, "user": "report"})], filters) == (
+        [],
+        {"hidden": 1},
+    )
 
 
 def test_only_a_running_statement_can_be_cancelled():
@@ -351,11 +401,18 @@ def test_only_a_running_statement_can_be_cancelled():
 
 
 def test_those_longest_in_their_state_come_first():
-    sessions = [session(pid, state_seconds=seconds) for pid, seconds in ((1, 10.0), (2, 30.0), (3, None), (4, 30.0))]
+    sessions = [
+        session(pid, state_seconds=seconds)
+        for pid, seconds in ((1, 10.0), (2, 30.0), (3, None), (4, 30.0))
+    ]
     assert chosen(sessions, {"states": ["idle"]})[0] == [2, 4, 1, 3]
 
 
 def test_networks_are_checked_by_name_of_the_option():
-    assert pg_sessions.networks(["local", "10.0.0.0/8", "::1"], "clients") == ["local", "10.0.0.0/8", "::1"]
+    assert pg_sessions.networks(["local", "10.0.0.0/8", "::1"], "clients") == [
+        "local",
+        "10.0.0.0/8",
+        "::1",
+    ]
     with pytest.raises(ValueError, match=r"clients: '10\.0\.0\.300'"):
         pg_sessions.networks(["10.0.0.300"], "clients")

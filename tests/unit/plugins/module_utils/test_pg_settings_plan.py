@@ -37,7 +37,12 @@ def row(name, setting, context="user", vartype="integer", **more):
 def rows(**changes):
     found = {
         "max_connections": row(
-            "max_connections", "100", "postmaster", source="configuration file", sourcefile=MAIN, boot_val="100"
+            "max_connections",
+            "100",
+            "postmaster",
+            source="configuration file",
+            sourcefile=MAIN,
+            boot_val="100",
         ),
         "shared_buffers": row("shared_buffers", "16384", "postmaster", unit="8kB"),
         "work_mem": row("work_mem", "4096", unit="kB"),
@@ -56,9 +61,12 @@ def plan(wanted, files=None, live=None, tolerance=0.05):
         return [name for name in found if "/" not in name] or None
 
     wanted = {
-        name: want if isinstance(want, Wanted) else Wanted(want, "for a test", False) for name, want in wanted.items()
+        name: want if isinstance(want, Wanted) else Wanted(want, "for a test", False)
+        for name, want in wanted.items()
     }
-    return pg_settings_plan.make(OURS, MAIN, AUTO, wanted, [], live or Live(rows()), files.get, names, tolerance)
+    return pg_settings_plan.make(
+        OURS, MAIN, AUTO, wanted, [], live or Live(rows()), files.get, names, tolerance
+    )
 
 
 def owned(**values):
@@ -79,7 +87,9 @@ def test_a_new_value_is_written_and_needs_what_its_context_says():
 
 
 def test_what_is_there_already_needs_no_file():
-    made = plan({"work_mem": "4MB", "max_connections": "100", "shared_buffers": "128MB", "jit": "true"})
+    made = plan(
+        {"work_mem": "4MB", "max_connections": "100", "shared_buffers": "128MB", "jit": "true"}
+    )
     assert (made.after, made.changes, made.reload, made.restart) == (None, [], False, [])
 
 
@@ -90,14 +100,18 @@ def test_the_tolerance_is_for_what_is_calculated():
 
 
 def test_a_value_of_the_file_stays_within_the_tolerance_and_the_file_with_it():
-    live = Live(rows(work_mem={"setting": "8192", "source": "configuration file", "sourcefile": OURS}))
+    live = Live(
+        rows(work_mem={"setting": "8192", "source": "configuration file", "sourcefile": OURS})
+    )
     text = owned(work_mem="8MB")
     made = plan({"work_mem": "8300kB"}, text, live)
     assert made.after == made.before == text[OURS]
     assert not made.reload
 
 
-@pytest.mark.parametrize("addition", ["garbage here too\n", "work_mem = 8MB\n", "include 'other.conf'\n"])
+@pytest.mark.parametrize(
+    "addition", ["garbage here too\n", "work_mem = 8MB\n", "include 'other.conf'\n"]
+)
 def test_what_somebody_added_to_the_file_goes(addition):
     text = owned(work_mem="8MB")[OURS]
     made = plan({"work_mem": "8MB"}, {OURS: text + addition, "/etc/pg/conf.d/other.conf": ""})
@@ -122,7 +136,9 @@ def test_one_change_keeps_the_others_as_they_are():
 
 
 def test_killed_after_the_write_it_is_reloaded():
-    made = plan({"work_mem": "8MB", "max_connections": "200"}, owned(work_mem="8MB", max_connections="200"))
+    made = plan(
+        {"work_mem": "8MB", "max_connections": "200"}, owned(work_mem="8MB", max_connections="200")
+    )
     assert made.after == made.before
     assert made.changes == []
     assert made.reload
@@ -136,7 +152,11 @@ def test_killed_after_the_reload_it_is_only_restarted():
             work_mem={"setting": "8192", "source": "configuration file", "sourcefile": OURS},
         )
     )
-    made = plan({"work_mem": "8MB", "max_connections": "200"}, owned(work_mem="8MB", max_connections="200"), live)
+    made = plan(
+        {"work_mem": "8MB", "max_connections": "200"},
+        owned(work_mem="8MB", max_connections="200"),
+        live,
+    )
     assert not made.reload
     assert made.restart == ["max_connections"]
 
@@ -145,7 +165,12 @@ def test_killed_after_the_removal_it_is_reloaded_and_restarted():
     live = Live(
         rows(
             max_connections={"setting": "200", "sourcefile": OURS},
-            work_mem={"setting": "8192", "boot_val": "4096", "source": "configuration file", "sourcefile": OURS},
+            work_mem={
+                "setting": "8192",
+                "boot_val": "4096",
+                "source": "configuration file",
+                "sourcefile": OURS,
+            },
         )
     )
     made = plan({}, live=live)
@@ -157,7 +182,14 @@ def test_killed_after_the_removal_it_is_reloaded_and_restarted():
 
 def test_a_line_that_is_gone_from_the_disk_is_not_what_is_there():
     live = Live(
-        rows(work_mem={"setting": "8192", "boot_val": "4096", "source": "configuration file", "sourcefile": OURS})
+        rows(
+            work_mem={
+                "setting": "8192",
+                "boot_val": "4096",
+                "source": "configuration file",
+                "sourcefile": OURS,
+            }
+        )
     )
     assert plan({"work_mem": "8MB"}, live=live).target == {"work_mem": "8MB"}
 
@@ -165,7 +197,12 @@ def test_a_line_that_is_gone_from_the_disk_is_not_what_is_there():
 def test_a_removed_line_of_a_restart_setting_waits_for_one():
     live = Live(
         rows(
-            shared_buffers={"setting": "32768", "boot_val": "16384", "source": "configuration file", "sourcefile": OURS}
+            shared_buffers={
+                "setting": "32768",
+                "boot_val": "16384",
+                "source": "configuration file",
+                "sourcefile": OURS,
+            }
         )
     )
     made = plan({}, owned(shared_buffers="256MB"), live)
@@ -192,7 +229,10 @@ def test_what_others_wait_for_is_named_and_not_restarted_for():
     ("files", "by"),
     [
         ({AUTO: "# x\nwork_mem = '9MB'\n"}, AUTO + " line 2"),
-        ({"/etc/pg/conf.d/95-later.conf": "work_mem = 9MB\n"}, "/etc/pg/conf.d/95-later.conf line 1"),
+        (
+            {"/etc/pg/conf.d/95-later.conf": "work_mem = 9MB\n"},
+            "/etc/pg/conf.d/95-later.conf line 1",
+        ),
         ({MAIN: INCLUDING + "work_mem = 9MB\n"}, MAIN + " line 3"),
     ],
 )
@@ -205,7 +245,12 @@ def test_what_comes_later_is_named_and_believed(files, by):
 
 def test_what_comes_later_with_the_same_value_is_no_override():
     live = Live(rows(work_mem={"setting": "8192"}))
-    assert plan({"work_mem": "8MB"}, {AUTO: "work_mem = 8192\n", **owned(work_mem="8MB")}, live).overridden == []
+    assert (
+        plan(
+            {"work_mem": "8MB"}, {AUTO: "work_mem = 8192\n", **owned(work_mem="8MB")}, live
+        ).overridden
+        == []
+    )
 
 
 def test_a_command_line_beats_every_file():
@@ -225,7 +270,9 @@ def test_what_a_session_hides_is_decided_from_the_files(source):
     assert made.expected == {}
     again = plan({"work_mem": "8MB"}, owned(work_mem="8MB"), Live(rows(work_mem=hidden)))
     assert not again.reload
-    stale = plan({"work_mem": "8MB"}, owned(work_mem="8MB"), Live(rows(work_mem=hidden), stale=True))
+    stale = plan(
+        {"work_mem": "8MB"}, owned(work_mem="8MB"), Live(rows(work_mem=hidden), stale=True)
+    )
     assert stale.reload
 
 
@@ -243,7 +290,9 @@ def test_a_directory_that_is_not_included_is_for_as_long_as_there_is_a_file():
     assert made.overridden == []
     back = plan({}, {MAIN: made.main_after, OURS: made.after})
     assert (back.after, back.main_after) == (None, "jit = on\n")
-    others = plan({}, {MAIN: made.main_after, OURS: made.after, "/etc/pg/conf.d/10-other.conf": "jit = on\n"})
+    others = plan(
+        {}, {MAIN: made.main_after, OURS: made.after, "/etc/pg/conf.d/10-other.conf": "jit = on\n"}
+    )
     assert others.main_after == made.main_after
 
 
@@ -265,13 +314,33 @@ def effective(**changes):
 @pytest.mark.parametrize(
     ("changes", "version", "slots", "reason"),
     [
-        ({"max_connections": "3"}, 15, 0, "superuser_reserved_connections (3) must be less than max_connections (3)"),
-        ({"max_connections": "8", "reserved_connections": "5"}, 16, 0, "plus reserved_connections (5)"),
+        (
+            {"max_connections": "3"},
+            15,
+            0,
+            "superuser_reserved_connections (3) must be less than max_connections (3)",
+        ),
+        (
+            {"max_connections": "8", "reserved_connections": "5"},
+            16,
+            0,
+            "plus reserved_connections (5)",
+        ),
         ({"wal_level": "minimal"}, 15, 0, "WAL streaming"),
-        ({"wal_level": "minimal", "max_wal_senders": "0", "archive_mode": "on"}, 15, 0, "WAL archival"),
+        (
+            {"wal_level": "minimal", "max_wal_senders": "0", "archive_mode": "on"},
+            15,
+            0,
+            "WAL archival",
+        ),
         ({"wal_level": "minimal", "max_wal_senders": "0"}, 15, 1, "replication slots"),
         ({"max_replication_slots": "1"}, 15, 2, "max_replication_slots"),
-        ({"min_wal_size": "16"}, 15, 0, '"min_wal_size" must be at least twice "wal_segment_size" (16MB)'),
+        (
+            {"min_wal_size": "16"},
+            15,
+            0,
+            '"min_wal_size" must be at least twice "wal_segment_size" (16MB)',
+        ),
     ],
 )
 def test_what_contradicts_itself_is_refused(changes, version, slots, reason):
@@ -280,15 +349,24 @@ def test_what_contradicts_itself_is_refused(changes, version, slots, reason):
     assert reason in found[0]
 
 
-@pytest.mark.parametrize("changes", [{}, {"wal_level": "minimal", "max_wal_senders": "0"}, {"max_connections": "4"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"wal_level": "minimal", "max_wal_senders": "0"}, {"max_connections": "4"}]
+)
 def test_what_does_not_contradict_itself_is_not(changes):
     assert pg_settings_plan.contradictions(effective(**changes), 15, 16 << 20, 0) == []
     # reserved_connections is of 16 and newer
-    assert pg_settings_plan.contradictions(effective(reserved_connections="500"), 15, 16 << 20, 0) == []
+    assert (
+        pg_settings_plan.contradictions(effective(reserved_connections="500"), 15, 16 << 20, 0)
+        == []
+    )
 
 
 def test_a_standby_gets_no_less_than_its_primary():
-    control = {"max_connections setting": "250", "max_worker_processes setting": "8", "max_wal_senders setting": "10"}
+    control = {
+        "max_connections setting": "250",
+        "max_worker_processes setting": "8",
+        "max_wal_senders setting": "10",
+    }
     wanted = {
         "max_connections": Wanted("200", "usual", False),
         "max_worker_processes": Wanted("16", "for 16 CPUs", False),

@@ -103,7 +103,9 @@ def numbers(settings):
 
 def machines(count, seed):
     """Machines of every kind: each edge of every formula, and as many random ones as asked for."""
-    kinds = itertools.product(pg_tuning.WORKLOADS, pg_tuning.STORAGES, pg_tuning.DATASETS, range(13, 19))
+    kinds = itertools.product(
+        pg_tuning.WORKLOADS, pg_tuning.STORAGES, pg_tuning.DATASETS, range(13, 19)
+    )
     draw = random.Random(seed)
     edges_kb = [
         64 * MB,
@@ -208,7 +210,9 @@ def shared_machines(count, seed):
     for machine in machines(count, seed):
         disk = draw.choice([None, int(2 ** draw.uniform(19, 31))])
         segment = draw.choice([MB, 16 * MB, 16 * MB, 64 * MB, GB])
-        yield machine._replace(wal_disk_kb=disk, wal_disk_own=draw.random() < 0.5, segment_kb=segment)
+        yield machine._replace(
+            wal_disk_kb=disk, wal_disk_own=draw.random() < 0.5, segment_kb=segment
+        )
 
 
 def test_a_shared_machine_stays_within_its_share_or_says_that_it_does_not():
@@ -269,7 +273,11 @@ def test_connections_that_are_not_given_are_as_many_as_fit():
                 assert not warnings
                 assert (
                     value["work_mem"]
-                    >= 4096 // {"dw": 2, "desktop": 6, "mixed": 2}.get(machine.workload, 1) * 9 // 10 - 1
+                    >= 4096
+                    // {"dw": 2, "desktop": 6, "mixed": 2}.get(machine.workload, 1)
+                    * 9
+                    // 10
+                    - 1
                 )
     assert fewer > 100
 
@@ -281,7 +289,9 @@ def test_connections_that_are_there_are_not_taken_away():
     large = small._replace(memory_kb=64 * GB)
     assert numbers(pg_tuning.shared(large, 100)[0])["max_connections"] == 200
     assert numbers(pg_tuning.shared(large, 350)[0])["max_connections"] == 350
-    assert numbers(pg_tuning.shared(large._replace(connections=50), 350)[0])["max_connections"] == 50
+    assert (
+        numbers(pg_tuning.shared(large._replace(connections=50), 350)[0])["max_connections"] == 50
+    )
 
 
 def test_a_shared_machine_never_gets_fewer_workers_than_postgresql_starts_with():

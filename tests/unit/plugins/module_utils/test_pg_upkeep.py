@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_index, pg_retention, pg_space, pg_vacuum
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    pg_index,
+    pg_retention,
+    pg_space,
+    pg_vacuum,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
 
 MB = 1024**2
@@ -50,15 +55,23 @@ def test_an_index_that_is_not_there_is_made_concurrently():
     planned = pg_index.plan(wanted(), [])
     assert (planned.drop, planned.create) == (None, True)
     assert pg_index.statements(wanted(), planned) == [
-        'CREATE INDEX CONCURRENTLY "idx_accounts_owner_id" ON "public"."accounts" USING "btree" ("owner_id")'
+        'CREATE INDEX CONCURRENTLY "idx_accounts_owner_id" ON "public"."accounts" USING "btree"'
+        ' ("owner_id")'
     ]
 
 
 def test_names_are_quoted_and_all_options_are_used():
-    params = wanted(table='odd"name', columns=["a b", "c"], name="x", include=["d"], unique=True, where="c IS NOT NULL")
+    params = wanted(
+        table='odd"name',
+        columns=["a b", "c"],
+        name="x",
+        include=["d"],
+        unique=True,
+        where="c IS NOT NULL",
+    )
     assert pg_index.statements(params, pg_index.plan(params, [])) == [
-        'CREATE UNIQUE INDEX CONCURRENTLY "x" ON "public"."odd""name" USING "btree" ("a b", "c") INCLUDE ("d") '
-        "WHERE c IS NOT NULL"
+        'CREATE UNIQUE INDEX CONCURRENTLY "x" ON "public"."odd""name" USING "btree" ("a b", "c")'
+        ' INCLUDE ("d") WHERE c IS NOT NULL'
     ]
 
 
@@ -87,12 +100,21 @@ def test_an_index_that_does_something_else_under_another_name_is_not_enough(othe
 
 def test_a_leftover_is_dropped_first():
     planned = pg_index.plan(wanted(), [index(valid=False)])
-    assert pg_index.statements(wanted(), planned)[0] == 'DROP INDEX CONCURRENTLY "public"."idx_accounts_owner_id"'
+    assert (
+        pg_index.statements(wanted(), planned)[0]
+        == 'DROP INDEX CONCURRENTLY "public"."idx_accounts_owner_id"'
+    )
     assert planned.create
 
 
 @pytest.mark.parametrize(
-    "there", [{"columns": ["id"]}, {"valid": False, "built_by": 4711}, {"table": "activities"}, {"unique": True}]
+    "there",
+    [
+        {"columns": ["id"]},
+        {"valid": False, "built_by": 4711},
+        {"table": "activities"},
+        {"unique": True},
+    ],
 )
 def test_a_name_that_is_something_elses_is_refused(there):
     with pytest.raises(pg_index.IndexRefused):
@@ -137,14 +159,18 @@ def test_full_takes_only_what_is_bloated():
     assert plan(findings, tables=["a", "b"], full=True) == [("public", "a", "full")]
 
 
-@pytest.mark.parametrize(("free", "refused"), [(None, True), (100 * MB, True), (163 * MB, True), (164 * MB, False)])
+@pytest.mark.parametrize(
+    ("free", "refused"), [(None, True), (100 * MB, True), (163 * MB, True), (164 * MB, False)]
+)
 def test_full_needs_the_size_of_the_table_free(free, refused):
     row = {"schema": "public", "table": "a", "bytes": 100 * MB}
     assert bool(pg_vacuum.refused(row, free)) == refused
 
 
 def found(**changes):
-    return dict({"id": 1, "kind": "r", "type": "timestamp with time zone", "referenced_by": []}, **changes)
+    return dict(
+        {"id": 1, "kind": "r", "type": "timestamp with time zone", "referenced_by": []}, **changes
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,29 +17,41 @@ COLLECTION = Path(__file__).parents[4]
 # As libpq 13 to 17 print them.
 CONNECTION_FAILURES = [
     (
-        'connection to server at "10.0.0.5", port 5432 failed: FATAL:  password authentication failed for user "sergas"\n',
+        (
+            'connection to server at "10.0.0.5", port 5432 failed: FATAL:  password authentication'
+            ' failed for user "sergas"\n'
+        ),
         postgresql.AuthenticationFailed,
         "28P01",
     ),
     (
-        'psql: error: connection to server on socket "/var/run/postgresql/.s.PGSQL.5432" failed: FATAL:  '
-        'Peer authentication failed for user "sergas"\n',
+        (
+            'psql: error: connection to server on socket "/var/run/postgresql/.s.PGSQL.5432"'
+            ' failed: FATAL:  Peer authentication failed for user "sergas"\n'
+        ),
         postgresql.AuthenticationFailed,
         "28P01",
     ),
     ('psql: error: FATAL:  role "root" does not exist', postgresql.AuthenticationFailed, "28000"),
     ("fe_sendauth: no password supplied\n", postgresql.AuthenticationFailed, "28P01"),
     (
-        'connection to server at "db" (10.0.0.5), port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.9", '
-        'user "sergas", database "sergas_prod", SSL encryption\nconnection to server at "db" (10.0.0.5), port 5432 '
-        'failed: FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "sergas", database "sergas_prod", no encryption\n',
+        (
+            'connection to server at "db" (10.0.0.5), port 5432 failed: FATAL:  no pg_hba.conf'
+            ' entry for host "10.0.0.9", user "sergas", database "sergas_prod", SSL'
+            ' encryption\nconnection to server at "db" (10.0.0.5), port 5432 failed: FATAL:  no'
+            ' pg_hba.conf entry for host "10.0.0.9", user "sergas", database "sergas_prod", no'
+            " encryption\n"
+        ),
         postgresql.NotAllowed,
         "28000",
     ),
     (
-        'connection to server at "db", port 5432 failed: FATAL:  password authentication failed for user "sergas"\n'
-        'connection to server at "db", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.9", user '
-        '"sergas", database "sergas_prod", no encryption',
+        (
+            'connection to server at "db", port 5432 failed: FATAL:  password authentication failed'
+            ' for user "sergas"\nconnection to server at "db", port 5432 failed: FATAL:  no'
+            ' pg_hba.conf entry for host "10.0.0.9", user "sergas", database "sergas_prod", no'
+            " encryption"
+        ),
         postgresql.AuthenticationFailed,
         "28P01",
     ),
@@ -60,30 +72,52 @@ CONNECTION_FAILURES = [
     ("FATAL:  the database system is shutting down", postgresql.StartingUp, "57P03"),
     ("FATAL:  the database system is in recovery mode", postgresql.StartingUp, "57P03"),
     (
-        "FATAL:  the database system is not yet accepting connections\nDETAIL:  Consistent recovery state has not been "
-        "yet reached.",
+        (
+            "FATAL:  the database system is not yet accepting connections\nDETAIL:  Consistent"
+            " recovery state has not been yet reached."
+        ),
         postgresql.StartingUp,
         "57P03",
     ),
     (
-        'connection to server at "127.0.0.1", port 5432 failed: Connection refused\n\tIs the server running on that host '
-        "and accepting TCP/IP connections?\n",
+        (
+            'connection to server at "127.0.0.1", port 5432 failed: Connection refused\n\tIs the'
+            " server running on that host and accepting TCP/IP connections?\n"
+        ),
         postgresql.Refused,
         None,
     ),
     (
-        "could not connect to server: No such file or directory\n\tIs the server running locally and accepting\n\t"
-        'connections on Unix domain socket "/tmp/.s.PGSQL.5432"?\n',
+        (
+            "could not connect to server: No such file or directory\n\tIs the server running"
+            ' locally and accepting\n\tconnections on Unix domain socket "/tmp/.s.PGSQL.5432"?\n'
+        ),
         postgresql.Refused,
         None,
     ),
-    ('connection to server at "10.0.0.5", port 5432 failed: timeout expired\n', postgresql.TimedOut, None),
+    (
+        'connection to server at "10.0.0.5", port 5432 failed: timeout expired\n',
+        postgresql.TimedOut,
+        None,
+    ),
     ("could not connect to server: Connection timed out", postgresql.TimedOut, None),
-    ('connection to server at "10.0.0.5", port 5432 failed: No route to host', postgresql.Unreachable, None),
-    ('could not translate host name "db" to address: Name or service not known', postgresql.NameUnresolved, None),
+    (
+        'connection to server at "10.0.0.5", port 5432 failed: No route to host',
+        postgresql.Unreachable,
+        None,
+    ),
+    (
+        'could not translate host name "db" to address: Name or service not known',
+        postgresql.NameUnresolved,
+        None,
+    ),
     ("server does not support SSL, but SSL was required", postgresql.EncryptionFailed, None),
     ("SSL error: certificate verify failed", postgresql.EncryptionFailed, None),
-    ('root certificate file "/root/.postgresql/root.crt" does not exist', postgresql.EncryptionFailed, None),
+    (
+        'root certificate file "/root/.postgresql/root.crt" does not exist',
+        postgresql.EncryptionFailed,
+        None,
+    ),
     ('FATAL:  permission denied for database "sergas_prod"', postgresql.NotAllowed, "42501"),
     ("server closed the connection unexpectedly", postgresql.ConnectionLost, None),
     ("FATAL:  unsupported startup parameter: options", postgresql.PoolerInBetween, "08P01"),
@@ -182,7 +216,9 @@ def test_arguments_take_their_places_and_stay_data():
     assert postgresql.interpolate("SELECT 7 % 2", []) == "SELECT 7 % 2"
 
 
-@pytest.mark.parametrize(("sql", "args"), [("%s %s", [1]), ("%s", [1, 2]), ("%d", [1]), ("100 %", [1])])
+@pytest.mark.parametrize(
+    ("sql", "args"), [("%s %s", [1]), ("%s", [1, 2]), ("%d", [1]), ("100 %", [1])]
+)
 def test_arguments_that_do_not_fit_are_refused(sql, args):
     with pytest.raises(ValueError, match="SQL"):
         postgresql.interpolate(sql, args)
@@ -233,7 +269,9 @@ def test_target(params, target):
 
 
 def test_a_password_is_in_the_environment_of_psql_and_not_among_its_arguments():
-    place = postgresql.Place("db1", ["10.0.0.5", "10.0.0.6"], 5432, "sergas", "hidden", "sergas_prod", None, "test", {})
+    place = postgresql.Place(
+        "db1", ["10.0.0.5", "10.0.0.6"], 5432, "sergas", "hidden", "sergas_prod", None, "test", {}
+    )
     environment = place.environment()
     assert environment["PGPASSWORD"] == "hidden"
     assert (environment["PGHOST"], environment["PGHOSTADDR"]) == ("db1,db1", "10.0.0.5,10.0.0.6")

@@ -41,7 +41,8 @@ def test_a_change_by_someone_else_in_between_is_kept(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("given", "mode"), [("0640", 0o640), ("640", 0o640), ("0o600", 0o600), (0o640, 0o640), (None, 0o604)]
+    ("given", "mode"),
+    [("0640", 0o640), ("640", 0o640), ("0o600", 0o600), (0o640, 0o640), (None, 0o604)],
 )
 def test_the_mode_in_the_forms_that_yaml_makes_of_it(tmp_path, given, mode):
     path = tmp_path / ".env"
@@ -60,7 +61,13 @@ def test_what_is_no_mode_is_refused_with_the_option(tmp_path, given):
 
 
 def test_only_secrets_are_masked_wherever_they_stand():
-    values = {"POOL": 5, "HOST": "db1.example.com", "DB_PASSWORD": "sergas", "API_KEY": "k-123456", "PIN_TOKEN": "7"}
+    values = {
+        "POOL": 5,
+        "HOST": "db1.example.com",
+        "DB_PASSWORD": "sergas",
+        "API_KEY": "k-123456",
+        "PIN_TOKEN": "7",
+    }
     params = {**DEFAULTS, "path": "/home/sergas/.env", "values": values}
     assert sergas_env.maskable(params) == {"k-123456"}
     assert sergas_env.shown_options(params)["values"] == {

@@ -59,14 +59,21 @@ def test_a_traceback_is_one_exception_at_its_innermost_frame():
 def test_a_chain_is_the_exception_that_was_raised_last():
     reading = tracebacks.parse(CHAIN)
     assert reading.type == "sqlalchemy.exc.OperationalError"
-    assert reading.place == "/srv/venv/lib/python3.11/site-packages/sqlalchemy/engine/base.py:147:__init__"
+    assert (
+        reading.place
+        == "/srv/venv/lib/python3.11/site-packages/sqlalchemy/engine/base.py:147:__init__"
+    )
     assert reading.caller == "/srv/app/src/database.py:37:ping"
     assert reading.causes == ["psycopg2.OperationalError"]
 
 
 def test_a_group_is_its_first_leaf():
     reading = tracebacks.parse(GROUP)
-    assert (reading.type, reading.message, reading.place) == ("ValueError", "part 1", "/srv/app/src/main.py:172:_fails")
+    assert (reading.type, reading.message, reading.place) == (
+        "ValueError",
+        "part 1",
+        "/srv/app/src/main.py:172:_fails",
+    )
 
 
 def test_a_group_that_follows_another_one_is_a_new_one():
@@ -93,8 +100,9 @@ def test_what_follows_the_exception_may_be_a_line_of_its_own():
 
 def test_a_syntax_error_has_no_frame_of_its_own():
     reading = tracebacks.parse(
-        'Traceback (most recent call last):\n  File "/srv/app/src/main.py", line 3, in <module>\n    import x\n'
-        '  File "/srv/app/src/x.py", line 7\n    def\n       ^\nSyntaxError: invalid syntax'
+        'Traceback (most recent call last):\n  File "/srv/app/src/main.py", line 3, in <module>\n  '
+        '  import x\n  File "/srv/app/src/x.py", line 7\n    def\n       ^\nSyntaxError: invalid'
+        " syntax"
     )
     assert (reading.type, reading.place) == ("SyntaxError", "/srv/app/src/x.py:7:?")
 
@@ -103,7 +111,9 @@ def test_processes_that_are_asked_to_end_are_no_fault():
     assert not tracebacks.parse(
         'Traceback (most recent call last):\n  File "a.py", line 1, in b\nKeyboardInterrupt'
     ).is_fault
-    assert not tracebacks.parse("Traceback (most recent call last):\nasyncio.exceptions.CancelledError").is_fault
+    assert not tracebacks.parse(
+        "Traceback (most recent call last):\nasyncio.exceptions.CancelledError"
+    ).is_fault
 
 
 def test_garbage_ends_a_traceback():

@@ -14,12 +14,18 @@ FIXTURES = pathlib.Path(__file__).parents[2] / "fixtures"
 #: as ufw 0.36.2 writes them for the command beside each
 TUPLES = {
     "deny from 203.0.113.9": "deny any any 0.0.0.0/0 any 203.0.113.9 in",
-    "deny log from 192.0.2.7 comment hello": "deny_log any any 0.0.0.0/0 any 192.0.2.7 in comment=68656c6c6f",
-    "allow from 198.51.100.0/24 to any port 8000 proto tcp": "allow tcp 8000 0.0.0.0/0 any 198.51.100.0/24 in",
+    "deny log from 192.0.2.7 comment hello": (
+        "deny_log any any 0.0.0.0/0 any 192.0.2.7 in comment=68656c6c6f"
+    ),
+    "allow from 198.51.100.0/24 to any port 8000 proto tcp": (
+        "allow tcp 8000 0.0.0.0/0 any 198.51.100.0/24 in"
+    ),
     "allow 8000:8010/tcp": "allow tcp 8000:8010 0.0.0.0/0 any 0.0.0.0/0 in",
     "allow proto tcp from any to any port 80,443": "allow tcp 80,443 0.0.0.0/0 any 0.0.0.0/0 in",
     "allow in on eth0 to any port 9000 proto tcp": "allow tcp 9000 0.0.0.0/0 any 0.0.0.0/0 in_eth0",
-    "route allow in on eth0 out on eth1": "route:allow any any 0.0.0.0/0 any 0.0.0.0/0 in_eth0!out_eth1",
+    "route allow in on eth0 out on eth1": (
+        "route:allow any any 0.0.0.0/0 any 0.0.0.0/0 in_eth0!out_eth1"
+    ),
     "allow out 53": "allow any 53 0.0.0.0/0 any 0.0.0.0/0 out",
     "allow OpenSSH": "allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 OpenSSH - in",
     "limit 8000/tcp": "limit tcp 8000 0.0.0.0/0 any 0.0.0.0/0 in",
@@ -31,7 +37,9 @@ TUPLES = {
 
 
 def firewall(*commands, enabled=True, policy="DROP"):
-    text = "".join("### tuple ### %s\n-A ufw-user-input -j X\n\n" % TUPLES[command] for command in commands)
+    text = "".join(
+        "### tuple ### %s\n-A ufw-user-input -j X\n\n" % TUPLES[command] for command in commands
+    )
     return ufw.Firewall(True, enabled, policy, ufw.parse_rules(text))
 
 
@@ -55,7 +63,10 @@ def test_a_host_without_ufw(tmp_path):
 
 
 def test_only_rules_for_incoming_traffic_count():
-    assert len(firewall("route allow in on eth0 out on eth1", "allow out 53", "allow OpenSSH").rules) == 1
+    assert (
+        len(firewall("route allow in on eth0 out on eth1", "allow out 53", "allow OpenSSH").rules)
+        == 1
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,15 @@ from ansible_collections.sergas.ops.plugins.module_utils import url
 
 def test_split():
     parts = url.split("postgresql://app:p%40ss%2F1@db.example:5433/prod?sslmode=require&x=%20#f")
-    assert parts == ("postgresql", "app", "p@ss/1", "db.example", 5433, "/prod", "sslmode=require&x=%20")
+    assert parts == (
+        "postgresql",
+        "app",
+        "p@ss/1",
+        "db.example",
+        5433,
+        "/prod",
+        "sslmode=require&x=%20",
+    )
     assert parts.option("ssl", "sslmode") == "require"
     assert parts.option("x") == " "
     assert parts.option("nothing") is None
@@ -32,7 +40,8 @@ def test_hosts(text, host, port):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "db:5432", "http://a b/", "http://u:secret@h:99999/", "http://u:secret@h:port/", "://x"]
+    "text",
+    ["", "db:5432", "http://a b/", "http://u:secret@h:99999/", "http://u:secret@h:port/", "://x"],
 )
 def test_what_is_no_url_is_refused_without_being_shown(text):
     with pytest.raises(ValueError) as refused:
@@ -62,5 +71,7 @@ def test_what_is_no_address(text):
 
 def test_quoting_goes_both_ways():
     text = 'sum(rate(x{a=~"5.."}[5m])) é&+%'
-    assert set(url.quote(text)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%")
+    assert set(url.quote(text)) <= set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%"
+    )
     assert url.unquote(url.quote(text)) == text

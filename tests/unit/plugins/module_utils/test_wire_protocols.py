@@ -43,10 +43,16 @@ def message(kind, body):
 
 
 def error(code, routine="x", text="Fehler"):
-    return message(b"E", b"SFATAL\0C%s\0M%s\0R%s\0\0" % (code.encode(), text.encode(), routine.encode()))
+    return message(
+        b"E", b"SFATAL\0C%s\0M%s\0R%s\0\0" % (code.encode(), text.encode(), routine.encode())
+    )
 
 
-READY = message(b"R", struct.pack("!i", 0)) + message(b"S", b"server_version\x0017.2\0") + message(b"Z", b"I")
+READY = (
+    message(b"R", struct.pack("!i", 0))
+    + message(b"S", b"server_version\x0017.2\0")
+    + message(b"Z", b"I")
+)
 
 
 def answering(*answers):
@@ -86,7 +92,11 @@ def test_the_session_writes_nothing_and_waits_for_nothing():
         words = seen[0][8:].split(b"\0")
     sent = dict(zip(words[::2], words[1::2], strict=False))
     assert (sent[b"user"], sent[b"database"]) == (b"app", b"prod")
-    for option in (b"default_transaction_read_only=on", b"statement_timeout=3000", b"lock_timeout=1000"):
+    for option in (
+        b"default_transaction_read_only=on",
+        b"statement_timeout=3000",
+        b"lock_timeout=1000",
+    ):
         assert option in sent[b"options"]
 
 
@@ -104,7 +114,10 @@ def test_a_pooler_that_takes_no_options_is_asked_again_without():
 
 @pytest.mark.parametrize("code", ["28P01", "28000", "3D000", "53300", "57P03"])
 def test_a_refusal_keeps_its_sqlstate_in_any_language(code):
-    with serving(answering(error(code, "auth_failed"))) as port, pytest.raises(pgwire.ServerError) as refusal:
+    with (
+        serving(answering(error(code, "auth_failed"))) as port,
+        pytest.raises(pgwire.ServerError) as refusal,
+    ):
         connect(port)
     assert (refusal.value.sqlstate, refusal.value.routine) == (code, "auth_failed")
 
@@ -156,7 +169,10 @@ def test_no_server_outlives_the_deadline(endless):
 
 
 def test_a_password_that_is_asked_for_and_not_known():
-    with serving(answering(message(b"R", struct.pack("!i", 3)))) as port, pytest.raises(pgwire.PasswordMissing):
+    with (
+        serving(answering(message(b"R", struct.pack("!i", 3)))) as port,
+        pytest.raises(pgwire.PasswordMissing),
+    ):
         connect(port, password=None)
 
 
@@ -181,7 +197,9 @@ def test_a_scram_challenge_that_is_not_acceptable(challenge):
         connection.recv(4096)
         connection.sendall(message(b"R", struct.pack("!i", 10) + b"SCRAM-SHA-256\0\0"))
         nonce = connection.recv(4096).partition(b"r=")[2]
-        connection.sendall(message(b"R", struct.pack("!i", 11) + challenge.replace(b"NONCE", nonce)))
+        connection.sendall(
+            message(b"R", struct.pack("!i", 11) + challenge.replace(b"NONCE", nonce))
+        )
         connection.recv(4096)
 
     started = time.monotonic()
@@ -194,7 +212,9 @@ def test_a_scram_challenge_that_is_not_acceptable(challenge):
 def test_scram_of_rfc_7677(monkeypatch):
     login = pgwire._Login("user", "pencil")
     login._bare = b"n=user,r=rOprNGfwEbeRWgbNEkqO"
-    challenge = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+    challenge = (
+        b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+    )
     final = login.answer(11, challenge)
     assert final.endswith(b",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
     assert login.answer(12, b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=") is None
@@ -219,11 +239,19 @@ def test_a_server_without_tls(tls, works):
 
 class TestRedis:
     def call(self, *answers, seconds=2.0):
-        with serving(answering(*answers)) as port, resp.Client("127.0.0.1", port, Deadline(seconds)) as client:
+        with (
+            serving(answering(*answers)) as port,
+            resp.Client("127.0.0.1", port, Deadline(seconds)) as client,
+        ):
             return [client.call("PING") for _answer in answers]
 
     def test_replies(self):
-        assert self.call(b"+PONG\r\n", b":7\r\n", b"$-1\r\n", b"$3\r\na\nb\r\n") == ["PONG", "7", None, "a\nb"]
+        assert self.call(b"+PONG\r\n", b":7\r\n", b"$-1\r\n", b"$3\r\na\nb\r\n") == [
+            "PONG",
+            "7",
+            None,
+            "a\nb",
+        ]
 
     def test_an_error_has_its_code(self):
         with pytest.raises(resp.RedisError) as refusal:
@@ -231,7 +259,15 @@ class TestRedis:
         assert refusal.value.code == "NOAUTH"
 
     @pytest.mark.parametrize(
-        "data", [b"HTTP/1.1 400 Bad Request\r\n", b"SSH-2.0-x\r\n", b"$999999999\r\n", b"$x\r\n", b"\r\n", b"x" * 20000]
+        "data",
+        [
+            b"HTTP/1.1 400 Bad Request\r\n",
+            b"SSH-2.0-x\r\n",
+            b"$999999999\r\n",
+            b"$x\r\n",
+            b"\r\n",
+            b"x" * 20000,
+        ],
     )
     def test_what_is_not_redis(self, data):
         with pytest.raises(ConnectionFailed) as failure:
@@ -240,7 +276,10 @@ class TestRedis:
 
     def test_a_server_that_hangs(self):
         started = time.monotonic()
-        with serving(lambda connection: time.sleep(3)) as port, pytest.raises(ConnectionFailed) as failure:
+        with (
+            serving(lambda connection: time.sleep(3)) as port,
+            pytest.raises(ConnectionFailed) as failure,
+        ):
             resp.Client("127.0.0.1", port, Deadline(0.3)).call("PING")
         assert failure.value.kind == "timeout"
         assert time.monotonic() - started < 1.5
@@ -258,6 +297,10 @@ class TestRedis:
 
     def test_info(self):
         info = resp.parse_info(
-            "# Memory\r\nused_memory:10\r\nmaxmemory_policy:noeviction\r\n\r\ndb0:keys=1,expires=0\r\n"
+            "# Memory\r\nused_memory:10\r\nmaxmemory_policy:noeviction\r\n\r\ndb0:keys=1,expires=0\r\n"  # noqa: E501
         )
-        assert info == {"used_memory": 10, "maxmemory_policy": "noeviction", "db0": "keys=1,expires=0"}
+        assert info == {
+            "used_memory": 10,
+            "maxmemory_policy": "noeviction",
+            "db0": "keys=1,expires=0",
+        }

@@ -55,7 +55,9 @@ class Breaker:
         self.failures = 0
 
 
-breaker = Breaker(settings.CIRCUIT_BREAKER_FAILURE_THRESHOLD, settings.CIRCUIT_BREAKER_RECOVERY_TIMEOUT)
+breaker = Breaker(
+    settings.CIRCUIT_BREAKER_FAILURE_THRESHOLD, settings.CIRCUIT_BREAKER_RECOVERY_TIMEOUT
+)
 
 
 def _call(url: str, headers: dict, body: Optional[bytes] = None) -> dict:

@@ -40,7 +40,10 @@ def ping() -> None:
 
 def accounts(owner_id: int, limit: int) -> list:
     """Return an owner's accounts as dicts."""
-    query = text("SELECT id, name, status, owner_id FROM accounts WHERE owner_id = :owner ORDER BY id LIMIT :limit")
+    query = text(
+        "SELECT id, name, status, owner_id FROM accounts WHERE owner_id = :owner ORDER BY id LIMIT"
+        " :limit"
+    )
     with engine.connect() as session:
         rows = session.execute(query, {"owner": owner_id, "limit": limit})
         return [dict(row) for row in rows.mappings()]

@@ -22,18 +22,33 @@ SETTINGS = {
     "ZOHO_SDK_CLIENT_ID": "x",
     "COGNEE_BASE_URL": "http://cognee1:8001",
 }
-SHORT = '{"status":"healthy","service":"sergas-agents","protocol":"ag-ui","copilotkit_configured":true}'
+SHORT = (
+    '{"status":"healthy","service":"sergas-agents","protocol":"ag-ui","copilotkit_configured":true}'
+)
 THRESHOLD = (2.0, 5.0, "s")
 
 
 def sample(body="", status=200, seconds=0.01, **details):
     phases = {"name": 0.0, "connect": 0.001, "first_byte": seconds - 0.001, "total": seconds}
-    given = {"status": status, "body": body, "truncated": False, "phases": phases, "redirects": [], "location": None}
+    given = {
+        "status": status,
+        "body": body,
+        "truncated": False,
+        "phases": phases,
+        "redirects": [],
+        "location": None,
+    }
     return dict(given, **details)
 
 
 def failure(kind, phase, seconds=0.01):
-    return {"error": "127.0.0.1:8000: " + kind, "kind": kind, "phase": phase, "phases": {}, "seconds": seconds}
+    return {
+        "error": "127.0.0.1:8000: " + kind,
+        "kind": kind,
+        "phase": phase,
+        "phases": {},
+        "seconds": seconds,
+    }
 
 
 def seen(*samples, **paths):
@@ -41,7 +56,10 @@ def seen(*samples, **paths):
 
 
 def judged(*samples, settings=None):
-    return {item["id"]: item for item in api.judge(seen(*samples), SETTINGS if settings is None else settings)}
+    return {
+        item["id"]: item
+        for item in api.judge(seen(*samples), SETTINGS if settings is None else settings)
+    }
 
 
 def test_a_healthy_reply():
@@ -90,7 +108,9 @@ def test_good_words(word):
     assert list(judged(sample(body), settings={"DATABASE_HOST": "db1"})) == ["api.health.ok"]
 
 
-@pytest.mark.parametrize("word", ["disconnected", "error", False, {"status": "down"}, "not connected"])
+@pytest.mark.parametrize(
+    "word", ["disconnected", "error", False, {"status": "down"}, "not connected"]
+)
 def test_bad_words_count_even_with_200(word):
     body = json.dumps({"status": "healthy", "database": word})
     assert list(judged(sample(body), settings={"DATABASE_HOST": "db1"})) == ["api.health.degraded"]
@@ -102,7 +122,12 @@ def test_what_health_does_not_say_is_unknown():
         ("api.health.ok", "ok"),
         ("api.health.incomplete", "unknown"),
     ]
-    assert findings["api.health.incomplete"]["evidence"]["missing"] == ["database", "redis", "zoho", "cognee"]
+    assert findings["api.health.incomplete"]["evidence"]["missing"] == [
+        "database",
+        "redis",
+        "zoho",
+        "cognee",
+    ]
 
 
 def test_what_the_app_does_not_use_is_not_missed():
@@ -143,7 +168,12 @@ def test_one_bad_answer_of_three_counts():
     good = sample((FIXTURES / "healthy.json").read_text())
     item = judged(good, sample("", 500), good)["api.health.failing"]
     assert "500 in 1 of 3 requests" in item["summary"]
-    assert judged(good, failure("closed", "first_byte"))["api.health.unreachable"]["evidence"]["failed"] == "1 of 2"
+    assert (
+        judged(good, failure("closed", "first_byte"))["api.health.unreachable"]["evidence"][
+            "failed"
+        ]
+        == "1 of 2"
+    )
 
 
 class TestLatency:
@@ -165,16 +195,27 @@ class TestLatency:
         item = self.judged(answer)
         assert item["id"] == "api.latency.high"
         assert item["evidence"]["slow_phase"] == "name"
-        assert item["evidence"]["phases"] == {"name": 2.5, "connect": 0.1, "first_byte": 0.2, "body": 0.2}
+        assert item["evidence"]["phases"] == {
+            "name": 2.5,
+            "connect": 0.1,
+            "first_byte": 0.2,
+            "body": 0.2,
+        }
         assert "resolution" in item["advice"]
 
     def test_one_slow_request_of_three_is_not_a_slow_service(self):
-        assert self.judged(sample(seconds=0.1), sample(seconds=6.0), sample(seconds=0.1))["status"] == "ok"
+        assert (
+            self.judged(sample(seconds=0.1), sample(seconds=6.0), sample(seconds=0.1))["status"]
+            == "ok"
+        )
 
     def test_further_paths_prometheus_and_the_log_count(self):
         good = sample(seconds=0.1)
         assert self.judged(good, paths={"/a": sample(seconds=3.0)})["value"] == 3.0
-        assert self.judged(good, paths={"/a": failure("timeout", "first_byte", 7.0)})["status"] == "fail"
+        assert (
+            self.judged(good, paths={"/a": failure("timeout", "first_byte", 7.0)})["status"]
+            == "fail"
+        )
         assert self.judged(good, prometheus={"p95_seconds": 2.5})["status"] == "warn"
         assert self.judged(good, prometheus={"p95_seconds": None})["status"] == "ok"
         slow = {"path": "/b", "count": 9, "slow": 9, "mean": 5.5, "max": 8.0}
@@ -201,7 +242,10 @@ class TestLatency:
     ],
 )
 def test_the_app_is_asked_where_it_listens(arguments, address):
-    assert api.listen_address({"ExecStart": "{ path=/x ; argv[]=%s ; ignore_errors=no }" % arguments}) == address
+    assert (
+        api.listen_address({"ExecStart": "{ path=/x ; argv[]=%s ; ignore_errors=no }" % arguments})
+        == address
+    )
 
 
 def test_a_server_that_does_not_answer_is_asked_once():

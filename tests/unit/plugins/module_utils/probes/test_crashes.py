@@ -23,9 +23,17 @@ BARE = {
 
 
 def kill(at=100.0, cgroup=APP, **more):
-    known = {"at": at, "pid": 77, "process": "uvicorn", "rss_kb": 65536, "limit_kb": 65536, "cgroup": cgroup}
+    known = {
+        "at": at,
+        "pid": 77,
+        "process": "uvicorn",
+        "rss_kb": 65536,
+        "limit_kb": 65536,
+        "cgroup": cgroup,
+    }
     return dict(
-        {"constraint": "CONSTRAINT_MEMCG", "limited": cgroup, "in_group": True, "uid": "1001"}, **dict(known, **more)
+        {"constraint": "CONSTRAINT_MEMCG", "limited": cgroup, "in_group": True, "uid": "1001"},
+        **dict(known, **more),
     )
 
 
@@ -42,7 +50,14 @@ def log(kills=(), events=(), faults=(), dumps=(), worker_deaths=(), pids=()):
 
 
 def exited(at, code="killed", status=9):
-    return {"what": "exit", "at": at, "code": code, "status": status, "name": None, "invocation": "i"}
+    return {
+        "what": "exit",
+        "at": at,
+        "code": code,
+        "status": status,
+        "name": None,
+        "invocation": "i",
+    }
 
 
 def only(findings):
@@ -75,7 +90,11 @@ def test_kills_as_captured_while_another_host_of_the_machine_had_one_too(
 
 def test_a_kill_of_the_unit_itself(context):
     item = only(crashes.decide_oom(context(BARE), log([kill()])))
-    assert (item["id"], item["confidence"], item["remedy"]) == ("app.oom.killed", "measured", "raise_memory_limit")
+    assert (item["id"], item["confidence"], item["remedy"]) == (
+        "app.oom.killed",
+        "measured",
+        "raise_memory_limit",
+    )
     assert "uvicorn with 64 MiB, limit 64 MiB" in item["summary"]
 
 
@@ -97,15 +116,26 @@ def test_kills_of_others_are_not_the_apps(context, path):
 
 def test_another_containers_kill_at_the_moment_of_a_kill_here_is_still_not_ours(context):
     path = "/docker/%s" % ("c" * 64)
-    assert only(crashes.decide_oom(context(BARE), log([kill(cgroup=path)], [exited(100.5)])))["status"] == "ok"
+    assert (
+        only(crashes.decide_oom(context(BARE), log([kill(cgroup=path)], [exited(100.5)])))["status"]
+        == "ok"
+    )
 
 
 def test_a_kill_without_a_path_is_ours_if_the_app_died_then(context):
-    item = only(crashes.decide_oom(context(BARE), log([kill(cgroup=None, limit_kb=None)], [exited(101.0)])))
+    item = only(
+        crashes.decide_oom(context(BARE), log([kill(cgroup=None, limit_kb=None)], [exited(101.0)]))
+    )
     assert (item["status"], item["confidence"]) == ("fail", "estimated")
-    assert only(crashes.decide_oom(context(BARE), log([kill(cgroup=None)], [exited(140.0)])))["status"] == "ok"
     assert (
-        only(crashes.decide_oom(context(BARE), log([kill(cgroup=None)], [exited(101.0, status=11)])))["status"] == "ok"
+        only(crashes.decide_oom(context(BARE), log([kill(cgroup=None)], [exited(140.0)])))["status"]
+        == "ok"
+    )
+    assert (
+        only(
+            crashes.decide_oom(context(BARE), log([kill(cgroup=None)], [exited(101.0, status=11)]))
+        )["status"]
+        == "ok"
     )
 
 
@@ -115,7 +145,9 @@ def test_a_worker_that_dies_at_that_moment_counts_too(context):
 
 
 def test_systemds_own_word_where_there_is_no_kernel_log(context):
-    found = log(events=[{"what": "oom", "at": 50.0}, {"what": "failed", "at": 50.2, "result": "oom-kill"}])
+    found = log(
+        events=[{"what": "oom", "at": 50.0}, {"what": "failed", "at": 50.2, "result": "oom-kill"}]
+    )
     item = only(crashes.decide_oom(context(dict(BARE, MemoryMax="67108864")), found))
     assert item["value"] == 1
     assert "limit 64 MiB" in item["summary"]
@@ -124,7 +156,9 @@ def test_systemds_own_word_where_there_is_no_kernel_log(context):
 
 def test_the_machines_memory_is_another_matter_than_the_units(context):
     item = only(
-        crashes.decide_oom(context(BARE), log([kill(constraint="CONSTRAINT_NONE", limit_kb=None, in_group=False)]))
+        crashes.decide_oom(
+            context(BARE), log([kill(constraint="CONSTRAINT_NONE", limit_kb=None, in_group=False)])
+        )
     )
     assert item["evidence"]["scope"] == "machine"
     assert "whole machine" in item["summary"]
@@ -179,13 +213,20 @@ def test_a_death_by_a_signal(context, event, name):
     assert name in item["summary"]
 
 
-@pytest.mark.parametrize("event", [exited(5, status=15), exited(5, status=2), exited(5, "exited", 1)])
+@pytest.mark.parametrize(
+    "event", [exited(5, status=15), exited(5, status=2), exited(5, "exited", 1)]
+)
 def test_an_end_on_purpose_or_by_itself_is_no_crash(context, event):
     assert only(crashes.decide(context(BARE), log(events=[event]), dumps()))["status"] == "ok"
 
 
 def test_a_memory_kill_is_no_second_crash(context):
-    assert only(crashes.decide(context(BARE), log([kill(at=100.0)], [exited(100.2)]), dumps()))["status"] == "ok"
+    assert (
+        only(crashes.decide(context(BARE), log([kill(at=100.0)], [exited(100.2)]), dumps()))[
+            "status"
+        ]
+        == "ok"
+    )
 
 
 def test_a_worker_that_met_a_segmentation_fault_as_captured(survey, properties, context):
@@ -197,8 +238,14 @@ def test_a_worker_that_met_a_segmentation_fault_as_captured(survey, properties, 
 
 def test_a_fault_of_another_process_of_the_machine(context):
     fault = {"at": 5.0, "process": "python3", "pid": 4242, "what": "segfault"}
-    assert only(crashes.decide(context(BARE), log(faults=[fault], pids=["10"]), dumps()))["status"] == "ok"
-    assert only(crashes.decide(context(BARE), log(faults=[fault], pids=["4242"]), dumps()))["id"] == "app.crash.signal"
+    assert (
+        only(crashes.decide(context(BARE), log(faults=[fault], pids=["10"]), dumps()))["status"]
+        == "ok"
+    )
+    assert (
+        only(crashes.decide(context(BARE), log(faults=[fault], pids=["4242"]), dumps()))["id"]
+        == "app.crash.signal"
+    )
 
 
 def test_a_worker_that_died_of_nothing_known_is_a_warning(context):

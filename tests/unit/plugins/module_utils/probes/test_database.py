@@ -49,7 +49,9 @@ def test_a_database_that_lets_the_app_in():
     assert item["evidence"]["target"] == "db1:5432"
 
 
-@pytest.mark.parametrize(("used", "status"), [(79, "ok"), (80, "warn"), (89, "warn"), (90, "fail"), (100, "fail")])
+@pytest.mark.parametrize(
+    ("used", "status"), [(79, "ok"), (80, "warn"), (89, "warn"), (90, "fail"), (100, "fail")]
+)
 def test_connections_against_the_slots(used, status):
     item = judged(reached(slots=100, used=used))
     assert item["status"] == status
@@ -86,7 +88,19 @@ def test_refusals_are_told_apart_by_sqlstate_and_routine(sqlstate, routine, told
 
 
 @pytest.mark.parametrize(
-    "kind", ["dns", "refused", "missing", "unreachable", "denied", "timeout", "hung", "closed", "protocol", "tls"]
+    "kind",
+    [
+        "dns",
+        "refused",
+        "missing",
+        "unreachable",
+        "denied",
+        "timeout",
+        "hung",
+        "closed",
+        "protocol",
+        "tls",
+    ],
 )
 def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
     item = judged(refused(kind))
@@ -123,7 +137,10 @@ def test_peer_authentication_cannot_be_tried_by_somebody_else():
 
 def test_settings_that_are_missing_are_unknown():
     item = judged(
-        {"unset": ["DATABASE_HOST", "DATABASE_NAME"], "why": "DATABASE_HOST, DATABASE_NAME are not set in .env"}
+        {
+            "unset": ["DATABASE_HOST", "DATABASE_NAME"],
+            "why": "DATABASE_HOST, DATABASE_NAME are not set in .env",
+        }
     )
     assert (item["id"], item["status"]) == ("db.connection.unknown", "unknown")
     assert "DATABASE_HOST, DATABASE_NAME are not set" in item["summary"]
@@ -134,7 +151,7 @@ def target(text, **options):
 
 
 def test_the_settings_of_the_app():
-    text = 'DATABASE_HOST=db1\nDATABASE_PORT=5433\nDATABASE_NAME=prod\nDATABASE_USER=app\nDATABASE_PASSWORD="a=b#c"\n'
+    text = 'DATABASE_HOST=db1\nDATABASE_PORT=5433\nDATABASE_NAME=prod\nDATABASE_USER=app\nDATABASE_PASSWORD="a=b#c"\n'  # noqa: E501
     assert target(text) == {
         "host": "db1",
         "port": 5433,
@@ -156,7 +173,10 @@ def test_the_settings_of_the_app():
             {"host": "db", "port": 6000, "name": "prod", "user": "u", "password": "p@"},
         ),
         ("postgresql+asyncpg://u:p@db/prod?ssl=require", {"port": 5432, "tls": "require"}),
-        ("postgres://u:p@db/prod?sslmode=verify-full&sslrootcert=%2Fca.pem", {"tls": "verify-full", "root": "/ca.pem"}),
+        (
+            "postgres://u:p@db/prod?sslmode=verify-full&sslrootcert=%2Fca.pem",
+            {"tls": "verify-full", "root": "/ca.pem"},
+        ),
         ("postgresql://u:p@/prod?host=/run/pg", {"host": "/run/pg"}),
         ("postgresql://u@[::1]/prod", {"host": "::1", "password": None}),
     ],
@@ -167,8 +187,15 @@ def test_a_url(address, expected):
 
 
 def test_options_replace_parts_of_a_url():
-    found = target("DATABASE_URL=postgresql://u:p@db/prod\n", database_host="db9", database_password="q")
-    assert (found["host"], found["password"], found["user"], found["name"]) == ("db9", "q", "u", "prod")
+    found = target(
+        "DATABASE_URL=postgresql://u:p@db/prod\n", database_host="db9", database_password="q"
+    )
+    assert (found["host"], found["password"], found["user"], found["name"]) == (
+        "db9",
+        "q",
+        "u",
+        "prod",
+    )
 
 
 def test_another_database_system():
@@ -177,11 +204,17 @@ def test_another_database_system():
 
 
 def test_clusters_of_debian(tmp_path):
-    for name, start, port in (("13/old", "manual", 5431), ("15/main", "auto", 5432), ("17/main", "auto # x", 5433)):
+    for name, start, port in (
+        ("13/old", "manual", 5431),
+        ("15/main", "auto", 5432),
+        ("17/main", "auto # x", 5433),
+    ):
         folder = tmp_path / "etc/postgresql" / name
         (folder / "conf.d").mkdir(parents=True)
         (folder / "start.conf").write_text("# how\n%s\n" % start)
-        (folder / "postgresql.conf").write_text("#port = 1\nport = %d   # (change requires restart)\n" % port)
+        (folder / "postgresql.conf").write_text(
+            "#port = 1\nport = %d   # (change requires restart)\n" % port
+        )
     (tmp_path / "etc/postgresql/17/main/conf.d/a.conf").write_text("port = '5444'\n")
     assert [item["port"] for item in database.local_clusters(str(tmp_path))] == [5432, 5444]
 
@@ -216,9 +249,13 @@ class TestObserve:
         assert (result["local"], result["failure"]["told"]) == (True, "refused")
 
     def test_the_app_s_own_database_is_not_asked_twice(self, monkeypatch):
-        monkeypatch.setattr(database, "local_clusters", lambda: [database._local("1"), database._local("2")])
+        monkeypatch.setattr(
+            database, "local_clusters", lambda: [database._local("1"), database._local("2")]
+        )
         text = "DATABASE_HOST=127.0.0.1\nDATABASE_PORT=1\nDATABASE_NAME=p\nDATABASE_USER=u\n"
-        found = database.observe(self.context(app=True, components=["app", "postgresql"], text=text))
+        found = database.observe(
+            self.context(app=True, components=["app", "postgresql"], text=text)
+        )
         assert [result["address"] for result in found["reached"]] == ["127.0.0.1:1", "127.0.0.1:2"]
         assert (found["target"], found["slots"]) == ("127.0.0.1:1", None)
 
@@ -228,5 +265,7 @@ class TestObserve:
         assert found["reached"] == [{"unset": ["DATABASE_USER", "DATABASE_NAME"], "why": why}]
 
     def test_an_env_that_cannot_be_read_is_the_reason(self):
-        found = database.observe(self.context(app=True, error="/app/.env cannot be read: Permission denied"))
+        found = database.observe(
+            self.context(app=True, error="/app/.env cannot be read: Permission denied")
+        )
         assert found["reached"][0]["why"] == "/app/.env cannot be read: Permission denied"

@@ -13,7 +13,9 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils.probes import disks
 
-CONTAINER = (pathlib.Path(__file__).parents[3] / "fixtures" / "container-v1" / "mountinfo").read_text()
+CONTAINER = (
+    pathlib.Path(__file__).parents[3] / "fixtures" / "container-v1" / "mountinfo"
+).read_text()
 GIB = 1024**3
 PERCENT = (80.0, 90.0, "%")
 #: a server as cloud images set it up, with a data disk, a snap, a share, and a container on it
@@ -75,15 +77,25 @@ def test_a_file_is_no_filesystem_of_this_host(tmp_path):
 
 
 def test_a_mount_over_another_hides_it():
-    text = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:2 / /data rw - ext4 /dev/sdb rw\n3 2 8:3 / /data rw - ext4 /dev/sdc rw\n"
+    text = (
+        "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:2 / /data rw - ext4 /dev/sdb rw\n3 2 8:3 / /data"
+        " rw - ext4 /dev/sdc rw\n"
+    )
     found = mounts(text, "")
-    assert [(mount["path"], mount["source"]) for mount in found] == [("/", "/dev/sda1"), ("/data", "/dev/sdc")]
+    assert [(mount["path"], mount["source"]) for mount in found] == [
+        ("/", "/dev/sda1"),
+        ("/data", "/dev/sdc"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("line", "fstab", "readonly"),
     [
-        ("1 0 8:1 / / rw - ext4 /dev/sda1 ro,errors=remount-ro", "/dev/sda1 / ext4 errors=remount-ro 0 1", "fstab"),
+        (
+            "1 0 8:1 / / rw - ext4 /dev/sda1 ro,errors=remount-ro",
+            "/dev/sda1 / ext4 errors=remount-ro 0 1",
+            "fstab",
+        ),
         ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "/dev/sda1 /d xfs defaults 0 0", "fstab"),
         ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "/dev/sda1 /d xfs ro 0 0", None),
         ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "", "type"),
@@ -126,7 +138,9 @@ def test_room_enough():
     ]
 
 
-@pytest.mark.parametrize(("used", "status"), [(0.79, "ok"), (0.80, "warn"), (0.90, "fail"), (1.0, "fail")])
+@pytest.mark.parametrize(
+    ("used", "status"), [(0.79, "ok"), (0.80, "warn"), (0.90, "fail"), (1.0, "fail")]
+)
 def test_bytes(used, status):
     found = judged(disk(), disk("/data", used))
     item = found["host.disk.ok" if status == "ok" else "host.disk.high"]
@@ -154,7 +168,9 @@ def test_what_is_reserved_for_root_is_not_available():
 def test_the_fullest_is_named_and_the_others_beside_it():
     item = judged(disk("/", 0.85), disk("/data", 0.95), disk("/srv", 0.2))["host.disk.high"]
     assert (item["status"], item["value"]) == ("fail", 95.0)
-    assert item["summary"].startswith("Disk: /data is 95.0 % full, 5 GiB of 100 GiB left (threshold 90 %); also /")
+    assert item["summary"].startswith(
+        "Disk: /data is 95.0 % full, 5 GiB of 100 GiB left (threshold 90 %); also /"
+    )
     assert item["remedy"] is None
 
 
@@ -172,7 +188,10 @@ def test_read_only():
 def test_a_filesystem_that_cannot_be_asked_is_unknown():
     broken = dict(disk("/data"), error="Input/output error", blocks=0)
     found = judged(disk(), broken)
-    assert (found["host.disk.unknown"]["status"], found["host.disk.ok"]["status"]) == ("unknown", "ok")
+    assert (found["host.disk.unknown"]["status"], found["host.disk.ok"]["status"]) == (
+        "unknown",
+        "ok",
+    )
 
 
 def test_this_host_as_df_sees_it():

@@ -18,7 +18,9 @@ NO_OPTIONS = {}
 
 def judged(text, required=None, **kwargs):
     reading = None if text is None else environment.interpret(text, "/app/.env")
-    return environment.judge(reading, "/app/.env", REQUIRED if required is None else required, **kwargs)
+    return environment.judge(
+        reading, "/app/.env", REQUIRED if required is None else required, **kwargs
+    )
 
 
 def test_a_complete_file_is_ok():
@@ -30,24 +32,55 @@ def test_a_complete_file_is_ok():
     ("text", "names", "reason"),
     [
         (GOOD.replace("DATABASE_NAME=prod\n", ""), "DATABASE_NAME", "not set"),
-        (GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME="), "DATABASE_NAME", "line 2 sets it to nothing"),
-        (GOOD.replace("DATABASE_NAME=prod", 'DATABASE_NAME=" "'), "DATABASE_NAME", "line 2 sets it to nothing"),
-        (GOOD.replace("DATABASE_NAME=prod", "#DATABASE_NAME=prod"), "DATABASE_NAME", "commented out in line 2"),
-        (GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME prod"), "DATABASE_NAME", "line 2 is malformed"),
-        (GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME"), "DATABASE_NAME", "line 2 is malformed"),
+        (
+            GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME="),
+            "DATABASE_NAME",
+            "line 2 sets it to nothing",
+        ),
+        (
+            GOOD.replace("DATABASE_NAME=prod", 'DATABASE_NAME=" "'),
+            "DATABASE_NAME",
+            "line 2 sets it to nothing",
+        ),
+        (
+            GOOD.replace("DATABASE_NAME=prod", "#DATABASE_NAME=prod"),
+            "DATABASE_NAME",
+            "commented out in line 2",
+        ),
+        (
+            GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME prod"),
+            "DATABASE_NAME",
+            "line 2 is malformed",
+        ),
+        (
+            GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME"),
+            "DATABASE_NAME",
+            "line 2 is malformed",
+        ),
         (
             GOOD.replace("DATABASE_NAME=prod", "DATABASE_NAME=prod # main"),
             "DATABASE_NAME",
             "systemd reads 'prod # main'",
         ),
-        (GOOD.replace("DATABASE_NAME", "export DATABASE_NAME"), "DATABASE_NAME", "systemd reads nothing"),
-        ("DATABASE_URL=not a url\nZOHO_SDK_REFRESH_TOKEN=1\n", "DATABASE_URL", "line 1 is malformed"),
+        (
+            GOOD.replace("DATABASE_NAME", "export DATABASE_NAME"),
+            "DATABASE_NAME",
+            "systemd reads nothing",
+        ),
+        (
+            "DATABASE_URL=not a url\nZOHO_SDK_REFRESH_TOKEN=1\n",
+            "DATABASE_URL",
+            "line 1 is malformed",
+        ),
     ],
 )
 def test_what_the_app_does_not_get_is_missing(text, names, reason):
     item = judged(text)[0]
     assert (item["id"], item["status"]) == ("app.env.missing", "fail")
-    assert any(entry.startswith(names + " (") and reason in entry for entry in item["evidence"]["variables"])
+    assert any(
+        entry.startswith(names + " (") and reason in entry
+        for entry in item["evidence"]["variables"]
+    )
 
 
 def test_a_file_that_does_not_exist_names_all_variables():
@@ -58,7 +91,9 @@ def test_a_file_that_does_not_exist_names_all_variables():
 
 
 def test_an_alternative_is_enough():
-    text = "DATABASE_URL=postgresql://u:p@db/prod\nZOHO_SDK_REFRESH_TOKEN=1\nDATABASE_HOST=db # old\n"
+    text = (
+        "DATABASE_URL=postgresql://u:p@db/prod\nZOHO_SDK_REFRESH_TOKEN=1\nDATABASE_HOST=db # old\n"
+    )
     assert [item["id"] for item in judged(text)] == ["app.env.ambiguous"]
 
 
@@ -131,14 +166,17 @@ def test_urls_are_taken_apart():
     }
 
 
-@pytest.mark.parametrize(("value", "port"), [("8001", 8001), ("0", None), ("65536", None), ("80a", None), ("", None)])
+@pytest.mark.parametrize(
+    ("value", "port"), [("8001", 8001), ("0", None), ("65536", None), ("80a", None), ("", None)]
+)
 def test_only_a_port_is_a_port(value, port):
     assert environment.port({"API_PORT": value}) == port
 
 
 def test_secrets_are_found_in_urls_and_in_both_readings():
     reading = environment.interpret(
-        "REDIS_URL=redis://:p%40ssword@r:6379/0\nDATABASE_PASSWORD=abc # x\nAPI_PORT=8000\nBROKEN=://u:x@y\n"
+        "REDIS_URL=redis://:p%40ssword@r:6379/0\nDATABASE_PASSWORD=abc #"
+        " x\nAPI_PORT=8000\nBROKEN=://u:x@y\n"
     )
     found = environment.secrets(environment.settings(reading, NO_OPTIONS), reading)
     assert found == {"p@ssword", "p%40ssword", "abc", "abc # x"}
@@ -182,9 +220,15 @@ class TestRead:
 
 def test_a_file_that_may_not_be_read_is_unknown_and_a_broken_one_a_failure(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    ctx = types.SimpleNamespace(environment_error="/app/.env cannot be read: Permission denied", env_file="/app/.env")
+    ctx = types.SimpleNamespace(
+        environment_error="/app/.env cannot be read: Permission denied", env_file="/app/.env"
+    )
     (item,) = environment.decide(ctx)
-    assert (item["id"], item["status"], item["confidence"]) == ("app.env.unreadable", "unknown", "blind")
+    assert (item["id"], item["status"], item["confidence"]) == (
+        "app.env.unreadable",
+        "unknown",
+        "blind",
+    )
     ctx.environment_error = "/app/.env is not a file"
     (item,) = environment.decide(ctx)
     assert (item["id"], item["status"]) == ("app.env.unreadable", "fail")

@@ -22,7 +22,9 @@ def observed(processes=((10, 8, 1024),), pool=None, tasks=None, hidden=0):
 
 
 def pool(workers=4, size=10, overflow=20):
-    return limits.pool({"DATABASE_POOL_SIZE": str(size), "DATABASE_MAX_OVERFLOW": str(overflow)}, workers)
+    return limits.pool(
+        {"DATABASE_POOL_SIZE": str(size), "DATABASE_MAX_OVERFLOW": str(overflow)}, workers
+    )
 
 
 def only(findings):
@@ -32,17 +34,29 @@ def only(findings):
 
 def test_the_limit_of_open_files_as_captured(proc):
     assert limits.open_files_limit(proc("limits")) == 1024
-    assert limits.open_files_limit("Max open files            unlimited            unlimited            files") is None
+    assert (
+        limits.open_files_limit(
+            "Max open files            unlimited            unlimited            files"
+        )
+        is None
+    )
 
 
 def test_plenty_of_everything(context):
     item = only(
-        limits.decide(context(RUNNING), observed(pool=pool(1, 5, 5), tasks=5), None, {"slots": 97, "target": "x:5432"})
+        limits.decide(
+            context(RUNNING),
+            observed(pool=pool(1, 5, 5), tasks=5),
+            None,
+            {"slots": 97, "target": "x:5432"},
+        )
     )
     assert (item["id"], item["status"], item["value"]) == ("app.resources.ok", "ok", 10.3)
 
 
-@pytest.mark.parametrize(("used", "status"), [(819, "ok"), (820, "warn"), (922, "fail"), (1024, "fail")])
+@pytest.mark.parametrize(
+    ("used", "status"), [(819, "ok"), (820, "warn"), (922, "fail"), (1024, "fail")]
+)
 def test_open_files_of_the_fullest_process(context, used, status):
     item = only(limits.decide(context(RUNNING), observed([(10, 8, 1024), (11, used, 1024)])))
     assert item["status"] == status
@@ -56,7 +70,14 @@ def test_open_files_of_the_fullest_process(context, used, status):
 
 
 def test_refusals_in_the_log_count_whatever_is_open_now(context):
-    log = {"too_many_files": {"count": 7, "first": 1.0, "last": 1795533999.0, "sample": "OSError: [Errno 24]"}}
+    log = {
+        "too_many_files": {
+            "count": 7,
+            "first": 1.0,
+            "last": 1795533999.0,
+            "sample": "OSError: [Errno 24]",
+        }
+    }
     stopped = dict(RUNNING, ActiveState="failed")
     item = only(limits.decide(context(stopped), observed(), log))
     assert (item["status"], item["evidence"]["refused"]) == ("fail", 7)
@@ -70,11 +91,23 @@ def test_refusals_of_an_earlier_run_are_past(context, monkeypatch):
 
 @pytest.mark.parametrize(
     ("workers", "slots", "status"),
-    [(1, 97, "ok"), (2, 60, "warn"), (3, 97, "warn"), (4, 97, "fail"), (4, 120, "warn"), (4, 200, "ok")],
+    [
+        (1, 97, "ok"),
+        (2, 60, "warn"),
+        (3, 97, "warn"),
+        (4, 97, "fail"),
+        (4, 120, "warn"),
+        (4, 200, "ok"),
+    ],
 )
 def test_the_pools_of_all_workers_against_the_slots(context, workers, slots, status):
     item = only(
-        limits.decide(context(RUNNING), observed(pool=pool(workers)), None, {"slots": slots, "target": "db:5432"})
+        limits.decide(
+            context(RUNNING),
+            observed(pool=pool(workers)),
+            None,
+            {"slots": slots, "target": "db:5432"},
+        )
     )
     assert item["status"] == status
     if status != "ok":
@@ -85,7 +118,10 @@ def test_the_pools_of_all_workers_against_the_slots(context, workers, slots, sta
 
 @pytest.mark.parametrize("database", [None, {}, {"slots": None, "target": "x"}])
 def test_without_slots_the_pools_cannot_be_judged(context, database):
-    assert only(limits.decide(context(RUNNING), observed(pool=pool(400)), None, database))["status"] == "ok"
+    assert (
+        only(limits.decide(context(RUNNING), observed(pool=pool(400)), None, database))["status"]
+        == "ok"
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,8 +149,13 @@ def test_tasks(context):
 
 
 def test_two_resources_are_two_findings(context):
-    found = limits.decide(context(RUNNING), observed([(10, 1000, 1024)], pool(9)), None, {"slots": 97, "target": "x"})
-    assert [item["evidence"]["resource"] for item in found] == ["open_files", "database_connections"]
+    found = limits.decide(
+        context(RUNNING), observed([(10, 1000, 1024)], pool(9)), None, {"slots": 97, "target": "x"}
+    )
+    assert [item["evidence"]["resource"] for item in found] == [
+        "open_files",
+        "database_connections",
+    ]
 
 
 def test_processes_that_cannot_be_seen_are_unknown(context):
@@ -124,5 +165,8 @@ def test_processes_that_cannot_be_seen_are_unknown(context):
 
 def test_an_app_that_does_not_run_uses_nothing(context):
     nothing = observed([], tasks=None)
-    assert only(limits.decide(context(dict(RUNNING, ActiveState="failed")), nothing))["status"] == "skipped"
+    assert (
+        only(limits.decide(context(dict(RUNNING, ActiveState="failed")), nothing))["status"]
+        == "skipped"
+    )
     assert only(limits.decide(context({}), nothing))["status"] == "unknown"

@@ -35,7 +35,10 @@ def inbound(firewall=ABSENT, **balancers):
 
 
 def judged(listening=("0.0.0.0",), **given):
-    return [(item["id"], item["status"]) for item in loadbalancer.judge_inbound(inbound(**given), list(listening))]
+    return [
+        (item["id"], item["status"])
+        for item in loadbalancer.judge_inbound(inbound(**given), list(listening))
+    ]
 
 
 def test_a_real_host():
@@ -54,8 +57,14 @@ def test_a_real_host():
         ({"firewall": CLOSED, "listening": []}, ("lb.health.ok", "ok")),
         ({"firewall": CLOSED, "lb": "10.0.0.1"}, ("lb.blocked", "fail")),
         ({"firewall": CLOSED, "lb": "10.0.0.1", "listening": []}, ("lb.blocked", "fail")),
-        ({"firewall": ABSENT, "lb": "10.0.0.1", "listening": ["127.0.0.1", "::1"]}, ("lb.blocked", "fail")),
-        ({"firewall": ABSENT, "lb": "10.0.0.1", "listening": ["127.0.0.1", "10.0.0.2"]}, ("lb.health.ok", "ok")),
+        (
+            {"firewall": ABSENT, "lb": "10.0.0.1", "listening": ["127.0.0.1", "::1"]},
+            ("lb.blocked", "fail"),
+        ),
+        (
+            {"firewall": ABSENT, "lb": "10.0.0.1", "listening": ["127.0.0.1", "10.0.0.2"]},
+            ("lb.health.ok", "ok"),
+        ),
         ({"firewall": ABSENT, "lb": None}, ("lb.health.unknown", "unknown")),
     ],
 )
@@ -85,11 +94,26 @@ def backend(**result):
         ({"status": 200, "seconds": 5.0}, ("lb.health.failing", "fail")),
         ({"status": 503, "seconds": 0.1}, ("lb.health.failing", "fail")),
         ({"status": 302, "seconds": 0.1}, ("lb.health.failing", "fail")),
-        ({"failure": "x", "kind": "refused", "phase": "connect", "alive": None}, ("lb.health.failing", "fail")),
-        ({"failure": "x", "kind": "timeout", "phase": "connect", "alive": True}, ("lb.blocked", "fail")),
-        ({"failure": "x", "kind": "timeout", "phase": "connect", "alive": False}, ("lb.health.failing", "fail")),
-        ({"failure": "x", "kind": "timeout", "phase": "first_byte", "alive": None}, ("lb.health.failing", "fail")),
-        ({"failure": "x", "kind": "option", "phase": None, "alive": None}, ("lb.health.unknown", "unknown")),
+        (
+            {"failure": "x", "kind": "refused", "phase": "connect", "alive": None},
+            ("lb.health.failing", "fail"),
+        ),
+        (
+            {"failure": "x", "kind": "timeout", "phase": "connect", "alive": True},
+            ("lb.blocked", "fail"),
+        ),
+        (
+            {"failure": "x", "kind": "timeout", "phase": "connect", "alive": False},
+            ("lb.health.failing", "fail"),
+        ),
+        (
+            {"failure": "x", "kind": "timeout", "phase": "first_byte", "alive": None},
+            ("lb.health.failing", "fail"),
+        ),
+        (
+            {"failure": "x", "kind": "option", "phase": None, "alive": None},
+            ("lb.health.unknown", "unknown"),
+        ),
         ({}, ("lb.health.unknown", "unknown")),
     ],
 )
@@ -97,7 +121,9 @@ def test_backends(result, expected):
     assert backend(**result) == expected
 
 
-@pytest.mark.parametrize(("seconds", "statuses"), [(None, []), (19.9, []), (20.0, ["warn"]), (31.0, ["fail"])])
+@pytest.mark.parametrize(
+    ("seconds", "statuses"), [(None, []), (19.9, []), (20.0, ["warn"]), (31.0, ["fail"])]
+)
 def test_a_start_that_takes_too_long(seconds, statuses):
     found = loadbalancer.judge_start(seconds, (20.0, 30.0, "s"), "sergas-app")
     assert [item["status"] for item in found] == statuses
@@ -110,7 +136,10 @@ class TestDecide:
         assert [item["id"] for item in found] == ["lb.health.ok"]
 
     def test_every_bad_backend_is_named(self):
-        bad = [{"backend": name, "target": name, "status": 503, "seconds": 0.1} for name in ("a:1", "b:1")]
+        bad = [
+            {"backend": name, "target": name, "status": 503, "seconds": 0.1}
+            for name in ("a:1", "b:1")
+        ]
         found = loadbalancer.decide(context(), bad, inbound(), None)
         assert [item["evidence"]["target"] for item in found] == ["a:1", "b:1"]
 
@@ -134,6 +163,8 @@ class TestDecide:
 def test_backends_are_asked_for_real():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    refused, wrong = loadbalancer.observe(context(backends=["127.0.0.1:%d" % port, "not an address"]))
+    refused, wrong = loadbalancer.observe(
+        context(backends=["127.0.0.1:%d" % port, "not an address"])
+    )
     assert (refused["kind"], refused["alive"]) == ("refused", None)
     assert wrong["kind"] == "option"

@@ -15,7 +15,11 @@ START = 1795530000
 
 
 def entry(second, message, pid="129", **fields):
-    base = {"__REALTIME_TIMESTAMP": str(int((START + second) * 1e6)), "MESSAGE": message, "_PID": pid}
+    base = {
+        "__REALTIME_TIMESTAMP": str(int((START + second) * 1e6)),
+        "MESSAGE": message,
+        "_PID": pid,
+    }
     return dict(base, PRIORITY="6", _TRANSPORT="stdout", _SYSTEMD_INVOCATION_ID="a" * 32, **fields)
 
 
@@ -35,14 +39,20 @@ def test_exceptions_of_two_places_in_the_text_style(survey, context):
     found = survey("exceptions_text")
     item = only(logs.decide_exceptions(context(), found))
     groups = {
-        (group["type"], group["place"].rpartition("/")[2]): group["count"] for group in item["evidence"]["groups"]
+        (group["type"], group["place"].rpartition("/")[2]): group["count"]
+        for group in item["evidence"]["groups"]
     }
-    assert set(groups) == {("KeyError", "main.py:140:<listcomp>"), ("ZeroDivisionError", "main.py:169:reports")}
+    assert set(groups) == {
+        ("KeyError", "main.py:140:<listcomp>"),
+        ("ZeroDivisionError", "main.py:169:reports"),
+    }
     assert item["value"] == sum(groups.values())
 
 
 @pytest.mark.parametrize("size", [1, 7, 50, 10**6])
-@pytest.mark.parametrize("name", ["exceptions_text", "mixed", "database_stopped", "cured_missing_variable"])
+@pytest.mark.parametrize(
+    "name", ["exceptions_text", "mixed", "database_stopped", "cured_missing_variable"]
+)
 def test_where_chunks_are_cut_makes_no_difference(survey, properties, name, size):
     cut, whole = survey(name, chunk=size), survey(name)
     assert cut["exception_count"] == whole["exception_count"]
@@ -55,7 +65,9 @@ def test_where_chunks_are_cut_makes_no_difference(survey, properties, name, size
 
 def test_workers_that_write_at_once_and_odd_messages(survey):
     found = survey("mixed")
-    assert [(group["type"], group["raised_from"], group["count"]) for group in found["exceptions"]] == [
+    assert [
+        (group["type"], group["raised_from"], group["count"]) for group in found["exceptions"]
+    ] == [
         ("RuntimeError", "KeyError", 4),
         ("ValueError", None, 4),
     ]
@@ -100,7 +112,11 @@ def test_what_a_clean_start_has_cured_is_no_present_fault(survey, context, prope
 
 def test_the_same_before_the_cure_is_a_fault(survey, entries, context):
     journal = entries("cured_missing_variable")
-    good = max(number for number, item in enumerate(journal) if "Started server process" in str(item["MESSAGE"]))
+    good = max(
+        number
+        for number, item in enumerate(journal)
+        if "Started server process" in str(item["MESSAGE"])
+    )
     found = survey(journal[:good])
     assert only(logs.decide_exceptions(context(), found))["value"] == 2
 
@@ -149,7 +165,9 @@ def test_a_quiet_log_is_good(survey, context):
         assert only(decide(context(), found))["status"] == "ok"
 
 
-@pytest.mark.parametrize(("warn", "fail", "status"), [(1, 10, "warn"), (1, 2, "fail"), (3, 4, "ok")])
+@pytest.mark.parametrize(
+    ("warn", "fail", "status"), [(1, 10, "warn"), (1, 2, "fail"), (3, 4, "ok")]
+)
 def test_thresholds_of_exceptions(survey, context, warn, fail, status):
     text = 'Traceback (most recent call last):\n  File "a.py", line 1, in b\nValueError: x'
     found = survey(lines(text, "INFO: between", text))
@@ -160,9 +178,12 @@ def test_thresholds_of_exceptions(survey, context, warn, fail, status):
 
 def test_a_traceback_inside_a_json_line(survey):
     text = (
-        'Traceback (most recent call last):\n  File "a.py", line 1, in b\nredis.exceptions.ConnectionError: Error 111'
+        'Traceback (most recent call last):\n  File "a.py", line 1, in'
+        " b\nredis.exceptions.ConnectionError: Error 111"
     )
-    found = survey(lines(json.dumps({"event": "cache_failed", "exception": text, "level": "error"})))
+    found = survey(
+        lines(json.dumps({"event": "cache_failed", "exception": text, "level": "error"}))
+    )
     assert [(group["type"], group["kind"]) for group in found["exceptions"]] == [
         ("redis.exceptions.ConnectionError", "redis")
     ]
@@ -185,12 +206,20 @@ def request(status, path="/api/v1/accounts", address="198.51.100.1"):
 def test_the_rate_of_failed_requests(survey, context):
     found = survey(lines(*[request(200)] * 95 + [request(500)] * 5))
     item = only(logs.decide_errors(context(), found))
-    assert (item["id"], item["status"], item["value"], item["unit"]) == ("app.errors.rate", "fail", 5.0, "%")
+    assert (item["id"], item["status"], item["value"], item["unit"]) == (
+        "app.errors.rate",
+        "fail",
+        5.0,
+        "%",
+    )
     assert item["evidence"]["by_path"] == [{"path": "/api/v1/accounts", "count": 5}]
 
 
 def test_a_request_that_is_logged_twice_counts_once(survey):
-    own = "2026-11-24T10:00:00Z INFO request path=/api/v1/accounts duration=0.1 status_code=200 remote_ip=198.51.100.1"
+    own = (
+        "2026-11-24T10:00:00Z INFO request path=/api/v1/accounts duration=0.1 status_code=200"
+        " remote_ip=198.51.100.1"
+    )
     found = survey(lines(*[request(200), own] * 30))
     assert found["requests"] == 30
 
@@ -209,7 +238,9 @@ def test_prometheus_knows_the_rate_where_the_log_does_not(survey, context):
     found = survey(lines("INFO: nothing"))
     item = only(logs.decide_errors(context(), found, {"error_rate_percent": 7.5}))
     assert (item["status"], item["value"], item["unit"]) == ("fail", 7.5, "%")
-    assert only(logs.decide_errors(context(), found, {"error_rate_percent": None}))["status"] == "ok"
+    assert (
+        only(logs.decide_errors(context(), found, {"error_rate_percent": None}))["status"] == "ok"
+    )
 
 
 def test_few_error_lines_of_very_many_requests_are_good(survey, context):
@@ -230,7 +261,10 @@ def test_error_lines_count_where_no_requests_fail(survey, context):
         (["2026-11-24 10:00:00 WARNING zoho rate limit exceeded"], ["zoho.rate_limited"]),
         (["2026-11-24 10:00:00 ERROR zoho circuit breaker open"], ["zoho.circuit.open"]),
         (["ERROR zoho circuit breaker open", "INFO zoho circuit breaker closed"], ["zoho.api.ok"]),
-        (["INFO zoho circuit breaker closed", "ERROR zoho circuit breaker open"], ["zoho.circuit.open"]),
+        (
+            ["INFO zoho circuit breaker closed", "ERROR zoho circuit breaker open"],
+            ["zoho.circuit.open"],
+        ),
         ([json.dumps({"event": "zoho_rate_limited", "error": "429"})] * 10, ["zoho.rate_limited"]),
         ([request(429)] * 50, ["zoho.api.ok"]),
     ],
@@ -241,7 +275,9 @@ def test_rate_limits_and_circuits(survey, context, messages, ids):
 
 
 def test_ten_lines_of_a_rate_limit_are_a_failure(survey, context):
-    item = only(logs.decide_rate_limit(context(), survey(lines(*["WARNING zoho rate limit exceeded"] * 10))))
+    item = only(
+        logs.decide_rate_limit(context(), survey(lines(*["WARNING zoho rate limit exceeded"] * 10)))
+    )
     assert (item["status"], item["value"]) == ("fail", 10)
 
 
@@ -249,7 +285,9 @@ def test_logins_are_counted_from_access_lines_too_but_not_twice(survey, context)
     refused = 'INFO:     203.0.113.5:1 - "POST /api/v1/login HTTP/1.1" 401 Unauthorized'
     told = "WARNING authentication failed path=/api/v1/login remote_ip=203.0.113.5"
     found = survey(lines(*[refused, told] * 12))
-    assert [(client["address"], client["failures"]) for client in found["addresses"]] == [("203.0.113.5", 12)]
+    assert [(client["address"], client["failures"]) for client in found["addresses"]] == [
+        ("203.0.113.5", 12)
+    ]
 
 
 def test_a_client_whose_session_ended_is_no_attacker(survey, context):
@@ -258,16 +296,22 @@ def test_a_client_whose_session_ended_is_no_attacker(survey, context):
 
 
 def test_forged_addresses_are_noted(survey, context):
-    told = "WARNING authentication failed user=x remote_ip=192.0.2.%d path=/api/v1/login remote_ip=203.0.113.5"
+    told = (
+        "WARNING authentication failed user=x remote_ip=192.0.2.%d path=/api/v1/login"
+        " remote_ip=203.0.113.5"
+    )
     found = survey(lines(*[told % number for number in range(12)]))
     item = only(logs.decide_attacks(context(), found))
-    assert [(client["address"], client["ambiguous"]) for client in item["evidence"]["addresses"]] == [
-        ("203.0.113.5", 12)
-    ]
+    assert [
+        (client["address"], client["ambiguous"]) for client in item["evidence"]["addresses"]
+    ] == [("203.0.113.5", 12)]
 
 
 def test_the_database_refusing_the_app_is_no_attack(survey, context):
-    text = '2026-11-24 10:00:00 ERROR FATAL: password authentication failed for user "sergas_app" from 10.0.0.5'
+    text = (
+        '2026-11-24 10:00:00 ERROR FATAL: password authentication failed for user "sergas_app" from'
+        " 10.0.0.5"
+    )
     assert survey(lines(*[text] * 60))["addresses"] == []
 
 
@@ -280,7 +324,8 @@ def test_a_priority_of_the_journal_makes_an_error(survey):
 
 def test_memory_stays_bounded_whatever_the_lines_say(survey):
     messages = [
-        'INFO:     10.%d.%d.1:5 - "GET /api/v1/x%d HTTP/1.1" 404 Not Found' % (number // 250, number % 250, number)
+        'INFO:     10.%d.%d.1:5 - "GET /api/v1/x%d HTTP/1.1" 404 Not Found'
+        % (number // 250, number % 250, number)
         for number in range(5000)
     ]
     messages += [
@@ -317,19 +362,29 @@ def test_the_loudest_address_survives_a_crowd(survey, context):
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "x" * 10**6},
         {
             "__REALTIME_TIMESTAMP": "1",
-            "MESSAGE": '{"event": {"a": []}, "path": 5, "status_code": "x", "duration": null, "error": {}}',
+            "MESSAGE": (
+                '{"event": {"a": []}, "path": 5, "status_code": "x", "duration": null, "error": {}}'
+            ),
         },
         {
             "__REALTIME_TIMESTAMP": "1",
             "MESSAGE": '{"event": "authentication failed", "remote_ip": ["x"], "path": null}',
         },
-        {"__REALTIME_TIMESTAMP": "1", "MESSAGE": '{"status_code": 401, "remote_ip": {"a": 1}, "path": "/api/login"}'},
+        {
+            "__REALTIME_TIMESTAMP": "1",
+            "MESSAGE": '{"status_code": 401, "remote_ip": {"a": 1}, "path": "/api/login"}',
+        },
         {
             "__REALTIME_TIMESTAMP": "1",
             "MESSAGE": "ERROR status_code=99999999999999999999999 remote_ip= duration=NaN path=",
         },
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "Killed process", "_TRANSPORT": "kernel"},
-        {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "code=killed, status=", "_PID": "1", "INVOCATION_ID": "x"},
+        {
+            "__REALTIME_TIMESTAMP": "1",
+            "MESSAGE": "code=killed, status=",
+            "_PID": "1",
+            "INVOCATION_ID": "x",
+        },
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "x", "COREDUMP_PID": "7"},
         {"__REALTIME_TIMESTAMP": "1", "MESSAGE": "\ud800 surrogate ERROR"},
     ],
@@ -365,8 +420,9 @@ def test_a_reading_that_stopped_early_says_so(survey, context):
 )
 def test_the_requirement_that_brings_a_module(tmp_path, module, requirement):
     (tmp_path / "requirements.txt").write_text(
-        "# the app\nstructlog==25.4.0\nPyYAML>=6  # settings\npsycopg2-binary==2.9\npydantic-settings\n"
-        "python-dotenv\nuvicorn[standard]==0.30\n-r other.txt\n\n"
+        "# the app\nstructlog==25.4.0\nPyYAML>=6  #"
+        " settings\npsycopg2-binary==2.9\npydantic-settings\npython-dotenv\nuvicorn[standard]==0.30\n-r"  # noqa: E501
+        " other.txt\n\n"
     )
     assert logs.requirement(module, logs.requirements(str(tmp_path))) == requirement
 

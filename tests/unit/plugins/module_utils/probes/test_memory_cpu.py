@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Memory, processor time and control groups: a real container with cgroup v1, one built for v2, and a machine."""
+"""Memory, processor time and control groups: a real container with cgroup v1, one built for v2, and
+a machine.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ def v2(tmp_path):
     files = {
         "run/.containerenv": "",
         "proc/1/cgroup": "0::/init.scope\n",
-        "proc/meminfo": "MemTotal: 8388608 kB\nMemFree: 10 kB\nMemAvailable: 4194304 kB\nSwapTotal: 1048576 kB\nSwapFree: 0 kB\n",
+        "proc/meminfo": (
+            "MemTotal: 8388608 kB\nMemFree: 10 kB\nMemAvailable: 4194304 kB\nSwapTotal: 1048576"
+            " kB\nSwapFree: 0 kB\n"
+        ),
         "sys/fs/cgroup/memory.max": "1073741824\n",
         "sys/fs/cgroup/memory.current": "536870912\n",
         "sys/fs/cgroup/memory.stat": "anon 1\ninactive_file 268435456\nactive_file 5\n",
@@ -122,7 +127,11 @@ class TestMemory:
     def test_a_container_whose_group_cannot_be_read_is_unknown(self):
         found = memory.weigh({"MemTotal": 8 * GIB, "MemFree": 0}, True, None)
         item = memory.judge(dict(found, processes={"units": [], "processes": []}), PERCENT)
-        assert (item["id"], item["status"], item["confidence"]) == ("host.memory.unknown", "unknown", "blind")
+        assert (item["id"], item["status"], item["confidence"]) == (
+            "host.memory.unknown",
+            "unknown",
+            "blind",
+        )
         assert memory.judge_swap(found, PERCENT)["status"] == "skipped"
 
     def test_a_machine(self):
@@ -131,7 +140,9 @@ class TestMemory:
         assert found["total"] == 24684092 * 1024
         assert found["used"] == (24684092 - 22628040) * 1024
 
-    @pytest.mark.parametrize(("percent", "status"), [(79.9, "ok"), (80, "warn"), (89.9, "warn"), (90, "fail")])
+    @pytest.mark.parametrize(
+        ("percent", "status"), [(79.9, "ok"), (80, "warn"), (89.9, "warn"), (90, "fail")]
+    )
     def test_thresholds(self, percent, status):
         units = [{"unit": "sergas-app.service", "bytes": GIB}]
         found = {
@@ -152,7 +163,11 @@ class TestMemory:
         found = memory.largest_processes(V1)
         page = os.sysconf("SC_PAGE_SIZE")
         assert found["units"][0] == {"unit": "sergas-app.service", "bytes": (16825 - 4887) * page}
-        assert [item["command"] for item in found["processes"]] == ["uvicorn", "systemd", "redis-server"]
+        assert [item["command"] for item in found["processes"]] == [
+            "uvicorn",
+            "systemd",
+            "redis-server",
+        ]
 
     def test_the_workers_of_a_unit_are_added_up(self, tmp_path):
         for pid, unit, pages in ((10, "app", 50), (11, "app", 40), (12, "db", 60)):
@@ -179,7 +194,13 @@ def ticks(user=0, idle=0, iowait=0, steal=0):
 
 
 def machine(clock, own=0.0, **spent):
-    return {"clock": clock, "machine": ticks(**spent), "group": None, "contained": False, "own": own}
+    return {
+        "clock": clock,
+        "machine": ticks(**spent),
+        "group": None,
+        "contained": False,
+        "own": own,
+    }
 
 
 def container(clock, seconds, quota=None, own=0.0):
@@ -203,7 +224,9 @@ class TestCpu:
         found = cpu.compare(container(0, 10.0), container(1, 10.6, own=0.6), cpus=2)
         assert found["percent"] == 0.0
 
-    @pytest.mark.parametrize(("quota", "percent"), [(None, 25.0), (0.5, 100.0), (1.0, 50.0), (8.0, 25.0)])
+    @pytest.mark.parametrize(
+        ("quota", "percent"), [(None, 25.0), (0.5, 100.0), (1.0, 50.0), (8.0, 25.0)]
+    )
     def test_a_container_on_a_busy_machine_is_measured_by_its_own_share(self, quota, percent):
         found = cpu.compare(container(0, 10.0, quota), container(1, 10.5, quota), cpus=2)
         assert (found["percent"], found["iowait"]) == (percent, None)
@@ -241,23 +264,39 @@ class TestCpu:
             "hungry": 0,
             "load": (8.4, 4.0, 2.0),
         }
-        found = cpu.decide(ctx, observed) + cpu.decide_load(ctx, observed) + cpu.decide_iowait(ctx, observed)
+        found = (
+            cpu.decide(ctx, observed)
+            + cpu.decide_load(ctx, observed)
+            + cpu.decide_iowait(ctx, observed)
+        )
         expected = (
-            [("host.cpu.high", "warn"), ("host.load.skipped", "skipped"), ("host.iowait.skipped", "skipped")]
+            [
+                ("host.cpu.high", "warn"),
+                ("host.load.skipped", "skipped"),
+                ("host.iowait.skipped", "skipped"),
+            ]
             if contained
-            else [("host.cpu.high", "warn"), ("host.load.high", "fail"), ("host.iowait.high", "fail")]
+            else [
+                ("host.cpu.high", "warn"),
+                ("host.load.high", "fail"),
+                ("host.iowait.high", "fail"),
+            ]
         )
         assert [(item["id"], item["status"]) for item in found] == expected
 
     def test_this_host_is_measured(self):
         params = {"service": "sergas-app"}
-        ctx = types.SimpleNamespace(thresholds=thresholds.merge({}), deadline=Deadline(5), params=params)
+        ctx = types.SimpleNamespace(
+            thresholds=thresholds.merge({}), deadline=Deadline(5), params=params
+        )
         found = cpu.observe(ctx)
         assert found["cpus"] >= 1
         assert found["percent"] is None or 0 <= found["percent"] <= 100
 
     def test_a_process_that_never_sleeps_is_seen_for_real(self):
-        with subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) as hog:
+        with subprocess.Popen(
+            [sys.executable, "-c", "while True: pass"], start_new_session=True
+        ) as hog:
             time.sleep(0.2)
             # Not as a child of the diagnosis, which is left out.
             before = dict(cpu.sample(False, True), processes=cpu._processes(set()))

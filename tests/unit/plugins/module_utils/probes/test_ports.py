@@ -15,13 +15,21 @@ APP = "/system.slice/sergas-app.service"
 
 
 def process(pid=10, parent=1, cgroup=APP, **more):
-    known = {"pid": pid, "parent": parent, "user": "sergas", "command": "uvicorn src.main:app", "cgroup": cgroup}
+    known = {
+        "pid": pid,
+        "parent": parent,
+        "user": "sergas",
+        "command": "uvicorn src.main:app",
+        "cgroup": cgroup,
+    }
     return dict({"started": 100.0, "cwd": "/"}, **dict(known, **more))
 
 
 def sockets(*holders, states=None, container=None, root=True, address="0.0.0.0"):
     listeners = (
-        [{"address": address, "uid": 1001, "inode": "7", "holders": list(holders)}] if holders != (None,) else []
+        [{"address": address, "uid": 1001, "inode": "7", "holders": list(holders)}]
+        if holders != (None,)
+        else []
     )
     return {
         "port": 8000,
@@ -52,20 +60,24 @@ DEAD = dict(
 
 def test_a_captured_table_of_the_kernel(proc):
     listeners, states = ports.parse(proc("tcp").splitlines(), 8000)
-    assert [(item["address"], item["uid"], item["inode"]) for item in listeners] == [("0.0.0.0", 1001, "735876")]
+    assert [(item["address"], item["uid"], item["inode"]) for item in listeners] == [
+        ("0.0.0.0", 1001, "735876")
+    ]
     assert states == {"ESTABLISHED": 3}  # those of the client's side have another local port
 
 
 def test_another_port_that_only_looks_alike(proc):
     line = (
-        "   0: 0100007F:9C40 0100007F:1F40 01 00000000:00000000 00:00000000 00000000     0        0 1 1 0 20 4 0 10 -1"
+        "   0: 0100007F:9C40 0100007F:1F40 01 00000000:00000000 00:00000000 00000000     0        0"
+        " 1 1 0 20 4 0 10 -1"
     )
     assert ports.parse([line], 8000) == ([], {})
 
 
 def test_an_address_of_ipv6():
     line = (
-        "  0: 00000000000000000000000001000000:1F40 00000000000000000000000000000000:0000 0A 0:0 0:0 0 1001 0 9 1 0 1 0"
+        "  0: 00000000000000000000000001000000:1F40 00000000000000000000000000000000:0000 0A 0:0"
+        " 0:0 0 1001 0 9 1 0 1 0"
     )
     listeners, _states = ports.parse([line], 8000)
     assert listeners[0]["address"] == "::1"
@@ -88,7 +100,10 @@ def test_the_cgroup_of_a_machine_with_both_versions(proc, name):
         ("0::/system.slice/sergas-app.service\n", "sergas-app.service"),
         ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\n", "x.service"),
         ("0::/user.slice/user-1000.slice/session-3.scope\n", "session-3.scope"),
-        ("12:pids:/system.slice/a.service\n1:name=systemd:/system.slice/b.service\n0::/\n", "b.service"),
+        (
+            "12:pids:/system.slice/a.service\n1:name=systemd:/system.slice/b.service\n0::/\n",
+            "b.service",
+        ),
         ("1:name=systemd:/\n0::/system.slice/c.service\n", "c.service"),
         ("0::/\n", None),
         ("", None),
@@ -99,7 +114,9 @@ def test_the_unit_of_a_process(text, unit):
 
 
 def test_secrets_of_a_command_line_are_hidden():
-    shown = ports.command("app\0--db-password\0hunter2hunter2\0--token=abcdef123\0postgres://u:secretpw@h/d\0")
+    shown = ports.command(
+        "app\0--db-password\0hunter2hunter2\0--token=abcdef123\0postgres://u:secretpw@h/d\0"
+    )
     assert "hunter2" not in shown
     assert "abcdef123" not in shown
     assert "secretpw" not in shown
@@ -117,23 +134,38 @@ def test_the_port_is_the_apps_own(context):
 
 
 def test_a_worker_outside_the_cgroup_belongs_to_its_parent(context):
-    (item,) = ports.decide_port(context(RUNNING), sockets(process(11, parent=10, cgroup="/user.slice/x.scope")))
+    (item,) = ports.decide_port(
+        context(RUNNING), sockets(process(11, parent=10, cgroup="/user.slice/x.scope"))
+    )
     assert item["id"] == "app.port.ok"
 
 
 def test_another_unit_holds_the_port(context):
-    holder = process(4711, cgroup="/system.slice/rogue.service", user="root", command="/usr/bin/python3 -m http.server")
+    holder = process(
+        4711,
+        cgroup="/system.slice/rogue.service",
+        user="root",
+        command="/usr/bin/python3 -m http.server",
+    )
     (item,) = ports.decide_port(context(DEAD), sockets(holder))
-    assert (item["id"], item["status"], item["remedy"]) == ("app.port.conflict", "fail", "free_port")
-    assert item["summary"] == (
-        "Port 8000 is held by python3 (pid 4711, user root, unit rogue.service), so sergas-app.service cannot bind it"
+    assert (item["id"], item["status"], item["remedy"]) == (
+        "app.port.conflict",
+        "fail",
+        "free_port",
+    )
+    assert (
+        item["summary"]
+        == "Port 8000 is held by python3 (pid 4711, user root, unit rogue.service), so"
+        " sergas-app.service cannot bind it"
     )
     assert item["evidence"]["unit"] == "rogue.service"
 
 
 def test_a_foreign_listener_beside_the_apps_own_is_a_conflict(context):
     seen = sockets(process())
-    seen["listeners"] += sockets(process(9, cgroup="/system.slice/other.service"), address="127.0.0.1")["listeners"]
+    seen["listeners"] += sockets(
+        process(9, cgroup="/system.slice/other.service"), address="127.0.0.1"
+    )["listeners"]
     (item,) = ports.decide_port(context(RUNNING), seen)
     assert (item["id"], item["evidence"]["pid"]) == ("app.port.conflict", 9)
 
@@ -175,7 +207,11 @@ def test_without_systemd_the_folder_tells_the_app(context):
 
 def test_an_owner_that_cannot_be_seen_is_unknown(context):
     (item,) = ports.decide_port(context(RUNNING), sockets(root=False))
-    assert (item["id"], item["status"], item["confidence"]) == ("app.port.unknown", "unknown", "blind")
+    assert (item["id"], item["status"], item["confidence"]) == (
+        "app.port.unknown",
+        "unknown",
+        "blind",
+    )
     assert "run with become" in item["summary"]
 
 
@@ -208,7 +244,9 @@ def test_connections(context, states, id, status, value):
 
 
 def test_a_pile_of_connections_that_the_app_does_not_close_is_named(context):
-    (item,) = ports.decide_connections(context(RUNNING), sockets(process(), states={"CLOSE_WAIT": 60}))
+    (item,) = ports.decide_connections(
+        context(RUNNING), sockets(process(), states={"CLOSE_WAIT": 60})
+    )
     assert item["status"] == "ok"
     assert "60 of them CLOSE_WAIT" in item["summary"]
 

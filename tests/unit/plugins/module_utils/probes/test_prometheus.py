@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Prometheus: its real answers (captured from 2.42 with the fleet's app), and what is none of its."""
+"""Prometheus: its real answers (captured from 2.42 with the fleet's app), and what is none of
+its.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,11 @@ def test_the_largest_sample_counts():
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("empty.json", "no series"), ("nan.json", "not a number"), ("nan_vector.json", "not a number")],
+    [
+        ("empty.json", "no series"),
+        ("nan.json", "not a number"),
+        ("nan_vector.json", "not a number"),
+    ],
 )
 def test_no_value_is_said_as_such(name, reason):
     value, labels, why = prometheus.largest(result(name))
@@ -77,7 +83,17 @@ def test_a_refused_expression_and_a_text_are_failures():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "<html>", "[]", "null", "{}", '{"status":"success"}', '{"status":"healthy"}', "[" * 100000]
+    "text",
+    [
+        "",
+        "<html>",
+        "[]",
+        "null",
+        "{}",
+        '{"status":"success"}',
+        '{"status":"healthy"}',
+        "[" * 100000,
+    ],
 )
 def test_what_is_not_prometheus(text):
     with pytest.raises(prometheus.NotPrometheus):
@@ -99,14 +115,24 @@ def observed(**details):
 
 def query(value, warn=None, fail=None, error=None, labels=None):
     labels = labels or {}
-    return {"name": "depth", "query": "q", "warn": warn, "fail": fail, "value": value, "labels": labels, "error": error}
+    return {
+        "name": "depth",
+        "query": "q",
+        "warn": warn,
+        "fail": fail,
+        "value": value,
+        "labels": labels,
+        "error": error,
+    }
 
 
 def test_prometheus_itself():
     (item,) = prometheus.decide(types.SimpleNamespace(), observed())
     assert item["id"] == "app.metrics.ok"
     assert "no series matches" in item["summary"]
-    (item,) = prometheus.decide(types.SimpleNamespace(), observed(error="p:9090: connection refused"))
+    (item,) = prometheus.decide(
+        types.SimpleNamespace(), observed(error="p:9090: connection refused")
+    )
     assert (item["id"], item["status"]) == ("app.metrics.unknown", "unknown")
 
 
@@ -134,14 +160,18 @@ def test_the_labels_of_the_largest_value_are_named():
 
 @contextlib.contextmanager
 def serving(answers):
-    """Answer queries by the first key that is in the expression; yields the URL and what was asked."""
+    """Answer queries by the first key that is in the expression; yields the URL and what was
+    asked.
+    """
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             expression = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["query"][0]
             asked.append(expression)
-            body = next((text for key, text in answers.items() if key in expression), '{"status":"error"}').encode()
+            body = next(
+                (text for key, text in answers.items() if key in expression), '{"status":"error"}'
+            ).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

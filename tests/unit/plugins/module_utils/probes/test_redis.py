@@ -17,7 +17,12 @@ MIB = 1024 * 1024
 
 
 def answered(refused=None, **info):
-    given = {"used_memory": 10 * MIB, "maxmemory": 100 * MIB, "evicted_keys": 0, "maxmemory_policy": "allkeys-lru"}
+    given = {
+        "used_memory": 10 * MIB,
+        "maxmemory": 100 * MIB,
+        "evicted_keys": 0,
+        "maxmemory_policy": "allkeys-lru",
+    }
     return {"address": "r1:6379", "local": False, "info": dict(given, **info), "refused": refused}
 
 
@@ -53,7 +58,9 @@ def test_without_a_limit_the_memory_is_reported_only():
 
 
 def test_figures_that_may_not_be_read():
-    item = judged({"address": "r1:6379", "local": False, "info": {}, "refused": None, "why": "NOPERM"})
+    item = judged(
+        {"address": "r1:6379", "local": False, "info": {}, "refused": None, "why": "NOPERM"}
+    )
     assert (item["status"], item["evidence"]["memory_unknown"]) == ("ok", "NOPERM")
 
 
@@ -67,7 +74,11 @@ def test_a_server_that_cannot_save_refuses_writes():
     ("message", "told", "id"),
     [
         ("NOAUTH Authentication required.", "password", "redis.auth.failed"),
-        ("WRONGPASS invalid username-password pair or user is disabled.", "password", "redis.auth.failed"),
+        (
+            "WRONGPASS invalid username-password pair or user is disabled.",
+            "password",
+            "redis.auth.failed",
+        ),
         ("ERR invalid password", "password", "redis.auth.failed"),
         ("ERR Client sent AUTH, but no password is set", "password_unused", "redis.auth.failed"),
         (
@@ -85,12 +96,26 @@ def test_a_server_that_cannot_save_refuses_writes():
 )
 def test_errors_are_told_apart(message, told, id):
     assert redis.classify(message) == told
-    item = judged({"address": "r1:6379", "local": False, "failure": {"told": told, "message": message}})
+    item = judged(
+        {"address": "r1:6379", "local": False, "failure": {"told": told, "message": message}}
+    )
     assert (item["id"], item["status"]) == (id, "fail")
 
 
 @pytest.mark.parametrize(
-    "kind", ["dns", "refused", "missing", "unreachable", "denied", "timeout", "hung", "closed", "protocol", "tls"]
+    "kind",
+    [
+        "dns",
+        "refused",
+        "missing",
+        "unreachable",
+        "denied",
+        "timeout",
+        "hung",
+        "closed",
+        "protocol",
+        "tls",
+    ],
 )
 def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
     item = judged({"address": "r1:6379", "local": False, "failure": {"told": kind, "message": "m"}})
@@ -101,7 +126,9 @@ def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
 
 def test_a_server_of_this_host_that_asks_for_a_password_is_alive():
     failure = {"told": "password", "message": "NOAUTH Authentication required."}
-    assert judged({"address": "127.0.0.1:6379", "local": True, "failure": failure})["status"] == "ok"
+    assert (
+        judged({"address": "127.0.0.1:6379", "local": True, "failure": failure})["status"] == "ok"
+    )
 
 
 def test_settings_that_are_missing_are_unknown():
@@ -112,12 +139,18 @@ def test_settings_that_are_missing_are_unknown():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("REDIS_HOST=r\n", {"host": "r", "port": 6379, "user": None, "password": None, "tls": False}),
+        (
+            "REDIS_HOST=r\n",
+            {"host": "r", "port": 6379, "user": None, "password": None, "tls": False},
+        ),
         (
             "REDIS_HOST=r\nREDIS_PORT=7000\nREDIS_SSL=True\nREDIS_PASSWORD=x\n",
             {"port": 7000, "tls": True, "password": "x"},
         ),
-        ("REDIS_URL=rediss://u:p%40@r:7000/1\n", {"host": "r", "user": "u", "password": "p@", "tls": True}),
+        (
+            "REDIS_URL=rediss://u:p%40@r:7000/1\n",
+            {"host": "r", "user": "u", "password": "p@", "tls": True},
+        ),
         ("REDIS_URL=redis://r/1\nREDIS_SSL=true\n", {"tls": False}),
         ("REDIS_URL=unix:///run/redis.sock\n", {"host": "/run/redis.sock"}),
     ],
@@ -170,4 +203,6 @@ class TestObserve:
         assert result["failure"]["told"] == "refused"
 
     def test_settings_that_are_missing(self):
-        assert redis.observe(self.context(app=True)) == [{"unset": "REDIS_HOST is not set in /app/.env"}]
+        assert redis.observe(self.context(app=True)) == [
+            {"unset": "REDIS_HOST is not set in /app/.env"}
+        ]

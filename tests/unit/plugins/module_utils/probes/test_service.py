@@ -13,8 +13,16 @@ NOW = 10000.0
 
 
 def observed(properties, monotonic=5000.0):
-    names = ("ActiveEnterTimestamp", "StateChangeTimestamp", "ExecMainStartTimestamp", "ExecMainExitTimestamp")
-    return {"properties": properties, "times": {name: unit.since(properties, name, NOW, monotonic) for name in names}}
+    names = (
+        "ActiveEnterTimestamp",
+        "StateChangeTimestamp",
+        "ExecMainStartTimestamp",
+        "ExecMainExitTimestamp",
+    )
+    return {
+        "properties": properties,
+        "times": {name: unit.since(properties, name, NOW, monotonic) for name in names},
+    }
 
 
 def event(what, at, invocation="i", **more):
@@ -70,7 +78,11 @@ def test_a_unit_that_does_not_exist(properties, context):
 
 def test_a_unit_that_was_stopped(properties, context):
     item = only(service.decide(context(now=NOW), observed(properties("stopped"))))
-    assert (item["id"], item["status"], item["evidence"]["stopped"]) == ("app.service.down", "fail", True)
+    assert (item["id"], item["status"], item["evidence"]["stopped"]) == (
+        "app.service.down",
+        "fail",
+        True,
+    )
     assert "is stopped" in item["summary"]
     assert item["remedy"] == "start_service"
 
@@ -90,11 +102,17 @@ def test_a_unit_that_has_failed(properties, context):
 def test_a_loop_of_failing_starts_is_down(properties, context):
     shown = properties("auto_restart")
     item = only(service.decide(context(now=NOW), observed(shown)))
-    assert (item["id"], item["status"], item["evidence"]["loop"]) == ("app.service.down", "fail", True)
+    assert (item["id"], item["status"], item["evidence"]["loop"]) == (
+        "app.service.down",
+        "fail",
+        True,
+    )
 
 
 def test_a_loop_is_down_even_while_it_runs_for_a_moment(properties, context):
-    shown = dict(properties("running_bookworm"), NRestarts="37", ActiveEnterTimestampMonotonic="4998000000")
+    shown = dict(
+        properties("running_bookworm"), NRestarts="37", ActiveEnterTimestampMonotonic="4998000000"
+    )
     item = only(service.decide(context(now=NOW), observed(shown), log()))
     assert (item["id"], item["evidence"]["loop"]) == ("app.service.down", True)
     assert "37 restarts" in item["summary"]
@@ -120,20 +138,28 @@ def test_why_it_is_down_is_told_from_the_log_of_its_last_run(properties, context
 )
 def test_the_last_exit(properties, context, code, status, words):
     shown = dict(
-        properties("failed"), ExecMainCode=code, ExecMainStatus=status, ExecMainExitTimestampMonotonic="4900000000"
+        properties("failed"),
+        ExecMainCode=code,
+        ExecMainStatus=status,
+        ExecMainExitTimestampMonotonic="4900000000",
     )
     assert words in only(service.decide(context(now=NOW), observed(shown)))["summary"]
 
 
 @pytest.mark.parametrize(
-    ("count", "id", "status"), [(1, "ok", "ok"), (2, "restarting", "warn"), (5, "restarting", "fail")]
+    ("count", "id", "status"),
+    [(1, "ok", "ok"), (2, "restarting", "warn"), (5, "restarting", "fail")],
 )
 def test_an_app_that_dies_again_and_again(properties, context, count, id, status):
     events, completes = [], {}
     for number in range(count):
         events += died(1000.0 * number, "run%d" % number)
         completes["run%d" % number] = (1000.0 * number - 500,) * 2
-    item = only(service.decide(context(now=NOW), observed(properties("running_bookworm")), log(events, completes)))
+    item = only(
+        service.decide(
+            context(now=NOW), observed(properties("running_bookworm")), log(events, completes)
+        )
+    )
     assert (item["id"], item["status"], item["value"]) == ("app.service." + id, status, count)
 
 
@@ -147,9 +173,19 @@ def test_a_loop_of_failing_starts_that_ended_is_cured(properties, context):
 def test_the_cured_host_as_captured(properties, context, survey):
     shown = properties("cured")
     found = survey("cured_missing_variable", shown)
-    names = ("ActiveEnterTimestamp", "StateChangeTimestamp", "ExecMainStartTimestamp", "ExecMainExitTimestamp")
-    times = {name: unit.since(shown, name, found["now"], found["now"] - 1795531320.0435) for name in names}
-    item = only(service.decide(context(shown, found["now"]), {"properties": shown, "times": times}, found))
+    names = (
+        "ActiveEnterTimestamp",
+        "StateChangeTimestamp",
+        "ExecMainStartTimestamp",
+        "ExecMainExitTimestamp",
+    )
+    times = {
+        name: unit.since(shown, name, found["now"], found["now"] - 1795531320.0435)
+        for name in names
+    }
+    item = only(
+        service.decide(context(shown, found["now"]), {"properties": shown, "times": times}, found)
+    )
     assert (item["status"], item["evidence"]["restarts_in_window"]) == ("ok", 2)
 
 
@@ -157,7 +193,11 @@ def test_workers_that_fail_while_the_unit_stays_active(properties, context):
     shown = dict(properties("running_bookworm"), ExecMainStartTimestampMonotonic="4900000000")
     found = dict(log(kinds={"import": 9950.0}), begun=[shown["InvocationID"]], child_deaths=7)
     item = only(service.decide(context(now=NOW), observed(shown), found))
-    assert (item["id"], item["status"], item["evidence"]["worker_deaths"]) == ("app.service.down", "fail", 7)
+    assert (item["id"], item["status"], item["evidence"]["worker_deaths"]) == (
+        "app.service.down",
+        "fail",
+        7,
+    )
     assert item["summary"].startswith("sergas-app.service runs, but the app in it does not start")
     up = dict(found, completes={shown["InvocationID"]: (9960.0, 9960.0)})
     assert only(service.decide(context(now=NOW), observed(shown), up))["status"] == "ok"

@@ -32,7 +32,9 @@ def test_the_port_counts_only_where_the_unit_pins_it(text, port):
     assert unit.port(command(text)) == port
 
 
-@pytest.mark.parametrize(("text", "count"), [("x --workers 4", 4), ("gunicorn -w 3", 3), ("x --workers ${N}", None)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("x --workers 4", 4), ("gunicorn -w 3", 3), ("x --workers ${N}", None)]
+)
 def test_workers(text, count):
     assert unit.workers(command(text)) == count
 
@@ -60,10 +62,13 @@ def test_a_unit_that_does_not_exist(properties):
 
 def test_of_several_environment_files_the_one_named_env_counts():
     shown = unit.parse(
-        "EnvironmentFiles=/srv/.env (ignore_errors=no)\nEnvironmentFiles=/etc/default/app (ignore_errors=yes)\n"
+        "EnvironmentFiles=/srv/.env (ignore_errors=no)\nEnvironmentFiles=/etc/default/app"
+        " (ignore_errors=yes)\n"
     )
     assert unit.environment_file(shown) == "/srv/.env"
-    shown = unit.parse("EnvironmentFiles=/etc/a (ignore_errors=no)\nEnvironmentFiles=/etc/b (ignore_errors=yes)\n")
+    shown = unit.parse(
+        "EnvironmentFiles=/etc/a (ignore_errors=no)\nEnvironmentFiles=/etc/b (ignore_errors=yes)\n"
+    )
     assert unit.environment_file(shown) == "/etc/b"
 
 
@@ -81,7 +86,10 @@ def test_what_is_no_number(value):
 def test_times_are_those_of_systemds_clock(properties):
     shown = {"ActiveEnterTimestampMonotonic": "3000000"}
     assert unit.since(shown, "ActiveEnterTimestamp", 1000.0, 13.0) == 990.0
-    assert unit.since({"ActiveEnterTimestampMonotonic": "0"}, "ActiveEnterTimestamp", 1000.0, 13.0) is None
+    assert (
+        unit.since({"ActiveEnterTimestampMonotonic": "0"}, "ActiveEnterTimestamp", 1000.0, 13.0)
+        is None
+    )
 
 
 def test_a_host_without_systemd(monkeypatch):
@@ -91,7 +99,8 @@ def test_a_host_without_systemd(monkeypatch):
 
 def test_systemd_that_does_not_run(monkeypatch):
     refusal = (
-        "System has not been booted with systemd as init system (PID 1). Can't operate.\nFailed to connect to bus\n"
+        "System has not been booted with systemd as init system (PID 1). Can't operate.\nFailed to"
+        " connect to bus\n"
     )
     monkeypatch.setattr(unit.process, "run", lambda argv, deadline: (1, "", refusal))
     shown, reason = unit.read("sergas-app", Deadline(5))

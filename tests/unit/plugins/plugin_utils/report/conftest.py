@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A fleet as sergas_health describes it: two databases, a Redis, balancers, hosts of the app, and faults on them."""
+"""A fleet as sergas_health describes it: two databases, a Redis, balancers, hosts of the app, and
+faults on them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,11 @@ def healthy():
     """Return the findings of a host of the app with nothing wrong, 35 of them."""
     percent = {"unit": "%", "warn": 80.0, "fail": 90.0}
     app = [
-        ("app.service.ok", "sergas-app is running since 2026-11-20 06:12 UTC, 0 restarts", {"restarts": 0}),
+        (
+            "app.service.ok",
+            "sergas-app is running since 2026-11-20 06:12 UTC, 0 restarts",
+            {"restarts": 0},
+        ),
         ("app.port.ok", "Port 8000 is held by sergas-app (pid 812)", {"pid": 812}),
         ("app.env.ok", "All 9 required variables are set in .env", {}),
         ("app.import.ok", "No import error in the last hour", {}),
@@ -35,8 +41,16 @@ def healthy():
     ]
     found = [finding(id, "app", "ok", text, evidence=evidence) for id, text, evidence in app]
     found += [
-        finding("app.metrics.skipped", "app", "skipped", "Nothing answers at http://127.0.0.1:9090"),
-        finding("api.health.ok", "api", "ok", "/health answers 200 with the status healthy", evidence={"status": 200}),
+        finding(
+            "app.metrics.skipped", "app", "skipped", "Nothing answers at http://127.0.0.1:9090"
+        ),
+        finding(
+            "api.health.ok",
+            "api",
+            "ok",
+            "/health answers 200 with the status healthy",
+            evidence={"status": 200},
+        ),
         finding(
             "api.latency.ok",
             "api",
@@ -47,15 +61,47 @@ def healthy():
             warn=2.0,
             fail=5.0,
         ),
-        finding("db.connection.ok", "database", "ok", "PostgreSQL 15.6 answers in 4 ms", evidence={"target": DATABASE}),
-        finding("redis.ok", "redis", "ok", "Redis 7.0.15 answers, 41 % of its memory used", evidence={"target": REDIS}),
-        finding("zoho.api.ok", "zoho", "ok", "No rate limit in the last hour", evidence={"target": ZOHO}),
-        finding("security.access.ok", "security", "ok", "No address with 10 failed logins in the last hour"),
+        finding(
+            "db.connection.ok",
+            "database",
+            "ok",
+            "PostgreSQL 15.6 answers in 4 ms",
+            evidence={"target": DATABASE},
+        ),
+        finding(
+            "redis.ok",
+            "redis",
+            "ok",
+            "Redis 7.0.15 answers, 41 % of its memory used",
+            evidence={"target": REDIS},
+        ),
+        finding(
+            "zoho.api.ok", "zoho", "ok", "No rate limit in the last hour", evidence={"target": ZOHO}
+        ),
+        finding(
+            "security.access.ok",
+            "security",
+            "ok",
+            "No address with 10 failed logins in the last hour",
+        ),
         finding("lb.health.skipped", "loadbalancer", "skipped", "loadbalancer: not on this host"),
     ]
-    for name, value in (("memory", 41.5), ("swap", 3.0), ("cpu", 22.0), ("load", 0.4), ("iowait", 0.5)):
+    for name, value in (
+        ("memory", 41.5),
+        ("swap", 3.0),
+        ("cpu", 22.0),
+        ("load", 0.4),
+        ("iowait", 0.5),
+    ):
         found.append(
-            finding("host.%s.ok" % name, "host", "ok", "%s is at %g %%" % (name, value), value=value, **percent)
+            finding(
+                "host.%s.ok" % name,
+                "host",
+                "ok",
+                "%s is at %g %%" % (name, value),
+                value=value,
+                **percent,
+            )
         )
     for mount in ("/", "/boot", "/home", "/tmp", "/var", "/var/log", "/var/lib/postgresql"):
         found.append(
@@ -71,7 +117,14 @@ def healthy():
         )
     for mount in ("/", "/home", "/tmp", "/var", "/var/log"):
         found.append(
-            finding("host.inodes.ok", "host", "ok", "%s has 7 %% of its inodes used" % mount, value=7.0, **percent)
+            finding(
+                "host.inodes.ok",
+                "host",
+                "ok",
+                "%s has 7 %% of its inodes used" % mount,
+                value=7.0,
+                **percent,
+            )
         )
     return found
 
@@ -90,8 +143,13 @@ def port_conflict(findings):
             "app.port.conflict",
             "app",
             "fail",
-            "Port 8000 is held by python3 (pid 4711, unit rogue.service), sergas-app cannot bind it",
-            evidence={"pid": 4711, "unit": "rogue.service", "command": "python3 -m http.server 8000"},
+            "Port 8000 is held by python3 (pid 4711, unit rogue.service), sergas-app cannot"
+            " bind it",
+            evidence={
+                "pid": 4711,
+                "unit": "rogue.service",
+                "command": "python3 -m http.server 8000",
+            },
             remedy="free_port",
             advice="Stop rogue.service, or move the app with API_PORT.",
             guide="Application Won't Start",
@@ -140,7 +198,10 @@ def database_down(findings):
             "%s refuses connections" % DATABASE,
             evidence={"target": DATABASE, "phase": "connect"},
             remedy="start_postgresql",
-            advice="Start the cluster on its host: systemctl start postgresql, and read its log if it does not stay up.",
+            advice=(
+                "Start the cluster on its host: systemctl start postgresql, and read its log if it"
+                " does not stay up."
+            ),
             guide="Application Won't Start",
         ),
     )
@@ -201,8 +262,18 @@ def errors(findings):
             confidence="estimated",
             evidence={
                 "groups": [
-                    {"type": "mcp_request_failed", "path": "/accounts", "count": 41, "last": "2026-11-24T14:52:10Z"},
-                    {"type": "TimeoutError", "path": "/api/v1/sync", "count": 16, "last": "2026-11-24T14:40:01Z"},
+                    {
+                        "type": "mcp_request_failed",
+                        "path": "/accounts",
+                        "count": 41,
+                        "last": "2026-11-24T14:52:10Z",
+                    },
+                    {
+                        "type": "TimeoutError",
+                        "path": "/api/v1/sync",
+                        "count": 16,
+                        "last": "2026-11-24T14:40:01Z",
+                    },
                 ],
                 "stopped_early": False,
             },
@@ -233,7 +304,13 @@ def balancer(backends):
     for target, fine in backends:
         if fine:
             host.append(
-                finding("lb.health.ok", "loadbalancer", "ok", "%s is healthy" % target, evidence={"target": target})
+                finding(
+                    "lb.health.ok",
+                    "loadbalancer",
+                    "ok",
+                    "%s is healthy" % target,
+                    evidence={"target": target},
+                )
             )
         else:
             host.append(
@@ -252,27 +329,42 @@ def balancer(backends):
 
 def entry(name, findings, groups=("sergas_app",), address=None):
     """Return a host as the action plugin hands it to the model."""
-    registered = {"findings": findings, "probe_seconds": {"database": 0.012, "logs": 0.31, "redis": None}}
-    return results.host_entry(name, groups, [address or name], {"sergas_health": registered}, ["sergas_health"])
+    registered = {
+        "findings": findings,
+        "probe_seconds": {"database": 0.012, "logs": 0.31, "redis": None},
+    }
+    return results.host_entry(
+        name, groups, [address or name], {"sergas_health": registered}, ["sergas_health"]
+    )
 
 
 def lost(
     name,
-    reason="Task failed: Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1 port 22: Connection timed out",
+    reason="Task failed: Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1 port 22: Connection timed out",  # noqa: E501
 ):
     """Return a host that did not answer."""
     registered = {"unreachable": True, "changed": False, "msg": reason}
-    return results.host_entry(name, ["sergas_app"], [name], {"sergas_health": registered}, ["sergas_health"])
+    return results.host_entry(
+        name, ["sergas_app"], [name], {"sergas_health": registered}, ["sergas_health"]
+    )
 
 
 def crashed(name):
     """Return a host whose diagnosis failed."""
-    registered = {"failed": True, "changed": False, "msg": "Task failed: Module failed: No space left on device"}
-    return results.host_entry(name, ["sergas_app"], [name], {"sergas_health": registered}, ["sergas_health"])
+    registered = {
+        "failed": True,
+        "changed": False,
+        "msg": "Task failed: Module failed: No space left on device",
+    }
+    return results.host_entry(
+        name, ["sergas_app"], [name], {"sergas_health": registered}, ["sergas_health"]
+    )
 
 
 def fleet(number=20):
-    """Return a fleet of that many hosts with several faults, and the shared database down for most of them."""
+    """Return a fleet of that many hosts with several faults, and the shared database down for most
+    of them.
+    """
     faults = {1: port_conflict, 3: disk_high, 4: errors, 6: redis_unknown}
     hosts = []
     for index in range(1, number - 1):
@@ -284,7 +376,9 @@ def fleet(number=20):
         hosts[7] = lost("app8.example.com")
         hosts[8] = crashed("app9.example.com")
     backends = [("10.20.1.1:8000", False), ("10.20.1.2:8000", True)]
-    hosts += [entry("lb%d.example.com" % index, balancer(backends), ["sergas_lb"]) for index in (1, 2)]
+    hosts += [
+        entry("lb%d.example.com" % index, balancer(backends), ["sergas_lb"]) for index in (1, 2)
+    ]
     return hosts
 
 

@@ -12,18 +12,40 @@ def keys(entries):
 
 
 def compared(makers, before, after):
-    return makers.build(after, previous=makers.build(before, generated_at="2026-11-24T08:00:00Z"))["comparison"]
+    return makers.build(after, previous=makers.build(before, generated_at="2026-11-24T08:00:00Z"))[
+        "comparison"
+    ]
 
 
 def host(makers, name, *items):
     return makers.entry(
-        name, [finding(id, id.split(".")[0].replace("db", "database"), status, "x") for id, status in items]
+        name,
+        [
+            finding(id, id.split(".")[0].replace("db", "database"), status, "x")
+            for id, status in items
+        ],
     )
 
 
 def test_new_resolved_and_still_bad(makers):
-    before = [host(makers, "web1", ("host.disk.high", "warn"), ("host.cpu.high", "fail"), ("host.load.ok", "ok"))]
-    after = [host(makers, "web1", ("host.disk.ok", "ok"), ("host.cpu.high", "warn"), ("host.load.high", "warn"))]
+    before = [
+        host(
+            makers,
+            "web1",
+            ("host.disk.high", "warn"),
+            ("host.cpu.high", "fail"),
+            ("host.load.ok", "ok"),
+        )
+    ]
+    after = [
+        host(
+            makers,
+            "web1",
+            ("host.disk.ok", "ok"),
+            ("host.cpu.high", "warn"),
+            ("host.load.high", "warn"),
+        )
+    ]
     result = compared(makers, before, after)
     assert result["previous"] == "2026-11-24T08:00:00Z"
     assert keys(result["new"]) == [("web1", "host.load.high")]
@@ -33,10 +55,22 @@ def test_new_resolved_and_still_bad(makers):
 
 
 def test_what_was_not_measured_again_is_not_resolved(makers):
-    before = [host(makers, "web1", ("host.disk.high", "warn"), ("db.unreachable", "fail"), ("app.port.closed", "fail"))]
+    before = [
+        host(
+            makers,
+            "web1",
+            ("host.disk.high", "warn"),
+            ("db.unreachable", "fail"),
+            ("app.port.closed", "fail"),
+        )
+    ]
     after = [
         host(
-            makers, "web1", ("host.cpu.ok", "ok"), ("db.connection.unknown", "unknown"), ("app.port.skipped", "skipped")
+            makers,
+            "web1",
+            ("host.cpu.ok", "ok"),
+            ("db.connection.unknown", "unknown"),
+            ("app.port.skipped", "skipped"),
         )
     ]
     result = compared(makers, before, after)
@@ -50,13 +84,17 @@ def test_what_was_not_measured_again_is_not_resolved(makers):
 
 def test_a_dependency_that_answers_again_is_resolved_whatever_its_ids(makers):
     result = compared(
-        makers, [host(makers, "web1", ("db.unreachable", "fail"))], [host(makers, "web1", ("db.connection.ok", "ok"))]
+        makers,
+        [host(makers, "web1", ("db.unreachable", "fail"))],
+        [host(makers, "web1", ("db.connection.ok", "ok"))],
     )
     assert keys(result["resolved"]) == [("web1", "db.unreachable")]
 
 
 def test_nothing_is_resolved_on_a_host_that_is_lost(makers):
-    result = compared(makers, [host(makers, "web1", ("host.disk.high", "warn"))], [makers.lost("web1")])
+    result = compared(
+        makers, [host(makers, "web1", ("host.disk.high", "warn"))], [makers.lost("web1")]
+    )
     assert keys(result["new"]) == [("web1", "host.unreachable")]
     assert keys(result["unmeasured"]) == [("web1", "host.disk.high")]
 
@@ -81,10 +119,14 @@ def test_hosts_that_came_and_went_are_named_and_resolve_nothing(makers):
 
 
 def test_a_finding_of_the_fleet_comes_and_goes(makers):
-    down = [makers.entry("web%d" % number, makers.database_down(makers.healthy())) for number in (1, 2)]
+    down = [
+        makers.entry("web%d" % number, makers.database_down(makers.healthy())) for number in (1, 2)
+    ]
     up = [makers.entry("web%d" % number, makers.healthy()) for number in (1, 2)]
     assert keys(compared(makers, down, up)["resolved"])[0] == (None, "fleet.db.unreachable")
-    again = [makers.entry("web%d" % number, makers.database_down(makers.healthy())) for number in (1, 2)]
+    again = [
+        makers.entry("web%d" % number, makers.database_down(makers.healthy())) for number in (1, 2)
+    ]
     new = compared(makers, up, again)["new"]
     assert keys(new)[0] == (None, "fleet.db.unreachable")
     assert [entry["root"] for entry in new] == [True] + [False] * 4
@@ -92,4 +134,8 @@ def test_a_finding_of_the_fleet_comes_and_goes(makers):
 
 def test_without_an_earlier_report_nothing_is_new(makers):
     result = makers.build(makers.sample(), previous_note="this is the first report")["comparison"]
-    assert (result["previous"], result["note"], result["new"]) == (None, "this is the first report", [])
+    assert (result["previous"], result["note"], result["new"]) == (
+        None,
+        "this is the first report",
+        [],
+    )

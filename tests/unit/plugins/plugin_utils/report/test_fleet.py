@@ -14,7 +14,9 @@ TARGET = "10.0.0.5:5432"
 
 def db(status="fail", target=TARGET, id=None, **more):
     id = id or ("db.connection.ok" if status == "ok" else "db.unreachable")
-    return finding(id, "database", status, "%s says %s" % (target, status), evidence={"target": target}, **more)
+    return finding(
+        id, "database", status, "%s says %s" % (target, status), evidence={"target": target}, **more
+    )
 
 
 def host(name, *findings, addresses=()):
@@ -59,7 +61,10 @@ def test_only_what_several_hosts_can_share_is_a_target(target, shared):
 
 
 def test_a_target_counts_for_dependencies_only():
-    assert fleet.target_of(finding("app.port.closed", "app", "fail", "x", evidence={"target": TARGET})) is None
+    assert (
+        fleet.target_of(finding("app.port.closed", "app", "fail", "x", evidence={"target": TARGET}))
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,10 @@ def test_more_than_half_of_the_users_and_two_at_least_make_it_the_fleets(bad, go
         assert found[0]["id"] == "fleet.db.unreachable"
         assert found[0]["component"] == "database"
         assert found[0]["evidence"]["target"] == TARGET
-        assert (found[0]["evidence"]["hosts_bad"], found[0]["evidence"]["hosts_using"]) == (bad, bad + good)
+        assert (found[0]["evidence"]["hosts_bad"], found[0]["evidence"]["hosts_using"]) == (
+            bad,
+            bad + good,
+        )
         assert set(nodes.values()) == {(None, 0)}
         assert all(one["findings"][0]["cause"] == "fleet.db.unreachable" for one in hosts[:bad])
     else:
@@ -89,11 +97,15 @@ def test_two_findings_of_one_host_are_one_host():
 
 
 def test_loopback_databases_are_each_hosts_own():
-    assert ends([host("web%d" % number, db(target="127.0.0.1:5432")) for number in range(5)])[1] == []
+    assert (
+        ends([host("web%d" % number, db(target="127.0.0.1:5432")) for number in range(5)])[1] == []
+    )
 
 
 def test_two_targets_are_two_findings():
-    hosts = [host("a%d" % number, db(target="10.0.0.%d:5432" % (number % 2))) for number in range(6)]
+    hosts = [
+        host("a%d" % number, db(target="10.0.0.%d:5432" % (number % 2))) for number in range(6)
+    ]
     nodes, found = ends(hosts)
     assert [item["evidence"]["target"] for item in found] == ["10.0.0.0:5432", "10.0.0.1:5432"]
     assert nodes["a0", 0] == (None, 0) and nodes["a1", 0] == (None, 1)
@@ -156,7 +168,9 @@ def test_of_two_causes_with_one_id_that_of_the_same_target_counts():
 
 
 def lb(target, id="lb.health.failing"):
-    return finding(id, "loadbalancer", "fail", "%s is not healthy" % target, evidence={"target": target})
+    return finding(
+        id, "loadbalancer", "fail", "%s is not healthy" % target, evidence={"target": target}
+    )
 
 
 def app_down(name, *addresses):
@@ -178,14 +192,20 @@ def test_a_balancer_derives_from_the_root_on_the_apps_host(target):
 
 
 def test_two_balancers_give_one_root():
-    nodes, found = ends([app_down("web1"), host("lb1", lb("web1:8000")), host("lb2", lb("web1:8000"))])
+    nodes, found = ends(
+        [app_down("web1"), host("lb1", lb("web1:8000")), host("lb2", lb("web1:8000"))]
+    )
     assert set(nodes.values()) == {("web1", 1)}
     assert (found[0]["cause"], found[0]["evidence"]["cause_host"]) == ("app.port.conflict", "web1")
 
 
 def test_a_balancer_behind_the_fleets_database_derives_from_that():
     web = [
-        host("web%d" % n, finding("api.health.degraded", "api", "fail", "x", cause="db.unreachable"), db())
+        host(
+            "web%d" % n,
+            finding("api.health.degraded", "api", "fail", "x", cause="db.unreachable"),
+            db(),
+        )
         for n in (1, 2)
     ]
     balancer = host("lb1", lb("web1:8000"))
@@ -213,12 +233,21 @@ def test_an_unrelated_fault_on_the_apps_host_stays_another_root(unrelated):
 
 
 def test_a_blocked_balancer_is_not_explained_by_the_app():
-    assert ends([app_down("web1"), host("lb1", lb("web1:8000", "lb.blocked"))])[0]["lb1", 0] == ("lb1", 0)
+    assert ends([app_down("web1"), host("lb1", lb("web1:8000", "lb.blocked"))])[0]["lb1", 0] == (
+        "lb1",
+        0,
+    )
 
 
 def test_a_firewall_on_the_apps_host_is_the_root_of_its_blocked_balancers():
     app = host("web1", lb("localhost:8000", "lb.blocked"))
-    nodes, found = ends([app, host("lb1", lb("web1:8000", "lb.blocked")), host("lb2", lb("web1:8000", "lb.blocked"))])
+    nodes, found = ends(
+        [
+            app,
+            host("lb1", lb("web1:8000", "lb.blocked")),
+            host("lb2", lb("web1:8000", "lb.blocked")),
+        ]
+    )
     assert set(nodes.values()) == {("web1", 0)}
     assert found[0]["cause"] == "lb.blocked"
 
@@ -234,7 +263,13 @@ def test_a_balancers_own_faults_do_not_explain_another_hosts_app():
 
 
 def test_an_address_of_two_hosts_says_nothing():
-    nodes, _found = ends([app_down("web1", "10.0.0.1"), app_down("web2", "10.0.0.1"), host("lb1", lb("10.0.0.1:8000"))])
+    nodes, _found = ends(
+        [
+            app_down("web1", "10.0.0.1"),
+            app_down("web2", "10.0.0.1"),
+            host("lb1", lb("10.0.0.1:8000")),
+        ]
+    )
     assert nodes["lb1", 0] == ("lb1", 0)
 
 

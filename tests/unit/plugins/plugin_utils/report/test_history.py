@@ -39,9 +39,9 @@ def test_reports_are_not_for_everybody(tmp_path):
 
 
 def test_runs_of_one_second_do_not_collide(tmp_path):
-    assert [os.path.basename(write(tmp_path, {"report.md": str(number)})) for number in range(11)] == [STAMP] + [
-        "%s-%d" % (STAMP, number) for number in range(2, 12)
-    ]
+    assert [
+        os.path.basename(write(tmp_path, {"report.md": str(number)})) for number in range(11)
+    ] == [STAMP] + ["%s-%d" % (STAMP, number) for number in range(2, 12)]
     assert (tmp_path / (STAMP + "-3") / "report.md").read_text() == "2"
     assert history.runs(str(tmp_path))[-1] == STAMP + "-11"
 
@@ -118,7 +118,11 @@ def test_nothing_but_reports_is_removed(tmp_path):
     (tmp_path / "important").mkdir()
     assert history.prune(str(tmp_path), 1) == ["2026-11-02T145427Z"]
     assert sorted(os.listdir(tmp_path)) == ["2026-11-01T145427Z", "2026-11-03T145427Z", "important"]
-    assert sorted(os.listdir(tmp_path / "2026-11-01T145427Z")) == ["notes.txt", "report.json", "report.md"]
+    assert sorted(os.listdir(tmp_path / "2026-11-01T145427Z")) == [
+        "notes.txt",
+        "report.json",
+        "report.md",
+    ]
 
 
 def test_a_link_named_like_a_run_is_not_followed(tmp_path):
@@ -143,7 +147,10 @@ def test_the_latest_report_is_read(tmp_path, makers):
 
 def test_the_first_report_has_nothing_before_it(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
-        assert history.read_previous(str(folder)) == (None, "this is the first report in this folder")
+        assert history.read_previous(str(folder)) == (
+            None,
+            "this is the first report in this folder",
+        )
 
 
 @pytest.mark.parametrize(
@@ -156,7 +163,10 @@ def test_the_first_report_has_nothing_before_it(tmp_path):
         ('{"schema_version": 1}', "has the schema version 1, this is 1.0"),
         ('{"schema_version": "1.0"}', "does not keep its schema"),
         (
-            '{"schema_version": "1.0", "generated_at": "2026-11-24T08:00:00Z", "fleet": [], "hosts": [5]}',
+            (
+                '{"schema_version": "1.0", "generated_at": "2026-11-24T08:00:00Z", "fleet": [],'
+                ' "hosts": [5]}'
+            ),
             "does not keep its schema",
         ),
         (

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the findings of several modules on one host, and the pools of several hosts, make of each other."""
+"""What the findings of several modules on one host, and the pools of several hosts, make of each
+other.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import fleet, host
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.formats import FORMATS
 
 SERVER = "10.0.0.5:5432"
 
@@ -32,7 +35,8 @@ def test_errors_that_time_out_in_the_database_derive_from_what_the_database_wait
 
 
 @pytest.mark.parametrize(
-    "harmless", ["db.index.unused", "db.settings.harmful", "db.sequences.exhausted", "db.index.duplicate"]
+    "harmless",
+    ["db.index.unused", "db.settings.harmful", "db.sequences.exhausted", "db.index.duplicate"],
 )
 def test_what_only_may_become_a_trouble_explains_no_errors(harmless):
     assert causes_of(errors("database"), bad(harmless)) == [None, None]
@@ -40,7 +44,9 @@ def test_what_only_may_become_a_trouble_explains_no_errors(harmless):
 
 def test_a_slow_app_derives_from_slow_statements():
     slow = bad("api.latency.high", component="api")
-    assert causes_of(slow, bad("db.queries.slow", cause="db.index.missing"), bad("db.index.missing")) == [
+    assert causes_of(
+        slow, bad("db.queries.slow", cause="db.index.missing"), bad("db.index.missing")
+    ) == [
         "db.queries.slow",
         "db.index.missing",
         None,
@@ -48,7 +54,12 @@ def test_a_slow_app_derives_from_slow_statements():
 
 
 def disk(fullest, **percent):
-    return bad("host.disk.high", component="host", filesystem={"path": fullest}, percent=percent or {fullest: 95.0})
+    return bad(
+        "host.disk.high",
+        component="host",
+        filesystem={"path": fullest},
+        percent=percent or {fullest: 95.0},
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +70,12 @@ def disk(fullest, **percent):
         (disk("/srv"), None),
         # The data is on a file system of its own, and the host's fullest is another one.
         (
-            bad("host.disk.high", component="host", filesystem={"path": "/"}, percent={"/": 95.0, "/var/lib": 92.0}),
+            bad(
+                "host.disk.high",
+                component="host",
+                filesystem={"path": "/"},
+                percent={"/": 95.0, "/var/lib": 92.0},
+            ),
             None,
         ),
         # Another folder whose name begins alike.
@@ -73,7 +89,10 @@ def test_a_disk_that_the_database_fills_is_one_root(high, cause):
 
 def test_exhausted_slots_derive_from_transactions_left_open_only_if_those_fill_them():
     idle = bad("db.transactions.idle", sessions=[{"pid": 7}])
-    assert causes_of(bad("db.connections.exhausted", reason="idle in transaction"), idle)[0] == "db.transactions.idle"
+    assert (
+        causes_of(bad("db.connections.exhausted", reason="idle in transaction"), idle)[0]
+        == "db.transactions.idle"
+    )
     assert causes_of(bad("db.connections.exhausted", reason="idle"), idle)[0] is None
 
 
@@ -81,7 +100,11 @@ def test_what_one_module_explains_the_same_finding_of_another_one_need_not():
     seen_by_app = bad("db.connections.exhausted", target=SERVER)
     seen_by_server = bad("db.connections.exhausted", reason="idle in transaction")
     idle = bad("db.transactions.idle")
-    assert causes_of(seen_by_app, seen_by_server, idle) == ["db.transactions.idle", "db.transactions.idle", None]
+    assert causes_of(seen_by_app, seen_by_server, idle) == [
+        "db.transactions.idle",
+        "db.transactions.idle",
+        None,
+    ]
 
 
 def test_a_lock_derives_from_the_transaction_that_holds_it():
@@ -93,7 +116,8 @@ def test_a_lock_derives_from_the_transaction_that_holds_it():
 def test_a_cause_that_a_module_has_found_stays():
     assert (
         causes_of(
-            bad("db.locks.blocked", cause="db.transactions.long", roots=[{"pid": 7}]), bad("db.transactions.long")
+            bad("db.locks.blocked", cause="db.transactions.long", roots=[{"pid": 7}]),
+            bad("db.transactions.long"),
         )[0]
         == "db.transactions.long"
     )
@@ -101,7 +125,13 @@ def test_a_cause_that_a_module_has_found_stays():
 
 def app(name, pool, status="ok", target=SERVER, slots=97):
     id = "app.resources.ok" if status == "ok" else "app.resources.exhausted"
-    evidence = {"workers": 2, "pool_size": pool, "max_overflow": 0, "target": target, "slots": slots}
+    evidence = {
+        "workers": 2,
+        "pool_size": pool,
+        "max_overflow": 0,
+        "target": target,
+        "slots": slots,
+    }
     return {"name": name, "addresses": [name], "findings": [bad(id, status, "app", **evidence)]}
 
 
@@ -110,10 +140,26 @@ def test_pools_that_fit_alone_and_not_together_are_one_finding_of_the_fleet():
     found, links = fleet.correlate(hosts)
     assert [item["id"] for item in found] == ["fleet.db.pools.overcommitted"]
     assert found[0]["value"] == 120
-    assert [row["host"] for row in found[0]["evidence"]["hosts"]] == ["app1", "app2", "app3"]
-    fits = [row["fit"] for row in found[0]["evidence"]["hosts"]]
-    assert sum(2 * (fit["pool_size"] + fit["max_overflow"]) for fit in fits) <= 97 - found[0]["evidence"]["headroom"]
+    assert [row["host"] for row in found[0]["evidence"]["pools"]] == ["app1", "app2", "app3"]
+    assert found[0]["evidence"]["hosts"] == ["app1", "app2", "app3"]
+    fits = [row["fit"] for row in found[0]["evidence"]["pools"]]
+    assert (
+        sum(2 * (fit["pool_size"] + fit["max_overflow"]) for fit in fits)
+        <= 97 - found[0]["evidence"]["headroom"]
+    )
     assert not links
+
+
+def test_the_report_names_the_hosts_whose_pools_do_not_fit(makers):
+    hosts = [makers.entry(name, app(name, 60)["findings"]) for name in ("app1", "app2")]
+    root = makers.build(hosts)["roots"][0]
+    assert (root["id"], root["scope"], root["hosts"]) == (
+        "fleet.db.pools.overcommitted",
+        "fleet",
+        ["app1", "app2"],
+    )
+    for write in FORMATS.values():
+        assert "overcommitted" in write[1](makers.build(hosts))
 
 
 def test_pools_that_fit_together_are_no_finding():
@@ -131,7 +177,9 @@ def test_exhausted_slots_of_a_database_derive_from_the_pools_of_its_apps():
     server = {
         "name": "db1",
         "addresses": ["db1", "10.0.0.5"],
-        "findings": [bad("db.connections.exhausted", target="localhost:5432", slots=97, reason="busy")],
+        "findings": [
+            bad("db.connections.exhausted", target="localhost:5432", slots=97, reason="busy")
+        ],
     }
     hosts = [app("app1", 60, "fail"), app("app2", 20), server]
     found, links = fleet.correlate(hosts)

@@ -11,20 +11,22 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report import markdown
 def test_the_sample(makers):
     text = markdown.render(makers.build(makers.sample(), previous_note="this is the first report"))
     assert text.startswith(
-        "# Sergas fleet\n\n2026-11-24T14:54:27Z · 20 hosts: **1 unreachable**, **15 fail**, **2 unknown**, **2 ok**\n"
+        "# Sergas fleet\n\n2026-11-24T14:54:27Z · 20 hosts: **1 unreachable**, **15 fail**, **2"
+        " unknown**, **2 ok**\n"
     )
     rows = [line for line in text.splitlines() if line.startswith("| \u274c fail |")]
-    assert rows[1] == (
-        "| \u274c fail | app1.example.com (affects lb1.example.com, lb2.example.com) | `app.port.conflict` "
-        "Port 8000 is held by python3 (pid 4711, unit rogue.service), sergas-app cannot bind it "
-        "| Stop rogue.service, or move the app with API\\_PORT. |"
+    assert (
+        rows[1] == "| \u274c fail | app1.example.com (affects lb1.example.com, lb2.example.com) |"
+        " `app.port.conflict` Port 8000 is held by python3 (pid 4711, unit rogue.service),"
+        " sergas-app cannot bind it | Stop rogue.service, or move the app with API\\_PORT. |"
     )
     assert "No comparison: this is the first report." in text
 
 
 def test_text_of_a_host_stays_text():
-    assert markdown.text("a|b `c` *d* [e](http://f) <img src=x> @team #1\nnext") == (
-        "a\\|b \\`c\\` \\*d\\* \\[e\\](http&#58;//f) &lt;img src=x&gt; &#64;team \\#1 next"
+    assert (
+        markdown.text("a|b `c` *d* [e](http://f) <img src=x> @team #1\nnext")
+        == "a\\|b \\`c\\` \\*d\\* \\[e\\](http&#58;//f) &lt;img src=x&gt; &#64;team \\#1 next"
     )
 
 
@@ -40,7 +42,8 @@ def test_every_row_has_the_cells_of_its_table(makers):
 
 def test_it_stays_short(makers):
     hosts = [
-        makers.entry("web%d" % number, [finding("app.fault%d.x" % number, "app", "fail", "x")]) for number in range(500)
+        makers.entry("web%d" % number, [finding("app.fault%d.x" % number, "app", "fail", "x")])
+        for number in range(500)
     ]
     text = markdown.render(makers.build(hosts))
     assert len(text.splitlines()) < 120
@@ -55,7 +58,8 @@ def test_a_healthy_fleet_is_a_line(makers):
 
 def test_changes_are_named(makers):
     before = makers.build(
-        [makers.entry("web1", makers.disk_high(makers.healthy()))], generated_at="2026-11-24T08:00:00Z"
+        [makers.entry("web1", makers.disk_high(makers.healthy()))],
+        generated_at="2026-11-24T08:00:00Z",
     )
     after = makers.build([makers.entry("web1", makers.errors(makers.healthy()))], previous=before)
     lines = markdown.render(after).splitlines()

@@ -13,11 +13,16 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import json_document, model
 
-SCHEMA = json.loads((Path(__file__).resolve().parents[5] / "docs" / "report.schema.json").read_text())
+SCHEMA = json.loads(
+    (Path(__file__).resolve().parents[5] / "docs" / "report.schema.json").read_text()
+)
 
 
 def host_with(makers, name, *statuses):
-    items = [finding("host.n%d.x" % number, "host", status, "x") for number, status in enumerate(statuses)]
+    items = [
+        finding("host.n%d.x" % number, "host", status, "x")
+        for number, status in enumerate(statuses)
+    ]
     return makers.entry(name, items)
 
 
@@ -37,15 +42,25 @@ def test_the_sample_has_one_root_for_each_fault_worst_first(makers):
 def test_a_root_names_its_hosts_and_those_it_affects(makers):
     report = makers.build(makers.sample())
     shared, port = report["roots"][:2]
-    assert (shared["scope"], shared["target"], len(shared["hosts"])) == ("fleet", "10.20.0.5:5432", 13)
+    assert (shared["scope"], shared["target"], len(shared["hosts"])) == (
+        "fleet",
+        "10.20.0.5:5432",
+        13,
+    )
     assert (port["scope"], port["hosts"]) == ("host", ["app1.example.com"])
     assert port["affected"] == ["lb1.example.com", "lb2.example.com"]
-    assert set(port["symptoms"]) == {"app.service.restarting", "fleet.lb.health.failing", "lb.health.failing"}
+    assert set(port["symptoms"]) == {
+        "app.service.restarting",
+        "fleet.lb.health.failing",
+        "lb.health.failing",
+    }
 
 
 def test_one_id_on_several_hosts_is_one_root_and_the_example_is_named(makers):
     reasons = ("Connection refused", "Connection timed out")
-    report = makers.build([makers.lost("web%d" % number, reason) for number, reason in enumerate(reasons)])
+    report = makers.build(
+        [makers.lost("web%d" % number, reason) for number, reason in enumerate(reasons)]
+    )
     (root,) = report["roots"]
     assert root["hosts"] == ["web0", "web1"]
     assert root["summary"] == "web0: Ansible cannot reach it: Connection refused"
@@ -61,7 +76,14 @@ def test_each_host_is_in_one_class_and_the_worst_come_first(makers):
         makers.lost("lost"),
     ]
     report = makers.build(hosts)
-    assert [host["name"] for host in report["hosts"]] == ["lost", "broken", "blind", "warned", "fine", "empty"]
+    assert [host["name"] for host in report["hosts"]] == [
+        "lost",
+        "broken",
+        "blind",
+        "warned",
+        "fine",
+        "empty",
+    ]
     assert report["summary"]["hosts"] == {
         "total": 6,
         "unreachable": 1,
@@ -74,7 +96,9 @@ def test_each_host_is_in_one_class_and_the_worst_come_first(makers):
 
 
 def test_a_component_has_its_worst_status(makers):
-    (host,) = makers.build([makers.entry("web1", makers.disk_high(makers.port_conflict(makers.healthy())))])["hosts"]
+    (host,) = makers.build(
+        [makers.entry("web1", makers.disk_high(makers.port_conflict(makers.healthy())))]
+    )["hosts"]
     assert host["components"] == {
         "app": "fail",
         "api": "fail",
@@ -119,18 +143,25 @@ def test_the_decision_follows_fail_on(makers, status, fail_on, failed):
 
 @pytest.mark.parametrize(("fail_on", "failed"), [("fail", True), ("warn", True), ("never", False)])
 def test_a_host_that_nobody_looked_at_has_not_passed(makers, fail_on, failed):
-    report = makers.build([makers.crashed("web1"), makers.entry("web2", makers.healthy())], fail_on=fail_on)
+    report = makers.build(
+        [makers.crashed("web1"), makers.entry("web2", makers.healthy())], fail_on=fail_on
+    )
     assert report["summary"]["failed"] is failed
 
 
 @pytest.mark.parametrize("fail_on", ["fail", "warn", "never"])
 def test_a_run_that_diagnosed_no_host_fails_whatever_was_asked(makers, fail_on):
-    summary = makers.build([makers.crashed("web1"), makers.lost("web2")], fail_on=fail_on)["summary"]
+    summary = makers.build([makers.crashed("web1"), makers.lost("web2")], fail_on=fail_on)[
+        "summary"
+    ]
     assert (summary["failed"], summary["reason"]) == (True, "no host could be diagnosed")
 
 
 def test_the_decision_says_how_many(makers):
-    assert makers.build(makers.sample())["summary"]["reason"] == "fail_on is fail: 3 root causes with the status fail"
+    assert (
+        makers.build(makers.sample())["summary"]["reason"]
+        == "fail_on is fail: 3 root causes with the status fail"
+    )
     all_three = makers.build(makers.sample(), fail_on="warn")["summary"]["reason"]
     assert all_three == "fail_on is warn: 7 root causes with the status fail, unknown or warn"
     blind = makers.build([makers.crashed("web1"), makers.entry("web2", makers.healthy())])
@@ -139,12 +170,21 @@ def test_the_decision_says_how_many(makers):
 
 def every_shape(makers):
     """Return models that use every key of the schema."""
-    before = makers.build([makers.entry("web1", makers.disk_high(makers.healthy())), makers.lost("web2")])
+    before = makers.build(
+        [makers.entry("web1", makers.disk_high(makers.healthy())), makers.lost("web2")]
+    )
     return [
         makers.build(makers.sample()),
-        makers.build([makers.entry("web1", makers.healthy())], previous_note="this is the first report"),
-        makers.build([makers.lost("web1"), makers.entry("web3", makers.errors(makers.healthy()))], previous=before),
-        makers.build([makers.crashed("web1")], fail_on="never", run={"window": 3600, "more": {"a": [1]}}),
+        makers.build(
+            [makers.entry("web1", makers.healthy())], previous_note="this is the first report"
+        ),
+        makers.build(
+            [makers.lost("web1"), makers.entry("web3", makers.errors(makers.healthy()))],
+            previous=before,
+        ),
+        makers.build(
+            [makers.crashed("web1")], fail_on="never", run={"window": 3600, "more": {"a": [1]}}
+        ),
     ]
 
 

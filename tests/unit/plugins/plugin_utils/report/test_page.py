@@ -52,7 +52,8 @@ class Page(HTMLParser):
         return [
             attributes
             for name, attributes in self.tags
-            if name == tag and all(attributes.get(key.strip("_")) == value for key, value in wanted.items())
+            if name == tag
+            and all(attributes.get(key.strip("_")) == value for key, value in wanted.items())
         ]
 
 
@@ -65,8 +66,18 @@ def hostile_fleet(makers):
         "lines": [HOSTILE * 9],
         "target": HOSTILE,
     }
-    text = {"advice": HOSTILE, "remedy": HOSTILE, "guide": HOSTILE, "unit": HOSTILE, "value": 5.0, "evidence": evidence}
-    items = [finding("app.errors.rate", "app", "fail", HOSTILE, **text), finding("app.port.ok", "app", "ok", HOSTILE)]
+    text = {
+        "advice": HOSTILE,
+        "remedy": HOSTILE,
+        "guide": HOSTILE,
+        "unit": HOSTILE,
+        "value": 5.0,
+        "evidence": evidence,
+    }
+    items = [
+        finding("app.errors.rate", "app", "fail", HOSTILE, **text),
+        finding("app.port.ok", "app", "ok", HOSTILE),
+    ]
     host = makers.entry(HOSTILE, items, groups=[HOSTILE])
     host["probe_seconds"] = {HOSTILE: 1.0}
     return [host, makers.lost("x", HOSTILE)]
@@ -76,13 +87,22 @@ def hostile(makers):
     previous = makers.build(hostile_fleet(makers))
     previous["hosts"][0]["name"] = HOSTILE + "gone"
     return makers.build(
-        hostile_fleet(makers), title=HOSTILE, version=HOSTILE, run={HOSTILE: HOSTILE}, previous=previous
+        hostile_fleet(makers),
+        title=HOSTILE,
+        version=HOSTILE,
+        run={HOSTILE: HOSTILE},
+        previous=previous,
     )
 
 
 def test_nothing_of_a_host_becomes_markup(makers):
-    calm, parsed = Page(page.render(makers.build(makers.sample()))), Page(page.render(hostile(makers)))
-    assert {tag for tag, _attributes in parsed.tags} <= {"pre"} | {tag for tag, _attributes in calm.tags}
+    calm, parsed = (
+        Page(page.render(makers.build(makers.sample()))),
+        Page(page.render(hostile(makers))),
+    )
+    assert {tag for tag, _attributes in parsed.tags} <= {"pre"} | {
+        tag for tag, _attributes in calm.tags
+    }
     assert not parsed.of("img")
     assert len(parsed.of("script")) == len(parsed.of("style")) == 1
     assert not any(name.startswith("on") for _tag, attributes in parsed.tags for name in attributes)
@@ -133,7 +153,9 @@ def test_headings_do_not_skip_a_level(makers):
 
 def test_tables_have_headers_with_a_scope(makers):
     parsed = Page(page.render(makers.build(makers.sample())))
-    assert parsed.of("th") and all(header.get("scope") in ("col", "row") for header in parsed.of("th"))
+    assert parsed.of("th") and all(
+        header.get("scope") in ("col", "row") for header in parsed.of("th")
+    )
 
 
 def test_what_needs_a_script_is_hidden_without_one_and_nothing_else(makers):
@@ -156,14 +178,21 @@ def test_every_host_and_finding_is_in_it(makers):
 
 @pytest.mark.parametrize("status", ["ok", "warn", "fail", "unknown", "skipped"])
 def test_a_status_is_a_word_in_the_matrix(makers, status):
-    text = page.render(makers.build([makers.entry("web1", [finding("app.x.y", "app", status, "x")])]))
+    text = page.render(
+        makers.build([makers.entry("web1", [finding("app.x.y", "app", status, "x")])])
+    )
     assert '<td class="state %s"><span>%s</span></td>' % (status, status) in text
 
 
 def test_a_few_bad_hosts_are_open_and_many_are_not(makers):
     def opened(number):
-        hosts = [makers.entry("web%d" % index, makers.disk_high(makers.healthy())) for index in range(number)]
-        return sum("open" in details for details in Page(page.render(makers.build(hosts))).of("details"))
+        hosts = [
+            makers.entry("web%d" % index, makers.disk_high(makers.healthy()))
+            for index in range(number)
+        ]
+        return sum(
+            "open" in details for details in Page(page.render(makers.build(hosts))).of("details")
+        )
 
     assert (opened(3), opened(30)) == (3, 0)
 
@@ -173,13 +202,17 @@ def test_a_cause_on_another_host_is_linked(makers):
         makers.entry("web1", makers.port_conflict(makers.healthy())),
         makers.entry("lb1", makers.balancer([("web1:8000", False)])),
     ]
-    assert 'Derives from <code>app.port.conflict</code> on <a href="#h1">web1</a>' in page.render(makers.build(hosts))
+    assert 'Derives from <code>app.port.conflict</code> on <a href="#h1">web1</a>' in page.render(
+        makers.build(hosts)
+    )
 
 
 def test_entries_of_the_evidence_are_a_table(makers):
     text = page.render(makers.build([makers.entry("web1", makers.errors(makers.healthy()))]))
     assert "<tr><td>TimeoutError</td><td>/api/v1/sync</td><td>16</td>" in text
-    many = finding("app.errors.rate", "app", "warn", "x", evidence={"groups": [{"n<": n} for n in range(50)]})
+    many = finding(
+        "app.errors.rate", "app", "warn", "x", evidence={"groups": [{"n<": n} for n in range(50)]}
+    )
     text = page.render(makers.build([makers.entry("web1", [many])]))
     assert "<td>19</td>" in text and "<td>20</td>" not in text and "and 30 more" in text
 

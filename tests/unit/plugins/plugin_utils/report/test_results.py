@@ -11,7 +11,9 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report import results
 
 
 def one(**result):
-    return results.host_entry("web1", ["sergas_app", "all"], ["10.0.0.1"], {"health": result}, ["health"])
+    return results.host_entry(
+        "web1", ["sergas_app", "all"], ["10.0.0.1"], {"health": result}, ["health"]
+    )
 
 
 def test_the_findings_of_a_diagnosed_host_are_taken_as_they_are():
@@ -31,16 +33,26 @@ def test_the_findings_of_a_diagnosed_host_are_taken_as_they_are():
     ("message", "summary", "advice"),
     [
         (
-            "Task failed: Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1 port 22: Connection timed out",
+            (
+                "Task failed: Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1"
+                " port 22: Connection timed out"
+            ),
             "Ansible cannot reach it: Connection timed out",
             "Check that it is up",
         ),
         (
-            "Failed to connect to the host via ssh: ssh: Could not resolve hostname x: Name or service not known",
+            (
+                "Failed to connect to the host via ssh: ssh: Could not resolve hostname x: Name or"
+                " service not known"
+            ),
             "Ansible cannot reach it: Could not resolve hostname x: Name or service not known",
             "Correct its name",
         ),
-        ("root@web1: Permission denied (publickey,password).", "Permission denied", "Check ansible_user"),
+        (
+            "root@web1: Permission denied (publickey,password).",
+            "Permission denied",
+            "Check ansible_user",
+        ),
         ("something never seen", "something never seen", "Connect to it by hand"),
         (None, "no reason was given", "Connect to it by hand"),
     ],
@@ -69,7 +81,9 @@ def test_a_failed_diagnosis_is_unknown_with_its_reason():
 
 def test_a_broken_module_says_why_in_its_last_line():
     trace = "Traceback (most recent call last):\n  File x\nRuntimeError: boom\n"
-    (item,) = one(failed=True, msg="MODULE FAILURE: No start of json char found", module_stderr=trace)["findings"]
+    (item,) = one(
+        failed=True, msg="MODULE FAILURE: No start of json char found", module_stderr=trace
+    )["findings"]
     assert item["summary"] == "Not diagnosed: RuntimeError: boom"
     (item,) = one(failed=True, msg="MODULE FAILURE", module_stderr="")["findings"]
     assert item["summary"] == "Not diagnosed: MODULE FAILURE"
@@ -94,13 +108,19 @@ def test_a_result_of_another_shape_is_told(result):
 
 
 def test_a_skipped_task_beside_another_result_adds_nothing():
-    found = {"health": {"findings": [finding("host.disk.ok", "host", "ok", "fine")]}, "pg": {"skipped": True}}
+    found = {
+        "health": {"findings": [finding("host.disk.ok", "host", "ok", "fine")]},
+        "pg": {"skipped": True},
+    }
     entry = results.host_entry("web1", [], [], found, ["health", "pg"])
     assert [item["id"] for item in entry["findings"]] == ["host.disk.ok"]
 
 
 def test_the_results_of_a_loop_are_put_together():
-    items = [{"findings": [finding("db.connection.ok", "database", "ok", name)]} for name in ("one", "two")]
+    items = [
+        {"findings": [finding("db.connection.ok", "database", "ok", name)]}
+        for name in ("one", "two")
+    ]
     assert [item["summary"] for item in one(results=items)["findings"]] == ["one", "two"]
 
 
@@ -113,7 +133,13 @@ def test_the_results_of_a_loop_are_put_together():
         {"id": "host.disk.ok", "component": "toaster", "status": "ok", "summary": "x"},
         {"id": "<b>", "component": "host", "status": "ok", "summary": "x"},
         {"id": "host.disk.ok", "component": "host", "status": "ok", "summary": None},
-        {"id": "host.disk.ok", "component": "host", "status": "ok", "summary": "x", "value": "much"},
+        {
+            "id": "host.disk.ok",
+            "component": "host",
+            "status": "ok",
+            "summary": "x",
+            "value": "much",
+        },
         {"id": "host.disk.ok", "component": "host", "status": "ok", "summary": "x", "evidence": []},
         {"id": "host.disk.ok", "component": "host", "status": "ok", "summary": "x", "cause": 5},
         {"id": "host.disk.ok", "component": "host", "status": "ok", "summary": "x", "surplus": 1},
@@ -126,7 +152,9 @@ def test_a_finding_that_breaks_the_contract_is_counted_and_the_others_stay(broke
 
 
 def test_evidence_without_end_is_left_out():
-    item = finding("app.errors.rate", "app", "fail", "x" * 100_000, evidence={"lines": ["x" * 100] * 10_000})
+    item = finding(
+        "app.errors.rate", "app", "fail", "x" * 100_000, evidence={"lines": ["x" * 100] * 10_000}
+    )
     (kept,) = one(findings=[item])["findings"]
     assert len(str(kept)) < 5_000
     assert "left_out" in kept["evidence"]
