@@ -114,11 +114,9 @@ def test_a_pooler_that_takes_no_options_is_asked_again_without():
 
 @pytest.mark.parametrize("code", ["28P01", "28000", "3D000", "53300", "57P03"])
 def test_a_refusal_keeps_its_sqlstate_in_any_language(code):
-    with (
-        serving(answering(error(code, "auth_failed"))) as port,
-        pytest.raises(pgwire.ServerError) as refusal,
-    ):
-        connect(port)
+    with serving(answering(error(code, "auth_failed"))) as port:
+        with pytest.raises(pgwire.ServerError) as refusal:
+            connect(port)
     assert (refusal.value.sqlstate, refusal.value.routine) == (code, "auth_failed")
 
 
@@ -169,11 +167,9 @@ def test_no_server_outlives_the_deadline(endless):
 
 
 def test_a_password_that_is_asked_for_and_not_known():
-    with (
-        serving(answering(message(b"R", struct.pack("!i", 3)))) as port,
-        pytest.raises(pgwire.PasswordMissing),
-    ):
-        connect(port, password=None)
+    with serving(answering(message(b"R", struct.pack("!i", 3)))) as port:
+        with pytest.raises(pgwire.PasswordMissing):
+            connect(port, password=None)
 
 
 @pytest.mark.parametrize("method", [7, 9])
@@ -239,11 +235,9 @@ def test_a_server_without_tls(tls, works):
 
 class TestRedis:
     def call(self, *answers, seconds=2.0):
-        with (
-            serving(answering(*answers)) as port,
-            resp.Client("127.0.0.1", port, Deadline(seconds)) as client,
-        ):
-            return [client.call("PING") for _answer in answers]
+        with serving(answering(*answers)) as port:
+            with resp.Client("127.0.0.1", port, Deadline(seconds)) as client:
+                return [client.call("PING") for _answer in answers]
 
     def test_replies(self):
         assert self.call(b"+PONG\r\n", b":7\r\n", b"$-1\r\n", b"$3\r\na\nb\r\n") == [
@@ -276,11 +270,9 @@ class TestRedis:
 
     def test_a_server_that_hangs(self):
         started = time.monotonic()
-        with (
-            serving(lambda connection: time.sleep(3)) as port,
-            pytest.raises(ConnectionFailed) as failure,
-        ):
-            resp.Client("127.0.0.1", port, Deadline(0.3)).call("PING")
+        with serving(lambda connection: time.sleep(3)) as port:
+            with pytest.raises(ConnectionFailed) as failure:
+                resp.Client("127.0.0.1", port, Deadline(0.3)).call("PING")
         assert failure.value.kind == "timeout"
         assert time.monotonic() - started < 1.5
 
