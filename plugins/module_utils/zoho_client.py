@@ -41,32 +41,40 @@ class Client:
         Args:
             place: a zoho_credentials.Place.
             timeout: seconds for each request, from the name to the last byte.
-            ca_path: a file with the authorities to trust; without it, those of the library or of the system.
+            ca_path: a file with the authorities to trust; without it, those of the library or of
+                the system.
         """
         self.place = place
         self.timeout = timeout
         self._ca_path = ca_path
 
     def refresh(self, credentials):
-        """Return a new L(Grant). This spends one of the tokens that Zoho gives in ten minutes. Raises Failed."""
+        """Return a new L(Grant). This spends one of the tokens that Zoho gives in ten minutes.
+        Raises Failed.
+        """
         return zoho_replies.token(*self._post(self.place.accounts_url, _TOKEN, _form(credentials)))
 
     def check(self, access_token, api_url=None):
         """Return the L(Verdict) of the API on a token. Raises Failed.
 
         Args:
-            api_url: that of the reply the token came in; an address that was configured comes first.
+            api_url: that of the reply the token came in; an address that was configured comes
+                first.
         """
         headers = {"Authorization": "Zoho-oauthtoken " + access_token}
         api_url = self.place.api_url if self.place.api_given or not api_url else api_url
         return zoho_replies.check(*self._send("GET", api_url + _CHECK, headers=headers))
 
     def revoke(self, token):
-        """Revoke an access or a refresh token; return False where it was dead already. Raises Failed."""
+        """Revoke an access or a refresh token; return False where it was dead already. Raises
+        Failed.
+        """
         return zoho_replies.revoked(*self._post(self.place.accounts_url, _REVOKE, {"token": token}))
 
     def knows_client(self, accounts_url, credentials):
-        """Return whether a data centre knows the client: asked with a made-up refresh token, it spends nothing."""
+        """Return whether a data centre knows the client: asked with a made-up refresh token, it
+        spends nothing.
+        """
         form = _form(credentials._replace(refresh_token=_MADE_UP))
         return zoho_replies.knows_client(*self._post(accounts_url, _TOKEN, form))
 
@@ -106,10 +114,19 @@ class Client:
                 # REQUESTS_CA_BUNDLE of the environment would come before session.verify.
                 arguments["verify"] = self._ca_path
             with session.request(
-                method, address, timeout=self.timeout, allow_redirects=False, stream=True, **arguments
+                method,
+                address,
+                timeout=self.timeout,
+                allow_redirects=False,
+                stream=True,
+                **arguments,
             ) as reply:
                 body = reply.raw.read(_MAX_BYTES, decode_content=True)
-                return reply.status_code, {name.lower(): value for name, value in reply.headers.items()}, body
+                return (
+                    reply.status_code,
+                    {name.lower(): value for name, value in reply.headers.items()},
+                    body,
+                )
 
 
 def _form(credentials):
@@ -145,12 +162,22 @@ def explain(error, host):
         return Failed("proxy", "the proxy on the way to %s does not let the request through" % host)
     for item in chain:
         if isinstance(item, ssl.SSLCertVerificationError):
-            return Failed("tls", "the certificate of %s is not accepted: %s" % (host, item.verify_message or "invalid"))
+            return Failed(
+                "tls",
+                "the certificate of %s is not accepted: %s"
+                % (host, getattr(item, "verify_message", None) or "invalid"),
+            )
     for item in chain:
         if isinstance(item, ssl.SSLError) and not isinstance(item, ssl.SSLEOFError):
-            return Failed("tls", "TLS with %s fails: %s" % (host, item.reason or "no common ground"))
+            return Failed(
+                "tls",
+                "TLS with %s fails: %s"
+                % (host, getattr(item, "reason", None) or "no common ground"),
+            )
         if isinstance(item, socket.gaierror):
-            return Failed("dns", "the name %s cannot be resolved: %s" % (host, item.strerror or "no answer"))
+            return Failed(
+                "dns", "the name %s cannot be resolved: %s" % (host, item.strerror or "no answer")
+            )
     if within("NameResolutionError"):
         return Failed("dns", "the name %s cannot be resolved" % host)
     for item in chain:
@@ -161,7 +188,11 @@ def explain(error, host):
         return Failed("timeout", "%s cannot be reached: nothing comes back" % host)
     if within("ReadTimeout", "ReadTimeoutError", "timeout", "TimeoutError"):
         return Failed("hung", "%s accepts the connection and does not answer in time" % host)
-    if within("ConnectionError", "ProtocolError", "RemoteDisconnected", "IncompleteRead", "ChunkedEncodingError"):
+    if within("BadStatusLine", "InvalidHeader", "LocationParseError"):
+        return Failed("garbage", "what %s sends is no HTTP" % host)
+    if within(
+        "ConnectionError", "ProtocolError", "IncompleteRead", "ChunkedEncodingError", "SSLEOFError"
+    ):
         return Failed("closed", "%s cuts the connection" % host)
     if isinstance(error, OSError) and not chain[1:] and error.errno == errno.ENOENT:
         return Failed("tls", "the file with the authorities to trust does not exist")

@@ -12,7 +12,8 @@ from typing import NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils import url
 
-#: name: (host of the accounts server, host of the API); Zoho's documentation of its multi-DC support
+#: name: (host of the accounts server, host of the API); Zoho's documentation of its multi-DC
+#: support
 DATA_CENTRES = {
     "us": ("accounts.zoho.com", "www.zohoapis.com"),
     "eu": ("accounts.zoho.eu", "www.zohoapis.eu"),
@@ -28,7 +29,9 @@ _ALIASES = {"com": "us", "com.au": "au", "com.cn": "cn", "cloud.ca": "ca"}
 PAIRS = ("auto", "sdk", "mcp")
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|::1)\Z")
 #: what guides and samples have in place of a value
-_PLACEHOLDER = re.compile(r"<.*>|\[.*\]|x{3,}|your[-_ ].*|change[-_ ]?me.*|todo|\.\.\.|none|null", re.I)
+_PLACEHOLDER = re.compile(
+    r"<.*>|\[.*\]|x{3,}|your[-_ ].*|change[-_ ]?me.*|todo|\.\.\.|none|null", re.I
+)
 
 
 class Unusable(Exception):
@@ -58,8 +61,12 @@ class Credentials(NamedTuple):
         return "Credentials(source=%r)" % self.source
 
     def fingerprint(self, accounts_url):
-        """Return what tells these credentials at this data centre from any others, without giving them away."""
-        return digest("\n".join((accounts_url, self.client_id, self.client_secret, self.refresh_token)))
+        """Return what tells these credentials at this data centre from any others, without
+        giving them away.
+        """
+        return digest(
+            "\n".join((accounts_url, self.client_id, self.client_secret, self.refresh_token))
+        )
 
 
 class Place(NamedTuple):
@@ -82,16 +89,21 @@ class Place(NamedTuple):
 
 
 def digest(text):
-    """Return 16 hexadecimal digits that stand for a secret (SHA-256), to compare it by and to show."""
+    """Return 16 hexadecimal digits that stand for a secret (SHA-256), to compare it by and to
+    show.
+    """
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def choose(settings, given, pair="auto"):
     """Return the L(Credentials) to use.
 
-    A refresh token belongs to the client that made it, so the three are taken together: the options,
-    or ZOHO_SDK_CLIENT_ID and ZOHO_SDK_CLIENT_SECRET, or where neither of the two is set the pair ZOHO_MCP_*.
-    The MCP pair has a refresh token of its own (ZOHO_MCP_REFRESH_TOKEN), or that of the guide, ZOHO_SDK_REFRESH_TOKEN.
+    A refresh token belongs to the client that made it, so the three are taken together: the
+    options,
+    or ZOHO_SDK_CLIENT_ID and ZOHO_SDK_CLIENT_SECRET, or where neither of the two is set the pair
+    ZOHO_MCP_*.
+    The MCP pair has a refresh token of its own (ZOHO_MCP_REFRESH_TOKEN), or that of the guide,
+    ZOHO_SDK_REFRESH_TOKEN.
 
     Args:
         settings: {name: value} the app runs with.
@@ -105,13 +117,20 @@ def choose(settings, given, pair="auto"):
     if any(given.get(name) for name in names):
         missing = [name for name in names if not given.get(name)]
         if missing:
-            raise Unusable("mixed", "%s must be given with the others of its client" % ", ".join(missing), missing)
+            raise Unusable(
+                "mixed",
+                "%s must be given with the others of its client" % ", ".join(missing),
+                missing,
+            )
         return Credentials(*(_real(name, given[name]) for name in names), source="options")
 
     def value(name):
         return (settings.get(name) or "").strip()
 
-    own = {kind: ["ZOHO_%s_CLIENT_ID" % kind, "ZOHO_%s_CLIENT_SECRET" % kind] for kind in ("SDK", "MCP")}
+    own = {
+        kind: ["ZOHO_%s_CLIENT_ID" % kind, "ZOHO_%s_CLIENT_SECRET" % kind]
+        for kind in ("SDK", "MCP")
+    }
     if pair == "auto":
         kind = "SDK" if any(value(name) for name in own["SDK"]) else "MCP"
     else:
@@ -123,18 +142,25 @@ def choose(settings, given, pair="auto"):
         if pair == "mcp" and all(value(name) for name in own["SDK"]):
             raise Unusable(
                 "mixed",
-                "ZOHO_SDK_REFRESH_TOKEN belongs to ZOHO_SDK_CLIENT_ID, and ZOHO_MCP_REFRESH_TOKEN is not set",
+                "ZOHO_SDK_REFRESH_TOKEN belongs to ZOHO_SDK_CLIENT_ID, and ZOHO_MCP_REFRESH_TOKEN"
+                " is not set",
                 ["ZOHO_MCP_REFRESH_TOKEN"],
             )
     wanted = own[kind] + [refresh]
     missing = [name for name in wanted if not value(name)]
     if len(missing) == 1 and missing[0] in own[kind]:
         present = own[kind][1 - own[kind].index(missing[0])]
-        raise Unusable("mixed", "%s is set and %s is not: half a pair" % (present, missing[0]), missing)
+        raise Unusable(
+            "mixed", "%s is set and %s is not: half a pair" % (present, missing[0]), missing
+        )
     if missing:
         if kind == "MCP" and pair == "auto" and missing[:2] == own["MCP"]:
             missing = own["SDK"] + missing[2:]
-        raise Unusable("credentials", "%s not set" % (" and ".join(missing) + (" are" if missing[1:] else " is")), missing)
+        raise Unusable(
+            "credentials",
+            "%s not set" % (" and ".join(missing) + (" are" if missing[1:] else " is")),
+            missing,
+        )
     return Credentials(*(_real(name, value(name)) for name in wanted), source=kind.lower())
 
 
@@ -143,7 +169,9 @@ def _real(name, value):
     if _PLACEHOLDER.fullmatch(value):
         raise Unusable("placeholder", "%s has a placeholder in place of a value" % name, [name])
     if re.search(r"\s", value):
-        raise Unusable("placeholder", "%s has white space within, so it is no value of Zoho's" % name, [name])
+        raise Unusable(
+            "placeholder", "%s has white space within, so it is no value of Zoho's" % name, [name]
+        )
     return value
 
 
@@ -152,7 +180,8 @@ def place(settings, given):
 
     Args:
         settings: {name: value} the app runs with: ZOHO_ACCOUNTS_URL, ZOHO_API_URL, ZOHO_SDK_REGION.
-        given: {accounts_url, api_url, data_centre} of the options, which come before the settings; each may be None.
+        given: {accounts_url, api_url, data_centre} of the options, which come before the settings;
+            each may be None.
 
     Raises:
         Unusable: a URL is none, would send secrets in the clear, or the region does not exist.
@@ -162,7 +191,9 @@ def place(settings, given):
     if not accounts and not region:
         accounts = settings.get("ZOHO_ACCOUNTS_URL")
         region = settings.get("ZOHO_SDK_REGION") or settings.get("ZOHO_REGION")
-    api = given.get("api_url") or (None if given.get("data_centre") else settings.get("ZOHO_API_URL"))
+    api = given.get("api_url") or (
+        None if given.get("data_centre") else settings.get("ZOHO_API_URL")
+    )
     if accounts:
         accounts = _origin(accounts, "the accounts server")
         host = url.split(accounts).host
@@ -180,11 +211,15 @@ def place(settings, given):
 
 def region_name(text):
     """Return the key of DATA_CENTRES for a region as people write it; raises Unusable."""
-    name = re.sub(r"^(?:https?://)?(?:accounts\.)?(?:zoho\.?)?", "", text.strip().lower()).strip("/.")
+    name = re.sub(r"^(?:https?://)?(?:accounts\.)?(?:zoho\.?)?", "", text.strip().lower()).strip(
+        "/."
+    )
     name = _ALIASES.get(name, name)
     if name not in DATA_CENTRES:
         raise Unusable(
-            "region", "there is no data centre %r: %s" % (text, ", ".join(DATA_CENTRES)), ["ZOHO_SDK_REGION"]
+            "region",
+            "there is no data centre %r: %s" % (text, ", ".join(DATA_CENTRES)),
+            ["ZOHO_SDK_REGION"],
         )
     return name
 
@@ -211,7 +246,10 @@ def _origin(text, what):
     if parts.scheme not in ("https", "http") or not parts.host:
         raise Unusable("url", "the URL of %s must begin with https://" % what)
     if parts.scheme == "http" and not _LOOPBACK.match(parts.host):
-        raise Unusable("plaintext", "the URL of %s has no TLS: secrets would cross the network in the clear" % what)
+        raise Unusable(
+            "plaintext",
+            "the URL of %s has no TLS: secrets would cross the network in the clear" % what,
+        )
     host = "[%s]" % parts.host if ":" in parts.host else parts.host
     return "%s://%s%s" % (parts.scheme, host, ":%d" % parts.port if parts.port else "")
 

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The store of one host without Redis: a lock and a budget in a file without secrets, a token for this run only."""
+"""The store of one host without Redis: a lock and a budget in a file without secrets, a token
+for this run only.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ _FOLDER = "/run/lock"
 
 
 class HostStore:
-    """Does for the processes of one host what RedisStore does for a fleet; other hosts know nothing of it.
+    """Does for the processes of one host what RedisStore does for a fleet; other hosts know nothing
+    of it.
 
     The lock is the file's, so it ends with its holder. The clock is the host's.
     """
@@ -88,8 +91,18 @@ class HostStore:
     def remember(self, owner, member, told, message, blocked=0):
         """Keep a refusal for the next run."""
         now = _now()
-        failure = {"told": told, "message": message, "host": socket.gethostname(), "credentials": self._credentials}
-        self._write(dict(self._kept(), failure=dict(failure, at=str(now), until=str(now + int(blocked * 1000)))))
+        failure = {
+            "told": told,
+            "message": message,
+            "host": socket.gethostname(),
+            "credentials": self._credentials,
+        }
+        self._write(
+            dict(
+                self._kept(),
+                failure=dict(failure, at=str(now), until=str(now + int(blocked * 1000))),
+            )
+        )
 
     def release(self, owner):
         """Give the lock back."""
@@ -117,7 +130,10 @@ class HostStore:
         with os.fdopen(handle, encoding="utf-8") as file:
             try:
                 kept = json.loads(file.read(65536) or "{}")
-                return {"spent": [int(time) for time in kept.get("spent", [])], "failure": kept.get("failure") or {}}
+                return {
+                    "spent": [int(time) for time in kept.get("spent", [])],
+                    "failure": kept.get("failure") or {},
+                }
             except (ValueError, TypeError, AttributeError):
                 return {"spent": [], "failure": {}}
 
@@ -129,7 +145,9 @@ class HostStore:
     def _open(self, flags):
         try:
             # The folder is everybody's: neither a link nor somebody else's file is taken.
-            handle = os.open(self._path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+            handle = os.open(
+                self._path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600
+            )
         except FileNotFoundError:
             raise
         except OSError as error:

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What Zoho's replies mean. The HTTP status says little: errors come with 200, so the body decides. No I/O."""
+"""What Zoho's replies mean. The HTTP status says little: errors come with 200, so the body
+decides. No I/O.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ LIFETIME = 3600
 _REFUSALS = {
     "invalid_code": ("refresh_token", "Zoho says the refresh token is dead (invalid_code)"),
     "invalid_client": ("client", "Zoho does not know the client there (invalid_client)"),
-    "invalid_client_secret": ("client_secret", "Zoho says the client secret is wrong (invalid_client_secret)"),
+    "invalid_client_secret": (
+        "client_secret",
+        "Zoho says the client secret is wrong (invalid_client_secret)",
+    ),
 }
 #: What asking again cannot change.
 PERMANENT = ("refresh_token", "client", "client_secret")
@@ -29,7 +34,8 @@ class Failed(Exception):
 
     Attributes:
         told: from Zoho: refresh_token, client, client_secret, throttled, refusal (any other error);
-            of the way there: dns, refused, unreachable, timeout, hung, closed, tls, proxy, page (an HTML page),
+            of the way there: dns, refused, unreachable, timeout, hung, closed, tls, proxy, page (an
+            HTML page),
             garbage, redirect, server (an error of the server).
     """
 
@@ -78,7 +84,9 @@ def token(status, body):
     reply = _object(status, body)
     access_token = reply.get("access_token")
     if isinstance(access_token, str) and access_token.strip():
-        return Grant(access_token.strip(), _seconds(reply), _text(reply, "api_domain"), _text(reply, "scope"))
+        return Grant(
+            access_token.strip(), _seconds(reply), _text(reply, "api_domain"), _text(reply, "scope")
+        )
     error = reply.get("error")
     if error in _REFUSALS:
         raise Failed(*_REFUSALS[error])
@@ -87,7 +95,9 @@ def token(status, body):
         raise Failed("throttled", "Zoho issues no more tokens for now: too many were asked for")
     if status >= 500:
         raise Failed("server", "Zoho's accounts server has an error (HTTP %d)" % status)
-    raise Failed("refusal", "Zoho refuses a token: %s" % (_code(error) or "no reason that is known"))
+    raise Failed(
+        "refusal", "Zoho refuses a token: %s" % (_code(error) or "no reason that is known")
+    )
 
 
 def check(status, headers, body):
@@ -114,30 +124,48 @@ def check(status, headers, body):
     if code in ("INVALID_TOKEN", "INVALID_OAUTHTOKEN"):
         return Verdict("dead", "the API rejects the token (%s)" % code, credits)
     if code == "OAUTH_SCOPE_MISMATCH":
-        return Verdict("scope", "the token is alive, and its scope does not cover the call (%s)" % code, credits)
+        return Verdict(
+            "scope",
+            "the token is alive, and its scope does not cover the call (%s)" % code,
+            credits,
+        )
     if code in ("NO_PERMISSION", "AUTHORIZATION_FAILED"):
-        return Verdict("permission", "the token is alive, and its user may not make the call (%s)" % code, credits)
+        return Verdict(
+            "permission",
+            "the token is alive, and its user may not make the call (%s)" % code,
+            credits,
+        )
     if code == "AUTHENTICATION_FAILURE":
         return Verdict("not_arrived", "no token arrived at the API (%s)" % code, credits)
     if status == 200 and isinstance(reply.get("users"), list):
         return Verdict("alive", "the API accepts the token", credits)
     if status >= 500:
         raise Failed("server", "Zoho's API has an error (HTTP %d)" % status)
-    raise Failed("refusal", "Zoho's API answers with HTTP %d %s" % (status, _code(code) or "and no code that is known"))
+    raise Failed(
+        "refusal",
+        "Zoho's API answers with HTTP %d %s" % (status, _code(code) or "and no code that is known"),
+    )
 
 
 def revoked(status, body):
-    """Return whether a reply says that a token was revoked; False where it was dead already. Raises Failed."""
+    """Return whether a reply says that a token was revoked; False where it was dead already.
+    Raises Failed.
+    """
     reply = _object(status, body)
     if reply.get("status") == "success":
         return True
     if status == 400 or reply.get("error") in ("invalid_token", "invalid_code"):
         return False
-    raise Failed("server" if status >= 500 else "refusal", "Zoho does not revoke the token (HTTP %d)" % status)
+    raise Failed(
+        "server" if status >= 500 else "refusal",
+        "Zoho does not revoke the token (HTTP %d)" % status,
+    )
 
 
 def knows_client(status, body):
-    """Return whether a reply to a refresh with a made-up refresh token is that of a client's own data centre."""
+    """Return whether a reply to a refresh with a made-up refresh token is that of a client's
+    own data centre.
+    """
     try:
         token(status, body)
     except Failed as failure:
@@ -151,7 +179,10 @@ def knows_client(status, body):
 
 def _object(status, body):
     if 300 <= status < 400:
-        raise Failed("redirect", "the answer is a redirect (HTTP %d), which is not followed with secrets" % status)
+        raise Failed(
+            "redirect",
+            "the answer is a redirect (HTTP %d), which is not followed with secrets" % status,
+        )
     if status == 407:
         raise Failed("proxy", "the proxy in between asks for a login (HTTP 407)")
     try:
@@ -161,7 +192,11 @@ def _object(status, body):
     if isinstance(reply, dict):
         return reply
     if body.lstrip()[:1] == b"<":
-        raise Failed("page", "the answer is a web page (HTTP %d), not Zoho's: a proxy or a portal in between" % status)
+        raise Failed(
+            "page",
+            "the answer is a web page (HTTP %d), not Zoho's: a proxy or a portal in between"
+            % status,
+        )
     if status >= 500:
         raise Failed("server", "the answer is an error of the server (HTTP %d)" % status)
     what = "is empty" if not body.strip() else "is no JSON object"
@@ -187,4 +222,6 @@ def _text(reply, name):
 
 def _code(value):
     """Return an error code, or None for what may be anything else."""
-    return value if isinstance(value, str) and re.match(r"[A-Za-z][A-Za-z_ ]{1,60}\Z", value) else None
+    return (
+        value if isinstance(value, str) and re.match(r"[A-Za-z][A-Za-z_ ]{1,60}\Z", value) else None
+    )

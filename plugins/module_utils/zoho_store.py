@@ -2,11 +2,15 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the hosts of a fleet know together about Zoho's token, kept in Redis: cache, lock, budget, refusals.
+"""What the hosts of a fleet know together about Zoho's token, kept in Redis: cache, lock, budget,
+refusals.
 
-Every time in here is of Redis's own clock, so the hosts' clocks do not matter. Who refreshes holds a lease,
-a lock that ends by itself. A lease has a number (its fence), higher than that of every earlier one; a holder that
-was suspended beyond its lease cannot replace the token of a later holder, nor spend one of the budget.
+Every time in here is of Redis's own clock, so the hosts' clocks do not matter. Who refreshes holds
+a lease,
+a lock that ends by itself. A lease has a number (its fence), higher than that of every earlier one;
+a holder that
+was suspended beyond its lease cannot replace the token of a later holder, nor spend one of the
+budget.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ else:
 _PAUSE = 0.1
 #: For how long a refusal is remembered, for the diagnosis; in milliseconds.
 _REMEMBERED = 3600 * 1000
-#: A cached token leaves the cache before its end, so that no reader takes one that dies on the way: ms, and share.
+#: A cached token leaves the cache before its end, so that no reader takes one that dies on the way:
+#: ms, and share.
 _MARGIN = 60 * 1000
 _MARGIN_SHARE = 0.1
 
@@ -55,13 +60,16 @@ return fence
 _RESERVE = (
     _NOW
     + """
-local owner, lease, limit, window, member = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local owner, lease, member = ARGV[1], ARGV[2], ARGV[5]
+local limit, window = tonumber(ARGV[3]), tonumber(ARGV[4])
 if redis.call('GET', KEYS[1]) ~= owner then return {'lost', 0} end
 redis.call('PEXPIRE', KEYS[1], lease)
 if redis.call('ZSCORE', KEYS[2], member) then return {'reserved', now} end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - window)
 local spent = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
-if #spent / 2 >= limit then return {'exhausted', spent[2 * (#spent / 2 - limit) + 2] + window - now} end
+if #spent / 2 >= limit then
+    return {'exhausted', spent[2 * (#spent / 2 - limit) + 2] + window - now}
+end
 redis.call('ZADD', KEYS[2], now, member)
 redis.call('PEXPIRE', KEYS[2], window + 60000)
 return {'reserved', now}
@@ -71,17 +79,20 @@ return {'reserved', now}
 _KEEP = (
     _NOW
     + """
-local owner, fence, member, seconds, issued = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], tonumber(ARGV[5])
+local owner, fence, member = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local seconds, issued = ARGV[4], tonumber(ARGV[5])
 redis.call('ZADD', KEYS[5], 'XX', now, member)
 local result = 'newer'
 if fence >= tonumber(redis.call('HGET', KEYS[2], 'fence') or '0') then
     result = 'kept'
     local expires = issued + seconds * 1000
-    local left = math.floor(expires - now - math.min(tonumber(ARGV[6]), seconds * 1000 * tonumber(ARGV[7])))
+    local margin = math.min(tonumber(ARGV[6]), seconds * 1000 * tonumber(ARGV[7]))
+    local left = math.floor(expires - now - margin)
     if left > 0 then
         redis.call('SET', KEYS[1], ARGV[8], 'PX', left)
         redis.call('DEL', KEYS[2])
-        redis.call('HSET', KEYS[2], 'fence', ARGV[2], 'issued', ARGV[5], 'expires', string.format('%.0f', expires),
+        redis.call('HSET', KEYS[2], 'fence', ARGV[2], 'issued', ARGV[5],
+            'expires', string.format('%.0f', expires),
             'digest', ARGV[9], 'credentials', ARGV[10], 'host', ARGV[11], 'api', ARGV[12])
         redis.call('PEXPIRE', KEYS[2], math.floor(expires - now))
     end
@@ -97,7 +108,8 @@ _REMEMBER = (
 local owner, member, remembered = ARGV[1], ARGV[2], ARGV[3]
 redis.call('ZADD', KEYS[2], 'XX', now, member)
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'told', ARGV[4], 'message', ARGV[5], 'host', ARGV[6], 'at', now, 'until', now + ARGV[7])
+redis.call('HSET', KEYS[1], 'told', ARGV[4], 'message', ARGV[5], 'host', ARGV[6],
+    'at', now, 'until', now + ARGV[7])
 redis.call('PEXPIRE', KEYS[1], remembered)
 return now
 """
@@ -112,11 +124,15 @@ redis.call('PEXPIRE', KEYS[3], 600000)
 return cleared
 """
 )
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_RELEASE = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+)
 _VERIFIED = (
     _NOW
     + """
-if redis.call('HGET', KEYS[1], 'digest') == ARGV[1] then redis.call('HSET', KEYS[1], 'verified', now) end
+if redis.call('HGET', KEYS[1], 'digest') == ARGV[1] then
+    redis.call('HSET', KEYS[1], 'verified', now)
+end
 return now
 """
 )
@@ -142,7 +158,8 @@ class Shared(NamedTuple):
     token: Optional[str]
     #: until when the cache keeps it; None for ever
     cached_until: Optional[int]
-    #: of the last token that this collection put there: digest, issued, expires, credentials, host, api, verified,
+    #: of the last token that this collection put there: digest, issued, expires, credentials, host,
+    #: api, verified,
     #: fence
     record: Dict[str, str]
     #: the last refusal for these credentials: told, message, host, at, until
@@ -166,11 +183,22 @@ class RedisStore:
     #: whether other hosts see it
     shared = True
 
-    def __init__(self, target, credentials, refresh_token, budget, window, lease, prefix="zoho:", patience=0.0):
+    def __init__(
+        self,
+        target,
+        credentials,
+        refresh_token,
+        budget,
+        window,
+        lease,
+        prefix="zoho:",
+        patience=0.0,
+    ):
         """Keep what is needed; nothing is connected yet.
 
         Args:
-            target: host, port, user, password, tls, db, ca_path; a host that begins with / is a Unix socket.
+            target: host, port, user, password, tls, db, ca_path; a host that begins with / is a
+                Unix socket.
             credentials: the fingerprint of the credentials.
             refresh_token: the digest of the refresh token, which the budget belongs to.
             budget: how many tokens may be asked for within the window.
@@ -187,7 +215,9 @@ class RedisStore:
         self._credentials = credentials
         self._budget, self._window, self._lease = budget, int(window * 1000), int(lease * 1000)
         self.patience = patience
-        self.address = target["host"] if target["host"].startswith("/") else "%(host)s:%(port)d" % target
+        self.address = (
+            target["host"] if target["host"].startswith("/") else "%(host)s:%(port)d" % target
+        )
         options = {
             "db": target.get("db") or 0,
             "password": target.get("password"),
@@ -204,7 +234,7 @@ class RedisStore:
             options.update(host=target["host"], port=target["port"])
             if target.get("tls"):
                 options.update(ssl=True, ssl_ca_certs=target.get("ca_path"))
-        self._redis = redis.Redis(**options)
+        self._redis = redis.Redis(**options, **_without_retries())
         self._token = prefix + "access_token"
         self._refresh = prefix + "refresh_token"
         self._record = prefix + "access_token:record"
@@ -275,7 +305,12 @@ class RedisStore:
             _KEEP,
             [self._token, self._record, self._failure, self._lock, self._spent],
             [owner, fence, member, grant.seconds, issued, _MARGIN, _MARGIN_SHARE]
-            + [grant.access_token, digest(grant.access_token), self._credentials, socket.gethostname()]
+            + [
+                grant.access_token,
+                digest(grant.access_token),
+                self._credentials,
+                socket.gethostname(),
+            ]
             + [trusted_api(grant.api_domain) or ""],
         )
 
@@ -285,7 +320,15 @@ class RedisStore:
         Args:
             blocked: for how many seconds nobody shall ask again.
         """
-        arguments = [owner, member, _REMEMBERED, told, message, socket.gethostname(), int(blocked * 1000)]
+        arguments = [
+            owner,
+            member,
+            _REMEMBERED,
+            told,
+            message,
+            socket.gethostname(),
+            int(blocked * 1000),
+        ]
         self._run(_REMEMBER, [self._failure, self._spent], arguments)
 
     def release(self, owner):
@@ -293,7 +336,9 @@ class RedisStore:
         self._run(_RELEASE, [self._lock], [owner])
 
     def clear(self, fence):
-        """Forget the cached tokens; a refresh that began before cannot bring them back. Returns how many there were."""
+        """Forget the cached tokens; a refresh that began before cannot bring them back. Returns
+        how many there were.
+        """
         keys = [self._token, self._refresh, self._record, self._failure]
         return self._run(_CLEAR, keys, [fence])
 
@@ -312,24 +357,51 @@ class RedisStore:
                 return call()
             except (redis.exceptions.RedisError, OSError) as error:
                 failure = _explain(error, self.address)
-                if failure.told not in ("unreachable", "loading") or time.monotonic() + _PAUSE >= end:
+                if (
+                    failure.told not in ("unreachable", "loading")
+                    or time.monotonic() + _PAUSE >= end
+                ):
                     raise failure
             time.sleep(_PAUSE)
 
 
+def _without_retries():
+    """Return the options that keep the library from trying again by itself, for seconds and
+    beyond any deadline.
+    """
+    try:
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+    except ImportError:
+        return {}  # before 4.0 it never did
+    return {"retry": Retry(NoBackoff(), 0)}
+
+
 def _explain(error, address):
-    """Return the StoreFailed for an error of the library; its own text may quote a command with a secret."""
+    """Return the StoreFailed for an error of the library; its own text may quote a command with
+    a secret.
+    """
     text = str(error)
     code = text.partition(" ")[0]
     place = "Redis at %s" % address
-    if isinstance(error, redis.exceptions.AuthenticationError) or code in ("NOAUTH", "WRONGPASS", "NOPERM"):
-        return StoreFailed("auth", "%s does not accept the user and the password, or not for this" % place)
+    if isinstance(error, redis.exceptions.AuthenticationError) or code in (
+        "NOAUTH",
+        "WRONGPASS",
+        "NOPERM",
+    ):
+        return StoreFailed(
+            "auth", "%s does not accept the user and the password, or not for this" % place
+        )
     if isinstance(error, redis.exceptions.BusyLoadingError) or code in ("LOADING", "BUSY"):
         return StoreFailed("loading", "%s is busy, or still loading its data" % place)
     if code in ("READONLY", "MISCONF", "OOM", "MASTERDOWN", "NOREPLICAS"):
         return StoreFailed("readonly", "%s takes no writes (%s)" % (place, code))
     if "ssl" in text.lower() or "certificate" in text.lower():
         return StoreFailed("tls", "TLS with %s fails" % place)
-    if isinstance(error, (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)):
+    if isinstance(
+        error, (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
+    ):
         return StoreFailed("unreachable", "%s cannot be reached" % place)
-    return StoreFailed("refusal", "%s refuses a command%s" % (place, " (%s)" % code if code.isupper() else ""))
+    return StoreFailed(
+        "refusal", "%s refuses a command%s" % (place, " (%s)" % code if code.isupper() else "")
+    )

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sees to a token of Zoho: reads what the fleet knows, and asks Zoho only where the decision says so."""
+"""Sees to a token of Zoho: reads what the fleet knows, and asks Zoho only where the decision
+says so.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,11 @@ from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad, 
 from ansible_collections.sergas.ops.plugins.module_utils.probes import environment, unit
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import DEFAULT_APP_DIR
 from ansible_collections.sergas.ops.plugins.module_utils.probes.redis import app_target
-from ansible_collections.sergas.ops.plugins.module_utils.zoho_credentials import DATA_CENTRES, Unusable, digest
+from ansible_collections.sergas.ops.plugins.module_utils.zoho_credentials import (
+    DATA_CENTRES,
+    Unusable,
+    digest,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.zoho_replies import TRANSIENT, Failed
 from ansible_collections.sergas.ops.plugins.module_utils.zoho_store import StoreFailed
 
@@ -86,13 +92,21 @@ class Run:
         self.findings = []
         self.spent = 0
         self.verdict = None
-        self.result = {"changed": False, "token": None, "budget": None, "refreshes": 0, "reason": None}
+        self.result = {
+            "changed": False,
+            "token": None,
+            "budget": None,
+            "refreshes": 0,
+            "reason": None,
+        }
         settings, why = self._settings()
         target = "zoho"
         try:
             self.place = zoho_credentials.place(settings, params)
             target = self.place.target()
-            self.result.update(data_centre=self.place.data_centre, accounts_url=self.place.accounts_url)
+            self.result.update(
+                data_centre=self.place.data_centre, accounts_url=self.place.accounts_url
+            )
             self.result.update(api_url=self.place.api_url)
             self.credentials = self._credentials(settings, why)
             for secret in self.credentials[1:3] if self.credentials else ():
@@ -109,7 +123,11 @@ class Run:
         """Return ({name: value} the app runs with, why the .env could not be read or None)."""
         properties = unit.read(self.params["service"], self.deadline.within(3))[0]
         folder = self.params["app_dir"] or unit.working_directory(properties) or DEFAULT_APP_DIR
-        path = self.params["env_file"] or unit.environment_file(properties) or os.path.join(folder, ".env")
+        path = (
+            self.params["env_file"]
+            or unit.environment_file(properties)
+            or os.path.join(folder, ".env")
+        )
         reading, why = environment.read(path)
         if reading is None and why is None:
             why = "%s does not exist" % path
@@ -151,7 +169,11 @@ class Run:
             *budget,
             lease=self.params["timeout"] + _LEASE_MARGIN,
             prefix=self.params["redis_prefix"],
-            patience=0 if self.params["state"] == "observed" else min(_PATIENCE, self.deadline.remaining() / 2),
+            patience=(
+                0
+                if self.params["state"] == "observed"
+                else min(_PATIENCE, self.deadline.remaining() / 2)
+            ),
         )
 
     # -- what the states do
@@ -214,14 +236,19 @@ class Run:
         self.result["changed"] = predicted or self.spent > 0
         if not self.store.shared:
             self.warnings.append(
-                "without Redis, neither one refresh for the fleet nor the budget across hosts can be guaranteed, "
-                "and the token is not kept: use one host only (run_once)"
+                "without Redis, neither one refresh for the fleet nor the budget across hosts can"
+                " be guaranteed, and the token is not kept: use one host only (run_once)"
             )
         if self.params["return_token"] and not predicted:
             self.result["access_token"] = shared.token
         self._describe(shared)
-        after = dict(before, token="a new one" if predicted else self.result["token"]["fingerprint"])
-        self.result["diff"] = {"before": before, "after": after if self.result["changed"] else before}
+        after = dict(
+            before, token="a new one" if predicted else self.result["token"]["fingerprint"]
+        )
+        self.result["diff"] = {
+            "before": before,
+            "after": after if self.result["changed"] else before,
+        }
         if predicted:
             reason = "a new one would be asked for, as %s" % choice.reason
             self.findings.append(zoho_verdict.nothing(reason, self.place.target()))
@@ -230,7 +257,9 @@ class Run:
         return self._finish()
 
     def observe(self):
-        """Return the result of the module for C(state=observed): what there is, with nothing changed or spent."""
+        """Return the result of the module for C(state=observed): what there is, with nothing
+        changed or spent.
+        """
         target = self.place.target()
         if self.params["find_data_centre"]:
             self._find_data_centre(own=True)
@@ -245,28 +274,42 @@ class Run:
         record = shared.own_record()
         failure = shared.failure
         left = zoho_verdict.lifetime(shared)
-        if failure and (failure["told"] in zoho_verdict.PERMANENT or int(failure["until"]) > shared.now):
+        if failure and (
+            failure["told"] in zoho_verdict.PERMANENT or int(failure["until"]) > shared.now
+        ):
             self.findings.append(self._heard(shared, "warn" if shared.token else None))
         elif self.result["budget"]["left"] == 0:
             message = "all %(limit)d tokens of %(window)d s were asked for" % self.result["budget"]
             evidence = {"retry_after": self.result["budget"]["retry_after"]}
             self.findings.append(
-                zoho_verdict.trouble("throttled", message, target, evidence, status="warn" if shared.token else None)
+                zoho_verdict.trouble(
+                    "throttled", message, target, evidence, status="warn" if shared.token else None
+                )
             )
         elif not shared.token:
             self.findings.append(zoho_verdict.nothing("none is cached", target))
         if shared.token and self.verdict and self.verdict.told == "dead":
             self._tell(self.verdict.told, self.verdict.message)
-        elif shared.token and (self.verdict is None or self.verdict.told == "alive") and not self._bad():
+        elif (
+            shared.token
+            and (self.verdict is None or self.verdict.told == "alive")
+            and not self._bad()
+        ):
             self.findings.append(self._good(shared))
         if shared.refresh_token and shared.refresh_token != digest(self.credentials.refresh_token):
             reason = "its refresh token is not the configuration's"
             self.findings.append(zoho_verdict.stale(reason, target))
         fingerprint = self.credentials.fingerprint(self.place.accounts_url)
         if record and record.get("credentials") != fingerprint:
-            self.findings.append(zoho_verdict.stale("its token was issued for other credentials", target))
+            self.findings.append(
+                zoho_verdict.stale("its token was issued for other credentials", target)
+            )
         elif shared.token and left is None:
-            self.findings.append(zoho_verdict.stale("its token never leaves the cache, so it stays after its end", target))
+            self.findings.append(
+                zoho_verdict.stale(
+                    "its token never leaves the cache, so it stays after its end", target
+                )
+            )
         return self._finish()
 
     def clear(self):
@@ -353,7 +396,11 @@ class Run:
             try:
                 grant = self.client.refresh(self.credentials)
             except Failed as failure:
-                if attempt == 1 and failure.told in TRANSIENT and self.deadline.remaining() > self.params["timeout"]:
+                if (
+                    attempt == 1
+                    and failure.told in TRANSIENT
+                    and self.deadline.remaining() > self.params["timeout"]
+                ):
                     continue
                 blocked = self.params["budget_window"] if failure.told == "throttled" else 0
                 self.store.remember(self.owner, member, failure.told, str(failure), blocked)
@@ -361,7 +408,9 @@ class Run:
             self.spent += 1
             self.hide(grant.access_token)
             if grant.seconds < self.params["min_ttl"]:
-                self.warnings.append("Zoho's new token lives %d s only, less than min_ttl" % grant.seconds)
+                self.warnings.append(
+                    "Zoho's new token lives %d s only, less than min_ttl" % grant.seconds
+                )
             try:
                 self.store.keep(self.owner, fence, member, number, grant)
             except StoreFailed as failure:
@@ -377,7 +426,9 @@ class Run:
             self.result["retry_after"] = int(blocked)
         if failure.told == "client" and self.params["find_data_centre"]:
             advice = self._find_data_centre()
-        return zoho_verdict.trouble(failure.told, str(failure), self.place.target(), evidence, advice)
+        return zoho_verdict.trouble(
+            failure.told, str(failure), self.place.target(), evidence, advice
+        )
 
     def _heard(self, shared, status=None):
         """Return the finding for a refusal that another run was told."""
@@ -387,12 +438,20 @@ class Run:
         if int(failure["until"]) > shared.now:
             evidence["retry_after"] = (int(failure["until"]) - shared.now + 999) // 1000
         message = "%s, as %s was told %d s ago" % (failure["message"], failure["host"], age)
-        return zoho_verdict.trouble(failure["told"], message, self.place.target(), evidence, status=status)
+        return zoho_verdict.trouble(
+            failure["told"], message, self.place.target(), evidence, status=status
+        )
 
     def _wait(self, choice):
-        """Wait until a token may be asked for again, if that is wanted and there is time; else refuse."""
+        """Wait until a token may be asked for again, if that is wanted and there is time; else
+        refuse.
+        """
         seconds = choice.wait / 1000
-        if self.params["on_throttle"] == "wait" and not self.check_mode and seconds < self.deadline.remaining():
+        if (
+            self.params["on_throttle"] == "wait"
+            and not self.check_mode
+            and seconds < self.deadline.remaining()
+        ):
             time.sleep(seconds + random.uniform(*_PAUSE))  # noqa: S311  # spreads hosts, no secret
             return
         self.result["retry_after"] = int(seconds) + 1
@@ -401,7 +460,9 @@ class Run:
         self._refuse(zoho_verdict.trouble("throttled", message, self.place.target(), evidence))
 
     def _accepted(self, shared):
-        """Return whether the API takes the token, as far as it can be told; False asks for another one."""
+        """Return whether the API takes the token, as far as it can be told; False asks for
+        another one.
+        """
         if not self.params["verify"]:
             return True
         if zoho_verdict.is_verified(shared):
@@ -418,14 +479,19 @@ class Run:
                     "dead",
                     "%s although it was issued a moment ago" % self.verdict.message,
                     self.place.api_target(),
-                    advice="Compare the data centre of the API with that of the account (ZOHO_API_URL, ZOHO_ACCOUNTS_URL). "
-                    "Look for what else issues tokens: the 16th kills the oldest.",
+                    advice=(
+                        "Compare the data centre of the API with that of the account (ZOHO_API_URL,"
+                        " ZOHO_ACCOUNTS_URL). Look for what else issues tokens: the 16th kills the"
+                        " oldest."
+                    ),
                 )
             )
         return False
 
     def _ask(self, shared):
-        """Ask the API what it says of the token; what is not about its life goes into the findings at once."""
+        """Ask the API what it says of the token; what is not about its life goes into the
+        findings at once.
+        """
         try:
             self.verdict = self.client.check(shared.token, shared.own_record().get("api"))
         except Failed as failure:
@@ -457,14 +523,25 @@ class Run:
                 unknown.append(name)
         self.result.update(client_data_centres=known, unasked_data_centres=unknown)
         if known and self.place.data_centre not in known:
-            advice = "The client belongs to the data centre %s: set ZOHO_SDK_REGION and the URLs to it." % " or ".join(known)
+            advice = (
+                "The client belongs to the data centre %s: set ZOHO_SDK_REGION and the URLs to it."
+                % " or ".join(known)
+            )
             if own:
-                message = "the configured data centre, %s, does not know the client" % self.place.data_centre
-                self.findings.append(zoho_verdict.trouble("client", message, self.place.target(), advice=advice))
+                message = (
+                    "the configured data centre, %s, does not know the client"
+                    % self.place.data_centre
+                )
+                self.findings.append(
+                    zoho_verdict.trouble("client", message, self.place.target(), advice=advice)
+                )
             return advice
         if known or unknown:
             return None
-        return "No data centre knows the client: copy its id from Zoho's API console into the vault and .env."
+        return (
+            "No data centre knows the client: copy its id from Zoho's API console into the vault"
+            " and .env."
+        )
 
     # -- what is said
 
@@ -475,11 +552,16 @@ class Run:
         return any(is_bad(item) for item in self.findings)
 
     def _good(self, shared):
-        evidence = {"credentials": self.credentials.source, "budget_left": self.result["budget"]["left"]}
+        evidence = {
+            "credentials": self.credentials.source,
+            "budget_left": self.result["budget"]["left"],
+        }
         if self.place.data_centre:
             evidence["data_centre"] = self.place.data_centre
         verified = self.verdict is not None and self.verdict.told == "alive"
-        return zoho_verdict.good(zoho_verdict.lifetime(shared), verified, self.place.target(), evidence)
+        return zoho_verdict.good(
+            zoho_verdict.lifetime(shared), verified, self.place.target(), evidence
+        )
 
     def _shown(self, shared):
         return {"token": digest(shared.token) if shared.token else None}

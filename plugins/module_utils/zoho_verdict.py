@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Decides what to do for a token, and what there is to say about it. No I/O, no clock of its own."""
+"""Decides what to do for a token, and what there is to say about it. No I/O, no clock of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.zoho_replies import PER
 
 GUIDE = "Zoho CRM Authentication Failed"
 GUIDE_LIMIT = "Zoho API Rate Limiting"
-#: For so long a refusal that nothing but other credentials can change is not asked for again; in ms.
+#: For so long a refusal that nothing but other credentials can change is not asked for again; in
+#: ms.
 _REFUSED_FOR = 60 * 1000
 #: For so long what the API has said of a token holds for other hosts, too; in ms.
 _VERIFIED_FOR = 60 * 1000
@@ -40,7 +43,8 @@ class Wanted(NamedTuple):
 class Choice(NamedTuple):
     """What to do.
 
-    action: use, refresh, failed (what another host was told holds for this one) or blocked (until wait is over).
+    action: use, refresh, failed (what another host was told holds for this one) or blocked (until
+        wait is over).
     """
 
     action: str
@@ -52,7 +56,8 @@ class Choice(NamedTuple):
 
 
 def lifetime(shared):
-    """Return for how many milliseconds the cached token lives at least, or None where that is not known.
+    """Return for how many milliseconds the cached token lives at least, or None where that is not
+    known.
 
     A token that the app put there lives at least as long as the app lets it stay.
     """
@@ -80,7 +85,12 @@ def choose(shared, wanted):
             return Choice("failed", failure["message"], left)
     wait = budget_wait(shared.spent, wanted.limit, wanted.window, shared.now)
     if wait:
-        return Choice("blocked", "%d tokens were asked for within %d s" % (wanted.limit, wanted.window // 1000), left, wait)
+        return Choice(
+            "blocked",
+            "%d tokens were asked for within %d s" % (wanted.limit, wanted.window // 1000),
+            left,
+            wait,
+        )
     return Choice("refresh", reason, left)
 
 
@@ -96,7 +106,10 @@ def _unusable(shared, wanted, left):
     if left is None:
         return "nobody knows how long the cached token lives"
     if left < wanted.min_ttl:
-        return "the cached token has %d s left, less than %d s" % (left // 1000, wanted.min_ttl // 1000)
+        return "the cached token has %d s left, less than %d s" % (
+            left // 1000,
+            wanted.min_ttl // 1000,
+        )
     if wanted.not_before is not None and int(record.get("issued", 0)) < wanted.not_before:
         return "a new token was asked for"
     return None
@@ -114,13 +127,17 @@ def budget_wait(spent, limit, window, now):
 
 
 def is_fresh(shared):
-    """Return whether the cached token was issued a moment ago: if the API rejects it, the next one will be, too."""
+    """Return whether the cached token was issued a moment ago: if the API rejects it, the next
+    one will be, too.
+    """
     issued = shared.own_record().get("issued")
     return bool(issued) and shared.now - int(issued) < _VERIFIED_FOR
 
 
 def is_verified(shared):
-    """Return whether the API has accepted the cached token a moment ago, wherever it was asked from."""
+    """Return whether the API has accepted the cached token a moment ago, wherever it was asked
+    from.
+    """
     verified = shared.own_record().get("verified")
     return bool(verified) and shared.now - int(verified) < _VERIFIED_FOR
 
@@ -141,15 +158,19 @@ _TOLD = {
         "zoho.token.invalid",
         "fail",
         "zoho_credentials",
-        "Make a new refresh token in Zoho's API console with the same client, and put it into the vault and .env. "
-        "A user has 20 at most: the 21st kills the oldest.",
+        (
+            "Make a new refresh token in Zoho's API console with the same client, and put it into"
+            " the vault and .env. A user has 20 at most: the 21st kills the oldest."
+        ),
     ),
     "client": (
         "zoho.token.invalid",
         "fail",
         "zoho_credentials",
-        "Compare the client id with Zoho's API console, and the data centre with that of the account "
-        "(ZOHO_SDK_REGION, ZOHO_ACCOUNTS_URL); find_data_centre asks the others.",
+        (
+            "Compare the client id with Zoho's API console, and the data centre with that of the"
+            " account (ZOHO_SDK_REGION, ZOHO_ACCOUNTS_URL); find_data_centre asks the others."
+        ),
     ),
     "client_secret": (
         "zoho.token.invalid",
@@ -157,28 +178,59 @@ _TOLD = {
         "zoho_credentials",
         "Copy the client secret from Zoho's API console into the vault and .env.",
     ),
-    "credentials": ("zoho.token.invalid", "fail", "zoho_credentials", "Set them in .env, from the vault."),
+    "credentials": (
+        "zoho.token.invalid",
+        "fail",
+        "zoho_credentials",
+        "Set them in .env, from the vault.",
+    ),
     "mixed": (
         "zoho.token.invalid",
         "fail",
         "zoho_credentials",
         "Set the id, the secret and the refresh token of one and the same client.",
     ),
-    "placeholder": ("zoho.token.invalid", "fail", "zoho_credentials", "Put the real value there, from the vault."),
-    "region": ("zoho.token.invalid", "fail", "zoho_credentials", "Set ZOHO_SDK_REGION to the account's data centre."),
-    "url": ("zoho.token.invalid", "fail", "zoho_credentials", "Correct ZOHO_ACCOUNTS_URL and ZOHO_API_URL."),
-    "plaintext": ("zoho.token.invalid", "fail", "zoho_credentials", "Use https in ZOHO_ACCOUNTS_URL and ZOHO_API_URL."),
+    "placeholder": (
+        "zoho.token.invalid",
+        "fail",
+        "zoho_credentials",
+        "Put the real value there, from the vault.",
+    ),
+    "region": (
+        "zoho.token.invalid",
+        "fail",
+        "zoho_credentials",
+        "Set ZOHO_SDK_REGION to the account's data centre.",
+    ),
+    "url": (
+        "zoho.token.invalid",
+        "fail",
+        "zoho_credentials",
+        "Correct ZOHO_ACCOUNTS_URL and ZOHO_API_URL.",
+    ),
+    "plaintext": (
+        "zoho.token.invalid",
+        "fail",
+        "zoho_credentials",
+        "Use https in ZOHO_ACCOUNTS_URL and ZOHO_API_URL.",
+    ),
     "throttled": (
         "zoho.rate_limited",
         "fail",
         "zoho_throttle",
-        "Wait. Each further request is refused, too; look for what else refreshes with this refresh token.",
+        (
+            "Wait. Each further request is refused, too; look for what else refreshes with this"
+            " refresh token."
+        ),
     ),
     "rate_limited": (
         "zoho.rate_limited",
         "fail",
         "zoho_throttle",
-        "Throttle, cache and batch the calls. A new token changes nothing: the limit is the account's.",
+        (
+            "Throttle, cache and batch the calls. A new token changes nothing: the limit is the"
+            " account's."
+        ),
     ),
     "dead": (
         "zoho.token.invalid",
@@ -190,9 +242,17 @@ _TOLD = {
         "zoho.token.scope",
         "warn",
         None,
-        "Do not refresh: a new token has the same scope. Make a refresh token with the scope that is missing.",
+        (
+            "Do not refresh: a new token has the same scope. Make a refresh token with the scope"
+            " that is missing."
+        ),
     ),
-    "permission": ("zoho.token.scope", "warn", None, "Do not refresh. Give the token's user the permission in Zoho CRM."),
+    "permission": (
+        "zoho.token.scope",
+        "warn",
+        None,
+        "Do not refresh. Give the token's user the permission in Zoho CRM.",
+    ),
     "not_arrived": (
         "zoho.token.unknown",
         "unknown",
@@ -200,29 +260,85 @@ _TOLD = {
         "Look for a proxy on the way that drops the Authorization header.",
     ),
     "dns": ("zoho.token.unknown", "unknown", None, "Mend this host's resolver, or the host name."),
-    "refused": ("zoho.token.unknown", "unknown", None, "Look at the address and the port, and the firewalls in between."),
-    "unreachable": ("zoho.token.unknown", "unknown", None, "Look at this host's routes and firewall."),
-    "timeout": ("zoho.token.unknown", "unknown", None, "Look at the firewalls in between: this host must reach port 443."),
-    "hung": ("zoho.token.unknown", "unknown", None, "Try again later; look at Zoho's status page if it stays so."),
-    "closed": ("zoho.token.unknown", "unknown", None, "Try again; look for a firewall that cuts TLS if it stays so."),
+    "refused": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Look at the address and the port, and the firewalls in between.",
+    ),
+    "unreachable": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Look at this host's routes and firewall.",
+    ),
+    "timeout": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Look at the firewalls in between: this host must reach port 443.",
+    ),
+    "hung": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Try again later; look at Zoho's status page if it stays so.",
+    ),
+    "closed": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Try again; look for a firewall that cuts TLS if it stays so.",
+    ),
     "tls": (
         "zoho.token.unknown",
         "unknown",
         None,
-        "Look at this host's clock and its authorities; behind a proxy that opens TLS, name its authority in ca_path.",
+        (
+            "Look at this host's clock and its authorities; behind a proxy that opens TLS, name its"
+            " authority in ca_path."
+        ),
     ),
-    "proxy": ("zoho.token.unknown", "unknown", None, "Correct the proxy in the environment, or its rules."),
-    "page": ("zoho.token.unknown", "unknown", None, "Look for a proxy or a portal between this host and Zoho."),
+    "proxy": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Correct the proxy in the environment, or its rules.",
+    ),
+    "page": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Look for a proxy or a portal between this host and Zoho.",
+    ),
     "garbage": ("zoho.token.unknown", "unknown", None, "See what answers there: it is not Zoho."),
-    "redirect": ("zoho.token.unknown", "unknown", None, "Correct the address; a proxy in between may redirect, too."),
-    "server": ("zoho.token.unknown", "unknown", None, "Try again later; look at Zoho's status page if it stays so."),
+    "redirect": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Correct the address; a proxy in between may redirect, too.",
+    ),
+    "server": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Try again later; look at Zoho's status page if it stays so.",
+    ),
     "refusal": ("zoho.token.unknown", "unknown", None, "Look the code up in Zoho's documentation."),
-    "busy": ("zoho.token.unknown", "unknown", None, "Another host refreshes and does not finish: try again."),
+    "busy": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Another host refreshes and does not finish: try again.",
+    ),
     "store": (
         "zoho.token.unknown",
         "unknown",
         None,
-        "Mend Redis first: without it, each host would spend a token of its own, and ten lock the account.",
+        (
+            "Mend Redis first: without it, each host would spend a token of its own, and ten lock"
+            " the account."
+        ),
     ),
 }
 
@@ -264,7 +380,11 @@ def good(left, verified, target, evidence=None):
         left: milliseconds it lives at least, or None.
         verified: whether the API accepts it.
     """
-    life = "%d s left at least" % (left // 1000) if left is not None else "a lifetime that nobody knows"
+    life = (
+        "%d s left at least" % (left // 1000)
+        if left is not None
+        else "a lifetime that nobody knows"
+    )
     known = "the API accepts it" if verified else "not verified against the API"
     return finding(
         "zoho.token.ok",
@@ -280,7 +400,9 @@ def good(left, verified, target, evidence=None):
 
 
 def nothing(reason, target, evidence=None):
-    """Return the finding for a cache without a token, which is nothing bad: the next one to need it asks for it."""
+    """Return the finding for a cache without a token, which is nothing bad: the next one to
+    need it asks for it.
+    """
     return finding(
         "zoho.token.skipped",
         "zoho",

@@ -11,23 +11,30 @@ module: zoho_token
 short_description: See to an access token of Zoho that a whole fleet shares
 version_added: 1.0.0
 description:
-  - Zoho issues ten access tokens per refresh token in ten minutes and keeps fifteen alive; the sixteenth silently kills the oldest.
+  - Zoho issues ten access tokens per refresh token in ten minutes and keeps fifteen alive; the
+    sixteenth silently kills the oldest.
     A fleet in which every host refreshes locks itself out and kills tokens that are in use.
-  - With O(state=valid), the token in Redis is used if it has at least O(min_ttl) seconds left, was issued for these credentials, and the API takes it.
+  - With O(state=valid), the token in Redis is used if it has at least O(min_ttl) seconds left, was
+    issued for these credentials, and the API takes it.
     Else one host asks for a new one while the others wait for it, however many there are.
-  - A host that dies while it refreshes holds up the others for O(timeout) and five seconds at most. One that was suspended for longer can neither
+  - A host that dies while it refreshes holds up the others for O(timeout) and five seconds at most.
+    One that was suspended for longer can neither
     replace a newer token nor spend one.
   - What Zoho refuses to one host is not asked for again by the others.
-  - The requests are counted in Redis across hosts and runs, by Redis's own clock. When O(budget) of them were made within O(budget_window) seconds,
+  - The requests are counted in Redis across hosts and runs, by Redis's own clock. When O(budget) of
+    them were made within O(budget_window) seconds,
     nobody makes another one.
   - Nothing secret is returned, logged, or put into a URL or on a command line.
 options:
   state:
     description:
       - V(valid) sees to a token with at least O(min_ttl) seconds left.
-      - V(refreshed) sees to one that was issued within O(max_age) seconds, whatever is cached. It is still one refresh for the fleet.
-      - V(observed) reads only. It says what is cached, for how long, and how much of the budget is left, and fails for nothing.
-      - V(absent) removes the cached tokens, C(access_token) and C(refresh_token) with O(redis_prefix).
+      - V(refreshed) sees to one that was issued within O(max_age) seconds, whatever is cached. It
+        is still one refresh for the fleet.
+      - V(observed) reads only. It says what is cached, for how long, and how much of the budget is
+        left, and fails for nothing.
+      - V(absent) removes the cached tokens, C(access_token) and C(refresh_token) with
+        O(redis_prefix).
     type: str
     choices: [valid, refreshed, observed, absent]
     default: valid
@@ -39,7 +46,8 @@ options:
     default: 300
   max_age:
     description:
-      - With O(state=refreshed), how many seconds ago the token may have been issued, so that hosts that come one after the other share one.
+      - With O(state=refreshed), how many seconds ago the token may have been issued, so that hosts
+        that come one after the other share one.
     type: int
     default: 120
   verify:
@@ -50,14 +58,17 @@ options:
     type: bool
   find_data_centre:
     description:
-      - Whether to ask the other data centres for the client if the configured one does not know it, and name the right one.
-      - They are asked with a made-up refresh token, which spends nothing. They do get the client's id and secret.
+      - Whether to ask the other data centres for the client if the configured one does not know it,
+        and name the right one.
+      - They are asked with a made-up refresh token, which spends nothing. They do get the client's
+        id and secret.
       - With O(state=observed), all of them are asked, the configured one included.
     type: bool
     default: false
   on_throttle:
     description:
-      - What to do while no token may be asked for. V(fail) says when one may; V(wait) waits for that if O(deadline) leaves the time.
+      - What to do while no token may be asked for. V(fail) says when one may; V(wait) waits for
+        that if O(deadline) leaves the time.
     type: str
     choices: [fail, wait]
     default: fail
@@ -78,12 +89,14 @@ options:
     default: none
   return_token:
     description:
-      - Whether to return the token in RV(access_token). The task must then have C(no_log=true), and fails before anything else if it has not.
+      - Whether to return the token in RV(access_token). The task must then have C(no_log=true), and
+        fails before anything else if it has not.
     type: bool
     default: false
   client_id:
     description:
-      - The id of the client. With O(client_secret) and O(refresh_token), it replaces all that the app's C(.env) says of credentials.
+      - The id of the client. With O(client_secret) and O(refresh_token), it replaces all that the
+        app's C(.env) says of credentials.
     type: str
   client_secret:
     description:
@@ -97,23 +110,27 @@ options:
     description:
       - Which credentials of the app's C(.env) to use. Those of different clients are never mixed.
       - V(sdk) is C(ZOHO_SDK_CLIENT_ID), C(ZOHO_SDK_CLIENT_SECRET) and C(ZOHO_SDK_REFRESH_TOKEN).
-      - V(mcp) is C(ZOHO_MCP_CLIENT_ID), C(ZOHO_MCP_CLIENT_SECRET), and C(ZOHO_MCP_REFRESH_TOKEN) or else C(ZOHO_SDK_REFRESH_TOKEN).
+      - V(mcp) is C(ZOHO_MCP_CLIENT_ID), C(ZOHO_MCP_CLIENT_SECRET), and C(ZOHO_MCP_REFRESH_TOKEN) or
+        else C(ZOHO_SDK_REFRESH_TOKEN).
       - V(auto) is V(sdk) if one of its two is set, else V(mcp).
     type: str
     choices: [auto, sdk, mcp]
     default: auto
   data_centre:
     description:
-      - The data centre of the account. If not given, C(ZOHO_ACCOUNTS_URL) and C(ZOHO_SDK_REGION) of the app's C(.env), else V(us).
+      - The data centre of the account. If not given, C(ZOHO_ACCOUNTS_URL) and C(ZOHO_SDK_REGION) of
+        the app's C(.env), else V(us).
     type: str
     choices: [us, eu, in, au, jp, cn, ca, sa, uk]
   accounts_url:
     description:
-      - The URL of the accounts server, if it is not that of O(data_centre). Without TLS, it must be this host itself.
+      - The URL of the accounts server, if it is not that of O(data_centre). Without TLS, it must be
+        this host itself.
     type: str
   api_url:
     description:
-      - The URL of the API, if it is not that of O(data_centre). If not given, C(ZOHO_API_URL) of the app's C(.env).
+      - The URL of the API, if it is not that of O(data_centre). If not given, C(ZOHO_API_URL) of
+        the app's C(.env).
     type: str
   ca_path:
     description:
@@ -125,7 +142,8 @@ options:
     type: path
   app_dir:
     description:
-      - The app's folder. If not given, the working directory of O(service), else C(/home/sergas/super-account-manager).
+      - The app's folder. If not given, the working directory of O(service), else
+        C(/home/sergas/super-account-manager).
     type: path
   service:
     description:
@@ -134,7 +152,8 @@ options:
     default: sergas-app
   redis_host:
     description:
-      - The Redis that the fleet shares. If not given, C(REDIS_URL) or C(REDIS_HOST) of the app's C(.env).
+      - The Redis that the fleet shares. If not given, C(REDIS_URL) or C(REDIS_HOST) of the app's
+        C(.env).
       - One that begins with C(/) is a Unix socket.
     type: str
   redis_port:
@@ -163,12 +182,14 @@ options:
     type: path
   redis_prefix:
     description:
-      - What the names of the keys begin with. The app's own are C(zoho:access_token) and C(zoho:refresh_token).
+      - What the names of the keys begin with. The app's own are C(zoho:access_token) and
+        C(zoho:refresh_token).
     type: str
     default: "zoho:"
   budget:
     description:
-      - How many tokens may be asked for within O(budget_window). A failed request counts, too. What the app itself asks for is not seen.
+      - How many tokens may be asked for within O(budget_window). A failed request counts, too. What
+        the app itself asks for is not seen.
     type: int
     default: 10
   budget_window:
@@ -183,7 +204,8 @@ options:
     default: 10
   deadline:
     description:
-      - How long the module may take, in seconds. To outlive a host that died while it refreshed, it must be more than twice O(timeout) and five seconds.
+      - How long the module may take, in seconds. To outlive a host that died while it refreshed, it
+        must be more than twice O(timeout) and five seconds.
     type: int
     default: 60
 extends_documentation_fragment:
@@ -192,7 +214,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: No token is asked for and nothing is written. The API may be asked whether it takes the cached token.
+    details: No token is asked for and nothing is written. The API may be asked whether it takes the
+      cached token.
   diff_mode:
     support: full
     details: Tokens are shown by the first digits of their SHA-256 hash.
@@ -202,10 +225,13 @@ requirements:
   - requests
   - redis (the Python library), where a Redis is configured
 notes:
-  - Redis 5 or newer, not as a cluster. The user needs C(EVALSHA), C(SCRIPT LOAD), C(TIME) and the commands on keys with O(redis_prefix).
+  - Redis 5 or newer, not as a cluster. The user needs C(EVALSHA), C(SCRIPT LOAD), C(TIME) and the
+    commands on keys with O(redis_prefix).
   - A Redis that loses its data loses the count of the requests.
-  - Without Redis, the module works for one host. It lets one process refresh at a time and keeps to the budget there, both in a file without secrets,
-    but the token is not kept, so each run asks for one. O(return_token) is then the way to get at it.
+  - Without Redis, the module works for one host. It lets one process refresh at a time and keeps to
+    the budget there, both in a file without secrets,
+    but the token is not kept, so each run asks for one. O(return_token) is then the way to get at
+      it.
   - Proxies are taken from the environment, as C(requests) does.
 author:
   - Sergas DevOps (@sergas-ops)
@@ -264,7 +290,8 @@ token:
       sample: 3312
     verified:
       description:
-        - What the API says of it, which is one of alive, dead, scope, permission, not_arrived, rate_limited, unknown.
+        - What the API says of it, which is one of alive, dead, scope, permission, not_arrived,
+          rate_limited, unknown.
         - Null if it was not asked.
       type: str
       sample: alive
@@ -284,7 +311,8 @@ refreshes:
   type: int
   sample: 0
 budget:
-  description: The requests for tokens that this collection made with this refresh token; null if that is not known.
+  description: The requests for tokens that this collection made with this refresh token; null if
+    that is not known.
   returned: always
   type: dict
   contains:
@@ -361,12 +389,16 @@ access_token:
   type: str
 findings:
   description:
-    - "What there is to say, with the keys of M(sergas.ops.sergas_health): C(zoho.token.ok), C(zoho.token.invalid), C(zoho.token.scope),
+    - "What there is to say, with the keys of M(sergas.ops.sergas_health): C(zoho.token.ok),
+      C(zoho.token.invalid), C(zoho.token.scope),
       C(zoho.token.unknown), C(zoho.token.skipped), C(zoho.cache.stale), C(zoho.rate_limited)."
-    - C(evidence.told) tells the reasons apart, and C(advice) says what to do. C(evidence.target) is the server that was asked.
-    - "Of the token: C(refresh_token), C(client), C(client_secret), C(credentials), C(mixed), C(placeholder), C(region), C(url), C(plaintext),
+    - C(evidence.told) tells the reasons apart, and C(advice) says what to do. C(evidence.target) is
+      the server that was asked.
+    - "Of the token: C(refresh_token), C(client), C(client_secret), C(credentials), C(mixed),
+      C(placeholder), C(region), C(url), C(plaintext),
       C(dead), C(scope), C(permission), C(throttled), C(rate_limited)."
-    - "Of the way to Zoho: C(dns), C(refused), C(unreachable), C(timeout), C(hung), C(closed), C(tls), C(proxy), C(page), C(garbage), C(redirect),
+    - "Of the way to Zoho: C(dns), C(refused), C(unreachable), C(timeout), C(hung), C(closed),
+      C(tls), C(proxy), C(page), C(garbage), C(redirect),
       C(server), C(refusal), C(not_arrived); and C(store) or C(busy) of Redis and its lock."
   returned: always
   type: list
@@ -398,20 +430,32 @@ from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadlin
 def main():
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["valid", "refreshed", "observed", "absent"], "default": "valid"},
+            "state": {
+                "type": "str",
+                "choices": ["valid", "refreshed", "observed", "absent"],
+                "default": "valid",
+            },
             "min_ttl": {"type": "int", "default": 300},
             "max_age": {"type": "int", "default": 120},
             "verify": {"type": "bool"},
             "find_data_centre": {"type": "bool", "default": False},
             "on_throttle": {"type": "str", "choices": ["fail", "wait"], "default": "fail"},
             "on_redis_failure": {"type": "str", "choices": ["fail", "proceed"], "default": "fail"},
-            "revoke": {"type": "str", "choices": ["none", "access_token", "refresh_token"], "default": "none"},
+            "revoke": {
+                "type": "str",
+                "choices": ["none", "access_token", "refresh_token"],
+                "default": "none",
+            },
             # It says whether to return one, and is none itself.
             "return_token": {"type": "bool", "default": False, "no_log": False},
             "client_id": {"type": "str"},
             "client_secret": {"type": "str", "no_log": True},
             "refresh_token": {"type": "str", "no_log": True},
-            "credentials": {"type": "str", "choices": list(zoho_credentials.PAIRS), "default": "auto"},
+            "credentials": {
+                "type": "str",
+                "choices": list(zoho_credentials.PAIRS),
+                "default": "auto",
+            },
             "data_centre": {"type": "str", "choices": list(zoho_credentials.DATA_CENTRES)},
             "accounts_url": {"type": "str"},
             "api_url": {"type": "str"},
@@ -440,7 +484,9 @@ def main():
     if params["return_token"] and not module.no_log:
         module.fail_json(msg="return_token returns a secret: set no_log: true on the task")
     if zoho_client.requests is None:
-        module.fail_json(msg=missing_required_lib("requests"), exception=zoho_client.REQUESTS_IMPORT_ERROR)
+        module.fail_json(
+            msg=missing_required_lib("requests"), exception=zoho_client.REQUESTS_IMPORT_ERROR
+        )
     if params["verify"] is None:
         params["verify"] = params["state"] in ("valid", "refreshed")
 

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""zoho_token with a real Redis and a Zoho of one's own: one refresh for a fleet, whatever happens meanwhile."""
+"""zoho_token with a real Redis and a Zoho of one's own: one refresh for a fleet, whatever
+happens meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ from ansible_collections.sergas.ops.plugins.modules import zoho_token as module
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 REDIS_PASSWORD = "R3dis-s3cret-of-the-fleet"
-DEFAULTS = {name: option.get("default") for name, option in yaml.safe_load(module.DOCUMENTATION)["options"].items()}
+DEFAULTS = {
+    name: option.get("default")
+    for name, option in yaml.safe_load(module.DOCUMENTATION)["options"].items()
+}
 HOSTS = 50
 
 
@@ -57,9 +62,26 @@ class Redis:
         self.start()
 
     def start(self):
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        command += ["--requirepass", REDIS_PASSWORD, "--save", "", "--appendonly", "yes" if self.durable else "no"]
-        self.process = subprocess.Popen([*command, "--appendfsync", "always"], stdout=subprocess.DEVNULL)
+        command = [
+            "redis-server",
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(self.folder),
+        ]
+        command += [
+            "--requirepass",
+            REDIS_PASSWORD,
+            "--save",
+            "",
+            "--appendonly",
+            "yes" if self.durable else "no",
+        ]
+        self.process = subprocess.Popen(
+            [*command, "--appendfsync", "always"], stdout=subprocess.DEVNULL
+        )
         until(self.answers)
 
     def answers(self):
@@ -114,7 +136,12 @@ class World:
         self.env_file.write_text("".join(lines))
 
     def options(self, **options):
-        return {"env_file": str(self.env_file), "ca_path": str(self.served.certificate), "timeout": 3, **options}
+        return {
+            "env_file": str(self.env_file),
+            "ca_path": str(self.served.certificate),
+            "timeout": 3,
+            **options,
+        }
 
     def params(self, **options):
         params = {**DEFAULTS, **self.options(**options)}
@@ -190,7 +217,11 @@ def test_a_token_is_fetched_once_and_then_found(world):
     # A reader of the cache never gets a token that dies at once.
     assert 3500 <= world.redis.client.ttl("zoho:access_token") <= 3540
     second = world.run()
-    assert (second["changed"], second["refreshes"], second["token"]["source"]) == (False, 0, "cache")
+    assert (second["changed"], second["refreshes"], second["token"]["source"]) == (
+        False,
+        0,
+        "cache",
+    )
     assert second["token"]["fingerprint"] == first["token"]["fingerprint"]
     assert [item["id"] for item in second["findings"]] == ["zoho.token.ok"]
     assert second["findings"][0]["evidence"]["target"] == f"127.0.0.1:{world.served.port}"
@@ -204,17 +235,24 @@ def test_check_mode_says_what_will_happen_and_spends_nothing(world):
     assert world.zoho.count("token") == 0
     assert world.redis.client.keys() == []
     world.run()
-    before = {key: world.redis.client.dump(key) for key in world.redis.client.keys()} if False else world.cached()
+    before = {key: world.redis.client.dump(key) for key in sorted(world.redis.client.keys())}
     assert world.run(check=True)["changed"] is False
     assert world.run(check=True, state="refreshed", max_age=0)["changed"] is True
     assert world.run(check=True, state="absent")["changed"] is True
-    assert world.cached() == before
+    assert {
+        key: world.redis.client.dump(key) for key in sorted(world.redis.client.keys())
+    } == before
     assert world.zoho.count("token") == 1
 
 
 def test_the_apps_own_token_counts_for_as_long_as_it_stays(world):
     _status, reply = world.zoho.issue(
-        {"client_id": world.app.id, "client_secret": world.app.secret, "refresh_token": world.refresh_token}, "us"
+        {
+            "client_id": world.app.id,
+            "client_secret": world.app.secret,
+            "refresh_token": world.refresh_token,
+        },
+        "us",
     )
     world.redis.client.set("zoho:access_token", reply["access_token"], ex=3000)
     result = world.run(min_ttl=2900)
@@ -227,7 +265,11 @@ def test_a_cached_token_that_is_dead_is_found_out_and_replaced(world):
     world.redis.client.set("zoho:access_token", server.make_token(), ex=3000)
     observed = world.run(state="observed", verify=True)
     [finding] = observed["findings"]
-    assert (finding["id"], finding["status"], finding["evidence"]["told"]) == ("zoho.token.invalid", "fail", "dead")
+    assert (finding["id"], finding["status"], finding["evidence"]["told"]) == (
+        "zoho.token.invalid",
+        "fail",
+        "dead",
+    )
     assert finding["remedy"] == "zoho_refresh"
     assert world.run(check=True)["changed"] is True
     assert world.run()["changed"] is True
@@ -238,8 +280,12 @@ def test_a_cached_token_that_is_dead_is_found_out_and_replaced(world):
 def test_a_token_that_others_have_evicted_is_replaced(make_world):
     world = make_world(limit=100)
     world.run()
-    form = {"client_id": world.app.id, "client_secret": world.app.secret, "refresh_token": world.refresh_token}
-    for _ in range(server.ACTIVE_TOKENS - 1):
+    form = {
+        "client_id": world.app.id,
+        "client_secret": world.app.secret,
+        "refresh_token": world.refresh_token,
+    }
+    for _time in range(server.ACTIVE_TOKENS - 1):
         world.zoho.issue(form, "us")
     assert world.zoho.is_active(world.cached())
     world.zoho.issue(form, "us")
@@ -314,7 +360,11 @@ def test_the_cache_is_cleared_and_tokens_are_revoked(world):
 def test_what_is_wrong_with_the_credentials_is_told_apart(world, setting, value, told):
     world.write(**{setting: value})
     finding = world.refused()
-    assert (finding["id"], finding["status"], finding["evidence"]["told"]) == ("zoho.token.invalid", "fail", told)
+    assert (finding["id"], finding["status"], finding["evidence"]["told"]) == (
+        "zoho.token.invalid",
+        "fail",
+        told,
+    )
     assert finding["remedy"] == "zoho_credentials"
     if told in ("refresh_token", "client", "client_secret"):
         # Nobody else asks in vain, and the diagnosis knows without asking.
@@ -347,7 +397,11 @@ def test_each_way_to_fail_is_told_apart(world, how, told, requests):
     started = time.monotonic()
     finding = world.refused(timeout=1)
     assert time.monotonic() - started < 6
-    assert (finding["id"], finding["status"], finding["evidence"]["told"]) == ("zoho.token.unknown", "unknown", told)
+    assert (finding["id"], finding["status"], finding["evidence"]["told"]) == (
+        "zoho.token.unknown",
+        "unknown",
+        told,
+    )
     assert finding["advice"]
     if requests:
         assert world.zoho.count("token") == requests
@@ -359,7 +413,9 @@ def test_one_cut_connection_is_nothing(world):
     assert world.run()["budget"]["used"] == 2
 
 
-@pytest.mark.parametrize(("url", "told"), [("https://127.0.0.1:1", "refused"), ("https://no.such.invalid", "dns")])
+@pytest.mark.parametrize(
+    ("url", "told"), [("https://127.0.0.1:1", "refused"), ("https://no.such.invalid", "dns")]
+)
 def test_a_server_that_is_not_there(world, url, told):
     world.write(ZOHO_ACCOUNTS_URL=url)
     assert world.refused()["evidence"]["told"] == told
@@ -378,7 +434,11 @@ def test_a_throttled_account_is_left_alone(make_world, how, language):
     world = make_world(language=language)
     world.zoho.behave("token", how)
     finding = world.refused()
-    assert (finding["id"], finding["status"], finding["remedy"]) == ("zoho.rate_limited", "fail", "zoho_throttle")
+    assert (finding["id"], finding["status"], finding["remedy"]) == (
+        "zoho.rate_limited",
+        "fail",
+        "zoho_throttle",
+    )
     world.zoho.behave_well()
     again = world.refused()
     assert 590 < again["evidence"]["retry_after"] <= 600
@@ -387,7 +447,7 @@ def test_a_throttled_account_is_left_alone(make_world, how, language):
 
 def test_the_budget_is_kept_across_runs(make_world):
     world = make_world(limit=10, window=600)
-    for _ in range(10):
+    for _time in range(10):
         world.run(state="refreshed", max_age=0, verify=False)
     finding = world.refused(state="refreshed", max_age=0)
     assert finding["id"] == "zoho.rate_limited"
@@ -400,7 +460,7 @@ def test_the_budget_is_kept_across_runs(make_world):
 def test_a_budget_that_is_used_up_can_be_waited_for(make_world):
     world = make_world(limit=2, window=2)
     options = {"budget": 2, "budget_window": 2, "verify": False, "state": "refreshed", "max_age": 0}
-    for _ in range(2):
+    for _time in range(2):
         world.run(**options)
     assert world.refused(**options)["id"] == "zoho.rate_limited"
     assert world.run(**options, on_throttle="wait")["refreshes"] == 1
@@ -408,7 +468,10 @@ def test_a_budget_that_is_used_up_can_be_waited_for(make_world):
 
 @pytest.mark.parametrize(
     ("how", "id", "verified"),
-    [("limit", "zoho.rate_limited", "rate_limited"), ("login", "zoho.token.unknown", "not_arrived")],
+    [
+        ("limit", "zoho.rate_limited", "rate_limited"),
+        ("login", "zoho.token.unknown", "not_arrived"),
+    ],
 )
 def test_what_the_api_says_of_other_things_is_no_reason_to_refresh(world, how, id, verified):
     world.run()
@@ -421,10 +484,14 @@ def test_what_the_api_says_of_other_things_is_no_reason_to_refresh(world, how, i
 
 
 def test_a_scope_that_does_not_reach_is_no_reason_to_refresh(world):
-    world.write(ZOHO_SDK_REFRESH_TOKEN=world.zoho.refresh_token(world.app, scope="ZohoCRM.modules.ALL"))
-    for _ in range(2):
+    world.write(
+        ZOHO_SDK_REFRESH_TOKEN=world.zoho.refresh_token(world.app, scope="ZohoCRM.modules.ALL")
+    )
+    for _time in range(2):
         result = world.run()
-        assert [(item["id"], item["status"]) for item in result["findings"]] == [("zoho.token.scope", "warn")]
+        assert [(item["id"], item["status"]) for item in result["findings"]] == [
+            ("zoho.token.scope", "warn")
+        ]
     assert world.zoho.count("token") == 1
 
 
@@ -433,8 +500,11 @@ def test_a_new_token_that_the_api_rejects_is_not_asked_for_again(make_world, tmp
     elsewhere = server.Server(server.Zoho(), tmp_path)
     world.write(ZOHO_API_URL=elsewhere.url)
     try:
-        for _ in range(3):
-            assert world.refused(ca_path=str(elsewhere.certificate))["evidence"]["told"] in ("dead", "tls")
+        for _time in range(3):
+            assert world.refused(ca_path=str(elsewhere.certificate))["evidence"]["told"] in (
+                "dead",
+                "tls",
+            )
     finally:
         elsewhere.close()
     assert world.zoho.count("token") <= 1
@@ -471,7 +541,11 @@ def test_the_wrong_data_centre_is_named(real_names):
     assert "eu" in finding["advice"]
     assert world.result["client_data_centres"] == ["eu"]
     # The others have not seen the refresh token, and no token was spent.
-    seen = [form["refresh_token"] for what, _path, headers, form in world.zoho.requests if what == "token"]
+    seen = [
+        form["refresh_token"]
+        for what, _path, headers, form in world.zoho.requests
+        if what == "token"
+    ]
     assert seen.count(world.refresh_token) == 1
     assert world.zoho.tokens == {}
     observed = world.run(state="observed", find_data_centre=True)
@@ -507,7 +581,7 @@ def test_one_host_goes_on_without_redis_and_says_so(alone):
     result = alone.run()
     assert (result["coordination"], result["refreshes"]) == ("host", 1)
     assert "run_once" in result["warnings"][0]
-    for _ in range(9):
+    for _time in range(9):
         alone.run()
     assert alone.refused()["id"] == "zoho.rate_limited"
     assert alone.zoho.count("token") == 10
@@ -548,7 +622,8 @@ for number, host in enumerate(plan["hosts"]):
         children.append(child)
         print(child, flush=True)
         continue
-    os.dup2(os.open(os.path.join(plan["folder"], "%d.out" % number), os.O_WRONLY | os.O_CREAT, 0o600), 1)
+    out = os.path.join(plan["folder"], "%d.out" % number)
+    os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT, 0o600), 1)
     skew, true_time = host.pop("skew", 0), time.time
     time.time = lambda: true_time() + skew
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": host}).encode()
@@ -580,7 +655,7 @@ class Fleet:
         )
         json.dump({"hosts": hosts, "folder": str(folder)}, self.process.stdin)
         self.process.stdin.close()
-        self.pids = [int(self.process.stdout.readline()) for _ in hosts]
+        self.pids = [int(self.process.stdout.readline()) for _time in hosts]
 
     def results(self):
         """Return the results of the hosts that lived to give one."""
@@ -597,7 +672,7 @@ def start_fleet(tmp_path):
     fleets = []
 
     def start(world, count=HOSTS, skew=None, **options):
-        hosts = [world.options(verify=False, **options) for _ in range(count)]
+        hosts = [world.options(verify=False, **options) for _time in range(count)]
         for number, host in enumerate(hosts):
             host["skew"] = skew(number) if skew else 0
         fleets.append(Fleet(world, tmp_path / f"fleet{len(fleets)}", hosts))

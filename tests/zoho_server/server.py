@@ -2,10 +2,13 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A Zoho of one's own: the accounts servers and the CRM APIs of all data centres on one port, quirks included.
+"""A Zoho of one's own: the accounts servers and the CRM APIs of all data centres on one port,
+quirks included.
 
-It answers plain HTTP, TLS, and CONNECT as a proxy does: with HTTPS_PROXY set to it, a client that talks to
-https://accounts.zoho.eu talks to this server, its certificate and its data centre, under the real names.
+It answers plain HTTP, TLS, and CONNECT as a proxy does: with HTTPS_PROXY set to it, a client that
+talks to
+https://accounts.zoho.eu talks to this server, its certificate and its data centre, under the real
+names.
 """
 
 from __future__ import annotations
@@ -40,7 +43,10 @@ THROTTLED = (
     "Sie haben zu viele Anfragen hintereinander gestellt. Bitte versuchen Sie es später erneut.",
     "リクエストが多すぎます。しばらくしてからもう一度お試しください。",
 )
-PAGE = b"<!DOCTYPE html>\n<html><head><title>Access restricted</title></head><body>Please log in.</body></html>\n"
+PAGE = (
+    b"<!DOCTYPE html>\n<html><head><title>Access restricted</title></head><body>Please log"
+    b" in.</body></html>\n"
+)
 SCOPE = "ZohoCRM.modules.ALL ZohoCRM.users.READ ZohoCRM.org.READ"
 ACTIVE_TOKENS = 15
 REFRESH_TOKENS = 20
@@ -91,7 +97,11 @@ class Zoho:
 
     def register(self, *data_centres, id=None):
         """Return a new app that is known in these data centres (us, if none is named)."""
-        app = App(id or f"1000.{secrets.token_hex(15).upper()}", secrets.token_hex(21), data_centres or ("us",))
+        app = App(
+            id or f"1000.{secrets.token_hex(15).upper()}",
+            secrets.token_hex(21),
+            data_centres or ("us",),
+        )
         self.apps[app.id] = app
         return app
 
@@ -105,7 +115,9 @@ class Zoho:
         return token
 
     def behave(self, what, how, times=None):
-        """Answer requests for token, revoke, check or connect in this manner, so many times (None: until told)."""
+        """Answer requests for token, revoke, check or connect in this manner, so many times
+        (None: until told).
+        """
         self.manners[what] = [how, times]
 
     def behave_well(self):
@@ -150,7 +162,7 @@ class Zoho:
             token = make_token()
             self.tokens[token] = now + self.lifetime
             grant.issued = [old for old in grant.issued if self.is_active(old)]
-            for old in grant.issued[: len(grant.issued) + 1 - ACTIVE_TOKENS]:
+            for old in grant.issued[: max(0, len(grant.issued) + 1 - ACTIVE_TOKENS)]:
                 self.tokens[old] = 0
             grant.issued.append(token)
         reply = {"access_token": token, "scope": grant.scope, "token_type": "Bearer"}
@@ -163,7 +175,11 @@ class Zoho:
         return 200, reply
 
     def denial(self):
-        return {"error": "Access Denied", "error_description": THROTTLED[self.language], "status": "failure"}
+        return {
+            "error": "Access Denied",
+            "error_description": THROTTLED[self.language],
+            "status": "failure",
+        }
 
     def revoke(self, token):
         """Return (status, reply) for a token that shall be dead."""
@@ -178,14 +194,19 @@ class Zoho:
 
     def users(self, authorization):
         """Return (status, reply) for a call of the API."""
-        scheme, _, token = (authorization or "").partition(" ")
+        scheme, _space, token = (authorization or "").partition(" ")
         if scheme != "Zoho-oauthtoken" or not token:
             return 401, api_error("AUTHENTICATION_FAILURE", "Authentication failed", [])
         if not self.is_active(token):
             return 401, api_error("INVALID_TOKEN", "invalid oauth token")
         if "ZohoCRM.users." not in self.grant_of(token).scope:
             return 401, api_error("OAUTH_SCOPE_MISMATCH", "invalid oauth scope to access this URL")
-        user = {"id": "4150868000000225013", "email": "ops@example.com", "full_name": "Ops", "status": "active"}
+        user = {
+            "id": "4150868000000225013",
+            "email": "ops@example.com",
+            "full_name": "Ops",
+            "status": "active",
+        }
         return 200, {
             "users": [user],
             "info": {"per_page": 200, "count": 1, "page": 1, "more_records": False},
@@ -193,7 +214,12 @@ class Zoho:
 
 
 def api_error(code, message, details=None):
-    return {"code": code, "details": {} if details is None else details, "message": message, "status": "error"}
+    return {
+        "code": code,
+        "details": {} if details is None else details,
+        "message": message,
+        "status": "error",
+    }
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -221,6 +247,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.request = self.server.context.wrap_socket(self.request, server_side=True)
         super().setup()
+        # The tunnel stays, though a client may have asked for it in HTTP/1.0.
+        self.close_connection = False
         return None
 
     def do_GET(self):
@@ -232,7 +260,11 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self):
         zoho = self.server.zoho
         url = urlsplit(self.path)
-        what = {"/oauth/v2/token": "token", "/oauth/v2/token/revoke": "revoke", "/crm/v8/users": "check"}.get(url.path)
+        what = {
+            "/oauth/v2/token": "token",
+            "/oauth/v2/token/revoke": "revoke",
+            "/crm/v8/users": "check",
+        }.get(url.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         form = {name: values[0] for name, values in parse_qs(body).items()}
         zoho.requests.append((what, self.path, dict(self.headers), form))
@@ -280,7 +312,10 @@ class Handler(BaseHTTPRequestHandler):
             self.raw.shutdown(socket.SHUT_RDWR)
         elif how == "cut_within":
             self.close_connection = True
-            self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"access')
+            self.wfile.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:"
+                b' 500\r\n\r\n{"access'
+            )
             self.wfile.flush()
             self.raw.shutdown(socket.SHUT_RDWR)
         elif how == "no_http":
@@ -347,10 +382,31 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 def make_certificate(folder):
-    """Make a key and a certificate for every name of Zoho's in a folder; the certificate is its own authority."""
-    names = [f"DNS:{host}" for hosts in HOSTS.values() for host in hosts] + ["DNS:localhost", "IP:127.0.0.1"]
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=a Zoho of one's own", "-addext", "subjectAltName=" + ",".join(names)]
+    """Make a key and a certificate for every name of Zoho's in a folder; the certificate is its
+    own authority.
+    """
+    names = [f"DNS:{host}" for hosts in HOSTS.values() for host in hosts] + [
+        "DNS:localhost",
+        "IP:127.0.0.1",
+    ]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
+    command += [
+        "-days",
+        "2",
+        "-subj",
+        "/CN=a Zoho of one's own",
+        "-addext",
+        "subjectAltName=" + ",".join(names),
+    ]
     command += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
     command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     subprocess.run(command, check=True, capture_output=True)
