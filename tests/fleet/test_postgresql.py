@@ -88,7 +88,7 @@ CASES = [
         sql("EXPLAIN SELECT * FROM accounts WHERE owner_id = 7")
         + " | grep -o idx_accounts_owner_id | sort -u",
         "idx_accounts_owner_id",
-        settle="SELECT pg_stat_statements_reset()",
+        settle="SELECT pg_stat_statements_reset(), pg_stat_reset()",
     ),
     Case(
         "10_stale_statistics",
