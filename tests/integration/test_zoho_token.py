@@ -565,6 +565,171 @@ def test_a_netrc_does_not_replace_the_token(real_names, tmp_path, monkeypatch):
     assert real_names.run()["token"]["verified"] == "alive"
 
 
+# -- Zoho's own client, which shows that the server of these tests is like Zoho
+
+SDK = """
+import json, sys
+from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
+from zohocrmsdk.src.com.zoho.crm.api.dc import EUDataCenter
+from zohocrmsdk.src.com.zoho.crm.api.exception import SDKException
+from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
+from zohocrmsdk.src.com.zoho.crm.api.parameter_map import ParameterMap
+from zohocrmsdk.src.com.zoho.crm.api.users import GetUsersParam, UsersOperations
+
+credentials = json.load(sys.stdin)
+try:
+    token = OAuthToken(**credentials, find_user=False)
+    Initializer.initialize(EUDataCenter.PRODUCTION(), token)
+    users = ParameterMap()
+    users.add(GetUsersParam.type, "CurrentUser")
+    reply = UsersOperations().get_users(users)
+    answer = reply.get_object()
+    if hasattr(answer, "get_users"):
+        emails = [user.get_email() for user in answer.get_users()]
+        print(json.dumps({"emails": emails, "expires": token.get_expires_in()}))
+    else:
+        code = answer.get_code().get_value()
+        print(json.dumps({"code": code, "status": reply.get_status_code()}))
+except SDKException as error:
+    print(json.dumps({"error": str(error)}))
+"""
+
+
+def ask_sdk(world, folder, **credentials):
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SDK],
+        input=json.dumps(
+            {
+                "client_id": world.app.id,
+                "client_secret": world.app.secret,
+                "refresh_token": world.refresh_token,
+                **credentials,
+            }
+        ),
+        env={**os.environ, "REQUESTS_CA_BUNDLE": str(world.served.certificate)},
+        # It leaves its tokens in the folder that it runs in.
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("milliseconds", [False, True])
+def test_the_sdk_and_the_module_read_the_same_replies(real_names, tmp_path, milliseconds):
+    world = real_names
+    world.app.data_centres = ("eu",)
+    world.zoho.milliseconds = milliseconds
+    reply = ask_sdk(world, tmp_path / "sdk")
+    assert reply["emails"] == ["ops@example.com"]
+    left = int(reply["expires"]) / 1000 - time.time()
+    mine = world.run(data_centre="eu")["token"]
+    assert mine["verified"] == "alive"
+    assert abs(mine["seconds_left"] - left) < 30
+    seen = [(what, path) for what, path, *_rest in world.zoho.requests]
+    # Both ask the same things in the same order.
+    assert seen[:4] == seen[4:]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"refresh_token": "1000.a.b"}, "invalid_code"),
+        ({"client_id": "1000.NOBODY"}, "invalid_client"),
+        ({"client_secret": "wrong"}, "invalid_client_secret"),
+    ],
+)
+def test_the_sdk_hears_the_same_refusals(real_names, tmp_path, wrong, code):
+    real_names.app.data_centres = ("eu",)
+    assert code in ask_sdk(real_names, tmp_path / "sdk", **wrong)["error"]
+
+
+def test_the_sdk_hears_of_the_scope(real_names, tmp_path):
+    world = real_names
+    world.app.data_centres = ("eu",)
+    token = world.zoho.refresh_token(world.app, scope="ZohoCRM.modules.ALL")
+    reply = ask_sdk(world, tmp_path / "sdk", refresh_token=token)
+    assert reply == {"code": "OAUTH_SCOPE_MISMATCH", "status": 401}
+
+
+# -- as Ansible runs it
+
+
+def test_the_module_in_a_process_of_its_own(world, run_module):
+    result = run_module("zoho_token", world.options())
+    assert (result["changed"], result["refreshes"]) == (True, 1)
+    assert run_module("zoho_token", world.options())["changed"] is False
+    assert_no_secret(world, json.dumps(result))
+    world.zoho.revoke(world.refresh_token)
+    refused = run_module("zoho_token", world.options(state="refreshed", max_age=0))
+    assert refused["failed"] is True
+    assert "refresh token is dead" in refused["msg"]
+    assert refused["roots"] == ["zoho.token.invalid"]
+    assert_no_secret(world, json.dumps(refused))
+    # A diagnosis fails for nothing.
+    world.write(ZOHO_SDK_CLIENT_ID=None)
+    observed = run_module("zoho_token", world.options(state="observed"))
+    assert observed.get("failed") is None
+    assert observed["findings"][0]["evidence"]["told"] == "mixed"
+
+
+def test_a_token_is_returned_only_to_a_task_that_does_not_log(world, run_module):
+    refused = run_module("zoho_token", world.options(return_token=True))
+    assert "no_log" in refused["msg"]
+    assert world.zoho.requests == []
+    result = run_module("zoho_token", world.options(return_token=True, _ansible_no_log=True))
+    assert result["access_token"] == world.cached()
+
+
+WITHOUT = """
+import runpy, sys
+sys.modules[sys.argv.pop(1)] = None
+runpy.run_path(sys.argv.pop(1), run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("library", ["requests", "redis"])
+def test_a_missing_library_is_named(world, library):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, library, str(CHECKOUT / "plugins/modules/zoho_token.py")],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": world.options()}),
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT / ".build")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"({library})" in json.loads(done.stdout)["msg"]
+    assert world.zoho.requests == []
+
+
+def test_nothing_secret_is_seen_with_all_that_ansible_can_say(world, tmp_path):
+    options = {**world.options(), "client_id": world.app.id}
+    options.update(client_secret=world.app.secret, refresh_token=world.refresh_token)
+    variables = tmp_path / "variables.json"
+    known = {"options": options, "ansible_python_interpreter": sys.executable}
+    variables.write_text(json.dumps(known))
+    output = ""
+    for state in ("valid", "refreshed", "observed", "absent"):
+        playbook = tmp_path / "play.yml"
+        given = "{{ options | combine({'state': '%s', 'max_age': 0}) }}" % state
+        play = {"hosts": "localhost", "gather_facts": False}
+        play["tasks"] = [{"sergas.ops.zoho_token": given}]
+        playbook.write_text(json.dumps([play]))
+        command = ["ansible-playbook", "-i", "localhost,", "-c", "local", "-vvvvv", "--diff"]
+        command += [str(playbook), "-e", f"@{variables}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        output += done.stdout + done.stderr
+    assert "zoho.token.ok" in output
+    assert_no_secret(world, output)
+    # Nothing of it was in a URL, where servers and proxies log it.
+    for _what, path, _headers, _form in world.zoho.requests:
+        assert_no_secret(world, path)
+
+
 # -- without Redis
 
 
