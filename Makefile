@@ -64,6 +64,7 @@ molecule: environment collection ## molecule test on the reference fleet (root)
 	@$(tools) molecule test --all
 
 bench: environment collection ## Speed on HOSTS=20 hosts, as ratios measured side by side (root)
+	@$(tools) python tests/fleet/fleet.py up --hosts $(if $(filter command,$(origin HOSTS)),$(HOSTS),20)
 	@$(tools) python tests/bench/bench.py
 
 test: environment collection ## All of the above but bench, from nothing, as root
