@@ -21,8 +21,8 @@ SLOTS = """
 SELECT current_setting('max_connections'), current_setting('superuser_reserved_connections'),
   coalesce(current_setting('reserved_connections', true), '0'),
   (SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND
-    coalesce(backend_type, CASE WHEN datid IS NOT NULL AND usesysid IS NOT NULL THEN 'client
-      backend' END)
+    coalesce(backend_type,
+      CASE WHEN datid IS NOT NULL AND usesysid IS NOT NULL THEN 'client backend' END)
     = 'client backend'),
   current_setting('server_version'), pg_is_in_recovery()
 """
