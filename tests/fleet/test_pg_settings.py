@@ -77,7 +77,7 @@ class Host:
         )
         array = "ARRAY[%s]" % ", ".join("'%s'" % name for name in names)
         psql = ["psql", "-X", "-A", "-t", "-c", sql % array]
-        # psql complains of a folder that it may not read, and what it says stands behind the answer.
+        # psql complains of a folder that it may not read, behind its answer.
         return json.loads(self.run("env", "-C", "/", "runuser", "-u", "postgres", "--", *psql))
 
 
