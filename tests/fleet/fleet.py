@@ -4,7 +4,8 @@
 """The reference fleet: real Debian hosts with systemd, PostgreSQL, Redis and the app, in podman.
 
 Everything it makes lives in one ignored folder (.fleet/ at the repository's root, or
-SERGAS_FLEET_STATE): the SSH key, the inventory, wheels, logs of builds.
+SERGAS_FLEET_STATE): the SSH key, the inventory, wheels, logs of builds. SERGAS_FLEET_NAME=x is a
+fleet of its own beside the others: its hosts, its network, its folder (.fleet-x/), the same images.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ import urllib.error
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
-STATE = pathlib.Path(os.environ.get("SERGAS_FLEET_STATE", HERE.parents[1] / ".fleet")).absolute()
+NAME = os.environ.get("SERGAS_FLEET_NAME", "")
+SUFFIX = "-" + NAME if NAME else ""
+STATE = pathlib.Path(
+    os.environ.get("SERGAS_FLEET_STATE", HERE.parents[1] / (".fleet" + SUFFIX))
+).absolute()
 # Debian release -> its Python, whose wheels the app needs.
 RELEASES = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13"}
 NEEDS = {
@@ -45,8 +50,8 @@ NEEDS = {
 }
 # Required on some Pythons only; pip judges such markers by the Python that downloads.
 BACKPORTS = ["async-timeout==5.0.1", "exceptiongroup==1.3.0"]
-LABEL = "sergas.fleet"
-NETWORK = "sergas-fleet"
+LABEL = "sergas.fleet" + SUFFIX
+NETWORK = "sergas-fleet" + SUFFIX
 SUBNETS = [ipaddress.ip_network("10.%d.77.0/24" % n) for n in range(231, 241)]
 BALANCER = "lb1"
 BALANCER_OFFSET = 2
@@ -84,7 +89,7 @@ class Host:
     @property
     def container(self) -> str:
         """The container's name."""
-        return "sergas-" + self.name
+        return "sergas%s-%s" % (SUFFIX, self.name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,9 +145,9 @@ def prepare_machine() -> None:
 
 @contextlib.contextmanager
 def alone():
-    """Hold the fleet's lock: one builder or starter at a time."""
-    STATE.mkdir(parents=True, exist_ok=True)
-    with open(STATE / "lock", "w") as file:
+    """Hold the machine's lock: one builder or starter at a time, whatever the fleet."""
+    CONNECTIONS.mkdir(mode=0o700, exist_ok=True)
+    with open(CONNECTIONS / "lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
