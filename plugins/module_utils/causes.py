@@ -5,9 +5,8 @@
 """Root causes on one host: which bad finding derives from which other one.
 
 One fault gives one root, two faults give two. So a finding derives from another one only if that
-one
-explains it: a unit that somebody stopped is not down because of a database, and exceptions of the
-app's own code are roots even while the database causes others. What is shown in the evidence
+one explains it: a unit that somebody stopped is not down because of a database, and exceptions of
+the app's own code are roots even while the database causes others. What is shown in the evidence
 decides.
 """
 
@@ -15,23 +14,8 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
 
-#: What keeps an app from its database or makes it wait there. Other findings on it (an index that
-#: nobody uses, a
-#: sequence near its end) are no reason for anything yet.
-_DATABASE = (
-    "db.unreachable",
-    "db.auth.failed",
-    "db.missing",
-    "db.disk.full",
-    "db.connections.exhausted",
-    "db.locks.blocked",
-    "db.queries.slow",
-    "db.queries.running",
-)
-
 #: All that C(db.) means below: what keeps an app from its database, or makes it wait there. Other
-#: findings on it (an
-#: index that nobody uses, a sequence near its end) are no reason for anything yet.
+#: findings on it (an index that nobody uses, a sequence near its end) are no reason for anything.
 _DATABASE = (
     "db.unreachable",
     "db.auth.failed",
@@ -96,8 +80,7 @@ _JOURNAL = (
 )
 _SETTINGS = ("app.env.unreadable", "app.env.missing", "app.service.missing")
 
-#: finding: what it may derive from, the likeliest first. An entry ending in a dot means all below
-#: it.
+#: finding: what it may derive from, the likeliest first; an entry that ends in a dot, all below it
 CAUSES = {
     "app.service.down": _START,
     "app.service.restarting": (
