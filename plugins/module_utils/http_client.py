@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A small HTTP/1.1 client for probes: it times each phase and no server can hold it up.
+"""A small HTTP/1.1 client: it times each phase and no server can hold it up.
 
 C(http.client) costs more CPU to import than a whole probe, and neither it nor urllib bounds the
 total time against a server that sends byte by byte.
@@ -45,7 +45,7 @@ class Reply(NamedTuple):
         return self.body.decode("utf-8", "replace")
 
 
-def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
+def get(address, deadline, max_bytes=65536, headers=None, redirects=0, context=None):
     """Ask for a URL.
 
     Args:
@@ -53,6 +53,7 @@ def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
         deadline: for all of it, redirects included.
         max_bytes: how much of the body is read.
         headers: {name: value} to send besides Host.
+        context: an C(ssl.SSLContext); without one, a certificate is not verified.
         redirects: how many redirects are followed, on the same host and port only. The reply is
             that of the last one; one that is not followed is itself the reply.
 
@@ -63,7 +64,7 @@ def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
     """
     seen = []
     while True:
-        reply = _get_once(address, deadline, max_bytes, headers or {}, list(seen))
+        reply = _send_once(address, deadline, max_bytes, headers or {}, list(seen))
         target = reply.headers.get("location")
         if reply.status not in _REDIRECTS or not target or not redirects:
             return reply
@@ -80,6 +81,29 @@ def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
                 "redirect", "total", "more than %d redirects" % redirects, reply.phases
             )
         address = following
+
+
+def send(
+    method, address, deadline, body=None, max_bytes=65536, headers=None, context=None, proxy=None
+):
+    """Send one request and return its Reply, which may be a redirect.
+
+    Args:
+        method: of HTTP.
+        address: an http or https URL.
+        deadline: for all of it.
+        body: bytes to send, or None.
+        max_bytes: how much of the answer's body is read.
+        headers: {name: value} to send besides Host.
+        context: an C(ssl.SSLContext) to verify the certificate with; without one, it is not
+            verified.
+        proxy: the L(url.Url) of an HTTP proxy to go through, or None.
+
+    Raises:
+        ConnectionFailed: no answer, or none in HTTP; the kind is proxy where one is the reason.
+        ValueError: the address is no URL of http or https.
+    """
+    return _send_once(address, deadline, max_bytes, headers or {}, [], method, body, context, proxy)
 
 
 def _join(address, target):
@@ -100,7 +124,17 @@ def _join(address, target):
     return origin + target.partition("#")[0]
 
 
-def _get_once(address, deadline, max_bytes, headers, seen):
+def _send_once(
+    address,
+    deadline,
+    max_bytes,
+    headers,
+    seen,
+    method="GET",
+    body=None,
+    context=None,
+    proxy=None,
+):
     parts = url.split(address)
     if parts.scheme not in _DEFAULT_PORTS or not parts.host:
         raise ValueError("%s is no URL of http or https" % address)
@@ -116,20 +150,65 @@ def _get_once(address, deadline, max_bytes, headers, seen):
         "Accept-Encoding": "identity",
     }
     sent.update(headers, Connection="close")
-    lines = ["GET %s HTTP/1.1" % path] + ["%s: %s" % item for item in sent.items()]
+    if body is not None:
+        sent["Content-Length"] = str(len(body))
+    if proxy and parts.scheme == "http":
+        path = "http://%s%s" % (host, path)
+        sent.update(_login(proxy))
+    lines = ["%s %s HTTP/1.1" % (method, path)] + ["%s: %s" % item for item in sent.items()]
     started = time.monotonic()
-    with tcp.connect(parts.host, port, deadline) as stream:
+    with _reach(parts, port, deadline, proxy) as stream:
         if parts.scheme == "https":
-            stream.start_tls(parts.host)
+            stream.start_tls(parts.host, context)
         asked = time.monotonic()
-        stream.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"))
+        stream.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8") + (body or b""))
         status, fields = _read_head(stream, asked)
         stream.phase = "total"
-        body, truncated = b"", False
+        answer, truncated = b"", False
         if status not in (204, 304):
-            body, truncated = _read_body(stream, fields, max_bytes)
+            answer, truncated = _read_body(stream, fields, max_bytes)
         stream.phases["total"] = time.monotonic() - started
-    return Reply(status, fields, body, truncated, stream.phases, seen, address)
+    return Reply(status, fields, answer, truncated, stream.phases, seen, address)
+
+
+def _reach(parts, port, deadline, proxy):
+    """Return the L(tcp.Stream) to a server, or to the proxy on the way there."""
+    if proxy is None:
+        return tcp.connect(parts.host, port, deadline)
+    try:
+        stream = tcp.connect(proxy.host, proxy.port or 80, deadline)
+    except ConnectionFailed as error:
+        raise ConnectionFailed("proxy", error.phase, str(error), error.phases)
+    if parts.scheme == "https":
+        try:
+            _open_tunnel(stream, url.address(parts.host, port), proxy)
+        except ConnectionFailed:
+            stream.close()
+            raise
+    return stream
+
+
+def _open_tunnel(stream, server, proxy):
+    lines = ["CONNECT %s HTTP/1.1" % server, "Host: " + server]
+    lines += ["%s: %s" % item for item in _login(proxy).items()]
+    try:
+        stream.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"))
+        status, _fields = _read_head(stream, time.monotonic())
+    except ConnectionFailed as error:
+        raise ConnectionFailed("proxy", error.phase, str(error), error.phases)
+    if not 200 <= status < 300:
+        message = "%s answers the request for a tunnel with HTTP %d" % (stream.peer, status)
+        raise ConnectionFailed("proxy", "connect", message, stream.phases)
+    del stream.phases["first_byte"]
+
+
+def _login(proxy):
+    if not proxy.user:
+        return {}
+    import base64  # for the few that need it
+
+    login = "%s:%s" % (proxy.user, proxy.password or "")
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(login.encode("utf-8")).decode()}
 
 
 def _read_head(stream, asked):

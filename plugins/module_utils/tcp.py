@@ -137,7 +137,9 @@ def _open(family, target, peer, deadline, phases):
 def _failure(error, phase, peer, phases):
     if isinstance(error, socket.timeout):
         return ConnectionFailed("timeout", phase, "%s: no answer in time" % peer, phases)
-    kind = _KINDS.get(error.errno, "closed")
+    # The numbers of OpenSSL's errors are not those of the system.
+    of_tls = type(error).__name__.startswith("SSL")
+    kind = "closed" if of_tls else _KINDS.get(error.errno, "closed")
     words = {"refused": "connection refused", "denied": "not allowed by this host"}
     return ConnectionFailed(
         kind, phase, "%s: %s" % (peer, words.get(kind) or error.strerror or error), phases
@@ -186,7 +188,7 @@ class Stream:
             self._sock.settimeout(self._left("tls"))
             self._sock = context.wrap_socket(self._sock, server_hostname=host)
         except ssl.SSLError as error:
-            reason = error.reason or "handshake failed"
+            reason = getattr(error, "verify_message", None) or error.reason or "handshake failed"
             raise ConnectionFailed("tls", "tls", "%s: TLS: %s" % (self.peer, reason), self.phases)
         except OSError as error:
             raise _failure(error, "tls", self.peer, self.phases)

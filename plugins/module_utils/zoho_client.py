@@ -2,26 +2,21 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asks Zoho's accounts server and its API. Secrets go in bodies and headers, never in URLs."""
+"""Asks Zoho's accounts server and its API. Secrets go in bodies and headers, never in URLs.
+
+The standard library serves, so that a host needs no driver to be diagnosed and mended.
+"""
 
 from __future__ import annotations
 
-import errno
-import socket
+import os
+import re
 import ssl
-import threading
-import traceback
 
-from ansible_collections.sergas.ops.plugins.module_utils import zoho_replies
-from ansible_collections.sergas.ops.plugins.module_utils.zoho_replies import Failed
-
-try:
-    import requests
-except ImportError:
-    requests = None
-    REQUESTS_IMPORT_ERROR = traceback.format_exc()
-else:
-    REQUESTS_IMPORT_ERROR = None
+from ansible_collections.sergas.ops.plugins.module_utils import http_client, url, zoho_replies
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils.zoho_replies import Failed, Verdict
 
 #: Real replies have a few hundred bytes; a page has some thousands.
 _MAX_BYTES = 65536
@@ -30,6 +25,19 @@ _REVOKE = "/oauth/v2/token/revoke"
 _CHECK = "/crm/v8/users?type=CurrentUser"
 #: of the form of a refresh token, and nobody's
 _MADE_UP = "1000.%s.%s" % ("0" * 32, "0" * 32)
+#: told: what it means for a request; the rest of the sentence is the host's name
+_FAILURES = {
+    "dns": "the name %s cannot be resolved",
+    "refused": "%s cannot be reached: nothing listens there",
+    "unreachable": "%s cannot be reached: no route leads there",
+    "denied": "%s cannot be reached: this host's own firewall rejects it",
+    "timeout": "%s cannot be reached: nothing comes back",
+    "hung": "%s accepts the connection and does not answer in time",
+    "closed": "%s cuts the connection",
+    "protocol": "what %s sends is no HTTP",
+    "proxy": "the proxy on the way to %s does not let the request through",
+}
+_TOLD = {"denied": "unreachable", "protocol": "garbage"}
 
 
 class Client:
@@ -41,12 +49,12 @@ class Client:
         Args:
             place: a zoho_credentials.Place.
             timeout: seconds for each request, from the name to the last byte.
-            ca_path: a file with the authorities to trust; without it, those of the library or of
-                the system.
+            ca_path: a file with the authorities to trust; without it, those of the system.
         """
         self.place = place
         self.timeout = timeout
         self._ca_path = ca_path
+        self._context = None
 
     def refresh(self, credentials):
         """Return a new L(Grant). This spends one of the tokens that Zoho gives in ten minutes.
@@ -61,9 +69,12 @@ class Client:
             api_url: that of the reply the token came in; an address that was configured comes
                 first.
         """
+        if not re.match(r"[\x21-\x7e]+\Z", access_token):
+            return Verdict("dead", "what is cached is no token, by its characters")
         headers = {"Authorization": "Zoho-oauthtoken " + access_token}
         api_url = self.place.api_url if self.place.api_given or not api_url else api_url
-        return zoho_replies.check(*self._send("GET", api_url + _CHECK, headers=headers))
+        reply = self._send("GET", api_url + _CHECK, headers)
+        return zoho_replies.check(reply.status, reply.headers, reply.body)
 
     def revoke(self, token):
         """Revoke an access or a refresh token; return False where it was dead already. Raises
@@ -79,54 +90,35 @@ class Client:
         return zoho_replies.knows_client(*self._post(accounts_url, _TOKEN, form))
 
     def _post(self, origin, path, form):
-        status, _headers, body = self._send("POST", origin + path, data=form)
-        return status, body
+        body = "&".join("%s=%s" % (name, url.quote(value)) for name, value in form.items())
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        reply = self._send("POST", origin + path, headers, body.encode("ascii"))
+        return reply.status, reply.body
 
-    def _send(self, method, address, **arguments):
-        """Return (status, headers, body) of a request; raises Failed.
-
-        Neither the resolver nor a server that sends byte by byte keeps to a timeout of the library,
-        so the request has a thread of its own, which is left behind when its time is over.
-        """
-        answer = []
-
-        def run():
-            try:
-                answer.append(self._request(method, address, **arguments))
-            except Exception as error:  # whatever it is, it is told below, in words without secrets
-                answer.append(error)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        thread.join(self.timeout + 0.5)
-        host = address.split("/")[2]
-        if not answer:
-            raise Failed("hung", "%s did not answer within %d s" % (host, self.timeout))
-        if isinstance(answer[0], Exception):
-            raise explain(answer[0], host)
-        return answer[0]
-
-    def _request(self, method, address, **arguments):
-        with requests.Session() as session:
-            # Without this, ~/.netrc would replace the Authorization header.
-            session.auth = lambda request: request
-            if self._ca_path:
-                # REQUESTS_CA_BUNDLE of the environment would come before session.verify.
-                arguments["verify"] = self._ca_path
-            with session.request(
+    def _send(self, method, address, headers, body=None):
+        parts = url.split(address)
+        try:
+            return http_client.send(
                 method,
                 address,
-                timeout=self.timeout,
-                allow_redirects=False,
-                stream=True,
-                **arguments,
-            ) as reply:
-                body = reply.raw.read(_MAX_BYTES, decode_content=True)
-                return (
-                    reply.status_code,
-                    {name.lower(): value for name, value in reply.headers.items()},
-                    body,
-                )
+                Deadline(self.timeout),
+                body,
+                _MAX_BYTES,
+                headers,
+                self._trust() if parts.scheme == "https" else None,
+                proxy_for(parts, os.environ),
+            )
+        except ConnectionFailed as error:
+            raise explain(error, url.address(parts.host, parts.port) if parts.port else parts.host)
+
+    def _trust(self):
+        if self._context is None:
+            try:
+                self._context = ssl.create_default_context(cafile=self._ca_path)
+            except OSError as error:
+                reason = error.strerror or "it holds no certificate"
+                raise Failed("tls", "%s: %s" % (self._ca_path, reason))
+        return self._context
 
 
 def _form(credentials):
@@ -138,73 +130,50 @@ def _form(credentials):
     }
 
 
-_NUMBERS = {
-    errno.ECONNREFUSED: ("refused", "nothing listens there"),
-    errno.EHOSTUNREACH: ("unreachable", "no route leads there"),
-    errno.ENETUNREACH: ("unreachable", "no route leads there"),
-    errno.EACCES: ("unreachable", "this host's own firewall rejects it"),
-    errno.EPERM: ("unreachable", "this host's own firewall rejects it"),
-}
+def proxy_for(parts, environment):
+    """Return the L(Url) of the proxy that the environment names for a request, or None (pure).
+
+    Args:
+        parts: the Url of the request.
+        environment: {name: value}, with HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in lower
+            case as well.
+
+    Raises:
+        Failed: what is named is no proxy that can be used.
+    """
+
+    def value(name):
+        return (environment.get(name.lower()) or environment.get(name) or "").strip()
+
+    named = value("HTTPS_PROXY" if parts.scheme == "https" else "HTTP_PROXY") or value("ALL_PROXY")
+    if not named or _is_exempt(parts, value("NO_PROXY")):
+        return None
+    try:
+        proxy = url.split(named if "://" in named else "http://" + named)
+    except ValueError:
+        proxy = None
+    if proxy is None or proxy.scheme != "http" or not proxy.host:
+        raise Failed("proxy", "the environment's proxy is none of the form http://host:port")
+    return proxy
+
+
+def _is_exempt(parts, exemptions):
+    host = parts.host.lower()
+    for item in exemptions.lower().replace(",", " ").split():
+        name, _colon, port = item.rpartition(":") if item.count(":") == 1 else (item, "", "")
+        if port and port != str(parts.port or {"https": 443}.get(parts.scheme, 80)):
+            continue
+        name = name.strip("[]").lstrip("*").lstrip(".")
+        if item == "*" or (name and (host == name or host.endswith("." + name))):
+            return True
+    return False
 
 
 def explain(error, host):
-    """Return the Failed for an error of the library (pure).
-
-    The library wraps errors in errors; the innermost one that is known says what happened. The
-    message is never that of the library, which may quote a header.
-    """
-    chain = list(_chain(error))
-
-    def within(*names):
-        return any(type(item).__name__ in names for item in chain)
-
-    if within("ProxyError"):
-        return Failed("proxy", "the proxy on the way to %s does not let the request through" % host)
-    for item in chain:
-        if isinstance(item, ssl.SSLCertVerificationError):
-            return Failed(
-                "tls",
-                "the certificate of %s is not accepted: %s"
-                % (host, getattr(item, "verify_message", None) or "invalid"),
-            )
-    for item in chain:
-        if isinstance(item, ssl.SSLError) and not isinstance(item, ssl.SSLEOFError):
-            return Failed(
-                "tls",
-                "TLS with %s fails: %s"
-                % (host, getattr(item, "reason", None) or "no common ground"),
-            )
-        if isinstance(item, socket.gaierror):
-            return Failed(
-                "dns", "the name %s cannot be resolved: %s" % (host, item.strerror or "no answer")
-            )
-    if within("NameResolutionError"):
-        return Failed("dns", "the name %s cannot be resolved" % host)
-    for item in chain:
-        if isinstance(item, OSError) and item.errno in _NUMBERS:
-            told, sentence = _NUMBERS[item.errno]
-            return Failed(told, "%s cannot be reached: %s" % (host, sentence))
-    if within("ConnectTimeout", "ConnectTimeoutError"):
-        return Failed("timeout", "%s cannot be reached: nothing comes back" % host)
-    if within("ReadTimeout", "ReadTimeoutError", "timeout", "TimeoutError"):
-        return Failed("hung", "%s accepts the connection and does not answer in time" % host)
-    if within("BadStatusLine", "InvalidHeader", "LocationParseError"):
-        return Failed("garbage", "what %s sends is no HTTP" % host)
-    if within(
-        "ConnectionError", "ProtocolError", "IncompleteRead", "ChunkedEncodingError", "SSLEOFError"
-    ):
-        return Failed("closed", "%s cuts the connection" % host)
-    if isinstance(error, OSError) and not chain[1:] and error.errno == errno.ENOENT:
-        return Failed("tls", "the file with the authorities to trust does not exist")
-    return Failed("garbage", "what %s sends is no HTTP (%s)" % (host, type(error).__name__))
-
-
-def _chain(error):
-    seen = []
-    rest = [error]
-    while rest:
-        item = rest.pop(0)
-        if isinstance(item, BaseException) and item not in seen:
-            seen.append(item)
-            rest += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
-    return seen
+    """Return the Failed for a ConnectionFailed (pure)."""
+    told = error.told() if error.kind != "proxy" else "proxy"
+    if told == "tls":
+        reason = str(error).rpartition("TLS: ")[2]
+        return Failed("tls", "TLS with %s fails: %s" % (host, reason))
+    sentence = _FAILURES.get(told, _FAILURES["closed"]) % host
+    return Failed(_TOLD.get(told, told if told in _FAILURES else "closed"), sentence)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Zoho's data centres, and the credentials of one client: chosen as a set, never mixed. No I/O."""
+"""The credentials of one client, chosen as a set, never mixed, and where Zoho is asked. No I/O."""
 
 from __future__ import annotations
 
@@ -11,21 +11,11 @@ import re
 from typing import NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils import url
+from ansible_collections.sergas.ops.plugins.module_utils.zoho_data_centres import (
+    DATA_CENTRES,
+    region_name,
+)
 
-#: name: (host of the accounts server, host of the API); Zoho's documentation of its multi-DC
-#: support
-DATA_CENTRES = {
-    "us": ("accounts.zoho.com", "www.zohoapis.com"),
-    "eu": ("accounts.zoho.eu", "www.zohoapis.eu"),
-    "in": ("accounts.zoho.in", "www.zohoapis.in"),
-    "au": ("accounts.zoho.com.au", "www.zohoapis.com.au"),
-    "jp": ("accounts.zoho.jp", "www.zohoapis.jp"),
-    "cn": ("accounts.zoho.com.cn", "www.zohoapis.com.cn"),
-    "ca": ("accounts.zohocloud.ca", "www.zohoapis.ca"),
-    "sa": ("accounts.zoho.sa", "www.zohoapis.sa"),
-    "uk": ("accounts.zoho.uk", "www.zohoapis.uk"),
-}
-_ALIASES = {"com": "us", "com.au": "au", "com.cn": "cn", "cloud.ca": "ca"}
 PAIRS = ("auto", "sdk", "mcp")
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|::1)\Z")
 #: what guides and samples have in place of a value
@@ -199,7 +189,7 @@ def place(settings, given):
         host = url.split(accounts).host
         name = next((name for name, hosts in DATA_CENTRES.items() if hosts[0] == host), None)
     else:
-        name = region_name(region or "us")
+        name = _data_centre(region or "us")
         accounts = "https://" + DATA_CENTRES[name][0]
     if api:
         return Place(name, accounts, _origin(api, "the API"), True)
@@ -209,13 +199,9 @@ def place(settings, given):
     return Place(name, accounts, "https://" + DATA_CENTRES[name][1], False)
 
 
-def region_name(text):
-    """Return the key of DATA_CENTRES for a region as people write it; raises Unusable."""
-    name = re.sub(r"^(?:https?://)?(?:accounts\.)?(?:zoho\.?)?", "", text.strip().lower()).strip(
-        "/."
-    )
-    name = _ALIASES.get(name, name)
-    if name not in DATA_CENTRES:
+def _data_centre(text):
+    name = region_name(text)
+    if name is None:
         raise Unusable(
             "region",
             "there is no data centre %r: %s" % (text, ", ".join(DATA_CENTRES)),

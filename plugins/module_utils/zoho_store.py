@@ -15,23 +15,21 @@ budget.
 
 from __future__ import annotations
 
+import re
 import socket
+import ssl
 import time
-import traceback
 from typing import Dict, List, NamedTuple, Optional
 
+from ansible_collections.sergas.ops.plugins.module_utils import resp
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 from ansible_collections.sergas.ops.plugins.module_utils.zoho_credentials import digest, trusted_api
-
-try:
-    import redis
-except ImportError:
-    redis = None
-    REDIS_IMPORT_ERROR = traceback.format_exc()
-else:
-    REDIS_IMPORT_ERROR = None
 
 #: Between two tries of a command that a restart of Redis interrupted; in seconds.
 _PAUSE = 0.1
+#: For one command and its reply, in seconds.
+_TIMEOUT = 5
 #: For how long a refusal is remembered, for the diagnosis; in milliseconds.
 _REMEMBERED = 3600 * 1000
 #: A cached token leaves the cache before its end, so that no reader takes one that dies on the way:
@@ -43,6 +41,17 @@ _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
+#: All of it at one moment; what is not there is the null reply.
+_READ = (
+    _NOW
+    + """
+return {
+    string.format('%.0f', now), redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1]),
+    redis.call('HGETALL', KEYS[2]), redis.call('HGETALL', KEYS[3]),
+    redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'), redis.call('GET', KEYS[5])
+}
+"""
+)
 #: The number also grows where Redis lost its data, as it is at least the time.
 _ACQUIRE = (
     _NOW
@@ -138,10 +147,6 @@ return now
 )
 
 
-class RedisMissing(Exception):
-    """The Python library is not there."""
-
-
 class StoreFailed(Exception):
     """Redis cannot be used; told is unreachable, loading, auth, readonly, tls or refusal."""
 
@@ -206,35 +211,15 @@ class RedisStore:
             lease: how long a lock is held at most, in seconds: longer than a request may take.
             prefix: of the names of the keys.
             patience: for how many seconds a Redis that restarts is waited for.
-
-        Raises:
-            RedisMissing: the library is not there.
         """
-        if redis is None:
-            raise RedisMissing("redis")
+        self._target = target
+        self._client = None
         self._credentials = credentials
         self._budget, self._window, self._lease = budget, int(window * 1000), int(lease * 1000)
         self.patience = patience
         self.address = (
             target["host"] if target["host"].startswith("/") else "%(host)s:%(port)d" % target
         )
-        options = {
-            "db": target.get("db") or 0,
-            "password": target.get("password"),
-            "socket_timeout": 5,
-            "socket_connect_timeout": 5,
-            "decode_responses": True,
-            "encoding_errors": "replace",
-        }
-        if target.get("user"):
-            options["username"] = target["user"]
-        if target["host"].startswith("/"):
-            options["unix_socket_path"] = target["host"]
-        else:
-            options.update(host=target["host"], port=target["port"])
-            if target.get("tls"):
-                options.update(ssl=True, ssl_ca_certs=target.get("ca_path"))
-        self._redis = redis.Redis(**options, **_without_retries())
         self._token = prefix + "access_token"
         self._refresh = prefix + "refresh_token"
         self._record = prefix + "access_token:record"
@@ -242,41 +227,27 @@ class RedisStore:
         self._spent = "%stoken:budget:%s" % (prefix, refresh_token)
         self._lock = prefix + "token:lock"
         self._fence = prefix + "token:fence"
-        self._scripts = {
-            text: self._redis.register_script(text)
-            for text in (_ACQUIRE, _RESERVE, _KEEP, _REMEMBER, _CLEAR, _RELEASE, _VERIFIED)
-        }
 
     def read(self):
         """Return what is known now, as L(Shared); changes nothing. Raises StoreFailed."""
-
-        def ask():
-            pipe = self._redis.pipeline(transaction=True)
-            pipe.time()
-            pipe.get(self._token)
-            pipe.pttl(self._token)
-            pipe.hgetall(self._record)
-            pipe.hgetall(self._failure)
-            pipe.zrange(self._spent, 0, -1, withscores=True)
-            pipe.get(self._refresh)
-            return pipe.execute()
-
-        time, token, left, record, failure, spent, refresh_token = self._patiently(ask)
-        now = time[0] * 1000 + time[1] // 1000
-        times = [int(score) for _member, score in spent if score > now - self._window]
+        keys = [self._token, self._record, self._failure, self._spent, self._refresh]
+        now, token, left, record, failure, spent, refresh_token = self._run(_READ, keys, [])
+        now, left = int(now), int(left)
+        times = [int(float(score)) for score in spent[1::2]]
         return Shared(
             now,
             token or None,
             now + left if left >= 0 else None,
-            record,
-            failure,
-            times,
+            _as_dict(record),
+            _as_dict(failure),
+            [time for time in times if time > now - self._window],
             digest(refresh_token) if refresh_token else None,
         )
 
     def acquire(self, owner):
         """Return the fence of a new lease, or None while another owner holds one."""
-        return self._run(_ACQUIRE, [self._lock, self._fence], [owner, self._lease]) or None
+        keys = [self._lock, self._fence]
+        return int(self._run(_ACQUIRE, keys, [owner, self._lease]) or 0) or None
 
     def reserve(self, owner, member):
         """Take one of the budget, and extend the lease.
@@ -340,7 +311,7 @@ class RedisStore:
         how many there were.
         """
         keys = [self._token, self._refresh, self._record, self._failure]
-        return self._run(_CLEAR, keys, [fence])
+        return int(self._run(_CLEAR, keys, [fence]))
 
     def verified(self, token):
         """Keep that the API has just accepted a token."""
@@ -348,60 +319,87 @@ class RedisStore:
 
     def _run(self, script, keys, arguments):
         # Each script may run twice with the same result: a lost reply is no reason to give up.
-        return self._patiently(lambda: self._scripts[script](keys=keys, args=arguments))
-
-    def _patiently(self, call):
+        words = ["EVAL", script, str(len(keys)), *keys, *map(str, arguments)]
         end = time.monotonic() + self.patience
         while True:
             try:
-                return call()
-            except (redis.exceptions.RedisError, OSError) as error:
-                failure = _explain(error, self.address)
-                if (
-                    failure.told not in ("unreachable", "loading")
-                    or time.monotonic() + _PAUSE >= end
-                ):
-                    raise failure
+                return self._connected().call(*words)
+            except resp.RedisError as error:
+                failure = _explain(str(error), self.address)
+            except ConnectionFailed as error:
+                failure = _unreachable(error, self.address)
+            self.close()
+            if failure.told not in ("unreachable", "loading") or time.monotonic() + _PAUSE >= end:
+                raise failure
             time.sleep(_PAUSE)
 
+    def _connected(self):
+        """Return the client, logged in, with the time of one command before it."""
+        deadline = Deadline(_TIMEOUT)
+        if self._client is not None:
+            self._client.within(deadline)
+            return self._client
+        target = self._target
+        context = None
+        if target.get("tls"):
+            try:
+                context = ssl.create_default_context(cafile=target.get("ca_path"))
+            except OSError:
+                raise StoreFailed("tls", "the file with the authorities for Redis cannot be read")
+        self._client = resp.Client(
+            target["host"], target.get("port"), deadline, bool(target.get("tls")), context
+        )
+        if target.get("password"):
+            user = [target["user"]] if target.get("user") else []
+            self._client.call("AUTH", *user, target["password"])
+        if target.get("db"):
+            self._client.call("SELECT", str(target["db"]))
+        self._client.within(Deadline(_TIMEOUT))
+        return self._client
 
-def _without_retries():
-    """Return the options that keep the library from trying again by itself, for seconds and
-    beyond any deadline.
+    def close(self):
+        """End the connection, if there is one; the next command makes another."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+def _as_dict(flat):
+    return dict(zip(flat[::2], flat[1::2]))
+
+
+def _explain(text, address):
+    """Return the StoreFailed for an error that Redis answered; its own text may quote a command
+    with a secret.
     """
-    try:
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-    except ImportError:
-        return {}  # before 4.0 it never did
-    return {"retry": Retry(NoBackoff(), 0)}
-
-
-def _explain(error, address):
-    """Return the StoreFailed for an error of the library; its own text may quote a command with
-    a secret.
-    """
-    text = str(error)
     code = text.partition(" ")[0]
     place = "Redis at %s" % address
-    if isinstance(error, redis.exceptions.AuthenticationError) or code in (
-        "NOAUTH",
-        "WRONGPASS",
-        "NOPERM",
+    # Before 7, the error of a command stands at the end of the script's.
+    writes = re.search(r"(?:^|[ -])(READONLY|MISCONF|OOM|MASTERDOWN|NOREPLICAS) ", text)
+    if (
+        code in ("NOAUTH", "WRONGPASS")
+        or re.search(r"(?:^|[ -])NOPERM |invalid password|can't access at least one", text)
+        or "any password" in text
+        or "no password is set" in text
     ):
         return StoreFailed(
             "auth", "%s does not accept the user and the password, or not for this" % place
         )
-    if isinstance(error, redis.exceptions.BusyLoadingError) or code in ("LOADING", "BUSY"):
+    if code in ("LOADING", "BUSY"):
         return StoreFailed("loading", "%s is busy, or still loading its data" % place)
-    if code in ("READONLY", "MISCONF", "OOM", "MASTERDOWN", "NOREPLICAS"):
-        return StoreFailed("readonly", "%s takes no writes (%s)" % (place, code))
-    if "ssl" in text.lower() or "certificate" in text.lower():
-        return StoreFailed("tls", "TLS with %s fails" % place)
-    if isinstance(
-        error, (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
-    ):
-        return StoreFailed("unreachable", "%s cannot be reached" % place)
+    if writes:
+        return StoreFailed("readonly", "%s takes no writes (%s)" % (place, writes.group(1)))
     return StoreFailed(
-        "refusal", "%s refuses a command%s" % (place, " (%s)" % code if code.isupper() else "")
+        "refusal",
+        "%s refuses a command%s" % (place, " (%s)" % code if re.match(r"[A-Z]+\Z", code) else ""),
     )
+
+
+def _unreachable(error, address):
+    """Return the StoreFailed for a connection that could not be made, or did not last."""
+    if error.kind == "tls":
+        reason = str(error).rpartition("TLS: ")[2]
+        return StoreFailed("tls", "TLS with Redis at %s fails: %s" % (address, reason))
+    if error.kind == "protocol":
+        return StoreFailed("refusal", "what answers at %s is no Redis" % address)
+    return StoreFailed("unreachable", "Redis at %s cannot be reached" % address)

@@ -25,11 +25,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad, 
 from ansible_collections.sergas.ops.plugins.module_utils.probes import environment, unit
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import DEFAULT_APP_DIR
 from ansible_collections.sergas.ops.plugins.module_utils.probes.redis import app_target
-from ansible_collections.sergas.ops.plugins.module_utils.zoho_credentials import (
-    DATA_CENTRES,
-    Unusable,
-    digest,
-)
+from ansible_collections.sergas.ops.plugins.module_utils.zoho_credentials import Unusable, digest
+from ansible_collections.sergas.ops.plugins.module_utils.zoho_data_centres import DATA_CENTRES
 from ansible_collections.sergas.ops.plugins.module_utils.zoho_replies import TRANSIENT, Failed
 from ansible_collections.sergas.ops.plugins.module_utils.zoho_store import StoreFailed
 

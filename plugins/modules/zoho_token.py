@@ -221,18 +221,16 @@ attributes:
     details: Tokens are shown by the first digits of their SHA-256 hash.
   platform:
     platforms: posix
-requirements:
-  - requests
-  - redis (the Python library), where a Redis is configured
 notes:
-  - Redis 5 or newer, not as a cluster. The user needs C(EVALSHA), C(SCRIPT LOAD), C(TIME) and the
-    commands on keys with O(redis_prefix).
+  - It needs no Python library beyond the standard one.
+  - Redis 5 or newer, not as a cluster. The user needs C(EVAL), C(TIME) and the commands on the
+    keys with O(redis_prefix).
   - A Redis that loses its data loses the count of the requests.
   - Without Redis, the module works for one host. It lets one process refresh at a time and keeps to
     the budget there, both in a file without secrets,
     but the token is not kept, so each run asks for one. O(return_token) is then the way to get at
       it.
-  - Proxies are taken from the environment, as C(requests) does.
+  - HTTP proxies are taken from the environment (C(HTTPS_PROXY), C(ALL_PROXY), C(NO_PROXY)).
 author:
   - Sergas DevOps (@sergas-ops)
 """
@@ -416,15 +414,11 @@ bad:
   sample: 0
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import (
-    zoho_client,
-    zoho_credentials,
-    zoho_store,
-    zoho_token,
-)
+from ansible_collections.sergas.ops.plugins.module_utils import zoho_credentials, zoho_token
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils.zoho_data_centres import DATA_CENTRES
 
 
 def main():
@@ -456,7 +450,7 @@ def main():
                 "choices": list(zoho_credentials.PAIRS),
                 "default": "auto",
             },
-            "data_centre": {"type": "str", "choices": list(zoho_credentials.DATA_CENTRES)},
+            "data_centre": {"type": "str", "choices": list(DATA_CENTRES)},
             "accounts_url": {"type": "str"},
             "api_url": {"type": "str"},
             "ca_path": {"type": "path"},
@@ -483,10 +477,6 @@ def main():
     params = module.params
     if params["return_token"] and not module.no_log:
         module.fail_json(msg="return_token returns a secret: set no_log: true on the task")
-    if zoho_client.requests is None:
-        module.fail_json(
-            msg=missing_required_lib("requests"), exception=zoho_client.REQUESTS_IMPORT_ERROR
-        )
     if params["verify"] is None:
         params["verify"] = params["state"] in ("valid", "refreshed")
 
@@ -507,8 +497,6 @@ def main():
         if params["state"] == "observed":
             module.exit_json(**refusal.result)
         module.fail_json(msg=str(refusal), **refusal.result)
-    except zoho_store.RedisMissing:
-        module.fail_json(msg=missing_required_lib("redis"), exception=zoho_store.REDIS_IMPORT_ERROR)
     except ValueError as error:
         module.fail_json(msg=str(error))
     for warning in run.warnings:

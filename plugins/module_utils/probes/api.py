@@ -15,6 +15,10 @@ import time
 from ansible_collections.sergas.ops.plugins.module_utils import http_client, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils.zoho_data_centres import (
+    DATA_CENTRES,
+    region_name,
+)
 
 _REDIRECTS = 3
 _ANY_ADDRESS = ("", "0.0.0.0", "::", "localhost")  # noqa: S104 (compared with, nothing is bound)
@@ -41,12 +45,6 @@ _GOOD_STATUS = _GOOD | {"running", "green", "success"}
 _NOT_USED = {"disabled", "not configured", "not_configured", "unconfigured", "none", "null", "off"}
 #: One slow request an hour ago is no slow path.
 _FEWEST_LOGGED = 3
-_ACCOUNTS = {
-    "us": "accounts.zoho.com",
-    "au": "accounts.zoho.com.au",
-    "cn": "accounts.zoho.com.cn",
-    "ca": "accounts.zohocloud.ca",
-}
 #: curl's names of the phases, in words
 PHASES = {
     "name": "name resolution",
@@ -288,9 +286,9 @@ def _dependency(name, state, address, settings):
             "Check the container and the port with cognee_check, then restart it.",
         )
     else:
-        region = (settings.get("ZOHO_SDK_REGION") or "us").lower()
-        target = _target(settings.get("ZOHO_ACCOUNTS_URL")) or "%s:443" % _ACCOUNTS.get(
-            region, "accounts.zoho." + region
+        region = region_name(settings.get("ZOHO_SDK_REGION") or settings.get("ZOHO_REGION") or "us")
+        target = _target(settings.get("ZOHO_ACCOUNTS_URL")) or (
+            "%s:443" % DATA_CENTRES[region][0] if region else None
         )
         throttled = re.search(r"rate|limit|throttl|429", state, re.I)
         identity = "zoho.rate_limited" if throttled else "zoho.token.invalid"

@@ -4,55 +4,88 @@
 
 from __future__ import annotations
 
-import errno
-import socket
-import ssl
-
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import zoho_client
+from ansible_collections.sergas.ops.plugins.module_utils import url, zoho_client
+from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils.zoho_credentials import Place
+from ansible_collections.sergas.ops.plugins.module_utils.zoho_replies import Failed
 
-
-class ProxyError(OSError):
-    pass
-
-
-class ReadTimeout(OSError):
-    pass
-
-
-class ConnectTimeout(OSError):
-    pass
-
-
-class ProtocolError(Exception):
-    pass
-
-
-def wrapped(error):
-    """As requests and urllib3 do it: an error as an argument of one, as the reason of another."""
-    outer = OSError(ProtocolError("Connection aborted.", error))
-    outer.reason = error
-    return outer
+PROXY = "http://proxy.example.com:3128"
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("kind", "phase", "told"),
     [
-        (wrapped(socket.gaierror(-2, "Name or service not known")), "dns"),
-        (wrapped(OSError(errno.ECONNREFUSED, "refused")), "refused"),
-        (wrapped(OSError(errno.EHOSTUNREACH, "no route")), "unreachable"),
-        (wrapped(ssl.SSLCertVerificationError(1, "self-signed certificate")), "tls"),
-        (wrapped(ssl.SSLError(1, "WRONG_VERSION_NUMBER")), "tls"),
-        (wrapped(ConnectionResetError(errno.ECONNRESET, "reset")), "closed"),
-        (ProxyError("Cannot connect to proxy.", OSError(errno.ECONNREFUSED, "refused")), "proxy"),
-        (ReadTimeout("read timed out"), "hung"),
-        (ConnectTimeout("timed out"), "timeout"),
-        (ValueError("Authorization: Zoho-oauthtoken 1000.a.b"), "garbage"),
+        ("dns", "name", "dns"),
+        ("timeout", "name", "dns"),
+        ("timeout", "connect", "timeout"),
+        ("timeout", "tls", "hung"),
+        ("timeout", "first_byte", "hung"),
+        ("timeout", "total", "hung"),
+        ("refused", "connect", "refused"),
+        ("unreachable", "connect", "unreachable"),
+        ("denied", "connect", "unreachable"),
+        ("closed", "total", "closed"),
+        ("missing", "connect", "closed"),
+        ("protocol", "first_byte", "garbage"),
+        ("proxy", "connect", "proxy"),
     ],
 )
-def test_errors_of_the_library_are_told_apart_without_their_text(error, told):
-    failure = zoho_client.explain(error, "accounts.zoho.com")
+def test_failures_are_told_apart_and_name_the_host(kind, phase, told):
+    failure = zoho_client.explain(ConnectionFailed(kind, phase, "x"), "accounts.zoho.com")
     assert failure.told == told
     assert "accounts.zoho.com" in str(failure)
-    assert "1000.a.b" not in str(failure)
+
+
+def test_a_certificate_that_is_not_accepted_says_why():
+    error = ConnectionFailed("tls", "tls", "a:443: TLS: self-signed certificate")
+    failure = zoho_client.explain(error, "accounts.zoho.com")
+    assert failure.told == "tls"
+    assert str(failure) == "TLS with accounts.zoho.com fails: self-signed certificate"
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": PROXY}, "proxy.example.com"),
+        ({"https_proxy": PROXY}, "proxy.example.com"),
+        ({"ALL_PROXY": PROXY}, "proxy.example.com"),
+        ({"HTTP_PROXY": PROXY}, None),
+        ({"HTTPS_PROXY": "proxy.example.com:3128"}, "proxy.example.com"),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "localhost, .zoho.eu"}, None),
+        ({"HTTPS_PROXY": PROXY, "no_proxy": "accounts.zoho.eu:443"}, None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "accounts.zoho.eu:8443"}, "proxy.example.com"),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "ho.eu,zoho.com"}, "proxy.example.com"),
+    ],
+)
+def test_the_proxy_of_the_environment(environment, address):
+    proxy = zoho_client.proxy_for(url.split("https://accounts.zoho.eu/x"), environment)
+    assert (proxy and proxy.host) == address
+
+
+@pytest.mark.parametrize("proxy", ["https://proxy.example.com", "socks5://proxy:1080", "http://"])
+def test_a_proxy_that_cannot_be_used_is_said_so(proxy):
+    with pytest.raises(Failed) as failure:
+        zoho_client.proxy_for(url.split("https://accounts.zoho.eu"), {"HTTPS_PROXY": proxy})
+    assert failure.value.told == "proxy"
+
+
+@pytest.mark.parametrize("cached", ["1000.a.b\r\nX-Other: 1", "two words", "tokén"])
+def test_what_is_no_token_is_not_sent(cached):
+    # Nothing listens there: a request would fail.
+    place = Place(None, "https://127.0.0.1:1", "https://127.0.0.1:1", True)
+    assert zoho_client.Client(place, 1).check(cached).told == "dead"
+
+
+def test_authorities_that_are_not_there_are_named(tmp_path):
+    place = Place(None, "https://127.0.0.1:1", "https://127.0.0.1:1", True)
+    for name, text in (("missing.pem", None), ("empty.pem", "nothing")):
+        if text:
+            (tmp_path / name).write_text(text)
+        with pytest.raises(Failed) as failure:
+            zoho_client.Client(place, 1, str(tmp_path / name)).check("1000.a.b")
+        assert failure.value.told == "tls"
+        assert name in str(failure.value)
