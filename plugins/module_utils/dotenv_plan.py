@@ -22,8 +22,6 @@ _PLAIN = re.compile(r"""(?:(?!#)[^\s'"\\$`&|;<>()~]+)?\Z""")
 #: systemd drops a variable with any other control character than these.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _COMMENT = re.compile(r"(?:^|\s)(#[^\r\n]*)")
-#: Names that speak of a secret in a .env, beyond those that do so everywhere.
-_SECRET_ENDING = re.compile(r"(?:KEY|PASS|PWD|PASSPHRASE|SALT|DSN|PEM)\Z", re.I)
 _ASSIGNMENT = re.compile(r"(?P<name>\s*(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*)\s*=")
 _URL_PASSWORD = re.compile(r"(://[^\s:/@]*:).*@", re.S)
 _NOT_SHOWN = "systemd and python-dotenv read it differently (a secret, not shown)"
@@ -48,7 +46,7 @@ def is_secret(name, marked=()):
     """Return whether nobody may see the value of this variable; marked ones are secret by
     request.
     """
-    return name in marked or is_secret_name(name) or bool(_SECRET_ENDING.search(name))
+    return name in marked or is_secret_name(name)
 
 
 def as_text(name, value):

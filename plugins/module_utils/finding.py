@@ -29,6 +29,8 @@ MASK = "********"
 _SECRET_NAME = (
     r"(?:password|passwd|secret|token|api[_-]?key|authorization|credential|private[_-]?key)"
 )
+#: Endings of names that speak of a secret: ENCRYPTION_KEY, SENTRY_DSN.
+_SECRET_ENDING = r"(?:key|pass|pwd|passphrase|salt|dsn|pem)"
 _REDACTIONS = (
     # user:password@host in any URL
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", re.I), r"\1" + MASK),
@@ -40,14 +42,14 @@ _REDACTIONS = (
     # begins: tried from each letter of a long one, it would take seconds for a line of 5 kB.
     (
         re.compile(
-            r"((?<![\w-])[\w-]*%s[\w-]*[\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)"
-            % _SECRET_NAME,
+            r"((?<![\w-])[\w-]*(?:%s[\w-]*|[_-]%s)[\"']?\s*[=:]\s*)"
+            r"(\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)" % (_SECRET_NAME, _SECRET_ENDING),
             re.I,
         ),
         r"\1" + MASK,
     ),
 )
-_SECRET_KEY = re.compile(_SECRET_NAME, re.I)
+_SECRET_KEY = re.compile(r"%s|%s\Z" % (_SECRET_NAME, _SECRET_ENDING), re.I)
 #: Shorter values would mask ordinary words all over a report.
 _SHORTEST_SECRET = 6
 

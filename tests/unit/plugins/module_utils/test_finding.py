@@ -11,6 +11,7 @@ from ansible_collections.sergas.ops.plugins.module_utils.finding import (
     finding,
     grade,
     is_bad,
+    is_secret_name,
     redact,
     redact_all,
     roots,
@@ -89,6 +90,8 @@ def test_roots_are_bad_and_derive_from_nothing():
         ("DATABASE_PASSWORD=hunter2secret next", "hunter2secret"),
         ('{"client_secret": "hunter2 secret", "a": 1}', "hunter2 secret"),
         ("X-Api-Key: hunter2secret", "hunter2secret"),
+        ("ENCRYPTION_KEY=hunter2secret", "hunter2secret"),
+        ("SENTRY_DSN=https://hunter2secret@errors.example.com/1", "hunter2secret"),
         ("it says swordfish here", "swordfish"),
     ],
 )
@@ -96,6 +99,24 @@ def test_secrets_do_not_survive(text, secret):
     clean = redact(text, secrets=["swordfish"])
     assert secret not in clean
     assert MASK in clean
+
+
+@pytest.mark.parametrize(
+    "name, secret",
+    [
+        ("DATABASE_PASSWORD", True),
+        ("COGNEE_API_KEY", True),
+        ("ENCRYPTION_KEY", True),
+        ("SENTRY_DSN", True),
+        ("PGPASS", True),
+        ("--private-key", True),
+        ("API_PORT", False),
+        ("KEYCLOAK_URL", False),
+        ("PASSENGER_ROOT", False),
+    ],
+)
+def test_which_names_are_those_of_secrets(name, secret):
+    assert is_secret_name(name) is secret
 
 
 def test_what_is_no_secret_stays():
