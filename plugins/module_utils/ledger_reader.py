@@ -1,0 +1,175 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reads what was changed on a host lately: its ledger, and what it has restored by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from ansible_collections.sergas.ops.plugins.module_utils import ledger
+
+RESTORE = "/var/lib/sergas/restore"
+SHOWN = 20
+#: 20 entries and more, whatever the ledger has grown to
+_TAIL_BYTES = 131072
+_LEASE_BYTES = 8192
+_OUTCOME_BYTES = 8192
+_MOST_POINTS = 100
+
+
+def boot_id():
+    """Return the id of this boot of the host, or an empty text where the kernel does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
+            return source.read().strip()
+    except OSError:
+        return ""
+
+
+def uptime():
+    """Return the seconds since the boot, those that the host was suspended among them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def lease_path(runtime=ledger.RUNTIME):
+    """Return the path of the file that says who holds the host's lock."""
+    return os.path.join(runtime, "remedy.lease")
+
+
+def fallback_path(runtime=ledger.RUNTIME):
+    """Return the path of the ledger that is written while the disk is full."""
+    return os.path.join(runtime, "ledger.jsonl")
+
+
+def read_lease(runtime=ledger.RUNTIME):
+    """Return the lease as it was written, or None where there is none that makes sense.
+
+    Raises:
+        PermissionError: this user may not read it.
+    """
+    try:
+        with open(lease_path(runtime), "rb") as source:
+            lease = json.loads(source.read(_LEASE_BYTES).decode("utf-8"))
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return None
+    known = isinstance(lease, dict) and all(
+        isinstance(lease.get(key), kind)
+        for key, kind in (
+            ("run", str),
+            ("remedy", str),
+            ("boot_id", str),
+            ("ends", (int, float)),
+        )
+    )
+    return lease if known else None
+
+
+def read_tail(path, most=_TAIL_BYTES):
+    """Return the last bytes of a file from the beginning of a line on, or none if it is not there.
+
+    Raises:
+        PermissionError: this user may not read it.
+    """
+    try:
+        with open(path, "rb") as source:
+            size = os.fstat(source.fileno()).st_size
+            if size <= most:
+                return source.read(most)
+            source.seek(size - most)
+            return source.read(most).partition(b"\n")[2]
+    except PermissionError:
+        raise
+    except OSError:
+        return b""
+
+
+def changes(path=ledger.PATH, runtime=ledger.RUNTIME, restore=RESTORE, most=SHOWN):
+    """Return the last changes of the host, newest first, or None if this user may not read them.
+
+    Args:
+        path: of the ledger.
+        runtime: the folder of its fallback and of the lock.
+        restore: the folder of the restore points.
+        most: how many at most.
+    """
+    try:
+        entries = ledger.merge(
+            ledger.parse(read_tail(path))[0], ledger.parse(read_tail(fallback_path(runtime)))[0]
+        )
+        lease = ledger.holder(read_lease(runtime), boot_id(), uptime())
+        entries = ledger.told(entries, lease["run"] if lease else None)
+        entries = entries[-most:] + by_itself(restore)
+    except PermissionError:
+        return None
+    entries.sort(key=lambda entry: ledger.seconds(entry["ended"] or entry["time"]), reverse=True)
+    return entries[:most]
+
+
+def by_itself(folder):
+    """Return what the host has restored with nobody's help, in the shape of the ledger's entries.
+
+    Raises:
+        PermissionError: this user may not look there.
+    """
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except PermissionError:
+        raise
+    except OSError:
+        return []
+    entries = []
+    for name in names[:_MOST_POINTS]:
+        outcome = _json(os.path.join(folder, name, "outcome"), _OUTCOME_BYTES)
+        if outcome and outcome.get("by") in ("timer", "boot"):
+            point = _json(os.path.join(folder, name, "point.json"), 1 << 20) or {}
+            entry = restored_entry(name, point, outcome)
+            if entry:
+                entries.append(entry)
+    return entries
+
+
+def _json(path, most):
+    try:
+        with open(path, "rb") as source:
+            found = json.loads(source.read(most).decode("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def restored_entry(name, point, outcome):
+    """Return an entry for a restore that the host did by itself, or None if it makes no sense.
+
+    Args:
+        name: of the restore point.
+        point: its point.json.
+        outcome: what came of it, with C(by) C(timer) or C(boot).
+    """
+    at = outcome.get("restored_at")
+    if ledger.seconds(at) is None:
+        return None
+    begun = point.get("armed_at")
+    return {
+        "time": begun if ledger.seconds(begun) is not None else at,
+        "ended": at,
+        "run": point.get("run"),
+        "remedy": name,
+        "findings": [],
+        "by": "host",
+        "host": None,
+        "outcome": "undone" if outcome.get("complete") else "failed",
+        "before": [],
+        "after": [],
+        "reason": "the host restored it by itself, %s"
+        % (
+            "as nobody had disarmed it at its deadline"
+            if outcome["by"] == "timer"
+            else "as it came up again while it was armed"
+        ),
+    }

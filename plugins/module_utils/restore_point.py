@@ -1,0 +1,463 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Arms, disarms and uses restore points.
+
+What may be done is decided in `restore_plan`, the putting back is done by `restore_program`, of
+which the host keeps a copy.
+
+Two things start that copy. A transient timer at the deadline: it runs on the clock that nobody can
+set, and vanishes with the reboot that would make it meaningless. And a unit file with a link in
+C(multi-user.target.wants) at the next boot: whoever armed the point has lost its connection then,
+so that the host puts itself back as it comes up.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    process,
+    restore_plan,
+    restore_program,
+)
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils.restore_plan import Refused
+
+_SYSTEMCTL_SECONDS = 20
+#: The program, the list, and the blocks of folders and units.
+_RESERVED = restore_program.OUTCOME_BYTES + 65536
+_UNIT = """\
+# Made by the collection sergas.ops: puts the restore point %(name)s back, unless it is disarmed.
+[Unit]
+Description=Restore %(name)s, which nobody has disarmed
+ConditionPathExists=%(folder)s/point.json
+StartLimitIntervalSec=3600
+StartLimitBurst=60
+
+[Service]
+# Nothing at boot waits for it, so that its commands may start and stop other units.
+Type=simple
+ExecStart=%(python)s -I -B %(folder)s/restore.py
+# What the commands have started stays.
+KillMode=process
+Restart=on-failure
+RestartSec=10
+"""
+
+
+class PointError(Exception):
+    """It did not work; the message says what and in which state the host is now."""
+
+    def __init__(self, message, **result):
+        super().__init__(message)
+        self.result = result
+
+
+def run(params, check_mode):
+    """Do what the module's options ask for and return its result.
+
+    Raises:
+        Refused: nothing was touched.
+        PointError: something failed on the way.
+    """
+    restore_plan.check(params)
+    act = {"armed": _arm, "disarmed": _disarm, "restored": _restored}[params["state"]]
+    try:
+        return act(params, check_mode)
+    except OSError as error:
+        raise PointError(
+            "%s%s: %s"
+            % (
+                error.filename or params["directory"],
+                "" if os.geteuid() == 0 else " (as this user, which takes become: true)",
+                error.strerror or error,
+            )
+        )
+
+
+def _folder(params):
+    return os.path.join(params["directory"], params["name"])
+
+
+def _read(folder):
+    try:
+        return restore_program.read_point(folder), restore_program.read_outcome(folder)
+    except ValueError as error:
+        raise PointError("%s/point.json cannot be read: %s" % (folder, error))
+
+
+def _result(params, changed, point, outcome, **more):
+    point = point or {}
+    result = {
+        "changed": changed,
+        "name": params["name"],
+        "armed_at": point.get("armed_at"),
+        "due": point.get("due"),
+        "run": point.get("run"),
+        "outcome": restore_plan.shown_outcome(outcome),
+    }
+    result.update(more)
+    return result
+
+
+# Arming
+
+
+def _arm(params, check_mode):
+    folder = _folder(params)
+    _refuse_without_systemd(params)
+    point, outcome = _read(folder)
+    found = [restore_program.describe(path) for path in params["files"]]
+    restore_plan.refuse_kinds(found)
+    standing = restore_plan.standing(point, outcome)
+    if standing == "failed":
+        raise Refused(
+            "%s is half restored (%s): mend that, then use state: restored"
+            % (params["name"], restore_plan.failures(outcome))
+        )
+    if standing == "armed":
+        if not restore_plan.same(point, found, params["commands"]):
+            raise Refused(
+                "%s is armed since %s%s, with other files, commands or contents: disarm or restore"
+                " it first%s"
+                % (
+                    params["name"],
+                    point["armed_at"],
+                    " by run %s" % point["run"] if point["run"] else "",
+                    ", or wait until %s, when the host restores it" % point["due"]
+                    if point["due"]
+                    else "",
+                )
+            )
+        if not params["deadline"] and not point["due"]:
+            return _result(params, False, point, None, state="armed", differing=[])
+    else:
+        _refuse_full(params, found)
+    new = _new_point(params, found)
+    if not check_mode:
+        if standing == "armed":
+            _rearm(params, folder, new)
+        else:
+            _save(params, folder, new)
+    return _result(
+        params,
+        True,
+        new,
+        None,
+        state="armed",
+        differing=[],
+        diff={
+            "before": {"state": standing, "due": (point or {}).get("due")},
+            "after": {"state": "armed", "due": new["due"]},
+        },
+    )
+
+
+def _new_point(params, found):
+    now = time.time()
+    files = []
+    for number, item in enumerate(found):
+        more = {"saved": "saved/%d" % number} if item["kind"] == "file" else {}
+        if item["kind"] == "absent":
+            more = {"made_in": _missing_folders(item["path"])}
+        files.append(dict(item, **more))
+    return {
+        "name": params["name"],
+        "run": params["run"],
+        "armed_at": _clock(now),
+        "due": _clock(now + params["deadline"]) if params["deadline"] else None,
+        "boot_id": restore_program.boot_id(),
+        "files": files,
+        "commands": params["commands"],
+        "command_timeout": params["command_timeout"],
+    }
+
+
+def _clock(at):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def _missing_folders(path):
+    """Return the folders above a path that do not exist, the innermost first."""
+    missing = []
+    folder = os.path.dirname(path)
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing
+
+
+def _refuse_without_systemd(params):
+    if not params["deadline"]:
+        return
+    if not os.path.isdir("/run/systemd/system"):
+        raise Refused("deadline: systemd does not run this host, so that nothing would end it")
+    if os.geteuid() != 0:
+        raise Refused("deadline: a timer of the host takes become: true")
+
+
+def _refuse_full(params, found):
+    place = params["directory"]
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    status = os.statvfs(place)
+    free = (status.f_bfree if os.geteuid() == 0 else status.f_bavail) * status.f_frsize
+    needed = restore_plan.space_needed(found, _RESERVED)
+    if free < needed:
+        raise Refused(
+            "%d bytes are free at %s and %d are needed to save the files: nothing was touched"
+            % (free, place, needed)
+        )
+
+
+def _save(params, folder, point):
+    """Save the files and arm the point: all of it, or nothing stays."""
+    base = params["directory"]
+    os.makedirs(os.path.dirname(base), mode=0o755, exist_ok=True)
+    os.makedirs(base, mode=0o700, exist_ok=True)
+    os.chmod(base, 0o700)
+    with restore_program.locked(base):
+        point_now, outcome = _read(folder)
+        if restore_plan.standing(point_now, outcome) not in ("none", "restored"):
+            raise Refused("%s has been armed by another run just now" % params["name"])
+        staging = tempfile.mkdtemp(prefix=".%s." % params["name"], dir=base)
+        try:
+            _fill(staging, point)
+            if point["due"]:
+                # Before the point is there, it does nothing.
+                _write_unit(params, folder)
+            old = None
+            if os.path.isdir(folder):
+                old = staging + ".old"
+                os.rename(folder, old)
+            os.rename(staging, folder)
+            restore_program.sync(base)
+            if old:
+                shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            shutil.rmtree(staging, ignore_errors=True)
+            restore_program.remove_unit(params["name"])
+            raise PointError(
+                "%s could not be saved, and nothing was touched: %s: %s"
+                % (params["name"], error.filename or base, error.strerror or error)
+            )
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        if point["due"]:
+            try:
+                _start_timer(params)
+            except PointError:
+                restore_program.remove_unit(params["name"])
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+
+
+def _fill(staging, point):
+    os.mkdir(os.path.join(staging, "saved"), 0o700)
+    for item in point["files"]:
+        if item["kind"] == "file":
+            _copy(item, os.path.join(staging, item["saved"]))
+    source = restore_program.__loader__.get_source(restore_program.__name__)
+    restore_program.write_outcome(staging, None)
+    _write(os.path.join(staging, "restore.py"), source, 0o700)
+    restore_program.write_point(staging, point)
+
+
+def _copy(item, saved):
+    with open(item["path"], "rb") as source, open(saved, "xb") as copy:
+        os.fchmod(copy.fileno(), 0o600)
+        shutil.copyfileobj(source, copy)
+        copy.flush()
+        # So that a full disk can have it by a rename alone.
+        os.fchown(copy.fileno(), item["uid"], item["gid"])
+        os.fchmod(copy.fileno(), item["mode"])
+        os.fsync(copy.fileno())
+    if restore_program.digest(saved) != item["sha256"]:
+        raise Refused("%s is being changed by someone else just now" % item["path"])
+
+
+def _write(path, text, mode):
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fchmod(handle, mode)
+        os.fsync(handle)
+
+
+def _rearm(params, folder, new):
+    """Let the time of a point with the same content begin anew."""
+    with restore_program.locked(folder):
+        point, outcome = _read(folder)
+        if restore_plan.standing(point, outcome) != "armed":
+            raise Refused("%s has been restored by the host just now" % params["name"])
+        point.update(
+            {key: new[key] for key in ("run", "armed_at", "due", "boot_id", "command_timeout")}
+        )
+        if new["due"]:
+            _write_unit(params, folder)
+        restore_program.write_point(folder, point)
+        _stop_timer(params["name"])
+        if new["due"]:
+            _start_timer(params)
+        else:
+            restore_program.remove_unit(params["name"])
+
+
+def _write_unit(params, folder):
+    unit, link = restore_program.unit_files(params["name"])
+    text = _UNIT % {"name": params["name"], "folder": folder, "python": sys.executable}
+    _write(unit, text, 0o644)
+    os.makedirs(os.path.dirname(link), exist_ok=True)
+    if not os.path.islink(link):
+        os.symlink(unit, link)
+
+
+def _systemd(*argv):
+    try:
+        return process.run(argv, Deadline(_SYSTEMCTL_SECONDS))
+    except (process.CommandMissing, DeadlineExceeded) as reason:
+        return 1, "", str(reason)
+
+
+def _start_timer(params):
+    unit = restore_program.unit_of(params["name"])
+    status, _out, err = _systemd(
+        "systemd-run",
+        "--quiet",
+        "--on-active=%d" % params["deadline"],
+        "--timer-property=AccuracySec=100ms",
+        "--unit=" + unit,
+    )
+    if status != 0:
+        raise PointError(
+            "the timer of %s could not be started, so that it is not armed: %s"
+            % (params["name"], err.strip())
+        )
+
+
+def _stop_timer(name):
+    _systemd("systemctl", "stop", "--", restore_program.unit_of(name)[: -len("service")] + "timer")
+
+
+# Disarming
+
+
+def _disarm(params, check_mode):
+    folder = _folder(params)
+    point, outcome = _read(folder)
+    standing = restore_plan.standing(point, outcome)
+    if standing == "none":
+        return _result(params, False, None, None, state="none", differing=[])
+    _refuse_restored(params, outcome)
+    if standing == "restored":
+        return _result(params, False, point, outcome, state="restored", differing=[])
+    if not check_mode:
+        with restore_program.locked(params["directory"]):
+            _forget(params, folder)
+    return _result(
+        params,
+        True,
+        point,
+        None,
+        state="none",
+        differing=[],
+        diff={
+            "before": {"state": "armed", "due": point["due"]},
+            "after": {"state": "none", "due": None},
+        },
+    )
+
+
+def _refuse_restored(params, outcome):
+    if outcome and (outcome["by"] != "module" or not outcome["complete"]):
+        trouble = restore_plan.failures(outcome)
+        raise PointError(
+            "%s was restored at %s %s: what was done under its protection is undone%s"
+            % (
+                params["name"],
+                outcome["restored_at"],
+                restore_plan.who(outcome),
+                "; but " + trouble if trouble else "",
+            ),
+            outcome=restore_plan.shown_outcome(outcome),
+        )
+
+
+def _forget(params, folder):
+    try:
+        # Waits for a restore that is under way.
+        with restore_program.locked(folder):
+            _refuse_restored(params, _read(folder)[1])
+            gone = os.path.join(params["directory"], ".%s.gone" % params["name"])
+            shutil.rmtree(gone, ignore_errors=True)
+            os.rename(folder, gone)
+    except FileNotFoundError:
+        return
+    _stop_timer(params["name"])
+    restore_program.remove_unit(params["name"])
+    shutil.rmtree(gone)
+
+
+# Restoring
+
+
+def _restored(params, check_mode):
+    folder = _folder(params)
+    point, outcome = _read(folder)
+    standing = restore_plan.standing(point, outcome)
+    if standing == "none":
+        raise Refused("nothing is saved under the name %s" % params["name"])
+    if standing == "restored":
+        return _result(params, False, point, outcome, state="restored", differing=[])
+    differing = [item for item in point["files"] if not restore_program.is_back(item)]
+    more = {
+        "state": "restored",
+        "differing": [item["path"] for item in differing],
+        "diff": restore_plan.diff([_sides(item, folder) for item in differing]),
+    }
+    if check_mode:
+        return _result(params, True, point, outcome, **more)
+    outcome = restore_program.restore(folder, "module")
+    if outcome is None:
+        raise PointError("%s has been disarmed by someone else just now" % params["name"])
+    trouble = restore_plan.failures(outcome)
+    if outcome["complete"]:
+        _stop_timer(params["name"])
+    if trouble:
+        raise PointError(
+            "%s is %s: %s"
+            % (
+                params["name"],
+                "restored, but not all of its commands worked"
+                if outcome["complete"]
+                else "not restored completely",
+                trouble,
+            ),
+            **_result(params, True, point, outcome, **more),
+        )
+    return _result(params, True, point, outcome, **more)
+
+
+def _sides(item, folder):
+    """Return ((what is there, its content), (what was saved, its content))."""
+    now = restore_program.describe(item["path"])
+    saved = None
+    if item["kind"] == "file":
+        saved = _content(os.path.join(folder, item["saved"]))
+    return (now, _content(item["path"]) if now["kind"] == "file" else None), (item, saved)
+
+
+def _content(path):
+    try:
+        with open(path, "rb") as source:
+            return source.read(1 << 20)
+    except OSError:
+        return None

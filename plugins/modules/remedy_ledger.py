@@ -1,0 +1,295 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: remedy_ledger
+short_description: Write down what a remedy does on a host, and let one run at a time act there
+version_added: 1.0.0
+description:
+  - Keeps a ledger on the host, with an entry for each remedy that was begun there. An entry has the
+    run, the person, the findings before and after, and the outcome.
+  - V(begun) takes the host's lock, so that no two runs act on a host at once. It is refused while
+    another run holds the lock, if the same remedy ended a short time ago, and if it was begun too
+    often. A refusal is a result, RV(refused), and no failure.
+  - V(ended) writes the outcome and frees the lock.
+  - A run that dies does not keep the lock. It ends after O(lease) seconds, with the next boot of
+    the host, and for a run that names the dead one in O(dead_runs).
+  - An entry that was begun and not ended, and whose lock is gone, counts as C(interrupted).
+options:
+  state:
+    description:
+      - V(begun) asks whether the remedy may act now, takes the lock and begins the entry. If the
+        run has begun the remedy already, the lock is held for O(lease) seconds from now on.
+      - V(ended) ends the entry, writes O(outcome) and frees the lock if O(run) holds it.
+    type: str
+    choices: [begun, ended]
+    required: true
+  run:
+    description:
+      - The run, by a name that no other run has.
+    type: str
+    required: true
+  remedy:
+    description:
+      - The name of the remedy.
+    type: str
+    required: true
+  outcome:
+    description:
+      - How the remedy ended. It is needed with V(ended).
+    type: str
+    choices: [kept, undone, failed]
+  findings:
+    description:
+      - With V(begun), the ids of the findings that it answers, and of those that derive from them.
+      - If the outcome is V(kept), M(sergas.ops.sergas_health) takes what it last saw before the end
+        of the entry as mended.
+    type: list
+    elements: str
+    default: []
+  before:
+    description:
+      - With V(begun), the findings before. Their C(id), C(status) and C(summary) are kept, of ten
+        findings at most, without secrets.
+    type: list
+    elements: dict
+    default: []
+  after:
+    description:
+      - With V(ended), the findings after, kept as those of O(before).
+    type: list
+    elements: dict
+    default: []
+  reason:
+    description:
+      - With V(ended), why the remedy was undone or failed.
+    type: str
+  by:
+    description:
+      - The person or the system that the run is of.
+    type: str
+  host:
+    description:
+      - The name of the host in the entry. If not given, the one that it calls itself.
+    type: str
+  controller:
+    description:
+      - What a run on the same controller needs to know whether this one is alive, such as the
+        controller's name, the id of the process and the time it started. It is given back in
+        RV(holder).
+    type: dict
+  dead_runs:
+    description:
+      - Runs that are known to be dead. Their lock counts as free.
+    type: list
+    elements: str
+    default: []
+  lease:
+    description:
+      - How long the lock is held at most, in seconds, 86400 at most. It has to be longer than the
+        remedy, its proof and its undoing take.
+    type: int
+    default: 900
+  cooldown:
+    description:
+      - How long the same remedy has to wait after it has ended, in seconds. Entries that count as
+        C(interrupted) do not matter.
+    type: int
+    default: 0
+  repeat_times:
+    description:
+      - How often the same remedy may be begun within O(repeat_hours). After that it takes a person.
+        V(0) is no limit.
+    type: int
+    default: 3
+  repeat_hours:
+    description:
+      - The time for O(repeat_times), in hours.
+    type: int
+    default: 24
+  path:
+    description:
+      - The ledger, a file of JSON lines. Only root can read it.
+    type: path
+    default: /var/lib/sergas/ledger.jsonl
+  max_bytes:
+    description:
+      - How large the ledger may be, in bytes, 16384 at least. The oldest entries go.
+    type: int
+    default: 262144
+  runtime_directory:
+    description:
+      - Where the lock is, and the ledger while the disk is full. It has to be in memory, so that a
+        boot empties it.
+    type: path
+    default: /run/sergas
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - sergas.ops.attributes
+attributes:
+  check_mode:
+    support: full
+    details: RV(refused) is what it would be now.
+  diff_mode:
+    support: none
+    details: RV(entry) is what is written.
+  platform:
+    platforms: posix
+notes:
+  - While the disk is full, entries are written to C(ledger.jsonl) in O(runtime_directory), and
+    moved to the ledger by the next run that can.
+  - Lines that are no entry are skipped, counted in RV(skipped_lines) and left where they are.
+seealso:
+  - module: sergas.ops.restore_point
+  - module: sergas.ops.sergas_health
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Begin a remedy, unless another run is at work here or it was done too often
+  sergas.ops.remedy_ledger:
+    state: begun
+    run: 20260301T092959Z-4711
+    remedy: raise_memory_limit
+    findings: [app.oom.killed, app.service.restarting]
+    before: "{{ sergas_health.findings | selectattr('id', 'equalto', 'app.oom.killed') }}"
+    by: alice
+    cooldown: 900
+  become: true
+  register: begun
+
+- name: End it
+  sergas.ops.remedy_ledger:
+    state: ended
+    run: 20260301T092959Z-4711
+    remedy: raise_memory_limit
+    outcome: undone
+    reason: The app did not come up within 90 s
+  become: true
+  when: not begun.refused
+"""
+
+RETURN = r"""
+refused:
+  description: Why the remedy must not act now, or null.
+  returned: success
+  type: str
+  sample: run 20260301T092959Z-4711 of alice is at work on this host with start_service, its lock
+    ends in 412 s
+holder:
+  description:
+    - Who holds the lock, if that is the reason, or null. It has C(run), C(remedy), C(by),
+      C(controller), C(boot_id) and C(ends), in seconds since the boot.
+  returned: success
+  type: dict
+  sample: null
+entry:
+  description: The entry as it is now, or null after a refusal.
+  returned: success
+  type: dict
+  contains:
+    time:
+      description: When it was begun.
+      type: str
+      sample: "2026-03-01T09:30:00Z"
+    ended:
+      description: When it ended, or null.
+      type: str
+      sample: "2026-03-01T09:30:41Z"
+    run:
+      description: The run.
+      type: str
+      sample: 20260301T092959Z-4711
+    remedy:
+      description: The name of the remedy.
+      type: str
+      sample: raise_memory_limit
+    findings:
+      description: The ids of the findings that it answers.
+      type: list
+      elements: str
+      sample: [app.oom.killed]
+    by:
+      description: The person or the system that the run is of, or null.
+      type: str
+      sample: alice
+    host:
+      description: The host.
+      type: str
+      sample: app1
+    outcome:
+      description: V(begun), V(kept), V(undone) or V(failed).
+      type: str
+      sample: kept
+    before:
+      description: The findings before, each with C(id), C(status) and C(summary).
+      type: list
+      elements: dict
+      sample: [{id: app.oom.killed, status: fail, summary: The kernel killed the app for memory}]
+    after:
+      description: The findings after.
+      type: list
+      elements: dict
+      sample: [{id: app.oom.ok, status: ok, summary: The kernel has not killed the app for memory}]
+    reason:
+      description: Why it was undone or failed, or null.
+      type: str
+      sample: null
+skipped_lines:
+  description: How many lines of the ledger are no entries.
+  returned: success
+  type: int
+  sample: 0
+written_to:
+  description: Where the entry was written, or null if it was not.
+  returned: success
+  type: str
+  sample: /var/lib/sergas/ledger.jsonl
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sergas.ops.plugins.module_utils import ledger, remedy_ledger
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["begun", "ended"], "required": True},
+            "run": {"type": "str", "required": True},
+            "remedy": {"type": "str", "required": True},
+            "outcome": {"type": "str", "choices": list(ledger.ENDED)},
+            "findings": {"type": "list", "elements": "str", "default": []},
+            "before": {"type": "list", "elements": "dict", "default": []},
+            "after": {"type": "list", "elements": "dict", "default": []},
+            "reason": {"type": "str"},
+            "by": {"type": "str"},
+            "host": {"type": "str"},
+            "controller": {"type": "dict"},
+            "dead_runs": {"type": "list", "elements": "str", "default": []},
+            "lease": {"type": "int", "default": 900},
+            "cooldown": {"type": "int", "default": 0},
+            "repeat_times": {"type": "int", "default": 3},
+            "repeat_hours": {"type": "int", "default": 24},
+            "path": {"type": "path", "default": ledger.PATH},
+            "max_bytes": {"type": "int", "default": 262144},
+            "runtime_directory": {"type": "path", "default": ledger.RUNTIME},
+        },
+        required_if=[("state", "ended", ["outcome"])],
+        supports_check_mode=True,
+    )
+    try:
+        result = remedy_ledger.run(module.params, module.check_mode)
+    except remedy_ledger.LedgerError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_point
+short_description: Save files of a host, and have the host put them back by itself
+version_added: 1.0.0
+description:
+  - Saves files before they are changed, with their owner and mode. Afterwards the files are put
+    back, or the saved ones forgotten.
+  - With O(deadline), it is a dead-man switch. If nobody has disarmed it in time, the host puts the
+    files back by itself and runs O(commands). It needs neither the controller nor Ansible for that,
+    and no network.
+  - A reboot ends the time, too. A host that starts again while a point with a deadline is armed
+    puts the files back as it comes up.
+  - Each file is replaced in one step. It is the old one or the new one, whenever the host goes
+    down.
+  - A point that has been restored is not restored again.
+options:
+  name:
+    description:
+      - The name of the restore point. It is 1 to 64 of the characters a-z, 0-9, C(.), C(_) and
+        C(-), and begins with a letter or a digit.
+    type: str
+    required: true
+  state:
+    description:
+      - V(armed) saves the files and starts the time. If the point is armed already, it is refused,
+        unless the point would put back just what is there now; then its time begins anew.
+      - V(disarmed) stops the timer and forgets what was saved. It fails if the host has restored
+        the point by itself.
+      - V(restored) puts the files back now and runs the commands.
+    type: str
+    choices: [armed, disarmed, restored]
+    required: true
+  files:
+    description:
+      - The absolute paths of the files to save, 200 at most.
+      - A symbolic link is saved as a link. A path where nothing is gets removed again, and so do
+        folders above it that are empty and were not there before.
+      - Extended attributes, such as access control lists, are not saved.
+    type: list
+    elements: path
+    default: []
+  commands:
+    description:
+      - The commands to run once the files are back, each as a list of the command and its
+        arguments. There is no shell between.
+      - All of them run, also after one that fails.
+      - They are kept on the host and shown in results. A secret must not be among them.
+    type: list
+    elements: list
+    default: []
+  deadline:
+    description:
+      - After how many seconds the host puts the files back by itself, 86400 at most. V(0) means
+        never.
+      - It takes systemd and C(become).
+    type: int
+    default: 0
+  command_timeout:
+    description:
+      - How long each of the commands may take, in seconds, 3600 at most. It is killed then.
+    type: int
+    default: 60
+  run:
+    description:
+      - The run that arms the point, for the message to another one that would.
+    type: str
+  directory:
+    description:
+      - Where restore points are kept. Only root can look into it.
+    type: path
+    default: /var/lib/sergas/restore
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - sergas.ops.attributes
+attributes:
+  check_mode:
+    support: full
+    details: What a real run would refuse is refused, too.
+  diff_mode:
+    support: full
+    details: With V(restored), the files that change, with secrets masked.
+  platform:
+    platforms: posix
+notes:
+  - If the disk has no space for the saved files, arming fails and nothing is touched.
+  - On a disk that is full by the time of the restore, a saved file takes its place by a rename,
+    which needs no space. If it lies on another file system than its place, it is written over the
+    file there, if there is room for that. What does not work then is tried again every 10 seconds.
+  - The saved files are removed when they are back in their places. What came of it is kept until
+    the point is armed again.
+seealso:
+  - module: sergas.ops.remedy_ledger
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Save the firewall's rules, and put them back in two minutes unless all goes well
+  sergas.ops.restore_point:
+    name: firewall
+    state: armed
+    files:
+      - /etc/ufw/user.rules
+      - /etc/ufw/user6.rules
+    commands:
+      - [ufw, reload]
+    deadline: 120
+  become: true
+
+- name: Keep the new rules
+  sergas.ops.restore_point:
+    name: firewall
+    state: disarmed
+  become: true
+
+- name: Put the old rules back now
+  sergas.ops.restore_point:
+    name: firewall
+    state: restored
+  become: true
+"""
+
+RETURN = r"""
+name:
+  description: The name of the restore point.
+  returned: success
+  type: str
+  sample: firewall
+state:
+  description: What the point is now, one of V(none), V(armed) and V(restored).
+  returned: success
+  type: str
+  sample: armed
+armed_at:
+  description: When it was armed, or null.
+  returned: success
+  type: str
+  sample: "2026-03-01T09:30:00Z"
+due:
+  description: When the host puts the files back by itself, or null.
+  returned: success
+  type: str
+  sample: "2026-03-01T09:32:00Z"
+run:
+  description: The run that armed it, or null.
+  returned: success
+  type: str
+  sample: "20260301T092959Z-4711"
+differing:
+  description: The files that were not as they had been saved, and are put back.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/ufw/user.rules]
+outcome:
+  description: What came of the restore, or null.
+  returned: success, and on failure where there is one
+  type: dict
+  contains:
+    restored_at:
+      description: When.
+      type: str
+      sample: "2026-03-01T09:32:00Z"
+    by:
+      description: V(module), V(timer) for the host at its deadline, or V(boot) for the host as it
+        came up.
+      type: str
+      sample: timer
+    complete:
+      description: Whether all files are as they were.
+      type: bool
+      sample: true
+    attempts:
+      description: How many times it was tried.
+      type: int
+      sample: 1
+    files:
+      description: The files that were put back.
+      type: list
+      elements: str
+      sample: [/etc/ufw/user.rules]
+    errors:
+      description: The files that could not be put back, and why.
+      type: list
+      elements: str
+      sample: []
+    commands:
+      description: The commands, each with its C(argv), its C(status) (null if it was killed or not
+        found), the C(seconds) it took, and the end of its standard error as C(error).
+      type: list
+      elements: dict
+      sample: [{argv: [ufw, reload], status: 0, seconds: 0.6, error: null}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sergas.ops.plugins.module_utils import restore_plan, restore_point
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {
+                "type": "str",
+                "choices": ["armed", "disarmed", "restored"],
+                "required": True,
+            },
+            "files": {"type": "list", "elements": "path", "default": []},
+            "commands": {"type": "list", "elements": "list", "default": []},
+            "deadline": {"type": "int", "default": 0},
+            "command_timeout": {"type": "int", "default": 60},
+            "run": {"type": "str"},
+            "directory": {"type": "path", "default": "/var/lib/sergas/restore"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = restore_point.run(module.params, module.check_mode)
+    except restore_plan.Refused as error:
+        module.fail_json(msg=str(error))
+    except restore_point.PointError as error:
+        module.fail_json(msg=str(error), **error.result)
+    if not module._diff:
+        result.pop("diff", None)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
