@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: cognee_views
+short_description: Put what other hosts see of Cognee to what its own host sees
+version_added: 1.0.0
+description:
+  - A service that answers on its own host and not to the hosts that use it is blocked; one that
+    answers nobody is down. No host can tell by itself.
+positional: views
+options:
+  _input:
+    description:
+      - What M(sergas.ops.cognee_check) returned on Cognee's host.
+    type: dict
+    required: true
+  views:
+    description:
+      - What M(sergas.ops.cognee_check) with C(view=reach) returned for the other hosts, the
+        C(results) of a task with a loop. The C(item) of each is the name of the host.
+      - Hosts that could not be asked are passed over.
+    type: list
+    elements: dict
+    required: true
+  clients:
+    description:
+      - The names of the hosts that must get through. Others only tell more.
+    type: list
+    elements: str
+    default: []
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Put the views together
+  ansible.builtin.set_fact:
+    cognee: "{{ here | sergas.ops.cognee_views(from_others.results, clients=groups['sergas_app']) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The result of Cognee's host, with the findings as they are for all hosts together.
+  type: dict
+"""
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.sergas.ops.plugins.module_utils import cognee_verdict
+
+
+def cognee_views(result, views, clients=()):
+    """Return a result of cognee_check with the views of other hosts; see DOCUMENTATION."""
+    if not isinstance(result, dict) or not isinstance(views, list):
+        raise AnsibleFilterError("cognee_views puts a list of results to a result of cognee_check")
+    if not isinstance(result.get("findings"), list) or "identity" not in result:
+        # It was skipped, failed or was not reachable: the report says so.
+        return result
+    seen = [
+        {
+            "from": str(view.get("item", "")),
+            "client": view.get("item") in clients,
+            "target": view.get("target"),
+            "reachable": bool(view["reachable"]),
+            "told": view.get("told"),
+            "identity": view["identity"],
+        }
+        for view in views
+        if isinstance(view, dict) and "reachable" in view and "identity" in view
+    ]
+    return cognee_verdict.merge(result, seen)
+
+
+class FilterModule:
+    """The filter, by its name."""
+
+    def filters(self):
+        """Return {name: function}."""
+        return {"cognee_views": cognee_views}
