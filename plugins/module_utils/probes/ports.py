@@ -50,19 +50,7 @@ def observe(ctx):
     Raises:
         OSError: /proc cannot be read.
     """
-    listeners, states = [], {}
-    for name in ("tcp", "tcp6"):
-        try:
-            with open("/proc/net/" + name, encoding="ascii") as table:
-                found, counted = parse(table, ctx.port)
-        except FileNotFoundError:
-            continue  # a machine without IPv6
-        listeners += found
-        for state, count in counted.items():
-            states[state] = states.get(state, 0) + count
-    holders = _holders({listener["inode"] for listener in listeners}, unit.processes(ctx.unit))
-    for listener in listeners:
-        listener["holders"] = holders.get(listener["inode"], [])
+    listeners, states = read(ctx.port, unit.processes(ctx.unit))
     return {
         "port": ctx.port,
         "listeners": listeners,
@@ -75,6 +63,33 @@ def observe(ctx):
             else None
         ),
     }
+
+
+def read(port, likely=()):
+    """Return ([listener], {state: connections}) of a local port, as parse, with the C(holders) of
+    each listener.
+
+    Args:
+        port: the local port.
+        likely: the pids to look at first.
+
+    Raises:
+        OSError: /proc cannot be read.
+    """
+    listeners, states = [], {}
+    for name in ("tcp", "tcp6"):
+        try:
+            with open("/proc/net/" + name, encoding="ascii") as table:
+                found, counted = parse(table, port)
+        except FileNotFoundError:
+            continue  # a machine without IPv6
+        listeners += found
+        for state, count in counted.items():
+            states[state] = states.get(state, 0) + count
+    holders = _holders({listener["inode"] for listener in listeners}, likely)
+    for listener in listeners:
+        listener["holders"] = holders.get(listener["inode"], [])
+    return listeners, states
 
 
 def parse(lines, port):
