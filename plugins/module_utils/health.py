@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Callable, NamedTuple, Tuple
 
-from ansible_collections.sergas.ops.plugins.module_utils import causes
+from ansible_collections.sergas.ops.plugins.module_utils import causes, ledger_reader, mended
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.finding import (
     Unmeasurable,
@@ -38,6 +38,8 @@ RANGES = (
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
 )
+#: How many of the host's recent changes are shown.
+CHANGES = 20
 
 
 class Probe(NamedTuple):
@@ -167,7 +169,7 @@ def diagnose(params, checks, probes):
         probes: {name: Probe}.
 
     Returns:
-        dict with findings, roots, counts and the seconds each probe took.
+        dict with findings, roots, counts, the app, recent changes and the seconds each probe took.
 
     Raises:
         ValueError: an option that cannot be; the message names it, its value and what is allowed.
@@ -184,7 +186,10 @@ def diagnose(params, checks, probes):
             wanted.append(name)
     needed = sorted({probe for name in wanted for probe in checks[name].needs + checks[name].uses})
     observations = observe(probes, needed, context)
-    findings += [(name, decide(name, checks[name], context, observations)) for name in wanted]
+    recent = ledger_reader.read()
+    for name in wanted:
+        items = decide(name, checks[name], context, observations)
+        findings.append((name, mended.settle(items, checks[name].subject + ".ok", recent or ())))
     findings.sort(key=lambda item: names.index(item[0]))
     flat = causes.derive([item for _name, items in findings for item in items])
     flat = redact_all(flat, context.secrets())
@@ -194,6 +199,8 @@ def diagnose(params, checks, probes):
         "roots": [item["id"] for item in roots(flat)],
         "bad": sum(1 for item in flat if is_bad(item)),
         "components": context.found(),
+        "app": context.app(),
+        "changes": None if recent is None else redact_all(recent[:CHANGES], context.secrets()),
         "probe_seconds": {name: observations[name].seconds for name in needed},
     }
 

@@ -13,8 +13,7 @@ import time
 from ansible_collections.sergas.ops.plugins.module_utils import ledger
 
 RESTORE = "/var/lib/sergas/restore"
-SHOWN = 20
-#: 20 entries and more, whatever the ledger has grown to
+#: hundreds of entries, whatever the ledger has grown to
 _TAIL_BYTES = 131072
 _LEASE_BYTES = 8192
 _OUTCOME_BYTES = 8192
@@ -89,14 +88,13 @@ def read_tail(path, most=_TAIL_BYTES):
         return b""
 
 
-def changes(path=ledger.PATH, runtime=ledger.RUNTIME, restore=RESTORE, most=SHOWN):
-    """Return the last changes of the host, newest first, or None if this user may not read them.
+def read(path=ledger.PATH, runtime=ledger.RUNTIME, restore=RESTORE):
+    """Return the recent changes of the host, newest first, or None if this user may not read them.
 
     Args:
         path: of the ledger.
         runtime: the folder of its fallback and of the lock.
         restore: the folder of the restore points.
-        most: how many at most.
     """
     try:
         entries = ledger.merge(
@@ -104,11 +102,11 @@ def changes(path=ledger.PATH, runtime=ledger.RUNTIME, restore=RESTORE, most=SHOW
         )
         lease = ledger.holder(read_lease(runtime), boot_id(), uptime())
         entries = ledger.told(entries, lease["run"] if lease else None)
-        entries = entries[-most:] + by_itself(restore)
+        entries += by_itself(restore)
     except PermissionError:
         return None
     entries.sort(key=lambda entry: ledger.seconds(entry["ended"] or entry["time"]), reverse=True)
-    return entries[:most]
+    return entries
 
 
 def by_itself(folder):

@@ -15,6 +15,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes import environme
 
 #: the groups of the inventory, without their prefix C(sergas_)
 COMPONENTS = ("app", "postgresql", "redis", "cognee", "lb")
+#: what a remedy needs to know of the app
+APP = ("service", "env_file", "app_dir", "user", "group", "port", "python", "dropin_dir")
 DEFAULT_APP_DIR = "/home/sergas/super-account-manager"
 DEFAULT_PORT = 8000
 
@@ -83,6 +85,26 @@ class Context:
     def found(self):
         """Return the names of the components that belong to this host."""
         return [component for component in COMPONENTS if self.has(component)]
+
+    def app(self):
+        """Return what a remedy needs to know of the app; null where there is none or it is not
+        known.
+        """
+        if not self.has("app"):
+            return dict.fromkeys(APP)
+        user, group = unit.user_and_group(self.unit)
+        service = unit.name(self.params["service"])
+        values = (
+            service,
+            self.env_file,
+            self.app_dir,
+            user,
+            group,
+            self.port,
+            unit.virtual_interpreter(self.unit, self.app_dir),
+            "/etc/systemd/system/%s.d" % service,
+        )
+        return dict(zip(APP, values))
 
     def secrets(self):
         """Return the values that must not appear anywhere in the result."""

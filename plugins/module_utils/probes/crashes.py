@@ -204,6 +204,7 @@ def decide_oom(ctx, logs, own_container=None):
             }
             for kill in kills[-_SHOWN:]
         ],
+        last_seen=clock(last["at"]),
         memory_max_bytes=limit,
         scope="machine" if of_machine else "unit",
     )
@@ -304,7 +305,10 @@ def decide(ctx, logs, crash_dumps):
                 ),
                 value=len(found),
                 unit="crashes",
-                evidence={"deaths": [dict(item, at=clock(item["at"])) for item in found[-_SHOWN:]]},
+                evidence={
+                    "last_seen": clock(last["at"]),
+                    "deaths": [dict(item, at=clock(item["at"])) for item in found[-_SHOWN:]],
+                },
                 advice=(
                     "A segmentation fault is a compiled library's: see which was updated last, and"
                     " read the dump."
@@ -333,6 +337,7 @@ def decide(ctx, logs, crash_dumps):
                 value=len(mine),
                 unit="dumps",
                 evidence={
+                    "last_seen": clock(mine[0]["at"]),
                     "dumps": [
                         {
                             "path": item["path"],
@@ -341,7 +346,7 @@ def decide(ctx, logs, crash_dumps):
                             "program": item["program"],
                         }
                         for item in mine[:_SHOWN]
-                    ]
+                    ],
                 },
                 advice="Read them (coredumpctl info, or gdb), keep what helps and remove the rest.",
             )

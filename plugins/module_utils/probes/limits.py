@@ -180,6 +180,9 @@ def _files(ctx, limits, logs):
         evidence.update(
             refused=refused["count"], last=clock(refused["last"]), line=refused["sample"]
         )
+        if fullest is None or grade(percent, warn, fail) == "ok":
+            # Only the log tells of it, the files that are open now do not.
+            evidence["last_seen"] = evidence["last"]
         text += "; %d lines of the log say Too many open files, last at %s" % (
             refused["count"],
             evidence["last"],

@@ -206,7 +206,11 @@ def decide_imports(ctx, logs):
             ),
             value=len(missing),
             unit="modules",
-            evidence=dict(_extent(logs), modules=modules),
+            evidence=dict(
+                _extent(logs),
+                last_seen=clock(max(group["last"] for group in missing)),
+                modules=modules,
+            ),
             remedy=None if own else "reinstall_requirements",
             advice=(
                 "Deploy the app's code again: the module is its own."
@@ -227,6 +231,8 @@ def decide_exceptions(ctx, logs):
     status = grade(count, warn, fail)
     groups = logs["exceptions"]
     evidence = _extent(logs)
+    if groups:
+        evidence["last_seen"] = clock(max(group["last"] for group in groups))
     evidence["groups"] = [
         dict(group, first=clock(group["first"]), last=clock(group["last"]))
         for group in groups[:SHOWN]
@@ -315,6 +321,10 @@ def decide_errors(ctx, logs, prometheus=None):
         requests=logs["requests"],
         server_errors=logs["server_errors"],
     )
+    last = max([group["last"] for group in logs["errors"]] + [logs.get("last_server_error") or 0])
+    # Prometheus counts over a short time of its own, and what it tells is of the present.
+    if last and not (source == "Prometheus" and by_rate != "ok"):
+        evidence["last_seen"] = clock(last)
     evidence["by_type"] = [
         {
             "type": group["type"],
@@ -438,7 +448,7 @@ def decide_rate_limit(ctx, logs):
                 evidence=dict(
                     _extent(logs),
                     first=clock(limited["first"]),
-                    last=clock(limited["last"]),
+                    last_seen=clock(limited["last"]),
                     line=limited["sample"],
                 ),
                 remedy="zoho_throttle",
@@ -461,7 +471,7 @@ def decide_rate_limit(ctx, logs):
                 evidence=dict(
                     _extent(logs),
                     first=clock(opened["first"]),
-                    last=clock(opened["last"]),
+                    last_seen=clock(opened["last"]),
                     line=opened["sample"],
                 ),
                 remedy="zoho_throttle",
@@ -542,7 +552,12 @@ def decide_attacks(ctx, logs):
             unit=unit_name,
             warn=warn,
             fail=fail,
-            evidence=dict(_extent(logs), addresses=listed[:20], count=len(listed)),
+            evidence=dict(
+                _extent(logs),
+                last_seen=max(client["last"] for client in listed),
+                addresses=listed[:20],
+                count=len(listed),
+            ),
             remedy="block_addresses",
             advice=(
                 "Block the addresses if they are nobody's you know, and limit the rate of logins."

@@ -205,6 +205,8 @@ def _running(ctx, name, service, logs, evidence):
     count = flaps(logs) if logs else evidence["restarts"]
     status = grade(count, warn, fail)
     since = evidence["since"]
+    if logs and count:
+        evidence["last_seen"] = clock(_events(logs, "restart")[-1]["at"])
     details = {"value": count, "unit": unit_name, "warn": warn, "fail": fail, "evidence": evidence}
     if status == "ok":
         return finding(

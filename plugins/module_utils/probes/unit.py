@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
 import time
 
@@ -17,8 +19,9 @@ PROPERTIES = (
     "Id LoadState LoadError ActiveState SubState UnitFileState Type Result NRestarts Restart"
     " MainPID ExecMainCode ExecMainStatus ExecMainStartTimestampMonotonic"
     " ExecMainExitTimestampMonotonic ActiveEnterTimestampMonotonic StateChangeTimestampMonotonic"
-    " InvocationID ControlGroup User FragmentPath WorkingDirectory Environment EnvironmentFiles"
-    " ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax"
+    " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
+    " EnvironmentFiles ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit"
+    " TasksCurrent TasksMax"
     " LimitNOFILESoft LimitNOFILE"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
@@ -90,6 +93,37 @@ def environment_file(properties):
 def command_line(properties):
     """Return the command the unit runs, as one text, or an empty one."""
     return properties.get("ExecStart", "").partition("argv[]=")[2].partition(" ; ")[0]
+
+
+def user_and_group(properties):
+    """Return (user, group) that the unit runs as, by name; None for each that is not known."""
+    if not is_loaded(properties):
+        return None, None
+    user, group = properties.get("User") or "root", properties.get("Group") or None
+    if group is None:
+        try:
+            account = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+            group = grp.getgrgid(account.pw_gid).gr_name
+        except KeyError:
+            pass
+    return user, group
+
+
+def virtual_interpreter(properties, app_dir):
+    """Return the Python of the virtual environment that the app runs in, or None.
+
+    Args:
+        properties: of the unit, whose command tells, if it is one of that environment.
+        app_dir: the folder of the app, where it lies else.
+    """
+    command = properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
+    folders = [os.path.dirname(os.path.dirname(command))] if command.startswith("/") else []
+    folders += [os.path.join(app_dir, name) for name in ("venv", ".venv", "env")]
+    for folder in folders:
+        python = os.path.join(folder, "bin", "python")
+        if os.path.exists(os.path.join(folder, "pyvenv.cfg")) and os.path.exists(python):
+            return python
+    return None
 
 
 def port(properties):
