@@ -128,6 +128,7 @@ class Survey:
         self.kinds = {}
         self.requests = {"access": 0, "log": 0}
         self.server_errors = {"access": {}, "log": {}}
+        self.last_server_error = {"access": None, "log": None}
         self.paths = {}
         self.addresses = {}
         self.unlisted_addresses = 0
@@ -347,6 +348,7 @@ class Survey:
         self.requests[source] += 1
         if status >= 500:
             failed, where = self.server_errors[source], self._route(path)
+            self.last_server_error[source] = max(at, self.last_server_error[source] or at)
             if where in failed or len(failed) < MOST_PATHS:
                 failed[where] = failed.get(where, 0) + 1
         elif status in (401, 403, 404) and address:
@@ -598,6 +600,7 @@ class Survey:
             "server_errors_by_path": [
                 {"path": path, "count": count} for path, count in failed[:SHOWN]
             ],
+            "last_server_error": self.last_server_error[source],
             "slow_paths": self._slow_paths(),
             "addresses": self._clients(),
             "unlisted_addresses": self.unlisted_addresses,

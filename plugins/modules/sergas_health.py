@@ -19,6 +19,7 @@ description:
     counted as V(ok).
   - A finding names the finding it derives from in RV(findings[].cause), so that one fault gives one
     root.
+  - What a remedy has mended by the host's ledger, and the journal has not told of since, is V(ok).
 options:
   checks:
     description:
@@ -327,6 +328,66 @@ components:
   type: list
   elements: str
   sample: [app, postgresql, redis]
+app:
+  description: What is known of the app, for who mends it. Each is null where it is not known or the
+    app is not on this host.
+  returned: success
+  type: dict
+  contains:
+    service:
+      description: Its systemd unit.
+      type: str
+      sample: sergas-app.service
+    env_file:
+      description: Its C(.env).
+      type: str
+      sample: /home/sergas/super-account-manager/.env
+    app_dir:
+      description: Its folder.
+      type: str
+      sample: /home/sergas/super-account-manager
+    user:
+      description: The user it runs as.
+      type: str
+      sample: sergas
+    group:
+      description: The group it runs as.
+      type: str
+      sample: sergas
+    port:
+      description: The port it listens on.
+      type: int
+      sample: 8000
+    python:
+      description: The Python of its virtual environment.
+      type: str
+      sample: /home/sergas/super-account-manager/venv/bin/python
+    dropin_dir:
+      description: The folder for drop-ins of its unit, whether or not it is there.
+      type: str
+      sample: /etc/systemd/system/sergas-app.service.d
+changes:
+  description:
+    - What remedies did on this host lately, the newest first, 20 at most.
+      M(sergas.ops.remedy_ledger) tells what is in an entry.
+    - What the host has restored by itself (M(sergas.ops.restore_point)) is among them, with C(by)
+      V(host), and the name of the restore point as C(remedy).
+    - Null if the ledger is not readable for this user.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - time: "2026-03-01T09:30:00Z"
+      ended: "2026-03-01T09:30:41Z"
+      run: 20260301T092959Z-4711
+      remedy: raise_memory_limit
+      findings: [app.oom.killed]
+      by: alice
+      host: app1
+      outcome: kept
+      before: [{id: app.oom.killed, status: fail, summary: The kernel killed the app for memory}]
+      after: [{id: app.oom.ok, status: ok, summary: The kernel has not killed the app for memory}]
+      reason: null
 probe_seconds:
   description: How long each probe took; null for one that did not end in time.
   returned: success
