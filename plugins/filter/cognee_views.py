@@ -39,7 +39,7 @@ author:
 EXAMPLES = r"""
 - name: Put the views together
   ansible.builtin.set_fact:
-    cognee: "{{ here | sergas.ops.cognee_views(from_others.results, clients=groups['sergas_app']) }}"
+    cognee: "{{ here | sergas.ops.cognee_views(others.results, clients=groups['sergas_app']) }}"
 """
 
 RETURN = r"""

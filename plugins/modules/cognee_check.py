@@ -318,7 +318,7 @@ def main():
         result = cognee_check.run(module.params, Deadline(module.params["deadline"]))
     except ValueError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":
