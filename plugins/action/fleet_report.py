@@ -54,7 +54,7 @@ class ActionModule(ActionBase):
         result = super().run(task_vars=task_vars)
         options = options_from(self._task.args)
         now = datetime.now(UTC)
-        hosts = self._hosts(task_vars, options["results"])
+        hosts = host_entries(task_vars, options["results"])
         previous, note = history.read_previous(options["report_dir"])
         report = model.build(
             hosts,
@@ -66,50 +66,13 @@ class ActionModule(ActionBase):
             previous=previous,
             previous_note=note,
         )
-        _show([("", None), *terminal.lines(report, _COLUMNS)])
+        show([("", None), *terminal.lines(report, _COLUMNS)])
         result.update(outcome(report))
         result.update(self._write(report, options, now))
         if "unwritten" in result:
             result["msg"] = "%s; %s" % (result.pop("unwritten"), result["msg"])
             result["failed"] = True
         return result
-
-    def _hosts(self, task_vars, names):
-        """Return an entry for every host of the play.
-
-        The variables are read as they are: registered results need no templating, which takes most
-        of the time
-        that C(hostvars[name]) takes.
-        """
-        hostvars = task_vars["hostvars"]
-        in_play = set(task_vars.get("ansible_play_hosts") or ())
-        hosts = []
-        for name in task_vars["ansible_play_hosts_all"]:
-            variables = hostvars.raw_get(name)
-            found = {
-                variable: results.plain(_value(variables, variable, hostvars, name))
-                for variable in names
-                if variable in variables
-            }
-            address = (
-                _value(variables, "ansible_host", hostvars, name)
-                if "ansible_host" in variables
-                else name
-            )
-            hosts.append(
-                results.host_entry(
-                    str(name),
-                    [str(group) for group in variables.get("group_names", ())],
-                    [str(address)],
-                    found,
-                    names,
-                    left_play=name not in in_play,
-                )
-            )
-        for variable in names:
-            if not any(variable in host["results"] for host in hosts):
-                display.warning("results: no host of the play has registered %s" % variable)
-        return hosts
 
     def _run_info(self, task_vars, given):
         """Return what is worth knowing of the run: what was asked for, where it was limited to."""
@@ -134,13 +97,13 @@ class ActionModule(ActionBase):
             run = history.write(folder, now, documents)
         except history.Unwritable as error:
             text = "report_dir: the reports could not be written to %s (%s)" % (folder, error)
-            _show([(text, terminal.COLOURS["fail"]), ("", None)])
+            show([(text, terminal.COLOURS["fail"]), ("", None)])
             return {"report_dir": None, "reports": {}, "latest": None, "unwritten": text}
         latest, why_not = history.link_latest(folder, run)
         if why_not:
             display.warning("%s. The reports of this run are in %s." % (why_not, run))
         history.prune(folder, options["keep"])
-        _show([(where_it_is(run, latest, documents), None), ("", None)])
+        show([(where_it_is(run, latest, documents), None), ("", None)])
         return {
             "report_dir": run,
             "reports": {name: os.path.join(run, FORMATS[name][0]) for name in options["formats"]},
@@ -148,7 +111,46 @@ class ActionModule(ActionBase):
         }
 
 
-def _show(lines):
+def host_entries(task_vars, names):
+    """Return an entry for every host of the play.
+
+    The variables are read as they are: registered results need no templating, which takes most of
+    the time that C(hostvars[name]) takes.
+    """
+    hostvars = task_vars["hostvars"]
+    in_play = set(task_vars.get("ansible_play_hosts") or ())
+    hosts = []
+    for name in task_vars["ansible_play_hosts_all"]:
+        variables = hostvars.raw_get(name)
+        found = {
+            variable: results.plain(_value(variables, variable, hostvars, name))
+            for variable in names
+            if variable in variables
+        }
+        hosts.append(
+            results.host_entry(
+                str(name),
+                [str(group) for group in variables.get("group_names", ())],
+                [str(address_of(variables, hostvars, name))],
+                found,
+                names,
+                left_play=name not in in_play,
+            )
+        )
+    for variable in names:
+        if not any(variable in host["results"] for host in hosts):
+            display.warning("results: no host of the play has registered %s" % variable)
+    return hosts
+
+
+def address_of(variables, hostvars, name):
+    """Return the address by which a host is reached, its name where none is set."""
+    if "ansible_host" not in variables:
+        return name
+    return _value(variables, "ansible_host", hostvars, name)
+
+
+def show(lines):
     """Print (text, colour) lines beside whatever callback there is, out of the way of one for
     programs.
     """

@@ -108,16 +108,26 @@ def correlate(hosts):
         (findings of the fleet, links).
     """
     links = {}
-    owners = _owners(hosts)
+    owners = owners_of(hosts)
     for host in hosts:
         for item, joined in zip(host["findings"], join(host["findings"]), strict=True):
             item["cause"] = joined["cause"]
+        _name_account(host["findings"])
         _forget_own_faults(host, owners)
         _link_local(host, links)
     fleet = _shared_failures(hosts, links)
     _add_pools(hosts, fleet, owners, links)
     _link_servers(hosts, fleet, owners, links)
     return fleet, links
+
+
+def _name_account(findings):
+    """Let what a host's app says of Zoho be about the account that Zoho was asked for there."""
+    accounts = {item["evidence"]["account"] for item in findings if "account" in item["evidence"]}
+    if len(accounts) == 1:
+        for item in findings:
+            if item["id"].startswith("zoho."):
+                item["evidence"] = dict({"account": min(accounts)}, **item["evidence"])
 
 
 def _forget_own_faults(host, owners):
@@ -136,9 +146,10 @@ def _link_local(host, links):
         if is_bad(item):
             by_id[item["id"]].append(index)
     for index, item in enumerate(host["findings"]):
-        # A cause that is not there, or not bad, explains nothing: the finding is a root then.
-        if is_bad(item) and item["cause"] in by_id and item["cause"] != item["id"]:
-            candidates = by_id[item["cause"]]
+        # A cause that is not there, or not bad, explains nothing: the finding is a root then. One
+        # of the same id is that of a module which has looked more closely.
+        candidates = [other for other in by_id[item["cause"]] if other != index]
+        if is_bad(item) and candidates:
             links[host["name"], index] = (host["name"], _likeliest(host, item, candidates))
 
 
@@ -166,21 +177,23 @@ def _shared_failures(hosts, links):
             target = target_of(item)
             if target is None:
                 continue
-            users[target].add(host["name"])
+            # One server, several accounts: what one of them is refused is no matter of the others.
+            place = (target, item["evidence"].get("account"))
+            users[place].add(host["name"])
             if is_bad(item):
-                failures[item["id"], target].append((host["name"], index, item))
+                failures[(item["id"], *place)].append((host["name"], index, item))
     fleet = []
     node_of = {}
     groups = []
-    for (id, target), members in failures.items():
+    for key, members in failures.items():
+        id, target, account = key
         affected = list(dict.fromkeys(name for name, _index, _item in members))
-        if len(affected) >= 2 and 2 * len(affected) > len(users[target]):
-            node_of[id, target] = (None, len(fleet))
-            groups.append(((id, target), members))
+        using = len(users[target, account])
+        if len(affected) >= 2 and 2 * len(affected) > using:
+            node_of[key] = (None, len(fleet))
+            groups.append((key, members))
             fleet.append(
-                _fleet_finding(
-                    id, target, affected, len(users[target]), [item for _n, _i, item in members]
-                )
+                _fleet_finding(id, target, affected, using, [item for _n, _i, item in members])
             )
     local = dict(links)
     member_of = {(name, index): key for key, members in groups for name, index, _item in members}
@@ -350,7 +363,7 @@ def _link_servers(hosts, fleet, owners, links):
                 item["evidence"] = dict(item["evidence"], cause_host=root[0])
 
 
-def _owners(hosts):
+def owners_of(hosts):
     """Return {address: host name}; an address that several hosts share says nothing and is left
     out.
     """

@@ -1,0 +1,281 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""remediation_plan: decides on the controller which remedies which hosts get, and shows it."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import sys
+from datetime import UTC, datetime
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.sergas.ops.plugins.action import fleet_report
+from ansible_collections.sergas.ops.plugins.module_utils import ledger
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
+    options as checked,
+)
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
+    plan,
+    reading,
+    show,
+)
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import CatalogueError
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import model, results, terminal
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import owners_of
+
+display = Display()
+
+_OPTIONS = (
+    "apply",
+    "approve",
+    "batches",
+    "cooldown",
+    "maintenance_window",
+    "max_share",
+    "remedies",
+    "remedies_dir",
+    "repeat_hours",
+    "repeat_times",
+    "report_file",
+    "results",
+    "skip_remedies",
+)
+_COLUMNS = display.columns if sys.stdout.isatty() else terminal.WIDEST
+_ROLE = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+    "roles",
+    "remediate",
+)
+
+
+class ActionModule(ActionBase):
+    """Runs once for the play, on the controller, and never connects to a host."""
+
+    BYPASS_HOST_LOOP = True
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Return the plan; fails for an option, a report or a remedy that cannot be."""
+        del tmp
+        result = super().run(task_vars=task_vars)
+        given = self._task.args
+        try:
+            remedies, files = reading.read_catalogue(_folders(given.get("remedies_dir")))
+            wishes = wishes_from(given, remedies)
+            mode = self._mode(given)
+            now = datetime.now(UTC)
+            found, from_report = self._model(given, task_vars, now)
+        except (checked.OptionError, CatalogueError) as error:
+            raise AnsibleActionFail(str(error)) from error
+        left, addresses = self._hosts(task_vars)
+        planned = plan.make(
+            found, remedies, self._places(task_vars, left), owners_of(addresses), wishes, now
+        )
+        _refuse_nonsense(planned, wishes, found, addresses, from_report)
+        applying = mode != "plan"
+        acting = [name for batch in planned["batches"] for name in batch] if applying else []
+        _show([("", None), *show.lines(planned, mode, _COLUMNS), ("", None)])
+        result.update(planned)
+        result.update(
+            changed=False,
+            run="%s-%d" % (now.strftime("%Y%m%dT%H%M%SZ"), os.getppid()),
+            by=_who(task_vars),
+            mode=mode,
+            from_report=from_report,
+            files=files,
+            acting=acting,
+            orders={
+                name: [
+                    dict(entry, batch=number)
+                    for entry in planned["entries"]
+                    if entry["host"] == name and plan.is_ready(entry)
+                ]
+                for number, batch in enumerate(planned["batches"])
+                for name in batch
+            },
+            bystander=_bystander(left, acting),
+            suffering=_suffering(found, acting, left) if mode == "apply" and acting else [],
+            msg="%d remedies planned on %d hosts, %d held back"
+            % _counts(planned),
+        )
+        return result
+
+    def _mode(self, given):
+        """Return what follows the plan: apply, check (nothing is changed by it) or plan."""
+        if self._task.check_mode:
+            return "check"
+        return "apply" if checked.switch("sergas_apply", given.get("apply", False)) else "plan"
+
+    def _model(self, given, task_vars, now):
+        """Return the model of a report, and whether it is from a file."""
+        path = given.get("report_file")
+        if path:
+            if not isinstance(path, str):
+                checked.refuse("sergas_report_file", path, "the path of a report.json")
+            path = os.path.abspath(os.path.expanduser(path))
+            return reading.read_report("sergas_report_file", path), True
+        hosts = fleet_report.host_entries(task_vars, _registered(task_vars, given.get("results")))
+        return model.build(
+            hosts,
+            generated_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            version="",
+            run={},
+            fail_on="never",
+            title="",
+        ), False
+
+    def _hosts(self, task_vars):
+        """Return the names of the hosts that answer, and all of them with their addresses."""
+        hostvars = task_vars["hostvars"]
+        addresses = []
+        left = []
+        for name in task_vars["ansible_play_hosts_all"]:
+            variables = hostvars.raw_get(name)
+            address = fleet_report.address_of(variables, hostvars, name)
+            addresses.append(
+                {"name": str(name), "addresses": sorted({str(address), str(name)})},
+            )
+            health = variables.get("sergas_diagnose_health")
+            lost = isinstance(health, dict) and health.get("unreachable")
+            if name in (task_vars.get("ansible_play_hosts") or ()) and not lost:
+                left.append(str(name))
+        return left, addresses
+
+    def _places(self, task_vars, left):
+        hostvars = task_vars["hostvars"]
+        places = {}
+        for name in left:
+            variables = hostvars.raw_get(name)
+            health = variables.get("sergas_diagnose_health")
+            places[name] = plan.Place(
+                variables=frozenset(map(str, variables)),
+                changes=changes_of(results.plain(health)),
+            )
+        return places
+
+
+def changes_of(health):
+    """Return the entries of a host's ledger that its diagnosis has read, complete."""
+    given = health.get("changes") if isinstance(health, dict) else None
+    lines = "\n".join(map(json.dumps, given if isinstance(given, list) else ()))
+    return tuple(ledger.parse(lines.encode())[0])
+
+
+def wishes_from(given, remedies):
+    """Return the plan.Wishes of the task's arguments.
+
+    Raises:
+        OptionError: names the option, its value and what is allowed.
+    """
+    for name in given:
+        if name not in _OPTIONS:
+            raise checked.OptionError(
+                "%s: there is no such option, there are: %s" % (name, ", ".join(_OPTIONS))
+            )
+    return plan.Wishes(
+        only=tuple(checked.names("sergas_remedies", given.get("remedies"), remedies)),
+        skip=tuple(checked.names("sergas_skip_remedies", given.get("skip_remedies"), remedies)),
+        approve=tuple(checked.names("sergas_approve", given.get("approve"), remedies)),
+        max_share=checked.share("sergas_max_share", given.get("max_share")),
+        batches=tuple(checked.batches("sergas_batches", given.get("batches"))),
+        window=checked.maintenance_window(
+            "sergas_maintenance_window", given.get("maintenance_window")
+        ),
+        cooldown=checked.number("sergas_cooldown", given.get("cooldown"), None, 0, 31 * 86400),
+        repeat_times=checked.number(
+            "sergas_repeat_times", given.get("repeat_times"), 3, 0, 1000
+        ),
+        repeat_hours=checked.number(
+            "sergas_repeat_hours", given.get("repeat_hours"), 24, 1, 31 * 24
+        ),
+    )
+
+
+def _registered(task_vars, given):
+    """Return the names of the registered results that hold findings: those given, or all that the
+    parts of role diagnose have registered.
+    """
+    if given:
+        return given
+    found = {"sergas_diagnose_health": None}
+    for name in task_vars["ansible_play_hosts_all"]:
+        for variable, value in task_vars["hostvars"].raw_get(name).items():
+            if variable.startswith("sergas_diagnose_") and isinstance(value, dict):
+                found[str(variable)] = None
+    return list(found)
+
+
+def _folders(own):
+    """Return where remedies are: those of the role, and those of the user's own folder."""
+    folders = [(os.path.join(_ROLE, "remedies"), os.path.join(_ROLE, "tasks", "remedies"))]
+    if own:
+        if not isinstance(own, str) or not own.strip():
+            checked.refuse("sergas_remedies_dir", own, "the path of a folder")
+        own = os.path.abspath(os.path.expanduser(own))
+        folders.append((own, os.path.join(own, "tasks")))
+    return folders
+
+
+def _refuse_nonsense(planned, wishes, found, addresses, from_report):
+    """Fail for an approval of what nothing planned, and for a report on hosts that are all gone."""
+    unused = plan.unused_approvals(planned, wishes.approve)
+    if unused:
+        names = sorted({entry["remedy"] for entry in planned["entries"]})
+        raise AnsibleActionFail(
+            "sergas_approve: %s approves nothing, for nothing needs it; planned %s"
+            % (", ".join(unused), "are: " + ", ".join(names) if names else "is nothing")
+        )
+    known = {host["name"] for host in addresses}
+    if from_report and not any(host["name"] in known for host in found["hosts"]):
+        raise AnsibleActionFail(
+            "sergas_report_file: none of its hosts (%s) is a host of this run"
+            % ", ".join([host["name"] for host in found["hosts"]][:10])
+        )
+
+
+def _bystander(left, acting):
+    """Return the name of a host that nothing is done on, and that cannot be lost by it therefore.
+
+    A play ends with all that follows it when it has lost all of its hosts.
+    """
+    return next((name for name in left if name not in acting), "localhost")
+
+
+def _suffering(found, acting, left):
+    """Return the names of the hosts to look at again: those acted on, and all that have trouble."""
+    bad = {host["name"] for host in found["hosts"] if host["roots"] or host["name"] in acting}
+    return [name for name in left if name in bad]
+
+
+def _counts(planned):
+    ready = [entry for entry in planned["entries"] if plan.is_ready(entry)]
+    return (
+        len(ready),
+        len({entry["host"] for entry in ready}),
+        len(planned["entries"]) - len(ready),
+    )
+
+
+def _who(task_vars):
+    """Return who runs this: the user of AWX where it is that, else user@controller."""
+    for name in ("awx_user_name", "tower_user_name"):
+        if isinstance(task_vars.get(name), str):
+            return str(task_vars[name])
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return "%s@%s" % (user, socket.gethostname())
+
+
+def _show(lines):
+    fleet_report.show(lines)

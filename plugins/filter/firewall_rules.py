@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rules of a host's firewall, from what the inventory says of the fleet."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: firewall_rules
+short_description: Derive a host's firewall rules from its groups
+version_added: 1.0.0
+description:
+  - Returns the rules that a host of the Sergas platform needs, for
+    O(sergas.ops.firewall_check#module:rules).
+  - A host in none of the groups C(sergas_app), C(sergas_postgresql), C(sergas_redis),
+    C(sergas_cognee) and C(sergas_lb) has everything on itself, and only its app is for others.
+options:
+  _input:
+    description:
+      - "C(groups): the groups of the host. C(apps), C(balancers), C(monitoring) and C(admins):
+        addresses. C(ports): by C(app), C(postgresql), C(redis) and C(cognee) a port, by
+        C(balancer) a list. C(ssh_limit): whether SSH from anywhere is limited. C(rules): further
+        rules, which come first."
+    type: dict
+    required: true
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Show the rules of an app behind a balancer
+  ansible.builtin.debug:
+    msg: "{{ fleet | sergas.ops.firewall_rules }}"
+  vars:
+    fleet:
+      groups: [sergas_app]
+      apps: [192.0.2.11, 192.0.2.12]
+      balancers: [192.0.2.2]
+      ports: {app: 8000}
+"""
+
+RETURN = r"""
+_value:
+  description: The rules, in the order in which they have to be tried.
+  type: list
+  elements: dict
+"""
+
+GROUPS = ("sergas_app", "sergas_postgresql", "sergas_redis", "sergas_cognee", "sergas_lb")
+PORTS = {"app": 8000, "postgresql": 5432, "redis": 6379, "cognee": 8001, "balancer": [80, 443]}
+
+
+def firewall_rules(fleet):
+    """Return the rules of a host; see DOCUMENTATION for the argument (pure)."""
+    ports = {**PORTS, **(fleet.get("ports") or {})}
+    groups = set(fleet.get("groups") or ())
+    apps = fleet.get("apps") or []
+    is_app = "sergas_app" in groups or not groups & set(GROUPS)
+    rules = [dict(rule) for rule in fleet.get("rules") or ()]
+
+    def let_in(sources, port, comment, action="allow"):
+        for source in sources:
+            rule = {"action": action, "from": source, "port": str(port), "comment": comment}
+            if not any(_same(rule, other) for other in rules):
+                rules.append(rule)
+
+    let_in(fleet.get("admins") or (), "ssh", "SSH from an administrator")
+    if not fleet.get("admins"):
+        let_in(["any"], "ssh", "SSH", "limit" if fleet.get("ssh_limit") else "allow")
+    if is_app:
+        let_in(fleet.get("balancers") or (), ports["app"], "the app from the balancer")
+        let_in(apps, ports["app"], "the app from its peers")
+        let_in(fleet.get("monitoring") or (), ports["app"], "the app from the monitoring")
+    for group, name, what in (
+        ("sergas_postgresql", "postgresql", "PostgreSQL"),
+        ("sergas_redis", "redis", "Redis"),
+        ("sergas_cognee", "cognee", "Cognee"),
+    ):
+        if group in groups:
+            let_in(apps, ports[name], what + " from the app")
+    if "sergas_lb" in groups:
+        for port in ports["balancer"]:
+            let_in(["any"], port, "the platform from its users")
+    return rules
+
+
+def _same(rule, other):
+    return all(str(rule[name]) == str(other.get(name)) for name in ("action", "from", "port"))
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return them by name."""
+        return {"firewall_rules": firewall_rules}

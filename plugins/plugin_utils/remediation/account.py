@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What became of a plan: each entry with its outcome, for the report. Pure."""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import is_ready
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.verdict import WORSE
+
+#: What of an entry the report shows.
+_SHOWN = (
+    "remedy",
+    "title",
+    "host",
+    "risk",
+    "findings",
+    "why",
+    "helps",
+    "changes",
+    "undo",
+    "guards",
+)
+_EVIDENCE = ("id", "status", "summary", "value", "unit", "evidence")
+
+
+def account(planned, records, current, lost):
+    """Return the remediation as the report has it.
+
+    Args:
+        planned: the result of the action C(remediation_plan).
+        records: {host name: [record of a remedy that ended there]}.
+        current: {host name: the remedy that was begun there last, or an empty text}.
+        lost: the names of the hosts that left the run.
+
+    Returns:
+        dict with run, by, mode, entries (each with outcome, reason, started, ended, before and
+        after), gone, left_out, counts and failed.
+    """
+    entries = []
+    stopper = _stopper(planned["entries"], records, current, lost)
+    for entry in planned["entries"]:
+        shown = {key: entry[key] for key in _SHOWN}
+        shown["before"] = [evidence(entry["finding"])]
+        shown.update(_outcome(entry, planned, records, current, lost, stopper))
+        entries.append(shown)
+    counts = {}
+    for entry in entries:
+        counts[entry["outcome"]] = counts.get(entry["outcome"], 0) + 1
+    return {
+        "run": planned["run"],
+        "by": planned["by"],
+        "mode": planned["mode"],
+        "entries": entries,
+        "gone": planned["gone"],
+        "left_out": planned["left_out"],
+        "counts": counts,
+        "failed": any(entry["outcome"] in WORSE for entry in entries),
+    }
+
+
+def evidence(item):
+    """Return what of a finding tells how it was."""
+    return {key: item.get(key) for key in _EVIDENCE}
+
+
+def _outcome(entry, planned, records, current, lost, stopper):
+    told = {"outcome": None, "reason": None, "started": None, "ended": None, "after": []}
+    if entry["gone"]:
+        return dict(told, outcome="guarded", reason="the host is no longer in the inventory")
+    if not is_ready(entry):
+        return dict(told, outcome="guarded", reason=entry["guards"][0]["reason"])
+    if planned["mode"] == "plan":
+        return dict(told, outcome="planned", reason="sergas_apply is not set")
+    record = _record(entry, records)
+    if record is not None:
+        told.update({key: record.get(key) for key in told if key != "after"})
+        told["after"] = [evidence(item) for item in record.get("after") or ()]
+        return told
+    if entry["host"] in lost and current.get(entry["host"]) == entry["remedy"]:
+        reason = "%s was lost in the middle of it: it is as it should be, or" % entry["host"]
+        if entry["undo"]:
+            reason = "%s was lost in the middle of it, and it has no undo" % entry["host"]
+        else:
+            reason += " puts itself back, at the latest %d s after the begin" % (
+                entry["timeout"] + entry["proof"]["patience"]
+            )
+        return dict(told, outcome="unknown", reason=reason)
+    if entry["host"] in lost:
+        return dict(told, outcome="not tried", reason="%s was lost before it" % entry["host"])
+    return dict(
+        told,
+        outcome="not tried",
+        reason="stopped after %s" % stopper if stopper else "the run ended before it",
+    )
+
+
+def _record(entry, records):
+    for record in records.get(entry["host"], ()):
+        same = record.get("remedy") == entry["remedy"]
+        if same and record.get("probe_host") == entry["probe_host"]:
+            return record
+    return None
+
+
+def _stopper(entries, records, current, lost):
+    """Return the name of the first host on which something ended badly, or None."""
+    for name in dict.fromkeys(entry["host"] for entry in entries):
+        if any(record.get("outcome") in WORSE for record in records.get(name, ())):
+            return name
+        if name in lost and current.get(name):
+            return name
+    return None

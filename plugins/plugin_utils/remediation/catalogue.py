@@ -1,0 +1,175 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The catalogue of remedies: what each one answers, risks, changes and needs. Pure.
+
+A remedy is a file with metadata and a file with tasks, both named after it. Whatever is wrong with
+the metadata is said before a host is touched.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.sergas.ops.plugins.module_utils.finding import COMPONENTS
+
+#: From harmless to harmful. The first one is not counted against the share of hosts, the last one
+#: is only taken when it is named.
+RISKS = ("none", "reload", "restart", "disruptive")
+#: The risks that interrupt a service: what guards hold back outside of a maintenance window, and
+#: where a cause is the fleet's.
+INTERRUPTING = ("restart", "disruptive")
+RUNS_ON = ("host", "target")
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+_ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_REQUIRED = ("title", "answers", "changes", "risk", "component", "undo", "proof")
+_OPTIONAL = {
+    "runs_on": "host",
+    "needs": {"approval": False, "variables": []},
+    "cooldown": 900,
+    "timeout": 300,
+}
+
+
+class CatalogueError(Exception):
+    """Metadata that cannot be; the message names the file, the key, its value and what may be."""
+
+
+def catalogue(documents, tasks):
+    """Return {name: remedy}, each with every key.
+
+    Args:
+        documents: {name: what its metadata file holds}.
+        tasks: the names that have a tasks file.
+
+    Raises:
+        CatalogueError: for the first remedy that does not keep the contract.
+    """
+    found = {name: remedy(name, document) for name, document in sorted(documents.items())}
+    for name in found:
+        if name not in tasks:
+            raise CatalogueError("remedy %s: there is no file with its tasks" % name)
+    return found
+
+
+def remedy(name, document):
+    """Return one remedy, complete: name, title, answers, changes, risk, component, runs_on, needs,
+    undo, cooldown (s), timeout (s) and proof.
+
+    Raises:
+        CatalogueError: it does not keep the contract.
+    """
+    check = _Checker(name)
+    if not _NAME.match(name):
+        raise CatalogueError("remedy %r: a name is of a-z, 0-9 and _, a letter first" % name)
+    check.keys("", document, _REQUIRED, tuple(_OPTIONAL))
+    document = {**_OPTIONAL, **document}
+    title = check.text("title", document["title"])
+    if title.endswith("."):
+        check.fail("title", title, "a title without a full stop")
+    needs = document["needs"]
+    check.keys("needs", needs, (), ("approval", "variables"))
+    proof = document["proof"]
+    check.keys("proof", proof, ("part",), ("checks", "patience"))
+    return {
+        "name": name,
+        "title": title,
+        "answers": check.texts("answers", document["answers"], _ID, "the ids of findings"),
+        "changes": check.texts("changes", document["changes"]),
+        "risk": check.choice("risk", document["risk"], RISKS),
+        "component": check.choice("component", document["component"], COMPONENTS),
+        "runs_on": check.choice("runs_on", document["runs_on"], RUNS_ON),
+        "needs": {
+            "approval": check.switch("needs.approval", needs.get("approval", False)),
+            "variables": check.texts(
+                "needs.variables", needs.get("variables", []), _VARIABLE, "variables", least=0
+            ),
+        },
+        "undo": _undo(check, document["undo"]),
+        "cooldown": check.number("cooldown", document["cooldown"], 0),
+        "timeout": check.number("timeout", document["timeout"], 1),
+        "proof": {
+            "part": check.text("proof.part", proof["part"]),
+            "checks": check.texts("proof.checks", proof.get("checks", []), least=0),
+            "patience": check.number("proof.patience", proof.get("patience", 60), 1),
+        },
+    }
+
+
+def _undo(check, undo):
+    """Return C({none: reason}), or C({files, commands}), which are still templates."""
+    check.keys("undo", undo, (), ("none", "files", "commands"))
+    if "none" in undo:
+        if len(undo) > 1:
+            check.fail("undo", undo, "either none with a reason, or files and commands")
+        return {"none": check.text("undo.none", undo["none"])}
+    if not undo:
+        check.fail("undo", undo, "files and commands, or none with the reason why there are none")
+    result = {}
+    for key in ("files", "commands"):
+        value = undo.get(key, [])
+        # One template may give the whole list.
+        if not isinstance(value, list) and not (isinstance(value, str) and "{{" in value):
+            check.fail("undo." + key, value, "a list")
+        result[key] = value
+    for command in result["commands"] if isinstance(result["commands"], list) else ():
+        if not isinstance(command, list) or not command:
+            check.fail("undo.commands", command, "a list of a command's words")
+    return result
+
+
+class _Checker:
+    """Says what is wrong with one file, always in the same words."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def fail(self, key, value, allowed):
+        raise CatalogueError(
+            "remedy %s: %s: %r is not allowed, it must be %s"
+            % (self._name, key or "the file", value, allowed)
+        )
+
+    def keys(self, key, value, required, optional):
+        if not isinstance(value, dict):
+            self.fail(key, value, "a dictionary")
+        for name in required:
+            if name not in value:
+                self.fail(key, sorted(map(str, value)), "a dictionary with %s" % name)
+        for name in value:
+            if name not in required + optional:
+                self.fail(
+                    ("%s.%s" % (key, name)).strip("."),
+                    value[name],
+                    "one of the keys: %s" % ", ".join(required + optional),
+                )
+
+    def text(self, key, value):
+        if not isinstance(value, str) or not value.strip():
+            self.fail(key, value, "a text")
+        return value.strip()
+
+    def texts(self, key, value, pattern=None, what="texts", least=1):
+        good = isinstance(value, list) and len(value) >= least
+        good = good and all(isinstance(item, str) and item.strip() for item in value)
+        if not good or (pattern and not all(pattern.match(item) for item in value)):
+            self.fail(key, value, "a list of %s" % what)
+        return list(value)
+
+    def choice(self, key, value, allowed):
+        if value not in allowed:
+            self.fail(key, value, "one of: %s" % ", ".join(allowed))
+        return value
+
+    def switch(self, key, value):
+        if not isinstance(value, bool):
+            self.fail(key, value, "true or false")
+        return value
+
+    def number(self, key, value, least):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            self.fail(key, value, "a whole number of seconds, %d or more" % least)
+        return value

@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Guards: what holds a remedy back on a host, and how a person allows it nevertheless. Pure.
+
+Each guard takes an entry of the plan and what it has to know, and returns None or
+C({name, reason, allow}). None of them touches a host; the lock and the repetitions are looked at
+again on the host itself, by M(sergas.ops.remedy_ledger).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+from ansible_collections.sergas.ops.plugins.module_utils import ledger
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import window as windows
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import INTERRUPTING
+
+
+def _guard(name, reason, allow):
+    return {"name": name, "reason": reason, "allow": allow}
+
+
+def approval(entry, approved):
+    """Hold back what has to be named, unless it is."""
+    if entry["remedy"] in approved or not (entry["approval"] or entry["risk"] == "disruptive"):
+        return None
+    why = "it is disruptive" if entry["risk"] == "disruptive" else "it needs approval"
+    return _guard(
+        "approval",
+        "%s, so it is only done when it is named" % why,
+        "-e '%s'" % json.dumps({"sergas_approve": [entry["remedy"]]}),
+    )
+
+
+def variables(entry, defined):
+    """Hold back what lacks a variable.
+
+    Args:
+        defined: the names of the host's variables.
+    """
+    missing = [name for name in entry["variables"] if name not in defined]
+    if not missing:
+        return None
+    names = ", ".join(missing)
+    return _guard(
+        "variables",
+        "%s %s not defined for %s" % (names, "is" if len(missing) == 1 else "are", entry["host"]),
+        "define %s in the inventory or the vault" % names,
+    )
+
+
+def target(entry):
+    """Hold back what belongs on another host that is not in the inventory."""
+    if entry["host"] is not None:
+        return None
+    return _guard(
+        "target",
+        "it belongs on %s, which is no host of this run" % (entry["target"] or "an unknown host"),
+        "add that host to the inventory (or to --limit), by the address the app uses",
+    )
+
+
+def reachable(entry, left):
+    """Hold back what belongs on a host that did not answer.
+
+    Args:
+        left: the names of the hosts that can be acted on.
+    """
+    if entry["host"] in left:
+        return None
+    return _guard(
+        "unreachable",
+        "%s did not answer" % entry["host"],
+        "make it reachable, then run this again",
+    )
+
+
+def fleet_cause(entry):
+    """Hold back interruptions of single hosts for what most hosts have in common."""
+    shared = entry["fleet"]
+    if shared is None or entry["risk"] not in INTERRUPTING or entry["on_target"]:
+        return None
+    return _guard(
+        "fleet",
+        "%s is one fault of the fleet, on %d hosts: restarting them one by one does not mend it"
+        % (shared["id"], shared["hosts"]),
+        "mend %s first" % (shared["target"] or shared["id"]),
+    )
+
+
+def maintenance(entry, window, now):
+    """Hold back interruptions outside of the maintenance window.
+
+    Args:
+        window: by L(window.parse), or None.
+        now: a datetime that knows its time zone.
+    """
+    if window is None or entry["risk"] not in INTERRUPTING or windows.is_open(window, now):
+        return None
+    return _guard(
+        "window",
+        "it is outside of the maintenance window (%s)" % windows.told(window),
+        "wait for the window, or run without sergas_maintenance_window",
+    )
+
+
+def share(entries, users, most):
+    """Return {remedy: guard} of the remedies that would touch too many hosts at once.
+
+    So many hosts with one fault point to something that they share, or to a probe that is wrong.
+
+    Args:
+        entries: those of the plan that nothing else holds back.
+        users: {component: how many hosts have it}.
+        most: the share of them that one remedy may touch in a run, at least one host.
+    """
+    touched = {}
+    for entry in entries:
+        if entry["risk"] != "none":
+            touched.setdefault(entry["remedy"], (entry["component"], set()))[1].add(entry["host"])
+    guards = {}
+    for name, (component, hosts) in touched.items():
+        total = max(users.get(component, 0), len(hosts))
+        allowed = max(1, math.floor(most * total + 1e-9))
+        if len(hosts) > allowed:
+            guards[name] = _guard(
+                "share",
+                "it would touch %d of %d hosts with %s, more than %d (sergas_max_share is %s)"
+                % (len(hosts), total, component, allowed, "%g" % most),
+                "look for what they have in common; then -e sergas_max_share=%s"
+                % ("%g" % min(1, math.ceil(100 * len(hosts) / total) / 100)),
+            )
+    return guards
+
+
+def lock(entry, changes):
+    """Hold back everything while another run works on the host.
+
+    Args:
+        changes: the recent entries of the host's ledger.
+    """
+    for change in changes:
+        if change["outcome"] == "begun":
+            return _guard(
+                "lock",
+                "run %s%s is at work on %s with %s"
+                % (
+                    change["run"],
+                    " of %s" % change["by"] if change["by"] else "",
+                    entry["host"],
+                    change["remedy"],
+                ),
+                "wait until it ends; the lock of a run that died ends by itself",
+            )
+    return None
+
+
+def cooldown(entry, changes, now):
+    """Hold back a remedy that has acted on the host a moment ago: it may still take effect."""
+    reason = ledger.refusal(
+        changes, entry["remedy"], now.timestamp(), entry["cooldown"], 0, 1
+    )
+    return reason and _guard("cooldown", reason, "wait for that, or -e sergas_cooldown=0")
+
+
+def repetition(entry, changes, now, times, hours):
+    """Hold back a remedy that has acted on the host too often: it does not last.
+
+    Args:
+        times: how often it may be begun within so many hours; 0 for no limit.
+        hours: those hours.
+    """
+    reason = ledger.refusal(changes, entry["remedy"], now.timestamp(), 0, times, hours)
+    return reason and _guard(
+        "repetition",
+        reason,
+        "find out why it does not last; then -e sergas_repeat_times=%d" % (times + 1),
+    )

@@ -1,0 +1,262 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan: which remedy on which host, why, what it changes, and what holds it back. Pure.
+
+It is made from the model of a report, of this run or an earlier one, so that a plan from a report
+file and a plan from fresh findings are the same code.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import guards, options
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import host_of, rank
+
+#: What others depend on comes first: a full disk stops a database, a database stops an app.
+ORDER = (
+    "host",
+    "database",
+    "redis",
+    "cognee",
+    "zoho",
+    "security",
+    "loadbalancer",
+    "app",
+    "api",
+)
+
+
+class Wishes(NamedTuple):
+    """What the person who runs it wants; the defaults are those of the role."""
+
+    only: tuple = ()
+    skip: tuple = ()
+    approve: tuple = ()
+    max_share: float = options.DEFAULT_SHARE
+    batches: tuple = tuple(options.DEFAULT_BATCHES)
+    window: dict = None
+    #: replaces the remedies' own cooldown, in seconds
+    cooldown: int = None
+    #: how often a remedy may be begun on a host within so many hours; 0 for no limit
+    repeat_times: int = 3
+    repeat_hours: int = 24
+
+
+class Place(NamedTuple):
+    """What is known of a host besides its findings."""
+
+    #: the names of its variables
+    variables: frozenset = frozenset()
+    #: the recent entries of its ledger, by L(ledger.parse)
+    changes: tuple = ()
+
+
+def make(model, remedies, places, owners, wishes, now):
+    """Return the plan as plain data.
+
+    Args:
+        model: the model of a report.
+        remedies: {name: remedy} by L(catalogue.catalogue).
+        places: {host name: Place} of the hosts that can be acted on.
+        owners: {address: host name} of the inventory, for remedies that belong on another host.
+        wishes: Wishes.
+        now: a datetime that knows its time zone.
+
+    Returns:
+        dict with entries (in the order in which they are taken on each host), batches (lists of
+        host names), gone (hosts of the model that are not in places), left_out (how many entries
+        the choice of remedies left out) and without_remedy (root causes that a person has to
+        mend).
+    """
+    unreachable = {host["name"] for host in model["hosts"] if not host["reachable"]}
+    entries = []
+    for host in model["hosts"]:
+        for item in host["findings"]:
+            shared = _shared(host["name"], item, model)
+            if _is_root(host["name"], item) or shared:
+                if item["remedy"] in remedies:
+                    _add(entries, host, item, shared, remedies[item["remedy"]], owners)
+    entries.sort(key=_order)
+    chosen = [entry for entry in entries if _is_chosen(entry["remedy"], wishes)]
+    for entry in chosen:
+        if wishes.cooldown is not None:
+            entry["cooldown"] = wishes.cooldown
+        known = entry["host"] in places or entry["host"] in unreachable or entry["host"] is None
+        entry["gone"] = not known
+        entry["guards"] = _guards(entry, places, wishes, now)
+    free = [entry for entry in chosen if not entry["guards"] and not entry["gone"]]
+    for name, guard in guards.share(free, _users(model), wishes.max_share).items():
+        for entry in free:
+            if entry["remedy"] == name:
+                entry["guards"].append(guard)
+    ready = [entry for entry in chosen if is_ready(entry)]
+    hosts = [name for name in places if any(entry["host"] == name for entry in ready)]
+    return {
+        "entries": chosen,
+        "batches": options.split(hosts, wishes.batches),
+        "gone": sorted({entry["host"] for entry in chosen if entry["gone"]}),
+        "left_out": len(entries) - len(chosen),
+        "without_remedy": _without_remedy(model, remedies),
+    }
+
+
+def is_ready(entry):
+    """Return whether nothing holds an entry back."""
+    return not entry["guards"] and not entry["gone"]
+
+
+def unused_approvals(plan, approve):
+    """Return the approved names that nothing planned, in order."""
+    planned = {entry["remedy"] for entry in plan["entries"]}
+    return [name for name in approve if name not in planned]
+
+
+def _is_chosen(name, wishes):
+    return (not wishes.only or name in wishes.only) and name not in wishes.skip
+
+
+def _is_root(name, item):
+    """Return whether a finding is the root cause of itself, on its host."""
+    return is_bad(item) and item.get("root") == item["id"] and item.get("root_host") == name
+
+
+def _shared(name, item, model):
+    """Return the finding of the fleet that a host's finding is part of, or None."""
+    if not is_bad(item) or not item.get("root"):
+        return None
+    for shared in model["fleet"]:
+        same = shared["id"] == "fleet." + item["id"]
+        if same and shared["evidence"].get("target") == _target(item):
+            return shared
+    return None
+
+
+def _target(item):
+    target = item["evidence"].get("target")
+    return target.strip().lower() if isinstance(target, str) else None
+
+
+def _add(entries, place, item, shared, remedy, owners):
+    """Add an entry, or the finding to the entry of the same remedy on the same host."""
+    name = place["name"]
+    target = _target(item)
+    owner = owners.get(host_of(target)) if target else None
+    # An address that only its own host can mean has no other owner.
+    local = target is None or host_of(target) in ("127.0.0.1", "::1", "localhost") or "/" in target
+    on_target = owner == name or local
+    host = name
+    if remedy["runs_on"] == "target" and not local:
+        host, on_target = owner, True
+    for entry in entries:
+        if (entry["remedy"], entry["host"], entry["probe_host"]) == (remedy["name"], host, name):
+            entry["findings"] = list(dict.fromkeys([*entry["findings"], item["id"]]))
+            entry["answered"] = list(dict.fromkeys([*entry["answered"], *_derived(place, item)]))
+            if rank(item["status"]) > rank(entry["finding"]["status"]):
+                entry["finding"] = item
+            return
+        if entry["remedy"] == remedy["name"] and host is not None and entry["host"] == host:
+            # One cure for several that suffer: whoever has it first is asked whether it helped.
+            entry["helps"] = list(dict.fromkeys([*entry["helps"], name]))
+            return
+    entries.append(
+        {
+            "remedy": remedy["name"],
+            "title": remedy["title"],
+            "host": host,
+            "probe_host": name,
+            "helps": [name],
+            "finding": item,
+            "findings": [item["id"]],
+            "answered": _derived(place, item),
+            "known": sorted({other["id"] for other in place["findings"] if is_bad(other)}),
+            "why": item["summary"],
+            "target": target,
+            "on_target": on_target,
+            "fleet": shared
+            and {
+                "id": shared["id"],
+                "target": shared["evidence"].get("target"),
+                "hosts": shared["evidence"].get("hosts_bad"),
+            },
+            "changes": remedy["changes"],
+            "risk": remedy["risk"],
+            "component": remedy["component"],
+            "approval": remedy["needs"]["approval"],
+            "variables": remedy["needs"]["variables"],
+            "undo": remedy["undo"].get("none"),
+            "cooldown": remedy["cooldown"],
+            "timeout": remedy["timeout"],
+            "proof": remedy["proof"],
+            "gone": False,
+            "guards": [],
+        }
+    )
+
+
+def _derived(place, item):
+    """Return the id of a finding and those of the findings on its host that derive from it."""
+    derived = [
+        other["id"]
+        for other in place["findings"]
+        if other.get("root") == item.get("root") and other.get("root_host") == item.get("root_host")
+    ]
+    return list(dict.fromkeys([item["id"], *derived]))
+
+
+def _order(entry):
+    item = entry["finding"]
+    return (
+        ORDER.index(item["component"]),
+        -rank(item["status"]),
+        item["id"],
+        entry["remedy"],
+    )
+
+
+def _guards(entry, places, wishes, now):
+    place = places.get(entry["host"], Place())
+    found = [guards.target(entry)]
+    if entry["host"] is not None and not entry["gone"]:
+        found.append(guards.reachable(entry, places))
+    found += [
+        guards.approval(entry, wishes.approve),
+        guards.fleet_cause(entry),
+        guards.maintenance(entry, wishes.window, now),
+        guards.lock(entry, place.changes),
+        guards.cooldown(entry, place.changes, now),
+        guards.repetition(entry, place.changes, now, wishes.repeat_times, wishes.repeat_hours),
+    ]
+    if entry["host"] in places:
+        found.append(guards.variables(entry, place.variables))
+    return [guard for guard in found if guard]
+
+
+def _users(model):
+    """Return {component: how many hosts have it}, by what was looked at there."""
+    users = {}
+    for host in model["hosts"]:
+        for name in {
+            item["component"] for item in host["findings"] if item["status"] != "skipped"
+        }:
+            users[name] = users.get(name, 0) + 1
+    return users
+
+
+def _without_remedy(model, remedies):
+    """Return the root causes that nothing here mends: id, hosts, advice."""
+    answered = {
+        item["id"]
+        for host in model["hosts"]
+        for item in host["findings"]
+        if is_bad(item) and item["remedy"] in remedies
+    }
+    return [
+        {"id": root["id"], "hosts": root["hosts"], "advice": root["advice"]}
+        for root in model["roots"]
+        if root["remedy"] not in remedies
+        and root["id"].replace("fleet.", "", 1) not in answered
+    ]

@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan as lines for a terminal: who, what, why, and what holds it back. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import is_ready
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import printable
+
+#: risk: colour of its line
+_COLOURS = {"none": "green", "reload": "green", "restart": "yellow", "disruptive": "red"}
+#: Beyond these, a plan is in the report.
+_ENTRIES, _PERSONS = 40, 8
+
+
+def lines(plan, applying, width):
+    """Return the plan as [(text, colour or None)].
+
+    Args:
+        plan: by L(plan.make).
+        applying: what comes next: apply, check or plan.
+        width: columns of the terminal.
+    """
+    entries = plan["entries"]
+    ready = [entry for entry in entries if is_ready(entry)]
+    result = _head(plan, ready)
+    for entry in (ready + [entry for entry in entries if not is_ready(entry)])[:_ENTRIES]:
+        result += _entry(entry, width)
+    if len(entries) > _ENTRIES:
+        result.append(
+            ("  ... and %d more: see the report" % (len(entries) - _ENTRIES), None),
+        )
+    result += _for_persons(plan["without_remedy"], width)
+    if ready:
+        result.append((_next(applying, plan), None))
+    return result
+
+
+def _head(plan, ready):
+    hosts = {entry["host"] for entry in ready}
+    guarded = len([entry for entry in plan["entries"] if not is_ready(entry)])
+    if not plan["entries"]:
+        text = "Plan: nothing to do"
+        text += " (%d left out by choice)" % plan["left_out"] if plan["left_out"] else ""
+        return [(text + ".", "green" if not plan["without_remedy"] else None)]
+    text = "Plan: %s on %s" % (_count(len(ready), "remedy"), _count(len(hosts), "host"))
+    text += ", %d held back" % guarded if guarded else ""
+    text += ", %d left out by choice" % plan["left_out"] if plan["left_out"] else ""
+    result = [(text + ".", None)]
+    if plan["gone"]:
+        result.append(
+            ("  Gone from the inventory: %s." % printable(", ".join(plan["gone"])), "yellow")
+        )
+    return result
+
+
+def _count(number, word):
+    plural = {"remedy": "remedies"}.get(word, word + "s")
+    return "%d %s" % (number, word if number == 1 else plural)
+
+
+def _entry(entry, width):
+    ready = is_ready(entry)
+    head = "%s  %s  %s - %s" % (
+        ("risk " + entry["risk"]) if ready else "HELD BACK",
+        entry["host"] or entry["probe_host"],
+        entry["remedy"],
+        entry["title"],
+    )
+    result = [(printable(head), _COLOURS[entry["risk"]] if ready else "bright blue")]
+    why = "%s: %s" % (", ".join(entry["findings"]), entry["why"])
+    if entry["probe_host"] != entry["host"] or len(entry["helps"]) > 1:
+        why = "%s, on %s" % (why.rstrip("."), ", ".join(entry["helps"][:5]))
+    result += _paragraph("why", why, width)
+    result += _paragraph("changes", "; ".join(entry["changes"]), width)
+    if entry["undo"]:
+        result += _paragraph("no undo", entry["undo"], width)
+    if entry["gone"]:
+        result += _paragraph("gone", "it is no longer in the inventory", width)
+    for guard in entry["guards"]:
+        result += _paragraph("guard", "%s: %s" % (guard["name"], guard["reason"]), width)
+        result += _paragraph("allow", guard["allow"], width)
+    return result
+
+
+def _paragraph(word, text, width):
+    wrapped = textwrap.wrap(
+        "      %-8s %s" % (word, printable(text)),
+        width,
+        subsequent_indent=" " * 15,
+        max_lines=3,
+        placeholder=" ...",
+        break_on_hyphens=False,
+    )
+    return [(line, None) for line in wrapped]
+
+
+def _for_persons(roots, width):
+    result = []
+    for root in roots[:_PERSONS]:
+        where = ", ".join(root["hosts"][:3])
+        where += " +%d" % (len(root["hosts"]) - 3) if len(root["hosts"]) > 3 else ""
+        text = "%s (%s): %s" % (root["id"], where, root["advice"] or "no remedy is known")
+        result += _paragraph("person", text, width)
+    if len(roots) > _PERSONS:
+        result += _paragraph("person", "and %d more root causes" % (len(roots) - _PERSONS), width)
+    return [("For a person, nothing here mends it:", None), *result] if result else []
+
+
+def _next(applying, plan):
+    if applying == "plan":
+        return "Nothing was changed. Apply it with -e sergas_apply=true, see the diff with --check."
+    batches = ", ".join(str(len(batch)) for batch in plan["batches"])
+    if applying == "check":
+        return "A check run: this is what would change."
+    return "Applying now, in batches of %s: what ends badly on one host stops the next." % batches

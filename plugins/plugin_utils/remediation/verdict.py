@@ -1,0 +1,130 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a remedy has helped: what the same probe says after it, against what it said before. Pure.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
+
+#: One trouble may hide the next: behind a database that is down there may be a wrong password. What
+#: comes to light deeper in one of these rows is not the work of the remedy.
+LAYERS = (
+    ("db.unreachable", "db.auth.failed", "db.missing", "db.connections.exhausted", "db."),
+    ("redis.unreachable", "redis.auth.failed", "redis."),
+    (
+        "app.env.",
+        "app.import.error",
+        "app.port.conflict",
+        "app.service.down",
+        "app.port.closed",
+        "db.",
+        "redis.",
+        "app.",
+        "api.",
+    ),
+    ("zoho.token.invalid", "zoho."),
+    ("cognee.", "cognee."),
+)
+#: How a remedy may end, and whether that keeps the run from going on to further hosts.
+OUTCOMES = {
+    "kept": "it helped",
+    "undone": "it did not help and was undone",
+    "failed": "it did not help and could not be undone",
+    "unknown": "the host was lost in the middle of it",
+    "refused": "the host's ledger refused it",
+    "not needed": "its finding was gone before it",
+    "not tried": "the run stopped before it",
+    "would apply": "it would be carried out",
+    "guarded": "something holds it back",
+    "planned": "it was not asked for",
+}
+WORSE = ("undone", "failed", "unknown")
+
+
+def judge(wanted, before, after):
+    """Return C({good, reason, gone}) of a look at a host.
+
+    Args:
+        wanted: the ids of the findings that should be gone.
+        before: the ids of the bad findings before the remedy.
+        after: those of the same probe now, or None if it gave none.
+
+    Returns:
+        good: none of the wanted is bad any more, and nothing new has failed.
+        gone: the wanted are gone, whatever else there is.
+        reason: a sentence, for people.
+    """
+    if not after or all(item["status"] == "skipped" for item in after):
+        return {"good": False, "gone": False, "reason": "the probe gave no answer"}
+    bad = [item for item in after if is_bad(item)]
+    for item in bad:
+        if item["id"] in wanted:
+            return {"good": False, "gone": False, "reason": "still %s: %s" % _told(item)}
+    for item in bad:
+        if item["status"] == "unknown" and any(_same_subject(item["id"], id) for id in wanted):
+            return {"good": False, "gone": False, "reason": "not measured: %s: %s" % _told(item)}
+    for item in bad:
+        new = item["status"] == "fail" and not item["cause"] and item["id"] not in before
+        if new and not any(_is_deeper(item["id"], id) for id in wanted):
+            return {"good": False, "gone": True, "reason": "new: %s: %s" % _told(item)}
+    return {"good": True, "gone": True, "reason": "%s is gone" % ", ".join(wanted)}
+
+
+def _told(item):
+    return item["id"], item["summary"]
+
+
+def _same_subject(id, other):
+    """Return whether two ids speak of one subject: C(db.) by the component, others by two parts."""
+    parts, others = id.split("."), other.split(".")
+    length = 1 if parts[0] in ("db", "redis", "cognee", "zoho", "lb") else 2
+    return parts[:length] == others[:length]
+
+
+def _is_deeper(id, other):
+    """Return whether a trouble could not be seen while another one was there."""
+    for layers in LAYERS:
+        depth, hidden_by = _depth(id, layers), _depth(other, layers)
+        if depth is not None and hidden_by is not None and depth > hidden_by:
+            return True
+    return False
+
+
+def _depth(id, layers):
+    """Return the first layer that an id belongs to; one with a dot at its end means all below."""
+    for place, layer in enumerate(layers):
+        if id == layer or (layer.endswith(".") and id.startswith(layer)):
+            return place
+    return None
+
+
+def findings_of(results):
+    """Return the findings of registered results, or None if one of them has none.
+
+    Args:
+        results: registered results, those of tasks that were skipped included.
+    """
+    found = []
+    for result in results:
+        if not isinstance(result, dict) or result.get("skipped"):
+            continue
+        if not isinstance(result.get("findings"), list):
+            return None
+        found += result["findings"]
+    return found or None
+
+
+def stopped_by(outcomes, host):
+    """Return the name of the host after which a run must not go on, or None.
+
+    Args:
+        outcomes: {host name: [outcome of each of its remedies so far]}.
+        host: the host that wants to go on, whose own outcomes do not count.
+    """
+    for name, ended in outcomes.items():
+        if name != host and any(outcome in WORSE for outcome in ended):
+            return name
+    return None
