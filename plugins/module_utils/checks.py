@@ -8,7 +8,7 @@ here.
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils.health import Check, Probe
+from ansible_collections.sergas.ops.plugins.module_utils.health import Check, Probe, diagnose
 from ansible_collections.sergas.ops.plugins.module_utils.probes import (
     api,
     cpu,
@@ -77,7 +77,7 @@ CHECKS = {
     "errors": Check(
         logs.decide_errors, ("logs",), "app.errors", "app", APP, _ERRORS, ("prometheus",)
     ),
-    "api": Check(api.decide, ("health",), "api.health", "api", APP, _MATRIX),
+    "api": Check(api.decide, ("health",), "api.health", "api", APP, _MATRIX, ("logs",)),
     "latency": Check(
         api.decide_latency, ("health",), "api.latency", "api", APP, _LATENCY, ("prometheus", "logs")
     ),
@@ -105,3 +105,15 @@ CHECKS = {
     "load": Check(cpu.decide_load, ("cpu",), "host.load", "host", (), _MATRIX),
     "iowait": Check(cpu.decide_iowait, ("cpu",), "host.iowait", "host", (), _ERRORS),
 }
+
+
+def run(params):
+    """Return the result of M(sergas.ops.sergas_health); for an option that cannot be, its failure.
+
+    Args:
+        params: the module's options, validated.
+    """
+    try:
+        return diagnose(params, CHECKS, PROBES)
+    except ValueError as error:
+        return {"failed": True, "msg": str(error)}

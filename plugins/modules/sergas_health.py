@@ -397,74 +397,71 @@ probe_seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import checks, health
+from ansible_collections.sergas.ops.plugins.module_utils import checks
+
+ARGUMENT_SPEC = {
+    "checks": {"type": "list", "elements": "str", "choices": list(checks.CHECKS)},
+    "skip": {"type": "list", "elements": "str", "choices": list(checks.CHECKS)},
+    "components": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["app", "postgresql", "redis", "cognee", "lb"],
+    },
+    "thresholds": {"type": "dict", "default": {}},
+    "window": {"type": "int", "default": 3600},
+    "deadline": {"type": "float", "default": 15},
+    "service": {"type": "str", "default": "sergas-app"},
+    "app_dir": {"type": "path"},
+    "env_file": {"type": "path"},
+    "port": {"type": "int"},
+    "health_path": {"type": "str", "default": "/health"},
+    "latency_paths": {"type": "list", "elements": "str", "default": []},
+    "samples": {"type": "int", "default": 3},
+    "required_variables": {
+        "type": "list",
+        "elements": "str",
+        "default": [
+            "DATABASE_HOST|DATABASE_URL",
+            "DATABASE_NAME|DATABASE_URL",
+            "DATABASE_USER|DATABASE_URL",
+            "DATABASE_PASSWORD|DATABASE_URL",
+            "REDIS_HOST|REDIS_URL",
+            "ZOHO_SDK_CLIENT_ID|ZOHO_MCP_CLIENT_ID",
+            "ZOHO_SDK_CLIENT_SECRET|ZOHO_MCP_CLIENT_SECRET",
+            "ZOHO_SDK_REFRESH_TOKEN",
+            "COGNEE_BASE_URL|COGNEE_API_URL",
+        ],
+    },
+    "prometheus_url": {"type": "str"},
+    "prometheus_queries": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "query": {"type": "str", "required": True},
+            "warn": {"type": "float"},
+            "fail": {"type": "float"},
+        },
+    },
+    "backends": {"type": "list", "elements": "str", "default": []},
+    "balancer_addresses": {"type": "list", "elements": "str", "default": []},
+    "database_host": {"type": "str"},
+    "database_port": {"type": "int"},
+    "database_name": {"type": "str"},
+    "database_user": {"type": "str"},
+    "database_password": {"type": "str", "no_log": True},
+    "redis_host": {"type": "str"},
+    "redis_port": {"type": "int"},
+    "redis_password": {"type": "str", "no_log": True},
+}
 
 
 def main():
-    names = list(checks.CHECKS)
-    module = AnsibleModule(
-        argument_spec={
-            "checks": {"type": "list", "elements": "str", "choices": names},
-            "skip": {"type": "list", "elements": "str", "choices": names},
-            "components": {
-                "type": "list",
-                "elements": "str",
-                "choices": ["app", "postgresql", "redis", "cognee", "lb"],
-            },
-            "thresholds": {"type": "dict", "default": {}},
-            "window": {"type": "int", "default": 3600},
-            "deadline": {"type": "float", "default": 15},
-            "service": {"type": "str", "default": "sergas-app"},
-            "app_dir": {"type": "path"},
-            "env_file": {"type": "path"},
-            "port": {"type": "int"},
-            "health_path": {"type": "str", "default": "/health"},
-            "latency_paths": {"type": "list", "elements": "str", "default": []},
-            "samples": {"type": "int", "default": 3},
-            "required_variables": {
-                "type": "list",
-                "elements": "str",
-                "default": [
-                    "DATABASE_HOST|DATABASE_URL",
-                    "DATABASE_NAME|DATABASE_URL",
-                    "DATABASE_USER|DATABASE_URL",
-                    "DATABASE_PASSWORD|DATABASE_URL",
-                    "REDIS_HOST|REDIS_URL",
-                    "ZOHO_SDK_CLIENT_ID|ZOHO_MCP_CLIENT_ID",
-                    "ZOHO_SDK_CLIENT_SECRET|ZOHO_MCP_CLIENT_SECRET",
-                    "ZOHO_SDK_REFRESH_TOKEN",
-                    "COGNEE_BASE_URL|COGNEE_API_URL",
-                ],
-            },
-            "prometheus_url": {"type": "str"},
-            "prometheus_queries": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "query": {"type": "str", "required": True},
-                    "warn": {"type": "float"},
-                    "fail": {"type": "float"},
-                },
-            },
-            "backends": {"type": "list", "elements": "str", "default": []},
-            "balancer_addresses": {"type": "list", "elements": "str", "default": []},
-            "database_host": {"type": "str"},
-            "database_port": {"type": "int"},
-            "database_name": {"type": "str"},
-            "database_user": {"type": "str"},
-            "database_password": {"type": "str", "no_log": True},
-            "redis_host": {"type": "str"},
-            "redis_port": {"type": "int"},
-            "redis_password": {"type": "str", "no_log": True},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        result = health.diagnose(module.params, checks.CHECKS, checks.PROBES)
-    except ValueError as error:
-        module.fail_json(msg=str(error))
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    result = checks.run(module.params)
+    if result.get("failed"):
+        module.fail_json(**result)
     module.exit_json(**result)
 
 

@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""sergas_health: run the module as one lean program where pipelining allows, else as any module."""
+
+from __future__ import annotations
+
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
+from ansible_collections.sergas.ops.plugins.plugin_utils import program
+
+display = Display()
+
+_ENTRY = "module_utils.checks"
+_PATHS = [name for name, option in ARGUMENT_SPEC.items() if option["type"] == "path"]
+# The strategy imports this plugin before it forks: its workers find the sources read.
+program.sources(_ENTRY)
+
+
+class ActionModule(ActionBase):
+    """Validates on the controller and costs the host one start of Python."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Return the module's result, whichever way it ran."""
+        result = super().run(tmp, task_vars)
+        del tmp
+        found = None
+        if self._is_pipelining_enabled("new", bool(self._task.async_val)):
+            found = self._run_program(task_vars)
+        if found is None:
+            found = self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
+        result.update(found)
+        return result
+
+    def _run_program(self, task_vars):
+        """Return the result of the program; None where the host's Python did not run it to its
+        end: the module then tells why.
+        """
+        validated, params = self.validate_argument_spec(ARGUMENT_SPEC)
+        paths = [name for name in _PATHS if params[name] is not None]
+        # Not what validating made of it: C(~) is another folder on the controller.
+        params.update({name: str(self._task.args[name]) for name in paths})
+        done = self._low_level_execute_command(
+            "%s %s %s"
+            % (self._compute_environment_string(), self._interpreter(task_vars), program.COMMAND),
+            in_data=program.pack(_ENTRY, params, paths),
+        )
+        found = program.result(done["stdout"])
+        if found is None:
+            display.vv("sergas_health: run as a module, since: %s" % done["stderr"].strip()[-500:])
+            return None
+        secrets = validated._no_log_values
+        return remove_values(found, secrets) if secrets else found
+
+    def _interpreter(self, task_vars):
+        """Return the Python that the inventory names, or that was discovered, or C(python3)."""
+        named = self._templar.template(task_vars.get("ansible_python_interpreter"))
+        if named and not named.startswith("auto"):
+            return named
+        facts = task_vars.get("ansible_facts") or {}
+        return facts.get("discovered_interpreter_python") or "python3"

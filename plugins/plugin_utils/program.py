@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Programs of module_utils for a host's Python, sent by standard input.
+
+Before a module's first line, its host has compiled AnsibleModule and what that imports: as much
+work as a whole diagnosis. A program packed here is the same module_utils without it, for modules
+that need nothing of AnsibleModule on the host.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import zlib
+from pathlib import Path
+
+_COLLECTION = "ansible_collections.sergas.ops.plugins."
+_PLUGINS = Path(__file__).resolve().parents[1]
+_IMPORT = re.compile(
+    r"from %s(module_utils[\w.]*) import (\([^)]*\)|[\w, ]+)" % re.escape(_COLLECTION)
+)
+_MARK = "sergas.ops:"
+
+#: What a shell on the host starts; the program follows by standard input, where no list of
+#: processes shows it. C(-I -S): nothing of the host's own packages is needed.
+COMMAND = "-I -S -B -c 'import sys, zlib; exec(zlib.decompress(sys.stdin.buffer.read()))'"
+
+_PROGRAM = """
+import json, os, sys
+from importlib.machinery import ModuleSpec
+
+SOURCES, PARAMS, PATHS = json.loads(%r)
+
+
+class Importer:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in SOURCES:
+            return ModuleSpec(name, Importer, is_package=not SOURCES[name])
+
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @staticmethod
+    def exec_module(module):
+        exec(compile(SOURCES[module.__name__], module.__name__, "exec"), module.__dict__)
+
+
+sys.meta_path.insert(0, Importer)
+for name in PATHS:
+    PARAMS[name] = os.path.expanduser(os.path.expandvars(PARAMS[name]))
+from %s import run
+sys.stdout.write("\\n" + %r + json.dumps(run(PARAMS)) + "\\n")
+sys.stdout.flush()
+# What hangs in a thread must not hold up the end.
+os._exit(0)
+"""
+
+
+@functools.cache
+def sources(entry):
+    """Return {full name: source} of a module of module_utils and all that it imports.
+
+    Args:
+        entry: C(module_utils.x), with a function C(run(params)) that returns a module's result.
+    """
+    found = {}
+    _gather(entry, found)
+    packages = {name.rpartition(".")[0] for name in found}
+    while packages:
+        name = packages.pop()
+        found.setdefault(name, "")
+        if "." in name:
+            packages.add(name.rpartition(".")[0])
+    return found
+
+
+def _gather(name, found):
+    path = _PLUGINS.joinpath(*name.split(".")).with_suffix(".py")
+    if _COLLECTION + name in found or not path.is_file():
+        return
+    source = found[_COLLECTION + name] = path.read_text(encoding="utf-8")
+    for package, names in _IMPORT.findall(source):
+        _gather(package, found)
+        for part in re.findall(r"\w+", names):
+            _gather("%s.%s" % (package, part), found)
+
+
+def pack(entry, params, paths=()):
+    """Return the program that runs an entry with params, as bytes for COMMAND.
+
+    Args:
+        entry: see L(sources).
+        params: the module's validated options, plain data.
+        paths: names of options in which the host shall expand C(~) and variables.
+    """
+    data = json.dumps([sources(entry), params, list(paths)])
+    program = _PROGRAM % (data, _COLLECTION + entry, _MARK)
+    return zlib.compress(program.encode(), 1)
+
+
+def result(stdout):
+    """Return what C(run) returned, read from the program's standard output; None if it did not
+    get there.
+
+    A login shell may say something before.
+    """
+    for line in reversed(stdout.splitlines()):
+        if line.startswith(_MARK):
+            return json.loads(line[len(_MARK) :])
+    return None

@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
+from ansible_collections.sergas.ops.plugins.plugin_utils import program
+
+ENTRY = "module_utils.checks"
+UTILS = "ansible_collections.sergas.ops.plugins.module_utils"
+
+
+def start(packed, **environment):
+    command = [sys.executable, *shlex.split(program.COMMAND)]
+    return subprocess.run(
+        command,
+        input=packed,
+        capture_output=True,
+        env={**os.environ, **environment},
+        timeout=60,
+        check=False,
+    )
+
+
+def options(**given):
+    params = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
+    return {**params, **given}
+
+
+def test_sources_are_all_that_the_entry_imports():
+    found = program.sources(ENTRY)
+    for name, source in found.items():
+        for line in re.findall(r"^\s*from (ansible\S*) import", source, re.M):
+            assert line in found, "%s imports %s" % (name, line)
+    assert UTILS + ".probes.logs" in found and found[UTILS] == ""
+
+
+def test_nothing_of_ansible_itself_is_needed_on_the_host():
+    text = "".join(program.sources(ENTRY).values())
+    assert not re.search(r"^\s*(from|import) ansible\.", text, re.M)
+
+
+def test_a_program_returns_what_run_returns():
+    done = start(program.pack(ENTRY, options(checks=["memory"])))
+    found = program.result(done.stdout.decode())
+    assert [item["component"] for item in found["findings"]] == ["host"]
+    assert done.returncode == 0
+
+
+def test_an_option_that_cannot_be_is_its_failure():
+    found = program.result(start(program.pack(ENTRY, options(deadline=-1))).stdout.decode())
+    assert found["failed"] is True
+    assert found["msg"].startswith("deadline: -1")
+
+
+def test_the_host_expands_paths(tmp_path):
+    (tmp_path / "settings.env").write_text("DATABASE_HOST=db\n")
+    params = options(
+        checks=["env"],
+        components=["app"],
+        env_file="~/$NAME",
+        required_variables=["NOT_SET_ANYWHERE"],
+    )
+    done = start(program.pack(ENTRY, params, ["env_file"]), HOME=str(tmp_path), NAME="settings.env")
+    assert "%s/settings.env" % tmp_path in done.stdout.decode()
+
+
+@pytest.mark.parametrize("said", ["", "Welcome\n", "{}\n", "sergas\n"])
+def test_what_is_no_result_is_none(said):
+    assert program.result(said) is None
+
+
+def test_a_login_shell_may_speak_before():
+    assert program.result('Welcome to app1\n\nsergas.ops:{"changed": false}\n') == {
+        "changed": False
+    }
