@@ -159,7 +159,7 @@ CAUSES = {
     "redis.auth.failed": ("app.env.missing",),
     "redis.writes.refused": ("host.disk.", "host.inodes.high"),
     "zoho.token.invalid": ("app.env.missing",),
-    "zoho.circuit.open": ("zoho.rate_limited", "zoho.token.invalid"),
+    "zoho.circuit.open": ("zoho.rate_limited", "zoho.token.invalid", "zoho.token.unknown"),
     "host.swap.high": ("host.memory.high",),
     "host.iowait.high": ("host.swap.high", "host.memory.high"),
     "host.cpu.high": ("app.service.down", "app.resources.exhausted"),

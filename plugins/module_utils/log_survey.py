@@ -91,21 +91,35 @@ class Event:
     """When something happened, how often, and the latest example."""
 
     def __init__(self):
-        self.count = 0
-        self.first = self.last = None
-        self.sample = None
+        self._by = {}
 
-    def add(self, at, sample):
-        self.count += 1
-        if self.last is None or at >= self.last:
-            self.last, self.sample = at, sample[:300]
-        self.first = at if self.first is None else min(self.first, at)
+    def add(self, at, sample, invocation=None):
+        """Count one more, in an invocation of the unit."""
+        known = self._by.get(invocation)
+        if known is None:
+            if len(self._by) >= MOST_EVENTS:
+                return
+            known = self._by[invocation] = {"count": 0, "first": at, "last": at, "sample": ""}
+        known["count"] += 1
+        if at >= known["last"]:
+            known["last"], known["sample"] = at, sample[:300]
+        known["first"] = min(known["first"], at)
 
-    def plain(self):
-        """Return the event as a dict, or None if it never happened."""
-        if not self.count:
+    def plain(self, since=None):
+        """Return the event as a dict, or None if it never happened.
+
+        Args:
+            since: seconds since the epoch; what ended before then does not count.
+        """
+        known = [part for part in self._by.values() if since is None or part["last"] >= since]
+        if not known:
             return None
-        return {"count": self.count, "first": self.first, "last": self.last, "sample": self.sample}
+        return {
+            "count": sum(part["count"] for part in known),
+            "first": min(part["first"] for part in known),
+            "last": max(part["last"] for part in known),
+            "sample": max(known, key=lambda part: part["last"])["sample"],
+        }
 
 
 class Survey:
@@ -135,6 +149,7 @@ class Survey:
         self.rate_limits = Event()
         self.circuit_open = Event()
         self.circuit_closed = Event()
+        self.zoho_refusals = Event()
         self.address_in_use = Event()
         self.too_many_files = Event()
         self.starts = {}
@@ -301,7 +316,7 @@ class Survey:
         if "limit" in low or "429" in low or "many" in low or "throttled" in low:
             client = next((known[name] for name in _REMOTE if known.get(name)), None)
             if log_lines.is_rate_limit(low, status, client):
-                self.rate_limits.add(at, line)
+                self.rate_limits.add(at, line, invocation)
         if "child process [" in low:
             found = re.search(_CHILD_DIED, low)
             if found and len(self.child_deaths) < 200:
@@ -309,9 +324,11 @@ class Survey:
         if "circuit" in low:
             state = log_lines.circuit(low)
             if state == "open":
-                self.circuit_open.add(at, line)
+                self.circuit_open.add(at, line, invocation)
             elif state == "closed":
-                self.circuit_closed.add(at, line)
+                self.circuit_closed.add(at, line, invocation)
+        if "invalid_c" in low and "zoho" in low:
+            self.zoho_refusals.add(at, line, invocation)
         if "running on http" in low or "listening at" in low:
             self._note(self.bound, at, invocation)
         if "start" in low:
@@ -604,9 +621,12 @@ class Survey:
             "slow_paths": self._slow_paths(),
             "addresses": self._clients(),
             "unlisted_addresses": self.unlisted_addresses,
-            "rate_limits": self.rate_limits.plain(),
-            "circuit_open": self.circuit_open.plain(),
-            "circuit_closed": self.circuit_closed.plain(),
+            # A limit that holds is told again; a breaker, and the credentials, begin anew with the
+            # app.
+            "rate_limits": self.rate_limits.plain(clean_start),
+            "circuit_open": self.circuit_open.plain(clean_start),
+            "circuit_closed": self.circuit_closed.plain(clean_start),
+            "zoho_refusals": self.zoho_refusals.plain(clean_start),
             "imports": [
                 group for group in self.imports.listed()[0] if group["last"] > (clean_start or 0)
             ],

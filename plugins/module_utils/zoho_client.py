@@ -82,12 +82,12 @@ class Client:
         """
         return zoho_replies.revoked(*self._post(self.place.accounts_url, _REVOKE, {"token": token}))
 
-    def knows_client(self, accounts_url, credentials):
-        """Return whether a data centre knows the client: asked with a made-up refresh token, it
-        spends nothing.
+    def client_refusal(self, accounts_url, credentials):
+        """Return why a data centre refuses the client, as a Failed, or None: asked with a made-up
+        refresh token, it spends nothing. Raises Failed where there is no answer to that.
         """
         form = _form(credentials._replace(refresh_token=_MADE_UP))
-        return zoho_replies.knows_client(*self._post(accounts_url, _TOKEN, form))
+        return zoho_replies.client_refusal(*self._post(accounts_url, _TOKEN, form))
 
     def _post(self, origin, path, form):
         body = "&".join("%s=%s" % (name, url.quote(value)) for name, value in form.items())

@@ -31,6 +31,7 @@ class HostStore:
     """
 
     shared = False
+    address = "localhost"
 
     def __init__(self, credentials, refresh_token, budget, window, folder=None):
         """Keep what is needed; see RedisStore for the arguments."""

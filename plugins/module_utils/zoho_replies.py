@@ -162,19 +162,18 @@ def revoked(status, body):
     )
 
 
-def knows_client(status, body):
-    """Return whether a reply to a refresh with a made-up refresh token is that of a client's
-    own data centre.
+def client_refusal(status, body):
+    """Return the Failed for a client that is not known or has another secret, by the reply to a
+    refresh with a made-up refresh token; None where both are right. Raises Failed.
     """
     try:
         token(status, body)
     except Failed as failure:
-        if failure.told in ("refresh_token", "client_secret"):
-            return True
-        if failure.told == "client":
-            return False
-        raise
-    return True
+        if failure.told in ("client", "client_secret"):
+            return failure
+        if failure.told != "refresh_token":
+            raise
+    return None
 
 
 def _object(status, body):

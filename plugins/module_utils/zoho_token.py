@@ -97,7 +97,7 @@ class Run:
             "reason": None,
         }
         settings, why = self._settings()
-        target = "zoho"
+        target, self.credentials = "zoho", None
         try:
             self.place = zoho_credentials.place(settings, params)
             target = self.place.target()
@@ -258,8 +258,6 @@ class Run:
         changed or spent.
         """
         target = self.place.target()
-        if self.params["find_data_centre"]:
-            self._find_data_centre(own=True)
         try:
             shared = self._read()
         except StoreFailed as failure:
@@ -268,45 +266,46 @@ class Run:
         if shared.token and self.params["verify"]:
             self._ask(shared)
         self._describe(shared)
-        record = shared.own_record()
         failure = shared.failure
-        left = zoho_verdict.lifetime(shared)
-        if failure and (
+        dead = self.verdict is not None and self.verdict.told == "dead"
+        usable = bool(shared.token) and not dead
+        refused = failure and (
             failure["told"] in zoho_verdict.PERMANENT or int(failure["until"]) > shared.now
-        ):
-            self.findings.append(self._heard(shared, "warn" if shared.token else None))
+        )
+        known = None
+        if self.params["find_data_centre"] or (self.params["verify"] and not (usable or refused)):
+            known = self._try_client()
+        if self._bad():
+            pass  # What keeps every token away says more than what is cached.
+        elif refused:
+            self.findings.append(self._heard(shared, "warn" if usable else None))
         elif self.result["budget"]["left"] == 0:
             message = "all %(limit)d tokens of %(window)d s were asked for" % self.result["budget"]
             evidence = {"retry_after": self.result["budget"]["retry_after"]}
             self.findings.append(
                 zoho_verdict.trouble(
-                    "throttled", message, target, evidence, status="warn" if shared.token else None
+                    "throttled", message, target, evidence, status="warn" if usable else None
                 )
             )
+        elif dead:
+            self._tell("dead", self.verdict.message, self.store.address)
         elif not shared.token:
-            self.findings.append(zoho_verdict.nothing("none is cached", target))
-        if shared.token and self.verdict and self.verdict.told == "dead":
-            self._tell(self.verdict.told, self.verdict.message)
-        elif (
-            shared.token
-            and (self.verdict is None or self.verdict.told == "alive")
-            and not self._bad()
-        ):
+            reason = "none is cached"
+            if known:
+                reason += ", and Zoho knows the client and its secret"
+            self.findings.append(zoho_verdict.nothing(reason, target))
+        elif self.verdict is None or self.verdict.told == "alive":
             self.findings.append(self._good(shared))
-        if shared.refresh_token and shared.refresh_token != digest(self.credentials.refresh_token):
-            reason = "its refresh token is not the configuration's"
-            self.findings.append(zoho_verdict.stale(reason, target))
-        fingerprint = self.credentials.fingerprint(self.place.accounts_url)
-        if record and record.get("credentials") != fingerprint:
-            self.findings.append(
-                zoho_verdict.stale("its token was issued for other credentials", target)
-            )
-        elif shared.token and left is None:
-            self.findings.append(
-                zoho_verdict.stale(
-                    "its token never leaves the cache, so it stays after its end", target
-                )
-            )
+        stale = zoho_verdict.staleness(
+            shared,
+            digest(self.credentials.refresh_token),
+            self.credentials.fingerprint(self.place.accounts_url),
+        )
+        for item in self.findings:
+            if stale and item["evidence"].get("told") == "dead":
+                # One fault, not two: the cache is to be cleared.
+                item["cause"] = "zoho.cache.stale"
+        self.findings += [zoho_verdict.stale(reason, self.store.address) for reason in stale]
         return self._finish()
 
     def clear(self):
@@ -498,42 +497,55 @@ class Run:
         if self.verdict.told not in ("alive", "dead"):
             self._tell(self.verdict.told, self.verdict.message, self.place.api_target())
 
-    def _find_data_centre(self, own=False):
-        """Ask the data centres which of them knows the client, and return the advice, or None.
+    def _try_client(self):
+        """Ask whether Zoho knows the client and its secret, which spends nothing; return whether it
+        does, or None where that cannot be told. What is wrong goes into the findings.
+        """
+        try:
+            refusal = self.client.client_refusal(self.place.accounts_url, self.credentials)
+        except Failed as failure:
+            self._tell(failure.told, str(failure))
+            return None
+        advice = None
+        if refusal is None or refusal.told == "client_secret":
+            if self.params["find_data_centre"] and self.place.data_centre:
+                own = [self.place.data_centre]
+                self.result.update(client_data_centres=own, unasked_data_centres=[])
+        elif self.params["find_data_centre"]:
+            advice = self._find_data_centre()
+        if refusal is None:
+            return True
+        self.findings.append(
+            zoho_verdict.trouble(refusal.told, str(refusal), self.place.target(), advice=advice)
+        )
+        return False
 
-        Args:
-            own: whether to ask the configured one, too.
+    def _find_data_centre(self):
+        """Ask the other data centres which of them knows the client, and return the advice, or
+        None.
         """
         if self.place.data_centre is None:
             return None
         known, unknown = [], []
         for name, (accounts, _api) in DATA_CENTRES.items():
-            if name == self.place.data_centre and not own:
+            if name == self.place.data_centre:
                 continue
             if self.deadline.remaining() < self.params["timeout"]:
                 unknown.append(name)
                 continue
             try:
-                if self.client.knows_client("https://" + accounts, self.credentials):
+                refusal = self.client.client_refusal("https://" + accounts, self.credentials)
+                if refusal is None or refusal.told == "client_secret":
                     known.append(name)
             except Failed:
                 unknown.append(name)
         self.result.update(client_data_centres=known, unasked_data_centres=unknown)
-        if known and self.place.data_centre not in known:
-            advice = (
+        if known:
+            return (
                 "The client belongs to the data centre %s: set ZOHO_SDK_REGION and the URLs to it."
                 % " or ".join(known)
             )
-            if own:
-                message = (
-                    "the configured data centre, %s, does not know the client"
-                    % self.place.data_centre
-                )
-                self.findings.append(
-                    zoho_verdict.trouble("client", message, self.place.target(), advice=advice)
-                )
-            return advice
-        if known or unknown:
+        if unknown:
             return None
         return (
             "No data centre knows the client: copy its id from Zoho's API console into the vault"
@@ -588,6 +600,10 @@ class Run:
 
     def _finish(self):
         self.result["refreshes"] = self.spent
+        if self.credentials:
+            account = self.credentials.fingerprint(self.place.accounts_url)
+            for item in self.findings:
+                item["evidence"].setdefault("account", account)
         self.result["findings"] = self.findings
         self.result["roots"] = [item["id"] for item in roots(self.findings)]
         self.result["bad"] = sum(is_bad(item) for item in self.findings)

@@ -414,6 +414,24 @@ def nothing(reason, target, evidence=None):
     )
 
 
+def staleness(shared, refresh_token, credentials):
+    """Return the reasons why what is cached is something old.
+
+    Args:
+        refresh_token: the digest of the configuration's.
+        credentials: the fingerprint of the configuration's.
+    """
+    reasons = []
+    if shared.refresh_token and shared.refresh_token != refresh_token:
+        reasons.append("its refresh token is not the configuration's")
+    record = shared.own_record()
+    if record and record.get("credentials") != credentials:
+        reasons.append("its token was issued for other credentials")
+    elif shared.token and lifetime(shared) is None:
+        reasons.append("its token never leaves the cache, so it stays after its end")
+    return reasons
+
+
 def stale(reason, target):
     """Return the finding for a cache that has something old, which the app may use."""
     return finding(

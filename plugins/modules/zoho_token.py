@@ -53,6 +53,8 @@ options:
   verify:
     description:
       - Whether to ask the API if it takes the token (C(GET /crm/v8/users?type=CurrentUser)).
+      - With O(state=observed) and no token that it takes, the accounts server is asked whether it
+        knows the client and its secret, with a made-up refresh token, which spends nothing.
       - One answer holds for a minute and for all hosts, except with O(state=observed).
       - If not given, V(true) with O(state=valid) and O(state=refreshed), else V(false).
     type: bool
@@ -62,7 +64,7 @@ options:
         and name the right one.
       - They are asked with a made-up refresh token, which spends nothing. They do get the client's
         id and secret.
-      - With O(state=observed), all of them are asked, the configured one included.
+      - With O(state=observed), the configured one is asked first.
     type: bool
     default: false
   on_throttle:
@@ -390,8 +392,9 @@ findings:
     - "What there is to say, with the keys of M(sergas.ops.sergas_health): C(zoho.token.ok),
       C(zoho.token.invalid), C(zoho.token.scope),
       C(zoho.token.unknown), C(zoho.token.skipped), C(zoho.cache.stale), C(zoho.rate_limited)."
-    - C(evidence.told) tells the reasons apart, and C(advice) says what to do. C(evidence.target) is
-      the server that was asked.
+    - C(evidence.told) tells the reasons apart, and C(advice) says what to do.
+    - C(evidence.target) is the server that was asked, or the Redis that has something dead or old,
+      and C(evidence.account) stands for the credentials.
     - "Of the token: C(refresh_token), C(client), C(client_secret), C(credentials), C(mixed),
       C(placeholder), C(region), C(url), C(plaintext),
       C(dead), C(scope), C(permission), C(throttled), C(rate_limited)."

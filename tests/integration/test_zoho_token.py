@@ -274,7 +274,7 @@ def test_a_cached_token_that_is_dead_is_found_out_and_replaced(world):
     assert world.run(check=True)["changed"] is True
     assert world.run()["changed"] is True
     assert world.run(state="observed", verify=True)["bad"] == 0
-    assert world.zoho.count("token") == 1
+    assert len(world.zoho.tokens) == 1
 
 
 def test_a_token_that_others_have_evicted_is_replaced(make_world):
@@ -319,6 +319,36 @@ def test_a_token_for_other_credentials_does_not_do(world):
     assert "zoho.cache.stale" in world.run(state="observed")["roots"]
     result = world.run()
     assert (result["changed"], world.zoho.count("token")) == (True, 2)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("ZOHO_SDK_CLIENT_ID", "1000.NOBODY", "client"),
+        ("ZOHO_SDK_CLIENT_SECRET", "wrong-secret", "client_secret"),
+    ],
+)
+def test_a_client_that_zoho_refuses_is_told_without_spending_a_token(
+    world, cached, setting, value, told
+):
+    if cached:
+        world.redis.client.set("zoho:access_token", server.make_token(), ex=3000)
+    world.write(**{setting: value})
+    observed = world.run(state="observed", verify=True)
+    assert [(item["id"], item["evidence"]["told"]) for item in observed["findings"]] == [
+        ("zoho.token.invalid", told)
+    ]
+    forms = [form for what, _path, _headers, form in world.zoho.requests if what == "token"]
+    assert [form["refresh_token"] == world.refresh_token for form in forms] == [False]
+    assert observed["budget"]["used"] == 0
+
+
+def test_a_client_that_zoho_knows_is_said_so_while_nothing_is_cached(world):
+    [item] = world.run(state="observed", verify=True)["findings"]
+    assert item["status"] == "skipped"
+    assert "knows the client" in item["summary"]
+    assert world.zoho.tokens == {}
 
 
 def test_the_cache_is_cleared_and_tokens_are_revoked(world):

@@ -45,6 +45,12 @@ _GOOD_STATUS = _GOOD | {"running", "green", "success"}
 _NOT_USED = {"disabled", "not configured", "not_configured", "unconfigured", "none", "null", "off"}
 #: One slow request an hour ago is no slow path.
 _FEWEST_LOGGED = 3
+#: error code of Zoho's: (what zoho_token calls it, in words)
+ZOHO_REFUSALS = {
+    "invalid_code": ("refresh_token", "the refresh token"),
+    "invalid_client": ("client", "the client, or its data centre"),
+    "invalid_client_secret": ("client_secret", "the client's secret"),
+}
 #: curl's names of the phases, in words
 PHASES = {
     "name": "name resolution",
@@ -106,13 +112,17 @@ def _sample(address, deadline, max_bytes=65536):
     }
 
 
-def decide(ctx, health):
+def decide(ctx, health, logs=None):
     """Return the findings about availability and about what /health says of the dependencies."""
-    return judge(health, ctx.settings)
+    return judge(health, ctx.settings, (logs or {}).get("zoho_refusals"))
 
 
-def judge(health, settings):
-    """Return findings from what the endpoint answered and from the app's settings (pure)."""
+def judge(health, settings, refusals=None):
+    """Return findings from what the endpoint answered and from the app's settings (pure).
+
+    Args:
+        refusals: what the app's log tells of tokens that Zoho refused, or None.
+    """
     address, samples = health["url"], health["samples"]
     failed = [sample for sample in samples if "error" in sample]
     if failed:
@@ -144,7 +154,7 @@ def judge(health, settings):
     states = {name: _state(body, name) for name in DEPENDENCIES} if body else {}
     bad = {name: state for name, (good, state) in states.items() if good is False}
     findings = [
-        _dependency(name, bad[name], address, settings)
+        _dependency(name, bad[name], address, settings, refusals)
         for name in ("zoho", "cognee")
         if name in bad
     ]
@@ -277,7 +287,8 @@ def _state(body, name):
     return None, None
 
 
-def _dependency(name, state, address, settings):
+def _dependency(name, state, address, settings, refusals=None):
+    evidence = {}
     if name == "cognee":
         target = _target(settings.get("COGNEE_BASE_URL") or settings.get("COGNEE_API_URL"))
         identity, summary = "cognee.down", "The app reports Cognee %s" % state
@@ -302,13 +313,19 @@ def _dependency(name, state, address, settings):
                 " secret and the data centre."
             )
         )
+        code = re.search(r"invalid_c[a-z_]+", (refusals or {}).get("sample") or "", re.I)
+        if code and code.group().lower() in ZOHO_REFUSALS and not throttled:
+            evidence["told"], what = ZOHO_REFUSALS[code.group().lower()]
+            summary += ", and its log that Zoho refuses %s (%s)" % (what, code.group().lower())
+            remedy = "zoho_credentials"
+            advice = "Put the client's id, its secret and its refresh token into .env anew."
     return finding(
         identity,
         name,
         "fail",
         "%s (%s)" % (summary, target or "address not known"),
         confidence="estimated",
-        evidence={"target": target, "reported": state, "url": address},
+        evidence=dict(evidence, target=target, reported=state, url=address),
         remedy=remedy,
         advice=advice,
     )

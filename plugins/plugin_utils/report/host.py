@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Causes between the findings that several modules have on one host: the app's and its database's.
-Pure.
+"""Causes between the findings that several modules have on one host: the app's, its database's and
+Zoho's. Pure.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def join(findings):
     within = {
         item["id"]
         for item in bad
-        if item["id"].startswith("db.") and not item["id"].startswith(_SEEN_BY_APP)
+        if (item["id"].startswith("db.") and not item["id"].startswith(_SEEN_BY_APP))
+        or _is_of_zoho_token(item)
     }
     if within:
         derived = causes.derive(joined)
@@ -104,6 +105,29 @@ def _any(_item, _other):
     return True
 
 
+def _is_of_zoho_token(item):
+    """Whether Zoho itself was asked; else the finding is what the app says of it."""
+    return item["id"].startswith("zoho.") and "account" in item["evidence"]
+
+
+def _by_zoho(item, other):
+    """What the app says of Zoho derives from what Zoho says."""
+    return not _is_of_zoho_token(item) and _is_of_zoho_token(other)
+
+
+def _keeps_app_away(item, other):
+    """So does it from what is on the way there, but the cache, which the app may do without."""
+    return _by_zoho(item, other) and other["evidence"].get("told") not in ("store", "busy")
+
+
+def _of_store(item, _other):
+    return item["evidence"].get("told") == "store"
+
+
+def _names_zoho(_item, other):
+    return any(str(name).startswith("ZOHO_") for name in other["evidence"].get("variables", ()))
+
+
 #: finding: [(what may explain it, whether it does)], the likeliest first
 CAUSES = {
     "host.disk.high": (("db.disk.full", _same_filesystem),),
@@ -114,4 +138,17 @@ CAUSES = {
     "db.locks.blocked": (("db.transactions.idle", _holds_lock),),
     "db.transactions.long": (("db.transactions.idle", _same_transaction),),
     "host.iowait.high": (("db.queries.slow", _any), ("db.index.missing", _any)),
+    "zoho.token.invalid": (
+        ("app.env.missing", _names_zoho),
+        ("zoho.token.invalid", _by_zoho),
+        ("zoho.rate_limited", _by_zoho),
+        ("zoho.token.unknown", _keeps_app_away),
+    ),
+    "zoho.rate_limited": (("zoho.rate_limited", _by_zoho),),
+    "zoho.token.unknown": (
+        ("redis.unreachable", _of_store),
+        ("redis.auth.failed", _of_store),
+        ("redis.writes.refused", _of_store),
+        ("app.env.missing", _of_store),
+    ),
 }

@@ -147,8 +147,8 @@ def test_revoking():
 
 
 def test_a_client_is_known_where_its_made_up_refresh_token_is_what_is_wrong():
-    assert zoho_replies.knows_client(200, body({"error": "invalid_code"})) is True
-    assert zoho_replies.knows_client(200, body({"error": "invalid_client_secret"})) is True
-    assert zoho_replies.knows_client(200, body({"error": "invalid_client"})) is False
+    assert zoho_replies.client_refusal(200, body({"error": "invalid_code"})) is None
+    for code, told in (("invalid_client_secret", "client_secret"), ("invalid_client", "client")):
+        assert zoho_replies.client_refusal(200, body({"error": code})).told == told
     with pytest.raises(Failed):
-        zoho_replies.knows_client(200, PAGE)
+        zoho_replies.client_refusal(200, PAGE)
