@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import json
 import os
 import subprocess
@@ -118,6 +119,115 @@ def diagnose(fleet, tmp_path_factory):
         return json.loads((reports / "latest" / "report.json").read_text())
 
     return run
+
+
+#: What the loop around a remedy does itself: it is not what a check run predicts.
+MACHINERY = ("sergas.ops.remedy_ledger", "sergas.ops.restore_point")
+
+
+@dataclasses.dataclass
+class Fix:
+    """What a run of fix.yml did.
+
+    Attributes:
+        status: the exit status of ansible-playbook.
+        report: its report.json, or None if it made none.
+        entries: those of the report's remediation, by (host, remedy).
+        changed: {host: {task: [diffs]}} of what the remedies changed, or would change.
+        tasks: {host: {task: [results]}} of everything.
+        shown: standard error, which has the plan and the summary.
+    """
+
+    status: int
+    report: dict
+    entries: dict
+    changed: dict
+    tasks: dict
+    shown: str
+
+    def outcome(self, host, remedy):
+        """Return the outcome of a remedy on a host, or None if it was not planned there."""
+        return self.entries.get((host, remedy), {}).get("outcome")
+
+
+@pytest.fixture(scope="session")
+def fix(fleet, tmp_path_factory):
+    """Return a function that runs the real fix.yml on hosts and returns a Fix.
+
+    It applies unless C(check=True) (with C(--check --diff)) or C(sergas_apply=False). All hosts go
+    at once and the share does not hold back, for a test has a fault of each kind on many of them.
+    """
+
+    def run(hosts, *options, check=False, inventory=None, **variables):
+        reports = tmp_path_factory.mktemp("reports")
+        variables = {
+            **PATIENCE,
+            "sergas_apply": True,
+            "sergas_max_share": 1,
+            "sergas_batches": ["100%"],
+            "sergas_fail_on": "never",
+            "sergas_report_dir": str(reports),
+            **variables,
+        }
+        environment = dict(os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+        environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
+        environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
+        environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
+        command = ["ansible-playbook", "sergas.ops.fix"]
+        for path in [reference.STATE / "inventory.yml", *([inventory] if inventory else [])]:
+            command += ["-i", str(path)]
+        command += ["--forks", "4", "--limit", ",".join(hosts), "-e", json.dumps(variables)]
+        command += ["--diff", *(["--check"] if check else []), *options]
+        done = subprocess.run(
+            command,
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert "{" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
+        played = json.loads(done.stdout[done.stdout.index("{") :])
+        latest = reports / "latest" / "report.json"
+        report = json.loads(latest.read_text()) if latest.exists() else None
+        remediation = (report or {}).get("remediation") or {"entries": []}
+        return Fix(
+            status=done.returncode,
+            report=report,
+            entries={(one["host"], one["remedy"]): one for one in remediation["entries"]},
+            changed=_changes(played),
+            tasks=_results(played),
+            shown=done.stderr,
+        )
+
+    return run
+
+
+def _results(played):
+    """Return {host: {task: [results]}} of the JSON callback's output, a loop's items one by one."""
+    found = {}
+    for task in [task for play in played["plays"] for task in play["tasks"]]:
+        name = task["task"]["name"].rpartition(" : ")[2]
+        for host, result in task["hosts"].items():
+            items = result.get("results")
+            found.setdefault(host, {}).setdefault(name, []).extend(
+                items if isinstance(items, list) and items else [result]
+            )
+    return found
+
+
+def _changes(played):
+    found = {}
+    for task in [task for play in played["plays"] for task in play["tasks"]]:
+        name = task["task"]["name"].rpartition(" : ")[2]
+        for host, result in task["hosts"].items():
+            if not result.get("changed") or result.get("action") in MACHINERY:
+                continue
+            items = result.get("results") or [result]
+            diffs = [item.get("diff") for item in items if item.get("changed")]
+            found.setdefault(host, {}).setdefault(name, []).extend(diffs)
+    return found
 
 
 @pytest.fixture
