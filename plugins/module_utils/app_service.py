@@ -1,0 +1,224 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Brings the app's unit to run with its configuration of now, and waits until it answers.
+
+What has to be done is decided in L(decide), from what the host shows and from nothing that an
+earlier run may have meant to do.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Dict, List, NamedTuple, Optional
+
+from ansible_collections.sergas.ops.plugins.module_utils import app_unit, http_client, url
+from ansible_collections.sergas.ops.plugins.module_utils.app_unit import AppError
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils.probes import api, unit
+from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
+
+#: between two looks at an app that starts, in seconds
+_PAUSE = 0.3
+#: one request may take so long, in seconds
+_REQUEST_SECONDS = 10
+#: what systemd gives a unit to stop, and a little more, in seconds
+_STOP_SECONDS = 100
+NONE, START, RESTART = "none", "start", "restart"
+
+
+class Seen(NamedTuple):
+    """What L(decide) decides from."""
+
+    #: ActiveState, SubState and Result of the unit
+    active: str
+    sub: str
+    result: str
+    #: when its main process was started, in seconds since the epoch; None if it has none
+    started: Optional[float]
+    #: {path: when it was last changed} of what it reads as it starts
+    configuration: Dict[str, float]
+    #: whether systemd has not read the unit's files since they were changed
+    unread: bool
+    #: whether the health endpoint answers, with whatever status
+    answers: bool
+
+
+class Decision(NamedTuple):
+    """What to do, and why."""
+
+    action: str
+    reasons: List[str]
+
+
+def decide(seen, forced=False):
+    """Return the L(Decision) on a unit. Pure.
+
+    Args:
+        seen: L(Seen).
+        forced: whether its configuration is changed by what this run does, which check mode cannot
+            see in the host.
+    """
+    down = seen.active in ("failed", "inactive", "deactivating")
+    loop = seen.sub.startswith("auto-restart")
+    action = START if down else RESTART
+    if forced:
+        # First, so that check mode and the real run give the same reason whatever moment of a loop
+        # of restarts each of them sees.
+        return Decision(action, ["its configuration is changed"])
+    if loop:
+        return Decision(action, ["it ends and systemd starts it again and again"])
+    if down:
+        reason = "it is stopped"
+        if seen.result == "start-limit-hit":
+            reason = "it failed so often that systemd starts it no more"
+        elif seen.active == "failed":
+            reason = "it has failed (%s)" % seen.result
+        return Decision(action, [reason])
+    reasons = []
+    newer = [path for path, at in seen.configuration.items() if seen.started and at > seen.started]
+    if newer:
+        reasons.append("it was started before %s was changed" % ", ".join(newer))
+    elif seen.unread:
+        reasons.append("systemd has not read the unit's files since they were changed")
+    elif not seen.answers:
+        reasons.append("it runs and does not answer")
+    return Decision(action if reasons else NONE, reasons)
+
+
+def run(params, check_mode):
+    """Do what the options of M(sergas.ops.app_service) ask for and return its result.
+
+    Raises:
+        AppError: the unit cannot be started, or does not answer in time.
+    """
+    app = app_unit.read(params["service"], params["app_dir"], params["env_file"], params["port"])
+    seen = look(app)
+    decision = decide(seen, params["restart"])
+    if decision.action == NONE:
+        seen = seen._replace(answers=_answers(app, params, seen.started))
+        if not seen.answers:
+            # It may have ended meanwhile.
+            properties = app_unit.show(app.service)
+            seen = look(app._replace(properties=properties))._replace(answers=False)
+        decision = decide(seen)
+    changed = decision.action != NONE
+    reasons = "".join("%s\n" % reason for reason in decision.reasons)
+    result = {
+        "changed": changed,
+        "action": decision.action,
+        "reasons": decision.reasons,
+        "service": app.service,
+        "port": app.port,
+        "diff": {
+            "before_header": app.service,
+            "after_header": app.service,
+            "before": reasons,
+            "after": "running with its configuration\n" if changed else "",
+        },
+    }
+    if check_mode:
+        return result
+    began = time.monotonic()
+    if changed:
+        if app_unit.show(app.service).get("NeedDaemonReload") == "yes":
+            app_unit.systemctl("daemon-reload")
+        # It may have failed too often since it was looked at.
+        app_unit.systemctl("reset-failed", app.service)
+        app_unit.systemctl("restart", app.service, seconds=params["patience"] + _STOP_SECONDS)
+        # What it listens on may be another port now.
+        app = app_unit.read(
+            params["service"], params["app_dir"], params["env_file"], params["port"]
+        )
+    status = wait(app, params, Deadline(params["patience"]))
+    result.update(status=status, port=app.port, waited=round(time.monotonic() - began, 1))
+    return result
+
+
+def look(app):
+    """Return the L(Seen) of a unit, without asking the app itself."""
+    properties = app.properties
+    running = unit.is_running(properties)
+    return Seen(
+        active=properties.get("ActiveState", ""),
+        sub=properties.get("SubState", ""),
+        result=properties.get("Result", ""),
+        started=unit.since(properties, "ExecMainStartTimestamp", time.time()) if running else None,
+        configuration=app_unit.configuration(app),
+        unread=properties.get("NeedDaemonReload") == "yes",
+        answers=True,
+    )
+
+
+def _answers(app, params, started):
+    """Return whether a running app answers; one that has just been started gets its time to."""
+    left = params["patience"] - (time.time() - (started or 0))
+    deadline = Deadline(max(left, _REQUEST_SECONDS))
+    while ask(app, params, deadline) is None:
+        if time.time() - (started or 0) >= params["patience"] or deadline.expired():
+            return False
+        if not unit.is_running(app_unit.show(app.service)):
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+def address(app, params):
+    """Return the URL of the app's health endpoint."""
+    host = url.address(api.listen_address(app.properties), app.port)
+    return "http://%s/%s" % (host, params["health_path"].lstrip("/"))
+
+
+def ask(app, params, deadline):
+    """Return the HTTP status of the app's health endpoint, or None for no answer."""
+    try:
+        reply = http_client.get(
+            address(app, params), deadline.within(_REQUEST_SECONDS), 4096, redirects=3
+        )
+    except (ConnectionFailed, OSError):
+        return None
+    return reply.status
+
+
+def wait(app, params, deadline):
+    """Wait until the app is what the option C(until) says, and return its HTTP status.
+
+    Raises:
+        AppError: its unit has failed, or the time is up.
+    """
+    if params["until"] == "started":
+        return None
+    status = None
+    while True:
+        status = ask(app, params, deadline)
+        if status == 200 or (status is not None and params["until"] == "answering"):
+            return status
+        properties = app_unit.show(app.service)
+        if properties.get("ActiveState") == "failed" or properties.get("SubState", "").startswith(
+            "auto-restart"
+        ):
+            raise AppError(
+                "%s does not start: %s. Its log says why: journalctl -u %s -n 50"
+                % (app.service, _exit(properties), app.service)
+            )
+        if deadline.expired():
+            break
+        time.sleep(_PAUSE)
+    raise AppError(
+        "%s %s after %g s"
+        % (
+            address(app, params),
+            "does not answer" if status is None else "answers %d, not 200," % status,
+            params["patience"],
+        )
+    )
+
+
+def _exit(properties):
+    number = unit.number(properties, "ExecMainStatus")
+    if properties.get("Result") == "start-limit-hit" or number is None:
+        return "result %s" % properties.get("Result")
+    # SIGCHLD's codes: 1 is an exit, all others are signals.
+    kind = "exit status" if unit.number(properties, "ExecMainCode") == 1 else "signal"
+    return "%s %d" % (kind, number)

@@ -1,0 +1,170 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: app_service
+short_description: Have the app run with its configuration of now, and answer
+version_added: 1.0.0
+description:
+  - Starts the app's unit where it is stopped, has failed or is started again and again, and
+    restarts it where it was started before its C(.env), its unit file or one of its drop-ins was
+    last changed, or where it runs and does not answer. Where none of this is so, nothing is done.
+  - It decides from the host's state alone. A run that ended between a change of the configuration
+    and the restart is made up for by the next one.
+  - Where systemd has given up on the unit after too many starts, that is reset. Where it has not
+    read the unit's files yet, it is told to.
+  - It then waits until the app answers on its health endpoint.
+options:
+  service:
+    description:
+      - The systemd unit of the app.
+    type: str
+    default: sergas-app
+  app_dir:
+    description:
+      - The folder of the app. If not given, the one that its unit names.
+    type: path
+  env_file:
+    description:
+      - The C(.env) of the app. If not given, the one that its unit names, else C(.env) in
+        O(app_dir).
+    type: path
+  port:
+    description:
+      - The port of the app. If not given, the one of its unit or C(.env), else 8000.
+    type: int
+  health_path:
+    description:
+      - The path of the app's health endpoint.
+    type: str
+    default: /health
+  restart:
+    description:
+      - Whether the configuration is changed by this run. Give the C(changed) of the tasks before,
+        so that check mode, where they change nothing, says the same as the real run.
+    type: bool
+    default: false
+  until:
+    description:
+      - What is waited for. V(healthy) is an answer 200, V(answering) any answer in HTTP, such as
+        the 503 of an app whose database is down. V(started) does not wait.
+    type: str
+    choices: [healthy, answering, started]
+    default: healthy
+  patience:
+    description:
+      - How long to wait for it, in seconds. An app that was started less than this ago is not
+        restarted for not answering.
+    type: float
+    default: 60
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - sergas.ops.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: The state of the unit before and after, and why it is restarted.
+  platform:
+    platforms: posix
+notes:
+  - When something was changed is told by the time the file's inode was changed (ctime), so that
+    a file that is put back with its old time counts, and so does a change of its mode.
+seealso:
+  - module: sergas.ops.sergas_env
+  - module: sergas.ops.app_limits
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Give the app a smaller pool
+  sergas.ops.sergas_env:
+    values:
+      DATABASE_POOL_SIZE: 5
+  become: true
+  register: pool
+
+- name: Have the app run with it
+  sergas.ops.app_service:
+    restart: "{{ pool is changed }}"
+  become: true
+
+- name: Start an app whose database may still be down
+  sergas.ops.app_service:
+    until: answering
+    patience: 120
+  become: true
+"""
+
+RETURN = r"""
+action:
+  description: What was done.
+  returned: success
+  type: str
+  choices: [none, start, restart]
+  sample: restart
+reasons:
+  description: Why.
+  returned: success
+  type: list
+  elements: str
+  sample: [it was started before /home/sergas/super-account-manager/.env was changed]
+service:
+  description: The unit.
+  returned: success
+  type: str
+  sample: sergas-app.service
+port:
+  description: The port that the app is asked on.
+  returned: success
+  type: int
+  sample: 8000
+status:
+  description: What the health endpoint answered, null with O(until=started).
+  returned: success, not in check mode
+  type: int
+  sample: 200
+waited:
+  description: How long it took until then, in seconds.
+  returned: success, not in check mode
+  type: float
+  sample: 3.2
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sergas.ops.plugins.module_utils import app_service, app_unit
+
+
+def main():
+    spec = {
+        "service": {"type": "str", "default": "sergas-app"},
+        "app_dir": {"type": "path"},
+        "env_file": {"type": "path"},
+        "port": {"type": "int"},
+        "health_path": {"type": "str", "default": "/health"},
+        "restart": {"type": "bool", "default": False},
+        "until": {
+            "type": "str",
+            "choices": ["healthy", "answering", "started"],
+            "default": "healthy",
+        },
+        "patience": {"type": "float", "default": 60},
+    }
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    try:
+        result = app_service.run(module.params, module.check_mode)
+    except app_unit.AppError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

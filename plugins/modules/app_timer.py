@@ -1,0 +1,121 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: app_timer
+short_description: Run a command at given times by a timer of systemd
+version_added: 1.0.0
+description:
+  - Writes a timer and the service that it starts to C(/etc/systemd/system), and has the timer run
+    now and after each boot. What it misses while the host is down, it makes up for.
+  - It serves the scheduled restart of the app.
+options:
+  name:
+    description:
+      - The name of both units, without C(.timer).
+    type: str
+    required: true
+  state:
+    description:
+      - Whether the timer is to be there. If V(absent), the units are removed.
+    type: str
+    choices: [present, absent]
+    default: present
+  calendar:
+    description:
+      - When, as C(OnCalendar=) takes it, see C(man systemd.time). systemd is asked whether it
+        understands it.
+    type: str
+  command:
+    description:
+      - The program with its full path, and its arguments. No shell reads them.
+    type: list
+    elements: str
+  description:
+    description:
+      - The description of the units. If not given, the command.
+    type: str
+  delay:
+    description:
+      - Up to so many seconds later, each time and host by chance, so that not all hosts do it at
+        once.
+    type: int
+    default: 0
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - sergas.ops.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+seealso:
+  - module: sergas.ops.app_service
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Restart the app every night
+  sergas.ops.app_timer:
+    name: sergas-app-restart
+    calendar: "*-*-* 03:30:00"
+    delay: 1800
+    command: [/usr/bin/systemctl, try-restart, sergas-app.service]
+  become: true
+
+- name: Restart it no more
+  sergas.ops.app_timer:
+    name: sergas-app-restart
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+timer:
+  description: The timer.
+  returned: success
+  type: str
+  sample: sergas-app-restart.timer
+next:
+  description: When it elapses next, as systemd says it.
+  returned: success
+  type: str
+  sample: Sun 2026-03-01 03:30:00 UTC
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sergas.ops.plugins.module_utils import app_timer, app_unit
+
+
+def main():
+    spec = {
+        "name": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "calendar": {"type": "str"},
+        "command": {"type": "list", "elements": "str"},
+        "description": {"type": "str"},
+        "delay": {"type": "int", "default": 0},
+    }
+    module = AnsibleModule(
+        argument_spec=spec,
+        required_if=[("state", "present", ("calendar", "command"))],
+        supports_check_mode=True,
+    )
+    try:
+        result = app_timer.run(module.params, module.check_mode)
+    except app_unit.AppError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
