@@ -28,7 +28,8 @@ options:
     required: true
   clients:
     description:
-      - The names of the hosts that must get through. Others only tell more.
+      - The names of the hosts that must get through, unless their app uses a Cognee of its own.
+        Others only tell more.
     type: list
     elements: str
     default: []
@@ -63,7 +64,8 @@ def cognee_views(result, views, clients=()):
     seen = [
         {
             "from": str(view.get("item", "")),
-            "client": view.get("item") in clients,
+            "asked": view.get("item") in clients,
+            "client": view.get("item") in clients and not view.get("uses_own"),
             "target": view.get("target"),
             "reachable": bool(view["reachable"]),
             "told": view.get("told"),

@@ -114,8 +114,9 @@ def merge(result, views):
 
     Args:
         result: what the module returned on the host of the service, or of the app.
-        views: [{"from", "client" (it must get through), "reachable", "told", "identity"}]; those
-            of hosts that could not be asked are left out.
+        views: [{"from", "asked" (a host that uses it was asked, which knows better than this host's
+            rules), "client" (it must get through), "target", "reachable", "told", "identity"}];
+            those of hosts that could not be asked are left out.
     """
     shown = [
         {
@@ -128,7 +129,8 @@ def merge(result, views):
     served = result["identity"] == "cognee" and result["reachable"]
     if served:
         shut_out = [view for view in views if view["client"] and not _reaches(view)]
-        findings = [item for item in findings if item["id"] != "cognee.blocked" or not shown]
+        if any(view["asked"] for view in views):
+            findings = [item for item in findings if item["id"] != "cognee.blocked"]
         if shut_out:
             findings.append(_blocked(result, shut_out))
     elif not result["reachable"] and any(_reaches(view) for view in views):
@@ -537,7 +539,7 @@ def _blocked(result, shut_out):
         return _finding(
             "cognee.blocked",
             "fail",
-            "Cognee serves its own host only, and %s does not reach %s: it listens on %s"
+            "Cognee serves its own host only, and %s do not reach %s: it listens on %s"
             % (names, target, ", ".join(addresses)),
             seen,
             "loopback",
@@ -549,7 +551,7 @@ def _blocked(result, shut_out):
     return _finding(
         "cognee.blocked",
         "fail",
-        "Cognee answers on its own host, and %s does not reach %s%s" % (names, target, by),
+        "Cognee answers on its own host, and %s cannot reach %s%s" % (names, target, by),
         seen,
         "firewall",
         evidence={"listens": addresses, "rules": rules},

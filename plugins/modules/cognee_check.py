@@ -178,6 +178,11 @@ identity:
   returned: always
   type: str
   sample: cognee
+uses_own:
+  description: Whether the app of this host uses a Cognee of its own, whatever O(url) says.
+  returned: O(view=reach)
+  type: bool
+  sample: false
 here:
   description: Whether the service is on this host.
   returned: O(view=full)
