@@ -1,0 +1,156 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fail2ban_bans
+short_description: Ban addresses with fail2ban, and let them go
+version_added: 1.0.0
+description:
+  - Bans addresses by hand in one of fail2ban's jails, for as long as the jail's C(bantime) says,
+    and waits until the firewall has them.
+  - It never bans an address of O(protected) or of the C(ignoreip) of any jail.
+options:
+  jail:
+    description:
+      - The jail. P(sergas.ops.fail2ban#role) makes C(sergas-blocked), which also has ufw deny them.
+    type: str
+    default: sergas-blocked
+  banned:
+    description:
+      - Addresses to ban. One that is banned already stays so until its time is over.
+    type: list
+    elements: str
+    default: []
+  unbanned:
+    description:
+      - Addresses to let go.
+    type: list
+    elements: str
+    default: []
+  protected:
+    description:
+      - Addresses, networks and names of hosts that must not be banned.
+    type: list
+    elements: str
+    default: []
+  skip_protected:
+    description:
+      - Whether protected addresses among O(banned) are left out, with a warning, and the others
+        banned. If V(false), nothing is banned then and the module fails.
+    type: bool
+    default: false
+  timeout:
+    description:
+      - How long the firewall may take, in seconds.
+    type: float
+    default: 15
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - sergas.ops.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Where the jail does not run yet, all addresses that may be banned are to be.
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
+seealso:
+  - module: sergas.ops.fail2ban_jails
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Block two addresses for a day
+  sergas.ops.fail2ban_bans:
+    banned: [203.0.113.9, 203.0.113.10]
+    protected: "{{ groups['all'] }}"
+  become: true
+
+- name: Let one go
+  sergas.ops.fail2ban_bans:
+    unbanned: [203.0.113.9]
+  become: true
+"""
+
+RETURN = r"""
+banned:
+  description: The addresses that had to be banned.
+  returned: success
+  type: list
+  elements: str
+  sample: [203.0.113.9]
+unbanned:
+  description: The addresses that were let go.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+refused:
+  description: The addresses that must not be banned.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: The address.
+      type: str
+      sample: 192.0.2.10
+    reason:
+      description: Why.
+      type: str
+      sample: it is protected by 192.0.2.0/24
+bans:
+  description: What the jail bans now.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: The address.
+      type: str
+      sample: 203.0.113.9
+    until:
+      description: When it is let go by itself, in the host's own time, or C(never). V(null) in check
+        mode for one that is not banned yet.
+      type: str
+      sample: "2026-03-02 09:30:00"
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sergas.ops.plugins.module_utils import fail2ban_bans
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "jail": {"type": "str", "default": "sergas-blocked"},
+            "banned": {"type": "list", "elements": "str", "default": []},
+            "unbanned": {"type": "list", "elements": "str", "default": []},
+            "protected": {"type": "list", "elements": "str", "default": []},
+            "skip_protected": {"type": "bool", "default": False},
+            "timeout": {"type": "float", "default": 15},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = fail2ban_bans.run(module.params, module.check_mode)
+    except fail2ban_bans.FAILURES + (DeadlineExceeded, OSError) as error:
+        module.fail_json(msg=str(error))
+    for warning in result.pop("warnings"):
+        module.warn(warning)
+    if not module._diff:
+        del result["diff"]
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
