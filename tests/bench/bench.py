@@ -20,6 +20,8 @@ import sys
 import time
 from pathlib import Path
 
+import database  # beside this file
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FLEET = ROOT / "tests" / "fleet" / "fleet.py"
@@ -230,9 +232,11 @@ def main():
         "--rounds", default=5, type=int, help="how often the playbooks are run, side by side"
     )
     parser.add_argument("--lines", default=1_000_000, type=int, help="lines of the journal")
-    parser.add_argument("--only", choices=["playbooks", "cpu", "journal"], help="measure only this")
+    parser.add_argument(
+        "--only", choices=["playbooks", "cpu", "journal", "database"], help="measure only this"
+    )
     options = parser.parse_args()
-    fleet = Fleet(options.inventory)
+    fleet = None if options.only == "database" else Fleet(options.inventory)
     rows = []
     if options.only in (None, "playbooks"):
         rows += playbooks(fleet, options.rounds)
@@ -240,6 +244,8 @@ def main():
         rows += module_cpu(fleet)
     if options.only in (None, "journal"):
         rows += journal(fleet, options.lines)
+    if options.only in (None, "database"):
+        rows += [row(*figures) for figures in database.measure()]
     print(table(rows))
     if not options.only:
         write_page(table(rows))
