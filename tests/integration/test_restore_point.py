@@ -1,0 +1,365 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""restore_point on real files, on full file systems, and with its program run as the host runs it.
+
+What systemd does with it, at a deadline and at a boot, is tried on the reference fleet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root gives files to others")
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A folder with two files, a link and a place where nothing is."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    (folder / "app.conf").write_text("limit = 1\n")
+    (folder / "app.conf").chmod(0o640)
+    (folder / ".env").write_text("LOG_LEVEL=INFO\nDATABASE_PASSWORD=old-s3cret\n")
+    (folder / "zone").symlink_to("app.conf")
+    return folder
+
+
+@pytest.fixture
+def point(run_module, tmp_path, host):
+    """Return a function that runs the module for the files of that host."""
+    files = [str(host / name) for name in ("app.conf", ".env", "zone", "new/dropin/50.conf")]
+
+    def run(state, check=False, diff=False, **options):
+        given = {"name": "try", "state": state, "directory": str(tmp_path / "store")}
+        if state == "armed":
+            given.update(files=files, commands=[["touch", str(tmp_path / "commanded")]])
+        return run_module("restore_point", {**given, **options}, check=check, diff=diff)
+
+    return run
+
+
+def state(folder):
+    """Return all that a run may change below a folder."""
+    found = {}
+    for parent, folders, names in os.walk(folder):
+        for name in folders + names:
+            path = os.path.join(parent, name)
+            status = os.lstat(path)
+            content = None
+            if stat.S_ISREG(status.st_mode):
+                with open(path, "rb") as source:
+                    content = source.read()
+            elif stat.S_ISLNK(status.st_mode):
+                content = os.readlink(path)
+            found[os.path.relpath(path, folder)] = (
+                status.st_mode,
+                status.st_uid,
+                status.st_gid,
+                content,
+            )
+    return found
+
+
+def spoil(host):
+    """Change each file in a way of its own."""
+    (host / "app.conf").unlink()
+    (host / ".env").write_text("LOG_LEVEL=DEBUG\nDATABASE_PASSWORD=new-s3cret\n")
+    (host / ".env").chmod(0o666)
+    (host / "zone").unlink()
+    (host / "zone").write_text("no link any more\n")
+    (host / "new" / "dropin").mkdir(parents=True)
+    (host / "new" / "dropin" / "50.conf").write_text("[Service]\n")
+
+
+def by_the_host(tmp_path, name="try"):
+    """Run the program as the host's timer does; return its exit status."""
+    program = tmp_path / "store" / name / "restore.py"
+    return subprocess.run([sys.executable, "-I", "-B", str(program)], check=False).returncode
+
+
+# Putting back
+
+
+def test_restored_puts_back_files_links_and_absence(point, host, tmp_path):
+    before = state(host)
+    assert point("armed")["changed"]
+    assert state(host) == before
+    spoil(host)
+    result = point("restored")
+    assert result["changed"], result
+    assert state(host) == before
+    assert (tmp_path / "commanded").exists()
+    assert result["outcome"]["complete"] and result["outcome"]["by"] == "module"
+    assert len(result["differing"]) == 4
+
+
+def test_the_host_puts_it_back_by_itself(point, host, tmp_path):
+    before = state(host)
+    point("armed")
+    spoil(host)
+    assert by_the_host(tmp_path) == 0
+    assert state(host) == before
+    assert (tmp_path / "commanded").exists()
+    failed = point("disarmed")
+    assert failed["failed"] and "was restored at" in failed["msg"]
+    assert failed["outcome"]["by"] == "timer"
+
+
+def test_running_it_twice_leaves_alone_what_came_after(point, host, tmp_path):
+    point("armed")
+    spoil(host)
+    point("restored")
+    (host / "app.conf").write_text("limit = 3\n")
+    again = point("restored")
+    assert not again["changed"] and again["outcome"]["attempts"] == 1
+    assert by_the_host(tmp_path) == 0
+    assert (host / "app.conf").read_text() == "limit = 3\n"
+
+
+@needs_root
+def test_the_owner_comes_back(point, host):
+    os.chown(host / "app.conf", 1234, 1235)
+    before = state(host)
+    point("armed")
+    os.chown(host / "app.conf", 0, 0)
+    point("restored")
+    assert state(host) == before
+
+
+def test_no_saved_copy_stays(point, host, tmp_path):
+    """They may hold secrets."""
+    for end in ("restored", "disarmed"):
+        point("armed")
+        assert "old-s3cret" in str(state(tmp_path / "store"))
+        point(end)
+        assert "old-s3cret" not in str(state(tmp_path / "store"))
+
+
+@needs_root
+def test_nobody_else_can_look_into_it(point, tmp_path):
+    point("armed")
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    store = tmp_path / "store"
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
+    listed = subprocess.run(["ls", str(store)], capture_output=True, check=False, **nobody)
+    assert b"denied" in listed.stderr
+
+
+def test_each_command_runs_and_the_failed_one_is_told(point, host, tmp_path):
+    point(
+        "armed",
+        commands=[
+            ["sh", "-c", "echo it broke >&2; exit 3"],
+            ["no-such-command"],
+            ["sleep", "30"],
+            ["touch", str(tmp_path / "last")],
+        ],
+        command_timeout=1,
+    )
+    spoil(host)
+    result = point("restored")
+    assert result["failed"] and "it broke" in result["msg"] and "killed after 1 s" in result["msg"]
+    assert [command["status"] for command in result["outcome"]["commands"]] == [3, None, None, 0]
+    assert (tmp_path / "last").exists()
+
+
+def test_a_directory_in_the_place_of_a_file_is_left_and_told(point, host, tmp_path):
+    point("armed")
+    spoil(host)
+    (host / "app.conf").mkdir()
+    result = point("restored")
+    assert result["failed"] and "a directory has taken its place" in result["msg"]
+    # The others are back, and it can be tried again.
+    assert "old-s3cret" in (host / ".env").read_text()
+    assert by_the_host(tmp_path) == 1
+    (host / "app.conf").rmdir()
+    again = point("restored")
+    assert again["changed"] and again["outcome"]["complete"]
+    assert (host / "app.conf").read_text() == "limit = 1\n"
+
+
+# Arming and disarming
+
+
+def test_check_mode_does_nothing_and_predicts(point, host, tmp_path):
+    before = state(tmp_path)
+    assert point("armed", check=True)["changed"]
+    assert not point("disarmed", check=True)["changed"]
+    assert "nothing is saved" in point("restored", check=True)["msg"]
+    assert state(tmp_path) == before
+    point("armed")
+    spoil(host)
+    before = state(tmp_path)
+    predicted = point("restored", check=True, diff=True)
+    assert point("disarmed", check=True)["changed"]
+    assert state(tmp_path) == before
+    done = point("restored", diff=True)
+    for key in ("changed", "diff", "differing"):
+        assert predicted[key] == done[key], key
+
+
+def test_the_diff_shows_what_comes_back_without_secrets(point, host):
+    point("armed")
+    spoil(host)
+    result = point("restored", diff=True)
+    shown = json.dumps(result)
+    assert "s3cret" not in shown
+    parts = {part["after_header"].split()[0]: part for part in result["diff"]}
+    dotenv = parts[str(host / ".env")]
+    assert "LOG_LEVEL=DEBUG" in dotenv["before"] and "LOG_LEVEL=INFO" in dotenv["after"]
+    assert "(changed)" in dotenv["after"]
+    assert "0666" in dotenv["before_header"]
+    assert parts[str(host / "zone")]["after"] == "-> app.conf\n"
+    assert parts[str(host / "new/dropin/50.conf")]["after"] == ""
+
+
+def test_disarmed_keeps_what_was_done(point, host, tmp_path):
+    point("armed")
+    spoil(host)
+    after = state(host)
+    assert point("disarmed")["changed"]
+    assert state(host) == after
+    assert state(tmp_path / "store") == {}
+    assert not point("disarmed")["changed"]
+
+
+def test_armed_again_with_the_same_content_is_no_change(point):
+    point("armed", run="first")
+    again = point("armed", run="second")
+    assert not again["changed"] and again["run"] == "first"
+
+
+def test_armed_by_another_with_other_content_is_refused(point, host):
+    point("armed", run="first")
+    spoil(host)
+    refused = point("armed", run="second")
+    assert refused["failed"] and "by run first" in refused["msg"]
+    assert point("armed", run="second", check=True)["msg"] == refused["msg"]
+    # What the first one saved is still what comes back.
+    point("restored")
+    assert (host / "app.conf").read_text() == "limit = 1\n"
+    assert point("armed", run="second")["changed"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"name": "../etc"}, "name"),
+        ({"name": "Upper"}, "name"),
+        ({"files": ["relative"]}, "relative"),
+        ({"files": ["/etc/../etc/passwd"]}, "without"),
+        ({"files": ["/etc"]}, "neither a regular file"),
+        ({"files": ["/etc/passwd", "/etc/passwd"]}, "twice"),
+        ({"commands": [[]]}, "commands"),
+        ({"deadline": 86401}, "deadline"),
+        ({"deadline": -1}, "deadline"),
+    ],
+)
+def test_what_cannot_be_is_refused(point, tmp_path, options, told):
+    for check in (True, False):
+        result = point("armed", check=check, **options)
+        assert result["failed"] and told in result["msg"]
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.skipif(os.path.isdir("/run/systemd/system"), reason="systemd runs this machine")
+def test_without_systemd_no_deadline_is_promised(point, tmp_path):
+    assert "systemd does not run this host" in point("armed", deadline=60)["msg"]
+    assert not (tmp_path / "store").exists()
+
+
+# Full disks
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A file system of 128 KiB of its own."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0755", "tmpfs", str(place)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(place):
+    """Take what is free."""
+    with open(place / "filler", "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+    assert not os.statvfs(place).f_bavail
+
+
+def test_on_a_full_disk_arming_fails_before_anything_is_touched(point, small):
+    fill(small)
+    before = state(small)
+    for check in (True, False):
+        result = point("armed", check=check, directory=str(small / "store"))
+        assert result["failed"] and "nothing was touched" in result["msg"]
+    assert state(small) == before
+
+
+def test_a_disk_that_fills_up_after_the_look_leaves_nothing_behind(point, small, host):
+    """Long commands take more than was reckoned with, as another writer would."""
+    (host / "app.conf").write_bytes(os.urandom(30000))
+    (small / "filler").write_bytes(b"x" * 12288)
+    result = point("armed", directory=str(small / "store"), commands=[["true", "x" * 60000]])
+    assert result["failed"] and "could not be saved, and nothing was touched" in result["msg"]
+    assert [name for name in state(small) if name.startswith("store/")] == []
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_restore_on_a_full_disk_works_from_the_same_file_system(point, small, grown):
+    target = small / "rules"
+    target.write_text("old\n" * 1000)
+    target.chmod(0o640)
+    files = {"directory": str(small / "store"), "files": [str(target)]}
+    point("armed", **files)
+    target.write_text("new\n" * (1 if grown else 2000))
+    fill(small)
+    result = point("restored", directory=str(small / "store"))
+    assert result["changed"] and result["outcome"]["complete"], result
+    assert target.read_text() == "old\n" * 1000
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+def test_a_restore_on_another_full_file_system_writes_over_what_is_there(point, small):
+    target = small / "rules"
+    target.write_text("old\n" * 1000)
+    point("armed", files=[str(target)])
+    target.write_text("new\n" * 2000)
+    fill(small)
+    result = point("restored")
+    assert result["changed"] and result["outcome"]["complete"], result
+    assert target.read_text() == "old\n" * 1000
+
+
+def test_what_has_no_space_at_all_is_whole_and_is_tried_again(point, small, tmp_path):
+    target = small / "rules"
+    target.write_text("old\n" * 5000)
+    point("armed", files=[str(target)])
+    target.write_text("new\n")
+    fill(small)
+    result = point("restored")
+    assert result["failed"] and "No space left" in result["msg"]
+    assert target.read_text() == "new\n"
+    (small / "filler").unlink()
+    assert by_the_host(tmp_path) == 0
+    assert target.read_text() == "old\n" * 5000
