@@ -21,6 +21,7 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import account
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
     history,
     model,
@@ -31,7 +32,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report.formats import F
 
 display = Display()
 
-_OPTIONS = ("report_dir", "fail_on", "results", "formats", "keep", "title", "run")
+_OPTIONS = ("report_dir", "fail_on", "results", "formats", "keep", "title", "run", "plan")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TEMPLATE = re.compile(r"\{\{|\{%")
 # The strategy imports this plugin before it forks: only there is standard output still the
@@ -65,6 +66,7 @@ class ActionModule(ActionBase):
             title=options["title"],
             previous=previous,
             previous_note=note,
+            remediation=remediation(task_vars, options["plan"]),
         )
         show([("", None), *terminal.lines(report, _COLUMNS)])
         result.update(outcome(report))
@@ -143,6 +145,28 @@ def host_entries(task_vars, names):
     return hosts
 
 
+def remediation(task_vars, name):
+    """Return what was planned and what became of it, or None where nothing was planned.
+
+    Args:
+        task_vars: of the task.
+        name: the variable that holds the plan, on every host.
+    """
+    planned = task_vars.get(name)
+    if not isinstance(planned, dict) or "entries" not in planned:
+        return None
+    planned = results.plain(planned)
+    acting = {host: task_vars["hostvars"].raw_get(host) for host in planned["acting"]}
+    return account.account(
+        planned,
+        {
+            host: results.plain(of.get("sergas_remediate_outcomes", []))
+            for host, of in acting.items()
+        },
+        {host: str(of.get("sergas_remediate_current", "")) for host, of in acting.items()},
+    )
+
+
 def address_of(variables, hostvars, name):
     """Return the address by which a host is reached, its name where none is set."""
     if "ansible_host" not in variables:
@@ -218,7 +242,10 @@ def options_from(given):
         "keep": _count("keep", given.get("keep"), 30),
         "title": "Sergas fleet" if given.get("title") is None else given["title"],
         "run": {} if given.get("run") is None else given["run"],
+        "plan": "sergas_remediation_plan" if given.get("plan") is None else given["plan"],
     }
+    if not isinstance(options["plan"], str) or not _VARIABLE.match(options["plan"]):
+        raise AnsibleActionFail("plan: %r is not the name of a variable" % (options["plan"],))
     for name in options["results"]:
         if not _VARIABLE.match(name):
             raise AnsibleActionFail("results: %r is not the name of a variable" % name)

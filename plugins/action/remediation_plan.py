@@ -104,8 +104,7 @@ class ActionModule(ActionBase):
             },
             bystander=_bystander(left, acting),
             suffering=_suffering(found, acting, left) if mode == "apply" and acting else [],
-            msg="%d remedies planned on %d hosts, %d held back"
-            % _counts(planned),
+            msg="%d remedies planned on %d hosts, %d held back" % _counts(planned),
         )
         return result
 
@@ -191,9 +190,7 @@ def wishes_from(given, remedies):
             "sergas_maintenance_window", given.get("maintenance_window")
         ),
         cooldown=checked.number("sergas_cooldown", given.get("cooldown"), None, 0, 31 * 86400),
-        repeat_times=checked.number(
-            "sergas_repeat_times", given.get("repeat_times"), 3, 0, 1000
-        ),
+        repeat_times=checked.number("sergas_repeat_times", given.get("repeat_times"), 3, 0, 1000),
         repeat_hours=checked.number(
             "sergas_repeat_hours", given.get("repeat_hours"), 24, 1, 31 * 24
         ),

@@ -78,6 +78,14 @@ options:
         window.
     type: dict
     default: {}
+  plan:
+    description:
+      - The variable that M(sergas.ops.remediation_plan) was registered as. If a host has it, the
+        plan is in the reports with what became of it, and a remedy that failed or was undone fails
+        the task, whatever O(fail_on) says.
+    type: str
+    default: sergas_remediation_plan
+    version_added: 1.1.0
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - ansible.builtin.action_common_attributes.conn

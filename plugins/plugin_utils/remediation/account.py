@@ -25,25 +25,24 @@ _SHOWN = (
 _EVIDENCE = ("id", "status", "summary", "value", "unit", "evidence")
 
 
-def account(planned, records, current, lost):
+def account(planned, records, current):
     """Return the remediation as the report has it.
 
     Args:
         planned: the result of the action C(remediation_plan).
         records: {host name: [record of a remedy that ended there]}.
         current: {host name: the remedy that was begun there last, or an empty text}.
-        lost: the names of the hosts that left the run.
 
     Returns:
         dict with run, by, mode, entries (each with outcome, reason, started, ended, before and
         after), gone, left_out, counts and failed.
     """
     entries = []
-    stopper = _stopper(planned["entries"], records, current, lost)
+    stopper = _stopper(planned["entries"], records, current)
     for entry in planned["entries"]:
         shown = {key: entry[key] for key in _SHOWN}
         shown["before"] = [evidence(entry["finding"])]
-        shown.update(_outcome(entry, planned, records, current, lost, stopper))
+        shown.update(_outcome(entry, planned, records, current, stopper))
         entries.append(shown)
     counts = {}
     for entry in entries:
@@ -65,7 +64,7 @@ def evidence(item):
     return {key: item.get(key) for key in _EVIDENCE}
 
 
-def _outcome(entry, planned, records, current, lost, stopper):
+def _outcome(entry, planned, records, current, stopper):
     told = {"outcome": None, "reason": None, "started": None, "ended": None, "after": []}
     if entry["gone"]:
         return dict(told, outcome="guarded", reason="the host is no longer in the inventory")
@@ -76,19 +75,18 @@ def _outcome(entry, planned, records, current, lost, stopper):
     record = _record(entry, records)
     if record is not None:
         told.update({key: record.get(key) for key in told if key != "after"})
-        told["after"] = [evidence(item) for item in record.get("after") or ()]
+        for key in ("before", "after"):
+            told[key] = [evidence(item) for item in record.get(key) or ()]
         return told
-    if entry["host"] in lost and current.get(entry["host"]) == entry["remedy"]:
-        reason = "%s was lost in the middle of it: it is as it should be, or" % entry["host"]
+    if current.get(entry["host"]) == entry["remedy"]:
+        reason = "%s was lost in the middle of it; " % entry["host"]
         if entry["undo"]:
-            reason = "%s was lost in the middle of it, and it has no undo" % entry["host"]
+            reason += "it has no undo, so look at the host"
         else:
-            reason += " puts itself back, at the latest %d s after the begin" % (
+            reason += "the host puts itself back, at the latest %d s after the begin" % (
                 entry["timeout"] + entry["proof"]["patience"]
             )
         return dict(told, outcome="unknown", reason=reason)
-    if entry["host"] in lost:
-        return dict(told, outcome="not tried", reason="%s was lost before it" % entry["host"])
     return dict(
         told,
         outcome="not tried",
@@ -104,11 +102,11 @@ def _record(entry, records):
     return None
 
 
-def _stopper(entries, records, current, lost):
+def _stopper(entries, records, current):
     """Return the name of the first host on which something ended badly, or None."""
     for name in dict.fromkeys(entry["host"] for entry in entries):
         if any(record.get("outcome") in WORSE for record in records.get(name, ())):
             return name
-        if name in lost and current.get(name):
+        if current.get(name):
             return name
     return None

@@ -160,9 +160,7 @@ def lock(entry, changes):
 
 def cooldown(entry, changes, now):
     """Hold back a remedy that has acted on the host a moment ago: it may still take effect."""
-    reason = ledger.refusal(
-        changes, entry["remedy"], now.timestamp(), entry["cooldown"], 0, 1
-    )
+    reason = ledger.refusal(changes, entry["remedy"], now.timestamp(), entry["cooldown"], 0, 1)
     return reason and _guard("cooldown", reason, "wait for that, or -e sergas_cooldown=0")
 
 

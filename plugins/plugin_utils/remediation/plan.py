@@ -239,9 +239,7 @@ def _users(model):
     """Return {component: how many hosts have it}, by what was looked at there."""
     users = {}
     for host in model["hosts"]:
-        for name in {
-            item["component"] for item in host["findings"] if item["status"] != "skipped"
-        }:
+        for name in {item["component"] for item in host["findings"] if item["status"] != "skipped"}:
             users[name] = users.get(name, 0) + 1
     return users
 
@@ -257,6 +255,5 @@ def _without_remedy(model, remedies):
     return [
         {"id": root["id"], "hosts": root["hosts"], "advice": root["advice"]}
         for root in model["roots"]
-        if root["remedy"] not in remedies
-        and root["id"].replace("fleet.", "", 1) not in answered
+        if root["remedy"] not in remedies and root["id"].replace("fleet.", "", 1) not in answered
     ]

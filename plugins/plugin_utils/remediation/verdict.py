@@ -2,8 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether a remedy has helped: what the same probe says after it, against what it said before. Pure.
-"""
+"""Whether a remedy has helped: what the same probe says before it and after it. Pure."""
 
 from __future__ import annotations
 

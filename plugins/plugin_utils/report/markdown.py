@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-_ROOTS, _HOSTS, _CHANGES = 30, 50, 15
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import OUTCOMES
+
+_ROOTS, _HOSTS, _CHANGES, _REMEDIES = 30, 50, 15, 50
 _NAMED = 5
 _MARKS = {
     "fail": "\u274c",
@@ -35,6 +37,7 @@ def render(model):
     """Return the model as Markdown."""
     parts = (
         _head(model)
+        + _remedies(model["remediation"])
         + _roots(model["roots"])
         + _changes(model["comparison"])
         + _hosts(model["hosts"])
@@ -59,6 +62,38 @@ def _head(model):
         ),
         "",
     ]
+
+
+def _remedies(remediation):
+    if not remediation or not remediation["entries"]:
+        return []
+    result = [
+        "## Remedies",
+        "",
+        "Run `%s` by %s." % (remediation["run"], text(remediation["by"])),
+        "",
+        "| outcome | host | remedy | why | how it ended |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for entry in remediation["entries"][:_REMEDIES]:
+        held = "; ".join("%(name)s: %(reason)s (%(allow)s)" % guard for guard in entry["guards"])
+        result.append(
+            "| %s %s | %s | `%s` %s | `%s` %s | %s |"
+            % (
+                _MARKS[OUTCOMES.get(entry["outcome"], "skipped")],
+                entry["outcome"],
+                text(entry["host"] or entry["helps"][0]),
+                entry["remedy"],
+                text(entry["title"]),
+                ", ".join(entry["findings"]),
+                text(entry["why"]),
+                text(held or entry["reason"] or ""),
+            )
+        )
+    if len(remediation["entries"]) > _REMEDIES:
+        more = len(remediation["entries"]) - _REMEDIES
+        result += ["", "And %d more, in report.json and report.html." % more]
+    return result + [""]
 
 
 def _roots(roots):

@@ -18,6 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils.finding import (
     STATUSES,
     is_bad,
 )
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.verdict import WORSE
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import (
     correlate,
@@ -25,13 +26,23 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import (
     resolve,
 )
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 FAIL_ON = ("fail", "warn", "never")
 #: The classes a host is counted in, each host in one, the worst first.
 HOST_CLASSES = ("unreachable", "fail", "unknown", "warn", "ok", "skipped")
 
 
-def build(hosts, generated_at, version, run, fail_on, title, previous=None, previous_note=None):
+def build(
+    hosts,
+    generated_at,
+    version,
+    run,
+    fail_on,
+    title,
+    previous=None,
+    previous_note=None,
+    remediation=None,
+):
     """Return the model of a report.
 
     Args:
@@ -44,6 +55,7 @@ def build(hosts, generated_at, version, run, fail_on, title, previous=None, prev
         title: the title of the report.
         previous: the model of an earlier report to compare with, or None.
         previous_note: why there is none, or None.
+        remediation: what L(account.account) returns, or None where nothing was planned.
 
     Returns:
         dict, of JSON's types only.
@@ -57,6 +69,8 @@ def build(hosts, generated_at, version, run, fail_on, title, previous=None, prev
     findings = Counter(item["status"] for host in hosts for item in host["findings"])
     classes = Counter(entry["class"] for entry in entries)
     failed, reason = decide(fail_on, entries, roots)
+    if remediation and remediation["failed"]:
+        failed, reason = True, "%s; %s" % (_badly_ended(remediation["counts"]), reason)
     model = {
         "schema_version": SCHEMA_VERSION,
         "generated_at": generated_at,
@@ -76,6 +90,7 @@ def build(hosts, generated_at, version, run, fail_on, title, previous=None, prev
             "failed": failed,
             "reason": reason,
         },
+        "remediation": remediation,
         "roots": roots,
         "fleet": fleet,
         "hosts": entries,
@@ -113,6 +128,12 @@ def decide(fail_on, hosts, roots):
             len(hosts),
         )
     return False, "fail_on is %s: nothing found has the status %s" % (fail_on, _either(counted))
+
+
+def _badly_ended(counts):
+    """Return how many remedies ended badly, and how."""
+    told = ["%d %s" % (counts[name], name) for name in WORSE if counts.get(name)]
+    return "remedies ended badly: %s" % ", ".join(told)
 
 
 def _either(statuses):
@@ -219,5 +240,6 @@ def _host(host, roots):
         "components": {name: components[name] for name in COMPONENTS if name in components},
         "roots": list(dict.fromkeys(root["id"] for root in roots if root["id"] in own)),
         "findings": findings,
+        "changes": host["changes"],
         "probe_seconds": host["probe_seconds"],
     }

@@ -19,7 +19,7 @@ import os
 from html import escape
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import COMPONENTS, STATUSES, is_bad
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import moment
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import OUTCOMES, moment
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _CLASSES = ("unreachable", "fail", "unknown", "warn", "ok", "skipped")
@@ -47,6 +47,7 @@ def render(model):
         _top(model),
         '<main id="main" class="wide">',
         _verdict(model),
+        _remedies(model["remediation"], anchors),
         _roots(model["roots"], anchors),
         _matrix(model, anchors),
         _fleet(model["fleet"]),
@@ -194,6 +195,56 @@ def _links(names, anchors):
             " ".join(links[_HOSTS_SHOWN:]),
         )
     return shown
+
+
+def _remedies(remediation, anchors):
+    """Return what was planned, what became of it, and the proof."""
+    if not remediation or not remediation["entries"]:
+        return ""
+    rows = "\n".join(_remedy(entry, anchors) for entry in remediation["entries"])
+    return (
+        "<section><h2>Remedies <small>run %s by %s</small></h2><div"
+        ' class="card scroll" tabindex="0" role="region" aria-label="Remedies"><table><thead><tr>'
+        '<th scope="col">Outcome</th><th scope="col">Host</th><th scope="col">Remedy</th>'
+        '<th scope="col">Why</th><th scope="col">How it ended</th></tr></thead>'
+        "<tbody>%s</tbody></table></div></section>"
+        % (escape(remediation["run"]), escape(remediation["by"]), rows)
+    )
+
+
+def _remedy(entry, anchors):
+    told = [escape(entry["reason"] or "")]
+    told += [
+        "<b>%s</b> %s<br>%s"
+        % (escape(guard["name"]), escape(guard["reason"]), escape(guard["allow"]))
+        for guard in entry["guards"]
+    ]
+    told += [
+        "after: %s <code>%s</code> %s"
+        % (_tag(item["status"]), escape(item["id"]), escape(item["summary"]))
+        for item in entry["after"]
+    ]
+    if entry["started"] and entry["ended"]:
+        told.append("%s to %s" % (escape(entry["started"]), escape(entry["ended"][11:])))
+    return (
+        '<tr><td><span class="tag %s">%s</span></td><td>%s</td><td><code>%s</code><br>%s<br>risk'
+        " %s; changes: %s</td><td>%s</td><td>%s</td></tr>"
+        % (
+            OUTCOMES.get(entry["outcome"], "skipped"),
+            escape(entry["outcome"]),
+            _host_link(entry["host"] or entry["helps"][0], anchors),
+            escape(entry["remedy"]),
+            escape(entry["title"]),
+            escape(entry["risk"]),
+            escape("; ".join(entry["changes"])),
+            "<br>".join(
+                "%s <code>%s</code> %s"
+                % (_tag(item["status"]), escape(item["id"]), escape(item["summary"]))
+                for item in entry["before"]
+            ),
+            "<br>".join(filter(None, told)),
+        )
+    )
 
 
 def _roots(roots, anchors):
@@ -417,6 +468,8 @@ def _host(host, anchors, opened):
     if seconds:
         slowest = ", ".join("%s %.3g s" % (escape(name), value) for value, name in seconds[:5])
         parts.append('<p class="small">Slowest probes: %s</p>' % slowest)
+    if host["changes"]:
+        parts.append(_recent(host["changes"]))
     if host["groups"]:
         parts.append('<p class="small">Groups: %s</p>' % escape(", ".join(host["groups"])))
     return (
@@ -431,6 +484,25 @@ def _host(host, anchors, opened):
             escape(note),
             "".join(parts),
         )
+    )
+
+
+def _recent(changes):
+    """Return what was changed on the host lately, folded."""
+    items = "".join(
+        "<li>%s <code>%s</code> %s%s"
+        % (
+            escape(str(change["ended"] or change["time"])),
+            escape(str(change["remedy"])),
+            escape(str(change["outcome"])),
+            escape(" by %s" % change["by"] if change["by"] else "")
+            + escape(": %s" % change["reason"] if change["reason"] else ""),
+        )
+        for change in changes
+    )
+    return '<details><summary>recent changes: %d</summary><ul class="quiet">%s</ul></details>' % (
+        len(changes),
+        items,
     )
 
 

@@ -14,6 +14,9 @@ from ansible_collections.sergas.ops.plugins.module_utils.finding import finding,
 #: A host that returns more than this for one finding is broken, or wants to break the report.
 _LONGEST_TEXT = 2000
 _LARGEST_EVIDENCE = 16_000
+#: What of an entry of the host's ledger is reported, of so many entries.
+_CHANGE = ("time", "ended", "run", "remedy", "findings", "by", "outcome", "reason")
+_MOST_CHANGES = 10
 _ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+\Z")
 
 #: What the reason of a lost connection asks a person to do; the first that matches.
@@ -58,7 +61,7 @@ def host_entry(name, groups, addresses, results, names, left_play=False):
     Returns:
         dict with name, groups, addresses, results (the names found), reachable, diagnosed, findings
         (complete, in
-        their order) and probe_seconds.
+        their order), changes (what was changed on it lately, newest first) and probe_seconds.
         A host that was not diagnosed has a finding that says so.
     """
     entry = {
@@ -69,6 +72,7 @@ def host_entry(name, groups, addresses, results, names, left_play=False):
         "reachable": True,
         "diagnosed": False,
         "findings": [],
+        "changes": [],
         "probe_seconds": {},
     }
     for variable, result in results.items():
@@ -99,6 +103,12 @@ def _add(entry, variable, result):
     elif isinstance(result.get("findings"), list):
         entry["diagnosed"] = True
         _add_findings(entry, variable, result["findings"])
+        if isinstance(result.get("changes"), list):
+            entry["changes"] += [
+                {key: change.get(key) for key in _CHANGE}
+                for change in result["changes"][:_MOST_CHANGES]
+                if isinstance(change, dict)
+            ]
         if isinstance(result.get("probe_seconds"), dict):
             entry["probe_seconds"].update(result["probe_seconds"])
     elif result.get("failed"):

@@ -13,6 +13,8 @@ NARROWEST, WIDEST = 60, 100
 #: With the empty lines around it and the paths below it, 25 however large the fleet.
 MOST_LINES = 22
 _ROOTS, _UNKNOWN = 7, 3
+#: Beside what remedies did there is room for fewer root causes.
+_ROOTS_BESIDE, _REMEDIES = 4, 5
 #: Columns for the hosts of a root cause.
 _WHERE = 36
 
@@ -22,6 +24,17 @@ COLOURS = {
     "unknown": "magenta",
     "warn": "yellow",
     "ok": "green",
+}
+#: outcome of a remedy: status whose colour it has. What was only planned has been shown already.
+OUTCOMES = {
+    "failed": "fail",
+    "undone": "fail",
+    "unknown": "unknown",
+    "refused": "warn",
+    "not tried": "warn",
+    "kept": "ok",
+    "not needed": "ok",
+    "would apply": "ok",
 }
 _WORDS = {"fail": "FAIL", "unknown": "UNKNOWN", "warn": "WARN"}
 # Sequences that steer a terminal, and every other control character: a host's text may hold any.
@@ -60,12 +73,13 @@ def lines(model, width):
 def _summary(model, width, rows):
     known = [root for root in model["roots"] if root["status"] != "unknown"]
     unknown = [root for root in model["roots"] if root["status"] == "unknown"]
-    result = [_header(model, width)]
+    remedies = _remedies(model["remediation"], width)
+    result = [_header(model, width), *remedies]
     if not model["roots"]:
         result.append(
             ("Nothing is wrong, everything that was asked for could be measured.", COLOURS["ok"])
         )
-    result += _causes(known, width, rows)
+    result += _causes(known, width, rows, _ROOTS_BESIDE if remedies else _ROOTS)
     result += _not_measured(unknown, width, rows)
     return result + _absent(model["hosts"], width) + _since(model["comparison"], width)
 
@@ -85,16 +99,38 @@ def _header(model, width):
     return _cut("%s - %s: %s" % (title, total, ", ".join(parts)), width), COLOURS[worst]
 
 
-def _causes(roots, width, rows):
+def _remedies(remediation, width):
+    """Return what remedies did, the worst first, in a line each."""
+    done = [
+        entry for entry in (remediation or {}).get("entries", ()) if entry["outcome"] in OUTCOMES
+    ]
+    done.sort(key=lambda entry: list(OUTCOMES).index(entry["outcome"]))
     result = []
-    for root in roots[:_ROOTS]:
+    for entry in done[:_REMEDIES]:
+        text = "%s  %s  %s  %s" % (
+            entry["outcome"].upper(),
+            printable(entry["host"] or entry["helps"][0]),
+            entry["remedy"],
+            printable(entry["reason"] or ""),
+        )
+        result.append((_cut(text, width), COLOURS[OUTCOMES[entry["outcome"]]]))
+    if len(done) > _REMEDIES:
+        result.append(
+            ("      ... and %d more remedies: see the report" % (len(done) - _REMEDIES), None)
+        )
+    return result
+
+
+def _causes(roots, width, rows, most):
+    result = []
+    for root in roots[:most]:
         head = "%-4s  %s  %s  " % (_WORDS[root["status"]], where(root), root["id"])
         result += _paragraph(head, root["summary"], width, rows, COLOURS[root["status"]])
         if root["advice"]:
             result += _paragraph("      -> ", root["advice"], width, rows, None)
-    if len(roots) > _ROOTS:
+    if len(roots) > most:
         result.append(
-            ("      ... and %d more root causes: see the report" % (len(roots) - _ROOTS), None)
+            ("      ... and %d more root causes: see the report" % (len(roots) - most), None)
         )
     return result
 

@@ -158,9 +158,9 @@ def test_the_first_report_has_nothing_before_it(tmp_path):
     [
         ("", "is not JSON"),
         ('{"schema_version": "1.0"', "is not JSON"),
-        ("[]", "has the schema version None, this is 1.0"),
-        ('{"schema_version": "2.0"}', "has the schema version 2.0, this is 1.0"),
-        ('{"schema_version": 1}', "has the schema version 1, this is 1.0"),
+        ("[]", "has the schema version None, this is 1.1"),
+        ('{"schema_version": "2.0"}', "has the schema version 2.0, this is 1.1"),
+        ('{"schema_version": 1}', "has the schema version 1, this is 1.1"),
         ('{"schema_version": "1.0"}', "does not keep its schema"),
         (
             (
