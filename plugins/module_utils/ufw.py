@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from typing import List, NamedTuple
+from typing import Dict, List, NamedTuple, Tuple
 
 _ANY = ("0.0.0.0/0", "::/0", "any")
 
@@ -24,6 +24,17 @@ class Rule(NamedTuple):
     source_ports: str
     source: str
     interface: str
+    #: in, out or route
+    direction: str = "in"
+    #: where a rule of the direction route lets traffic out
+    interface_out: str = ""
+    #: "", log or log-all
+    log: str = ""
+    #: the profiles of applications that the ports come from, of the destination and the source
+    applications: Tuple[str, str] = ("", "")
+    comment: str = ""
+    #: 4 or 6: the file that the rule is in; 0 where nobody asked
+    family: int = 0
 
 
 class Firewall(NamedTuple):
@@ -35,28 +46,67 @@ class Firewall(NamedTuple):
     policy: str
     #: in the order in which they are tried, IPv4 before IPv6
     rules: List[Rule]
+    #: whether ufw looks after IPv6 at all: without, it drops all of it
+    ipv6: bool = True
+
+
+class State(NamedTuple):
+    """All that ufw has been told, whether or not it is active."""
+
+    installed: bool
+    enabled: bool
+    ipv6: bool
+    #: {"incoming": , "outgoing": , "routed": }, each allow, deny or reject
+    policies: Dict[str, str]
+    #: off, low, medium, high or full
+    logging: str
+    #: of every direction, in the order in which they are tried, IPv4 before IPv6
+    rules: List[Rule]
+
+
+_POLICIES = {"incoming": "INPUT", "outgoing": "OUTPUT", "routed": "FORWARD"}
+_VERDICTS = {"ACCEPT": "allow", "DROP": "deny", "REJECT": "reject"}
 
 
 def read(root="/"):
     """Return the L(Firewall) of the host. Raises PermissionError where its files may not be
     read.
     """
-    settings = _read(os.path.join(root, "etc/ufw/ufw.conf"))
-    if settings is None:
+    state = read_state(root)
+    if not state.installed:
         return Firewall(False, False, "ACCEPT", [])
+    policy = {told: name for name, told in _VERDICTS.items()}[state.policies["incoming"]]
+    incoming = [rule for rule in state.rules if rule.direction == "in"]
+    return Firewall(True, state.enabled, policy, incoming, state.ipv6)
+
+
+def read_state(root="/"):
+    """Return the L(State) of the host's ufw. Raises PermissionError where its files may not be
+    read.
+    """
+    settings = _read(os.path.join(root, "etc/ufw/ufw.conf"))
     defaults = _read(os.path.join(root, "etc/default/ufw")) or ""
+    policies = {}
+    for name, chain in _POLICIES.items():
+        found = re.search(r"^\s*DEFAULT_%s_POLICY=\"?(\w+)" % chain, defaults, re.M)
+        builtin = "ACCEPT" if name == "outgoing" else "DROP"
+        policies[name] = _VERDICTS.get(found.group(1).upper() if found else builtin, "deny")
+    ipv6 = re.search(r"^\s*IPV6=\"?yes\b", defaults, re.M | re.I)
+    if settings is None:
+        return State(False, False, True, policies, "low", [])
     rules = []
-    for name in ("user.rules", "user6.rules"):
+    for name, family in (("user.rules", 4), ("user6.rules", 6)):
         # Ubuntu before 16.10 and the first releases of Debian's package kept them in /lib/ufw.
         text = (
             _read(os.path.join(root, "etc/ufw", name))
             or _read(os.path.join(root, "lib/ufw", name))
             or ""
         )
-        rules += parse_rules(text)
-    policy = re.search(r"^\s*DEFAULT_INPUT_POLICY=\"?(\w+)", defaults, re.M)
+        rules += parse_tuples(text, family)
     enabled = re.search(r"^\s*ENABLED=\"?yes\b", settings, re.M | re.I)
-    return Firewall(True, bool(enabled), policy.group(1).upper() if policy else "DROP", rules)
+    level = re.search(r"^\s*LOGLEVEL=\"?(\w+)", settings, re.M)
+    logging = level.group(1).lower() if level else "low"
+    return State(True, bool(enabled), bool(ipv6), policies, logging, rules)
 
 
 def _read(path):
@@ -69,17 +119,56 @@ def _read(path):
 
 def parse_rules(text):
     """Return the rules for incoming traffic in the text of user.rules or user6.rules."""
+    return [rule for rule in parse_tuples(text, 0) if rule.direction == "in"]
+
+
+def parse_tuples(text, family):
+    """Return every rule in the text of user.rules or user6.rules.
+
+    Args:
+        text: the file.
+        family: 4 or 6, as the rules shall say.
+    """
     rules = []
     for line in text.splitlines():
         match = re.match(r"### tuple ### (.*)$", line)
-        fields = re.sub(r"\s+comment=\S*", "", match.group(1)).split() if match else []
-        if len(fields) < 7 or fields[0].startswith("route:"):
+        if not match:
             continue
-        # action protocol dport destination sport source [dapp sapp] direction[_interface]
+        words = re.match(r"(.*?)(?:\s+comment=(\S*))?$", match.group(1))
+        fields = words.group(1).split()
+        if len(fields) < 7:
+            continue
+        # [route:]action[_log] proto dport destination sport source [dapp sapp] direction[_in!out]
+        route, _colon, action = fields[0].rpartition(":")
+        action, _underscore, log = action.partition("_")
         direction, _underscore, interface = fields[-1].partition("_")
-        if direction == "in":
-            rules.append(Rule(fields[0].partition("_")[0], *fields[1:6], interface=interface))
+        interface, _mark, interface_out = interface.partition("!out_")
+        if direction == "out":
+            interface, interface_out = "", interface
+        profiles = fields[6:8] if len(fields) >= 9 else ("-", "-")
+        rules.append(
+            Rule(
+                action,
+                *fields[1:6],
+                interface=interface,
+                direction="route" if route else direction,
+                interface_out=interface_out,
+                log=log,
+                applications=tuple(
+                    "" if name == "-" else name.replace("%20", " ") for name in profiles
+                ),
+                comment=_comment(words.group(2) or ""),
+                family=family,
+            )
+        )
     return rules
+
+
+def _comment(digits):
+    try:
+        return bytes.fromhex(digits).decode("utf-8", "replace")
+    except ValueError:
+        return ""
 
 
 def verdict(firewall, port, source):
@@ -94,6 +183,8 @@ def verdict(firewall, port, source):
     if not firewall.enabled:
         return True, "ufw is not active"
     family = _number(source)[0]
+    if family == socket.AF_INET6 and not firewall.ipv6:
+        return False, "IPV6=no in /etc/default/ufw"
     for rule in firewall.rules:
         # A rule for one interface or one of several own addresses may or may not apply: it counts.
         if (
