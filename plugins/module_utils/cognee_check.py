@@ -27,6 +27,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes import (
 )
 
 _SEARCH_TEXT = "sergas.ops cognee_check"
+#: TEST-NET-3: no real client has an address of it.
+_ANYBODY = "203.0.113.254"
 RANGES = (("timeout", 0.1, 600), ("deadline", 1, 600))
 
 
@@ -111,23 +113,25 @@ def _look(params, service, container, trouble, known, deadline):
     client = cognee_client.Client(service, deadline, params["timeout"], _tls(service, params))
     client.identify()
     replies = client.replies
-    queried = False
     if cognee_replies.identity(replies) == "cognee":
         if cognee_replies.readiness(replies)[0] == "ready":
             client.try_key()
             key = cognee_replies.key_state(replies, bool(service.key))
-            queried = params["query"] != "none" and key in ("X-Api-Key", "Bearer", "unchecked")
-            if queried:
+            asked = params["query"] != "none" and key in ("X-Api-Key", "Bearer", "unchecked")
+            if asked:
                 text = _SEARCH_TEXT if params["query"] == "search" else None
                 client.query(text, None if key == "unchecked" else key)
         if params["components"]:
             client.components("X-Api-Key" if service.key else None)
     here = _is_here(service.host)
     listeners = _listeners(service.port) if here else None
-    access, exposed = _access(params, service, container, deadline) if here else ([], False)
+    guard, access, exposed = None, [], False
+    if here:
+        guard, access, exposed = _access(params, service, container, deadline)
     return {
         "target": service.target,
         "base": service.base,
+        "port": service.port,
         "source": service.source,
         "here": here,
         "replies": replies,
@@ -136,6 +140,7 @@ def _look(params, service, container, trouble, known, deadline):
         "container": container if here else None,
         "container_error": trouble if here else None,
         "listeners": listeners,
+        "guard": guard,
         "access": access,
         "exposed": exposed,
         "components_asked": params["components"],
@@ -184,36 +189,34 @@ def _listeners(port):
 
 
 def _access(params, service, container, deadline):
-    """Return ([{"client", "allowed", "by"}], whether the engine lets everybody in)."""
-    wide = cognee_container.publishes_widely(container, service.port)
+    """Return (guard, [{"client", "allowed", "by"}], exposed).
+
+    The guard is what decides who reaches the port: C(ufw), C(engine) where a container's engine
+    publishes it past ufw, or None. It is exposed where the engine lets everybody past a firewall
+    that does not.
+    """
     try:
         firewall = ufw.read()
     except OSError:
-        return [], False
-    if wide:
-        lines = cognee_firewall.read_rules(deadline)
-        if lines is None or container["engine"] != "docker":
-            open_to_all, rules = lines is not None, lambda client: (True, "it is published")
-        else:
-            open_to_all = not cognee_firewall.restricts(lines, service.port)
-
-            def rules(client):
-                return cognee_firewall.verdict(lines, service.port, client)
-
-    else:
-        open_to_all = False
-
-        def rules(client):
-            return ufw.verdict(firewall, service.port, client)
-
+        return None, [], False
+    wide = cognee_container.publishes_widely(container, service.port)
+    guard = "engine" if wide else "ufw" if firewall.enabled else None
+    rules = cognee_firewall.read(deadline) if wide else None
+    docker = wide and container["engine"] == "docker"
     access = []
     for client in params["clients"]:
-        if not cognee_settings.is_loopback(client) and not _is_here(client):
-            allowed, by = rules(client)
-            access.append({"client": client, "allowed": allowed, "by": by})
-    # Without a firewall, nothing is gone past; and one that opens the port means it.
-    guarded = firewall.enabled and not ufw.verdict(firewall, service.port, "203.0.113.254")[0]
-    return access, wide and open_to_all and guarded
+        if cognee_settings.is_loopback(client) or _is_here(client):
+            continue
+        if wide:
+            allowed, by = cognee_firewall.verdict(rules, service.port, client, docker)
+        else:
+            allowed, by = ufw.verdict(firewall, service.port, client)
+        access.append({"client": client, "allowed": allowed, "by": by})
+    if not wide or not firewall.enabled:
+        return guard, access, False
+    # A firewall that opens the port to everybody means it.
+    meant = ufw.verdict(firewall, service.port, _ANYBODY)[0]
+    return guard, access, not meant and not cognee_firewall.restricts(rules, service.port, docker)
 
 
 def _unclear(reason):
@@ -239,6 +242,8 @@ def _unclear(reason):
         "query": None,
         "container": None,
         "listeners": None,
+        "port": None,
+        "guard": None,
         "access": [],
         "exposed": False,
         "findings": [item],

@@ -2,53 +2,104 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who may reach a port that a container publishes: Docker's own chain counts there, not ufw's.
+"""Who may reach a port that a container publishes: ufw's rules do not count there.
 
-A published port is translated before the filter, so its packets are forwarded and never come to the
-rules for incoming traffic. C(DOCKER-USER) is the chain that Docker leaves to the administrator.
+A published port is translated before the filter, so its packets are forwarded and never come to
+the rules for incoming traffic. What counts is the chain that Docker leaves to the administrator,
+and the tables of this collection, which are asked before the translation.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from typing import List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils import process
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
 
 CHAIN = "DOCKER-USER"
+#: of the roles cognee and firewall, in nftables' family inet
+TABLES = ("sergas_cognee", "sergas_published")
 _FINAL = {"RETURN": True, "ACCEPT": True, "DROP": False, "REJECT": False}
 
 
-def read_rules(deadline):
-    """Return the lines of the filter table as C(iptables -S) prints them, or None if they cannot
-    be had.
-    """
+class Rules(NamedTuple):
+    """What decides for a published port."""
+
+    #: the lines of C(iptables -S), None where they cannot be had
+    iptables: Optional[List[str]]
+    #: the lines of C(nft list table) of each of TABLES that is there
+    tables: List[List[str]]
+
+
+def read(deadline):
+    """Return the L(Rules) of this host."""
+    lines = _output(["iptables", "-w", "2", "-S"], deadline)
+    found = [_output(["nft", "list", "table", "inet", name], deadline) for name in TABLES]
+    return Rules(lines, [table for table in found if table])
+
+
+def _output(argv, deadline):
     try:
-        status, out, _err = process.run(["iptables", "-w", "2", "-S"], deadline.within(5))
+        status, out, _err = process.run(argv, deadline.within(5))
     except (process.CommandMissing, DeadlineExceeded):
         return None
     return out.splitlines() if status == 0 else None
 
 
-def verdict(lines, port, source):
-    """Return (allowed, by) of a new connection to a port that Docker publishes.
+def verdict(rules, port, source, docker=True):
+    """Return (allowed, by) of a new connection to a published port.
 
     Args:
-        lines: of C(iptables -S).
+        rules: L(Rules).
         port: the port of the host.
         source: the address that it comes from.
+        docker: whether it is Docker's, so that its chain counts.
     """
-    allowed, rule = _walk(lines, CHAIN, port, source, 0)
-    if allowed is None:
-        return True, "no rule of %s" % CHAIN
-    return allowed, "the rule %s" % rule
+    for table in rules.tables:
+        for line in table:
+            decided = _of_nft(line.strip(), port, source)
+            if decided is False:
+                return False, "the rule %s" % line.strip()
+            if decided:
+                break
+    if docker:
+        allowed, rule = _walk(rules.iptables or (), CHAIN, port, source, 0)
+        if allowed is not None:
+            return allowed, "the rule %s" % rule
+    return True, "no rule for published ports"
 
 
-def restricts(lines, port):
+def restricts(rules, port, docker=True):
     """Return whether an address that nobody has named is kept from a published port."""
     # TEST-NET-3: no real client has it.
-    return not verdict(lines, port, "203.0.113.254")[0]
+    return not verdict(rules, port, "203.0.113.254", docker)[0]
+
+
+def _of_nft(line, port, source):
+    """Return what a rule of this collection's own form says; None where it is not about this."""
+    found = re.match(
+        r"(?:ip6? saddr (?P<first>\{[^}]*\}|\S+) )?tcp dport (?P<ports>\{[^}]*\}|\S+) "
+        r"(?:ip6? saddr (?P<saddr>\{[^}]*\}|\S+) )?(?:meta nfproto (?P<family>\S+) )?"
+        r"(?P<verdict>accept|drop|reject)\b",
+        line,
+    )
+    if not found or str(port) not in re.findall(r"\d+", found.group("ports")):
+        return None
+    if found.group("family") and (found.group("family") == "ipv6") != (":" in source):
+        return None
+    networks = found.group("first") or found.group("saddr")
+    if networks and not any(_inside(source, item) for item in networks.strip("{} ").split(",")):
+        return None
+    return found.group("verdict") == "accept"
+
+
+def _inside(source, network):
+    try:
+        return ipaddress.ip_address(source) in ipaddress.ip_network(network.strip(), strict=False)
+    except ValueError:
+        return False
 
 
 def _walk(lines, chain, port, source, depth):
@@ -91,12 +142,7 @@ def _matches(line, port, source):
             return False
     network = re.search(r"\s(! )?-s (\S+)", line)
     if network:
-        try:
-            inside = ipaddress.ip_address(source) in ipaddress.ip_network(
-                network.group(2), strict=False
-            )
-        except ValueError:
-            return False
+        inside = _inside(source, network.group(2))
         if inside == bool(network.group(1)):
             return False
     # What comes from the containers' own networks comes from no host.

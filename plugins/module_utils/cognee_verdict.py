@@ -57,10 +57,10 @@ def decide(seen, limits):
     """Return the findings of one host's look.
 
     Args:
-        seen: {"target", "base", "source", "here" (the service is on this host), "replies",
+        seen: {"target", "base", "port", "guard", "source", "here" (the service is on this host), "replies",
             "has_key", "wants_key" (the app's settings are known), "container", "container_error",
             "listeners" ({"addresses", "holder"}), "access" ([{"client", "allowed", "by"}]),
-            "exposed" (the engine lets everybody in past the firewall), "queried",
+            "exposed" (the engine lets everybody in past the firewall),
             "components_asked"}.
         limits: thresholds, {name: (warn, fail, unit)}.
     """
@@ -101,6 +101,8 @@ def summary(seen, findings):
         "query": {"path": path, "state": query} if query else None,
         "container": seen["container"],
         "listeners": seen["listeners"],
+        "port": seen["port"],
+        "guard": seen["guard"],
         "access": seen["access"],
         "exposed": seen["exposed"],
         "findings": findings,
@@ -494,9 +496,9 @@ def _exposed(seen):
         seen,
         "published",
         evidence={"ports": container["ports"]},
-        remedy="allow_cognee" if container["engine"] == "docker" else None,
-        advice="Publish it on 127.0.0.1 if only this host uses it, else let in the app's hosts only"
-        " (DOCKER-USER).",
+        remedy="allow_cognee",
+        advice="Publish it on 127.0.0.1 if only this host uses it, else let in the app's hosts"
+        " only.",
     )
 
 

@@ -248,6 +248,17 @@ listeners:
     holder:
       description: The process, its user, command and unit; null if it cannot be seen.
       type: dict
+port:
+  description: The port.
+  returned: O(view=full)
+  type: int
+  sample: 8001
+guard:
+  description: What decides on this host who reaches the port, which is ufw, engine (published past
+    ufw) or null.
+  returned: O(view=full)
+  type: str
+  sample: ufw
 access:
   description: What the firewall of this host says of each of O(clients).
   returned: O(view=full)
