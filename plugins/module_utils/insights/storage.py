@@ -132,6 +132,8 @@ def decide_sizes(scope, sizes):
     known = [row for row in sizes["databases"] if row["bytes"] is not None]
     total = sum(row["bytes"] for row in known)
     evidence = {
+        # What a later run needs to tell what grew.
+        "taken_at": scope.server["taken_at"],
         "databases": known[: scope.limit],
         "tables": [_table(row) for row in sizes["tables"][: scope.limit]],
     }
@@ -148,6 +150,11 @@ def decide_sizes(scope, sizes):
             verdict.size(sum(row["grown_bytes"] for row in grown["databases"])),
             verdict.span(grown["seconds"]),
         )
+        if grown["tables"]:
+            summary += ", most of all " + verdict.some(
+                "%s (%s)" % (verdict.qualified(row), verdict.size(row["grown_bytes"]))
+                for row in grown["tables"]
+            )
     return [verdict.ok("db.size", summary, value=total, unit="B", evidence=evidence)]
 
 

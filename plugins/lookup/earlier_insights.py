@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""earlier_insights: what the latest report knows of the databases, to tell what grew since."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: earlier_insights
+short_description: Read what the latest report knows of the sizes of the databases
+version_added: 1.1.0
+description:
+  - Reads the C(report.json) of the latest run in a folder of reports, and returns for each host
+    with a database what O(sergas.ops.pg_insights#module:previous) takes.
+  - Where there is no report yet, or none that can be read, there is nothing earlier, and no error.
+options:
+  _terms:
+    description:
+      - The folder of the reports, as O(sergas.ops.fleet_report#module:report_dir). A relative one
+        is looked for where the playbook was started.
+    type: list
+    elements: str
+    required: true
+author:
+  - Sergas DevOps (@sergas-ops)
+seealso:
+  - module: sergas.ops.pg_insights
+  - module: sergas.ops.fleet_report
+"""
+
+EXAMPLES = r"""
+- name: Tell what grew since the latest report
+  sergas.ops.pg_insights:
+    login_db: sergas_prod
+    previous: >-
+      {{ lookup('sergas.ops.earlier_insights', 'sergas-reports')[inventory_hostname]
+         | default({}) }}
+  become: true
+"""
+
+RETURN = r"""
+_list:
+  description: For each folder, what is known of each host's database by the name of the host.
+  type: list
+  elements: dict
+  sample:
+    - db1:
+        server: {database: sergas_prod, taken_at: 1795600000.0}
+        sizes: {databases: [{database: sergas_prod, bytes: 8913927}], tables: []}
+"""
+
+import os
+
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import history
+
+#: The finding with the sizes, and what each of its rows must have.
+_SIZES = "db.size.ok"
+_ROWS = {"databases": ("bytes",), "tables": ("table_bytes", "index_bytes")}
+
+
+class LookupModule(LookupBase):
+    """Reads reports on the controller."""
+
+    def run(self, terms, variables=None, **kwargs):
+        """Return {host: insights} of the latest report in each of the folders."""
+        del variables
+        self.set_options(direct=kwargs)
+        folders = [os.path.abspath(os.path.expanduser(term)) for term in terms]
+        return [by_host(history.read_previous(folder)[0]) for folder in folders]
+
+
+def by_host(report):
+    """Return what a report tells of the sizes of databases: {host: insights}.
+
+    Args:
+        report: the model of a report, or None.
+    """
+    found = {}
+    for host in (report or {"hosts": ()})["hosts"]:
+        for item in host["findings"]:
+            insights = _insights(item) if item["id"] == _SIZES else None
+            if insights:
+                found[host["name"]] = insights
+    return found
+
+
+def _insights(item):
+    """Return what a finding tells of sizes, or None where it is not all there."""
+    evidence = item.get("evidence")
+    try:
+        for kind, numbers in _ROWS.items():
+            for row in evidence[kind]:
+                if not all(isinstance(row[name], int) for name in numbers):
+                    return None
+        return {
+            "server": {
+                "database": str(evidence["database"]),
+                "taken_at": float(evidence["taken_at"]),
+            },
+            "sizes": {kind: evidence[kind] for kind in _ROWS},
+        }
+    except (KeyError, TypeError, ValueError):
+        return None
