@@ -227,7 +227,7 @@ def decide_oom(ctx, logs, own_container=None):
                 "estimated" if all(kill["known_by"] == "time" for kill in kills) else "measured"
             ),
             evidence=evidence,
-            remedy="raise_memory_limit",
+            remedy=None if of_machine else "raise_memory_limit",
             advice=(
                 "See which other process takes the machine's memory, or give the machine more."
                 if of_machine

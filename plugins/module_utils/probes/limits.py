@@ -254,7 +254,7 @@ def _pool(ctx, limits, database):
         warn,
         fail,
         dict(wanted, slots=slots, target=database.get("target")),
-        "tune_concurrency",
+        "fit_pool",
         "Lower WORKERS, DATABASE_POOL_SIZE or DATABASE_MAX_OVERFLOW, so that all pools together"
         " fit.",
     )

@@ -17,7 +17,11 @@ import time
 
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
-from ansible_collections.sergas.ops.plugins.module_utils.journal import Journal
+from ansible_collections.sergas.ops.plugins.module_utils.journal import (
+    KERNEL_DETAILS,
+    Journal,
+    matches,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.log_survey import SHOWN, Survey
 from ansible_collections.sergas.ops.plugins.module_utils.probes import unit
 
@@ -36,7 +40,8 @@ def observe(ctx):
     """
     window = ctx.params["window"]
     deadline = Deadline(max(0.1, ctx.deadline.remaining() - _RESERVE_SECONDS))
-    journal = Journal(unit.name(ctx.params["service"]), ctx.now - window, deadline)
+    since = ctx.now - window
+    journal = Journal(matches(unit.name(ctx.params["service"])), since, deadline)
     survey = Survey(
         ctx.now,
         (ctx.params["health_path"], "/metrics"),
@@ -51,10 +56,13 @@ def observe(ctx):
             break
     if journal.truncated and not journal.entries:
         raise DeadlineExceeded("no answer in time from journalctl")
+    if survey.saw_death:
+        for chunk in Journal(KERNEL_DETAILS, since, deadline).chunks():
+            survey.read(chunk)
     result = survey.result(ctx.unit)
     result.update(
         window=window,
-        since=ctx.now - window,
+        since=since,
         entries=journal.entries,
         skipped=journal.skipped,
         truncated=journal.truncated,
@@ -369,7 +377,7 @@ def decide_errors(ctx, logs, prometheus=None):
             fail=fail,
             confidence=_confidence(logs),
             evidence=evidence,
-            remedy=None if good else "tune_concurrency",
+            remedy=None if good else _error_remedy(evidence["kinds"]),
             advice=None if good else _error_advice(evidence["kinds"]),
         )
     ]
@@ -419,10 +427,25 @@ _ADVICE = (
 )
 
 
+def _commonest(kinds):
+    """Return the kind that counts most of those that say something, or an empty text."""
+    return max(
+        (kind for kind in kinds if kind != "other"), key=lambda kind: kinds[kind], default=""
+    )
+
+
+def _error_remedy(kinds):
+    """Return the remedy: calls that take too long or fail outside can be bounded, other errors
+    take values that somebody has to give.
+    """
+    bounded = _commonest(kinds).startswith(("database.timeout", "zoho"))
+    return "bound_failures" if bounded else "tune_concurrency"
+
+
 def _error_advice(kinds):
-    common = sorted((kind for kind in kinds if kind != "other"), key=lambda kind: -kinds[kind])
+    common = _commonest(kinds)
     for start, advice in _ADVICE:
-        if common and common[0].startswith(start):
+        if common.startswith(start):
             return advice
     return "Look at the types and paths in the evidence, the commonest first."
 

@@ -11,6 +11,7 @@ import re
 
 from ansible_collections.sergas.ops.plugins.module_utils import cgroup
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
+from ansible_collections.sergas.ops.plugins.module_utils.probes.unit import name as unit_name
 
 _SHOWN = 5
 #: only the largest processes are looked up by unit: more would cost time on a host with thousands
@@ -122,12 +123,18 @@ def _read(root, pid, name):
 
 def decide(ctx, memory):
     """Return the finding about memory."""
-    return [judge(memory, ctx.thresholds["memory_percent"])]
+    service = unit_name(ctx.params["service"])
+    return [judge(memory, ctx.thresholds["memory_percent"], service)]
 
 
-def judge(memory, threshold):
-    """Return the finding about memory (pure): what L(measure) returned against (warn, fail,
-    unit).
+def judge(memory, threshold, service=None):
+    """Return the finding about memory (pure).
+
+    Args:
+        memory: what L(measure) returned.
+        threshold: (warn, fail, unit).
+        service: the app's unit. It is the one that can be bounded; where another one holds the
+            most, a person decides.
     """
     warn, fail, unit = threshold
     if memory["used"] is None:
@@ -163,7 +170,7 @@ def judge(memory, threshold):
         evidence=dict(
             memory["processes"], source=memory["source"], used=memory["used"], total=memory["total"]
         ),
-        remedy=None if status == "ok" else "limit_memory",
+        remedy="limit_memory" if status != "ok" and _is_largest(units, service) else None,
         advice=(
             None
             if status == "ok"
@@ -172,13 +179,18 @@ def judge(memory, threshold):
     )
 
 
+def _is_largest(units, service):
+    return bool(units) and units[0]["unit"] == service
+
+
 def decide_swap(ctx, memory):
     """Return the finding about swap."""
-    return [judge_swap(memory, ctx.thresholds["swap_percent"])]
+    service = unit_name(ctx.params["service"])
+    return [judge_swap(memory, ctx.thresholds["swap_percent"], service)]
 
 
-def judge_swap(memory, threshold):
-    """Return the finding about swap (pure): what L(measure) returned against (warn, fail, unit)."""
+def judge_swap(memory, threshold, service=None):
+    """Return the finding about swap (pure); the arguments are those of L(judge)."""
     warn, fail, unit = threshold
     if not memory["swap_total"]:
         if memory["swap_total"] is None:
@@ -220,7 +232,11 @@ def judge_swap(memory, threshold):
         warn=warn,
         fail=fail,
         evidence={} if status == "ok" else dict(memory["processes"]),
-        remedy=None if status == "ok" else "limit_memory",
+        remedy=(
+            "limit_memory"
+            if status != "ok" and _is_largest(memory["processes"]["units"], service)
+            else None
+        ),
         advice=(
             None
             if status == "ok"

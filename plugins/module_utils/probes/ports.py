@@ -371,6 +371,7 @@ def _conflict(sockets, service, listener, process, relation):
             "port": port,
             "address": listener["address"],
             "pid": process["pid"],
+            "started": process["started"],
             "user": process["user"],
             "command": process["command"],
             "unit": holder,
