@@ -39,11 +39,16 @@ class JournalUnreadable(Unmeasurable):
     """The journal cannot be read; the message says why and what to do."""
 
 
-def matches(unit):
-    """Return the journal's matches for a unit: its own lines, those of systemd and of the kernel.
+#: How the kernel reports that it killed a process, at its priority of errors.
+_KERNEL_KILLS = ["_TRANSPORT=kernel", "PRIORITY=3"]
+#: What it tells beside that (the memory group, its limit, faults of a program) stands among all its
+#: information, which is most of the journal on a host whose network interfaces come and go.
+KERNEL_DETAILS = ["_TRANSPORT=kernel", "PRIORITY=6"]
 
-    Of the kernel only the priorities at which it reports kills and faults: a firewall logs at
-    another.
+
+def matches(unit):
+    """Return the journal's matches for a unit: its own lines, those of systemd about it, and the
+    kernel's kills.
     """
     return [
         "_SYSTEMD_UNIT=" + unit,
@@ -54,14 +59,12 @@ def matches(unit):
         "MESSAGE_ID=" + _COREDUMP,
         "COREDUMP_UNIT=" + unit,
         "+",
-        "_TRANSPORT=kernel",
-        "PRIORITY=3",
-        "PRIORITY=6",
+        *_KERNEL_KILLS,
     ]
 
 
 class Journal:
-    """The entries of a unit since a time.
+    """The entries since a time that some matches select.
 
     Attributes:
         entries: how many were read.
@@ -70,13 +73,13 @@ class Journal:
         oldest: the time of the oldest entry read, in seconds since the epoch, or None.
     """
 
-    def __init__(self, unit, since, deadline, directory=None):
-        """Args: unit: its full name; since: seconds since the epoch; directory: of journal
-        files.
+    def __init__(self, selected, since, deadline, directory=None):
+        """Args: selected: L(matches) or KERNEL_DETAILS; since: seconds since the epoch; directory:
+        of journal files.
         """
         self._argv = ["journalctl", "--no-pager", "--output=json", "--all", "--reverse"]
         self._argv += ["--output-fields=" + FIELDS, "--since=@%d" % since]
-        self._argv += (["--directory=" + directory] if directory else []) + matches(unit)
+        self._argv += (["--directory=" + directory] if directory else []) + selected
         self._deadline = deadline
         self.entries = 0
         self.skipped = 0

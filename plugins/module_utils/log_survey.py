@@ -196,6 +196,16 @@ class Survey:
                 self._own(at, pid, message, entry, seen)
         self._join(newer, seen)
 
+    @property
+    def saw_death(self):
+        """Whether a process ended as it should not: the kernel may tell more of it."""
+        return bool(
+            self.killed
+            or self.child_deaths
+            or self.dumps
+            or any(event["what"] not in ("started", "stopping") for event in self.unit_events)
+        )
+
     def finish(self):
         """Take what was held back: the oldest chunk has nothing before it."""
         leading, self._leading = self._leading, {}

@@ -35,7 +35,7 @@ def journalctl(monkeypatch):
 
 
 def read(seconds=5.0):
-    reading = journal.Journal("sergas-app.service", 0, Deadline(seconds))
+    reading = journal.Journal(journal.matches("sergas-app.service"), 0, Deadline(seconds))
     return reading, list(reading.chunks())
 
 
