@@ -31,6 +31,21 @@ class Plan(NamedTuple):
     refused: Dict[str, str]
 
 
+def normal(texts):
+    """Return addresses as fail2ban and the firewall write them (pure).
+
+    Raises:
+        BanError: for what is no address.
+    """
+    addresses = []
+    for text in texts:
+        known = fail2ban.network(text)
+        if known is None or known.num_addresses > 1:
+            raise BanError("%r is not an address" % text)
+        addresses.append(str(known.network_address))
+    return addresses
+
+
 def plan(wanted, unwanted, banned, protected):
     """Return the L(Plan) for some addresses (pure).
 
@@ -39,17 +54,10 @@ def plan(wanted, unwanted, banned, protected):
         unwanted: those to let go.
         banned: those that are banned now.
         protected: addresses and networks that must not be.
-
-    Raises:
-        BanError: for what is no address.
     """
     refused, ban = {}, []
     for text in wanted:
         known = fail2ban.network(text)
-        if known is None or known.num_addresses > 1:
-            raise BanError("%r is not an address" % text)
-        # As fail2ban and the firewall write it.
-        text = str(known.network_address)
         reason = _protection(text, known, protected)
         if reason:
             refused[text] = reason
@@ -104,6 +112,7 @@ def run(params, check_mode):
         BanError, fail2ban.ServerDown, fail2ban.Refused, DeadlineExceeded: with a message for the
         person who runs it.
     """
+    params = dict(params, banned=normal(params["banned"]), unbanned=normal(params["unbanned"]))
     protected, unknown = resolve(params["protected"])
     warnings = ["%s has no address here, so it cannot be protected" % name for name in unknown]
     if check_mode and not _is_up(params["jail"]):

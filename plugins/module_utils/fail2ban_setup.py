@@ -20,6 +20,7 @@ from typing import Dict, List, NamedTuple
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
     fail2ban,
+    fail2ban_rules,
     fail2ban_watch,
     process,
 )
@@ -33,6 +34,8 @@ UNIT = "fail2ban.service"
 _OWN = re.compile(r"(?:action|filter|jail)\.d/sergas[\w-]*\.conf\Z")
 _JAILS = "jail.d/sergas.conf"
 _POLL_SECONDS = 0.2
+#: Bans whose rule is looked up at most, in each jail: each is a command.
+_MOST_LOOKUPS = 20
 
 
 class SetupError(Exception):
@@ -251,7 +254,7 @@ def _plan(params, changed, jails, wanted, revision, deadline):
         try:
             with fail2ban.Server() as server:
                 restart = bool(changed) or not _is_loaded(server, jails, wanted, revision)
-                restart = restart or not _proven(params, deadline)
+                restart = restart or not _proven(params, deadline) or _lost(server, deadline)
                 unban = _innocents(server, params["protected"])
         except fail2ban.ServerDown:
             restart = True
@@ -279,6 +282,16 @@ def _is_loaded(server, jails, wanted, revision):
 def _proven(params, deadline):
     """Return whether all commands that prove the bans' rules exit 0."""
     return all(process.run(argv, deadline)[0] == 0 for argv in params["proofs"])
+
+
+def _lost(server, deadline):
+    """Return whether the firewall lacks a ban of ours; a restart makes all of them anew."""
+    for name in server.jails():
+        jail = server.jail(name)
+        for address in jail.banned[:_MOST_LOOKUPS]:
+            if fail2ban_rules.holds(jail.actions, name, address, deadline) is False:
+                return True
+    return False
 
 
 def _innocents(server, protected):

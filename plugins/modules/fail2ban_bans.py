@@ -117,8 +117,8 @@ bans:
       type: str
       sample: 203.0.113.9
     until:
-      description: When it is let go by itself, in the host's own time, or C(never). V(null) in check
-        mode for one that is not banned yet.
+      description: When it is let go by itself, in the host's own time, or C(never). V(null) for one
+        that is not banned yet, in check mode.
       type: str
       sample: "2026-03-02 09:30:00"
 """

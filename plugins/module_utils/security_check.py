@@ -1,0 +1,388 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What protects a host, and whether it does: jails and bans, sshd, the app's keys and its .env."""
+
+from __future__ import annotations
+
+import stat
+
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    fail2ban,
+    fail2ban_bans,
+    fail2ban_rules,
+    fail2ban_setup,
+    fail2ban_watch,
+    health,
+    process,
+    sshd_settings,
+)
+from ansible_collections.sergas.ops.plugins.module_utils.finding import Unmeasurable, finding
+from ansible_collections.sergas.ops.plugins.module_utils.health import Check, Probe
+from ansible_collections.sergas.ops.plugins.module_utils.probes import unit
+from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
+
+_APP = ("app",)
+_GUIDE = "Unauthorized Access Attempts"
+KEYS = ("REQUIRE_MFA", "SESSION_TIMEOUT", "ENABLE_RATE_LIMITING")
+_TRUE = ("true", "1", "yes", "on")
+#: Bans whose rule is looked up at most: each is a command.
+_MOST_LOOKUPS = 20
+
+
+# Jails
+
+
+def observe_fail2ban(ctx):
+    """Return what fail2ban does on this host: its service, its jails and their bans.
+
+    Raises:
+        NotHere: it is not installed.
+        PermissionError: only root may ask its server.
+    """
+    if process.find("fail2ban-server") is None:
+        if ctx.params["jails"]:
+            return {"installed": False, "protected": []}
+        raise NotHere("fail2ban is not on this host")
+    state, reason = unit.read(fail2ban_setup.UNIT, ctx.deadline)
+    if reason:
+        raise Unmeasurable(reason)
+    protected, _unknown = fail2ban_bans.resolve(ctx.params["protected"])
+    seen = {
+        "installed": True,
+        "protected": protected,
+        "active": state.get("ActiveState"),
+        "enabled": state.get("UnitFileState"),
+        "result": state.get("Result"),
+        "silent": None,
+        "jails": [],
+        "overridden": fail2ban_setup.read_overrides(
+            fail2ban.CONFIG, fail2ban_setup.read_own(fail2ban.CONFIG)
+        ),
+    }
+    if seen["active"] != "active":
+        return seen
+    try:
+        with fail2ban.Server(timeout=max(0.5, ctx.deadline.remaining())) as server:
+            seen["jails"] = [_observe_jail(ctx, server, name) for name in server.jails()]
+    except (fail2ban.ServerDown, fail2ban.Refused) as error:
+        seen["silent"] = str(error)
+    return seen
+
+
+def _observe_jail(ctx, server, name):
+    jail = server.jail(name)
+    sources = fail2ban_watch.observe(jail.journalmatch, jail.logpaths, ctx.deadline)
+    lost = [
+        address
+        for address in jail.banned[:_MOST_LOOKUPS]
+        if fail2ban_rules.holds(jail.actions, name, address, ctx.deadline) is False
+    ]
+    return {
+        "name": name,
+        "watches": fail2ban_watch.describe(sources),
+        "blind": None if name == fail2ban_watch.BY_HAND else fail2ban_watch.blindness(sources),
+        "failed": jail.failed,
+        "maxretry": jail.maxretry,
+        "findtime": jail.findtime,
+        "bantime": jail.bantime,
+        "ignored": list(jail.ignored),
+        "banned": list(jail.banned),
+        "not_in_firewall": lost,
+    }
+
+
+def decide_jails(ctx, seen):
+    """Return the findings about the jails: dead, missing, blind, or able to ban our own (pure)."""
+    expected = ctx.params["jails"]
+    if not seen["installed"]:
+        return [_missing("fail2ban is not installed", expected)]
+    if seen["active"] != "active":
+        if seen["enabled"] in ("enabled", "enabled-runtime") or expected:
+            return [_dead("fail2ban is %(enabled)s, but %(active)s (result %(result)s)" % seen)]
+        raise NotHere("fail2ban is installed, but neither enabled nor running")
+    if seen["silent"]:
+        return [_dead("fail2ban runs and does not answer: %s" % seen["silent"])]
+    found = []
+    running = {jail["name"] for jail in seen["jails"]}
+    absent = [name for name in expected if name not in running]
+    if absent or not running:
+        found.append(_missing("no jail %s runs" % ", ".join(absent or ["at all"]), absent))
+    found += [_blind(jail) for jail in seen["jails"] if jail["blind"]]
+    ours = [jail for jail in seen["jails"] if jail["name"] in expected]
+    exposed = _exposed(ours, seen["protected"])
+    if exposed:
+        found.append(_exposing(exposed, seen["overridden"]))
+    return found or [_working(seen)]
+
+
+def _exposed(jails, protected):
+    """Return {jail: [protected address that it does not ignore]}."""
+    exposed = {}
+    for jail in jails:
+        bare = [item for item in protected if not fail2ban.covers(jail["ignored"], item)]
+        if bare:
+            exposed[jail["name"]] = bare
+    return exposed
+
+
+def _missing(reason, jails):
+    return finding(
+        "security.jail.missing",
+        "security",
+        "fail",
+        "Attacks are not stopped: %s" % reason,
+        evidence={"jails": list(jails)},
+        remedy="jail",
+        advice="Set the jails up with the role fail2ban.",
+    )
+
+
+def _dead(reason):
+    return finding(
+        "security.jail.dead",
+        "security",
+        "fail",
+        "Attacks are not stopped: %s" % reason,
+        remedy="jail",
+        advice=(
+            "Read journalctl -u fail2ban and /var/log/fail2ban.log. A jail that reads a file which"
+            " is not there, or the journal without python3-systemd, ends the whole server."
+        ),
+    )
+
+
+def _blind(jail):
+    return finding(
+        "security.jail.blind",
+        "security",
+        "fail",
+        "The jail %s sees nothing: %s" % (jail["name"], jail["blind"]),
+        evidence={key: jail[key] for key in ("name", "watches", "blind")},
+        remedy="jail",
+        advice="Let it watch the journal of the unit that does the work.",
+    )
+
+
+def _exposing(exposed, overridden):
+    return finding(
+        "security.jail.exposed",
+        "security",
+        "warn",
+        "%s may ban addresses of our own: %s"
+        % (", ".join(sorted(exposed)), ", ".join(sorted(exposed.items())[0][1][:5])),
+        evidence={"jails": exposed, "overridden": overridden[:10]},
+        remedy="jail",
+        advice="Put them into the jail's ignoreip; one in jail.local counts over the role's.",
+    )
+
+
+def _working(seen):
+    return finding(
+        "security.jails.ok",
+        "security",
+        "ok",
+        "%d jails of fail2ban watch: %s"
+        % (len(seen["jails"]), ", ".join(jail["name"] for jail in seen["jails"])),
+        value=len(seen["jails"]),
+        unit="jails",
+        evidence={
+            "jails": [
+                {key: jail[key] for key in ("name", "watches", "failed", "maxretry", "bantime")}
+                for jail in seen["jails"]
+            ],
+            "overridden": seen["overridden"][:10],
+        },
+    )
+
+
+# Bans
+
+
+def decide_bans(_ctx, seen):
+    """Return the findings about the bans: of our own, without effect, or as they should be
+    (pure).
+    """
+    if not seen["installed"] or seen["active"] != "active" or seen["silent"]:
+        raise NotHere("fail2ban does not run, so it bans nobody")
+    banned = {jail["name"]: jail["banned"] for jail in seen["jails"] if jail["banned"]}
+    innocent = {
+        name: [item for item in items if fail2ban.covers(seen["protected"], item)]
+        for name, items in banned.items()
+    }
+    innocent = {name: items for name, items in innocent.items() if items}
+    lost = {
+        jail["name"]: jail["not_in_firewall"] for jail in seen["jails"] if jail["not_in_firewall"]
+    }
+    found = []
+    if innocent:
+        found.append(
+            finding(
+                "security.ban.innocent",
+                "security",
+                "fail",
+                "Our own %s is banned by %s"
+                % (", ".join(sorted(sum(innocent.values(), []))), ", ".join(sorted(innocent))),
+                evidence={"banned": innocent},
+                remedy="jail",
+                advice="Let it go (fail2ban-client unban ADDRESS) and put it into ignoreip.",
+            )
+        )
+    if lost:
+        found.append(
+            finding(
+                "security.ban.ineffective",
+                "security",
+                "fail",
+                "fail2ban counts %s as banned, and the firewall lets it in"
+                % ", ".join(sorted(sum(lost.values(), []))),
+                evidence={"banned": lost},
+                remedy="jail",
+                advice="Something has emptied the firewall's rules: restart fail2ban after it.",
+            )
+        )
+    if found:
+        return found
+    count = sum(len(items) for items in banned.values())
+    return [
+        finding(
+            "security.bans.ok",
+            "security",
+            "ok",
+            "%d addresses are banned" % count,
+            value=count,
+            unit="addresses",
+            evidence={"banned": {name: items[:20] for name, items in banned.items()}},
+        )
+    ]
+
+
+# The app
+
+
+def observe_environment(ctx):
+    """Return the app's settings, and the path and mode of its .env.
+
+    Raises:
+        NotHere: there is no .env.
+        Unmeasurable: it cannot be read.
+    """
+    if ctx.environment_error:
+        raise Unmeasurable(ctx.environment_error)
+    if ctx.environment is None:
+        raise NotHere("%s does not exist" % ctx.env_file)
+    return {
+        "settings": {name: ctx.settings[name] for name in KEYS if name in ctx.settings},
+        "path": ctx.environment.path,
+        "mode": ctx.environment.mode,
+    }
+
+
+def weak_keys(settings, longest_session):
+    """Return {key: what is wrong with it} among the app's security keys (pure).
+
+    Args:
+        settings: {name: value} the app runs with.
+        longest_session: what SESSION_TIMEOUT may be at most, in seconds.
+    """
+    weak = {}
+    for name, why in (
+        ("REQUIRE_MFA", "a password alone is enough"),
+        ("ENABLE_RATE_LIMITING", "passwords can be tried without limit"),
+    ):
+        value = settings.get(name)
+        if value is None:
+            weak[name] = "is not set"
+        elif value.strip().lower() not in _TRUE:
+            weak[name] = "is %r: %s" % (value[:20], why)
+    value = settings.get("SESSION_TIMEOUT")
+    if value is None:
+        weak["SESSION_TIMEOUT"] = "is not set"
+    elif not value.strip().isdigit():
+        weak["SESSION_TIMEOUT"] = "is %r, which is not a number of seconds" % value[:20]
+    elif not 0 < int(value) <= longest_session:
+        weak["SESSION_TIMEOUT"] = "is %s s, more than %d s" % (value.strip(), longest_session)
+    return weak
+
+
+def decide_keys(ctx, environment):
+    """Return the finding about the app's security keys (pure)."""
+    weak = weak_keys(environment["settings"], ctx.params["session_timeout"])
+    if not weak:
+        return [
+            finding(
+                "security.keys.ok",
+                "security",
+                "ok",
+                "Second factor, session timeout and rate limit of the app are as they should be",
+                value=0,
+                unit="weak keys",
+                warn=1,
+            )
+        ]
+    return [
+        finding(
+            "security.keys.weak",
+            "security",
+            "warn",
+            "%d security keys of the app are weak: %s"
+            % (len(weak), ", ".join("%s %s" % item for item in sorted(weak.items()))),
+            value=len(weak),
+            unit="weak keys",
+            warn=1,
+            evidence={"path": environment["path"], "keys": weak},
+            remedy="rate_limit_keys",
+            advice="Set them in %s and restart the app." % environment["path"],
+        )
+    ]
+
+
+def decide_env_file(_ctx, environment):
+    """Return the finding about who may read the app's .env (pure)."""
+    path, mode = environment["path"], environment["mode"]
+    evidence = {"path": path, "mode": "%04o" % mode}
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        may = "write" if mode & stat.S_IWOTH else "read"
+        return [
+            finding(
+                "security.env.readable",
+                "security",
+                "fail",
+                "Every user of the host may %s %s (mode %04o), and all its secrets"
+                % (may, path, mode),
+                evidence=evidence,
+                remedy="rate_limit_keys",
+                advice=(
+                    "Give it the mode 0600. If anybody but the app's people can log in there, give"
+                    " the secrets new values."
+                ),
+            )
+        ]
+    summary = "%s has the mode %04o" % (path, mode)
+    return [finding("security.env.ok", "security", "ok", summary, evidence=evidence)]
+
+
+PROBES = {
+    "fail2ban": Probe(observe_fail2ban, 10),
+    "sshd": Probe(sshd_settings.observe, 5),
+    "environment": Probe(observe_environment, 5),
+}
+CHECKS = {
+    "jails": Check(decide_jails, ("fail2ban",), "security.jails", "security", (), _GUIDE),
+    "bans": Check(decide_bans, ("fail2ban",), "security.bans", "security", (), _GUIDE),
+    "sshd": Check(sshd_settings.decide, ("sshd",), "security.sshd", "security", (), _GUIDE),
+    "keys": Check(decide_keys, ("environment",), "security.keys", "security", _APP, _GUIDE),
+    "env_file": Check(decide_env_file, ("environment",), "security.env", "security", _APP, _GUIDE),
+}
+
+
+def run(params):
+    """Return the result of M(sergas.ops.security_check).
+
+    Raises:
+        ValueError: an option that cannot be; the message names it, its value and what is allowed.
+    """
+    result = health.diagnose(dict(params, thresholds={}, port=None), CHECKS, PROBES)
+    # What M(sergas.ops.sergas_health) says of the host already.
+    return {key: result[key] for key in ("changed", "findings", "roots", "bad", "probe_seconds")}

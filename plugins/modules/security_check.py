@@ -1,0 +1,169 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: security_check
+short_description: Look whether what protects a host does
+version_added: 1.0.0
+description:
+  - Asks fail2ban's server which jails it runs, what each of them watches and whom they ban, sshd
+    how it would treat a login from outside, and the app's C(.env) for its security keys and for who
+    may read it. It changes nothing.
+  - A jail that runs and has nothing to see is found, and so is a service that died although it is
+    enabled, a ban that the firewall does not have, and one of an address of O(protected).
+  - Attacks themselves are found by M(sergas.ops.sergas_health), in the app's journal.
+options:
+  checks:
+    description:
+      - The checks to run. All of them, if not given.
+    type: list
+    elements: str
+    choices: &checks [jails, bans, sshd, keys, env_file]
+  skip:
+    description:
+      - Checks to leave out.
+    type: list
+    elements: str
+    choices: *checks
+  jails:
+    description:
+      - The jails that this host must run. They must ignore the addresses of O(protected), too.
+      - If not given, a host without fail2ban is skipped, and what runs is looked at.
+    type: list
+    elements: str
+    default: []
+  protected:
+    description:
+      - Addresses, networks and names that must not be banned.
+    type: list
+    elements: str
+    default: []
+  session_timeout:
+    description:
+      - What the app's C(SESSION_TIMEOUT) may be at most, in seconds.
+    type: int
+    default: 1800
+  components:
+    description:
+      - What is on this host by its groups. If not given, it is found out.
+    type: list
+    elements: str
+    choices: [app, postgresql, redis, cognee, lb]
+  service:
+    description:
+      - The systemd unit of the app.
+    type: str
+    default: sergas-app
+  app_dir:
+    description:
+      - The folder of the app. If not given, the one that its unit names.
+    type: path
+  env_file:
+    description:
+      - The C(.env) of the app. If not given, the one that its unit names, else C(.env) in
+        O(app_dir).
+    type: path
+  deadline:
+    description:
+      - How long all of it may take, in seconds. What has no answer by then is V(unknown).
+    type: float
+    default: 15
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - sergas.ops.attributes
+attributes:
+  check_mode:
+    support: full
+    details: The module only reads, so a check run is the same as a real one.
+  diff_mode:
+    support: none
+    details: The module changes nothing.
+  platform:
+    platforms: posix
+notes:
+  - Only root may ask fail2ban and sshd. Without it their findings are V(unknown).
+seealso:
+  - module: sergas.ops.sergas_health
+  - module: sergas.ops.fail2ban_jails
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Look whether attacks are stopped here
+  sergas.ops.security_check:
+    jails: [sshd, sergas-app]
+    protected: [192.0.2.2]
+  become: true
+  register: security
+"""
+
+RETURN = r"""
+findings:
+  description: What the checks found, in the order of the checks. Keys as those of
+    M(sergas.ops.sergas_health).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: security.jail.blind
+      component: security
+      status: fail
+      summary: "The jail sergas-app sees nothing: sergas-api.service is no unit of this host"
+      remedy: jail
+roots:
+  description: The ids of the bad findings that derive from no other one.
+  returned: success
+  type: list
+  elements: str
+  sample: [security.jail.blind]
+bad:
+  description: How many findings are C(warn), C(unknown) or C(fail).
+  returned: success
+  type: int
+  sample: 1
+probe_seconds:
+  description: How long each probe took.
+  returned: success
+  type: dict
+  sample: {fail2ban: 0.12}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sergas.ops.plugins.module_utils import security_check
+from ansible_collections.sergas.ops.plugins.module_utils.probes import context
+
+
+def main():
+    names = list(security_check.CHECKS)
+    components = list(context.COMPONENTS)
+    module = AnsibleModule(
+        argument_spec={
+            "checks": {"type": "list", "elements": "str", "choices": names},
+            "skip": {"type": "list", "elements": "str", "choices": names},
+            "jails": {"type": "list", "elements": "str", "default": []},
+            "protected": {"type": "list", "elements": "str", "default": []},
+            "session_timeout": {"type": "int", "default": 1800, "no_log": False},
+            "components": {"type": "list", "elements": "str", "choices": components},
+            "service": {"type": "str", "default": "sergas-app"},
+            "app_dir": {"type": "path"},
+            "env_file": {"type": "path"},
+            "deadline": {"type": "float", "default": 15},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = security_check.run(module.params)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
