@@ -44,6 +44,11 @@ def entries():
     return load
 
 
+def is_kernel_detail(item):
+    """Return whether a journal's entry is read for deaths only, as the probe does."""
+    return (item.get("_TRANSPORT"), item.get("PRIORITY")) == ("kernel", "6")
+
+
 @pytest.fixture
 def survey(entries):
     """Return a function: what a captured journal adds up to, read in chunks of a size."""
@@ -52,8 +57,12 @@ def survey(entries):
         captured = entries(journal) if isinstance(journal, str) else journal
         now = int(captured[-1]["__REALTIME_TIMESTAMP"]) / 1e6 + after
         reading = log_survey.Survey(now, ("/health", "/metrics"), BOOT, now - BOOTED)
+        details = [item for item in captured if is_kernel_detail(item)]
+        captured = [item for item in captured if not is_kernel_detail(item)]
         for start in range((len(captured) - 1) // chunk * chunk, -1, -chunk):
             reading.read(captured[start : start + chunk])
+        if reading.saw_death:
+            reading.read(details)
         result = reading.result(unit_properties or {})
         result.update(window=window, since=now - window, entries=len(captured), skipped=0)
         result.update(truncated=False, oldest=now - window, now=now)

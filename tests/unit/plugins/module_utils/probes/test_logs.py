@@ -429,3 +429,16 @@ def test_the_requirement_that_brings_a_module(tmp_path, module, requirement):
 
 def test_a_folder_without_requirements(tmp_path):
     assert logs.requirements(str(tmp_path / "nowhere")) == {}
+
+
+@pytest.mark.parametrize("capture", ["oom_unit", "oom_by_hand"])
+def test_a_kill_is_a_death_that_the_kernel_tells_more_of(survey, capture):
+    kills = survey(capture)["kills"]
+    assert kills and all(kill["cgroup"] for kill in kills)
+
+
+def test_a_start_is_no_death():
+    reading = log_survey.Survey(START + 60)
+    started = {"MESSAGE_ID": "39f53479d3a045ac8e11786248231fbf", "INVOCATION_ID": "a"}
+    reading.read([entry(1, "Started sergas-app.service.", pid="1", **started)])
+    assert not reading.saw_death
