@@ -17,6 +17,9 @@ from ansible_collections.sergas.ops.plugins.module_utils.zoho_data_centres impor
 )
 
 PAIRS = ("auto", "sdk", "mcp")
+_CLIENT = {
+    kind: ["ZOHO_%s_CLIENT_ID" % kind, "ZOHO_%s_CLIENT_SECRET" % kind] for kind in ("SDK", "MCP")
+}
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|::1)\Z")
 #: what guides and samples have in place of a value
 _PLACEHOLDER = re.compile(
@@ -117,41 +120,53 @@ def choose(settings, given, pair="auto"):
     def value(name):
         return (settings.get(name) or "").strip()
 
-    own = {
-        kind: ["ZOHO_%s_CLIENT_ID" % kind, "ZOHO_%s_CLIENT_SECRET" % kind]
-        for kind in ("SDK", "MCP")
-    }
-    if pair == "auto":
-        kind = "SDK" if any(value(name) for name in own["SDK"]) else "MCP"
-    else:
-        kind = pair.upper()
-    refresh = "ZOHO_%s_REFRESH_TOKEN" % kind
-    if kind == "MCP" and not value(refresh):
-        refresh = "ZOHO_SDK_REFRESH_TOKEN"
-        # Where the SDK has a client of its own, this refresh token is that client's.
-        if pair == "mcp" and all(value(name) for name in own["SDK"]):
-            raise Unusable(
-                "mixed",
-                "ZOHO_SDK_REFRESH_TOKEN belongs to ZOHO_SDK_CLIENT_ID, and ZOHO_MCP_REFRESH_TOKEN"
-                " is not set",
-                ["ZOHO_MCP_REFRESH_TOKEN"],
-            )
-    wanted = own[kind] + [refresh]
+    wanted = variables(settings, pair)
+    own, refresh = wanted[:2], wanted[2]
+    kind = "SDK" if own == _CLIENT["SDK"] else "MCP"
+    if refresh == "ZOHO_MCP_REFRESH_TOKEN" and not value(refresh):
+        raise Unusable(
+            "mixed",
+            "ZOHO_SDK_REFRESH_TOKEN belongs to ZOHO_SDK_CLIENT_ID, and ZOHO_MCP_REFRESH_TOKEN is"
+            " not set",
+            [refresh],
+        )
     missing = [name for name in wanted if not value(name)]
-    if len(missing) == 1 and missing[0] in own[kind]:
-        present = own[kind][1 - own[kind].index(missing[0])]
+    if len(missing) == 1 and missing[0] in own:
+        present = own[1 - own.index(missing[0])]
         raise Unusable(
             "mixed", "%s is set and %s is not: half a pair" % (present, missing[0]), missing
         )
     if missing:
-        if kind == "MCP" and pair == "auto" and missing[:2] == own["MCP"]:
-            missing = own["SDK"] + missing[2:]
+        if kind == "MCP" and pair == "auto" and missing[:2] == own:
+            missing = _CLIENT["SDK"] + missing[2:]
         raise Unusable(
             "credentials",
             "%s not set" % (" and ".join(missing) + (" are" if missing[1:] else " is")),
             missing,
         )
     return Credentials(*(_real(name, value(name)) for name in wanted), source=kind.lower())
+
+
+def variables(settings, pair="auto"):
+    """Return the names of the three variables that the app's credentials are in, or belong in.
+
+    Args:
+        settings: {name: value} the app runs with.
+        pair: one of PAIRS.
+    """
+
+    def is_set(name):
+        return bool((settings.get(name) or "").strip())
+
+    kind = pair.upper()
+    if pair == "auto":
+        kind = "SDK" if any(map(is_set, _CLIENT["SDK"])) else "MCP"
+    refresh = "ZOHO_%s_REFRESH_TOKEN" % kind
+    if kind == "MCP" and not is_set(refresh):
+        # Where the SDK has a client of its own, its refresh token is that client's.
+        if pair == "auto" or not all(map(is_set, _CLIENT["SDK"])):
+            refresh = "ZOHO_SDK_REFRESH_TOKEN"
+    return [*_CLIENT[kind], refresh]
 
 
 def _real(name, value):

@@ -95,8 +95,14 @@ class Run:
             "budget": None,
             "refreshes": 0,
             "reason": None,
+            "data_centre": None,
+            "accounts_url": None,
+            "api_url": None,
+            "credentials": None,
+            "coordination": None,
         }
         settings, why = self._settings()
+        self.result["variables"] = zoho_credentials.variables(settings, params["credentials"])
         target, self.credentials = "zoho", None
         try:
             self.place = zoho_credentials.place(settings, params)
@@ -111,7 +117,8 @@ class Run:
         except Unusable as error:
             evidence = {"variables": error.names} if error.names else {}
             self._refuse(zoho_verdict.trouble(error.told, str(error), target, evidence))
-        self.result["credentials"] = self.credentials.source if self.credentials else None
+        if self.credentials:
+            self.result["credentials"] = self.credentials.source
         self.client = zoho_client.Client(self.place, params["timeout"], params["ca_path"])
         self.store = self._store(settings)
         self.result["coordination"] = "redis" if self.store.shared else "host"

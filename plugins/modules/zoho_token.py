@@ -342,22 +342,31 @@ data_centre:
   type: str
   sample: eu
 accounts_url:
-  description: The URL of the accounts server.
+  description: The URL of the accounts server; null if the configuration gives none.
   returned: always
   type: str
   sample: https://accounts.zoho.eu
 api_url:
-  description: The URL of the API.
+  description: The URL of the API; null if the configuration gives none.
   returned: always
   type: str
   sample: https://www.zohoapis.eu
 credentials:
-  description: Where the credentials are from, which is options, sdk or mcp.
+  description: Where the credentials are from, which is options, sdk or mcp; null if there are
+    none to use.
   returned: always
   type: str
   sample: sdk
+variables:
+  description: The variables of the app's C(.env) that the id, the secret and the refresh token are
+    in, or belong in.
+  returned: always
+  type: list
+  elements: str
+  sample: [ZOHO_SDK_CLIENT_ID, ZOHO_SDK_CLIENT_SECRET, ZOHO_SDK_REFRESH_TOKEN]
 coordination:
-  description: Whether the fleet shares the token (C(redis)), or this host is alone (C(host)).
+  description: Whether the fleet shares the token (C(redis)), or this host is alone (C(host)); null
+    if it came to neither.
   returned: always
   type: str
   sample: redis

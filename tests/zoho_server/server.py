@@ -114,23 +114,31 @@ class Zoho:
         self.grants[token] = Grant(app, scope)
         return token
 
-    def behave(self, what, how, times=None):
+    def behave(self, what, how, times=None, app=None):
         """Answer requests for token, revoke, check or connect in this manner, so many times
-        (None: until told).
+        (None: until told), to one app only if it is named.
         """
-        self.manners[what] = [how, times]
+        self.manners[what, app and app.id] = [how, times]
 
     def behave_well(self):
         self.manners.clear()
 
-    def manner(self, what):
+    def manner(self, what, client_id=None):
         with self.lock:
-            how, times = self.manners.get(what, (None, None))
+            key = (what, client_id) if (what, client_id) in self.manners else (what, None)
+            how, times = self.manners.get(key, (None, None))
             if times == 0:
                 return None
             if times is not None:
-                self.manners[what][1] = times - 1
+                self.manners[key][1] = times - 1
             return how
+
+    def client_of(self, form, authorization):
+        """Return the id of the client that a request is of, or None."""
+        if "client_id" in form:
+            return form["client_id"]
+        token = (authorization or "").rpartition(" ")[2]
+        return next((g.app.id for g in self.grants.values() if token in g.issued), None)
 
     def count(self, what):
         """Return how many requests there were for token, revoke, check or connect."""
@@ -268,7 +276,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         form = {name: values[0] for name, values in parse_qs(body).items()}
         zoho.requests.append((what, self.path, dict(self.headers), form))
-        how = zoho.manner(what)
+        how = zoho.manner(what, zoho.client_of(form, self.headers.get("Authorization")))
         if how and self.misbehave(how):
             return
         if what == "token":
@@ -353,21 +361,21 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Serves one Zoho on a free port of the loopback interface until it is closed."""
+    """Serves one Zoho until it is closed, by default on a free port of the loopback interface."""
 
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, zoho, folder, port=0):
-        super().__init__(("127.0.0.1", port), Handler)
+    def __init__(self, zoho, folder, port=0, address="127.0.0.1"):
+        super().__init__((address, port), Handler)
         self.zoho = zoho
         self.stopping = threading.Event()
         self.port = self.server_address[1]
-        self.url = f"https://127.0.0.1:{self.port}"
+        self.url = f"https://{address}:{self.port}"
         #: for HTTP_PROXY and HTTPS_PROXY
-        self.proxy = f"http://127.0.0.1:{self.port}"
-        self.certificate = make_certificate(Path(folder))
+        self.proxy = f"http://{address}:{self.port}"
+        self.certificate = make_certificate(Path(folder), address)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.certificate, Path(folder) / "key.pem")
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -381,13 +389,13 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.server_close()
 
 
-def make_certificate(folder):
+def make_certificate(folder, address="127.0.0.1"):
     """Make a key and a certificate for every name of Zoho's in a folder; the certificate is its
     own authority.
     """
     names = [f"DNS:{host}" for hosts in HOSTS.values() for host in hosts] + [
         "DNS:localhost",
-        "IP:127.0.0.1",
+        f"IP:{address}",
     ]
     command = [
         "openssl",

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How much more an app is to be throttled than it is. Pure: plain values in and out."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: stricter_throttle
+short_description: Say which variables throttle an app more than its .env does
+version_added: 1.0.0
+description:
+  - Of the variables that bound how much an app asks of Zoho, returns those that its C(.env) lacks,
+    or has a number for that allows more.
+  - A number of the app that is stricter than the wanted one stays.
+positional: _input
+options:
+  _input:
+    description: The app's C(.env), as text. Keep it out of logs.
+    type: str
+    required: true
+  wanted:
+    description: The variables and their values.
+    type: dict
+    required: true
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Throttle the app
+  sergas.ops.sergas_env:
+    values: "{{ dotenv.content | b64decode | sergas.ops.stricter_throttle(wanted) }}"
+  vars:
+    wanted:
+      RATE_LIMIT_PER_MINUTE: 50
+"""
+
+RETURN = r"""
+_value:
+  description: The variables to set.
+  type: dict
+"""
+
+from ansible_collections.sergas.ops.plugins.module_utils import dotenv
+
+#: The number that bothers Zoho less, of two: the lower or the higher one.
+_LESS = {
+    "RATE_LIMIT_PER_MINUTE": min,
+    "REDIS_CACHE_TTL": max,
+    "CACHE_TTL": max,
+    "ZOHO_BATCH_SIZE": max,
+    "ZOHO_BATCH_DELAY": max,
+    "CIRCUIT_BREAKER_FAILURE_THRESHOLD": min,
+    "CIRCUIT_BREAKER_RECOVERY_TIMEOUT": max,
+    "MAX_RETRY_ATTEMPTS": min,
+    "MAX_CONCURRENT_ACCOUNTS": min,
+    "CELERY_WORKER_CONCURRENCY": min,
+}
+
+
+def stricter_throttle(text, wanted):
+    """Return {name: value} to set; see the documentation."""
+    present = dotenv.dotenv_values(dotenv.parse(text))
+    return {
+        name: value
+        for name, value in wanted.items()
+        if not _is_as_strict(present.get(name), value, _LESS.get(name))
+    }
+
+
+def _is_as_strict(present, wanted, less):
+    if less is None:
+        return False
+    try:
+        present, wanted = float(present), float(wanted)
+    except (TypeError, ValueError):
+        return False
+    return less(present, wanted) == present
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return {name: filter}."""
+        return {"stricter_throttle": stricter_throttle}
