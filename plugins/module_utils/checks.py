@@ -16,6 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes import (
     database,
     disks,
     environment,
+    keys,
     limits,
     loadbalancer,
     logs,
@@ -89,6 +90,8 @@ CHECKS = {
         logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
     ),
     "attacks": Check(logs.decide_attacks, ("logs",), "security.access", "security", APP, _ATTACKS),
+    "keys": Check(keys.decide, (), "security.keys", "security", APP, _ATTACKS),
+    "env_file": Check(keys.decide_file, (), "security.env", "security", APP, _ATTACKS),
     "loadbalancer": Check(
         loadbalancer.decide,
         ("backends", "firewall"),

@@ -44,6 +44,8 @@ options:
       - connections
       - rate_limit
       - attacks
+      - keys
+      - env_file
       - loadbalancer
       - memory
       - swap
