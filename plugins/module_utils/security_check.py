@@ -2,11 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What protects a host, and whether it does: jails and bans, sshd, the app's keys and its .env."""
+"""What protects a host, and whether it does: fail2ban's jails, their bans, and sshd."""
 
 from __future__ import annotations
-
-import stat
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
     fail2ban,
@@ -23,10 +21,7 @@ from ansible_collections.sergas.ops.plugins.module_utils.health import Check, Pr
 from ansible_collections.sergas.ops.plugins.module_utils.probes import unit
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 
-_APP = ("app",)
 _GUIDE = "Unauthorized Access Attempts"
-KEYS = ("REQUIRE_MFA", "SESSION_TIMEOUT", "ENABLE_RATE_LIMITING")
-_TRUE = ("true", "1", "yes", "on")
 #: Bans whose rule is looked up at most: each is a command.
 _MOST_LOOKUPS = 20
 
@@ -258,123 +253,21 @@ def decide_bans(_ctx, seen):
     ]
 
 
-# The app
-
-
-def observe_environment(ctx):
-    """Return the app's settings, and the path and mode of its .env.
-
-    Raises:
-        NotHere: there is no .env.
-        Unmeasurable: it cannot be read.
-    """
-    if ctx.environment_error:
-        raise Unmeasurable(ctx.environment_error)
-    if ctx.environment is None:
-        raise NotHere("%s does not exist" % ctx.env_file)
-    return {
-        "settings": {name: ctx.settings[name] for name in KEYS if name in ctx.settings},
-        "path": ctx.environment.path,
-        "mode": ctx.environment.mode,
-    }
-
-
-def weak_keys(settings, longest_session):
-    """Return {key: what is wrong with it} among the app's security keys (pure).
-
-    Args:
-        settings: {name: value} the app runs with.
-        longest_session: what SESSION_TIMEOUT may be at most, in seconds.
-    """
-    weak = {}
-    for name, why in (
-        ("REQUIRE_MFA", "a password alone is enough"),
-        ("ENABLE_RATE_LIMITING", "passwords can be tried without limit"),
-    ):
-        value = settings.get(name)
-        if value is None:
-            weak[name] = "is not set"
-        elif value.strip().lower() not in _TRUE:
-            weak[name] = "is %r: %s" % (value[:20], why)
-    value = settings.get("SESSION_TIMEOUT")
-    if value is None:
-        weak["SESSION_TIMEOUT"] = "is not set"
-    elif not value.strip().isdigit():
-        weak["SESSION_TIMEOUT"] = "is %r, which is not a number of seconds" % value[:20]
-    elif not 0 < int(value) <= longest_session:
-        weak["SESSION_TIMEOUT"] = "is %s s, more than %d s" % (value.strip(), longest_session)
-    return weak
-
-
-def decide_keys(ctx, environment):
-    """Return the finding about the app's security keys (pure)."""
-    weak = weak_keys(environment["settings"], ctx.params["session_timeout"])
-    if not weak:
-        return [
-            finding(
-                "security.keys.ok",
-                "security",
-                "ok",
-                "Second factor, session timeout and rate limit of the app are as they should be",
-                value=0,
-                unit="weak keys",
-                warn=1,
-            )
-        ]
-    return [
-        finding(
-            "security.keys.weak",
-            "security",
-            "warn",
-            "%d security keys of the app are weak: %s"
-            % (len(weak), ", ".join("%s %s" % item for item in sorted(weak.items()))),
-            value=len(weak),
-            unit="weak keys",
-            warn=1,
-            evidence={"path": environment["path"], "keys": weak},
-            remedy="rate_limit_keys",
-            advice="Set them in %s and restart the app." % environment["path"],
-        )
-    ]
-
-
-def decide_env_file(_ctx, environment):
-    """Return the finding about who may read the app's .env (pure)."""
-    path, mode = environment["path"], environment["mode"]
-    evidence = {"path": path, "mode": "%04o" % mode}
-    if mode & (stat.S_IROTH | stat.S_IWOTH):
-        may = "write" if mode & stat.S_IWOTH else "read"
-        return [
-            finding(
-                "security.env.readable",
-                "security",
-                "fail",
-                "Every user of the host may %s %s (mode %04o), and all its secrets"
-                % (may, path, mode),
-                evidence=evidence,
-                remedy="rate_limit_keys",
-                advice=(
-                    "Give it the mode 0600. If anybody but the app's people can log in there, give"
-                    " the secrets new values."
-                ),
-            )
-        ]
-    summary = "%s has the mode %04o" % (path, mode)
-    return [finding("security.env.ok", "security", "ok", summary, evidence=evidence)]
-
-
 PROBES = {
     "fail2ban": Probe(observe_fail2ban, 10),
     "sshd": Probe(sshd_settings.observe, 5),
-    "environment": Probe(observe_environment, 5),
 }
 CHECKS = {
     "jails": Check(decide_jails, ("fail2ban",), "security.jails", "security", (), _GUIDE),
     "bans": Check(decide_bans, ("fail2ban",), "security.bans", "security", (), _GUIDE),
     "sshd": Check(sshd_settings.decide, ("sshd",), "security.sshd", "security", (), _GUIDE),
-    "keys": Check(decide_keys, ("environment",), "security.keys", "security", _APP, _GUIDE),
-    "env_file": Check(decide_env_file, ("environment",), "security.env", "security", _APP, _GUIDE),
 }
+#: What a context is made of beside this module's options.
+_CONTEXT = dict(
+    dict.fromkeys(("components", "app_dir", "env_file", "port")),
+    service="sergas-app",
+    thresholds={},
+)
 
 
 def run(params):
@@ -383,6 +276,6 @@ def run(params):
     Raises:
         ValueError: an option that cannot be; the message names it, its value and what is allowed.
     """
-    result = health.diagnose(dict(params, thresholds={}, port=None), CHECKS, PROBES)
+    result = health.diagnose(dict(params, **_CONTEXT), CHECKS, PROBES)
     # What M(sergas.ops.sergas_health) says of the host already.
     return {key: result[key] for key in ("changed", "findings", "roots", "bad", "probe_seconds")}

@@ -11,19 +11,19 @@ module: security_check
 short_description: Look whether what protects a host does
 version_added: 1.0.0
 description:
-  - Asks fail2ban's server which jails it runs, what each of them watches and whom they ban, sshd
-    how it would treat a login from outside, and the app's C(.env) for its security keys and for who
-    may read it. It changes nothing.
+  - Asks fail2ban's server which jails it runs, what each of them watches and whom they ban, and
+    sshd how it would treat a login from outside. It changes nothing.
   - A jail that runs and has nothing to see is found, and so is a service that died although it is
     enabled, a ban that the firewall does not have, and one of an address of O(protected).
-  - Attacks themselves are found by M(sergas.ops.sergas_health), in the app's journal.
+  - Attacks themselves are found by M(sergas.ops.sergas_health), in the app's journal, and so are
+    weak keys of the app and a C(.env) that others may read.
 options:
   checks:
     description:
       - The checks to run. All of them, if not given.
     type: list
     elements: str
-    choices: &checks [jails, bans, sshd, keys, env_file]
+    choices: &checks [jails, bans, sshd]
   skip:
     description:
       - Checks to leave out.
@@ -43,31 +43,6 @@ options:
     type: list
     elements: str
     default: []
-  session_timeout:
-    description:
-      - What the app's C(SESSION_TIMEOUT) may be at most, in seconds.
-    type: int
-    default: 1800
-  components:
-    description:
-      - What is on this host by its groups. If not given, it is found out.
-    type: list
-    elements: str
-    choices: [app, postgresql, redis, cognee, lb]
-  service:
-    description:
-      - The systemd unit of the app.
-    type: str
-    default: sergas-app
-  app_dir:
-    description:
-      - The folder of the app. If not given, the one that its unit names.
-    type: path
-  env_file:
-    description:
-      - The C(.env) of the app. If not given, the one that its unit names, else C(.env) in
-        O(app_dir).
-    type: path
   deadline:
     description:
       - How long all of it may take, in seconds. What has no answer by then is V(unknown).
@@ -137,23 +112,16 @@ probe_seconds:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sergas.ops.plugins.module_utils import security_check
-from ansible_collections.sergas.ops.plugins.module_utils.probes import context
 
 
 def main():
     names = list(security_check.CHECKS)
-    components = list(context.COMPONENTS)
     module = AnsibleModule(
         argument_spec={
             "checks": {"type": "list", "elements": "str", "choices": names},
             "skip": {"type": "list", "elements": "str", "choices": names},
             "jails": {"type": "list", "elements": "str", "default": []},
             "protected": {"type": "list", "elements": "str", "default": []},
-            "session_timeout": {"type": "int", "default": 1800, "no_log": False},
-            "components": {"type": "list", "elements": "str", "choices": components},
-            "service": {"type": "str", "default": "sergas-app"},
-            "app_dir": {"type": "path"},
-            "env_file": {"type": "path"},
             "deadline": {"type": "float", "default": 15},
         },
         supports_check_mode=True,
