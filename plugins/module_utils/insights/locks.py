@@ -140,6 +140,7 @@ def decide_locks(scope, observed):
                     "Look at pg_prepared_xacts, and COMMIT or ROLLBACK PREPARED what is left there."
                 )
             ),
+            remedy="end_blocker" if root else None,
             **numbers,
         )
     ]

@@ -152,6 +152,7 @@ def decide_vacuum(scope, tables):
                 "VACUUM (ANALYZE) %s."
             )
             % verdict.qualified(worst),
+            remedy="vacuum_analyze",
         )
     ]
 
@@ -199,6 +200,7 @@ def decide_statistics(scope, tables):
             fail=fail,
             evidence={"tables": stale[: scope.limit]},
             advice="ANALYZE %s;" % verdict.qualified(worst),
+            remedy="vacuum_analyze",
         )
     ]
 

@@ -181,7 +181,8 @@ def suggest(table, statements):
 
     Returns:
         dict: mentioned, how many statements name the table; wanted, a list of {columns, total_ms,
-        calls, query} for those that filter by columns no index starts with, the costliest first.
+        calls, query, queryids} for those that filter by columns no index starts with, the
+        costliest first.
     """
     by_name = {column["column"]: column for column in table["columns"]}
     mentioned = 0
@@ -202,8 +203,16 @@ def suggest(table, statements):
             continue
         entry = wanted.setdefault(
             columns,
-            {"columns": list(columns), "total_ms": 0.0, "calls": 0, "query": statement["query"]},
+            {
+                "columns": list(columns),
+                "total_ms": 0.0,
+                "calls": 0,
+                "query": statement["query"],
+                "queryids": [],
+            },
         )
+        if statement.get("queryid"):
+            entry["queryids"].append(statement["queryid"])
         entry["total_ms"] += statement.get("total_ms") or 0.0
         entry["calls"] += statement.get("calls") or 0
     ranked = sorted(wanted.values(), key=lambda entry: -entry["total_ms"])
@@ -346,12 +355,15 @@ def _missing(scope, subject, tables, keys):
                 verdict.some("%s(%s)" % (key["table"], ", ".join(key["columns"])) for key in keys),
             )
         )
-    creations = [
-        _create(row["schema"], row["table"], columns)
+    wanted = [
+        {"schema": row["schema"], "table": row["table"], "columns": columns}
         for row in tables
         for columns in [entry["columns"] for entry in row["wanted"][:1]] or row["foreign_keys"]
     ]
-    creations += [_create(key["schema"], key["table"], key["columns"]) for key in keys]
+    wanted += [{name: key[name] for name in ("schema", "table", "columns")} for key in keys]
+    indexes = [index for n, index in enumerate(wanted) if index not in wanted[:n]]
+    creations = [_create(index["schema"], index["table"], index["columns"]) for index in indexes]
+    counted = [id for row in tables for entry in row["wanted"] for id in entry.get("queryids", ())]
     known = all(row["wanted"] for row in tables)
     return verdict.bad(
         subject,
@@ -363,8 +375,15 @@ def _missing(scope, subject, tables, keys):
         evidence={
             "tables": tables[: scope.limit],
             "foreign_keys": keys[: scope.limit],
-            "create": list(dict.fromkeys(creations))[: scope.limit],
+            "create": creations[: scope.limit],
+            "indexes": indexes[: scope.limit],
+            # What has been counted of these says nothing any more once the indexes are there.
+            "counted": {
+                "schema": scope.server.get("statements_schema"),
+                "queryids": sorted(set(counted)),
+            },
         },
+        remedy="create_indexes" if indexes else None,
         advice=(
             "Check with EXPLAIN, then: %s;" % creations[0]
             if creations

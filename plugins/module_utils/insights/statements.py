@@ -208,6 +208,7 @@ def decide_slow(scope, statements):
                     "Mend the cause named here; where there is none, look at the plan: "
                     "EXPLAIN (ANALYZE, BUFFERS) of the statement with real values."
                 ),
+                remedy="slow_query_log",
             )
         ]
     if statements["hidden"] or not scope.server["sees_sessions"]:

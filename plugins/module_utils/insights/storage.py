@@ -317,6 +317,7 @@ def decide_disk(scope, places, sizes, wal, slots, archiver):
                 "logs": [row for row in places["logs"] if row["shares_disk"]],
             },
             advice=_disk_advice(filled, sizes),
+            remedy=_disk_remedy(filled, sizes),
             **numbers,
         )
     ]
@@ -352,6 +353,20 @@ def wal_holders(slots, archiver):
     return holders
 
 
+def _disk_remedy(filled, sizes):
+    """Return the remedy for what fills the disk; what holds WAL is a finding of its own."""
+    what = filled[0]["what"] if filled else None
+    if what == "logs":
+        return "vacuum_journal"
+    if what == "tables":
+        return "retain_audit" if _largest_table(sizes) == _AUDIT_TABLE else "delete_old_rows"
+    return None
+
+
+def _largest_table(sizes):
+    return sizes["tables"][0]["table"] if sizes["tables"] else None
+
+
 def _disk_advice(filled, sizes):
     what = filled[0]["what"] if filled else "other files"
     if what == "wal":
@@ -365,8 +380,7 @@ def _disk_advice(filled, sizes):
             "compress them, and log less (log_statement, log_min_duration_statement)."
         )
     if what == "tables":
-        largest = sizes["tables"][0]["table"] if sizes["tables"] else None
-        if largest == _AUDIT_TABLE:
+        if _largest_table(sizes) == _AUDIT_TABLE:
             return (
                 "Delete audit rows older than 90 days in batches, then VACUUM %s; only VACUUM FULL "
                 "gives the space back to the disk." % _AUDIT_TABLE

@@ -184,6 +184,7 @@ def decide_archiver(scope, observed):
                     "Mend archive_command (its errors are in the server's log) or where it "
                     "writes to. The server keeps every WAL file until then."
                 ),
+                remedy="mend_archiving",
                 **numbers,
             )
         ]
@@ -245,6 +246,7 @@ def decide_slots(scope, slots):
                 " hold."
             )
             % (held or lost)[0]["slot"].replace("'", "''"),
+            remedy="drop_dead_slots" if held else None,
         )
     ]
 
