@@ -17,6 +17,7 @@ A manner says how it behaves:
     other, guarded        another JSON API; one that wants a login for everything
     page, redirect        a web page; a proxy that sends its clients elsewhere
     garbage, hang, cut    no HTTP; accepts and says nothing; accepts and closes
+    hungry                takes memory without end
 
 As a program: server.py PORT [MANNER], where the file that COGNEE_MANNER names, if it is there, says
 the manner anew for each request.
@@ -94,6 +95,8 @@ class Handler(BaseHTTPRequestHandler):
         )
         if manner == "hang":
             time.sleep(SLOW_S)
+        while manner == "hungry":
+            self.server.history.append("x" * 2**20)
         if manner in ("hang", "cut"):
             self.close_connection = True
         elif manner == "garbage":

@@ -695,7 +695,7 @@ def _fault(verb: str, name: str, host_name: str) -> None:
         raise FleetError("no fault %s; there are: %s" % (name, " ".join(faults())))
     host = find(host_name)
     files = subprocess.run(
-        ["tar", "-C", str(FAULTS), "-c", "."], stdout=subprocess.PIPE, check=True
+        ["tar", "-C", str(FAULTS), "-ch", "."], stdout=subprocess.PIPE, check=True
     )
     script = ("mkdir -p {0} && tar -xC {0} && FLEET_BALANCER={1} {0}/{2} {3} < /dev/null").format(
         "/opt/fleet-faults", network()[BALANCER_OFFSET], name, verb

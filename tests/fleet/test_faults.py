@@ -12,12 +12,13 @@ import pytest
 
 BAD = {"warn", "fail", "unknown"}
 PAIRS = [("03_database_stopped_under_app", "19_redis_down"), ("17_bruteforce", "19_disk")]
-# Those of the database take its own modules, and what mends them: test_postgresql.py.
-DATABASE = (9, 10, 11)
+# Those of the database take its own modules, and what mends them: test_postgresql.py. Those of Cognee take its
+# container, and each other: test_cognee.py.
+ELSEWHERE = (9, 10, 11, 14)
 SINGLE = [
     (release, (fault.name,))
     for fault in reference.faults().values()
-    if fault.number not in DATABASE
+    if fault.number not in ELSEWHERE
     for release in reference.RELEASES
 ]
 DOUBLE = [(release, pair) for pair in PAIRS for release in reference.RELEASES]

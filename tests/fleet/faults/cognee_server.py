@@ -1,0 +1,1 @@
+../../cognee_server/server.py
