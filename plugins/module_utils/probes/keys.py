@@ -12,6 +12,8 @@ from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
 
 #: what SESSION_TIMEOUT may be at most, in seconds: the guide's 30 minutes
 LONGEST_SESSION = 1800
+#: keys that must be on
+SWITCHES = ("REQUIRE_MFA", "ENABLE_RATE_LIMITING")
 _TRUE = ("true", "1", "yes", "on", "y", "t")
 
 
@@ -22,15 +24,12 @@ def weak(settings):
         settings: {name: value} the app runs with.
     """
     found = {}
-    for name, why in (
-        ("REQUIRE_MFA", "a password alone is enough"),
-        ("ENABLE_RATE_LIMITING", "passwords can be tried without limit"),
-    ):
+    for name in SWITCHES:
         value = settings.get(name)
         if value is None:
             found[name] = "is not set"
         elif value.strip().lower() not in _TRUE:
-            found[name] = "is %r: %s" % (value[:20], why)
+            found[name] = "is %r" % value[:20]
     value = settings.get("SESSION_TIMEOUT")
     if value is None:
         found["SESSION_TIMEOUT"] = "is not set"
@@ -42,38 +41,47 @@ def weak(settings):
 
 
 def decide(ctx):
-    """Return the finding about the app's security keys."""
+    """Return the findings about the app's security keys."""
     if ctx.environment is None:
         return _without_file(ctx, "security.keys")
     found = weak(ctx.settings)
-    if not found:
-        summary = "Second factor, session timeout and rate limit of the app are as they should be"
-        return [
+    findings = []
+    mfa = found.pop("REQUIRE_MFA", None)
+    if mfa:
+        findings.append(
             finding(
-                "security.keys.ok",
+                "security.mfa.off",
                 "security",
-                "ok",
-                summary,
-                value=0,
+                "warn",
+                "REQUIRE_MFA %s: a password that was guessed is enough to log in" % mfa,
+                evidence={"path": ctx.env_file},
+                remedy="require_mfa",
+                advice=(
+                    "Set it to true once every user has a second factor: who has none cannot log in"
+                    " then."
+                ),
+            )
+        )
+    if found:
+        told = ", ".join("%s %s" % item for item in sorted(found.items()))
+        findings.append(
+            finding(
+                "security.keys.weak",
+                "security",
+                "warn",
+                "%d security keys of the app are weak: %s" % (len(found), told),
+                value=len(found),
                 unit="weak keys",
                 warn=1,
+                evidence={"path": ctx.env_file, "keys": found},
+                remedy="rate_limit_keys",
+                advice="Set them in %s and restart the app." % ctx.env_file,
             )
-        ]
-    return [
-        finding(
-            "security.keys.weak",
-            "security",
-            "warn",
-            "%d security keys of the app are weak: %s"
-            % (len(found), ", ".join("%s %s" % item for item in sorted(found.items()))),
-            value=len(found),
-            unit="weak keys",
-            warn=1,
-            evidence={"path": ctx.env_file, "keys": found},
-            remedy="rate_limit_keys",
-            advice="Set them in %s and restart the app." % ctx.env_file,
         )
-    ]
+    if findings:
+        return findings
+    summary = "Second factor, session timeout and rate limit of the app are as they should be"
+    return [finding("security.keys.ok", "security", "ok", summary)]
 
 
 def decide_file(ctx):
