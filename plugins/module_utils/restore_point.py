@@ -172,7 +172,7 @@ def _new_point(params, found):
         "run": params["run"],
         "armed_at": _clock(now),
         "due": _clock(now + params["deadline"]) if params["deadline"] else None,
-        "boot_id": restore_program.boot_id(),
+        "boot": restore_program.boot(),
         "files": files,
         "commands": params["commands"],
         "command_timeout": params["command_timeout"],
@@ -299,7 +299,7 @@ def _rearm(params, folder, new):
         if restore_plan.standing(point, outcome) != "armed":
             raise Refused("%s has been restored by the host just now" % params["name"])
         point.update(
-            {key: new[key] for key in ("run", "armed_at", "due", "boot_id", "command_timeout")}
+            {key: new[key] for key in ("run", "armed_at", "due", "boot", "command_timeout")}
         )
         if new["due"]:
             _write_unit(params, folder)

@@ -52,13 +52,21 @@ def unit_files(name, units=UNITS):
     return os.path.join(units, unit), os.path.join(units, "multi-user.target.wants", unit)
 
 
-def boot_id():
-    """Return the id of this boot of the host, or None where the kernel does not tell."""
+def boot():
+    """Return what tells this boot of the host from another one, or None where nothing does.
+
+    The kernel's id alone does not: a container that starts again has the same one. Its first
+    process has another start.
+    """
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
-            return source.read().strip()
-    except OSError:
+            kernel = source.read().strip()
+        with open("/proc/1/stat", encoding="ascii", errors="replace") as source:
+            # The name of the command, in brackets, may have spaces.
+            started = source.read().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
         return None
+    return "%s %s" % (kernel, started)
 
 
 @contextlib.contextmanager
@@ -359,7 +367,7 @@ def _restore(folder, by):
     point, before = read_point(folder), read_outcome(folder)
     if point is None or (before and before["complete"]):
         return before
-    if by == "timer" and point["boot_id"] != boot_id():
+    if by == "timer" and point["boot"] != boot():
         by = "boot"
     put, errors = [], []
     for item in point["files"]:

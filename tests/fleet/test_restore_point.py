@@ -1,0 +1,221 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host that nobody can reach any more, or that starts again, puts itself back, on each release.
+
+All hosts go through it side by side.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fleet as reference
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RULES = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"]
+RELOAD = [["ufw", "reload"]]
+#: Long enough for two hosts on one core to be cut off within it.
+DEADLINE_S = 15
+PATIENCE_S = 90
+
+
+class Host:
+    """A host of the fleet as the tests see it: by modules through SSH, and by the back door."""
+
+    def __init__(self, name):
+        self.reference = reference.find(name)
+        self.name = name
+
+    def module(self, module, check=False, **options):
+        """Run a module there as a playbook would, and return its result."""
+        environment = dict(os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+        environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
+        environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
+        environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
+        environment["ANSIBLE_LOAD_CALLBACK_PLUGINS"] = "true"
+        command = ["ansible", self.name, "-i", str(reference.STATE / "inventory.yml")]
+        command += ["-m", "sergas.ops." + module, "-a", json.dumps(options)]
+        done = subprocess.run(
+            command + (["--check"] if check else []),
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.stdout.lstrip().startswith("{"), done.stdout + done.stderr
+        (play,) = json.loads(done.stdout[done.stdout.index("{") :])["plays"]
+        (task,) = play["tasks"]
+        return task["hosts"][self.name]
+
+    def sh(self, script):
+        """Return what a shell command prints, by the back door that no firewall closes."""
+        return reference.on(self.reference, script).stdout.strip()
+
+    def outcome(self, name):
+        """Return what came of a restore point, or None."""
+        text = self.sh("cat /var/lib/sergas/restore/%s/outcome 2>/dev/null || true" % name).strip()
+        return json.loads(text) if text else None
+
+    def answers(self):
+        """Return whether a new connection to SSH succeeds."""
+        try:
+            with socket.create_connection((self.reference.address, 22), timeout=2) as connection:
+                return connection.recv(4).startswith(b"SSH")
+        except OSError:
+            return False
+
+    def units(self):
+        """Return what of restore points systemd would still start, now or at the next boot."""
+        return self.sh(
+            "ls /etc/systemd/system | grep sergas-restore; "
+            "ls /etc/systemd/system/multi-user.target.wants | grep sergas-restore; "
+            "systemctl list-units --all --no-legend --plain 'sergas-restore-*.timer'"
+        )
+
+
+def until(true, what):
+    """Wait until something is true."""
+    end = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < end, "not within %d s: %s" % (PATIENCE_S, what)
+        time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def hosts(fleet):
+    """A fresh host of each release."""
+    return [Host(fleet.fresh(fleet.of(release)[0])) for release in reference.RELEASES]
+
+
+@pytest.fixture
+def on_all(hosts):
+    """Return a function that calls another for all of the hosts side by side."""
+
+    def run(function):
+        with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
+            return list(pool.map(function, hosts))
+
+    return run
+
+
+def test_who_locks_ssh_out_finds_the_host_as_it_was(on_all):
+    def lock_out(host):
+        # Its reload writes the files anew, in its own words.
+        host.sh("ufw reload")
+        before = host.sh("cat %s" % " ".join(RULES))
+        armed = host.module(
+            "restore_point",
+            name="firewall",
+            state="armed",
+            files=RULES,
+            commands=RELOAD,
+            deadline=DEADLINE_S,
+        )
+        assert armed["changed"] and armed["due"], armed
+        assert host.answers()
+        host.sh("sed -i '/--dport 22 /d; /tuple.* 22 /d' %s && ufw reload" % " ".join(RULES))
+        assert not host.answers(), "SSH was not locked out"
+        until(host.answers, "SSH is back")
+        assert host.sh("cat %s" % " ".join(RULES)) == before
+        until(lambda: host.outcome("firewall"), "the outcome is written")
+        told = host.module("restore_point", name="firewall", state="disarmed")
+        assert told["failed"] and "by the host itself, at its deadline" in told["msg"], told
+        assert told["outcome"]["commands"][0]["status"] == 0
+        changes = host.module("sergas_health", checks=["load"])["changes"]
+        assert [(entry["remedy"], entry["by"]) for entry in changes] == [("firewall", "host")]
+        until(lambda: not host.units(), "no unit stays")
+
+    on_all(lock_out)
+
+
+def test_a_host_that_starts_again_puts_itself_back(on_all):
+    def reboot(host):
+        host.sh("echo old >/etc/sergas-try; mkdir -p /etc/systemd/system/sergas-app.service.d")
+        armed = host.module(
+            "restore_point",
+            name="reboot",
+            state="armed",
+            files=["/etc/sergas-try", "/etc/systemd/system/sergas-app.service.d/50-try.conf"],
+            # While the host comes up, the app's own start is still under way.
+            commands=[["systemctl", "daemon-reload"], ["systemctl", "restart", "sergas-app"]],
+            deadline=3600,
+        )
+        assert armed["changed"], armed
+        host.sh(
+            "echo new >/etc/sergas-try; printf '[Service]\\nMemoryMax=64M\\n'"
+            " >/etc/systemd/system/sergas-app.service.d/50-try.conf"
+        )
+        cut = host.module("remedy_ledger", state="begun", run="cut", remedy="reboot", lease=3600)
+        assert cut["changed"], cut
+        reference.run("podman", "restart", "--time", "20", host.reference.container)
+        until(lambda: host.outcome("reboot"), "the host has put itself back")
+        outcome = host.outcome("reboot")
+        assert outcome["by"] == "boot" and outcome["complete"], outcome
+        assert [command["status"] for command in outcome["commands"]] == [0, 0], outcome
+        assert host.sh("cat /etc/sergas-try") == "old"
+        assert host.sh("systemctl show -p MemoryMax --value sergas-app") == "infinity"
+        until(lambda: not host.units(), "no unit stays")
+        until(host.answers, "SSH is up")
+        told = host.module("restore_point", name="reboot", state="disarmed")
+        assert told["failed"] and "as it started again" in told["msg"], told
+        # Nor is the lock of the run that was cut off there any more.
+        again = host.module("remedy_ledger", state="begun", run="next", remedy="reboot")
+        assert again["changed"] and not again["refused"], again
+        changes = host.module("sergas_health", checks=["load"])["changes"]
+        outcomes = {entry["run"]: entry["outcome"] for entry in changes if entry["run"]}
+        assert (outcomes["cut"], outcomes["next"]) == ("interrupted", "begun")
+        options = {"run": "next", "remedy": "reboot", "outcome": "kept"}
+        assert host.module("remedy_ledger", state="ended", **options)["changed"]
+
+    on_all(reboot)
+
+
+def test_what_is_disarmed_or_restored_is_not_restored_later(on_all):
+    def in_time(host):
+        host.sh("echo old >/etc/sergas-try")
+        for state in ("disarmed", "restored"):
+            options = {"name": "in-time", "files": ["/etc/sergas-try"], "deadline": 3600}
+            assert host.module("restore_point", state="armed", **options)["changed"]
+            assert "sergas-restore-in-time.timer" in host.units()
+            # Once more, as an interrupted run would: its time begins anew.
+            assert host.module("restore_point", state="armed", **options)["changed"]
+            host.sh("echo new >/etc/sergas-try")
+            predicted = host.module("restore_point", check=True, name="in-time", state=state)
+            done = host.module("restore_point", name="in-time", state=state)
+            assert predicted["changed"] and done["changed"], done
+            assert predicted["differing"] == done["differing"]
+            assert host.units() == ""
+            assert not host.module("restore_point", name="in-time", state=state)["changed"]
+            assert host.sh("cat /etc/sergas-try") == ("old" if state == "restored" else "new")
+            host.sh("echo old >/etc/sergas-try")
+
+    on_all(in_time)
+
+
+def test_of_two_controllers_at_once_one_works_on_a_host(on_all):
+    def race(host):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            runs = [
+                pool.submit(
+                    host.module, "remedy_ledger", state="begun", run="run-%d" % n, remedy="race"
+                )
+                for n in range(2)
+            ]
+            results = [run.result() for run in runs]
+        assert sorted(bool(result["refused"]) for result in results) == [False, True], results
+        (winner,) = [result["entry"]["run"] for result in results if result["changed"]]
+        options = {"run": winner, "remedy": "race", "outcome": "kept"}
+        assert host.module("remedy_ledger", state="ended", **options)["changed"]
+
+    on_all(race)
