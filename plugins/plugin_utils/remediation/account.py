@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import is_ready
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.verdict import WORSE
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.verdict import (
+    WORSE,
+    stopped_by,
+)
 
 #: What of an entry the report shows.
 _SHOWN = (
@@ -38,11 +41,10 @@ def account(planned, records, current):
         after), gone, left_out, counts and failed.
     """
     entries = []
-    stopper = _stopper(planned["entries"], records, current)
     for entry in planned["entries"]:
         shown = {key: entry[key] for key in _SHOWN}
         shown["before"] = [evidence(entry["finding"])]
-        shown.update(_outcome(entry, planned, records, current, stopper))
+        shown.update(_outcome(entry, planned, records, current))
         entries.append(shown)
     counts = {}
     for entry in entries:
@@ -64,7 +66,7 @@ def evidence(item):
     return {key: item.get(key) for key in _EVIDENCE}
 
 
-def _outcome(entry, planned, records, current, stopper):
+def _outcome(entry, planned, records, current):
     told = {"outcome": None, "reason": None, "started": None, "ended": None, "after": []}
     if entry["gone"]:
         return dict(told, outcome="guarded", reason="the host is no longer in the inventory")
@@ -87,6 +89,12 @@ def _outcome(entry, planned, records, current, stopper):
                 entry["timeout"] + entry["proof"]["patience"]
             )
         return dict(told, outcome="unknown", reason=reason)
+    ended = {
+        name: (records.get(name, ()), current.get(name, ""))
+        for batch in planned["batches"]
+        for name in batch
+    }
+    stopper = stopped_by(ended, entry["remedy"])
     return dict(
         told,
         outcome="not tried",
@@ -99,14 +107,4 @@ def _record(entry, records):
         same = record.get("remedy") == entry["remedy"]
         if same and record.get("probe_host") == entry["probe_host"]:
             return record
-    return None
-
-
-def _stopper(entries, records, current):
-    """Return the name of the first host on which something ended badly, or None."""
-    for name in dict.fromkeys(entry["host"] for entry in entries):
-        if any(record.get("outcome") in WORSE for record in records.get(name, ())):
-            return name
-        if current.get(name):
-            return name
     return None

@@ -23,6 +23,10 @@ def _guard(name, reason, allow):
     return {"name": name, "reason": reason, "allow": allow}
 
 
+def _by_name(remedy):
+    return "-e '%s'" % json.dumps({"sergas_approve": [remedy]})
+
+
 def approval(entry, approved):
     """Hold back what has to be named, unless it is."""
     if entry["remedy"] in approved or not (entry["approval"] or entry["risk"] == "disruptive"):
@@ -31,7 +35,7 @@ def approval(entry, approved):
     return _guard(
         "approval",
         "%s, so it is only done when it is named" % why,
-        "-e '%s'" % json.dumps({"sergas_approve": [entry["remedy"]]}),
+        _by_name(entry["remedy"]),
     )
 
 
@@ -78,16 +82,19 @@ def reachable(entry, left):
     )
 
 
-def fleet_cause(entry):
-    """Hold back interruptions of single hosts for what most hosts have in common."""
+def fleet_cause(entry, approved):
+    """Hold back interruptions of single hosts for what most hosts have in common, unless named."""
     shared = entry["fleet"]
+    if entry["remedy"] in approved:
+        return None
     if shared is None or entry["risk"] not in INTERRUPTING or entry["on_target"]:
         return None
     return _guard(
         "fleet",
         "%s is one fault of the fleet, on %d hosts: restarting them one by one does not mend it"
         % (shared["id"], shared["hosts"]),
-        "mend %s first" % (shared["target"] or shared["id"]),
+        "mend %s first; if the hosts themselves are wrong, %s"
+        % (shared["target"] or shared["id"], _by_name(entry["remedy"])),
     )
 
 

@@ -224,7 +224,7 @@ def _guards(entry, places, wishes, now):
         found.append(guards.reachable(entry, places))
     found += [
         guards.approval(entry, wishes.approve),
-        guards.fleet_cause(entry),
+        guards.fleet_cause(entry, wishes.approve),
         guards.maintenance(entry, wishes.window, now),
         guards.lock(entry, place.changes),
         guards.cooldown(entry, place.changes, now),

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.comparison import subject
 
 #: One trouble may hide the next: behind a database that is down there may be a wrong password. What
 #: comes to light deeper in one of these rows is not the work of the remedy.
@@ -41,10 +42,11 @@ OUTCOMES = {
     "planned": "it was not asked for",
 }
 WORSE = ("undone", "failed", "unknown")
+_BAD = {"good": False, "gone": False, "worse": False}
 
 
 def judge(wanted, before, after):
-    """Return C({good, reason, gone}) of a look at a host.
+    """Return C({good, gone, worse, reason}) of a look at a host.
 
     Args:
         wanted: the ids of the findings that should be gone.
@@ -53,34 +55,33 @@ def judge(wanted, before, after):
 
     Returns:
         good: none of the wanted is bad any more, and nothing new has failed.
-        gone: the wanted are gone, whatever else there is.
+        gone: the wanted were looked for and are gone, whatever else there is.
+        worse: something has failed that had not before.
         reason: a sentence, for people.
     """
     if not after or all(item["status"] == "skipped" for item in after):
-        return {"good": False, "gone": False, "reason": "the probe gave no answer"}
+        return {**_BAD, "reason": "the probe gave no answer"}
     bad = [item for item in after if is_bad(item)]
+    looked_at = {subject(item["id"]) for item in after if item["status"] in ("ok", "warn", "fail")}
+    gone = all(subject(id) in looked_at for id in wanted)
     for item in bad:
         if item["id"] in wanted:
-            return {"good": False, "gone": False, "reason": "still %s: %s" % _told(item)}
+            return {**_BAD, "reason": "still %s: %s" % _told(item)}
     for item in bad:
-        if item["status"] == "unknown" and any(_same_subject(item["id"], id) for id in wanted):
-            return {"good": False, "gone": False, "reason": "not measured: %s: %s" % _told(item)}
+        if item["status"] == "unknown" and subject(item["id"]) in map(subject, wanted):
+            return {**_BAD, "reason": "not measured: %s: %s" % _told(item)}
     for item in bad:
         new = item["status"] == "fail" and not item["cause"] and item["id"] not in before
         if new and not any(_is_deeper(item["id"], id) for id in wanted):
-            return {"good": False, "gone": True, "reason": "new: %s: %s" % _told(item)}
-    return {"good": True, "gone": True, "reason": "%s is gone" % ", ".join(wanted)}
+            reason = "new: %s: %s" % _told(item)
+            return {"good": False, "gone": gone, "worse": True, "reason": reason}
+    verb = "is" if len(wanted) == 1 else "are"
+    reason = "%s %s gone" % (", ".join(wanted), verb)
+    return {"good": True, "gone": gone, "worse": False, "reason": reason}
 
 
 def _told(item):
     return item["id"], item["summary"]
-
-
-def _same_subject(id, other):
-    """Return whether two ids speak of one subject: C(db.) by the component, others by two parts."""
-    parts, others = id.split("."), other.split(".")
-    length = 1 if parts[0] in ("db", "redis", "cognee", "zoho", "lb") else 2
-    return parts[:length] == others[:length]
 
 
 def _is_deeper(id, other):
@@ -116,14 +117,22 @@ def findings_of(results):
     return found or None
 
 
-def stopped_by(outcomes, host):
-    """Return the name of the host after which a run must not go on, or None.
+def stopped_by(ended, remedy):
+    """Return the name of the host after which a remedy must not be tried any more, or None.
+
+    A remedy that did not help on one host is not tried on the next. One that made things worse, or
+    in the middle of which the host was lost, stops all others as well.
 
     Args:
-        outcomes: {host name: [outcome of each of its remedies so far]}.
-        host: the host that wants to go on, whose own outcomes do not count.
+        ended: {host name: (records of the remedies that ended there, the one in progress or "")},
+            in the order of the run.
+        remedy: the name of the remedy that is to be tried.
     """
-    for name, ended in outcomes.items():
-        if name != host and any(outcome in WORSE for outcome in ended):
+    for name, (records, current) in ended.items():
+        if current:
             return name
+        for record in records:
+            bad = record["outcome"] in WORSE
+            if bad and (record["worse"] or record["remedy"] == remedy):
+                return name
     return None

@@ -47,7 +47,7 @@ def compare(previous, model, note=None):
             continue
         # A finding of the fleet goes when it is no longer that of most hosts: they say themselves
         # how they are.
-        resolved = name is None or _subject(id) in measured[name]
+        resolved = name is None or subject(id) in measured[name]
         result["resolved" if resolved else "unmeasured"].append(_entry(key, item))
     for key in ("new", "resolved", "still_bad", "unmeasured"):
         result[key].sort(key=lambda entry: not entry["root"])  # stable: root causes first
@@ -69,14 +69,14 @@ def _measured(findings):
     measured = set()
     for item in findings:
         if item["status"] in ("ok", "warn", "fail"):
-            measured.add(_subject(item["id"]))
+            measured.add(subject(item["id"]))
     if any(item["status"] != "unknown" and item["id"] != "host.unreachable" for item in findings):
         # Whatever was measured there says that it can be reached, and was diagnosed.
         measured.update(("host.unreachable", "host.diagnosis"))
     return measured
 
 
-def _subject(id):
+def subject(id):
     """Return what an id speaks of: its first two parts, or the first one where a dependency has
     only a state.
 
