@@ -159,7 +159,8 @@ def with_session(wanted, session, state, tag, complete):
     if complete:
         firewall = declared(wanted, state, {"incoming": "deny"})
     else:
-        firewall = firewall_plan.as_firewall(state, firewall_plan.plan(state, wanted, tag))
+        plan = firewall_plan.plan(state, wanted, tag, complete=False)
+        firewall = firewall_plan.as_firewall(state, plan)
     if ufw.verdict(firewall, session["port"], session["peer"])[0]:
         return wanted
     own = {
