@@ -19,7 +19,7 @@ from ansible_collections.sergas.ops.plugins.module_utils.finding import redact
 ENGINES = ("docker", "podman")
 #: cognee-mcp is another service, also where it stands in the same compose file.
 _NAME = re.compile(
-    r"(?<![a-z])cognee(?![a-z])(?!-?(?:mcp|frontend|ui|db|postgres|neo4j|redis))", re.I
+    r"(?<![a-z])cognee(?![a-z])(?![-_]?(?:mcp|frontend|ui|db|postgres|neo4j|redis))", re.I
 )
 _PUBLISHED = re.compile(r"(?:(?P<address>[^\s,]*):)?(?P<host>\d+)->(?P<inside>\d+)/tcp")
 _LOG_LINES = 10

@@ -17,7 +17,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import url
 URLS = ("COGNEE_BASE_URL", "COGNEE_API_URL", "COGNEE_URL")
 #: where the guide looks for it
 DEFAULT_PORT = 8001
-_LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]+){3}|::1|0\.0\.0\.0|::|)\Z", re.I)
+_LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]+){3}|::1)\Z", re.I)
 #: A base URL may lead to the API already; the health check is beside it.
 _API_PATH = re.compile(r"/api(?:/v[0-9]+)?/*\Z")
 
@@ -77,5 +77,5 @@ def _from_url(source, text, key):
 
 
 def is_loopback(host):
-    """Return whether only the host itself can mean this address."""
+    """Return whether an address is one that only its own host reaches."""
     return bool(_LOOPBACK.match(host))

@@ -457,7 +457,7 @@ def _container(seen, limits, is_down):
         return [
             _finding(
                 "cognee.container",
-                grade(container["restarts"], warn, fail) if container["restarts"] else "warn",
+                "fail" if container["restarts"] >= fail else "warn",
                 "%s runs, but was restarted %d times%s" % (name, container["restarts"], why),
                 seen,
                 "oom" if container["oom_killed"] else "restarts",

@@ -12,8 +12,8 @@ import pytest
 
 BAD = {"warn", "fail", "unknown"}
 PAIRS = [("03_database_stopped_under_app", "19_redis_down"), ("17_bruteforce", "19_disk")]
-# Those of the database take its own modules, and what mends them: test_postgresql.py. Those of Cognee take its
-# container, and each other: test_cognee.py.
+# Those of the database take its own modules, and what mends them: test_postgresql.py. Those of
+# Cognee take its container, and hosts that use it: test_cognee.py.
 ELSEWHERE = (9, 10, 11, 14)
 SINGLE = [
     (release, (fault.name,))
