@@ -186,7 +186,11 @@ def _root(own, derived):
         own: [(node, finding)] that are the root, at least one.
         derived: [(node, finding)] that derive from it.
     """
-    worst = max((item for _node, item in own), key=lambda item: rank(item["status"]))
+    # Of several that are as bad, what was measured tells more than what was estimated.
+    worst = max(
+        (item for _node, item in own),
+        key=lambda item: (rank(item["status"]), item["confidence"] == "measured"),
+    )
     scope = "fleet" if own[0][0][0] is None else "host"
     # A finding of the fleet is on the hosts whose findings of the same id it stands for.
     holders = (
