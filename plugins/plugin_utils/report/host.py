@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Causes between the findings that several modules have on one host: the app's, its database's and
-Zoho's. Pure.
+"""Causes between the findings that several modules have on one host: the app's, its database's,
+Zoho's and Cognee's. Pure.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def join(findings):
         for item in bad
         if (item["id"].startswith("db.") and not item["id"].startswith(_SEEN_BY_APP))
         or _is_of_zoho_token(item)
+        or _is_of_cognee(item)
     }
     if within:
         derived = causes.derive(joined)
@@ -115,6 +116,16 @@ def _by_zoho(item, other):
     return not _is_of_zoho_token(item) and _is_of_zoho_token(other)
 
 
+def _is_of_cognee(item):
+    """Whether Cognee itself was asked; else the finding is what the app says of it."""
+    return item["id"].startswith("cognee.") and "reported" not in item["evidence"]
+
+
+def _by_cognee(item, other):
+    """What the app says of Cognee derives from what Cognee's own host and its clients see."""
+    return not _is_of_cognee(item) and _is_of_cognee(other)
+
+
 def _keeps_app_away(item, other):
     """So does it from what is on the way there, but the cache, which the app may do without."""
     return _by_zoho(item, other) and other["evidence"].get("told") not in ("store", "busy")
@@ -138,6 +149,14 @@ CAUSES = {
     "db.locks.blocked": (("db.transactions.idle", _holds_lock),),
     "db.transactions.long": (("db.transactions.idle", _same_transaction),),
     "host.iowait.high": (("db.queries.slow", _any), ("db.index.missing", _any)),
+    "cognee.down": (
+        ("cognee.wrong_service", _by_cognee),
+        ("cognee.auth", _by_cognee),
+        ("cognee.blocked", _by_cognee),
+        ("cognee.slow", _by_cognee),
+        ("cognee.query", _by_cognee),
+        ("cognee.down", _by_cognee),
+    ),
     "zoho.token.invalid": (
         ("app.env.missing", _names_zoho),
         ("zoho.token.invalid", _by_zoho),

@@ -113,6 +113,14 @@ def test_a_lock_derives_from_the_transaction_that_holds_it():
     assert causes_of(bad("db.locks.blocked", roots=[{"pid": 8}]), idle)[0] is None
 
 
+@pytest.mark.parametrize("id", ["cognee.auth", "cognee.wrong_service", "cognee.blocked"])
+def test_what_the_app_says_of_cognee_derives_from_what_was_seen_of_it(id):
+    reported = bad("cognee.down", component="cognee", target="c:8001", reported="disconnected")
+    measured = bad(id, component="cognee", target="10.0.0.9:8001", told="refused")
+    assert causes_of(reported, measured, errors("cognee")) == [id, None, id]
+    assert causes_of(reported) == [None]
+
+
 def test_a_cause_that_a_module_has_found_stays():
     assert (
         causes_of(
