@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: remediation_hosts
 short_description: Tell the hosts of a play that follows the plan
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Reads what M(sergas.ops.remediation_plan) has planned, and returns the hosts of a play that
     follows it. A host without a remedy is in none of them, and costs nothing.

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: remedy_stopper
 short_description: Tell after which host a remedy is not tried any more
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - A remedy that did not help on one host is not tried on the next one. One that made things worse,
     or in the middle of which the host was lost, stops all others as well.

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: remedy_verdict
 short_description: Tell whether a remedy has helped
-version_added: 1.1.0
+version_added: 1.0.0
 description:
   - Compares what a probe found before a remedy with what it finds now.
   - It has helped if the findings that it answers are gone and nothing else has failed anew. What

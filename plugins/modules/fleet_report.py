@@ -85,7 +85,7 @@ options:
         the task, whatever O(fail_on) says.
     type: str
     default: sergas_remediation_plan
-    version_added: 1.1.0
+    version_added: 1.0.0
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - ansible.builtin.action_common_attributes.conn

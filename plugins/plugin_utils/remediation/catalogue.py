@@ -28,6 +28,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _REQUIRED = ("title", "answers", "changes", "risk", "component", "undo", "proof")
 _OPTIONAL = {
     "runs_on": "host",
+    "follows": False,
     "needs": {"approval": False, "variables": []},
     "cooldown": 900,
     "timeout": 300,
@@ -38,17 +39,21 @@ class CatalogueError(Exception):
     """Metadata that cannot be; the message names the file, the key, its value and what may be."""
 
 
-def catalogue(documents, tasks):
+def catalogue(documents, tasks, own=()):
     """Return {name: remedy}, each with every key.
 
     Args:
         documents: {name: what its metadata file holds}.
         tasks: the names that have a tasks file.
+        own: the names that are from the user's own folder.
 
     Raises:
         CatalogueError: for the first remedy that does not keep the contract.
     """
-    found = {name: remedy(name, document) for name, document in sorted(documents.items())}
+    found = {
+        name: dict(remedy(name, document), own=name in own)
+        for name, document in sorted(documents.items())
+    }
     for name in found:
         if name not in tasks:
             raise CatalogueError("remedy %s: there is no file with its tasks" % name)
@@ -56,8 +61,10 @@ def catalogue(documents, tasks):
 
 
 def remedy(name, document):
-    """Return one remedy, complete: name, title, answers, changes, risk, component, runs_on, needs,
-    undo, cooldown (s), timeout (s) and proof.
+    """Return one remedy, with every key of the contract; cooldown and timeout are seconds.
+
+    One that C(follows) is also planned for findings that derive from what another remedy mends, in
+    case they outlast it.
 
     Raises:
         CatalogueError: it does not keep the contract.
@@ -82,6 +89,7 @@ def remedy(name, document):
         "risk": check.choice("risk", document["risk"], RISKS),
         "component": check.choice("component", document["component"], COMPONENTS),
         "runs_on": check.choice("runs_on", document["runs_on"], RUNS_ON),
+        "follows": check.switch("follows", document["follows"]),
         "needs": {
             "approval": check.switch("needs.approval", needs.get("approval", False)),
             "variables": check.texts(

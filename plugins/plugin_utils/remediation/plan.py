@@ -78,8 +78,10 @@ def make(model, remedies, places, owners, wishes, now):
         for item in host["findings"]:
             shared = _shared(host["name"], item, model)
             if _is_root(host["name"], item) or shared:
-                if item["remedy"] in remedies:
-                    _add(entries, host, item, shared, remedies[item["remedy"]], owners)
+                remedy = choose(item, remedies)
+                if remedy:
+                    _add(entries, host, item, shared, remedy, owners)
+    _follow(entries, model, remedies, owners)
     entries.sort(key=_order)
     chosen = [entry for entry in entries if _is_chosen(entry["remedy"], wishes)]
     for entry in chosen:
@@ -94,7 +96,8 @@ def make(model, remedies, places, owners, wishes, now):
             if entry["remedy"] == name:
                 entry["guards"].append(guard)
     ready = [entry for entry in chosen if is_ready(entry)]
-    hosts = [name for name in places if any(entry["host"] == name for entry in ready)]
+    first = {entry["host"]: _depth(entry) for entry in reversed(ready)}
+    hosts = sorted((name for name in places if name in first), key=first.get)
     return {
         "entries": chosen,
         "batches": options.split(hosts, wishes.batches),
@@ -102,6 +105,18 @@ def make(model, remedies, places, owners, wishes, now):
         "left_out": len(entries) - len(chosen),
         "without_remedy": _without_remedy(model, remedies),
     }
+
+
+def choose(item, remedies):
+    """Return the remedy for a finding, or None.
+
+    One of the user's own that answers the finding goes before the one that the finding names.
+    """
+    own = [remedy for remedy in remedies.values() if remedy["own"]]
+    for remedy in own:
+        if item["id"] in remedy["answers"]:
+            return remedy
+    return remedies.get(item["remedy"])
 
 
 def is_ready(entry):
@@ -174,6 +189,7 @@ def _add(entries, place, item, shared, remedy, owners):
             "answered": _derived(place, item),
             "known": sorted({other["id"] for other in place["findings"] if is_bad(other)}),
             "why": item["summary"],
+            "follows": None,
             "target": target,
             "on_target": on_target,
             "fleet": shared
@@ -197,6 +213,24 @@ def _add(entries, place, item, shared, remedy, owners):
     )
 
 
+def _follow(entries, model, remedies, owners):
+    """Add what may still be needed after the remedies of other components on the same host."""
+    mended = {
+        (entry["host"], id): entry["remedy"]
+        for entry in entries
+        if entry["component"] != "app"
+        for id in entry["findings"]
+    }
+    for host in model["hosts"]:
+        for item in host["findings"]:
+            remedy = choose(item, remedies)
+            first = mended.get((host["name"], item.get("root")))
+            if is_bad(item) and item["id"] != item.get("root") and remedy and first:
+                if remedy["follows"] and item["root_host"] == host["name"]:
+                    _add(entries, host, item, None, remedy, owners)
+                    entries[-1]["follows"] = entries[-1]["follows"] or first
+
+
 def _derived(place, item):
     """Return the id of a finding and those of the findings on its host that derive from it."""
     derived = [
@@ -207,10 +241,15 @@ def _derived(place, item):
     return list(dict.fromkeys([item["id"], *derived]))
 
 
+def _depth(entry):
+    """Return how early an entry comes: what others depend on first, whatever its host."""
+    return ORDER.index(entry["finding"]["component"])
+
+
 def _order(entry):
     item = entry["finding"]
     return (
-        ORDER.index(item["component"]),
+        _depth(entry),
         -rank(item["status"]),
         item["id"],
         entry["remedy"],
@@ -250,7 +289,7 @@ def _without_remedy(model, remedies):
         item["id"]
         for host in model["hosts"]
         for item in host["findings"]
-        if is_bad(item) and item["remedy"] in remedies
+        if is_bad(item) and choose(item, remedies)
     }
     return [
         {"id": root["id"], "hosts": root["hosts"], "advice": root["advice"]}

@@ -28,12 +28,13 @@ def read_catalogue(folders):
     """Return ({name: remedy}, {name: {metadata, tasks}}), the latter as paths.
 
     Args:
-        folders: [(folder of the metadata, folder of the tasks)]; a name may be in one of them only.
+        folders: [(folder of the metadata, folder of the tasks)], the collection's first, then the
+            user's own. A name may be in one of them only.
 
     Raises:
         CatalogueError: a file cannot be read, is no YAML, or does not keep the contract.
     """
-    documents, files = {}, {}
+    documents, files, own = {}, {}, set()
     for metadata, tasks in folders:
         for name in _names(metadata):
             if name in files:
@@ -45,9 +46,11 @@ def read_catalogue(folders):
                 "metadata": os.path.join(metadata, name + ".yml"),
                 "tasks": os.path.join(tasks, name + ".yml"),
             }
+            if (metadata, tasks) != folders[0]:
+                own.add(name)
             documents[name] = _read_yaml(name, files[name]["metadata"])
     with_tasks = {name for name in files if os.path.isfile(files[name]["tasks"])}
-    return catalogue(documents, with_tasks), files
+    return catalogue(documents, with_tasks, own), files
 
 
 def _names(folder):

@@ -1,0 +1,167 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds a remedy back, and what becomes of one that does not help or loses its host.
+
+A Redis that is asked for at a port where nothing listens is a fault that needs no injection.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fleet as reference
+import pytest
+
+HERE = Path(__file__).resolve().parent
+REMEDIES = HERE / "remedies"
+CUT = HERE / "remedies_cut"
+#: Every host has this fault; the remedy that answers it then is the one of the folder.
+NO_REDIS = {"sergas_redis_host": "127.0.0.1", "sergas_redis_port": 1, "sergas_checks": ["redis"]}
+USELESS = {**NO_REDIS, "sergas_remedies_dir": str(REMEDIES)}
+
+
+def on(host, command):
+    """Return what a shell command prints on a host."""
+    return reference.on(reference.find(host), command).stdout.strip()
+
+
+def there(host, path):
+    """Return whether a file is there."""
+    return on(host, "[ -e %s ] && echo yes || echo no" % path) == "yes"
+
+
+@pytest.fixture(scope="module")
+def three(fleet):
+    """One fresh host of each release."""
+    return [fleet.fresh(fleet.of(release)[0]) for release in reference.RELEASES]
+
+
+def hold_lock(host, folder):
+    """Take a host's lock for a run that does not end."""
+    begun = {"state": "begun", "run": "other", "remedy": "start_service", "lease": 600}
+    task = {"name": "Begin", "sergas.ops.remedy_ledger": begun, "become": True}
+    (folder / "lock.yml").write_text(
+        json.dumps([{"hosts": host, "gather_facts": False, "tasks": [task]}])
+    )
+    environment = dict(os.environ)
+    environment.setdefault("ANSIBLE_CONFIG", str(HERE.parents[1] / "ansible.cfg"))
+    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(HERE.parents[1] / ".build"))
+    command = [Path(sys.executable).parent / "ansible-playbook", folder / "lock.yml"]
+    command += ["-i", reference.STATE / "inventory.yml"]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+
+
+def guards(fix_run, remedy):
+    """Return {host: names of the guards} of a remedy."""
+    return {
+        host: [guard["name"] for guard in entry["guards"]]
+        for (host, name), entry in fix_run.entries.items()
+        if name == remedy
+    }
+
+
+def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, inject):
+    """Two faults on one host and one on each of the others; the check run names the changes."""
+    first, second, third = three
+    inject(first, "19_redis_down", "03_database_stopped")
+    inject(second, "19_redis_password")
+    inject(third, "03_wrong_password")
+    secrets = {"REDIS_PASSWORD": "rotated", "DATABASE_PASSWORD": "rotated"}
+    planned = fix(three, check=True, sergas_env_values=secrets)
+    applied = fix(three, sergas_env_values=secrets)
+    outcomes = {key: entry["outcome"] for key, entry in applied.entries.items()}
+    assert {
+        (first, "start_postgresql"): "kept",
+        (first, "start_redis"): "kept",
+        (second, "redis_credentials"): "kept",
+        (third, "database_credentials"): "kept",
+    }.items() <= outcomes.items(), applied.shown
+    assert set(planned.entries) == set(applied.entries)
+    # An app that comes back by itself needs no start any more.
+    may_be_needless = {"Start the app's unit, or restart it with its configuration of now"}
+    for host in three:
+        foreseen, done = set(planned.changed.get(host, ())), set(applied.changed.get(host, ()))
+        assert done <= foreseen and foreseen - done <= may_be_needless, (host, foreseen, done)
+    assert not [root["id"] for root in applied.report["roots"] if root["status"] == "fail"]
+    for run in (planned, applied):
+        assert "rotated" not in json.dumps(run.tasks) + json.dumps(run.report) + run.shown
+    again = fix(three, sergas_env_values=secrets)
+    assert not again.changed and not again.entries, again.shown
+    assert again.status == 0
+
+
+def test_a_remedy_that_does_not_help_is_undone_and_not_tried_on_the_next_host(fix, three):
+    run = fix(three, **USELESS, sergas_batches=[1, "100%"])
+    first, *others = three
+    assert run.outcome(first, "useless") == "undone", run.shown
+    assert "still redis.unreachable" in run.entries[first, "useless"]["reason"]
+    assert not there(first, "/etc/sergas-useless.conf")
+    assert there(first, "/run/sergas-useless-undone")
+    for host in others:
+        assert run.outcome(host, "useless") == "not tried"
+        assert run.entries[host, "useless"]["reason"] == "stopped after %s" % first
+        assert host not in run.changed
+    assert run.status == 2 and run.report["summary"]["failed"]
+    recent = next(host for host in run.report["hosts"] if host["name"] == first)["changes"]
+    assert (recent[0]["remedy"], recent[0]["outcome"]) == ("useless", "undone")
+    # What has just been tried waits for its cooldown, and goes to a person if it was too often.
+    held = fix([first], **USELESS, sergas_apply=False, sergas_repeat_times=1)
+    assert guards(held, "useless") == {first: ["cooldown", "repetition"]}
+    assert held.outcome(first, "useless") == "guarded" and not held.changed
+
+
+def test_too_many_hosts_a_shared_cause_and_closed_hours_hold_a_remedy_back(fix, three):
+    later = time.strftime("%H:%M", time.gmtime(time.time() + 7200))
+    latest = time.strftime("%H:%M", time.gmtime(time.time() + 10800))
+    run = fix(three, **USELESS, sergas_max_share=0.5, sergas_cooldown=0)
+    assert set(map(tuple, guards(run, "useless").values())) == {("share",)}, run.shown
+    assert not run.changed
+    # An address that is everybody's, where nothing listens.
+    gateway = str(reference.network()[1])
+    shared = {**USELESS, "sergas_redis_host": gateway}
+    window = {"start": later, "end": latest}
+    run = fix(three, **shared, sergas_maintenance_window=window, sergas_cooldown=0)
+    assert set(map(tuple, guards(run, "useless").values())) == {("fleet", "window")}, run.shown
+    assert not run.changed
+    # The remedy of the collection belongs on the host that the address is of.
+    run = fix(three, **{**NO_REDIS, "sergas_redis_host": gateway})
+    assert {key: entry["guards"][0]["name"] for key, entry in run.entries.items()} == {
+        (None, "start_redis"): "target"
+    }, run.shown
+    assert not run.changed
+
+
+def test_a_host_that_another_run_works_on_is_left_alone(fix, three, tmp_path):
+    host = three[1]
+    hold_lock(host, tmp_path)
+    run = fix([host], **USELESS)
+    assert guards(run, "useless") == {host: ["lock"]}, run.shown
+    # A plan from a report knows nothing of it: the host itself refuses.
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps(run.report))
+    run = fix([host], **USELESS, sergas_report_file=str(report))
+    assert run.outcome(host, "useless") == "refused", run.shown
+    assert "other" in run.entries[host, "useless"]["reason"]
+    assert not run.changed and not there(host, "/etc/sergas-useless.conf")
+
+
+def test_a_host_lost_in_the_middle_puts_itself_back_and_the_next_run_converges(fix, three):
+    host = three[2]
+    run = fix([host], **{**NO_REDIS, "sergas_remedies_dir": str(CUT)}, sergas_cooldown=0)
+    assert run.status != 0
+    if run.report is not None:
+        assert run.outcome(host, "cut_off") == "unknown", run.shown
+        assert "puts itself back" in run.entries[host, "cut_off"]["reason"]
+    deadline = time.monotonic() + 90
+    while there(host, "/etc/sergas-cut.conf") and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not there(host, "/etc/sergas-cut.conf")
+    assert on(host, "systemctl is-active ssh") == "active"
+    run = fix([host])
+    assert not run.changed and run.status == 0, run.shown
