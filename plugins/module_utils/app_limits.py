@@ -224,7 +224,7 @@ def render(settings):
 def exec_start(text):
     """Return the command of a unit's files as C(systemctl cat) prints them, without our own."""
     command, file = None, ""
-    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+    for line in re.sub(r"\s*\\\n\s*", " ", text).splitlines():
         if line.startswith("# /"):
             file = line[2:].strip()
         elif line.startswith("ExecStart=") and not file.endswith("/" + FILE):

@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which of the app's variables are to be set, and which have no value. Pure."""
+
+from __future__ import annotations
+
+
+def lacking_variables(missing, values):
+    """Return those of the missing variables that no value is known for.
+
+    Args:
+        missing: names, C(NAME) or C(NAME|ALTERNATIVE), each perhaps with a reason in brackets.
+        values: {name: value}.
+    """
+    return [
+        "|".join(_alternatives(item))
+        for item in missing
+        if not any(_usable(values.get(name)) for name in _alternatives(item))
+    ]
+
+
+def variables_to_set(values, missing):
+    """Return {name: value} to set: all of them if none is named as missing.
+
+    Of alternatives, the first one that a value is known for is set.
+
+    Args:
+        values, missing: as for L(lacking_variables).
+    """
+    if not missing:
+        return dict(values)
+    chosen = {}
+    for item in missing:
+        for name in _alternatives(item):
+            if _usable(values.get(name)):
+                chosen[name] = values[name]
+                break
+    return chosen
+
+
+def _alternatives(missing):
+    """Return [name, ...] of C(NAME|ALTERNATIVE (reason)), the preferred one first."""
+    return [name.strip() for name in missing.partition(" (")[0].split("|") if name.strip()]
+
+
+def _usable(value):
+    return value is not None and value != ""

@@ -1,0 +1,325 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each fault of the app, on a real host of each release: named, planned, mended, proven, once.
+
+The faults are made on many hosts at once, which then share each run of fix.yml: a check run, the
+real one, and one more.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+
+import fleet as reference
+import pytest
+
+BAD = {"warn", "fail", "unknown"}
+APP = "/home/sergas/super-account-manager"
+#: What the inventory knows of the app's variables, secrets from a vault among them.
+VALUES = {"DATABASE_NAME": "sergas_prod", "ZOHO_SDK_REFRESH_TOKEN": "1000.fleet.refresh"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """A fault of the app and what mends it.
+
+    Attributes:
+        fault: its name in faults/.
+        remedy: the one that mends it, None where a person has to.
+        proof: a shell command on the host that prints what is true once it is mended.
+        expected: that.
+        variables: of the host.
+        approved: whether the remedy has to be approved.
+        left: the roots that stay, since they are another matter.
+        releases: those it is tried on.
+        variant: what tells it from another case of the same fault.
+    """
+
+    fault: str
+    remedy: str
+    proof: str = "echo"
+    expected: str = ""
+    variables: dict = dataclasses.field(default_factory=dict)
+    approved: bool = False
+    left: frozenset = frozenset()
+    releases: tuple = tuple(reference.RELEASES)
+    variant: str = ""
+
+
+def variable(name):
+    """Return a shell command that prints what the app's process was given for a variable."""
+    return (
+        "tr '\\0' '\\n' < /proc/$(systemctl show --value --property MainPID sergas-app)/environ"
+        " | sed -n 's/^%s=//p'" % name
+    )
+
+
+def limit(name):
+    """Return a shell command that prints a property of the app's unit."""
+    return "systemctl show --value --property %s sergas-app" % name
+
+
+ONE = ("bookworm",)
+PORT_FREED = "systemctl is-active legacy-api; pgrep -c -f 'http.server 8000'"
+CASES = [
+    Case("01_port_in_use", "free_port", PORT_FREED, "inactive\n0", approved=True),
+    Case("01_port_in_use_by_person", "free_port", PORT_FREED, "inactive\n0", approved=True),
+    Case(
+        "01_port_in_use_by_person",
+        "free_port",
+        "pgrep -c -f 'http.server 8000'; %s" % variable("API_PORT"),
+        "1\n8001",
+        {"sergas_app_port_policy": "move"},
+        approved=True,
+        # The firewall lets the balancer in to the old port only: a person's decision.
+        left=frozenset({"lb.blocked"}),
+        releases=ONE,
+        variant="move",
+    ),
+    Case("01_start_limit", "start_service", limit("ActiveState"), "active"),
+    Case("02_missing_variable", "set_variables", variable("DATABASE_NAME"), "sergas_prod"),
+    Case(
+        "02_missing_secret",
+        "set_variables",
+        variable("ZOHO_SDK_REFRESH_TOKEN"),
+        "1000.fleet.refresh",
+        releases=ONE,
+    ),
+    Case("02_ambiguous_variable", "set_variables", variable("REDIS_CACHE_TTL"), "300"),
+    Case(
+        "04_import_error",
+        "reinstall_requirements",
+        "%s/venv/bin/python -c 'import structlog; print(structlog.__version__)'" % APP,
+        "25.4.0",
+    ),
+    Case("05_out_of_memory", "raise_memory_limit", limit("MemoryMax"), str(400 << 20)),
+    Case(
+        "06_open_files",
+        "raise_open_files",
+        "awk '/open files/ {print $4}'"
+        " /proc/$(systemctl show --value --property MainPID sergas-app)/limits",
+        "8192",
+    ),
+    Case(
+        "06_pool_arithmetic",
+        "fit_pool",
+        "%s; %s" % (variable("DATABASE_POOL_SIZE"), variable("DATABASE_MAX_OVERFLOW")),
+        "48\n37",
+    ),
+    Case("07_unhandled_exceptions", "debug_logging", variable("LOG_LEVEL"), "DEBUG"),
+    Case(
+        "07_unhandled_exceptions_text",
+        "debug_logging",
+        "systemctl is-active sergas-debug-logging.timer",
+        "active",
+        releases=ONE,
+    ),
+    Case(
+        "08_error_rate_failing_api",
+        "bound_failures",
+        variable("CIRCUIT_BREAKER_FAILURE_THRESHOLD"),
+        "3",
+    ),
+    Case(
+        "08_error_rate_slow_database",
+        "bound_failures",
+        variable("DATABASE_TIMEOUT"),
+        "60",
+    ),
+    Case(
+        "08_error_rate_text",
+        "bound_failures",
+        variable("DATABASE_TIMEOUT"),
+        "60",
+        releases=ONE,
+    ),
+    Case(
+        "16_memory_leak",
+        "limit_memory",
+        "[ $(%s) -lt $((820 << 20)) ] && systemctl is-active sergas-app-restart.timer"
+        % limit("MemoryMax"),
+        "active",
+        {"sergas_app_restart_schedule": "*-*-* 03:30:00"},
+    ),
+]
+#: Nothing that is safe can be known: the remedy that is held back and why, or none at all.
+ADVICE = [
+    Case("04_import_error_own_module", None, releases=ONE),
+    Case("15_latency", "tune_concurrency"),
+    Case("15_latency_slow_dependency", "tune_concurrency", releases=ONE),
+    Case("19_redis_memory", None, releases=ONE),
+    Case("19_inodes", None, releases=ONE),
+    Case("19_readonly_mount", None, releases=ONE),
+]
+MENDED = [(release, case) for case in CASES for release in case.releases]
+ADVISED = [(release, case) for case in ADVICE for release in case.releases]
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What came of a case: its host, and the three runs of fix.yml (one where nothing is done)."""
+
+    host: str
+    planned: object = None
+    applied: object = None
+    proof: str = None
+    again: object = None
+
+
+@pytest.fixture(scope="module")
+def outcomes(request, fleet, fix, tmp_path_factory):
+    """Return a function that gives the outcome of a case, after running the wave that it is in."""
+    items = [
+        item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())
+    ]
+    waiting = list(
+        dict.fromkeys(item.callspec.params["case"] for item in items if hasattr(item, "callspec"))
+    )
+    known = {}
+
+    def run(wanted):
+        while wanted not in known:
+            free = {release: fleet.of(release) for release in reference.RELEASES}
+            wave = {}
+            for key in [wanted] + [key for key in waiting if key != wanted and key not in known]:
+                if free[key[0]]:
+                    wave[key] = free[key[0]].pop(0)
+            known.update(run_wave(fleet, fix, wave, tmp_path_factory.mktemp("inventory")))
+        if isinstance(known[wanted], Exception):
+            raise known[wanted]
+        return known[wanted]
+
+    return run
+
+
+def run_wave(fleet, fix, wave, folder):
+    """Make the faults, run fix.yml three times on all hosts, and return the outcomes."""
+
+    def prepare(key):
+        fleet.fresh(wave[key])
+        reference.inject(key[1].fault, wave[key])
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        futures = {key: pool.submit(prepare, key) for key in wave}
+    result = {key: future.exception() for key, future in futures.items() if future.exception()}
+    ready = {key: Outcome(host) for key, host in wave.items() if key not in result}
+    inventory = folder / "own.json"
+    hosts = {
+        outcome.host: {"sergas_env_values": VALUES, **key[1].variables}
+        for key, outcome in ready.items()
+    }
+    inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+    approved = sorted({key[1].remedy for key in ready if key[1].approved})
+    names = sorted(hosts)
+    try:
+        if not ready:
+            return result
+        planned = fix(names, check=True, inventory=inventory, sergas_approve=approved)
+        for outcome in ready.values():
+            outcome.planned = planned
+        acted = {key: outcome for key, outcome in ready.items() if key in MENDED}
+        if acted:
+            names = sorted(outcome.host for outcome in acted.values())
+            applied = fix(names, inventory=inventory, sergas_approve=approved)
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                proofs = {key: pool.submit(ask, ready[key].host, key[1].proof) for key in acted}
+            again = fix(names, inventory=inventory)
+            for key, outcome in acted.items():
+                outcome.applied, outcome.again = applied, again
+                outcome.proof = proofs[key].result()
+    except Exception as error:  # it is every case's failure, and each says so
+        return {**result, **dict.fromkeys(ready, error)}
+    finally:
+        fleet.stop(wave.values())
+    return {**result, **ready}
+
+
+def ask(host, script):
+    """Return what a shell command on a host prints."""
+    return reference.on(reference.find(host), script, check=False).stdout.strip()
+
+
+def roots(run, host):
+    """Return the ids of a host's bad findings that derive from no other."""
+    return {
+        item["id"] for item in findings(run, host) if item["status"] in BAD and not item["cause"]
+    }
+
+
+def findings(run, host):
+    """Return a host's findings in the report of a run."""
+    return {one["name"]: one for one in run.report["hosts"]}[host]["findings"]
+
+
+def told(run, host):
+    """Return what went on with a host, for a failure's message."""
+    keys = ("id", "status", "cause", "summary")
+    bad = [
+        {key: item[key] for key in keys} for item in findings(run, host) if item["status"] in BAD
+    ]
+    entries = [
+        (remedy, entry["outcome"], entry["reason"])
+        for (name, remedy), entry in run.entries.items()
+        if name == host
+    ]
+    return json.dumps({"bad": bad, "entries": entries}, indent=1)[:5000]
+
+
+def name(case):
+    """Name a case for pytest."""
+    return "-".join(part for part in (case[0], case[1].fault, case[1].variant) if part)
+
+
+@pytest.mark.parametrize("case", MENDED + ADVISED, ids=name)
+def test_fault_is_the_only_root(case, outcomes):
+    outcome = outcomes(case)
+    expected = {reference.faults()[case[1].fault].root}
+    assert roots(outcome.planned, outcome.host) == expected, told(outcome.planned, outcome.host)
+
+
+@pytest.mark.parametrize("case", MENDED, ids=name)
+def test_check_mode_names_what_is_then_changed(case, outcomes):
+    outcome = outcomes(case)
+    planned, applied = (
+        run.changed.get(outcome.host, {}) for run in (outcome.planned, outcome.applied)
+    )
+    assert planned, told(outcome.planned, outcome.host)
+    assert planned == applied
+
+
+@pytest.mark.parametrize("case", MENDED, ids=name)
+def test_fault_is_mended(case, outcomes):
+    outcome = outcomes(case)
+    run, host = outcome.applied, outcome.host
+    assert run.outcome(host, case[1].remedy) == "kept", told(run, host)
+    assert roots(run, host) == case[1].left, told(run, host)
+    assert outcome.proof == case[1].expected
+
+
+@pytest.mark.parametrize("case", MENDED, ids=name)
+def test_second_run_changes_nothing(case, outcomes):
+    outcome = outcomes(case)
+    assert not outcome.again.changed.get(outcome.host), told(outcome.again, outcome.host)
+    assert outcome.again.outcome(outcome.host, case[1].remedy) is None
+
+
+@pytest.mark.parametrize("case", ADVISED, ids=name)
+def test_what_has_no_safe_remedy_is_left_to_a_person(case, outcomes):
+    outcome = outcomes(case)
+    run, host = outcome.planned, outcome.host
+    assert not run.changed.get(host)
+    root = next(
+        item
+        for item in findings(run, host)
+        if item["id"] == reference.faults()[case[1].fault].root and item["status"] in BAD
+    )
+    assert root["advice"]
+    if case[1].remedy is None:
+        assert not [remedy for name, remedy in run.entries if name == host], told(run, host)
+    else:
+        entry = run.entries[host, case[1].remedy]
+        assert entry["outcome"] == "guarded"
+        assert "sergas_app_tuning" in entry["reason"]

@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils import app_debug_logging as debugging
+
+revert = {"__name__": "revert", "__file__": "/nowhere/revert.py"}
+exec(compile(debugging.REVERT, "revert.py", "exec"), revert)  # noqa: S102 (what a host runs)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A=1\nLOG_LEVEL=INFO\nB=2\n",
+        "A=1\nLOG_LEVEL='WARNING'\n",
+        "A=1\nexport LOG_LEVEL=INFO  # as in production\nB=2\n",
+        "A=1\nB=2\n",
+        "A=1\n# LOG_LEVEL=INFO\nB=2\n",
+        "A=1",
+        "LOG_LEVEL=\nA=1\n",
+    ],
+)
+def test_what_is_put_back_is_exactly_what_was_there(text):
+    made = debugging.plan(text, None)
+    assert debugging.shown(made.text) == "LOG_LEVEL=DEBUG\n"
+    assert revert["put_back"](made.text, made.hunks) == text
+
+
+def test_what_was_changed_elsewhere_in_the_meantime_stays():
+    made = debugging.plan("A=1\nLOG_LEVEL=INFO\nB=2\n", None)
+    later = made.text.replace("A=1", "A=10") + "C=3\n"
+    assert revert["put_back"](later, made.hunks) == "A=10\nLOG_LEVEL=INFO\nB=2\nC=3\n"
+
+
+def test_a_level_that_somebody_has_set_in_the_meantime_stays(capsys):
+    made = debugging.plan("LOG_LEVEL=INFO\n", None)
+    later = "LOG_LEVEL=ERROR\n"
+    assert revert["put_back"](later, made.hunks) == later
+    assert "stays" in capsys.readouterr().out
+
+
+def test_putting_back_twice_is_putting_back_once():
+    made = debugging.plan("A=1\nLOG_LEVEL=INFO\n", None)
+    once = revert["put_back"](made.text, made.hunks)
+    assert revert["put_back"](once, made.hunks) == once
+
+
+def test_of_two_lines_the_one_that_counts_is_put_back():
+    made = debugging.plan("LOG_LEVEL=INFO\nA=1\nLOG_LEVEL=WARNING\n", None)
+    back = revert["put_back"](made.text, made.hunks)
+    assert debugging.shown(back) == "LOG_LEVEL=WARNING\n"
+
+
+def test_a_second_run_neither_changes_nor_forgets():
+    first = debugging.plan("LOG_LEVEL=INFO\n", None)
+    second = debugging.plan(first.text, first.hunks)
+    assert second == (None, first.hunks)
+
+
+def test_a_run_that_ended_before_the_file_was_written_is_made_up_for():
+    first = debugging.plan("LOG_LEVEL=INFO\n", None)
+    assert debugging.plan("LOG_LEVEL=INFO\n", first.hunks) == first
+
+
+def test_a_level_that_a_person_chose_while_it_is_on_is_left_to_them():
+    first = debugging.plan("LOG_LEVEL=INFO\n", None)
+    assert debugging.plan("LOG_LEVEL=ERROR\n", first.hunks).text is None
+
+
+def test_what_is_debug_already_is_nobodys_to_put_back():
+    assert debugging.plan("LOG_LEVEL=DEBUG\n", None) == (None, [])
+
+
+def test_the_secrets_of_the_file_are_not_kept():
+    text = "DATABASE_PASSWORD=hunter22\nLOG_LEVEL=INFO\nREDIS_PASSWORD=sesame99\n"
+    kept = str(debugging.plan(text, None).hunks)
+    assert "hunter22" not in kept and "sesame99" not in kept
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(1800, "30 minutes"), (45, "45 s")])
+def test_times_for_people(seconds, words):
+    assert debugging.span(seconds) == words
+
+
+def test_the_time_is_given_so_that_no_time_zone_matters():
+    assert debugging.when(1772357400) == "2026-03-01 09:30:00 UTC"
