@@ -119,6 +119,7 @@ def test_the_manifest_says_what_galaxy_needs_to_know(tarball):
         "community.docker",
         "community.general",
         "community.postgresql",
+        "kubernetes.core",
     }
     modules = {path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py")}
     assert set(runtime["action_groups"]["sergas"]) == modules
