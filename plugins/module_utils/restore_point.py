@@ -226,12 +226,18 @@ def _save(params, folder, point):
         point_now, outcome = _read(folder)
         if restore_plan.standing(point_now, outcome) not in ("none", "restored"):
             raise Refused("%s has been armed by another run just now" % params["name"])
+        for left in [name for name in os.listdir(base) if name.startswith(".")]:
+            # Of a run that died here: nobody else works on one while the lock is held.
+            shutil.rmtree(os.path.join(base, left), ignore_errors=True)
         staging = tempfile.mkdtemp(prefix=".%s." % params["name"], dir=base)
         try:
             _fill(staging, point)
             if point["due"]:
-                # Before the point is there, it does nothing.
+                # Before the point is there, they do nothing: a run that dies here leaves none that
+                # is armed and has no timer.
                 _write_unit(params, folder)
+                _stop_timer(params["name"])
+                _start_timer(params)
             old = None
             if os.path.isdir(folder):
                 old = staging + ".old"
@@ -241,22 +247,21 @@ def _save(params, folder, point):
             if old:
                 shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
-            shutil.rmtree(staging, ignore_errors=True)
-            restore_program.remove_unit(params["name"])
+            _give_up(params, staging, point)
             raise PointError(
                 "%s could not be saved, and nothing was touched: %s: %s"
                 % (params["name"], error.filename or base, error.strerror or error)
             )
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+        except (PointError, Refused):
+            _give_up(params, staging, point)
             raise
-        if point["due"]:
-            try:
-                _start_timer(params)
-            except PointError:
-                restore_program.remove_unit(params["name"])
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
+
+
+def _give_up(params, staging, point):
+    shutil.rmtree(staging, ignore_errors=True)
+    if point["due"]:
+        _stop_timer(params["name"])
+        restore_program.remove_unit(params["name"])
 
 
 def _fill(staging, point):

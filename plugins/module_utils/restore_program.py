@@ -389,10 +389,18 @@ def _restore(folder, by):
         "errors": errors[:_MOST_ERRORS],
         "commands": commands or (before or {}).get("commands", []),
     }
-    write_outcome(folder, outcome)
+    saved = os.path.join(folder, "saved")
+    try:
+        write_outcome(folder, outcome)
+    except OSError:
+        # A file system that writes nothing in its place needs space even for this.
+        if errors:
+            raise
+        shutil.rmtree(saved, ignore_errors=True)
+        write_outcome(folder, outcome)
     if not errors:
         # They may hold secrets, and nobody needs them any more.
-        shutil.rmtree(os.path.join(folder, "saved"), ignore_errors=True)
+        shutil.rmtree(saved, ignore_errors=True)
         remove_unit(point["name"])
     return outcome
 

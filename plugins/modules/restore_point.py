@@ -93,7 +93,8 @@ notes:
   - If the disk has no space for the saved files, arming fails and nothing is touched.
   - On a disk that is full by the time of the restore, a saved file takes its place by a rename,
     which needs no space. If it lies on another file system than its place, it is written over the
-    file there, if there is room for that. What does not work then is tried again every 10 seconds.
+    file there, if there is room for that. What does not work then is tried again every 10 seconds
+    for ten minutes, and at the next boot.
   - The saved files are removed when they are back in their places. What came of it is kept until
     the point is armed again.
 seealso:

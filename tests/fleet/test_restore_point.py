@@ -23,9 +23,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"]
 RELOAD = [["ufw", "reload"]]
-#: Long enough for two hosts on one core to be cut off within it.
-DEADLINE_S = 15
-PATIENCE_S = 90
+#: Long enough for a busy machine to cut its hosts off within it.
+DEADLINE_S = 40
+PATIENCE_S = 180
 
 
 class Host:
@@ -126,6 +126,7 @@ def test_who_locks_ssh_out_finds_the_host_as_it_was(on_all):
         assert host.answers()
         host.sh("sed -i '/--dport 22 /d; /tuple.* 22 /d' %s && ufw reload" % " ".join(RULES))
         assert not host.answers(), "SSH was not locked out"
+        assert not host.outcome("firewall"), "the machine is too busy for this deadline"
         until(host.answers, "SSH is back")
         assert host.sh("cat %s" % " ".join(RULES)) == before
         until(lambda: host.outcome("firewall"), "the outcome is written")

@@ -232,6 +232,16 @@ def test_disarmed_keeps_what_was_done(point, host, tmp_path):
     assert not point("disarmed")["changed"]
 
 
+def test_what_a_dead_run_left_half_saved_is_removed(point, tmp_path):
+    point("armed")
+    point("disarmed")
+    left = tmp_path / "store" / ".try.x7"
+    left.mkdir()
+    (left / "0").write_text("old-s3cret")
+    point("armed")
+    assert os.listdir(tmp_path / "store") == ["try"]
+
+
 def test_armed_again_with_the_same_content_is_no_change(point):
     point("armed", run="first")
     again = point("armed", run="second")
