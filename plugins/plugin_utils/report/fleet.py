@@ -15,7 +15,7 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 
-from ansible_collections.sergas.ops.plugins.module_utils import connection_budget
+from ansible_collections.sergas.ops.plugins.module_utils import causes, connection_budget
 from ansible_collections.sergas.ops.plugins.module_utils.finding import STATUSES, is_bad
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.host import join
 
@@ -118,6 +118,7 @@ def correlate(hosts):
     fleet = _shared_failures(hosts, links)
     _add_pools(hosts, fleet, owners, links)
     _link_servers(hosts, fleet, owners, links)
+    _link_users(hosts, owners, links)
     return fleet, links
 
 
@@ -361,6 +362,36 @@ def _link_servers(hosts, fleet, owners, links):
             item["cause"] = explaining["id"]
             if root[0] is not None:
                 item["evidence"] = dict(item["evidence"], cause_host=root[0])
+
+
+def _link_users(hosts, owners, links):
+    """Lead what an app suffers to what is wrong within its database, where that is on another host.
+
+    An app that waits for a database need not say so: what explains it on one host explains it
+    across two.
+    """
+    by_name = {host["name"]: host for host in hosts}
+    for host in hosts:
+        servers = {
+            owners.get(host_of(target))
+            for target in map(target_of, host["findings"])
+            if target is not None
+        } - {None, host["name"]}
+        theirs = [
+            ((name, index), item)
+            for name in sorted(servers)
+            for index, item in enumerate(by_name[name]["findings"])
+            if item["component"] == "database" and is_bad(item)
+        ]
+        for index, item in enumerate(host["findings"]):
+            if item["component"] not in ("app", "api") or not is_bad(item) or item["cause"]:
+                continue
+            cause = causes.derive([item] + [other for _node, other in theirs])[0]["cause"]
+            if cause:
+                node = next(node for node, other in theirs if other["id"] == cause)
+                links[host["name"], index] = node
+                item["cause"] = cause
+                item["evidence"] = dict(item["evidence"], cause_host=node[0])
 
 
 def owners_of(hosts):

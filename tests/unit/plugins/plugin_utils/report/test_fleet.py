@@ -297,3 +297,62 @@ def test_members_on_the_serving_host_do_not_make_a_circle():
     nodes, found = ends(hosts)
     assert set(nodes.values()) == {(None, 0)}
     assert found[0]["cause"] is None
+
+
+def slow_app(name, *more, **evidence):
+    slow = finding("api.latency.high", "api", "fail", "slow", evidence=evidence)
+    return host(name, db("ok"), slow, *more)
+
+
+def server(*findings):
+    local = [dict(item, evidence={"target": "localhost:5432"}) for item in findings]
+    return host("db1", *local, addresses=["10.0.0.5"])
+
+
+def locks(id="db.locks.blocked", **more):
+    return finding(id, "database", "fail", "x", **more)
+
+
+def test_what_is_slow_in_the_database_explains_the_apps_on_other_hosts():
+    missing = locks("db.index.missing")
+    hosts = [slow_app("web1"), slow_app("web2"), server(locks("db.queries.slow"), missing)]
+    hosts[2]["findings"][0]["cause"] = "db.index.missing"
+    nodes, found = ends(hosts)
+    assert not found
+    assert set(nodes.values()) == {("db1", 1)}
+    assert hosts[0]["findings"][1]["cause"] == "db.queries.slow"
+    assert hosts[0]["findings"][1]["evidence"]["cause_host"] == "db1"
+
+
+def test_errors_of_the_app_derive_from_the_database_of_another_host_by_their_kind():
+    def errors(kind):
+        return finding("app.errors.rate", "app", "fail", "x", evidence={"kinds": {kind: 20}})
+
+    hosts = [host("web1", db("ok"), errors("database.timeout")), server(locks())]
+    assert ends(hosts)[0]["web1", 1] == ("db1", 0)
+    hosts = [host("web1", db("ok"), errors("redis")), server(locks())]
+    assert ends(hosts)[0]["web1", 1] == ("web1", 1)
+
+
+@pytest.mark.parametrize(
+    "web",
+    [
+        host("web1", db("ok", target="10.0.0.9:5432"), slow_app("web1")["findings"][1]),
+        host("web1", db("ok", target="127.0.0.1:5432"), slow_app("web1")["findings"][1]),
+    ],
+)
+def test_a_database_that_the_app_does_not_use_explains_nothing(web):
+    assert ends([web, server(locks())])[0]["web1", 1] == ("web1", 1)
+
+
+def test_what_explains_it_on_its_own_host_comes_first():
+    own = finding("app.service.down", "app", "fail", "x", evidence={"stopped": True})
+    web = slow_app("web1", own)
+    web["findings"][1]["cause"] = own["id"]
+    nodes, _found = ends([web, server(locks())])
+    assert nodes["web1", 1] == nodes["web1", 2] == ("web1", 2)
+
+
+def test_an_unused_index_explains_no_slow_app():
+    idle = finding("db.index.unused", "database", "warn", "x")
+    assert ends([slow_app("web1"), server(idle)])[0]["web1", 1] == ("web1", 1)
