@@ -12,12 +12,25 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 
 import fleet as reference
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 BAD = {"warn", "fail", "unknown"}
 APP = "/home/sergas/super-account-manager"
+#: Many hosts share the cores: what a request took says nothing where that is not the fault.
+UNHURRIED = {
+    "start_seconds": {"warn": 90, "fail": 120},
+    "latency_seconds": {"warn": 15, "fail": 30},
+}
 #: What the inventory knows of the app's variables, secrets from a vault among them.
 VALUES = {"DATABASE_NAME": "sergas_prod", "ZOHO_SDK_REFRESH_TOKEN": "1000.fleet.refresh"}
 
@@ -208,7 +221,11 @@ def run_wave(fleet, fix, wave, folder):
     ready = {key: Outcome(host) for key, host in wave.items() if key not in result}
     inventory = folder / "own.json"
     hosts = {
-        outcome.host: {"sergas_env_values": VALUES, **key[1].variables}
+        outcome.host: {
+            "sergas_env_values": VALUES,
+            "own_thresholds": {} if key[1].fault.startswith("15_") else UNHURRIED,
+            **key[1].variables,
+        }
         for key, outcome in ready.items()
     }
     inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
@@ -217,16 +234,17 @@ def run_wave(fleet, fix, wave, folder):
     try:
         if not ready:
             return result
-        planned = fix(names, check=True, inventory=inventory, sergas_approve=approved)
+        given = {"inventory": inventory, "sergas_thresholds": "{{ own_thresholds }}"}
+        planned = fix(names, check=True, sergas_approve=approved, **given)
         for outcome in ready.values():
             outcome.planned = planned
         acted = {key: outcome for key, outcome in ready.items() if key in MENDED}
         if acted:
             names = sorted(outcome.host for outcome in acted.values())
-            applied = fix(names, inventory=inventory, sergas_approve=approved)
+            applied = fix(names, sergas_approve=approved, **given)
             with concurrent.futures.ThreadPoolExecutor(4) as pool:
                 proofs = {key: pool.submit(ask, ready[key].host, key[1].proof) for key in acted}
-            again = fix(names, inventory=inventory)
+            again = fix(names, **given)
             for key, outcome in acted.items():
                 outcome.applied, outcome.again = applied, again
                 outcome.proof = proofs[key].result()
@@ -323,3 +341,105 @@ def test_what_has_no_safe_remedy_is_left_to_a_person(case, outcomes):
         entry = run.entries[host, case[1].remedy]
         assert entry["outcome"] == "guarded"
         assert "sergas_app_tuning" in entry["reason"]
+
+
+WISHES = {
+    "sergas_app_memory_max": "400M",
+    "sergas_app_restart_schedule": "*-*-* 03:30:00",
+    "sergas_app_debug_logging": True,
+    "sergas_env_values": {"MAX_CONCURRENT_ACCOUNTS": 3},
+}
+TIMER = "/etc/systemd/system/sergas-debug-logging.timer"
+
+
+@pytest.fixture(scope="module")
+def role(tmp_path_factory):
+    """Return a function that runs role app on hosts and returns {host: {task: [diffs]}} of what it
+    changed, or would change.
+    """
+    playbook = tmp_path_factory.mktemp("play") / "app.yml"
+    playbook.write_text(
+        json.dumps([{"hosts": "all", "gather_facts": False, "roles": ["sergas.ops.app"]}])
+    )
+
+    def run(hosts, *options, **variables):
+        command = ["ansible-playbook", str(playbook), "-i", str(reference.STATE / "inventory.yml")]
+        command += ["--limit", ",".join(hosts), "--diff", "-e", json.dumps(variables), *options]
+        return changes_of(play(command))
+
+    return run
+
+
+def play(command):
+    """Run a playbook to its end and return what the JSON callback says of it."""
+    environment = dict(os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+    environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
+    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
+    environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    return json.loads(done.stdout[done.stdout.index("{") :])
+
+
+def changes_of(played):
+    """Return {host: {task: [diffs]}} of the tasks that changed something."""
+    found = {}
+    for task in [task for one in played["plays"] for task in one["tasks"]]:
+        for host, result in task["hosts"].items():
+            if result.get("changed"):
+                found.setdefault(host, {}).setdefault(task["task"]["name"], []).append(
+                    result.get("diff")
+                )
+    return found
+
+
+def eventually(seconds, host, script, expected):
+    """Poll a shell command on a host until it prints what is expected."""
+    deadline = time.monotonic() + seconds
+    while ask(host, script) != expected:
+        assert time.monotonic() < deadline, "%s on %s: %r" % (script, host, ask(host, script))
+        time.sleep(0.5)
+
+
+def let_the_time_pass_while_it_is_down(host):
+    """Take a host down, let the end of debug logging come meanwhile, and start it again."""
+    container = reference.find(host).container
+    reference.run("podman", "stop", "--time", "10", container)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "timer"
+        reference.run("podman", "cp", container + ":" + TIMER, str(file))
+        ended = time.strftime("OnCalendar=%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - 1))
+        file.write_text(re.sub("OnCalendar=.*", ended, file.read_text()))
+        reference.run("podman", "cp", str(file), container + ":" + TIMER)
+    reference.run("podman", "start", container)
+
+
+def test_debug_logging_ends_by_itself_though_the_host_was_down(fleet, role):
+    """What the role sets is planned, set and set once; then nobody comes back."""
+    hosts = [fleet.fresh(fleet.of(release)[0]) for release in reference.RELEASES]
+    before = {host: ask(host, "cat %s/.env" % APP) for host in hosts}
+    planned = role(hosts, "--check", **WISHES)
+    applied = role(hosts, **WISHES)
+    assert set(planned) == set(hosts)
+    assert planned == applied
+    until = {host: ask(host, "grep OnCalendar %s" % TIMER) for host in hosts}
+    assert role(hosts, **WISHES) == {}
+    for host in hosts:
+        assert ask(host, variable("LOG_LEVEL")) == "DEBUG"
+        assert ask(host, limit("MemoryMax")) == str(400 << 20)
+        assert ask(host, "systemctl is-active sergas-app-restart.timer") == "active"
+        # The second run has not put the end off.
+        assert ask(host, "grep OnCalendar %s" % TIMER) == until[host]
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        list(pool.map(let_the_time_pass_while_it_is_down, hosts))
+    for host in hosts:
+        eventually(90, host, "ls %s /var/lib/sergas/debug-logging 2> /dev/null" % TIMER, "")
+        eventually(90, host, variable("LOG_LEVEL"), "INFO")
+        expected = before[host].replace("ACCOUNTS=5", "ACCOUNTS=3")
+        assert ask(host, "cat %s/.env" % APP) == expected
+    # A schedule that is not wished for any more is removed.
+    role(hosts)
+    for host in hosts:
+        assert ask(host, "systemctl list-timers --all | grep -c sergas-app-restart") == "0"

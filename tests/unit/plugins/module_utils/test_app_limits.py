@@ -117,7 +117,7 @@ def test_the_command_is_the_last_one_and_not_our_own():
         % app_limits.FILE
     )
     assert app_limits.exec_start(text) == "/new -w 4"
-    assert app_limits.exec_start(text.split("# /etc/systemd/system/a.service.d")[0]) == (
+    assert app_limits.exec_start(text.split("# /etc/systemd/system/a.service.d", 1)[0]) == (
         "/old --workers 4"
     )
 
