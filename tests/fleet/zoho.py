@@ -47,7 +47,9 @@ class World:
         self.refresh_tokens[host] = self.zoho.refresh_token(app)
         names = " ".join(name for pair in server.HOSTS.values() for name in pair)
         self.put(host, "/usr/local/share/ca-certificates/zoho.crt", self.served.certificate)
-        self.run(host, "update-ca-certificates >&2; echo %s %s >> /etc/hosts" % (self.address, names))
+        self.run(
+            host, "update-ca-certificates >&2; echo %s %s >> /etc/hosts" % (self.address, names)
+        )
         accounts, api = server.HOSTS["us"]
         self.set_env(
             host,
@@ -107,7 +109,7 @@ class World:
             host,
             "systemctl restart sergas-app\n"
             "for try in $(seq 300); do\n"
-            "  [ \"$(%s)\" = %s ] && exit 0; sleep 0.2\n"
+            '  [ "$(%s)" = %s ] && exit 0; sleep 0.2\n'
             "done\n"
             "exit 1" % (self._status("/health"), wanted),
         )

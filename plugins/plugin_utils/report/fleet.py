@@ -152,6 +152,9 @@ def _link_local(host, links):
         candidates = [other for other in by_id[item["cause"]] if other != index]
         if is_bad(item) and candidates:
             links[host["name"], index] = (host["name"], _likeliest(host, item, candidates))
+            if item["cause"] == item["id"]:
+                # What mends it is said there.
+                item["remedy"] = None
 
 
 def _likeliest(host, item, candidates):
