@@ -1,0 +1,403 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each fault of Zoho's, on real hosts that are clients of a faithful Zoho: found, told apart,
+planned, mended, proven, once; and never with a token more than it takes.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+
+import fleet as reference
+import pytest
+import zoho as fleet_zoho
+
+BAD = {"warn", "fail", "unknown"}
+WANTED = {"sergas_zoho_hosts": "all", "sergas_zoho_find_data_centre": True}
+RELEASES = tuple(reference.RELEASES)
+
+
+# -- the faults
+
+
+def expired(world, host):
+    """The cached token ends before the cache lets it go."""
+    world.zoho.tokens[world.cached(host)] = 0
+
+
+def dead_refresh_token(world, host):
+    """Somebody has revoked the refresh token, and the app has seen that."""
+    world.zoho.revoke(world.refresh_tokens[host])
+    world.forget(host)
+    world.synchronise(host)
+
+
+def wrong_client(world, host):
+    """The id of a client that nobody knows."""
+    world.set_env(host, ZOHO_SDK_CLIENT_ID="1000.FORMERCLIENTOFTHISAPP")
+    world.forget(host)
+    world.restart(host, "503")
+
+
+def wrong_secret(world, host):
+    """The secret was renewed in Zoho's console and not in .env."""
+    world.set_env(host, ZOHO_SDK_CLIENT_SECRET="former-secret-of-this-client")
+    world.forget(host)
+    world.restart(host, "503")
+
+
+def wrong_data_centre(world, host):
+    """The account is in Europe, and .env says us."""
+    world.apps[host].data_centres = ("eu",)
+    world.forget(host)
+    world.restart(host, "503")
+
+
+def stale_cache(world, host):
+    """Somebody has put tokens of former days into Redis, for ever."""
+    world.redis(host, "SET", "zoho:refresh_token", fleet_zoho.server.make_token())
+    world.redis(host, "SET", "zoho:access_token", fleet_zoho.server.make_token())
+
+
+def throttled(world, host):
+    """Too many tokens were asked for: no more are issued for a while."""
+    world.zoho.behave("token", "throttled", app=world.apps[host])
+    world.forget(host)
+    world.synchronise(host)
+
+
+def rate_limited(world, host):
+    """The API answers 429."""
+    world.zoho.behave("check", "limit", app=world.apps[host])
+    world.synchronise(host, 3)
+
+
+def circuit_open(world, host):
+    """Zoho was ill, is well again, and the app's breaker stays open."""
+    world.set_env(host, CIRCUIT_BREAKER_RECOVERY_TIMEOUT="7200")
+    world.restart(host)
+    world.zoho.behave("check", "error_500", app=world.apps[host])
+    world.synchronise(host, 6)
+    world.zoho.behave("check", None, app=world.apps[host])
+
+
+# -- what mends them
+
+
+def new_credentials(world, host):
+    """Return the variables of a vault after a new refresh token was made."""
+    app = world.apps[host]
+    return {
+        "sergas_zoho_client_id": app.id,
+        "sergas_zoho_client_secret": app.secret,
+        "sergas_zoho_refresh_token": world.zoho.refresh_token(app),
+    }
+
+
+def moved_credentials(world, host):
+    """Return them, with the data centre that the account is in."""
+    return {**new_credentials(world, host), "sergas_zoho_data_centre": "eu"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """A fault of Zoho's.
+
+    Attributes:
+        inject: makes it.
+        root: the finding that is its root.
+        told: how it is told apart, None where the log tells.
+        remedy: what mends it.
+        requests: how many tokens mending it asks for.
+        releases: those it is tried on.
+        variables: of the host, made after the fault.
+        env: {variable: value} of .env afterwards; None for the one of the vault.
+        left: what stays: Zoho's limit ends when Zoho says so.
+    """
+
+    inject: object
+    root: str
+    told: str
+    remedy: str
+    requests: int
+    releases: tuple
+    variables: object = None
+    env: dict = dataclasses.field(default_factory=dict)
+    left: frozenset = frozenset()
+
+
+INVALID, LIMITED = "zoho.token.invalid", "zoho.rate_limited"
+TIGHT = {"RATE_LIMIT_PER_MINUTE": "50", "CIRCUIT_BREAKER_FAILURE_THRESHOLD": "5"}
+VAULT = {"ZOHO_SDK_REFRESH_TOKEN": None, "ZOHO_SDK_CLIENT_ID": None, "ZOHO_SDK_CLIENT_SECRET": None}
+EUROPE = {
+    **VAULT,
+    "ZOHO_SDK_REGION": "eu",
+    "ZOHO_ACCOUNTS_URL": "https://accounts.zoho.eu",
+    "ZOHO_API_URL": "https://www.zohoapis.eu",
+}
+CASES = [
+    Case(expired, INVALID, "dead", "zoho_refresh", 1, RELEASES),
+    Case(
+        dead_refresh_token,
+        INVALID,
+        "refresh_token",
+        "zoho_credentials",
+        1,
+        RELEASES,
+        new_credentials,
+        VAULT,
+    ),
+    Case(
+        wrong_client,
+        INVALID,
+        "client",
+        "zoho_credentials",
+        1,
+        RELEASES[:1],
+        new_credentials,
+        VAULT,
+    ),
+    Case(
+        wrong_secret,
+        INVALID,
+        "client_secret",
+        "zoho_credentials",
+        1,
+        RELEASES[1:2],
+        new_credentials,
+        VAULT,
+    ),
+    Case(
+        wrong_data_centre,
+        INVALID,
+        "client",
+        "zoho_credentials",
+        1,
+        RELEASES[2:],
+        moved_credentials,
+        EUROPE,
+    ),
+    Case(stale_cache, "zoho.cache.stale", None, "zoho_clear_cache", 1, RELEASES[:1]),
+    Case(
+        throttled,
+        LIMITED,
+        "throttled",
+        "zoho_throttle",
+        0,
+        RELEASES[1:2],
+        env=TIGHT,
+        left=frozenset({LIMITED}),
+    ),
+    Case(
+        rate_limited,
+        LIMITED,
+        "rate_limited",
+        "zoho_throttle",
+        0,
+        RELEASES,
+        env=TIGHT,
+        left=frozenset({LIMITED}),
+    ),
+    Case(
+        circuit_open,
+        "zoho.circuit.open",
+        None,
+        "zoho_throttle",
+        0,
+        RELEASES[2:],
+        env={**TIGHT, "CIRCUIT_BREAKER_RECOVERY_TIMEOUT": "7200"},
+    ),
+]
+PARAMETERS = [(release, case) for case in CASES for release in case.releases]
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What came of a case: the three runs of fix.yml, and how many tokens Zoho had issued before,
+    between and after them.
+    """
+
+    host: str
+    variables: dict = None
+    planned: object = None
+    applied: object = None
+    again: object = None
+    env: dict = None
+    cached: str = None
+    issued: list = dataclasses.field(default_factory=list)
+    asked: list = dataclasses.field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def world(fleet, tmp_path_factory):
+    """A Zoho that the hosts reach."""
+    opened = fleet_zoho.World(tmp_path_factory.mktemp("zoho"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def outcomes(request, fleet, fix, world, tmp_path_factory):
+    """Return a function that gives the outcome of a case, after running the wave that it is in."""
+    items = [
+        item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())
+    ]
+    waiting = list(
+        dict.fromkeys(item.callspec.params["case"] for item in items if hasattr(item, "callspec"))
+    )
+    known = {}
+
+    def run(wanted):
+        while wanted not in known:
+            free = {release: fleet.of(release) for release in RELEASES}
+            wave = {}
+            for key in [wanted] + [key for key in waiting if key != wanted and key not in known]:
+                if free[key[0]]:
+                    wave[key] = free[key[0]].pop(0)
+            folder = tmp_path_factory.mktemp("inventory")
+            known.update(run_wave(fleet, fix, world, wave, folder))
+        if isinstance(known[wanted], Exception):
+            raise known[wanted]
+        return known[wanted]
+
+    return run
+
+
+def run_wave(fleet, fix, world, wave, folder):
+    """Make the faults, run fix.yml three times on all hosts, and return the outcomes."""
+
+    def prepare(key):
+        host = wave[key]
+        fleet.fresh(host)
+        world.settle(host)
+        key[1].inject(world, host)
+        return key[1].variables(world, host) if key[1].variables else {}
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        futures = {key: pool.submit(prepare, key) for key in wave}
+    result = {key: future.exception() for key, future in futures.items() if future.exception()}
+    ready = {
+        key: Outcome(host, futures[key].result()) for key, host in wave.items() if key not in result
+    }
+    inventory = folder / "own.json"
+    inventory.write_text(
+        json.dumps({"all": {"hosts": {one.host: one.variables for one in ready.values()}}})
+    )
+    names = sorted(outcome.host for outcome in ready.values())
+
+    def count():
+        for outcome in ready.values():
+            app = world.apps[outcome.host]
+            mine = [grant for grant in world.zoho.grants.values() if grant.app is app]
+            outcome.issued.append(sum(grant.in_window for grant in mine))
+            outcome.asked.append(
+                sum(
+                    what == "token" and form.get("refresh_token") in world.zoho.grants
+                    for what, _path, _headers, form in world.zoho.requests
+                    if form.get("client_id") == app.id
+                )
+            )
+
+    try:
+        if not ready:
+            return result
+        count()
+        planned = fix(names, check=True, inventory=inventory, **WANTED)
+        count()
+        applied = fix(names, inventory=inventory, **WANTED)
+        count()
+        again = fix(names, inventory=inventory, **WANTED)
+        count()
+        for key, outcome in ready.items():
+            outcome.planned, outcome.applied, outcome.again = planned, applied, again
+            outcome.env = {name: world.env(outcome.host, name) for name in key[1].env}
+            outcome.cached = world.cached(outcome.host)
+    except Exception as error:  # it is every case's failure, and each says so
+        return {**result, **dict.fromkeys(ready, error)}
+    finally:
+        fleet.stop(wave.values())
+    return {**result, **ready}
+
+
+def findings(run, host):
+    """Return a host's findings in the report of a run."""
+    return {one["name"]: one for one in run.report["hosts"]}[host]["findings"]
+
+
+def bad_roots(run, host):
+    """Return the bad findings of a host that derive from no other."""
+    return [item for item in findings(run, host) if item["status"] in BAD and not item["cause"]]
+
+
+def told(run, host):
+    """Return what went on with a host, for a failure's message."""
+    keys = ("id", "status", "cause", "summary", "evidence")
+    bad = [
+        {key: item[key] for key in keys} for item in findings(run, host) if item["status"] in BAD
+    ]
+    entries = [
+        (remedy, entry["outcome"], entry["reason"])
+        for (name, remedy), entry in run.entries.items()
+        if name == host
+    ]
+    return json.dumps({"bad": bad, "entries": entries}, indent=1)[:5000]
+
+
+def name(case):
+    """Name a case for pytest."""
+    return "-".join((case[0], case[1].inject.__name__))
+
+
+@pytest.mark.parametrize("case", PARAMETERS, ids=name)
+def test_fault_is_found_and_told_apart(case, outcomes):
+    outcome = outcomes(case)
+    roots = bad_roots(outcome.planned, outcome.host)
+    assert {item["id"] for item in roots} == {case[1].root}, told(outcome.planned, outcome.host)
+    if case[1].told:
+        assert case[1].told in {item["evidence"].get("told") for item in roots}, roots
+    assert {item["remedy"] for item in roots} == {case[1].remedy}
+    if case[1].inject is wrong_data_centre:
+        assert "data centre eu" in " ".join(item["advice"] for item in roots)
+
+
+@pytest.mark.parametrize("case", PARAMETERS, ids=name)
+def test_check_mode_names_what_is_then_changed_and_spends_no_token(case, outcomes):
+    outcome = outcomes(case)
+    planned, applied = (
+        run.changed.get(outcome.host, {}) for run in (outcome.planned, outcome.applied)
+    )
+    assert planned, told(outcome.planned, outcome.host)
+    assert list(planned) == list(applied)
+    if case[1].requests == 0:
+        assert planned == applied
+    assert outcome.issued[0] == outcome.issued[1]
+
+
+@pytest.mark.parametrize("case", PARAMETERS, ids=name)
+def test_fault_is_mended_with_no_token_more_than_it_takes(case, outcomes, world):
+    outcome = outcomes(case)
+    run, host = outcome.applied, outcome.host
+    assert run.outcome(host, case[1].remedy) == "kept", told(run, host)
+    assert {item["id"] for item in bad_roots(run, host)} <= case[1].left, told(run, host)
+    if case[1].requests:
+        assert world.zoho.is_active(outcome.cached)
+        assert outcome.issued[2] - outcome.issued[1] == case[1].requests
+    expected = dict(
+        case[1].env,
+        **{
+            variable: outcome.variables["sergas_zoho_" + variable[len("ZOHO_SDK_") :].lower()]
+            for variable, value in case[1].env.items()
+            if value is None
+        },
+    )
+    assert outcome.env == expected
+
+
+@pytest.mark.parametrize("case", PARAMETERS, ids=name)
+def test_second_run_changes_nothing(case, outcomes):
+    outcome = outcomes(case)
+    assert not outcome.again.changed.get(outcome.host), told(outcome.again, outcome.host)
+    assert outcome.issued[3] == outcome.issued[2]
