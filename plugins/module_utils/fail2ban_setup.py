@@ -24,7 +24,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import (
     fail2ban_watch,
     process,
 )
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.probes import unit
 
 FOLDERS = ("action.d", "filter.d", "jail.d")
@@ -337,22 +337,24 @@ def _look(params, jails, wanted, revision, deadline):
     """
     reason = "it did not start"
     while not deadline.expired():
-        if _activity(deadline) in ("failed", "inactive"):
-            raise SetupError("fail2ban died at its start: %s" % _last_words(deadline))
         try:
+            if _activity(deadline) in ("failed", "inactive"):
+                raise SetupError("fail2ban died at its start: %s" % _last_words(Deadline(5)))
             with fail2ban.Server(timeout=max(0.5, deadline.remaining())) as server:
                 if not _is_loaded(server, jails, wanted, revision):
                     running = ", ".join(server.jails()) or "none"
                     reason = "it runs the jails %s instead of %s" % (running, ", ".join(jails))
-                elif not _proven(params, deadline):
-                    reason = "the rules that ban are not in the firewall"
                 else:
-                    innocents = _innocents(server, params["protected"])
-                    for name, address in innocents:
-                        server.ask("set", name, "unbanip", address)
-                    return innocents
+                    reason = "the rules that its bans rest on are not in the firewall"
+                    if _proven(params, deadline):
+                        innocents = _innocents(server, params["protected"])
+                        for name, address in innocents:
+                            server.ask("set", name, "unbanip", address)
+                        return innocents
         except (fail2ban.ServerDown, fail2ban.Refused) as error:
             reason = str(error)
+        except DeadlineExceeded:
+            break
         time.sleep(_POLL_SECONDS)
     words = _last_words(Deadline(5))
     raise SetupError(

@@ -81,7 +81,7 @@ options:
     description:
       - How long the server may take until it runs the jails, in seconds.
     type: float
-    default: 30
+    default: 60
   config_dir:
     description:
       - Where fail2ban has its configuration.
@@ -208,7 +208,7 @@ def main():
             "samples": {"type": "list", "elements": "dict", "default": [], "options": sample},
             "proofs": {"type": "list", "elements": "list", "default": []},
             "protected": {"type": "list", "elements": "str", "default": []},
-            "timeout": {"type": "float", "default": 30},
+            "timeout": {"type": "float", "default": 60},
             "config_dir": {"type": "path", "default": fail2ban.CONFIG},
         },
         supports_check_mode=True,
