@@ -1,0 +1,261 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
+    account,
+    catalogue,
+    options,
+    plan,
+    reading,
+    show,
+)
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
+    json_document,
+    markdown,
+    model,
+    page,
+    results,
+    terminal,
+)
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+SCHEMA = json.loads(
+    (Path(__file__).resolve().parents[5] / "docs" / "report.schema.json").read_text()
+)
+
+
+@pytest.fixture
+def planned(makers):
+    """A plan for three hosts and one that is held back, as the action returns it."""
+
+    def run(mode="apply", **wishes):
+        down = makers.bad(evidence={"target": "127.0.0.1:6379"})
+        hosts = {"a": [down], "b": [down], "c": [down], "d": [makers.good("redis.ok", "redis")]}
+        places = dict.fromkeys(hosts, plan.Place())
+        wishes = plan.Wishes(**{"max_share": 1, "batches": (1,), **wishes})
+        made = plan.make(
+            makers.report(hosts), makers.remedies(start_redis={}), places, {}, wishes, NOW
+        )
+        return {**made, "mode": mode, "run": "r1", "by": "alice@controller"}
+
+    return run
+
+
+def ended(outcome, remedy="start_redis", host="a", **more):
+    """Return the record of a remedy that has ended, as role remediate leaves it on the host."""
+    return {
+        "remedy": remedy,
+        "probe_host": host,
+        "outcome": outcome,
+        "worse": False,
+        "reason": "so it was",
+        "started": "2026-11-24T12:00:01Z",
+        "ended": "2026-11-24T12:00:09Z",
+        "before": [],
+        "after": [],
+        **more,
+    }
+
+
+def outcomes(told):
+    return {entry["host"]: (entry["outcome"], entry["reason"]) for entry in told["entries"]}
+
+
+def test_a_plan_that_is_not_applied_says_so(planned):
+    told = account.account(planned("plan"), {}, {})
+    assert {outcome for outcome, _reason in outcomes(told).values()} == {"planned"}
+    assert told["counts"] == {"planned": 3} and not told["failed"]
+
+
+def test_what_ended_badly_fails_and_stops_the_others(planned):
+    records = {"a": [ended("undone")]}
+    told = account.account(planned(), records, {"a": ""})
+    assert outcomes(told) == {
+        "a": ("undone", "so it was"),
+        "b": ("not tried", "stopped after a"),
+        "c": ("not tried", "stopped after a"),
+    }
+    assert told["failed"]
+
+
+def test_a_host_that_was_lost_is_unknown_and_puts_itself_back(planned, makers):
+    told = account.account(planned(), {}, {"a": "start_redis"})
+    outcome, reason = outcomes(told)["a"]
+    assert outcome == "unknown" and "no undo" in reason
+    made = planned()
+    for entry in made["entries"]:
+        entry["undo"] = None
+    outcome, reason = outcomes(account.account(made, {}, {"a": "start_redis"}))["a"]
+    assert "puts itself back, at the latest 360 s after the begin" in reason
+    assert outcomes(told)["b"] == ("not tried", "stopped after a")
+
+
+def test_what_is_held_back_keeps_its_reason(planned):
+    told = account.account(planned(max_share=0.5), {}, {})
+    assert {outcome for outcome, _reason in outcomes(told).values()} == {"guarded"}
+    assert "3 of 4 hosts with redis" in outcomes(told)["a"][1]
+
+
+def report(makers, remediation, fail_on="never"):
+    entry = results.host_entry(
+        "a",
+        [],
+        ["a"],
+        {
+            "x": {
+                "findings": [makers.good()],
+                "changes": [
+                    {
+                        "time": "2026-11-24T12:00:01Z",
+                        "ended": "2026-11-24T12:00:09Z",
+                        "run": "r1",
+                        "remedy": "start_redis",
+                        "findings": ["redis.unreachable"],
+                        "by": "<alice>",
+                        "host": "a",
+                        "outcome": "kept",
+                        "before": [{"id": "x"}],
+                        "after": [],
+                        "reason": None,
+                    }
+                ],
+            }
+        },
+        ["x"],
+    )
+    return model.build(
+        [entry], "2026-11-24T18:00:00Z", "1", {}, fail_on, "Fleet", remediation=remediation
+    )
+
+
+def test_every_outcome_keeps_the_schema_and_is_in_every_format(makers, planned):
+    for outcome in ("kept", "undone", "failed", "refused", "not needed", "would apply"):
+        records = {"a": [ended(outcome, reason="<b>because</b>", after=[makers.bad()])]}
+        found = report(makers, account.account(planned(), records, {}))
+        written = json.loads(json_document.render(found))
+        jsonschema.validate(written, SCHEMA, cls=jsonschema.Draft202012Validator)
+        assert outcome in markdown.render(found) and "&lt;b&gt;because" in markdown.render(found)
+        html = page.render(found)
+        assert "&lt;b&gt;because" in html and "<b>because" not in html and "&lt;alice&gt;" in html
+        lines = [text for text, _colour in terminal.lines(found, 100)]
+        assert any(line.startswith("%s  a  start_redis" % outcome.upper()) for line in lines)
+        assert len(lines) <= terminal.MOST_LINES
+        failed = outcome in ("undone", "failed")
+        assert found["summary"]["failed"] is failed
+        if failed:
+            assert "remedies ended badly: 1 %s" % outcome in found["summary"]["reason"]
+
+
+def test_a_report_without_a_plan_has_none(makers):
+    found = report(makers, None)
+    jsonschema.validate(
+        json.loads(json_document.render(found)), SCHEMA, cls=jsonschema.Draft202012Validator
+    )
+    assert "Remedies" not in page.render(found) + markdown.render(found)
+
+
+def shown(made, mode="plan", width=100):
+    return "\n".join(text for text, _colour in show.lines(made, mode, width))
+
+
+def test_the_plan_tells_what_why_how_and_what_holds_it_back(planned):
+    text = shown(planned("plan"))
+    assert text.startswith("Plan: 3 remedies on 3 hosts.")
+    assert "risk reload  a  start_redis - Start Redis".replace("  ", " ") in text.replace("  ", " ")
+    for word in ("why", "changes", "no undo", "Nothing was changed", "sergas_apply=true"):
+        assert word in text
+    text = shown(planned("plan", max_share=0.5))
+    assert "Plan: 0 remedies on 0 hosts, 3 held back." in text
+    assert "HELD BACK" in text and "allow" in text and "sergas_max_share=0.75" in text
+
+
+def test_nothing_to_do_is_one_line(makers):
+    hosts = {"a": [makers.good()]}
+    made = plan.make(makers.report(hosts), {}, {"a": plan.Place()}, {}, plan.Wishes(), NOW)
+    assert shown(made) == "Plan: nothing to do."
+
+
+def test_a_hosts_text_steers_no_terminal(makers):
+    hosts = {"a": [makers.bad(summary="\x1b[2Jgone\nPlan: all is well")]}
+    made = plan.make(
+        makers.report(hosts),
+        makers.remedies(start_redis={}),
+        {"a": plan.Place()},
+        {},
+        plan.Wishes(),
+        NOW,
+    )
+    text = shown(made)
+    assert "\x1b" not in text and "\nPlan: all is well" not in text
+
+
+def write(folder, makers, name="start_redis", tasks=True, text=None):
+    (folder / "tasks").mkdir(parents=True, exist_ok=True)
+    (folder / (name + ".yml")).write_text(text or json.dumps(makers.document()))
+    if tasks:
+        (folder / "tasks" / (name + ".yml")).write_text("---\n")
+    return (str(folder), str(folder / "tasks"))
+
+
+def test_remedies_are_found_by_name_and_the_users_own_are_known(tmp_path, makers):
+    first = write(tmp_path / "role", makers)
+    second = write(tmp_path / "own", makers, "own_start")
+    found, files = reading.read_catalogue([first, second])
+    assert {name: remedy["own"] for name, remedy in found.items()} == {
+        "own_start": True,
+        "start_redis": False,
+    }
+    assert files["own_start"]["tasks"] == str(tmp_path / "own" / "tasks" / "own_start.yml")
+
+
+def test_a_catalogue_that_cannot_be_is_told(tmp_path, makers):
+    first = write(tmp_path / "role", makers)
+    with pytest.raises(catalogue.CatalogueError, match="there are two"):
+        reading.read_catalogue([first, write(tmp_path / "own", makers)])
+    with pytest.raises(catalogue.CatalogueError, match="cannot be read: No such file"):
+        reading.read_catalogue([(str(tmp_path / "none"), "")])
+    with pytest.raises(catalogue.CatalogueError, match="remedy broken: .* cannot be read"):
+        reading.read_catalogue([write(tmp_path / "bad", makers, "broken", text="a: [")])
+    with pytest.raises(catalogue.CatalogueError, match="no file with its tasks"):
+        reading.read_catalogue([write(tmp_path / "half", makers, tasks=False)])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"schema_version": "2.0"}', "has the schema version 2.0, allowed is 1.x"),
+        ('{"schema_version": 1}', "has the schema version 1, allowed is 1.x"),
+        ("[]", "has the schema version None"),
+        ("{", "is not JSON"),
+        ('{"schema_version": "1.0", "hosts": []}', "does not keep"),
+        (
+            '{"schema_version": "1.0", "hosts": [{"name": "a"}], "fleet": [], "roots": []}',
+            "does not keep",
+        ),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_with_the_reason(tmp_path, text, told):
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(options.OptionError) as error:
+        reading.read_report("sergas_report_file", str(path))
+    assert str(error.value).startswith("sergas_report_file: ") and told in str(error.value)
+
+
+def test_a_report_of_another_minor_version_is_read(tmp_path, makers):
+    found = dict(report(makers, None), schema_version="1.0")
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(found))
+    assert reading.read_report("x", str(path))["hosts"][0]["name"] == "a"
+    with pytest.raises(options.OptionError, match="cannot be read: No such file"):
+        reading.read_report("x", str(tmp_path / "none"))

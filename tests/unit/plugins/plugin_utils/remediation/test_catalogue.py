@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import catalogue
+
+
+def test_a_remedy_is_completed(makers):
+    made = catalogue.remedy("start_redis", makers.document())
+    assert (made["runs_on"], made["cooldown"], made["timeout"]) == ("host", 900, 300)
+    assert made["needs"] == {"approval": False, "variables": []}
+    assert made["proof"] == {"part": "health", "checks": ["redis"], "patience": 60}
+    assert made["follows"] is False
+
+
+def test_what_is_templated_on_the_host_stays_a_template(makers):
+    undo = {"files": ["{{ sergas_remedy_app.env_file }}"], "commands": "{{ commands }}"}
+    assert catalogue.remedy("x", makers.document(undo=undo))["undo"] == undo
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"risk": "high"}, "risk: 'high' is not allowed, it must be one of: none, reload"),
+        ({"component": "db"}, "component: 'db' is not allowed"),
+        ({"answers": []}, "answers: [] is not allowed"),
+        ({"answers": ["Redis"]}, "answers: ['Redis'] is not allowed, it must be a list of the ids"),
+        ({"title": "Start it."}, "a title without a full stop"),
+        ({"runs_on": "controller"}, "runs_on"),
+        ({"cooldown": True}, "cooldown: True is not allowed"),
+        ({"timeout": 0}, "timeout: 0 is not allowed, it must be a whole number of seconds, 1"),
+        ({"undo": {}}, "none with the reason"),
+        ({"undo": {"none": "no", "files": []}}, "either none with a reason"),
+        ({"undo": {"files": "/etc/x"}}, "undo.files: '/etc/x' is not allowed, it must be a list"),
+        ({"undo": {"commands": ["reboot"]}}, "undo.commands: 'reboot' is not allowed"),
+        ({"needs": {"approval": "yes"}}, "needs.approval: 'yes' is not allowed"),
+        ({"needs": {"variables": ["a b"]}}, "needs.variables"),
+        ({"proof": {"checks": []}}, "a dictionary with part"),
+        ({"colour": "red"}, "colour: 'red' is not allowed, it must be one of the keys"),
+    ],
+)
+def test_what_cannot_be_is_named_with_what_may_be(makers, changes, told):
+    with pytest.raises(catalogue.CatalogueError) as error:
+        catalogue.remedy("start_redis", makers.document(**changes))
+    assert str(error.value).startswith("remedy start_redis: ")
+    assert told in str(error.value)
+
+
+def test_each_key_that_has_no_default_is_required(makers):
+    for key in ("title", "answers", "changes", "risk", "component", "undo", "proof"):
+        document = makers.document()
+        del document[key]
+        with pytest.raises(catalogue.CatalogueError, match="a dictionary with %s" % key):
+            catalogue.remedy("x", document)
+
+
+def test_a_remedy_without_tasks_or_with_another_name_is_refused(makers):
+    with pytest.raises(catalogue.CatalogueError, match="no file with its tasks"):
+        catalogue.catalogue({"start_redis": makers.document()}, set())
+    with pytest.raises(catalogue.CatalogueError, match="a name is of"):
+        catalogue.remedy("Start-Redis", makers.document())
+    with pytest.raises(catalogue.CatalogueError, match="must be a dictionary"):
+        catalogue.remedy("x", ["title"])

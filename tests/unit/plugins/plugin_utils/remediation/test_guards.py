@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils import ledger
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import guards, window
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)  # a Tuesday
+
+
+def entry(**changes):
+    return {
+        "remedy": "restart_app",
+        "host": "app1",
+        "risk": "restart",
+        "component": "app",
+        "approval": False,
+        "variables": [],
+        "target": None,
+        "on_target": False,
+        "fleet": None,
+        "cooldown": 900,
+        **changes,
+    }
+
+
+def change(minutes_ago, outcome="kept", remedy="restart_app", run="r1"):
+    """Return an entry of a ledger."""
+    at = NOW.timestamp() - 60 * minutes_ago
+    line = {"time": ledger.clock(at), "run": run, "remedy": remedy, "outcome": outcome}
+    if outcome in ledger.ENDED:
+        line["ended"] = ledger.clock(at)
+    return ledger.parse(json.dumps(line).encode())[0][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "approved", "held"),
+    [
+        ({}, (), False),
+        ({"approval": True}, (), True),
+        ({"approval": True}, ("restart_app",), False),
+        ({"risk": "disruptive"}, (), True),
+        ({"risk": "disruptive"}, ("other",), True),
+        ({"risk": "disruptive"}, ("restart_app",), False),
+    ],
+)
+def test_what_has_to_be_named_waits_for_it(changes, approved, held):
+    guard = guards.approval(entry(**changes), approved)
+    assert bool(guard) is held
+    if guard:
+        assert guard["allow"] == """-e '{"sergas_approve": ["restart_app"]}'"""
+
+
+def test_missing_variables_are_named():
+    guard = guards.variables(entry(variables=["a", "b", "c"]), {"b"})
+    assert guard["reason"] == "a, c are not defined for app1"
+    assert guards.variables(entry(variables=["b"]), {"b"}) is None
+
+
+def test_what_belongs_on_a_host_that_nobody_knows_waits():
+    guard = guards.target(entry(host=None, target="10.0.0.9:5432"))
+    assert "10.0.0.9:5432" in guard["reason"]
+    assert guards.target(entry()) is None
+    assert guards.reachable(entry(), {"app2"})["name"] == "unreachable"
+    assert guards.reachable(entry(), {"app1"}) is None
+
+
+SHARED = {"id": "fleet.db.unreachable", "target": "db1:5432", "hosts": 12}
+
+
+@pytest.mark.parametrize(
+    ("changes", "approved", "held"),
+    [
+        ({"fleet": SHARED}, (), True),
+        ({"fleet": SHARED, "risk": "disruptive"}, (), True),
+        ({"fleet": SHARED, "risk": "reload"}, (), False),
+        ({"fleet": SHARED, "on_target": True}, (), False),
+        ({"fleet": SHARED}, ("restart_app",), False),
+        ({}, (), False),
+    ],
+)
+def test_single_hosts_are_not_interrupted_for_a_cause_of_the_fleet(changes, approved, held):
+    guard = guards.fleet_cause(entry(**changes), approved)
+    assert bool(guard) is held
+    if guard:
+        assert "12 hosts" in guard["reason"] and "db1:5432" in guard["allow"]
+
+
+def test_interruptions_wait_for_the_window():
+    night = window.parse({"start": "22:00", "end": "04:00"})
+    noon = window.parse({"start": "11:00", "end": "13:00"})
+    assert "22:00-04:00" in guards.maintenance(entry(), night, NOW)["reason"]
+    assert guards.maintenance(entry(risk="reload"), night, NOW) is None
+    assert guards.maintenance(entry(), noon, NOW) is None
+    assert guards.maintenance(entry(), None, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("hosts", "users", "most", "risk", "held"),
+    [
+        (1, 1, 0.5, "restart", False),  # one host is always allowed
+        (2, 3, 0.5, "restart", True),
+        (2, 4, 0.5, "restart", False),
+        (3, 4, 0.5, "restart", True),
+        (4, 4, 1, "restart", False),
+        (20, 20, 0.5, "none", False),
+        (2, 20, 0.1, "reload", False),
+        (3, 20, 0.1, "reload", True),
+    ],
+)
+def test_a_remedy_may_touch_a_share_of_the_hosts(hosts, users, most, risk, held):
+    entries = [entry(host="app%d" % number, risk=risk) for number in range(hosts)]
+    assert bool(guards.share(entries, {"app": users}, most)) is held
+
+
+def test_the_share_is_counted_for_each_remedy_by_itself():
+    entries = [entry(host="a"), entry(host="b"), entry(host="c", remedy="other")]
+    found = guards.share(entries, {"app": 3}, 0.5)
+    assert list(found) == ["restart_app"]
+    assert "2 of 3 hosts with app" in found["restart_app"]["reason"]
+    assert found["restart_app"]["allow"].endswith("sergas_max_share=0.67")
+
+
+def test_a_host_that_another_run_works_on_is_locked_for_every_remedy():
+    guard = guards.lock(entry(), [change(1, "begun", "other", "r7"), change(5)])
+    assert "r7" in guard["reason"] and "other" in guard["reason"]
+    assert guards.lock(entry(), [change(1, "interrupted"), change(5)]) is None
+
+
+def test_a_remedy_waits_for_its_cooldown():
+    assert guards.cooldown(entry(), [change(14)], NOW)["name"] == "cooldown"
+    assert guards.cooldown(entry(), [change(16)], NOW) is None
+    assert guards.cooldown(entry(), [change(1, remedy="other")], NOW) is None
+    assert guards.cooldown(entry(cooldown=0), [change(0)], NOW) is None
+
+
+def test_what_was_done_too_often_goes_to_a_person():
+    three = [change(60 * hours) for hours in (1, 5, 20)]
+    guard = guards.repetition(entry(), three, NOW, 3, 24)
+    assert "3 times" in guard["reason"] and "person" in guard["reason"]
+    assert guard["allow"].endswith("sergas_repeat_times=4")
+    assert guards.repetition(entry(), three, NOW, 4, 24) is None
+    assert guards.repetition(entry(), three, NOW, 3, 6) is None
+    assert guards.repetition(entry(), three, NOW, 0, 24) is None

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
+
+
+def judge(wanted, before, *after):
+    return verdict.judge(wanted, before, list(after))
+
+
+def test_it_has_helped_when_the_finding_is_gone(makers):
+    found = judge(["redis.unreachable"], ["redis.unreachable"], makers.good("redis.ok", "redis"))
+    assert found == {
+        "good": True,
+        "gone": True,
+        "worse": False,
+        "reason": "redis.unreachable is gone",
+    }
+
+
+def test_it_has_not_helped_while_one_of_the_findings_is_there(makers):
+    found = judge(["db.missing", "redis.unreachable"], [], makers.bad(summary="refused"))
+    assert (found["good"], found["gone"], found["worse"]) == (False, False, False)
+    assert found["reason"] == "still redis.unreachable: refused"
+
+
+def test_a_blind_probe_proves_nothing(makers):
+    blind = makers.bad("redis.unknown", None, status="unknown", summary="no answer")
+    assert not judge(["redis.unreachable"], [], blind)["good"]
+    assert not verdict.judge(["redis.unreachable"], [], None)["good"]
+    skipped = makers.bad("redis.skipped", None, status="skipped")
+    assert not judge(["redis.unreachable"], [], skipped)["good"]
+
+
+def test_what_was_not_looked_for_is_not_gone(makers):
+    """A proof may ask for something else than the finding, which says nothing of the finding."""
+    found = judge(["app.exceptions"], [], makers.good("app.service.ok", "app"))
+    assert found["good"] and not found["gone"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "new", "good"),
+    [
+        ("redis.unreachable", "host.disk.high", False),
+        ("redis.unreachable", "redis.auth.failed", True),  # hidden behind it
+        ("redis.auth.failed", "redis.unreachable", False),  # its doing
+        ("db.unreachable", "db.auth.failed", True),
+        ("db.auth.failed", "db.missing", True),
+        ("db.missing", "db.unreachable", False),
+        ("app.env.missing", "app.port.conflict", True),
+        ("app.env.missing", "db.unreachable", True),
+        ("app.port.conflict", "app.import.error", False),
+        ("host.memory.high", "app.service.down", False),
+    ],
+)
+def test_a_new_failure_counts_unless_the_old_one_hid_it(makers, wanted, new, good):
+    looked_at = makers.good(".".join([*wanted.split(".")[:2], "ok"]), "app")
+    found = judge([wanted], [wanted], looked_at, makers.bad(new, None, "host"))
+    assert (found["good"], found["worse"]) == (good, not good)
+
+
+def test_trouble_that_was_there_before_or_derives_or_only_warns_is_no_new_failure(makers):
+    ok = makers.good("redis.ok", "redis")
+    old = makers.bad("host.disk.high", None, "host")
+    derived = makers.bad("api.health.failing", None, "api", cause="host.disk.high")
+    warns = makers.bad("host.cpu.high", None, "host", status="warn")
+    assert judge(["redis.unreachable"], ["host.disk.high"], ok, old, derived, warns)["good"]
+
+
+def test_the_findings_of_several_results_are_one():
+    ok, more = {"findings": [{"id": "a"}]}, {"findings": [{"id": "b"}]}
+    assert verdict.findings_of([ok, more, {}, {"skipped": True}]) is None
+    assert verdict.findings_of([ok, {"skipped": True}, more]) == [{"id": "a"}, {"id": "b"}]
+    assert verdict.findings_of([ok, {"failed": True}]) is None
+    assert verdict.findings_of([]) is None
+
+
+def record(remedy, outcome, worse=False):
+    return {"remedy": remedy, "outcome": outcome, "worse": worse}
+
+
+@pytest.mark.parametrize(
+    ("ended", "stopper"),
+    [
+        ({"a": ([record("x", "kept")], "")}, None),
+        ({"a": ([record("x", "undone")], "")}, "a"),
+        ({"a": ([record("other", "undone")], "")}, None),
+        ({"a": ([record("other", "undone", worse=True)], "")}, "a"),
+        ({"a": ([record("x", "not needed")], ""), "b": ([record("x", "failed")], "")}, "b"),
+        ({"a": ([record("x", "refused")], "")}, None),
+        ({"a": ([], "other")}, "a"),  # lost in the middle of it
+        ({}, None),
+    ],
+)
+def test_a_bad_end_stops_the_next(ended, stopper):
+    assert verdict.stopped_by(ended, "x") == stopper
