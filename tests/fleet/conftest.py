@@ -89,6 +89,7 @@ def diagnose(fleet, tmp_path_factory):
         reports = tmp_path_factory.mktemp("reports")
         variables = {
             **PATIENCE,
+            "sergas_zoho_hosts": "all",
             **variables,
             "sergas_fail_on": "never",
             "sergas_report_dir": str(reports),
