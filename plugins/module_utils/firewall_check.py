@@ -44,7 +44,7 @@ def run(params, deadline):
     expanded = expand(params["rules"], ssh, lambda name: resolve(name, deadline))
     keep = [dict(item, addresses=resolve(item["address"], deadline)) for item in params["keep"]]
     wanted = firewall_plan.declare(expanded, tag, state.ipv6)
-    if session:
+    if session and params["session"]:
         keep.append(
             {"who": "this session", "addresses": [session["peer"]], "port": session["port"]}
         )

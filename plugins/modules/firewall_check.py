@@ -15,7 +15,7 @@ description:
     steps that lead there, in their order. It changes nothing; the role P(sergas.ops.firewall#role)
     takes the steps.
   - Says beforehand whom the declared rules would shut out. The SSH connection that the module came
-    over is always among those who must get in, by its real peer and port.
+    over is among those who must get in, by its real peer and port.
   - Finds the ports that are open to everybody and should not be, also those that containers publish
     past ufw.
   - It reads ufw's files, so it says the same whether or not ufw is active, and works where ufw is
@@ -86,9 +86,15 @@ options:
       - How much ufw logs. If not given, it stays.
     type: str
     choices: ['off', low, medium, high, full]
+  session:
+    description:
+      - Whether the SSH connection that the module came over must get in afterwards. A rule for it
+        comes first, if O(rules) have none.
+    type: bool
+    default: true
   keep:
     description:
-      - Who must get in afterwards.
+      - Who must get in afterwards, too.
     type: list
     elements: dict
     default: []
@@ -307,6 +313,7 @@ def main():
             "exclusive": {"type": "bool", "default": False},
             "policies": {"type": "dict", "default": {}},
             "logging": {"type": "str", "choices": list(firewall_plan.LEVELS)},
+            "session": {"type": "bool", "default": True},
             "keep": {"type": "list", "elements": "dict", "default": [], "options": keep},
             "published": {"type": "list", "elements": "int", "default": []},
             "published_file": {"type": "path", "default": "/etc/sergas/published-ports.nft"},

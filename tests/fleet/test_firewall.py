@@ -1,0 +1,489 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The firewall of real hosts of each release, seen from other hosts; and the ways to lock oneself
+out of them, each of which the host comes back from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fleet as reference
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAYBOOK = """
+- hosts: "{{ sergas_hosts }}"
+  gather_facts: false
+  tasks:
+    - name: Set the firewall up
+      ansible.builtin.include_role:
+        name: sergas.ops.firewall
+        tasks_from: "{{ part | default('main') }}"
+"""
+#: Nobody is here, in any test.
+ELSEWHERE = "203.0.113.7"
+#: Seconds: what a host needs to go back, on two cores that a dozen hosts share.
+DEADLINE = 15
+PATIENCE = 120
+
+
+@pytest.fixture(scope="module")
+def balancer():
+    """The fleet's balancer, which is up for these tests only unless it was before."""
+    with contextlib.suppress(reference.FleetError):
+        yield reference.find(reference.BALANCER)
+        return
+    host = reference.plan(0, list(reference.RELEASES), True)[-1]
+    reference.renew([host])
+    yield host
+    reference.remove([host])
+
+
+@pytest.fixture(scope="module")
+def hosts(fleet, balancer):
+    """A fresh host of each release, by name."""
+    names = [fleet.fresh(fleet.of(release)[0]) for release in reference.RELEASES]
+    return {name: reference.find(name) for name in names}
+
+
+def command(hosts, balancer, playbook, variables, *options):
+    """Return the command for a playbook on hosts that are the whole fleet, and its environment.
+
+    Args:
+        hosts: {name: Host}.
+        balancer: the Host that asks their app.
+        playbook: its name or path.
+        variables: {host or None for all: {name: value}}.
+        options: of ansible-playbook.
+    """
+    own = reference.STATE / "test_firewall.json"
+    apps = {name: variables.get(name, {}) for name in hosts}
+    backends = ["%s:8000" % host.address for host in hosts.values()]
+    groups = {
+        "sergas_lb": {
+            balancer.name: {"ansible_host": balancer.address, "sergas_backends": backends}
+        }
+    }
+    for group in ("sergas_app", "sergas_postgresql", "sergas_firewall"):
+        groups[group] = apps
+    children = {group: {"hosts": members} for group, members in groups.items()}
+    own.write_text(json.dumps({"all": {"children": children}}))
+    if playbook is None:
+        playbook = str(reference.STATE / "test_firewall.yml")
+        Path(playbook).write_text(PLAYBOOK)
+    environment = dict(os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+    environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
+    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
+    environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
+    words = ["ansible-playbook", playbook, "-i", str(reference.STATE / "inventory.yml")]
+    words += ["-i", str(own), "-e", json.dumps(variables.get(None, {})), *options]
+    return words, environment
+
+
+def play(hosts, balancer, variables, *options, playbook=None):
+    """Run a playbook and return {host: {task: [results]}}."""
+    everywhere = {"sergas_hosts": ",".join(hosts), **variables.get(None, {})}
+    words, environment = command(
+        hosts, balancer, playbook, {**variables, None: everywhere}, *options
+    )
+    done = subprocess.run(
+        words, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
+    results = {name: {} for name in [*hosts, balancer.name]}
+    document = json.loads(done.stdout[done.stdout.index("{") :])
+    for task in [task for one in document["plays"] for task in one["tasks"]]:
+        for name, result in task["hosts"].items():
+            results[name].setdefault(task["task"]["name"].rpartition(" : ")[2], []).append(result)
+    return results
+
+
+def failures(results):
+    """Return {task: message} of what failed on a host and was not expected to."""
+    return {
+        name: str(result.get("msg"))
+        for name, many in results.items()
+        for result in many
+        if result.get("failed") or result.get("unreachable")
+    }
+
+
+def changes(results):
+    """Return the names of the tasks that changed something on a host."""
+    return sorted(
+        name for name, many in results.items() if any(result.get("changed") for result in many)
+    )
+
+
+def ask(host, script):
+    """Return what a shell command on a host prints."""
+    return reference.on(host, script).stdout.strip()
+
+
+def opens(source, address, port):
+    """Return whether a TCP connection comes about, from a host or (None) from this machine."""
+    if source is None:
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=2):
+            return True
+        return False
+    script = "timeout 2 bash -c '</dev/tcp/%s/%d'" % (address, port)
+    return reference.on(source, script, check=False).returncode == 0
+
+
+def rules(host):
+    """Return all that decides for a host's traffic: ufw's files and what the kernel has."""
+    return ask(
+        host,
+        "ufw status verbose; cat /etc/default/ufw /etc/ufw/ufw.conf /etc/ufw/user.rules"
+        " /etc/ufw/user6.rules; iptables -S | sort; ip6tables -S | sort; nft list tables",
+    )
+
+
+def controller():
+    """Return the address that the hosts see this machine at."""
+    return str(reference.network()[1])
+
+
+def admins():
+    """Return the variables that leave a host to what is declared, and its SSH to this machine."""
+    return {"sergas_firewall_admin_addresses": [controller()], "sergas_firewall_exclusive": True}
+
+
+#: A container as Docker publishes one: a network of its own, translations that ufw never sees.
+PUBLISH = """
+ip netns add box && ip link add box0 type veth peer name eth0 netns box
+ip address add 172.29.0.1/24 dev box0 && ip link set box0 up
+ip -n box address add 172.29.0.2/24 dev eth0 && ip -n box link set eth0 up
+ip -n box route add default via 172.29.0.1
+sysctl -q -w net.ipv4.ip_forward=1
+iptables -t nat -N DOCKER && iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+iptables -t nat -A DOCKER ! -i box0 -p tcp --dport 8088 -j DNAT --to-destination 172.29.0.2:80
+iptables -I FORWARD 1 -o box0 -j ACCEPT && iptables -I FORWARD 1 -i box0 -j ACCEPT
+systemd-run --quiet --unit box ip netns exec box python3 -m http.server 80
+until curl -s -o /dev/null http://172.29.0.2/; do sleep 0.1; done
+"""
+
+
+@pytest.fixture(scope="module")
+def hardened(hosts, balancer):
+    """What came of the role on hosts that are each open in another way: results and what is open.
+
+    The first one's ufw is as on a fresh host, the second one's uses the kernel's old tables, and a
+    container publishes a port on the third.
+    """
+    fresh, legacy, docker = hosts.values()
+    for host in hosts.values():
+        ask(
+            host,
+            "cd /etc/postgresql/*/main && echo \"listen_addresses = '*'\" > conf.d/zz-test.conf"
+            " && systemctl restart 'postgresql@*' && ufw allow 5432/tcp > /dev/null"
+            " && ip -6 address add fd00:77::%s/64 dev eth0 nodad" % host.address.split(".")[-1],
+        )
+    ask(balancer, "ip -6 address add fd00:77::2/64 dev eth0 nodad")
+    ask(fresh, "ufw --force reset > /dev/null && rm -f /etc/ufw/*.rules.2*")
+    ask(
+        legacy,
+        "ufw --force disable > /dev/null && update-alternatives --set iptables"
+        " /usr/sbin/iptables-legacy && update-alternatives --set ip6tables"
+        " /usr/sbin/ip6tables-legacy && ufw --force enable",
+    )
+    ask(docker, PUBLISH)
+    variables = {
+        None: {
+            **admins(),
+            "sergas_firewall_rules": [{"from": "fd00:77::2", "port": 8000}],
+            "sergas_firewall_logging": "medium",
+        }
+    }
+    before = {
+        "exposed": opens(balancer, docker.address, 8088),
+        "found": play(
+            hosts, balancer, {**variables, None: {**variables[None], "part": "diagnose"}}
+        ),
+    }
+    names = {
+        "check": play(hosts, balancer, variables, "--check"),
+        "apply": play(hosts, balancer, variables),
+        "again": play(hosts, balancer, variables, "--check"),
+        "second": play(hosts, balancer, variables),
+    }
+    return before, names
+
+
+def test_what_is_open_and_should_not_be_is_found(hardened, hosts):
+    before, _runs = hardened
+    found = {}
+    for name in hosts:
+        result = before["found"][name][
+            "Compare the firewall of a host with what is declared for it"
+        ][0]
+        found[name] = {
+            (item["id"], item["status"], item["evidence"].get("port"))
+            for item in result["findings"]
+        }
+    fresh, legacy, docker = found.values()
+    assert ("security.firewall.drift", "fail", None) in fresh
+    assert ("security.ports.exposed", "fail", 5432) in legacy
+    assert ("security.ports.exposed", "fail", 8088) in docker and before["exposed"]
+
+
+def test_check_mode_says_what_is_then_done(hardened, hosts):
+    _before, runs = hardened
+    for name, host in hosts.items():
+        assert not failures(runs["check"][name]) and not failures(runs["apply"][name])
+        compared = "See what differs from the declared rules"
+        predicted, actual = (runs[run][name][compared][0] for run in ("check", "second"))
+        assert predicted["after"] == actual["before"]
+        ufw = {"Change the rules of ufw", "Set how much ufw logs", "Make ufw active"}
+        # Of each rule, too.
+        assert ufw & set(changes(runs["check"][name])) == ufw & set(changes(runs["apply"][name]))
+        steps = [
+            runs[run][name].get("Change the rules of ufw", [{}])[0] for run in ("check", "apply")
+        ]
+        assert [[item["changed"] for item in step.get("results", ())] for step in steps] == [
+            [True] * len(predicted["steps"])
+        ] * 2
+        assert "Status: active" in ask(host, "ufw status")
+
+
+def test_second_run_changes_nothing(hardened, hosts):
+    _before, runs = hardened
+    for name in hosts:
+        for run in ("again", "second"):
+            assert not failures(runs[run][name])
+            assert not changes(runs[run][name])
+
+
+def test_each_port_is_open_to_whom_it_is_declared_for(hardened, hosts, balancer):
+    for host in hosts.values():
+        peer = next(other for other in hosts.values() if other != host)
+        six = "fd00:77::" + host.address.split(".")[-1]
+        seen = {
+            "controller": [opens(None, host.address, port) for port in (22, 8000, 5432)],
+            "balancer": [opens(balancer, host.address, port) for port in (22, 8000, 5432)],
+            "peer": [opens(peer, host.address, port) for port in (22, 8000, 5432)],
+            "balancer over IPv6": [opens(balancer, six, port) for port in (22, 8000, 5432)],
+            "peer over IPv6": [opens(peer, six, port) for port in (22, 8000, 5432)],
+        }
+        assert seen == {
+            "controller": [True, False, False],
+            "balancer": [False, True, False],
+            "peer": [False, True, True],
+            # The app listens on IPv4 only: what is let in is refused by nobody but the kernel.
+            "balancer over IPv6": [False, False, False],
+            "peer over IPv6": [False, False, False],
+        }, host.name
+        dropped = (
+            "timeout 2 bash -c '</dev/tcp/%s/%d'; [ $? = 124 ] && echo dropped || echo answered"
+        )
+        assert [ask(balancer, dropped % (six, port)) for port in (8000, 5432)] == [
+            "answered",
+            "dropped",
+        ]
+
+
+def test_a_published_port_is_closed_but_for_the_host_itself(hardened, hosts, balancer):
+    docker = list(hosts.values())[-1]
+    assert not opens(balancer, docker.address, 8088)
+    assert not opens(None, docker.address, 8088)
+    assert ask(docker, "curl -s -o /dev/null -w '%{http_code}' http://172.29.0.2/") == "200"
+    # It is closed before containers start, whoever restarts them.
+    ask(docker, "systemctl restart sergas-published-ports && ufw reload > /dev/null")
+    assert not opens(balancer, docker.address, 8088)
+
+
+def test_who_would_be_shut_out_is_refused_and_nothing_changes(hosts, balancer):
+    before = {name: rules(host) for name, host in hosts.items()}
+    deny = {"action": "deny"}
+    attempts = [
+        {"sergas_firewall_rules": [{**deny, "from": balancer.address, "port": 8000}]},
+        {"sergas_firewall_rules": [deny], "sergas_firewall_monitoring_addresses": ["198.51.100.9"]},
+        {
+            "sergas_firewall_admin_addresses": [ELSEWHERE],
+            "sergas_firewall_controllers": ["2001:db8::5"],
+            "sergas_firewall_exclusive": True,
+        },
+    ]
+    results = play(hosts, balancer, dict(zip(hosts, attempts)))
+    reasons = [failures(results[name]) for name in hosts]
+    for reason, address in zip(reasons, (balancer.address, "198.51.100.9", "2001:db8::5")):
+        assert list(reason) == ["Refuse to shut out who must get in"]
+        assert address in next(iter(reason.values()))
+    assert {name: rules(host) for name, host in hosts.items()} == before
+
+
+def test_the_session_gets_in_whatever_is_declared(hosts, balancer):
+    """SSH is denied to all but an address elsewhere: the run's own one is let in first."""
+    variables = {
+        "sergas_firewall_admin_addresses": [ELSEWHERE],
+        "sergas_firewall_rules": [{"action": "deny", "port": "ssh"}],
+        "sergas_firewall_exclusive": True,
+    }
+    results = play(hosts, balancer, {None: variables}, "--check")
+    for name in hosts:
+        assert not failures(results[name])
+        after = results[name]["See what differs from the declared rules"][0]["after"]
+        first = next(line for line in after.splitlines() if " port 22 " in line)
+        assert first.startswith("allow from %s to any port 22 proto tcp" % controller())
+
+
+@dataclasses.dataclass(frozen=True)
+class LockOut:
+    """A way to lock oneself out: what the host is made to be and what is declared."""
+
+    name: str
+    variables: dict
+    prepare: str = "true"
+    #: the task that tells of it
+    told_by: str = "Reach the host over a new connection"
+
+
+REHEARSAL = {
+    "sergas_firewall_refuse": False,
+    "sergas_firewall_exclusive": True,
+    "sergas_firewall_deadline": DEADLINE,
+}
+WITHOUT_SSH = LockOut("without SSH", {**REHEARSAL, "sergas_firewall_admin_addresses": [ELSEWHERE]})
+WRONG_PORT = LockOut(
+    "wrong port",
+    {
+        **REHEARSAL,
+        "sergas_firewall_admin_addresses": [ELSEWHERE],
+        "sergas_firewall_rules": [{"port": "2222"}],
+    },
+)
+IPV6_ONLY = LockOut(
+    "IPv6 only", {**REHEARSAL, "sergas_firewall_admin_addresses": ["fd00:77::/64", "::/0"]}
+)
+#: What no look at ufw's rules tells beforehand, and what cuts the connection that is there, too.
+HIDDEN = LockOut(
+    "hidden in before.rules",
+    {"sergas_firewall_deadline": DEADLINE},
+    "ufw --force disable > /dev/null && sed -i '/^# End required lines/a"
+    " -A ufw-before-input -p tcp --dport 22 -j DROP' /etc/ufw/before.rules",
+)
+BALANCER_LOST = LockOut(
+    "balancer lost",
+    {
+        **REHEARSAL,
+        "sergas_firewall_rules": [{"action": "deny", "from": "{{ balancer }}", "port": 8000}],
+    },
+    told_by="See that the app still answers its balancers",
+)
+
+
+def reachable(host):
+    """Return whether a new connection of SSH can be made and used."""
+    words = ["ssh", "-i", str(reference.STATE / "id_ed25519"), "-o", "ControlPath=none"]
+    words += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+    words += ["-o", "ConnectTimeout=2", "-o", "BatchMode=yes", "root@" + host.address, "true"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def eventually(what, seconds=PATIENCE):
+    """Poll until something is true, and return whether it came to be."""
+    until = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+@pytest.mark.parametrize(
+    "attempts",
+    [
+        pytest.param((WITHOUT_SSH, WRONG_PORT, IPV6_ONLY), id="rules"),
+        pytest.param((HIDDEN, HIDDEN, BALANCER_LOST), id="hidden"),
+        pytest.param((BALANCER_LOST, IPV6_ONLY, HIDDEN), id="turned"),
+    ],
+)
+def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, fleet, hosts, balancer):
+    for name in hosts:
+        fleet.fresh(name)
+    for attempt, host in zip(attempts, hosts.values()):
+        ask(host, attempt.prepare)
+    before = {name: rules(host) for name, host in hosts.items()}
+    variables = {name: attempt.variables for name, attempt in zip(hosts, attempts)}
+    results = play(hosts, balancer, {**variables, None: {"balancer": balancer.address}})
+    for attempt, (name, host) in zip(attempts, hosts.items()):
+        told = failures(results[name])
+        assert set(told) == {attempt.told_by, "Say what came of it"}, attempt.name
+        assert "has its old rules again" in told["Say what came of it"]
+        assert attempt.told_by in told["Say what came of it"]
+        assert reachable(host), attempt.name
+        assert opens(balancer, host.address, 8000)
+        assert rules(host) == before[name], attempt.name
+
+
+def test_a_run_that_is_killed_leaves_no_host_locked(fleet, hosts, balancer):
+    for name in hosts:
+        fleet.fresh(name)
+    before = {name: rules(host) for name, host in hosts.items()}
+    everywhere = {**WITHOUT_SSH.variables, "sergas_hosts": ",".join(hosts)}
+    words, environment = command(hosts, balancer, None, {None: everywhere})
+    run = subprocess.Popen(
+        words,
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    locked = eventually(lambda: not any(opens(None, h.address, 22) for h in hosts.values()), 90)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert locked
+    assert not any(reachable(host) for host in hosts.values())
+    for name, host in hosts.items():
+        assert eventually(lambda host=host: reachable(host)), name
+        assert eventually(lambda host=host, name=name: rules(host) == before[name], 30), name
+    # And nothing of the dead run is in the way of the next one.
+    results = play(hosts, balancer, {None: {**admins(), "sergas_firewall_deadline": 60}})
+    assert not any(failures(results[name]) for name in hosts)
+
+
+def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_mended(
+    fleet, hosts, balancer, tmp_path
+):
+    """Each host keeps the balancer off in another way; of the rest nothing is touched."""
+    faults = [
+        "ufw delete allow from {0} to any port 8000 proto tcp",
+        "ufw insert 1 deny from {0}/29 to any port 8000 proto tcp",
+        "ufw deny from {0} to any port 8000 proto tcp",
+    ]
+    for fault, name in zip(faults, hosts):
+        fleet.fresh(name)
+        ask(hosts[name], fault.format(balancer.address) + " > /dev/null")
+    assert not any(opens(balancer, host.address, 8000) for host in hosts.values())
+    variables = {
+        None: {
+            "sergas_apply": True,
+            "sergas_max_share": 1,
+            "sergas_fail_on": "never",
+            "sergas_report_dir": str(tmp_path),
+            "sergas_hosts": ",".join([*hosts, balancer.name]),
+            "sergas_postgresql_hosts": "all:!all",
+            "sergas_security_hosts": "all:!all",
+            "sergas_deadline": 40,
+            "sergas_batches": ["100%"],
+        }
+    }
+    play(hosts, balancer, variables, playbook="sergas.ops.fix")
+    reports = sorted(tmp_path.glob("2*/report.json"))
+    report = json.loads(reports[-1].read_text())
+    assert all(opens(balancer, host.address, 8000) for host in hosts.values()), report["roots"]
+    assert shlex.split(ask(hosts[list(hosts)[1]], "ufw status | grep -c DENY")) == ["1"]
+    assert not report["roots"]
