@@ -19,7 +19,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 # molecule and ansible-lint call ansible-playbook by name.
 tools = PATH="$(BIN):$$PATH"
 
-.PHONY: help diagnose environment collection lint sanity unit integration fleet-images fleet-up \
+.PHONY: help diagnose environment collection remedies lint sanity unit integration fleet-images fleet-up \
 	fleet-down fleet-test molecule bench test build clean
 
 help: ## This list
@@ -35,6 +35,9 @@ environment: ## Make .venv with everything the tests use
 
 collection: ## Lay the checkout at .build/ansible_collections/sergas/ops
 	@scripts/collection.sh link
+
+remedies: environment collection ## Write the catalogue in docs/remedies.md from the remedies' metadata
+	@$(tools) python scripts/remedies.py
 
 lint: environment collection ## ruff, yamllint, ansible-lint, documentation, changelog
 	@$(tools) tests/lint.sh
