@@ -152,3 +152,24 @@ def test_a_good_token_says_what_is_known_of_it():
     assert (sure["value"], sure["unit"], sure["confidence"]) == (3000, "seconds", "measured")
     assert zoho_verdict.good(None, False, "t:443")["confidence"] == "estimated"
     assert zoho_verdict.nothing("none is cached", "t:443")["status"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("known", "reasons"),
+    [
+        ({}, []),
+        ({"refresh_token": "another"}, ["its refresh token is not the configuration's"]),
+        ({"refresh_token": "mine"}, []),
+        (
+            {"token": "t", "record": {"digest": digest("t"), "credentials": "others"}},
+            ["its token was issued for other credentials"],
+        ),
+        ({"token": "t"}, ["its token never leaves the cache, so it stays after its end"]),
+        ({"token": "t", "cached_until": 5000}, []),
+    ],
+)
+def test_what_is_old_in_a_cache(known, reasons):
+    empty = {"now": 1000, "token": None, "cached_until": None, "record": {}, "failure": {}}
+    empty.update(spent=[], refresh_token=None)
+    shared = Shared(**dict(empty, **known))
+    assert zoho_verdict.staleness(shared, "mine", "ours") == reasons

@@ -442,3 +442,19 @@ def test_a_start_is_no_death():
     started = {"MESSAGE_ID": "39f53479d3a045ac8e11786248231fbf", "INVOCATION_ID": "a"}
     reading.read([entry(1, "Started sergas-app.service.", pid="1", **started)])
     assert not reading.saw_death
+
+
+def test_what_an_app_told_before_it_was_started_anew_is_over():
+    event = log_survey.Event()
+    for at, invocation in ((10, "first"), (20, "first"), (40, "second")):
+        event.add(at, "at %d" % at, invocation)
+    assert event.plain() == {"count": 3, "first": 10, "last": 40, "sample": "at 40"}
+    # It had begun to tell before it was ready.
+    assert event.plain(30) == {"count": 1, "first": 40, "last": 40, "sample": "at 40"}
+    assert event.plain(50) is None
+
+
+def test_refusals_of_zoho_are_noted(survey):
+    told = ["ERROR zoho refused a token: invalid_code", "ERROR invalid_client of a partner"]
+    found = survey(lines(*told))["zoho_refusals"]
+    assert (found["count"], found["sample"]) == (1, told[0])
