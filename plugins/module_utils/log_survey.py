@@ -320,7 +320,7 @@ class Survey:
         if status:
             self._request("log", at, path, status, known.get("remote_ip"), False)
         if "duration" in known or "duration_ms" in known:
-            self._duration(path, known)
+            self._duration(at, path, known)
         if ("fail" in low or "invalid" in low) and log_lines.is_failed_login(low):
             self._failed_login(at, known, ambiguous, path, line)
         if "limit" in low or "429" in low or "many" in low or "throttled" in low:
@@ -441,7 +441,7 @@ class Survey:
             client["ambiguous"] += ambiguous
             self._seen_path(client, path if isinstance(path, str) else None)
 
-    def _duration(self, path, known):
+    def _duration(self, at, path, known):
         if "duration" in known:
             value = log_lines.seconds(known["duration"])
         else:
@@ -453,11 +453,13 @@ class Survey:
         if entry is None:
             if len(self.paths) >= MOST_PATHS:
                 return
-            entry = self.paths[where] = [0, 0.0, 0.0, 0]
+            entry = self.paths[where] = [0, 0.0, 0.0, 0, None]
         entry[0] += 1
         entry[1] += value
         entry[2] = max(entry[2], value)
-        entry[3] += value >= self.slow_seconds
+        if value >= self.slow_seconds:
+            entry[3] += 1
+            entry[4] = max(at, entry[4] or at)
 
     def _error(self, at, invocation, low, type, path, line):
         named = log_lines.exception_named(line)
@@ -720,8 +722,9 @@ class Survey:
                 "slow": slow,
                 "mean": round(total / count, 3),
                 "max": round(most, 3),
+                "last": last,
             }
-            for path, (count, total, most, slow) in slow[:SHOWN]
+            for path, (count, total, most, slow, last) in slow[:SHOWN]
         ]
 
     def _clients(self):

@@ -14,6 +14,7 @@ import time
 
 from ansible_collections.sergas.ops.plugins.module_utils import http_client, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
+from ansible_collections.sergas.ops.plugins.module_utils.probes.logs import clock
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 from ansible_collections.sergas.ops.plugins.module_utils.zoho_data_centres import (
     DATA_CENTRES,
@@ -383,11 +384,13 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
         )
     if (prometheus or {}).get("p95_seconds") is not None:
         measured["p95 of the last 5 minutes (Prometheus)"] = prometheus["p95_seconds"]
-    for path in (logs or {}).get("slow_paths") or ():
-        if path["count"] >= _FEWEST_LOGGED:
-            measured["mean of %s in the log (%d requests)" % (path["path"], path["count"])] = path[
-                "mean"
-            ]
+    present = max(measured.values())
+    logged = [
+        path for path in (logs or {}).get("slow_paths") or () if path["count"] >= _FEWEST_LOGGED
+    ]
+    for path in logged:
+        name = "mean of %s in the log (%d requests)" % (path["path"], path["count"])
+        measured[name] = path["mean"]
     worst = max(measured, key=measured.get)
     value = measured[worst]
     status = grade(value, warn, fail)
@@ -400,6 +403,10 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
             for name in sorted(measured, key=measured.get, reverse=True)[:20]
         },
     }
+    slow_at = [path["last"] for path in logged if grade(path["mean"], warn, fail) != "ok"]
+    if slow_at and grade(present, warn, fail) == "ok":
+        # Only the log tells of it, what was measured now does not.
+        evidence["last_seen"] = clock(max(slow_at))
     if worst.startswith("GET " + health["url"]):
         told = "%s takes %.3f s, %.3f s of it %s" % (worst, value, phases[slow], PHASES[slow])
     else:

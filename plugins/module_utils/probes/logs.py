@@ -347,7 +347,9 @@ def decide_errors(ctx, logs, prometheus=None):
     evidence["by_path"] = logs["server_errors_by_path"] or _by_path(logs["errors"])
     evidence["kinds"] = _kinds(logs["errors"])
     if logs["slow_paths"]:
-        evidence["slow_paths"] = logs["slow_paths"]
+        evidence["slow_paths"] = [
+            dict(path, last=clock(path["last"])) for path in logs["slow_paths"]
+        ]
     if logs["database"]:
         evidence["database"] = [
             {"kind": group["kind"], "count": group["count"]} for group in logs["database"]
