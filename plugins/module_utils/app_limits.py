@@ -98,9 +98,14 @@ def raised_memory(host, limit, met):
         met: the limit that the app met, in bytes.
 
     Raises:
-        Refused: the host has no more for it.
+        Refused: the host has no more for it, or it was another limit than the unit's.
     """
-    if limit is None or limit > met:
+    if limit is None:
+        raise Refused(
+            "the unit has no limit of its own: the %s that the app met are a limit of what it is"
+            " in, a slice or a container" % memory.size(met)
+        )
+    if limit > met:
         return None
     allowed = budget(host)
     wanted = min(met * RAISE, allowed) // STEP * STEP

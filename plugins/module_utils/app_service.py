@@ -25,6 +25,8 @@ _PAUSE = 0.3
 _REQUEST_SECONDS = 10
 #: what systemd gives a unit to stop, and a little more, in seconds
 _STOP_SECONDS = 100
+#: so many starts in vain are a loop
+_LOOP_RESTARTS = 2
 NONE, START, RESTART = "none", "start", "restart"
 
 
@@ -195,9 +197,12 @@ def wait(app, params, deadline):
         if status == 200 or (status is not None and params["until"] == "answering"):
             return status
         properties = app_unit.show(app.service)
-        if properties.get("ActiveState") == "failed" or properties.get("SubState", "").startswith(
-            "auto-restart"
-        ):
+        # Once may be a database that was not up yet; the counter began anew with the start.
+        loops = (
+            properties.get("SubState", "").startswith("auto-restart")
+            and (unit.number(properties, "NRestarts") or 0) >= _LOOP_RESTARTS
+        )
+        if loops or properties.get("ActiveState") == "failed":
             raise AppError(
                 "%s does not start: %s. Its log says why: journalctl -u %s -n 50"
                 % (app.service, _exit(properties), app.service)

@@ -29,9 +29,13 @@ def test_a_limit_that_was_met_is_doubled_within_the_budget():
     assert app_limits.raised_memory(HOST, 2 * GIB, 2 * GIB) == app_limits.budget(HOST)
 
 
-@pytest.mark.parametrize("limit", [None, 600 * MIB])
-def test_a_limit_that_is_higher_already_stays(limit):
-    assert app_limits.raised_memory(HOST, limit, 512 * MIB) is None
+def test_a_limit_that_is_higher_already_stays():
+    assert app_limits.raised_memory(HOST, 600 * MIB, 512 * MIB) is None
+
+
+def test_a_limit_that_is_not_the_units_is_not_raised():
+    with pytest.raises(Refused, match="a slice or a container"):
+        app_limits.raised_memory(HOST, None, 512 * MIB)
 
 
 def test_a_host_that_has_no_more_says_so_with_the_figures():
