@@ -6,7 +6,11 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """How a module reaches PostgreSQL; the argument spec is module_utils/postgresql.CONNECTION."""
+    """How a module reaches PostgreSQL; the argument spec is module_utils/postgresql.CONNECTION.
+
+    C(sergas.ops.postgresql.table) names one table of it (module_utils/postgresql.TABLE),
+    C(sergas.ops.postgresql.work) says what all modules share that work on one.
+    """
 
     DOCUMENTATION = r"""
 options:
@@ -65,4 +69,29 @@ notes:
   - With psycopg2 in the Python of the target, that is used; else C(psql), with the same result.
   - Over the local socket, a superuser gets in through the reserved slots when every ordinary one is
     taken.
+"""
+
+    TABLE = r"""
+options:
+  schema:
+    description:
+      - The schema of the table.
+    type: str
+    default: public
+  table:
+    description:
+      - The table.
+    type: str
+    required: true
+"""
+
+    WORK = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    platforms: posix
 """

@@ -54,6 +54,11 @@ CONNECTION = {
     "ssl_cert": {"type": "path"},
     "ssl_key": {"type": "path"},
 }
+#: Of modules that work on one table; documented in the fragment postgresql.table.
+TABLE = {
+    "schema": {"type": "str", "default": "public"},
+    "table": {"type": "str", "required": True},
+}
 OLDEST_VERSION = 130000
 #: The section of the troubleshooting guide on a database that the app cannot use.
 GUIDE = "Application Won't Start"

@@ -389,7 +389,7 @@ blocking:
 findings:
   description:
     - "What there is to say: C(db.connections.*), C(db.transactions.*), C(db.locks.*), with the keys
-      of M(sergas.ops.sergas_health)."
+      of RV(sergas.ops.sergas_health#module:findings)."
     - Where the server could not be asked, the one finding that says why.
   returned: success
   type: list

@@ -24,16 +24,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  schema:
-    description:
-      - The schema of the table and the index.
-    type: str
-    default: public
-  table:
-    description:
-      - The table.
-    type: str
-    required: true
   columns:
     description:
       - The columns, in their order.
@@ -84,13 +74,8 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - sergas.ops.attributes
   - sergas.ops.postgresql
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  platform:
-    platforms: posix
+  - sergas.ops.postgresql.table
+  - sergas.ops.postgresql.work
 seealso:
   - module: sergas.ops.pg_insights
 author:
@@ -167,9 +152,8 @@ def main():
     module = AnsibleModule(
         argument_spec=dict(
             postgresql.CONNECTION,
+            **postgresql.TABLE,
             state={"type": "str", "choices": ["present", "absent"], "default": "present"},
-            schema={"type": "str", "default": "public"},
-            table={"type": "str", "required": True},
             columns={"type": "list", "elements": "str", "default": []},
             name={"type": "str"},
             include={"type": "list", "elements": "str", "default": []},

@@ -20,7 +20,7 @@ description:
       take seconds.
   - What the role may not see becomes a finding with the status V(unknown) that names the role to
     grant; it is never V(ok).
-  - A finding names the finding it derives from in RV(findings[].cause), so that one fault gives one
+  - A finding names the finding it derives from in its C(cause), so that one fault gives one
     root.
 options:
   checks:
@@ -155,74 +155,30 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: What the checks found, in the order of the checks.
+  description:
+    - What the checks found, in the order of the checks, each with the keys of
+      RV(sergas.ops.sergas_health#module:findings).
+    - A bad one says in its id what is wrong, a good one ends in C(ok), an unmeasurable one in
+      C(unknown), an absent one in C(skipped). The component is always C(database).
   returned: success
   type: list
   elements: dict
-  contains:
-    id:
-      description:
-        - Dotted and stable. A bad one says what is wrong, a good one ends in C(ok), an unmeasurable
-          one in C(unknown), an absent
-          one in C(skipped).
-      type: str
-      sample: db.index.missing
-    component:
-      description: Always C(database).
-      type: str
-      sample: database
-    status:
-      description: One of ok, warn, fail, unknown, skipped.
-      type: str
-      sample: warn
-    summary:
-      description: One sentence with the figure and its threshold.
-      type: str
-      sample: "1 table(s) are read from end to end: activities (5210 times, 200000 rows each)"
-    value:
-      description: The measured number, where there is one.
-      type: float
-      sample: 1
-    unit:
-      description: The unit of the number.
-      type: str
-      sample: indexes
-    warn:
-      description: The threshold of a warning, where there is one.
-      type: float
-      sample: 20.0
-    fail:
-      description: The threshold of a failure, where there is one.
-      type: float
-      sample: 1000.0
-    confidence:
-      description: One of measured, estimated, blind. What is blind is never ok.
-      type: str
-      sample: measured
-    evidence:
-      description: What the finding rests on, small, without literals of statements and without
-        secrets.
-      type: dict
-      sample:
+  sample:
+    - id: db.index.missing
+      component: database
+      status: warn
+      summary: "1 table(s) are read from end to end: activities (5210 times, 200000 rows each)"
+      value: 1
+      unit: indexes
+      confidence: measured
+      evidence:
         target: "localhost:5432"
         create: ["CREATE INDEX CONCURRENTLY ON public.activities (account_id)"]
-    cause:
-      description: The id of the finding this one derives from.
-      type: str
-      sample: db.statistics.stale
-    remedy:
-      description: The name of the remedy that answers it.
-      type: str
-      sample: null
-    advice:
-      description: What a person would do.
-      type: str
-      sample: "Check with EXPLAIN, then: CREATE INDEX CONCURRENTLY ON public.activities
+      cause: null
+      remedy: create_indexes
+      advice: "Check with EXPLAIN, then: CREATE INDEX CONCURRENTLY ON public.activities
         (account_id);"
-    guide:
-      description: The section of the troubleshooting guide.
-      type: str
-      sample: Slow Database Queries
+      guide: Slow Database Queries
 insights:
   description:
     - The figures behind the findings, by query. Give it to O(previous) of a later run.

@@ -25,16 +25,6 @@ description:
     that so;
     only VACUUM FULL gives it back to the disk.
 options:
-  schema:
-    description:
-      - The schema of the table.
-    type: str
-    default: public
-  table:
-    description:
-      - The table.
-    type: str
-    required: true
   column:
     description:
       - The column with the time of a row, of a type with a date.
@@ -69,14 +59,12 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - sergas.ops.attributes
   - sergas.ops.postgresql
+  - sergas.ops.postgresql.table
+  - sergas.ops.postgresql.work
 attributes:
   check_mode:
     support: full
     details: The rows are counted exactly.
-  diff_mode:
-    support: full
-  platform:
-    platforms: posix
 seealso:
   - module: sergas.ops.pg_vacuum
   - module: sergas.ops.pg_insights
@@ -150,8 +138,7 @@ def main():
     module = AnsibleModule(
         argument_spec=dict(
             postgresql.CONNECTION,
-            schema={"type": "str", "default": "public"},
-            table={"type": "str", "required": True},
+            **postgresql.TABLE,
             column={"type": "str", "default": "created_at"},
             days={"type": "float", "default": 90},
             before={"type": "str"},

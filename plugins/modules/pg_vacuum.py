@@ -55,13 +55,7 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - sergas.ops.attributes
   - sergas.ops.postgresql
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  platform:
-    platforms: posix
+  - sergas.ops.postgresql.work
 seealso:
   - module: sergas.ops.pg_insights
 author:
