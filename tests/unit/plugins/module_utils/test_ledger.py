@@ -36,7 +36,12 @@ def refusal(entries, cooldown=900, times=3, hours=24):
 def test_times_are_whole_seconds_in_utc():
     assert ledger.clock(0) == "1970-01-01T00:00:00Z"
     assert ledger.seconds("2026-03-01T12:00:00Z") - ledger.seconds("2026-03-01T11:59:59Z") == 1
-    for wrong in (None, "", "yesterday", 5, "2026-03-01T12:00:00"):
+    for at in range(0, 4 * 10**9, 12345678):
+        assert ledger.seconds(ledger.clock(at)) == at
+    for day in ("2024-02-28", "2024-02-29", "2024-03-01", "2100-02-28", "2100-03-01", "2025-12-31"):
+        at = ledger.seconds(day + "T23:59:59Z")
+        assert ledger.clock(at) == day + "T23:59:59Z"
+    for wrong in (None, "", "yesterday", 5, "2026-03-01T12:00:00", "2026-13-01T12:00:00Z"):
         assert ledger.seconds(wrong) is None
 
 
