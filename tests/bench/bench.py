@@ -122,6 +122,27 @@ def playbooks(fleet, rounds):
     ]
 
 
+def remediation(fleet, rounds):
+    """Return the row: a plan that finds nothing to mend beside the diagnosis alone, interleaved.
+
+    It applies, too: a healthy host must not be slower for it.
+    """
+    options = [
+        "-e",
+        "sergas_fail_on=never",
+        "-e",
+        "sergas_report_dir=%s" % (ROOT / "tests" / "output" / "bench-reports"),
+    ]
+    fleet.play("sergas.ops.diagnose", *options)
+    seconds = {"fix": [], "diagnose": []}
+    for _round in range(rounds):
+        seconds["diagnose"].append(fleet.play("sergas.ops.diagnose", *options))
+        seconds["fix"].append(fleet.play("sergas.ops.fix", *options, "-e", "sergas_apply=true"))
+    whole, beside = (statistics.median(seconds[name]) for name in ("fix", "diagnose"))
+    hosts = "%d healthy hosts" % len(fleet.names)
+    return [row("`fix` with nothing to mend / `diagnose`, %s" % hosts, whole, beside, 1.3)]
+
+
 def module_cpu(fleet):
     """Return rows: CPU time of the module beside the guide's script, for one host of each
     release.
@@ -233,13 +254,17 @@ def main():
     )
     parser.add_argument("--lines", default=1_000_000, type=int, help="lines of the journal")
     parser.add_argument(
-        "--only", choices=["playbooks", "cpu", "journal", "database"], help="measure only this"
+        "--only",
+        choices=["playbooks", "fix", "cpu", "journal", "database"],
+        help="measure only this",
     )
     options = parser.parse_args()
     fleet = None if options.only == "database" else Fleet(options.inventory)
     rows = []
     if options.only in (None, "playbooks"):
         rows += playbooks(fleet, options.rounds)
+    if options.only in (None, "fix"):
+        rows += remediation(fleet, options.rounds)
     if options.only in (None, "cpu"):
         rows += module_cpu(fleet)
     if options.only in (None, "journal"):
