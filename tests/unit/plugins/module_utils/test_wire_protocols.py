@@ -287,6 +287,25 @@ class TestRedis:
             client.call("AUTH", "p w\r\nPING é")
         assert seen == [b"*2\r\n$4\r\nAUTH\r\n$12\r\np w\r\nPING \xc3\xa9\r\n"]
 
+    def test_arrays_within_arrays(self):
+        def behave(connection):
+            connection.recv(4096)
+            connection.sendall(b"*4\r\n$1\r\na\r\n:7\r\n*2\r\n$-1\r\n+OK\r\n*0\r\n")
+
+        with serving(behave) as port, resp.Client("127.0.0.1", port, Deadline(2)) as client:
+            assert client.call("EVAL", "...", "0") == ["a", "7", [None, "OK"], []]
+
+    @pytest.mark.parametrize("reply", [b"*1\r\n" * 9, b"*999999\r\n", b"*x\r\n"])
+    def test_arrays_without_end_are_no_reply(self, reply):
+        def behave(connection):
+            connection.recv(4096)
+            connection.sendall(reply)
+
+        with serving(behave) as port, resp.Client("127.0.0.1", port, Deadline(2)) as client:
+            with pytest.raises(ConnectionFailed) as failure:
+                client.call("PING")
+        assert failure.value.kind == "protocol"
+
     def test_info(self):
         info = resp.parse_info(
             "# Memory\r\nused_memory:10\r\nmaxmemory_policy:noeviction\r\n\r\ndb0:keys=1,expires=0\r\n"  # noqa: E501
