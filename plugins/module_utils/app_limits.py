@@ -32,8 +32,11 @@ RESERVE_PERCENT = 10
 RESERVE_LEAST = 64 * MIB
 #: A limit that was met is raised by this factor, as far as the budget goes.
 RAISE = 2
-#: Limits are multiples of this: a figure that changes a little from run to run is no other limit.
+#: Limits are multiples of this.
 STEP = 16 * MIB
+#: One that follows from what others use is a multiple of this part of the host's memory: what they
+#: use changes a little all the time, and each change is no other limit.
+CAP_PARTS = 8
 #: A worker of the app with its libraries does not live in less.
 LEAST_FOR_WORKER = 96 * MIB
 #: A host above this share of its memory is a finding; the app alone must not bring it there.
@@ -48,10 +51,8 @@ class Host(NamedTuple):
 
     #: what the host may use: its own, or its container's limit
     total: int
-    #: what is in use, all processes together
-    used: int
-    #: what of that is the app's
-    app: int
+    #: what the processes of others have of it
+    others: int
 
 
 class Refused(AppError):
@@ -83,10 +84,9 @@ def budget(host, percent=100):
         host: L(Host).
         percent: the share of the host's memory that app and others may use together.
     """
-    others = max(0, host.used - host.app)
     reserve = max(RESERVE_LEAST, host.total * RESERVE_PERCENT // 100)
     within = min(host.total - reserve, host.total * percent // 100)
-    return max(0, (within - others) // STEP * STEP)
+    return max(0, (within - host.others) // STEP * STEP)
 
 
 def raised_memory(host, limit, met):
@@ -127,7 +127,8 @@ def capped_memory(host, limit, workers):
     Raises:
         Refused: what is left for the app is too little for it to run.
     """
-    allowed = budget(host, FULL_PERCENT)
+    step = max(STEP, host.total // CAP_PARTS // STEP * STEP)
+    allowed = budget(host, FULL_PERCENT) // step * step
     if limit is not None and limit <= host.total * FULL_PERCENT // 100:
         # It is capped; what others use just now moves no limit to and fro.
         return None
@@ -155,13 +156,12 @@ def given_memory(host, wanted, limit):
 
 
 def _told(amount, host):
-    others = max(0, host.used - host.app)
     return (
         memory.size(amount),
         "%s in all, of which others use %s and %s stay in reserve, which leaves %s"
         % (
             memory.size(host.total),
-            memory.size(others),
+            memory.size(host.others),
             memory.size(max(RESERVE_LEAST, host.total * RESERVE_PERCENT // 100)),
             memory.size(budget(host)),
         ),
@@ -356,11 +356,9 @@ def _host(app):
             "this host is a container whose control group cannot be read: what memory it has is not"
             " known"
         )
-    return Host(
-        total=seen["total"],
-        used=seen["used"],
-        app=sum(_own(pid) for pid in unit.processes(app.properties)),
-    )
+    own = set(unit.processes(app.properties))
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return Host(seen["total"], sum(_own(pid) for pid in pids if pid not in own))
 
 
 def _own(pid):

@@ -121,14 +121,10 @@ memory:
       description: What the host may use.
       type: int
       sample: 1073741824
-    used:
-      description: What is in use.
+    others:
+      description: What the processes of others have of it.
       type: int
-      sample: 268435456
-    app:
-      description: What of that is the app's.
-      type: int
-      sample: 67108864
+      sample: 201326592
     budget:
       description: What the app may have.
       type: int

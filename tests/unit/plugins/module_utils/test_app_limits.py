@@ -10,18 +10,18 @@ from ansible_collections.sergas.ops.plugins.module_utils import app_limits
 from ansible_collections.sergas.ops.plugins.module_utils.app_limits import MIB, Host, Refused
 
 GIB = 1024 * MIB
-#: 4 GiB, of which others use 1 GiB and the app half of one.
-HOST = Host(total=4 * GIB, used=GIB + GIB // 2, app=GIB // 2)
+#: 4 GiB, of which others use 1 GiB.
+HOST = Host(total=4 * GIB, others=GIB)
 
 
 def test_the_budget_is_what_others_and_the_reserve_leave():
     # A tenth of 4 GiB in reserve, 1 GiB of others; a multiple of 16 MiB.
     assert app_limits.budget(HOST) == (4096 - 410 - 1024) // 16 * 16 * MIB
-    assert app_limits.budget(Host(GIB // 4, GIB // 4, 0)) == 0
+    assert app_limits.budget(Host(GIB // 4, GIB // 4)) == 0
 
 
 def test_on_a_small_host_the_reserve_is_64_mib():
-    assert app_limits.budget(Host(512 * MIB, 0, 0)) == 448 * MIB
+    assert app_limits.budget(Host(512 * MIB, 0)) == 448 * MIB
 
 
 def test_a_limit_that_was_met_is_doubled_within_the_budget():
@@ -47,13 +47,19 @@ def test_a_host_that_has_no_more_says_so_with_the_figures():
 
 def test_a_cap_keeps_the_host_below_80_percent():
     cap = app_limits.capped_memory(HOST, None, 4)
-    others = HOST.used - HOST.app
-    assert cap + others <= HOST.total * 80 // 100 < cap + others + 16 * MIB
+    # A multiple of an eighth of the host.
+    assert cap == 2 * GIB
+    assert cap + HOST.others <= HOST.total * 80 // 100 < cap + HOST.others + GIB // 2
+
+
+def test_a_cap_does_not_follow_each_change_of_what_others_use():
+    around = [HOST._replace(others=GIB + change * MIB) for change in (-40, -8, 0, 8, 40)]
+    assert len({app_limits.capped_memory(host, None, 4) for host in around}) == 1
 
 
 @pytest.mark.parametrize("limit", [GIB, 3 * GIB])
 def test_a_unit_that_is_capped_stays_as_it_is(limit):
-    busy = HOST._replace(used=2 * GIB)
+    busy = HOST._replace(others=2 * GIB)
     assert app_limits.capped_memory(HOST, limit, 4) is None
     assert app_limits.capped_memory(busy, limit, 4) is None
 
@@ -63,7 +69,7 @@ def test_a_limit_beyond_the_host_is_no_cap():
 
 
 def test_workers_that_cannot_live_in_what_is_left_are_not_starved():
-    full = HOST._replace(used=3 * GIB + GIB // 2)
+    full = HOST._replace(others=3 * GIB)
     with pytest.raises(Refused, match="4 workers need 384 MiB"):
         app_limits.capped_memory(full, None, 4)
 
