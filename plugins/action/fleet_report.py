@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
@@ -32,7 +33,17 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report.formats import F
 
 display = Display()
 
-_OPTIONS = ("report_dir", "fail_on", "results", "formats", "keep", "title", "run", "plan")
+_OPTIONS = (
+    "report_dir",
+    "fail_on",
+    "results",
+    "formats",
+    "keep",
+    "title",
+    "run",
+    "plan",
+    "ahead",
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TEMPLATE = re.compile(r"\{\{|\{%")
 # The strategy imports this plugin before it forks: only there is standard output still the
@@ -66,11 +77,14 @@ class ActionModule(ActionBase):
             title=options["title"],
             previous=previous,
             previous_note=note,
-            remediation=remediation(task_vars, options["plan"]),
+            remediation=remediation(task_vars, options["plan"], options["ahead"]),
         )
-        show([("", None), *terminal.lines(report, _COLUMNS)])
+        if not options["ahead"]:
+            show([("", None), *terminal.lines(report, _COLUMNS)])
         result.update(outcome(report))
         result.update(self._write(report, options, now))
+        if options["ahead"]:
+            result["failed"] = False
         if "unwritten" in result:
             result["msg"] = "%s; %s" % (result.pop("unwritten"), result["msg"])
             result["failed"] = True
@@ -105,7 +119,8 @@ class ActionModule(ActionBase):
         if why_not:
             display.warning("%s. The reports of this run are in %s." % (why_not, run))
         history.prune(folder, options["keep"])
-        show([(where_it_is(run, latest, documents), None), ("", None)])
+        if not options["ahead"]:
+            show([(where_it_is(run, latest, documents), None), ("", None)])
         return {
             "report_dir": run,
             "reports": {name: os.path.join(run, FORMATS[name][0]) for name in options["formats"]},
@@ -145,12 +160,13 @@ def host_entries(task_vars, names):
     return hosts
 
 
-def remediation(task_vars, name):
+def remediation(task_vars, name, ahead=False):
     """Return what was planned and what became of it, or None where nothing was planned.
 
     Args:
         task_vars: of the task.
         name: the variable that holds the plan, on every host.
+        ahead: whether what is planned is about to be carried out.
     """
     planned = task_vars.get(name)
     if not isinstance(planned, dict) or "entries" not in planned:
@@ -164,6 +180,7 @@ def remediation(task_vars, name):
             for host, of in acting.items()
         },
         {host: str(of.get("sergas_remediate_current", "")) for host, of in acting.items()},
+        ahead,
     )
 
 
@@ -244,6 +261,7 @@ def options_from(given):
         "run": {} if given.get("run") is None else given["run"],
         "plan": "sergas_remediation_plan" if given.get("plan") is None else given["plan"],
     }
+    options["ahead"] = given.get("ahead") is not None and boolean(given["ahead"])
     if not isinstance(options["plan"], str) or not _VARIABLE.match(options["plan"]):
         raise AnsibleActionFail("plan: %r is not the name of a variable" % (options["plan"],))
     for name in options["results"]:

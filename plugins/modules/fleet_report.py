@@ -86,6 +86,14 @@ options:
     type: str
     default: sergas_remediation_plan
     version_added: 1.0.0
+  ahead:
+    description:
+      - Whether the plan is about to be carried out, by a run that may not live to tell. The reports
+        are written quietly then, with what is planned as V(unknown), and nothing that was found fails
+        the task. A run that ends well writes others after them.
+    type: bool
+    default: false
+    version_added: 1.0.0
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - ansible.builtin.action_common_attributes.conn

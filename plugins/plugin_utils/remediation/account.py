@@ -25,16 +25,22 @@ _SHOWN = (
     "undo",
     "guards",
 )
+_AHEAD = (
+    "the run was about to begin it, and has not told how it ended: if it ended in the middle, the"
+    " host puts itself back"
+)
 _EVIDENCE = ("id", "status", "summary", "value", "unit", "evidence")
 
 
-def account(planned, records, current):
+def account(planned, records, current, ahead=False):
     """Return the remediation as the report has it.
 
     Args:
         planned: the result of the action C(remediation_plan).
         records: {host name: [record of a remedy that ended there]}.
         current: {host name: the remedy that was begun there last, or an empty text}.
+        ahead: whether it is about to be carried out, and this is what a run leaves that does not
+            live to tell.
 
     Returns:
         dict with run, by, mode, entries (each with outcome, reason, started, ended, before and
@@ -45,6 +51,8 @@ def account(planned, records, current):
         shown = {key: entry[key] for key in _SHOWN}
         shown["before"] = [evidence(entry["finding"])]
         shown.update(_outcome(entry, planned, records, current))
+        if ahead and is_ready(entry) and planned["mode"] == "apply":
+            shown.update(outcome="unknown", reason=_AHEAD)
         entries.append(shown)
     counts = {}
     for entry in entries:

@@ -100,6 +100,13 @@ def test_a_host_that_was_lost_is_unknown_and_puts_itself_back(planned, makers):
     assert outcomes(told)["b"] == ("not tried", "stopped after a")
 
 
+def test_what_is_left_ahead_of_a_run_says_that_nobody_knows(planned):
+    told = account.account(planned(), {}, {}, ahead=True)
+    assert {outcome for outcome, _reason in outcomes(told).values()} == {"unknown"}
+    held = account.account(planned(max_share=0.5), {}, {}, ahead=True)
+    assert {outcome for outcome, _reason in outcomes(held).values()} == {"guarded"}
+
+
 def test_what_is_held_back_keeps_its_reason(planned):
     told = account.account(planned(max_share=0.5), {}, {})
     assert {outcome for outcome, _reason in outcomes(told).values()} == {"guarded"}
