@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils.finding import redact
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import is_ready
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.verdict import (
     WORSE,
@@ -85,6 +86,7 @@ def _outcome(entry, planned, records, current):
     record = _record(entry, records)
     if record is not None:
         told.update({key: record.get(key) for key in told if key != "after"})
+        told["reason"] = redact(str(told["reason"] or ""))
         for key in ("before", "after"):
             told[key] = [evidence(item) for item in record.get(key) or ()]
         return told

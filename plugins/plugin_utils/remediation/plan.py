@@ -227,8 +227,10 @@ def _follow(entries, model, remedies, owners):
             first = mended.get((host["name"], item.get("root")))
             if is_bad(item) and item["id"] != item.get("root") and remedy and first:
                 if remedy["follows"] and item["root_host"] == host["name"]:
+                    count = len(entries)
                     _add(entries, host, item, None, remedy, owners)
-                    entries[-1]["follows"] = entries[-1]["follows"] or first
+                    if len(entries) > count:
+                        entries[-1]["follows"] = first
 
 
 def _derived(place, item):

@@ -184,3 +184,17 @@ def test_what_may_outlast_its_cause_follows_it(makers, make):
         ("start_redis", None),
         ("start_app", "start_redis"),
     ]
+
+
+def test_what_is_a_root_beside_it_follows_nothing(makers, make):
+    closed = makers.bad("app.port.closed", "start_app", "app")
+    down = makers.bad("app.service.down", "start_app", "app", cause="redis.unreachable")
+    made = make(
+        {"app1": [closed, down, makers.bad()]},
+        {"start_redis": {}, "start_app": {"component": "app", "follows": True}},
+    )
+    assert [(entry["remedy"], entry["follows"]) for entry in made["entries"]] == [
+        ("start_redis", None),
+        ("start_app", None),
+    ]
+    assert made["entries"][1]["findings"] == ["app.port.closed", "app.service.down"]
