@@ -325,7 +325,7 @@ class RedisStore:
             try:
                 return self._connected().call(*words)
             except resp.RedisError as error:
-                failure = _explain(str(error), self.address)
+                failure = explain(str(error), self.address)
             except ConnectionFailed as error:
                 failure = _unreachable(error, self.address)
             self.close()
@@ -368,9 +368,9 @@ def _as_dict(flat):
     return dict(zip(flat[::2], flat[1::2]))
 
 
-def _explain(text, address):
-    """Return the StoreFailed for an error that Redis answered; its own text may quote a command
-    with a secret.
+def explain(text, address):
+    """Return the StoreFailed for an error that Redis answered (pure); its own text may quote a
+    command with a secret.
     """
     code = text.partition(" ")[0]
     place = "Redis at %s" % address

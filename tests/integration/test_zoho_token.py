@@ -47,17 +47,22 @@ def load(path):
 server = load(CHECKOUT / "tests" / "zoho_server" / "server.py")
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Redis:
     """A Redis server of its own on a free port."""
 
-    def __init__(self, folder, durable):
+    def __init__(self, folder, durable, certificate=None):
         if not shutil.which("redis-server"):
             subprocess.run([CHECKOUT / "scripts" / "packages.sh", "redis-server"], check=True)
         self.folder = folder
         self.durable = durable
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
+        self.certificate, self.tls_port = certificate, free_port()
         self.client = redis.Redis(port=self.port, password=REDIS_PASSWORD, decode_responses=True)
         self.start()
 
@@ -79,6 +84,10 @@ class Redis:
             "--appendonly",
             "yes" if self.durable else "no",
         ]
+        if self.certificate:
+            command += ["--tls-port", str(self.tls_port), "--tls-auth-clients", "no"]
+            command += ["--tls-cert-file", str(self.certificate)]
+            command += ["--tls-key-file", str(self.certificate.with_name("key.pem"))]
         self.process = subprocess.Popen(
             [*command, "--appendfsync", "always"], stdout=subprocess.DEVNULL
         )
@@ -800,6 +809,30 @@ def test_a_wrong_password_of_redis(world):
     assert world.zoho.requests == []
 
 
+def test_redis_over_tls_and_with_a_user_of_its_own(make_world, tmp_path):
+    (tmp_path / "redis").mkdir()
+    certificate = server.make_certificate(tmp_path / "redis")
+    store = Redis(tmp_path / "redis", durable=False, certificate=certificate)
+    try:
+        world = make_world(store)
+        world.write(REDIS_PORT=store.tls_port, REDIS_SSL="true")
+        assert "self" in world.refused(deadline=3)["summary"]
+        assert world.zoho.requests == []
+        trusted = {"redis_ca_path": str(certificate)}
+        assert world.run(**trusted)["refreshes"] == 1
+        grants = (
+            "on >a-password-of-its-own ~zoho:* +eval +time +get +set +del +exists +pttl +pexpire"
+        )
+        grants += " +hget +hset +hgetall +zadd +zrange +zscore +zremrangebyscore"
+        store.client.execute_command("ACL", "SETUSER", "ops", *grants.split())
+        own = {**trusted, "redis_user": "ops", "redis_password": "a-password-of-its-own"}
+        assert world.run(**own)["changed"] is False
+        assert world.run(state="refreshed", max_age=0, **own)["refreshes"] == 1
+        assert world.run(state="absent", **own)["changed"] is True
+    finally:
+        store.stop()
+
+
 # -- a fleet
 
 #: Imports once, then forks hosts: 50 starts of Python would measure this machine and nothing else.
@@ -866,7 +899,8 @@ def start_fleet(tmp_path):
     fleets = []
 
     def start(world, count=HOSTS, skew=None, **options):
-        hosts = [world.options(verify=False, **options) for _time in range(count)]
+        options.setdefault("verify", False)
+        hosts = [world.options(**options) for _time in range(count)]
         for number, host in enumerate(hosts):
             host["skew"] = skew(number) if skew else 0
         fleets.append(Fleet(world, tmp_path / f"fleet{len(fleets)}", hosts))
@@ -897,6 +931,17 @@ def test_fifty_hosts_at_once_refresh_once(world, start_fleet, cached):
     assert world.zoho.count("token") == 1
     assert sum(result["changed"] for result in results) == 1
     assert sum(result["refreshes"] for result in results) == 1
+
+
+def test_fifty_hosts_whose_token_the_api_rejects_refresh_once(world, start_fleet):
+    rejected = server.make_token()
+    world.redis.client.set("zoho:access_token", rejected, ex=3000)
+    results = start_fleet(world, verify=True).results()
+    all_have_it(results, world)
+    assert world.cached() != rejected
+    assert world.zoho.count("token") == 1
+    # What one host has just asked the API, the others need not.
+    assert world.zoho.count("check") < 2 * HOSTS
 
 
 def test_clocks_that_differ_by_minutes_do_not_matter(world, start_fleet):
