@@ -12,6 +12,7 @@ import ipaddress
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    cognee_firewall,
     firewall_host,
     firewall_plan,
     firewall_published,
@@ -60,7 +61,12 @@ def run(params, deadline):
     )
     afterwards = firewall_plan.as_firewall(state, plan)
     published = firewall_host.published(deadline)
-    ports = closed_ports(params["published"], published, _read(params["published_file"]))
+    guarded = cognee_firewall.read(deadline) if published else None
+    ports = closed_ports(
+        params["published"],
+        [item for item in published if not is_closed_by_others(item, guarded)],
+        _read(params["published_file"]),
+    )
     table, chain = firewall_published.table(ports, wanted)
     current = not ports or firewall_host.has_chain(firewall_published.TABLE, chain, deadline)
     findings = judge_drift(state, plan, wanted)
@@ -71,7 +77,9 @@ def run(params, deadline):
             firewall_host.listeners(),
             STRANGER,
         ),
-        firewall_published.bypassing(published, wanted, current),
+        firewall_published.bypassing(
+            [item for item in published if not is_closed_by_others(item, guarded)], wanted, current
+        ),
         wanted,
     )
     for item in findings:
@@ -176,6 +184,19 @@ def declared(wanted, state, policies):
     policy = (policies or {}).get("incoming") or state.policies["incoming"]
     told_policy = {"allow": "ACCEPT", "deny": "DROP", "reject": "REJECT"}[policy]
     return ufw.Firewall(True, True, told_policy, list(wanted), state.ipv6)
+
+
+def is_closed_by_others(item, guarded):
+    """Return whether somebody else's rules keep strangers from a published port (pure).
+
+    Args:
+        item: the port as L(firewall_host.published) tells it.
+        guarded: the rules for published ports (L(cognee_firewall.read)).
+    """
+    others = [table for table in guarded.tables if firewall_published.TABLE not in table[0].split()]
+    return item["protocol"] == "tcp" and cognee_firewall.restricts(
+        guarded._replace(tables=others), item["port"], item["engine"] == "docker"
+    )
 
 
 def closed_ports(given, published, text):

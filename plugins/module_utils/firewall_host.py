@@ -138,7 +138,8 @@ def published(deadline):
     """Return the ports that containers are reached at past the rules for this host itself.
 
     Returns:
-        dicts with port, protocol and to (where the engine sends it), by port.
+        dicts with port, protocol, to (where the engine sends it) and engine (docker or another),
+        by port.
     """
     found = []
     for command in ("iptables-save", "ip6tables-save", "iptables-legacy-save"):
@@ -175,9 +176,14 @@ def parse_translations(text):
                     "port": int(port.group(1)),
                     "protocol": protocol.group(1),
                     "to": match.group(3),
+                    "engine": _engine(match.group(1)),
                 }
             )
     return found
+
+
+def _engine(place):
+    return "docker" if "docker" in place.lower() else "another"
 
 
 def _is_loopback(text):
@@ -213,7 +219,12 @@ def parse_ruleset(text):
         if isinstance(target, dict) and not local:
             where = "%s:%s" % (target.get("addr"), target.get("port"))
             found += [
-                {"port": port, "protocol": protocol, "to": where}
+                {
+                    "port": port,
+                    "protocol": protocol,
+                    "to": where,
+                    "engine": _engine(rule.get("table", "") + rule.get("chain", "")),
+                }
                 for protocol, port in ports
                 if protocol in ("tcp", "udp")
             ]

@@ -250,7 +250,7 @@ published:
   returned: success
   type: list
   elements: dict
-  sample: [{port: 8001, protocol: tcp, to: "172.17.0.2:8000"}]
+  sample: [{port: 8001, protocol: tcp, to: "172.17.0.2:8000", engine: docker}]
 published_rules:
   description: The rules of nftables that leave published ports to those that O(rules) name; null
     where none is published.

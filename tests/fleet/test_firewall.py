@@ -205,6 +205,8 @@ def hardened(hosts, balancer):
             **admins(),
             "sergas_firewall_rules": [{"from": "fd00:77::2", "port": 8000}],
             "sergas_firewall_logging": "medium",
+            # Hosts share two cores.
+            "sergas_firewall_deadline": 300,
         }
     }
     before = {
@@ -346,8 +348,9 @@ class LockOut:
     name: str
     variables: dict
     prepare: str = "true"
-    #: the task that tells of it
-    told_by: str = "Reach the host over a new connection"
+    mend: str = "true"
+    #: the tasks of which one tells of it
+    told_by: tuple = ("Reach the host over a new connection",)
 
 
 REHEARSAL = {
@@ -373,6 +376,12 @@ HIDDEN = LockOut(
     {"sergas_firewall_deadline": DEADLINE},
     "ufw --force disable > /dev/null && sed -i '/^# End required lines/a"
     " -A ufw-before-input -p tcp --dport 22 -j DROP' /etc/ufw/before.rules",
+    "sed -i '/dport 22 -j DROP/d' /etc/ufw/before.rules && ufw --force enable > /dev/null",
+    # What a task was waiting for may only come when the host has gone back already.
+    (
+        "Reach the host over a new connection",
+        "See that it is a new one, and that the rules are as declared",
+    ),
 )
 BALANCER_LOST = LockOut(
     "balancer lost",
@@ -380,7 +389,7 @@ BALANCER_LOST = LockOut(
         **REHEARSAL,
         "sergas_firewall_rules": [{"action": "deny", "from": "{{ balancer }}", "port": 8000}],
     },
-    told_by="See that the app still answers its balancers",
+    told_by=("See that the app still answers its balancers",),
 )
 
 
@@ -410,9 +419,7 @@ def eventually(what, seconds=PATIENCE):
         pytest.param((BALANCER_LOST, IPV6_ONLY, HIDDEN), id="turned"),
     ],
 )
-def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, fleet, hosts, balancer):
-    for name in hosts:
-        fleet.fresh(name)
+def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, hardened, hosts, balancer):
     for attempt, host in zip(attempts, hosts.values()):
         ask(host, attempt.prepare)
     before = {name: rules(host) for name, host in hosts.items()}
@@ -420,17 +427,16 @@ def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, fleet, ho
     results = play(hosts, balancer, {**variables, None: {"balancer": balancer.address}})
     for attempt, (name, host) in zip(attempts, hosts.items()):
         told = failures(results[name])
-        assert set(told) == {attempt.told_by, "Say what came of it"}, attempt.name
-        assert "has its old rules again" in told["Say what came of it"]
-        assert attempt.told_by in told["Say what came of it"]
+        told_by = set(told) - {"Say what came of it"}
+        assert len(told_by) == 1 and told_by <= set(attempt.told_by), told
+        assert "has its old rules again. " + told_by.pop() in told["Say what came of it"]
         assert reachable(host), attempt.name
         assert opens(balancer, host.address, 8000)
         assert rules(host) == before[name], attempt.name
+        ask(host, attempt.mend)
 
 
-def test_a_run_that_is_killed_leaves_no_host_locked(fleet, hosts, balancer):
-    for name in hosts:
-        fleet.fresh(name)
+def test_a_run_that_is_killed_leaves_no_host_locked(hardened, hosts, balancer):
     before = {name: rules(host) for name, host in hosts.items()}
     everywhere = {**WITHOUT_SSH.variables, "sergas_hosts": ",".join(hosts)}
     words, environment = command(hosts, balancer, None, {None: everywhere})
@@ -451,12 +457,12 @@ def test_a_run_that_is_killed_leaves_no_host_locked(fleet, hosts, balancer):
         assert eventually(lambda host=host: reachable(host)), name
         assert eventually(lambda host=host, name=name: rules(host) == before[name], 30), name
     # And nothing of the dead run is in the way of the next one.
-    results = play(hosts, balancer, {None: {**admins(), "sergas_firewall_deadline": 60}})
+    results = play(hosts, balancer, {None: {**admins(), "sergas_firewall_deadline": 300}})
     assert not any(failures(results[name]) for name in hosts)
 
 
 def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_mended(
-    fleet, hosts, balancer, tmp_path
+    hardened, hosts, balancer, tmp_path
 ):
     """Each host keeps the balancer off in another way; of the rest nothing is touched."""
     faults = [
@@ -465,7 +471,6 @@ def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_mended(
         "ufw deny from {0} to any port 8000 proto tcp",
     ]
     for fault, name in zip(faults, hosts):
-        fleet.fresh(name)
         ask(hosts[name], fault.format(balancer.address) + " > /dev/null")
     assert not any(opens(balancer, host.address, 8000) for host in hosts.values())
     variables = {

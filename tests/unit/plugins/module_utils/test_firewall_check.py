@@ -9,6 +9,7 @@ import json
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    cognee_firewall,
     firewall_check,
     firewall_host,
     firewall_plan,
@@ -94,7 +95,7 @@ def test_published_ports_of_engines_and_not_a_persons_translations():
         ("tcp", 8004),
         ("udp", 53),
     ]
-    assert found[0]["to"] == "172.17.0.2:8000"
+    assert (found[0]["to"], found[0]["engine"]) == ("172.17.0.2:8000", "docker")
 
 
 def rule(table, *matches):
@@ -120,13 +121,12 @@ def test_published_ports_in_nftables_own_tables():
         {"rule": {"table": "netavark", "chain": "c", "expr": [{"xt": None}, {"masquerade": None}]}},
     ]
     text = json.dumps({"nftables": items})
-    assert firewall_host.parse_ruleset(text) == [
-        {"port": 8080, "protocol": "tcp", "to": "10.88.0.2:80"}
-    ]
+    expected = {"port": 8080, "protocol": "tcp", "to": "10.88.0.2:80", "engine": "another"}
+    assert firewall_host.parse_ruleset(text) == [expected]
     assert firewall_host.parse_ruleset("") == []
 
 
-PORT = {"port": 8001, "protocol": "tcp", "to": "172.17.0.2:8000"}
+PORT = {"port": 8001, "protocol": "tcp", "to": "172.17.0.2:8000", "engine": "docker"}
 
 
 def declare(*rules):
@@ -159,6 +159,15 @@ def test_a_port_once_closed_stays_closed():
     text = firewall_published.table([PORT], [])[0]
     found = firewall_check.closed_ports([9000], [], text)
     assert [(item["protocol"], item["port"]) for item in found] == [("tcp", 9000), ("tcp", 8001)]
+
+
+def test_a_port_that_somebody_else_closes_is_left_to_them():
+    drop = ["tcp dport 8001 drop"]
+    theirs = cognee_firewall.Rules([], [["table inet sergas_cognee {", *drop, "}"]])
+    ours = cognee_firewall.Rules([], [["table inet sergas_published {", *drop, "}"]])
+    assert firewall_check.is_closed_by_others(PORT, theirs)
+    assert not firewall_check.is_closed_by_others(PORT, ours)
+    assert not firewall_check.is_closed_by_others(dict(PORT, port=8002), theirs)
 
 
 def test_names_and_the_ports_of_sshd_are_filled_in():
