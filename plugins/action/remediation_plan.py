@@ -103,7 +103,8 @@ class ActionModule(ActionBase):
                 for name in batch
             },
             bystander=_bystander(left, acting),
-            suffering=_suffering(found, acting, left) if mode == "apply" and acting else [],
+            # A check run looks at them, too: what proofs have asked there is not all.
+            suffering=acting if mode == "check" else _suffering(found, acting, left),
             msg="%d remedies planned on %d hosts, %d held back" % _counts(planned),
         )
         return result
@@ -248,7 +249,12 @@ def _bystander(left, acting):
 
 
 def _suffering(found, acting, left):
-    """Return the names of the hosts to look at again: those acted on, and all that have trouble."""
+    """Return the names of the hosts to look at again: those acted on, and all that have trouble.
+
+    Where nothing is done, nothing changes.
+    """
+    if not acting:
+        return []
     bad = {host["name"] for host in found["hosts"] if host["roots"] or host["name"] in acting}
     return [name for name in left if name in bad]
 
