@@ -141,7 +141,7 @@ def run(params, check_mode):
 def look(app):
     """Return the L(Seen) of a unit, without asking the app itself."""
     properties = app.properties
-    running = unit.is_running(properties)
+    running = _is_up(properties)
     return Seen(
         active=properties.get("ActiveState", ""),
         sub=properties.get("SubState", ""),
@@ -153,6 +153,13 @@ def look(app):
     )
 
 
+def _is_up(properties):
+    """Return whether the unit has a process of its own, or is about to have one."""
+    starting = properties.get("ActiveState") == "activating"
+    loops = properties.get("SubState", "").startswith("auto-restart")
+    return unit.is_running(properties) or (starting and not loops)
+
+
 def _answers(app, params, started):
     """Return whether a running app answers; one that has just been started gets its time to."""
     left = params["patience"] - (time.time() - (started or 0))
@@ -160,7 +167,7 @@ def _answers(app, params, started):
     while ask(app, params, deadline) is None:
         if time.time() - (started or 0) >= params["patience"] or deadline.expired():
             return False
-        if not unit.is_running(app_unit.show(app.service)):
+        if not _is_up(app_unit.show(app.service)):
             return False
         time.sleep(_PAUSE)
     return True
