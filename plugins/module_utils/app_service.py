@@ -162,10 +162,10 @@ def _is_up(properties):
 
 def _answers(app, params, started):
     """Return whether a running app answers; one that has just been started gets its time to."""
-    left = params["patience"] - (time.time() - (started or 0))
-    deadline = Deadline(max(left, _REQUEST_SECONDS))
+    began = started or time.time()
+    deadline = Deadline(max(params["patience"] - (time.time() - began), _REQUEST_SECONDS))
     while ask(app, params, deadline) is None:
-        if time.time() - (started or 0) >= params["patience"] or deadline.expired():
+        if time.time() - began >= params["patience"] or deadline.expired():
             return False
         if not _is_up(app_unit.show(app.service)):
             return False
