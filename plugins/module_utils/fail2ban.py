@@ -76,7 +76,7 @@ class Server:
         PermissionError: only root may.
     """
 
-    def __init__(self, path=SOCKET, timeout=5.0):
+    def __init__(self, path=SOCKET, timeout=20.0):
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout)
         try:

@@ -120,7 +120,7 @@ def run(params, check_mode):
         todo = plan(params["banned"], params["unbanned"], [], protected)
         _refuse(params, todo)
         return _result(params, todo, [], {}, warnings)
-    with fail2ban.Server() as server:
+    with fail2ban.Server(timeout=params["timeout"]) as server:
         jail = server.jail(params["jail"])
         for name in server.jails():
             protected += server.jail(name).ignored
@@ -197,7 +197,7 @@ def _carry_out(server, jail, todo, deadline):
             address
             for address in waiting
             if address not in banned
-            or fail2ban_rules.holds(jail.actions, jail.name, address, deadline) is False
+            or fail2ban_rules.holds(jail.actions, jail.name, address, Deadline(10)) is False
         ]
         if waiting and deadline.expired():
             raise BanError(

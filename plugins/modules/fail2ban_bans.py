@@ -48,7 +48,7 @@ options:
     description:
       - How long the firewall may take, in seconds.
     type: float
-    default: 15
+    default: 30
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - sergas.ops.attributes
@@ -137,7 +137,7 @@ def main():
             "unbanned": {"type": "list", "elements": "str", "default": []},
             "protected": {"type": "list", "elements": "str", "default": []},
             "skip_protected": {"type": "bool", "default": False},
-            "timeout": {"type": "float", "default": 15},
+            "timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,
     )
