@@ -145,7 +145,8 @@ def _shared(name, item, model):
         return None
     for shared in model["fleet"]:
         same = shared["id"] == "fleet." + item["id"]
-        if same and shared["evidence"].get("target") == _target(item):
+        account = item["evidence"].get("account") == shared["evidence"].get("account")
+        if same and account and shared["evidence"].get("target") == _target(item):
             return shared
     return None
 

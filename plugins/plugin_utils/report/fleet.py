@@ -199,6 +199,8 @@ def _shared_failures(hosts, links):
             fleet.append(
                 _fleet_finding(id, target, affected, using, [item for _n, _i, item in members])
             )
+            if account:
+                fleet[-1]["evidence"]["account"] = account
     local = dict(links)
     member_of = {(name, index): key for key, members in groups for name, index, _item in members}
     for key, members in groups:

@@ -123,6 +123,7 @@ def test_what_one_account_is_refused_is_no_matter_of_another():
     assert [(item["id"], item["evidence"]["hosts_using"]) for item in shared] == [
         ("fleet.zoho.token.invalid", 2)
     ]
+    assert shared[0]["evidence"]["account"] == "a2"
 
 
 def test_a_dead_token_is_that_of_the_cache_it_is_in():
