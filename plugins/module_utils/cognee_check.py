@@ -81,7 +81,6 @@ def _settings(params, deadline):
 def _reach(params, settings, deadline):
     """Return only whether Cognee is reached from here: no key is sent, so no certificate counts."""
     service = cognee_settings.service(params, settings)
-    own = cognee_settings.service(dict(params, url=None), settings)
     client = cognee_client.Client(service, deadline, params["timeout"])
     client.identify(full=False)
     answered = any("status" in reply for reply in client.replies.values())
@@ -91,11 +90,20 @@ def _reach(params, settings, deadline):
         "reachable": answered,
         "told": None if answered else client.replies["root"].get("told"),
         "identity": cognee_replies.identity(client.replies),
-        "uses_own": own.source != "default" and cognee_settings.is_loopback(own.host),
+        "uses_own": _uses_own(params, settings),
         "findings": [],
         "roots": [],
         "bad": 0,
     }
+
+
+def _uses_own(params, settings):
+    """Return whether the app of this host uses a Cognee that only this host reaches."""
+    try:
+        own = cognee_settings.service(dict(params, url=None), settings)
+    except ValueError:
+        return False
+    return own.source != "default" and cognee_settings.is_loopback(own.host)
 
 
 def _container(params, settings, deadline, secrets):

@@ -18,6 +18,7 @@ URLS = ("COGNEE_BASE_URL", "COGNEE_API_URL", "COGNEE_URL")
 #: where the guide looks for it
 DEFAULT_PORT = 8001
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]+){3}|::1)\Z", re.I)
+_SENDABLE = re.compile(r"[\x21-\x7e]+\Z")
 #: A base URL may lead to the API already; the health check is beside it.
 _API_PATH = re.compile(r"/api(?:/v[0-9]+)?/*\Z")
 
@@ -48,10 +49,12 @@ def service(params, settings, published=None):
         published: the port that the container on this host publishes, or None.
 
     Raises:
-        ValueError: the URL is none of http or https. The message names the option or the variable,
-            and has no part of the URL: there may be a password in it.
+        ValueError: the URL is none of http or https, or the key is none that can be sent. The
+            message names the option or the variable, and has no part of the value.
     """
     key = params["api_key"] or settings.get("COGNEE_API_KEY") or None
+    if key and not _SENDABLE.match(key):
+        raise ValueError("COGNEE_API_KEY has characters that no header can have")
     for source, text in [("url", params["url"])] + [(name, settings.get(name)) for name in URLS]:
         if text:
             return _from_url(source, text, key)

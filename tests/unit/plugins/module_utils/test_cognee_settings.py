@@ -39,7 +39,7 @@ def test_the_settings_of_the_app_name_it(settings, base, target):
 
 
 def test_options_come_first_and_what_is_published_comes_last():
-    settings = {"COGNEE_BASE_URL": "http://a:1", "COGNEE_API_KEY": "of the app"}
+    settings = {"COGNEE_BASE_URL": "http://a:1", "COGNEE_API_KEY": "of-the-app"}
     found = service(settings, published=9, url="http://b:2", api_key="given")
     assert (found.target, found.key) == ("b:2", "given")
     assert service(settings, published=9).target == "a:1"
@@ -51,6 +51,14 @@ def test_a_url_that_is_none_is_refused_without_its_text(text):
     with pytest.raises(ValueError) as error:
         service({"COGNEE_BASE_URL": text})
     assert "COGNEE_BASE_URL" in str(error.value)
+    assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["s3cret\r\nHost: other", "s3cret\u00e9", "s3cret word"])
+def test_a_key_that_no_header_can_have_is_refused_without_itself(key):
+    with pytest.raises(ValueError) as error:
+        service({"COGNEE_API_KEY": key})
+    assert "COGNEE_API_KEY" in str(error.value)
     assert "s3cret" not in str(error.value)
 
 
