@@ -299,7 +299,7 @@ class Waves:
         if not ready:
             return
         try:
-            # Where Zoho itself fails, asking it makes that the root: there, the app's word is tried.
+            # Where Zoho itself fails, asking it would make that the root.
             asked = [host for case, host in ready.items() if not case[1] or case[1][0][:3] != "08_"]
             report = self.diagnose(
                 sorted(ready.values()), sergas_zoho_hosts=",".join(asked) or "all:!all"
