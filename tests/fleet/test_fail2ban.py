@@ -1,0 +1,344 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attacks on real hosts of each release, from addresses outside: seen, stopped for those who attack
+and for nobody else, let go again; and the ways in which fail2ban does nothing and looks well.
+
+One host of each release goes through all of it side by side: bookworm with the text log style and
+an operator's own jail.local, bullseye with iptables, trixie without any file of an operator's.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fleet as reference
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = reference.FAULTS / "lib.sh"
+#: Who attacks the app, who is named by the attacker, who may do all, who attacks sshd, who scans.
+ATTACKER, INNOCENT, IGNORED, BURGLAR, SCANNER = ("203.0.113.%d" % n for n in range(9, 14))
+ALL = " ".join((ATTACKER, INNOCENT, IGNORED, BURGLAR, SCANNER))
+VARIABLES = {
+    "sergas_serial": "100%",
+    "sergas_fail2ban_ignore": [IGNORED],
+    "sergas_fail2ban_app_maxretry": 5,
+    "sergas_fail2ban_maxretry": 3,
+    "sergas_fail2ban_blocktime": 45,
+    "sergas_fail2ban_timeout": 120,
+}
+OWN = {"bullseye": {"sergas_fail2ban_firewall": "iptables"}}
+PATIENCE_S = 90
+FAILS = 8
+
+
+def on(name, script, check=True):
+    """Return what a shell script on a host prints, with what the faults share at hand."""
+    words = ["podman", "exec", reference.find(name).container, "bash", "-c"]
+    # The library wants to be sourced by a file; a script of ours may well test what fails.
+    words.append("source /tmp/lib.sh; set +e +o pipefail; " + script)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout.strip()
+
+
+def everywhere(hosts, function):
+    """Return {host: what a function of its name gives}, on all hosts at once."""
+    with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
+        return dict(zip(hosts, pool.map(function, hosts)))
+
+
+def eventually(condition, what):
+    """Poll until a condition holds, and fail with what was waited for."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.5)
+
+
+def banned(name, jail):
+    """Return the addresses that a jail of a host bans."""
+    script = "fail2ban-client get %s banip" % jail
+    return set(on(name, script, check=False).split())
+
+
+def status(name, address, port=8000, path="/health"):
+    """Return the HTTP status that an address outside gets from a host, 000 for no answer."""
+    return on(
+        name,
+        "ip netns exec outside curl --silent --max-time 3 --output /dev/null --write-out"
+        " '%%{http_code}' --interface %s http://203.0.113.1:%d%s" % (address, port, path),
+        check=False,
+    )
+
+
+def login(address, user, count=FAILS):
+    """Return a script that fails to log in from an address outside, as a user of any name."""
+    data = json.dumps({"username": user, "password": "wrong"})
+    return (
+        "for n in $(seq %d); do ip netns exec outside curl --silent --max-time 3 --output /dev/null"
+        " --interface %s --header 'Content-Type: application/json' --data '%s'"
+        " http://203.0.113.1:8000/api/v1/login; done; " % (count, address, data)
+    )
+
+
+def play(hosts, *options, groups=None, **variables):
+    """Run harden.yml's part on hosts and return {host: {task: [results]}}."""
+    inventory = own_inventory(hosts, groups or ())
+    environment = dict(os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+    environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
+    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
+    environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
+    variables = dict(VARIABLES, sergas_hosts=",".join(hosts), **variables)
+    words = ["ansible-playbook", "sergas.ops.harden", "-i", str(reference.STATE / "inventory.yml")]
+    words += ["-i", str(inventory), "--tags", "fail2ban", "-e", json.dumps(variables), *options]
+    done = subprocess.run(
+        words, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
+    results = {name: {} for name in hosts}
+    document = json.loads(done.stdout[done.stdout.index("{") :])
+    for task in [task for one in document["plays"] for task in one["tasks"]]:
+        for name, result in task["hosts"].items():
+            results[name].setdefault(task["task"]["name"].rpartition(" : ")[2], []).append(result)
+    return results
+
+
+def own_inventory(hosts, groups):
+    """Write the hosts' own variables and groups, and return the file."""
+    path = reference.STATE / "test_fail2ban.json"
+    members = {name: OWN.get(release, {}) for name, release in hosts.items()}
+    children = {group: {"hosts": members} for group in groups}
+    path.write_text(json.dumps({"all": {"hosts": members, "children": children}}))
+    return path
+
+
+def changes(results):
+    """Return the names of the tasks that changed a host, and fail for those that failed."""
+    failed = {
+        name: result.get("msg")
+        for name, many in results.items()
+        for result in many
+        if result.get("failed")
+    }
+    assert not failed, failed
+    return sorted(
+        name for name, many in results.items() if any(result.get("changed") for result in many)
+    )
+
+
+@pytest.fixture(scope="module")
+def hosts(fleet):
+    """{name: release} of a host each, with a network outside and a port that a container
+    publishes.
+    """
+    chosen = {fleet.fresh(fleet.of(release)[0]): release for release in reference.RELEASES}
+    prepare = (
+        "outside_network %s; ufw allow in on outside0 > /dev/null; "
+        % ALL
+        # A container that publishes port 9999, as Docker does it: past ufw, by translation.
+        + "ip netns add container; ip link add inside0 type veth peer name eth0 netns container;"
+        " ip address add 172.30.0.1/24 dev inside0; ip link set inside0 up;"
+        " ip -n container address add 172.30.0.2/24 dev eth0; ip -n container link set eth0 up;"
+        " ip -n container route add default via 172.30.0.1; echo 1 > /proc/sys/net/ipv4/ip_forward;"
+        " iptables -t nat -A PREROUTING -p tcp --dport 9999 -j DNAT --to-destination 172.30.0.2:80;"
+        " iptables -I FORWARD -d 172.30.0.2 -j ACCEPT; iptables -I FORWARD -s 172.30.0.2 -j ACCEPT;"
+        " mkdir -p /srv/web; systemd-run --quiet --unit=published ip netns exec container"
+        " python3 -m http.server --directory /srv/web 80; "
+    )
+    by_release = {
+        "bookworm": "printf '\\n[sergas-app]\\nmaxretry = 4\\n' >> /etc/fail2ban/jail.local;"
+        " set_env LOG_FORMAT text; restart_app",
+        "trixie": "rm /etc/fail2ban/jail.local",
+    }
+
+    def ready(name):
+        container = reference.find(name).container
+        reference.run("podman", "cp", LIBRARY, container + ":/tmp/lib.sh")
+        on(name, prepare + by_release.get(chosen[name], ":"))
+
+    everywhere(chosen, ready)
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def applied(hosts):
+    """(planned, applied, again): what three runs of the playbook gave, the first in check mode."""
+    return (
+        play(hosts, "--check", "--diff"),
+        play(hosts),
+        play(hosts),
+    )
+
+
+@pytest.fixture(scope="module")
+def attacked(hosts, applied):
+    """The hosts after attacks on all of them, each of which was waited for to be stopped."""
+
+    def attack(name):
+        # In the one log style a name within quotes, in the other a field of its own.
+        forged = "x remote_ip=%s from %s" % (INNOCENT, INNOCENT)
+        structured = 'x\\", \\"remote_ip\\": \\"%s' % INNOCENT
+        on(
+            name,
+            login(ATTACKER, forged)
+            + login(ATTACKER, "PLACE").replace("PLACE", structured)
+            + login(IGNORED, "anybody", 12)
+            + "for n in 1 2 3 4; do ip netns exec outside ssh -o BatchMode=yes -o ConnectTimeout=5"
+            " -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -b %s"
+            " burglar@203.0.113.1 true; done" % BURGLAR,
+            check=False,
+        )
+        for jail, address in (("sergas-app", ATTACKER), ("sshd", BURGLAR)):
+            eventually(
+                lambda jail=jail, address=address: address in banned(name, jail),
+                "%s does not ban %s on %s" % (jail, address, name),
+            )
+
+    everywhere(hosts, attack)
+    return hosts
+
+
+def test_check_mode_plans_what_is_then_changed(hosts, applied):
+    planned, done, _again = applied
+    for name in hosts:
+        assert changes(planned[name]) == changes(done[name]) != []
+
+
+def test_second_run_changes_nothing(hosts, applied):
+    assert {name: changes(applied[2][name]) for name in hosts} == dict.fromkeys(hosts, [])
+
+
+def test_operators_own_settings_count_and_are_told(hosts, applied):
+    for name, release in hosts.items():
+        if release == "bookworm":
+            done = applied[1][name]["Set up the jails, and look whether they work"][0]
+            told = [item for item in done["overridden"] if item["jail"] == "sergas-app"]
+            assert [(item["key"], item["ours"], item["theirs"]) for item in told] == [
+                ("maxretry", "5", "4")
+            ]
+            assert on(name, "fail2ban-client get sergas-app maxretry") == "4"
+
+
+def test_who_attacks_reaches_nothing_any_more(attacked):
+    def reached(name):
+        return [
+            status(name, ATTACKER),
+            status(name, ATTACKER, 9999, "/"),
+            status(name, BURGLAR),
+            status(name, BURGLAR, 9999, "/"),
+        ]
+
+    assert everywhere(attacked, reached) == dict.fromkeys(attacked, ["000"] * 4)
+
+
+def test_nobody_else_is_banned(attacked):
+    def reached(name):
+        passing = {
+            (status(name, address), status(name, address, 9999, "/"))
+            for address in (INNOCENT, IGNORED)
+        }
+        return passing, banned(name, "sergas-app"), banned(name, "sshd")
+
+    expected = ({("200", "200")}, {ATTACKER}, {BURGLAR})
+    assert everywhere(attacked, reached) == dict.fromkeys(attacked, expected)
+
+
+def test_who_is_let_go_gets_in_again(attacked):
+    def let_go(name):
+        on(name, "fail2ban-client unban %s %s" % (ATTACKER, BURGLAR))
+        eventually(
+            lambda: (status(name, ATTACKER), status(name, BURGLAR)) == ("200", "200"),
+            "%s stays shut for those that were let go" % name,
+        )
+
+    everywhere(attacked, let_go)
+
+
+def test_jail_that_would_watch_nothing_is_refused(attacked):
+    before = everywhere(attacked, lambda name: on(name, "cat /etc/fail2ban/jail.d/sergas.conf"))
+    results = play(attacked, sergas_service="ghost", sergas_fail2ban_app=True)
+    refusals = [
+        result
+        for many in results.values()
+        for result in many.get("Set up the jails, and look whether they work", [])
+    ]
+    assert refusals and all(
+        result.get("failed") and "ghost.service is no unit of this host" in result["msg"]
+        for result in refusals
+    )
+    after = everywhere(attacked, lambda name: on(name, "cat /etc/fail2ban/jail.d/sergas.conf"))
+    assert after == before
+
+
+def faults(hosts):
+    """Return {host: (what breaks fail2ban there, the finding that must name it)}."""
+    own = "%s" % reference.network()[1]
+    each = [
+        ("systemctl stop fail2ban", "security.jail.dead"),
+        ("fail2ban-client set sergas-blocked banip 198.51.100.9 > /dev/null; eventually 60 nft get"
+         " element inet sergas-fail2ban sergas-blocked-4 '{ 198.51.100.9 }';"
+         " nft flush set inet sergas-fail2ban sergas-blocked-4", "security.ban.ineffective"),
+        ("fail2ban-client set sergas-app banip %s > /dev/null" % own, "security.ban.innocent"),
+    ]  # fmt: skip
+    # bullseye has iptables, so it is not the one whose set is emptied.
+    return dict(zip(sorted(hosts, key=lambda name: hosts[name] != "bullseye"), each))
+
+
+def test_what_is_broken_is_found_and_mended(attacked, diagnose, fix):
+    broken = faults(attacked)
+    # Whoever was banned for the last fault would be the controller itself, on the last host.
+    innocent = [name for name, (_how, root) in broken.items() if root == "security.ban.innocent"]
+    address = "192.0.2.77"
+    inventory = own_inventory(attacked, ["sergas_fail2ban"])
+    variables = dict(
+        VARIABLES, sergas_security_hosts="sergas_fail2ban", sergas_fail2ban_ignore=[address]
+    )
+    for name in innocent:
+        how = "fail2ban-client set sergas-app banip %s > /dev/null" % address
+        broken[name] = (how, broken[name][1])
+    everywhere(broken, lambda name: on(name, broken[name][0]))
+    done = fix(list(broken), inventory=inventory, sergas_remedies=["jail"], **variables)
+    for name, (_how, root) in broken.items():
+        entry = done.entries[name, "jail"]
+        assert entry["outcome"] == "kept", (name, entry)
+        assert root in {item["id"] for item in entry["before"]}, (name, entry)
+        assert on(name, "systemctl is-active fail2ban") == "active"
+        assert banned(name, "sergas-app") == set()
+
+
+def test_attackers_are_blocked_for_a_time_and_nobody_of_ours(attacked, fix):
+    def scan(name):
+        on(
+            name,
+            "for n in $(seq 65); do from %s /api/v1/admin/backup$n; done;"
+            " eventually 30 logged backup65" % SCANNER,
+        )
+
+    everywhere(attacked, scan)
+    inventory = own_inventory(attacked, ())
+    done = fix(
+        list(attacked), inventory=inventory, sergas_remedies=["block_addresses"], **VARIABLES
+    )
+    for name in attacked:
+        assert done.outcome(name, "block_addresses") == "kept", done.entries
+        # IGNORED has failed more often than most, and is one of ours.
+        log = on(name, "grep -h 'NOTICE.*sergas-blocked.*Ban' /var/log/fail2ban.log")
+        assert "Ban " + SCANNER in log and IGNORED not in log
+
+    def expires(name):
+        eventually(
+            lambda: status(name, SCANNER) == "200", "%s is not let go by %s" % (SCANNER, name)
+        )
+        eventually(
+            lambda: SCANNER not in on(name, "ufw status"), "ufw denies %s for ever" % SCANNER
+        )
+
+    everywhere(attacked, expires)
