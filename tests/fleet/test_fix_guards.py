@@ -73,25 +73,27 @@ def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, in
     inject(second, "19_redis_password")
     inject(third, "03_wrong_password")
     secrets = {"REDIS_PASSWORD": "rotated", "DATABASE_PASSWORD": "rotated"}
-    planned = fix(three, check=True, sergas_env_values=secrets)
-    applied = fix(three, sergas_env_values=secrets)
-    outcomes = {key: entry["outcome"] for key, entry in applied.entries.items()}
-    assert {
-        (first, "start_postgresql"): "kept",
-        (first, "start_redis"): "kept",
-        (second, "redis_credentials"): "kept",
-        (third, "database_credentials"): "kept",
-    }.items() <= outcomes.items(), applied.shown
-    assert set(planned.entries) == set(applied.entries)
-    # An app that comes back by itself needs no start any more.
-    may_be_needless = {"Start the app's unit, or restart it with its configuration of now"}
+    # How busy the machine of the tests is, is no fault of the hosts.
+    asked = {"sergas_env_values": secrets, "sergas_skip": ["cpu", "load", "iowait", "latency"]}
+    planned = fix(three, check=True, **asked)
+    applied = fix(three, **asked)
+    remedies = {
+        (first, "start_postgresql"),
+        (first, "start_redis"),
+        (second, "redis_credentials"),
+        (third, "database_credentials"),
+    }
+    assert {planned.outcome(*key) for key in remedies} == {"would apply"}, planned.shown
+    assert {applied.outcome(*key) for key in remedies} == {"kept"}, applied.shown
+    # An app that comes back by itself needs no start any more, and that is a question of time.
+    by_itself = {"Start the app's unit, or restart it with its configuration of now"}
     for host in three:
         foreseen, done = set(planned.changed.get(host, ())), set(applied.changed.get(host, ()))
-        assert done <= foreseen and foreseen - done <= may_be_needless, (host, foreseen, done)
+        assert foreseen ^ done <= by_itself and foreseen & done, (host, foreseen, done)
     assert not [root["id"] for root in applied.report["roots"] if root["status"] == "fail"]
     for run in (planned, applied):
         assert "rotated" not in json.dumps(run.tasks) + json.dumps(run.report) + run.shown
-    again = fix(three, sergas_env_values=secrets)
+    again = fix(three, **asked)
     assert not again.changed and not again.entries, again.shown
     assert again.status == 0
 

@@ -26,10 +26,7 @@ _SHOWN = (
     "undo",
     "guards",
 )
-_AHEAD = (
-    "the run was about to begin it, and has not told how it ended: if it ended in the middle, the"
-    " host puts itself back"
-)
+_AHEAD = "the run was about to begin it and has not told how it ended; if in the middle, %s"
 _EVIDENCE = ("id", "status", "summary", "value", "unit", "evidence")
 
 
@@ -53,7 +50,7 @@ def account(planned, records, current, ahead=False):
         shown["before"] = [evidence(entry["finding"])]
         shown.update(_outcome(entry, planned, records, current))
         if ahead and is_ready(entry) and planned["mode"] == "apply":
-            shown.update(outcome="unknown", reason=_AHEAD)
+            shown.update(outcome="unknown", reason=_AHEAD % _left(entry))
         entries.append(shown)
     counts = {}
     for entry in entries:
@@ -91,13 +88,7 @@ def _outcome(entry, planned, records, current):
             told[key] = [evidence(item) for item in record.get(key) or ()]
         return told
     if current.get(entry["host"]) == entry["remedy"]:
-        reason = "%s was lost in the middle of it; " % entry["host"]
-        if entry["undo"]:
-            reason += "it has no undo, so look at the host"
-        else:
-            reason += "the host puts itself back, at the latest %d s after the begin" % (
-                entry["timeout"] + entry["proof"]["patience"]
-            )
+        reason = "%s was lost in the middle of it; %s" % (entry["host"], _left(entry))
         return dict(told, outcome="unknown", reason=reason)
     ended = {
         name: (records.get(name, ()), current.get(name, ""))
@@ -110,6 +101,14 @@ def _outcome(entry, planned, records, current):
         outcome="not tried",
         reason="stopped after %s" % stopper if stopper else "the run ended before it",
     )
+
+
+def _left(entry):
+    """Return what becomes of a host that a remedy was begun on and not ended."""
+    if entry["undo"]:
+        return "it has no undo, so look at the host"
+    seconds = entry["timeout"] + entry["proof"]["patience"]
+    return "the host puts itself back, at the latest %d s after the begin" % seconds
 
 
 def _record(entry, records):

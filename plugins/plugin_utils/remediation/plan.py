@@ -174,7 +174,8 @@ def _add(entries, place, item, shared, remedy, owners):
             if rank(item["status"]) > rank(entry["finding"]["status"]):
                 entry["finding"] = item
             return
-        if entry["remedy"] == remedy["name"] and host is not None and entry["host"] == host:
+        same = (entry["remedy"], entry["host"]) == (remedy["name"], host)
+        if same and (host is not None or entry["target"] == target):
             # One cure for several that suffer: whoever has it first is asked whether it helped.
             entry["helps"] = list(dict.fromkeys([*entry["helps"], name]))
             return
