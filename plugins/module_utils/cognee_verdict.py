@@ -452,22 +452,24 @@ def _container(seen, limits, is_down):
     name = "The container %s" % container["name"]
     evidence = {"container": _shown(container)}
     warn, fail, unit = limits["restarts"]
-    if container["oom_killed"] or container["restarts"] >= warn:
-        why = " for want of memory" if container["oom_killed"] else ""
+    # Without a restart of its own, the mark is of an earlier life: Docker 20.10 keeps it.
+    starved = container["oom_killed"] and container["restarts"] > 0
+    if starved or container["restarts"] >= warn:
+        why = " for want of memory" if starved else ""
         return [
             _finding(
                 "cognee.container",
                 "fail" if container["restarts"] >= fail else "warn",
                 "%s runs, but was restarted %d times%s" % (name, container["restarts"], why),
                 seen,
-                "oom" if container["oom_killed"] else "restarts",
+                "oom" if starved else "restarts",
                 value=container["restarts"],
                 unit=unit,
                 warn=warn,
                 fail=fail,
                 evidence=evidence,
                 advice="Give it more memory (limit: %s)." % _size(container["memory_limit"])
-                if container["oom_killed"]
+                if starved
                 else "Read its log: it starts and ends again.",
             )
         ]

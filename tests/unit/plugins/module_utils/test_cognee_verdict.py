@@ -126,6 +126,10 @@ def test_a_container_that_answers_may_still_ail(changes, expected):
     assert bad(findings) == {"cognee.container": expected}
 
 
+def test_a_mark_of_an_earlier_life_is_no_restart():
+    assert not bad(decide(seen(READY, container=container(oom_killed=True))))
+
+
 def test_a_slow_health_is_no_service_that_is_down():
     slow = dict(READY, health={"told": "hung", "error": "no answer", "seconds": 5.0})
     assert bad(decide(seen(slow))) == {"cognee.slow": ("fail", "health", None)}
