@@ -88,9 +88,9 @@ options:
     version_added: 1.0.0
   ahead:
     description:
-      - Whether the plan is about to be carried out, by a run that may not live to tell. The reports
-        are written quietly then, with what is planned as V(unknown), and nothing that was found fails
-        the task. A run that ends well writes others after them.
+      - Whether the plan is about to be carried out, by a run that may not live to tell. Then the
+        reports are written quietly, with what is planned as V(unknown), and nothing that was found
+        fails the task. A run that ends well writes others after them.
     type: bool
     default: false
     version_added: 1.0.0
