@@ -92,6 +92,8 @@ def started(service):
 
 
 def main():
+    if not os.path.exists(os.path.join(FOLDER, "state.json")):
+        return
     with open(os.path.join(FOLDER, "state.json"), encoding="utf-8") as file:
         state = json.load(file)
     path = state["env_file"]
@@ -111,8 +113,8 @@ def main():
             os.unlink(name)
     os.rmdir(FOLDER)
     systemctl("daemon-reload")
-    # Last: it would end this very service if that were bound to it.
-    systemctl("stop", "--no-block", "%(name)s.timer")
+    # A pattern: a timer that has elapsed may be unloaded by now, which is no failure.
+    systemctl("stop", "--no-block", "%(name)s*.timer")
 
 
 if __name__ == "__main__":
