@@ -188,6 +188,8 @@ def run(params, deadline, check_mode):
         before = _indexes(session, params)
         planned = plan(params, before)
         sql = statements(params, planned)
+        if sql:
+            postgresql.refuse_standby(session, "an index")
         attempts = 0
         if not check_mode and sql:
             attempts = _apply(session, params, planned)

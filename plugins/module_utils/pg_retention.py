@@ -196,7 +196,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
     Raises:
         RetentionError: see Table.
         pg_space.NoRoom: the disk has no room for the WAL of even one batch.
-        postgresql.PostgresError: the server cannot be asked, or refused.
+        postgresql.PostgresError: the server cannot be asked, is a standby, or refused.
     """
     with postgresql.connect(
         params, deadline, acting=True, name="sergas.ops pg_retention"
@@ -207,6 +207,8 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         )[0]["before"]
         table = Table(session, params["schema"], params["table"], params["column"], before)
         old = table.old()
+        if old["rows"]:
+            postgresql.refuse_standby(session, "the deletion of old rows")
         done = {"rows": old["rows"], "bytes": old["bytes"], "batches": 0, "finished": True}
         if not check_mode:
             done = _delete(table, pg_space.WalRoom(session, params), params, deadline, sleep)

@@ -23,7 +23,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import (
     pg_values,
     postgresql,
 )
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.pg_settings_plan import Live, Wanted
 
 #: What the server says of a value that only a start can change; for other settings it is an error.
@@ -270,13 +270,21 @@ class Run:
 
     def _observe(self):
         """Return (state, L(Live)) of the running server; it may be about to accept sessions."""
+        starting = None
         while True:
             try:
                 session = self._session()
                 break
-            except postgresql.StartingUp:
-                self._deadline.timeout("PostgreSQL, which is starting up or recovering")
-                time.sleep(_POLL_SECONDS)
+            except postgresql.StartingUp as error:
+                starting = error
+            except (postgresql.TimedOut, DeadlineExceeded):
+                if starting is None:
+                    raise
+            if self._deadline.remaining() < 2 * _POLL_SECONDS:
+                raise SettingsError(
+                    "the server runs and takes no sessions, it says: %s" % starting
+                ) from starting
+            time.sleep(_POLL_SECONDS)
         with session:
             state = session.rows(_STATE)[0]
             if not state["superuser"]:

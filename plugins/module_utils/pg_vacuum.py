@@ -147,6 +147,8 @@ def run(params, deadline, check_mode):
                 if refusal:
                     raise VacuumRefused(refusal)
             work.append((row, what))
+        if work:
+            postgresql.refuse_standby(session, "VACUUM")
         done, left = [], []
         room = None if check_mode else pg_space.WalRoom(session, params)
         for row, what in work:

@@ -717,6 +717,22 @@ def acting_as(system_user):
         os.seteuid(0)
 
 
+def refuse_standby(session, what):
+    """Refuse work that only a primary can do.
+
+    A check run would promise it otherwise, since it is only refused when it is done.
+
+    Args:
+        session: an open Session.
+        what: the work, as the subject of a sentence.
+
+    Raises:
+        ReadOnly: the server is a standby, or recovers.
+    """
+    if session.rows("SELECT pg_is_in_recovery() AS standby")[0]["standby"]:
+        raise ReadOnly("this server is a standby: %s is for its primary" % what)
+
+
 def connect(
     params,
     deadline,

@@ -930,3 +930,22 @@ def test_calculated_needs_no_server_and_changes_nothing(run_module):
     assert shared["settings"]["max_wal_size"] == "3GB"
     refused = run_module("pg_settings", {**options, "version": 12})
     assert "PostgreSQL 12 is not supported" in refused["msg"]
+
+
+def test_a_server_that_recovers_and_takes_no_sessions_says_so(make_postgres, run_module):
+    server = make_postgres(hot_standby="off")
+    server.stop(mode="fast")
+    (server.data / "standby.signal").touch()
+    shutil.chown(server.data / "standby.signal", server.owner)
+    before = (server.data / "postgresql.conf").read_text()
+    server.start(wait=False)
+    options = {
+        "data_directory": str(server.data),
+        "tune": False,
+        "settings": {"work_mem": "5MB"},
+        "deadline": 3,
+    }
+    result = run_module("pg_settings", options)
+    assert "takes no sessions" in result["msg"] and "the database system is" in result["msg"]
+    assert (server.data / "postgresql.conf").read_text() == before
+    server.remove()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 
 import pytest
 
@@ -189,3 +190,42 @@ def test_full_gives_the_space_of_a_bloated_table_back(database, run_module):
     assert not run_module("pg_vacuum", options)["changed"]
     missing = run_module("pg_vacuum", {**login, "tables": ["nothing"], "full": True})
     assert missing["failed"] and "no table public.nothing" in missing["msg"]
+
+
+@pytest.fixture(scope="module")
+def standby(make_postgres):
+    """A server in recovery, with an old row in a table."""
+    server = make_postgres()
+    connection = server.connect()
+    run(connection, "CREATE TABLE audit_logs (id int, created_at timestamptz)")
+    run(connection, "INSERT INTO audit_logs VALUES (1, now() - interval '100 days')")
+    connection.close()
+    server.stop(mode="fast")
+    (server.data / "standby.signal").touch()
+    shutil.chown(server.data / "standby.signal", server.owner)
+    server.start()
+    return server
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        ("pg_retention", {"table": "audit_logs"}),
+        ("pg_index", {"table": "audit_logs", "columns": ["created_at"]}),
+        ("pg_vacuum", {"tables": ["audit_logs"], "always": True}),
+    ],
+)
+def test_a_standby_is_left_to_its_primary_in_a_check_run_too(
+    standby, run_module, module, options, check
+):
+    result = run_module(module, standby.login(**options), check=check)
+    assert result["failed"]
+    assert "this server is a standby" in result["msg"]
+    # Where nothing is to be done, there is nothing to refuse.
+    idle = {
+        "pg_retention": {"table": "audit_logs", "days": 1000},
+        "pg_index": {"table": "audit_logs", "name": "nobodys", "state": "absent"},
+        "pg_vacuum": {},
+    }[module]
+    assert not run_module(module, standby.login(**idle), check=check)["changed"]
