@@ -40,6 +40,8 @@ _REMOTE = ("remote_ip", "client_ip", "remote_addr", "client", "ip")
 _FROM = r"\b(?:from|client|ip)[ :=]+([0-9a-fA-F.:]{3,45})\b"
 #: paths where a refusal is a failed login, in a log that does not say so itself
 _LOGIN = re.compile(r"login|auth|token|session|signin", re.I)
+#: paths where an answer of 2xx is a login
+_LOGGED_IN = re.compile(r"/(?:log|sign)[-_]?in/?\Z", re.I)
 
 
 class Groups:
@@ -145,6 +147,7 @@ class Survey:
         self.last_server_error = {"access": None, "log": None}
         self.paths = {}
         self.addresses = {}
+        self.logins = {}
         self.unlisted_addresses = 0
         self.rate_limits = Event()
         self.circuit_open = Event()
@@ -387,6 +390,9 @@ class Survey:
             if status == 401 and (is_post or source == "log") and _LOGIN.search(path):
                 known["refused_" + source] += 1
                 self._seen_path(known, path)
+        elif 200 <= status < 300 and isinstance(address, str) and _LOGGED_IN.search(path):
+            if address in self.logins or len(self.logins) < MOST_ADDRESSES:
+                self.logins[address] = max(at, self.logins.get(address, at))
 
     def _client(self, at, address):
         if not isinstance(address, str):
@@ -743,6 +749,7 @@ class Survey:
                     "first": known["first"],
                     "last": known["last"],
                     "ambiguous": known["ambiguous"],
+                    "logged_in": self.logins.get(address),
                 }
             )
         return sorted(clients, key=lambda item: -(item["failures"] + item["scanned"]))[:100]

@@ -525,7 +525,9 @@ def decide_rate_limit(ctx, logs):
 
 
 def decide_attacks(ctx, logs):
-    """Return the addresses that fail to authenticate too often or scan the API."""
+    """Return the addresses that fail to authenticate too often or scan the API, and of those the
+    ones that got in.
+    """
     warn, fail, unit_name = ctx.thresholds["auth_failures"]
     scan_warn, scan_fail, _scan_unit = ctx.thresholds["scanned_paths"]
     order = ("ok", "warn", "fail")
@@ -537,7 +539,9 @@ def decide_attacks(ctx, logs):
             key=order.index,
         )
         if status != "ok":
-            listed.append(dict(client, first=clock(client["first"]), last=clock(client["last"])))
+            told = {key: clock(client[key]) for key in ("first", "last")}
+            told["logged_in"] = clock(client["logged_in"]) if client["logged_in"] else None
+            listed.append(dict(client, **told))
             worst = max(worst, status, key=order.index)
     most = max([client["failures"] for client in logs["addresses"]] or [0])
     if worst == "ok":
@@ -586,6 +590,45 @@ def decide_attacks(ctx, logs):
             remedy="block_addresses",
             advice=(
                 "Block the addresses if they are nobody's you know, and limit the rate of logins."
+            ),
+        )
+    ] + _guessed(logs, warn, fail, unit_name)
+
+
+def _guessed(logs, warn, fail, unit_name):
+    """Return the finding about who logged in after as many failures as an attack has, [] for
+    none.
+    """
+    inside = [
+        client
+        for client in logs["addresses"]
+        if client["failures"] >= warn
+        and client["logged_in"]
+        and client["logged_in"] >= client["first"]
+    ]
+    if not inside:
+        return []
+    top = max(inside, key=lambda client: client["failures"])
+    return [
+        finding(
+            "security.login.guessed",
+            "security",
+            grade(top["failures"], warn, fail),
+            "%s logged in at %s, after %d failed authentications (from %g on)"
+            % (top["address"], clock(top["logged_in"]), top["failures"], warn),
+            value=top["failures"],
+            unit=unit_name,
+            warn=warn,
+            fail=fail,
+            evidence=dict(
+                _extent(logs),
+                last_seen=clock(max(client["logged_in"] for client in inside)),
+                addresses=[client["address"] for client in inside[:20]],
+            ),
+            remedy="revoke_sessions",
+            advice=(
+                "If that is nobody you know, revoke all sessions and give the account a new"
+                " password."
             ),
         )
     ]

@@ -138,6 +138,29 @@ def test_brute_force_by_address_whatever_the_clients_write(survey, context, name
     assert found["203.0.113.10"] == 25
 
 
+FAILED = '{"path": "/api/v1/login", "remote_ip": "203.0.113.9", "event": "authentication failed"}'
+LOGIN = '{"path": "/api/v1/login", "status_code": 200, "remote_ip": "%s", "event": "request"}'
+
+
+@pytest.mark.parametrize(
+    "messages, guessed",
+    [
+        ([FAILED] * 12 + [LOGIN % "203.0.113.9"], ["203.0.113.9"]),
+        ([FAILED] * 12 + [LOGIN % "203.0.113.10"], None),
+        # Who mistypes a few times is nobody.
+        ([FAILED] * 5 + [LOGIN % "203.0.113.9"], None),
+        ([LOGIN % "203.0.113.9"] + [FAILED] * 12, None),
+        ([FAILED] * 12 + [(LOGIN % "203.0.113.9").replace("login", "accounts")], None),
+    ],
+)
+@pytest.mark.parametrize("chunk", [10**6, 3])
+def test_who_got_in_after_an_attack_is_told(survey, context, messages, guessed, chunk):
+    found = logs.decide_attacks(context(), survey(lines(*messages), chunk=chunk))
+    inside = [item for item in found if item["id"] == "security.login.guessed"]
+    assert [item["evidence"]["addresses"] for item in inside] == ([guessed] if guessed else [])
+    assert all(item["remedy"] == "revoke_sessions" for item in inside)
+
+
 def test_scanning_by_address(survey, context):
     item = only(logs.decide_attacks(context(), survey("scanning")))
     client = item["evidence"]["addresses"][0]
