@@ -152,8 +152,8 @@ def _link_local(host, links):
         candidates = [other for other in by_id[item["cause"]] if other != index]
         if is_bad(item) and candidates:
             links[host["name"], index] = (host["name"], _likeliest(host, item, candidates))
-            if item["cause"] == item["id"]:
-                # What mends it is said there.
+            if item["id"].startswith("zoho.") and item["cause"].startswith("zoho."):
+                # What mends it is said there: a token that is limited is not to be refreshed.
                 item["remedy"] = None
 
 

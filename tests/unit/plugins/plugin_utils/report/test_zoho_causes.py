@@ -108,6 +108,12 @@ def test_two_words_of_one_fault_are_one_root_with_one_remedy():
     assert [item["remedy"] for item in hosts[0]["findings"]] == [None, "zoho_credentials"]
 
 
+def test_a_limit_is_not_answered_with_a_refresh():
+    hosts = [on("a", by_app(), by_zoho("throttled"))]
+    roots_of(hosts)
+    assert [item["remedy"] for item in hosts[0]["findings"]] == [None, "zoho_throttle"]
+
+
 def test_one_account_is_one_finding_of_the_fleet():
     hosts = [on(name, by_app(), by_zoho("refresh_token")) for name in "abc"]
     roots, shared = roots_of(hosts)
