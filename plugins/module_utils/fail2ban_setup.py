@@ -237,7 +237,7 @@ def _test_filter(stage, folder, sample, deadline):
 
 def _refuse_blind(configured, deadline):
     for jail in configured:
-        sources = fail2ban_watch.observe(jail.journalmatch, jail.logpaths, deadline)
+        sources = fail2ban_watch.observe(jail.backend, jail.journalmatch, jail.logpaths, deadline)
         reason = fail2ban_watch.blindness(sources)
         if reason and jail.name != fail2ban_watch.BY_HAND:
             raise SetupError(

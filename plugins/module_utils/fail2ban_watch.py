@@ -17,23 +17,28 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes import unit
 BY_HAND = "sergas-blocked"
 
 
+#: SD_JOURNAL_SYSTEM of sd_journal_open(3), which fail2ban opens the journal with
+_SYSTEM_ONLY = 4
+
+
 class Sources(NamedTuple):
     """What a jail was told to read, and what of that is there."""
 
     journalmatch: str
     #: {unit: (LoadState, ActiveState)} of the units that the match names
     units: dict
-    #: whether the journal holds a line for the match; None where that was not asked
+    #: whether what it reads of the journal holds a line for the match; None where that is not known
     lines: object
     logpaths: Tuple[str, ...]
     #: those of the log files that exist
     present: Tuple[str, ...]
 
 
-def observe(journalmatch, logpaths, deadline):
+def observe(backend, journalmatch, logpaths, deadline):
     """Return the L(Sources) of a jail.
 
     Args:
+        backend: of the jail, such as C(systemd[journalflags=1]).
         journalmatch: as journalctl takes it.
         logpaths: the files, possibly none.
         deadline: a Deadline for the commands that are asked.
@@ -48,10 +53,22 @@ def observe(journalmatch, logpaths, deadline):
     lines = None
     if journalmatch:
         argv = ["journalctl", "--quiet", "--no-pager", "--lines=1", "--output=cat"]
+        if reads_system_journal_only(backend):
+            argv.append("--system")
         status, out, _err = process.run(argv + journalmatch.split(), deadline)
         lines = bool(out.strip()) if status == 0 else None
     present = tuple(path for path in logpaths if os.path.exists(path))
     return Sources(journalmatch, states, lines, tuple(logpaths), present)
+
+
+def reads_system_journal_only(backend):
+    """Return whether a backend passes over the journals of users, as it does if not told otherwise
+    (pure).
+
+    What a service says that runs as a user with a number from 1000 on is in such a journal.
+    """
+    flags = re.search(r"journalflags\s*=\s*\"?(\d+)", backend)
+    return not flags or bool(int(flags.group(1)) & _SYSTEM_ONLY)
 
 
 def describe(sources):
@@ -75,5 +92,7 @@ def blindness(sources):
         return "%s is no unit of this host" % " or ".join(sorted(sources.units))
     running = [name for name, state in loaded.items() if state[1] == "active"]
     if sources.lines is False and running:
-        return "%s runs, but leaves no line in the journal" % ", ".join(sorted(running))
+        return "%s runs, but leaves no line in the journal that it reads" % ", ".join(
+            sorted(running)
+        )
     return None

@@ -60,15 +60,24 @@ def observe_fail2ban(ctx):
         return seen
     try:
         with fail2ban.Server(timeout=max(0.5, ctx.deadline.remaining())) as server:
-            seen["jails"] = [_observe_jail(ctx, server, name) for name in server.jails()]
+            backends = _backends(ctx.deadline)
+            seen["jails"] = [
+                _observe_jail(ctx, server, name, backends.get(name, "")) for name in server.jails()
+            ]
     except (fail2ban.ServerDown, fail2ban.Refused) as error:
         seen["silent"] = str(error)
     return seen
 
 
-def _observe_jail(ctx, server, name):
+def _backends(deadline):
+    """Return {jail: backend} of the configuration, which the server does not tell."""
+    _status, out, _err = process.run(["fail2ban-client", "-d"], deadline)
+    return {name: jail.backend for name, jail in fail2ban.parse_dump(out).items()}
+
+
+def _observe_jail(ctx, server, name, backend):
     jail = server.jail(name)
-    sources = fail2ban_watch.observe(jail.journalmatch, jail.logpaths, ctx.deadline)
+    sources = fail2ban_watch.observe(backend, jail.journalmatch, jail.logpaths, ctx.deadline)
     lost = [
         address
         for address in jail.banned[:_MOST_LOOKUPS]

@@ -183,6 +183,19 @@ def test_blind_jails_are_told(seen, reason):
     assert (found is None) if reason is None else (reason in found)
 
 
+@pytest.mark.parametrize(
+    "backend, only",
+    [
+        ("systemd", True),
+        ("systemd[journalflags=1]", False),
+        ('systemd[journalpath=/x, journalflags="5"]', True),
+        ("", True),
+    ],
+)
+def test_journals_of_users_are_read_where_told(backend, only):
+    assert fail2ban_watch.reads_system_journal_only(backend) is only
+
+
 def test_revision_changes_with_any_file():
     files = {"jail.d/sergas.conf": "a @REVISION@", "filter.d/sergas-app.conf": "b"}
     first, revision = fail2ban_setup.with_revision(files)
