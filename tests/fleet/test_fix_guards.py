@@ -160,7 +160,7 @@ def test_a_host_lost_in_the_middle_puts_itself_back_and_the_next_run_converges(f
     if run.report is not None:
         assert run.outcome(host, "cut_off") == "unknown", run.shown
         assert "puts itself back" in run.entries[host, "cut_off"]["reason"]
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while there(host, "/etc/sergas-cut.conf") and time.monotonic() < deadline:
         time.sleep(0.5)
     assert not there(host, "/etc/sergas-cut.conf")

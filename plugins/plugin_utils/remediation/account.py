@@ -107,8 +107,7 @@ def _left(entry):
     """Return what becomes of a host that a remedy was begun on and not ended."""
     if entry["undo"]:
         return "it has no undo, so look at the host"
-    seconds = entry["timeout"] + entry["proof"]["patience"]
-    return "the host puts itself back, at the latest %d s after the begin" % seconds
+    return "the host puts itself back, at the latest %d s after the begin" % entry["limit"]
 
 
 def _record(entry, records):

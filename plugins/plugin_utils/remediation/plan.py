@@ -30,6 +30,10 @@ ORDER = (
 )
 
 
+#: Seconds for the last look and for keeping or undoing, after which a host puts itself back.
+_SETTLING = 30
+
+
 class Wishes(NamedTuple):
     """What the person who runs it wants; the defaults are those of the role."""
 
@@ -208,6 +212,7 @@ def _add(entries, place, item, shared, remedy, owners):
             "undo": remedy["undo"].get("none"),
             "cooldown": remedy["cooldown"],
             "timeout": remedy["timeout"],
+            "limit": remedy["timeout"] + remedy["proof"]["patience"] + _SETTLING,
             "proof": remedy["proof"],
             "gone": False,
             "guards": [],

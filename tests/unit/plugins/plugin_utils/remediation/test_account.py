@@ -96,7 +96,7 @@ def test_a_host_that_was_lost_is_unknown_and_puts_itself_back(planned, makers):
     for entry in made["entries"]:
         entry["undo"] = None
     outcome, reason = outcomes(account.account(made, {}, {"a": "start_redis"}))["a"]
-    assert "puts itself back, at the latest 360 s after the begin" in reason
+    assert "puts itself back, at the latest 390 s after the begin" in reason
     assert outcomes(told)["b"] == ("not tried", "stopped after a")
 
 
