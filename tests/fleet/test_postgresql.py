@@ -4,7 +4,8 @@
 """Each fault of the database, on a real server of each release: found, planned, mended, proven, and
 nothing else lost.
 
-The faults are made on many hosts at once, which then share each run of a playbook.
+The faults are made on many hosts at once, which then share each run of a playbook. One host of each
+release stands aside for the tests that are no such case, which run meanwhile.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import fleet as reference
@@ -170,8 +172,6 @@ def play(playbook, hosts, *options, **variables):
     environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
     environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
     environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
-    own = reference.STATE / "test_postgresql.yml"
-    own.write_text(json.dumps({"all": {"hosts": hosts}}))
     variables = dict(
         {"sergas_postgresql_hosts": ",".join(hosts), "sergas_serial": "100%"}, **variables
     )
@@ -180,13 +180,20 @@ def play(playbook, hosts, *options, **variables):
         playbook,
         "-i",
         str(reference.STATE / "inventory.yml"),
-        "-i",
-        str(own),
     ]
     command += ["--forks", "6", "-e", json.dumps(variables), *options]
-    done = subprocess.run(
-        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".json", dir=reference.STATE) as own:
+        json.dump({"all": {"hosts": hosts}}, own)
+        own.flush()
+        done = subprocess.run(
+            [*command, "-i", own.name],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
     assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
     results = {name: {} for name in hosts}
     for task in [
@@ -216,7 +223,44 @@ def changes(results):
 
 
 @pytest.fixture(scope="module")
-def outcomes(request, fleet, diagnose):
+def aside(request, fleet, diagnose, fix):
+    """Return {what is done aside: the future of what comes of it}; all of it begins at once.
+
+    It is done on the last host of each release, one thing after the other, while the cases have
+    the others.
+    """
+    wanted = [
+        work
+        for name, work in ASIDE.items()
+        if any(name in getattr(item, "fixturenames", ()) for item in request.session.items)
+    ]
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        yield {work: pool.submit(work, Aside(fleet, diagnose, fix)) for work in wanted}
+
+
+class Aside:
+    """What is done aside has one host of each release to itself."""
+
+    def __init__(self, fleet, diagnose, fix):
+        self.diagnose = diagnose
+        self.fix = fix
+        self._fleet = fleet
+
+    def hosts(self):
+        """Return a fresh host of each release."""
+        names = [self._fleet.of(release)[-1] for release in reference.RELEASES]
+        side_by_side(self._fleet.fresh, names)
+        return names
+
+
+def side_by_side(function, arguments):
+    """Call a function with each of the arguments at once, and return what it returns."""
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        return list(pool.map(function, arguments))
+
+
+@pytest.fixture(scope="module")
+def outcomes(request, fleet, diagnose, aside):
     """Return a function that gives the outcome of a case, after running the wave that it is in."""
     items = [
         item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())
@@ -228,11 +272,13 @@ def outcomes(request, fleet, diagnose):
 
     def run(wanted):
         while wanted not in known:
-            free = {release: fleet.of(release) for release in reference.RELEASES}
+            last = -1 if aside else None
+            free = {release: fleet.of(release)[:last] for release in reference.RELEASES}
             wave = {}
             for key in [wanted] + [key for key in waiting if key != wanted]:
                 if free[key[0]] and key not in known:
                     wave[key] = free[key[0]].pop(0)
+            assert wave, "two hosts of each release are needed: one stands aside"
             known.update(run_wave(wave, fleet, diagnose))
         if isinstance(known[wanted], Exception):
             raise known[wanted]
@@ -258,18 +304,27 @@ def run_wave(wave, fleet, diagnose):
         return broken
     try:
         own = {host: {**key[1].variables} for key, host in hosts.items()}
-        record(hosts, outcomes, "before", findings(diagnose, hosts))
-        record(hosts, outcomes, "planned", play("sergas.ops.maintain_postgresql", own, "--check"))
+        look_and_play(hosts, outcomes, diagnose, own, "before", "planned", "--check")
         record(hosts, outcomes, "applied", play("sergas.ops.maintain_postgresql", own))
-        for key, host in hosts.items():
-            outcomes[key].proof = ask(host, key[1].proof)
-            outcomes[key].kept_after = ask(host, sql(key[1].kept))
-            ask(host, sql(key[1].settle))
-        record(hosts, outcomes, "after", findings(diagnose, hosts))
-        record(hosts, outcomes, "again", play("sergas.ops.maintain_postgresql", own))
+
+        def look(key):
+            outcomes[key].proof = ask(hosts[key], key[1].proof)
+            outcomes[key].kept_after = ask(hosts[key], sql(key[1].kept))
+            ask(hosts[key], sql(key[1].settle))
+
+        side_by_side(look, hosts)
+        look_and_play(hosts, outcomes, diagnose, own, "after", "again")
     except Exception as error:  # it is every case's failure, and each says so
         return dict.fromkeys(wave, error)
     return {**outcomes, **broken}
+
+
+def look_and_play(hosts, outcomes, diagnose, own, look, run, *options):
+    """Diagnose hosts while the playbook runs on them: neither of the two changes anything."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        found = pool.submit(findings, diagnose, hosts)
+        record(hosts, outcomes, run, play("sergas.ops.maintain_postgresql", own, *options))
+        record(hosts, outcomes, look, found.result())
 
 
 def record(hosts, outcomes, name, by_host):
@@ -340,11 +395,17 @@ def test_nothing_is_lost_but_what_is_named(case, outcomes):
 
 
 ADDRESSES = "10.0.0.0/8"
+APP = "/home/sergas/super-account-manager"
+HEALTHY = "until curl -sf http://127.0.0.1:8000/health > /dev/null; do sleep 0.2; done"
 
 
-def test_pools_that_fit_alone_and_not_together_are_one_root_of_the_fleet(fleet, diagnose):
-    """Every host's app uses the first host's database: each pool fits, the sum does not."""
-    hosts = [fleet.fresh(fleet.of(release)[0]) for release in reference.RELEASES]
+def share_a_database(aside):
+    """Let every host's app use the first host's database: each pool fits, the sum does not.
+
+    Returns:
+        (hosts, the server, the report, the report once the pools are as that one said).
+    """
+    hosts = aside.hosts()
     server = reference.find(hosts[0])
     reference.on(
         server,
@@ -352,17 +413,45 @@ def test_pools_that_fit_alone_and_not_together_are_one_root_of_the_fleet(fleet, 
         " echo 'host all all %s scram-sha-256' >> pg_hba.conf && ufw allow from %s to any port 5432"
         " proto tcp && systemctl restart 'postgresql@*'" % (ADDRESSES, ADDRESSES),
     )
-    for host in hosts:
+
+    def configure(setting):
+        host, values = setting
+        edits = " ".join("-e 's/^%s=.*/%s=%s/'" % (name, name, values[name]) for name in values)
         reference.on(
             reference.find(host),
-            "cd /home/sergas/super-account-manager && sed -i -e"
-            " 's/^DATABASE_HOST=.*/DATABASE_HOST=%s/' -e"
-            " 's/^DATABASE_POOL_SIZE=.*/DATABASE_POOL_SIZE=30/' -e"
-            " 's/^DATABASE_MAX_OVERFLOW=.*/DATABASE_MAX_OVERFLOW=10/' .env && systemctl restart"
-            " sergas-app && journalctl --quiet --rotate && until curl -sf"
-            " http://127.0.0.1:8000/health > /dev/null; do sleep 0.2; done" % server.address,
+            "cd %s && sed -i %s .env && systemctl restart sergas-app && journalctl --quiet --rotate"
+            " && %s" % (APP, edits, HEALTHY),
         )
-    report = diagnose(hosts, sergas_postgresql_hosts=hosts[0])
+
+    pool = {
+        "DATABASE_HOST": server.address,
+        "DATABASE_POOL_SIZE": 30,
+        "DATABASE_MAX_OVERFLOW": 10,
+    }
+    side_by_side(configure, [(host, pool) for host in hosts])
+    report = aside.diagnose(hosts, sergas_postgresql_hosts=hosts[0])
+    fits = [
+        (
+            row["host"],
+            {
+                "DATABASE_POOL_SIZE": row["fit"]["pool_size"],
+                "DATABASE_MAX_OVERFLOW": row["fit"]["max_overflow"],
+            },
+        )
+        for found in report["fleet"][:1]
+        for row in found["evidence"].get("pools", ())
+    ]
+    side_by_side(configure, fits)
+    return hosts, server, report, aside.diagnose(hosts, sergas_postgresql_hosts=hosts[0])
+
+
+@pytest.fixture
+def shared_database(aside):
+    return aside[share_a_database].result()
+
+
+def test_pools_that_fit_alone_and_not_together_are_one_root_of_the_fleet(shared_database):
+    hosts, server, report, mended = shared_database
     assert [root["id"] for root in report["roots"]] == ["fleet.db.pools.overcommitted"], report[
         "roots"
     ]
@@ -373,16 +462,7 @@ def test_pools_that_fit_alone_and_not_together_are_one_root_of_the_fleet(fleet, 
     fits = sum(row["workers"] * sum(row["fit"].values()) + row["celery_workers"] for row in rows)
     assert fits <= 97 - found["evidence"]["headroom"]
     # What is said to fit does.
-    for row in rows:
-        reference.on(
-            reference.find(row["host"]),
-            "cd /home/sergas/super-account-manager && sed -i -e"
-            " 's/^DATABASE_POOL_SIZE=.*/DATABASE_POOL_SIZE=%d/' -e"
-            " 's/^DATABASE_MAX_OVERFLOW=.*/DATABASE_MAX_OVERFLOW=%d/' .env && systemctl restart"
-            " sergas-app && until curl -sf http://127.0.0.1:8000/health > /dev/null; do sleep 0.2;"
-            " done" % (row["fit"]["pool_size"], row["fit"]["max_overflow"]),
-        )
-    assert not diagnose(hosts, sergas_postgresql_hosts=hosts[0])["roots"]
+    assert not mended["roots"]
 
 
 TUNING = {
@@ -399,26 +479,99 @@ TUNING = {
 }
 
 
-def test_tuning_is_planned_applied_and_holds(fleet):
+def tune(aside):
+    """Run tune_postgresql.yml on hosts: a check run, the real one and one more.
+
+    Returns:
+        (what each run did, {host: {what was looked at: what it was}}).
+    """
+    hosts = dict.fromkeys(aside.hosts(), TUNING)
+    runs = [play("sergas.ops.tune_postgresql", hosts, *options) for options in (["--check"], [])]
+    runs.append(play("sergas.ops.tune_postgresql", hosts))
+    psql = "PGPASSWORD='fleet-db=pass#1' psql -w -XAt -h 127.0.0.1 -U sergas_app -d sergas_prod "
+    wrong = psql.replace("pass#1", "wrong")
+    questions = {
+        "slow": sql("SHOW log_min_duration_statement"),
+        "statements": sql("SELECT count(*) > 0 FROM pg_stat_statements"),
+        "left open": "(echo 'BEGIN;'; sleep 2; echo 'SELECT 1;') | " + psql + "2>&1 || :",
+        "pooled": psql + "-p 6432 -c 'SELECT count(*) FROM accounts'",
+        "refused": wrong + "-p 6432 -c 'SELECT 1' 2>&1 || :",
+    }
+
+    def look(host):
+        return {name: ask(host, question) for name, question in questions.items()}
+
+    return runs, dict(zip(hosts, side_by_side(look, hosts)))
+
+
+@pytest.fixture
+def tuned(aside):
+    return aside[tune].result()
+
+
+def test_tuning_is_planned_applied_and_holds(tuned):
     """The whole of tune_postgresql.yml, with what it sets seen in the server, in a session and
     through pgbouncer.
     """
-    hosts = {fleet.fresh(fleet.of(release)[0]): TUNING for release in reference.RELEASES}
-    planned = play("sergas.ops.tune_postgresql", hosts, "--check")
-    applied = play("sergas.ops.tune_postgresql", hosts)
-    again = play("sergas.ops.tune_postgresql", hosts)
-    password = (
-        "PGPASSWORD='fleet-db=pass#1' psql -w -XAt -h 127.0.0.1 -U sergas_app -d sergas_prod "
-    )
-    for host in hosts:
+    (planned, applied, again), seen = tuned
+    for host, answers in seen.items():
         settings = "Bring the settings into effect"
         assert settings in changes(planned[host]) and settings in changes(applied[host])
         assert not changes(again[host])
-        assert ask(host, sql("SHOW log_min_duration_statement")) == "1s"
-        assert ask(host, sql("SELECT count(*) > 0 FROM pg_stat_statements")) == "t"
+        assert answers["slow"] == "1s"
+        assert answers["statements"] == "t"
         # A transaction that is left open is ended by the server itself.
-        left = "(echo 'BEGIN;'; sleep 2; echo 'SELECT 1;') | " + password + "2>&1 || :"
-        assert "idle-in-transaction timeout" in ask(host, left)
-        assert ask(host, password + "-p 6432 -c 'SELECT count(*) FROM accounts'") == "5000"
-        wrong = password.replace("pass#1", "wrong")
-        assert "authentication failed" in ask(host, wrong + "-p 6432 -c 'SELECT 1' 2>&1 || :")
+        assert "idle-in-transaction timeout" in answers["left open"]
+        assert answers["pooled"] == "5000"
+        assert "authentication failed" in answers["refused"]
+
+
+#: One fault of each kind, the remedy that fix.yml has for it, and what then holds on the host.
+REMEDIES = {
+    "09_pool_idle_sessions": ("end_idle_sessions", CASES[0].proof, "0"),
+    "10_missing_index": ("create_indexes", CASES[2].proof, "idx_accounts_owner_id"),
+    "11_disk_wal_slot": ("drop_dead_slots", disk_is_full(), "relieved"),
+}
+
+
+def remedy(aside):
+    """Run fix.yml on a host with each of the faults: a check run, the real one and one more.
+
+    Returns:
+        ({fault: host}, what each run did, {fault: what its proof prints}).
+    """
+    hosts = dict(zip(REMEDIES, aside.hosts()))
+    side_by_side(lambda fault: reference.inject(fault, hosts[fault]), hosts)
+    variables = {
+        **DIAGNOSIS,
+        "sergas_approve": [name for name, _proof, _expected in REMEDIES.values()],
+        "sergas_postgresql_end_idle_after": 1,
+    }
+    names = list(hosts.values())
+    runs = [aside.fix(names, check=check, **variables) for check in (True, False)]
+    proofs = {fault: ask(host, REMEDIES[fault][1]) for fault, host in hosts.items()}
+    # What was approved is no longer planned, and naming it would be refused.
+    runs.append(aside.fix(names, **{**variables, "sergas_approve": []}))
+    return hosts, runs, proofs
+
+
+@pytest.fixture
+def remedied(aside):
+    return aside[remedy].result()
+
+
+@pytest.mark.parametrize("fault", REMEDIES)
+def test_fix_mends_what_it_planned_once(fault, remedied):
+    hosts, (planned, applied, again), proofs = remedied
+    host, (name, _proof, expected) = hosts[fault], REMEDIES[fault]
+    assert planned.outcome(host, name) == "would apply", planned.shown[-5000:]
+    assert applied.outcome(host, name) == "kept", applied.shown[-5000:]
+    assert applied.changed[host] and set(applied.changed[host]) == set(planned.changed[host])
+    assert proofs[fault] == expected
+    left = {one["name"]: roots(one["findings"]) for one in applied.report["hosts"]}
+    assert not left[host], applied.shown[-5000:]
+    assert not again.changed.get(host) and not [key for key in again.entries if key[0] == host]
+
+
+#: What is done aside, by the fixture that asks for it.
+ASIDE = {"remedied": remedy, "shared_database": share_a_database, "tuned": tune}
