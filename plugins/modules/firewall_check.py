@@ -187,7 +187,7 @@ ssh_ports:
   sample: [22]
 steps:
   description: What is to be done with rules, in this order, as options of
-    M(community.general.ufw#module), and as RV(steps[].text).
+    M(community.general.ufw), and as RV(steps[].text).
   returned: success
   type: list
   elements: dict
@@ -263,7 +263,7 @@ published_current:
   type: bool
   sample: true
 findings:
-  description: What was found, in the shape of M(sergas.ops.sergas_health#module).
+  description: What was found, in the shape of M(sergas.ops.sergas_health).
   returned: success
   type: list
   elements: dict

@@ -235,7 +235,7 @@ def test_what_is_open_and_should_not_be_is_found(hardened, hosts):
             (item["id"], item["status"], item["evidence"].get("port"))
             for item in result["findings"]
         }
-    fresh, legacy, docker = found.values()
+    fresh, legacy, docker = (found[name] for name in hosts)
     assert ("security.firewall.drift", "fail", None) in fresh
     assert ("security.ports.exposed", "fail", 5432) in legacy
     assert ("security.ports.exposed", "fail", 8088) in docker and before["exposed"]
