@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from ansible_collections.sergas.ops.plugins.lookup import earlier_insights
 from ansible_collections.sergas.ops.plugins.module_utils.insights import storage
 
