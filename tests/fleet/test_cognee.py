@@ -134,13 +134,13 @@ def run_wave(fleet, fix, wave, spare, folder):
     variables = {
         "sergas_cognee_hosts": ",".join(names),
         "sergas_cognee_clients": names + spare,
-        "sergas_approve": sorted({case.remedy for case in ready if case.approved}),
     }
+    approved = sorted({case.remedy for case in ready if case.approved})
     try:
         if not ready:
             return result
-        planned = fix(names, check=True, inventory=inventory, **variables)
-        applied = fix(names, inventory=inventory, **variables)
+        planned = fix(names, check=True, inventory=inventory, sergas_approve=approved, **variables)
+        applied = fix(names, inventory=inventory, sergas_approve=approved, **variables)
         for case, outcome in ready.items():
             outcome.planned, outcome.applied = planned, applied
             outcome.reached_by_client = ask(outcome.others[0], curl(outcome.host))
