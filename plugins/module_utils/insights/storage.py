@@ -364,7 +364,7 @@ def _disk_remedy(filled, sizes):
 
 
 def _largest_table(sizes):
-    return sizes["tables"][0]["table"] if sizes["tables"] else None
+    return sizes["tables"][0]["table"] if sizes and sizes["tables"] else None
 
 
 def _disk_advice(filled, sizes):

@@ -427,3 +427,21 @@ def configured(memory=16 * GB, **values):
 )
 def test_settings(scope, values, status):
     assert only(settings.decide(scope(), configured(**values)))["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("what", "table", "remedy"),
+    [
+        ("tables", "audit_logs", "retain_audit"),
+        ("tables", "exports", "delete_old_rows"),
+        ("logs", "audit_logs", "vacuum_journal"),
+        # What holds WAL is a finding of its own, with its own remedy.
+        ("wal", "audit_logs", None),
+        ("other files", "audit_logs", None),
+    ],
+)
+def test_a_full_disk_has_the_remedy_of_what_fills_it(what, table, remedy):
+    filled = [{"what": what, "bytes": 9}]
+    assert storage._disk_remedy(filled, {"tables": [{"table": table}]}) == remedy
+    assert storage._disk_remedy([], None) is None
+    assert storage._disk_remedy([{"what": "tables", "bytes": 9}], None) == "delete_old_rows"
