@@ -58,9 +58,9 @@ def decide(seen, limits):
 
     Args:
         seen: {"target", "base", "port", "guard", "source", "here" (the service is on this host),
-            "replies", "has_key", "wants_key" (the app's settings are known), "container", "container_error",
-            "listeners" ({"addresses", "holder"}), "access" ([{"client", "allowed", "by"}]),
-            "exposed" (the engine lets everybody in past the firewall),
+            "replies", "has_key", "wants_key" (the app's settings are known), "container",
+            "container_error", "listeners" ({"addresses", "holder"}), "access" ([{"client",
+            "allowed", "by"}]), "exposed" (the engine lets everybody in past the firewall),
             "components_asked"}.
         limits: thresholds, {name: (warn, fail, unit)}.
     """
