@@ -161,6 +161,8 @@ def test_the_machines_memory_is_another_matter_than_the_units(context):
         )
     )
     assert item["evidence"]["scope"] == "machine"
+    # No limit of the unit's own was met: there is none to raise.
+    assert item["remedy"] is None
     assert "whole machine" in item["summary"]
 
 

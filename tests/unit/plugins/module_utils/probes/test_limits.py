@@ -112,6 +112,7 @@ def test_the_pools_of_all_workers_against_the_slots(context, workers, slots, sta
     assert item["status"] == status
     if status != "ok":
         assert item["evidence"]["resource"] == "database_connections"
+        assert item["remedy"] == "fit_pool"
         assert item["evidence"]["connections"] == workers * 30
         assert item["evidence"]["target"] == "db:5432"
 

@@ -84,6 +84,7 @@ def test_errors_behind_a_slow_database_are_the_same_in_both_styles(survey, conte
         assert item["evidence"]["by_path"] == [{"path": "/api/v1/accounts", "count": 15}]
         assert item["evidence"]["slow_paths"][0]["path"] == "/api/v1/accounts"
         assert "DATABASE_TIMEOUT" in item["advice"]
+        assert item["remedy"] == "bound_failures"
 
 
 def test_errors_of_an_external_service(survey, context):

@@ -180,6 +180,24 @@ class TestMemory:
         assert names == ["app.service", "db.service"]
 
 
+@pytest.mark.parametrize(
+    ("largest", "remedy"),
+    [("sergas-app.service", "limit_memory"), ("postgresql@15-main.service", None)],
+)
+def test_only_the_app_is_bounded_where_it_holds_the_most(largest, remedy):
+    units = [{"unit": largest, "bytes": 900}, {"unit": "other.service", "bytes": 10}]
+    found = {
+        "source": "machine",
+        "total": 1000,
+        "used": 950,
+        "swap_total": 1000,
+        "swap_used": 900,
+        "processes": {"units": units, "processes": []},
+    }
+    for judge in (memory.judge, memory.judge_swap):
+        assert judge(found, PERCENT, "sergas-app.service")["remedy"] == remedy
+
+
 def ticks(user=0, idle=0, iowait=0, steal=0):
     return {
         "user": user,
