@@ -11,8 +11,8 @@ ratios are what the goals speak of.
 from __future__ import annotations
 
 import argparse
+import base64
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -20,10 +20,15 @@ import sys
 import time
 from pathlib import Path
 
-import database  # beside this file
-
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / ".build"))
+
+import database  # beside this file
+
+from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
+from ansible_collections.sergas.ops.plugins.plugin_utils import program
+
 FLEET = ROOT / "tests" / "fleet" / "fleet.py"
 PAGE = ROOT / "docs" / "benchmarks.md"
 JOURNAL_UNIT = "sergas-bench"
@@ -75,14 +80,16 @@ class Fleet:
         """Run a shell script on one host and return its standard output."""
         return run([sys.executable, FLEET, "exec", host, "--", "bash", "-c", script], input=stdin)
 
-    def module(self, host, arguments):
-        """Leave sergas_health, packed as Ansible sends it, on a host and return the path there."""
-        packed = dict(os.environ, ANSIBLE_KEEP_REMOTE_FILES="1", ANSIBLE_PIPELINING="0")
-        command = ["ansible", "-i", self.inventory, host, "-m", "sergas.ops.sergas_health"]
-        run(command + (["-a", json.dumps(arguments)] if arguments else []), cwd=ROOT, env=packed)
-        return self.ssh(
-            host, "ls -t /root/.ansible/tmp/*/AnsiballZ_sergas_health.py | head -n 1"
-        ).strip()
+    def diagnosis(self, host, arguments):
+        """Leave the program of sergas_health, as Ansible sends it, on a host; return the command
+        that runs it.
+        """
+        params = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
+        packed = base64.b64encode(program.pack("module_utils.checks", {**params, **arguments}))
+        self.ssh(host, "base64 -d > /tmp/sergas_health", stdin=packed.decode())
+        script = "exec python3 %s < /tmp/sergas_health\n" % program.COMMAND
+        self.ssh(host, "cat > /tmp/sergas_health.sh", stdin=script)
+        return "sh /tmp/sergas_health.sh"
 
     def measure(self, host, times, command):
         """Run a command on a host some times; see rusage.py."""
@@ -153,9 +160,9 @@ def module_cpu(fleet):
         host = next(
             name for name in fleet.names if fleet.variables[name].get("release", "host") == release
         )
-        module = fleet.module(host, {})
+        command = fleet.diagnosis(host, {})
         fleet.ssh(host, "cat > /tmp/quick-diagnostic.sh", stdin=script)
-        ours = fleet.measure(host, 10, "python3 %s" % module)["cpu"]
+        ours = fleet.measure(host, 10, command)["cpu"]
         theirs = fleet.measure(host, 10, "bash /tmp/quick-diagnostic.sh")["cpu"]
         rows.append(
             row("CPU of `sergas_health` / the guide's script, %s" % release, ours, theirs, 2.0)
@@ -194,11 +201,11 @@ def journal(fleet, lines):
         "components": ["app"],
         "deadline": 600,
     }
-    module = fleet.module(host, arguments)
+    command = fleet.diagnosis(host, arguments)
     reader = "bash -c 'journalctl -u %s -o json --since -1h | wc -l'" % JOURNAL_UNIT
     fleet.measure(host, 1, reader)
     theirs = fleet.measure(host, 3, reader)
-    ours = fleet.measure(host, 3, "python3 %s" % module)
+    ours = fleet.measure(host, 3, command)
     lines_read = "a journal of %s lines" % format(lines, ",")
     return [
         row(
@@ -208,23 +215,25 @@ def journal(fleet, lines):
             1.5,
         ),
         [
-            "Peak memory of the module, %s" % lines_read,
-            "%.0f MB" % (ours["peak_kb"] / 1024),
-            "",
+            "Peak memory of `sergas_health`, and of `journalctl`, %s" % lines_read,
+            "%.0f MB" % (ours["own_kb"] / 1024),
+            "%.0f MB" % (theirs["children_kb"] / 1024),
             "",
             "150 MB",
         ],
     ]
 
 
-def row(what, ours, theirs, goal):
-    """Return one line of the table: both figures in seconds and their ratio beside the goal."""
+def row(what, ours, theirs, goal=None):
+    """Return one line of the table: both figures in seconds, their ratio, its goal if there is
+    one.
+    """
     return [
         what,
         "%.3f s" % ours,
         "%.3f s" % theirs,
         "%.2f" % (ours / theirs),
-        "at most %.3g" % goal,
+        "at most %.3g" % goal if goal else "",
     ]
 
 

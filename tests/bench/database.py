@@ -171,8 +171,8 @@ def diagnosis():
     where = "%s tables and %d sessions" % (format(TABLES, ","), SESSIONS)
     beside = "`pg_connections` and `pg_insights` / `SELECT count(*) FROM pg_stat_activity`"
     return [
-        ("%s, %s" % (beside, where), seconds, count_seconds, 50),
-        ("The same, CPU of the server", cpu, count_cpu, 150),
+        ("%s, %s" % (beside, where), seconds, count_seconds),
+        ("The same, CPU of the server", cpu, count_cpu),
     ]
 
 
@@ -190,7 +190,7 @@ def ending():
                     connection.close()
     ours, theirs = (statistics.median(times[whose]) for whose in ("ours", "theirs"))
     what = "Ending %d sessions with `pg_connections` / `pg_terminate_backend`, until they are gone"
-    return [(what % SESSIONS, ours, theirs, 3)]
+    return [(what % SESSIONS, ours, theirs)]
 
 
 def end_by_module(database):
@@ -268,14 +268,14 @@ def retention():
             sys.exit("pg_retention deleted %d of %d rows" % (result["rows"], OLD_ROWS))
         alone, beside = writers.p95(began, started), writers.p95(started, ended)
     what = "p95 of %d writers while `pg_retention` deletes %s rows in %.0f s / without it"
-    return [(what % (WRITERS, format(OLD_ROWS, ","), ended - started), beside, alone, 2)]
+    return [(what % (WRITERS, format(OLD_ROWS, ","), ended - started), beside, alone)]
 
 
 def measure():
-    """Return all rows: (what, our figure in seconds, the one beside it, the goal of the ratio)."""
+    """Return all rows: (what, our figure in seconds, the one beside it); none has a goal."""
     return diagnosis() + ending() + retention()
 
 
 if __name__ == "__main__":
     for line in measure():
-        print("%s: %.4f s / %.4f s = %.2f" % (*line[:3], line[1] / line[2]))
+        print("%s: %.4f s / %.4f s = %.2f" % (*line, line[1] / line[2]))
