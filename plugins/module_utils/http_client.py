@@ -45,7 +45,7 @@ class Reply(NamedTuple):
         return self.body.decode("utf-8", "replace")
 
 
-def get(address, deadline, max_bytes=65536, headers=None, redirects=0, context=None):
+def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
     """Ask for a URL.
 
     Args:
@@ -53,7 +53,6 @@ def get(address, deadline, max_bytes=65536, headers=None, redirects=0, context=N
         deadline: for all of it, redirects included.
         max_bytes: how much of the body is read.
         headers: {name: value} to send besides Host.
-        context: an C(ssl.SSLContext); without one, a certificate is not verified.
         redirects: how many redirects are followed, on the same host and port only. The reply is
             that of the last one; one that is not followed is itself the reply.
 
