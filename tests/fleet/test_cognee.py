@@ -12,6 +12,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import json
+import re
 import socket
 
 import fleet as reference
@@ -189,6 +190,12 @@ def roots(run, host):
     }
 
 
+def changed(run, host):
+    """Return {task: diffs} of a host, without where a template's text lay for a moment."""
+    text = json.dumps(run.changed.get(host, {}))
+    return json.loads(re.sub(r"/[^\s\"]*/ansible-local-[^\s\"]*/", "", text))
+
+
 def told(run, host):
     """Return what went on with a host, for a failure's message."""
     keys = ("id", "status", "cause", "summary", "evidence")
@@ -223,9 +230,7 @@ def test_fault_is_the_only_root_and_told_apart(case, outcomes):
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_check_mode_names_what_is_then_changed(case, outcomes):
     outcome = outcomes(case)
-    planned, applied = (
-        run.changed.get(outcome.host, {}) for run in (outcome.planned, outcome.applied)
-    )
+    planned, applied = (changed(run, outcome.host) for run in (outcome.planned, outcome.applied))
     assert planned, told(outcome.planned, outcome.host)
     assert planned == applied
 
