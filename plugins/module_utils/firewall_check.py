@@ -109,6 +109,7 @@ def run(params, deadline):
         "published": published,
         "published_rules": table if ports else None,
         "published_current": current,
+        "published_before": bool(_read(params["published_file"])),
         "findings": findings,
         "roots": [item["id"] for item in roots(findings)],
         "bad": sum(map(is_bad, findings)),

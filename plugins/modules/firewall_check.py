@@ -262,6 +262,11 @@ published_current:
   returned: success
   type: bool
   sample: true
+published_before:
+  description: Whether such rules are kept on the host.
+  returned: success
+  type: bool
+  sample: false
 findings:
   description: What was found, in the shape of M(sergas.ops.sergas_health).
   returned: success
