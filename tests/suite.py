@@ -5,10 +5,9 @@
 """Run every part of the tests, what does not disturb each other side by side, and sum them up.
 
 The parts are targets of the Makefile. Each one's output is in tests/output/PART.log, with the
-results
-of pytest beside it as JUnit XML. The last line is C(N passed, N failed, N skipped): the tests of
-the
-parts that pytest runs, one for any other part. A part that fails, or cannot run, fails the suite.
+results of pytest beside it as JUnit XML. The last line is C(N passed, N failed, N skipped): the
+tests of the parts that pytest runs, one for any other part. A part that fails, or cannot run, fails
+the suite.
 
 SKIP="part ..." in the environment leaves parts out; they count as skipped.
 """

@@ -66,8 +66,7 @@ def budget(hosts, slots, reserved=0):
     """Return what all hosts may open, host by host, and the largest pools that would fit.
 
     The pools that fit are found by one common limit for a worker's connections: hosts below it keep
-    what they have,
-    so that a small host does not pay for a large one.
+    what they have, so that a small host does not pay for a large one.
 
     Args:
         hosts: {host: numbers}, as from_environment() returns them. A pool_size of 0 or a
@@ -78,12 +77,9 @@ def budget(hosts, slots, reserved=0):
 
     Returns:
         demand (None where a host has no bound), slots, headroom (slots to be left free), percent of
-        the slots,
-        fits, needed_max_connections (None without a bound), and hosts: a list with host, workers,
-        pool_size,
-        max_overflow, celery_workers, others, demand, assumed and fit, which is {pool_size,
-        max_overflow}, or None where
-        not even one connection for each worker fits.
+        the slots, fits, needed_max_connections (None without a bound), and hosts: a list with host,
+        workers, pool_size, max_overflow, celery_workers, others, demand, assumed and fit, which is
+        {pool_size, max_overflow}, or None where not even one connection for each worker fits.
 
     Raises:
         ValueError: there are no slots.

@@ -5,8 +5,8 @@
 """The journal of one unit, newest first, in bounded time and memory.
 
 One C(journalctl) reads backwards: where the time runs out, what is missing is the oldest. That
-costs
-no more than reading forwards (measured), and only the fields that are asked for are written out.
+costs no more than reading forwards (measured), and only the fields that are asked for are written
+out.
 """
 
 from __future__ import annotations

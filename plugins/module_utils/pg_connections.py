@@ -63,10 +63,8 @@ FROM (SELECT l.pid, min({since}) AS since FROM pg_locks l WHERE NOT l.granted AN
 """
 
 # One statement for all of them, and yet each is looked at anew right before its signal: what
-# pg_stat_activity says is
-# otherwise read once for a statement. A pid that has been given to another session, and a session
-# that has done
-# anything since it was chosen, are left alone.
+# pg_stat_activity says is otherwise read once for a statement. A pid that has been given to another
+# session, and a session that has done anything since it was chosen, are left alone.
 _END = """
 SELECT v.pid, ended.sent
 FROM json_to_recordset(%s::json)
@@ -217,8 +215,7 @@ def end(session, victims, method, wait, clock=time.monotonic, sleep=time.sleep):
     """End sessions and see to it that they are gone.
 
     All are signalled first and then waited for together: the server's own waiting, where it has
-    any, takes them one
-    by one, each for a tenth of a second.
+    any, takes them one by one, each for a tenth of a second.
 
     Args:
         session: an acting postgresql.Session.

@@ -5,8 +5,7 @@
 """Makes and drops indexes CONCURRENTLY, and clears away what a failed attempt has left behind.
 
 An index that could not be built concurrently stays as an invalid one: it costs every write, serves
-no read, and keeps
-its name from the next attempt.
+no read, and keeps its name from the next attempt.
 """
 
 from __future__ import annotations

@@ -6,9 +6,8 @@
 lock.
 
 Where an index leads with the column, a batch goes on where the last one ended: the entries of the
-rows that are gone
-are not read again. Without one, a batch is a range of the table's blocks, so that all of them
-together read it once.
+rows that are gone are not read again. Without one, a batch is a range of the table's blocks, so
+that all of them together read it once.
 """
 
 from __future__ import annotations
@@ -61,8 +60,7 @@ FROM (
 ) b
 """
 # The age is asked for again: between the two statements a row may have become another one. What
-# somebody else works on
-# is not waited for.
+# somebody else works on is not waited for.
 _DELETE = """
 DELETE FROM ONLY {table} WHERE ctid = ANY (ARRAY(
   SELECT t.ctid FROM ONLY {table} t WHERE t.ctid = ANY (%s::tid[]) AND {old} FOR UPDATE SKIP LOCKED

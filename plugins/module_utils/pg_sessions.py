@@ -5,14 +5,11 @@
 """What the sessions of a PostgreSQL server amount to, and which of them may be ended. Pure: no I/O.
 
 A session is a dict: pid, backend_type, leader_pid, user, database, application, client, state,
-wait_event_type,
-backend_start, state_change, query_start (ISO 8601), state_seconds, query_seconds,
-transaction_seconds, superuser,
-own (whether it is the one that asks), may_end (whether the role that asks may end it), query. A
-role without the
-rights of pg_read_all_stats gets no backend_type and no state of other roles' sessions: those are
-hidden, and what is
-hidden is never counted as nothing.
+wait_event_type, backend_start, state_change, query_start (ISO 8601), state_seconds, query_seconds,
+transaction_seconds, superuser, own (whether it is the one that asks), may_end (whether the role
+that asks may end it), query. A role without the rights of pg_read_all_stats gets no backend_type
+and no state of other roles' sessions: those are hidden, and what is hidden is never counted as
+nothing.
 """
 
 from __future__ import annotations
@@ -117,8 +114,7 @@ def summary(sessions, limits):
 
     Returns:
         A dict. The counts are of what can be seen; C(hidden) says how many sessions may have to be
-        added, and where
-        there are any, by_state counts them as C(hidden).
+        added, and where there are any, by_state counts them as C(hidden).
     """
     seen, unseen = clients(sessions), hidden(sessions)
     room = slots(limits)
@@ -174,13 +170,10 @@ def lock_chains(sessions, waits):
 
     Returns:
         Two lists of described sessions, the longest wait and the widest blocking first. Each
-        blocked one has
-        blocked_by, roots (pids), waiting_seconds and exact (whether that is the wait, not the whole
-        statement so far);
-        each blocking one has blocks (how many wait for it, in the end), depth (steps to the
-        farthest of them) and
-        longest_wait_seconds. In a deadlock that the server has not broken yet, all of it counts as
-        root.
+        blocked one has blocked_by, roots (pids), waiting_seconds and exact (whether that is the
+        wait, not the whole statement so far); each blocking one has blocks (how many wait for it,
+        in the end), depth (steps to the farthest of them) and longest_wait_seconds. In a deadlock
+        that the server has not broken yet, all of it counts as root.
     """
     by_pid = {session["pid"]: session for session in sessions}
     blockers = {
@@ -523,12 +516,9 @@ def plan(sessions, filters, protection, method="terminate", blocking=()):
     Args:
         sessions: all rows of pg_stat_activity.
         filters: what a session must be, every one that is given (None is not given, empty is
-            nobody): states, users,
-            applications (shell patterns), clients (addresses, networks or C(local)), databases,
-            idle_longer_than,
-            query_longer_than, transaction_longer_than, blocking_longer_than (seconds), sessions
-            (pid and
-            backend_start).
+            nobody): states, users, applications (shell patterns), clients (addresses, networks or
+            C(local)), databases, idle_longer_than, query_longer_than, transaction_longer_than,
+            blocking_longer_than (seconds), sessions (pid and backend_start).
         protection: include (values of PROTECTIONS that are lifted), database (the one that is not
             another one),
             users, applications, clients (as in filters) that are spared.

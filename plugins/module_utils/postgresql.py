@@ -10,8 +10,8 @@ the same.
             row["datname"]
 
 A session only reads unless it is opened with acting=True. Its search_path is pg_catalog alone, so
-that
-nobody's function of the same name is called with an administrator's rights: name other schemas.
+that nobody's function of the same name is called with an administrator's rights: name other
+schemas.
 """
 
 from __future__ import annotations

@@ -92,11 +92,9 @@ def choose(settings, given, pair="auto"):
     """Return the L(Credentials) to use.
 
     A refresh token belongs to the client that made it, so the three are taken together: the
-    options,
-    or ZOHO_SDK_CLIENT_ID and ZOHO_SDK_CLIENT_SECRET, or where neither of the two is set the pair
-    ZOHO_MCP_*.
-    The MCP pair has a refresh token of its own (ZOHO_MCP_REFRESH_TOKEN), or that of the guide,
-    ZOHO_SDK_REFRESH_TOKEN.
+    options, or ZOHO_SDK_CLIENT_ID and ZOHO_SDK_CLIENT_SECRET, or where neither of the two is set
+    the pair ZOHO_MCP_*. The MCP pair has a refresh token of its own (ZOHO_MCP_REFRESH_TOKEN), or
+    that of the guide, ZOHO_SDK_REFRESH_TOKEN.
 
     Args:
         settings: {name: value} the app runs with.

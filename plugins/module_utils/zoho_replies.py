@@ -35,8 +35,7 @@ class Failed(Exception):
     Attributes:
         told: from Zoho: refresh_token, client, client_secret, throttled, refusal (any other error);
             of the way there: dns, refused, unreachable, timeout, hung, closed, tls, proxy, page (an
-            HTML page),
-            garbage, redirect, server (an error of the server).
+            HTML page), garbage, redirect, server (an error of the server).
     """
 
     def __init__(self, told, message):

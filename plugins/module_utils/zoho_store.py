@@ -6,11 +6,9 @@
 refusals.
 
 Every time in here is of Redis's own clock, so the hosts' clocks do not matter. Who refreshes holds
-a lease,
-a lock that ends by itself. A lease has a number (its fence), higher than that of every earlier one;
-a holder that
-was suspended beyond its lease cannot replace the token of a later holder, nor spend one of the
-budget.
+a lease, a lock that ends by itself. A lease has a number (its fence), higher than that of every
+earlier one; a holder that was suspended beyond its lease cannot replace the token of a later
+holder, nor spend one of the budget.
 """
 
 from __future__ import annotations
@@ -164,8 +162,7 @@ class Shared(NamedTuple):
     #: until when the cache keeps it; None for ever
     cached_until: Optional[int]
     #: of the last token that this collection put there: digest, issued, expires, credentials, host,
-    #: api, verified,
-    #: fence
+    #: api, verified, fence
     record: Dict[str, str]
     #: the last refusal for these credentials: told, message, host, at, until
     failure: Dict[str, str]

@@ -6,9 +6,8 @@
 quirks included.
 
 It answers plain HTTP, TLS, and CONNECT as a proxy does: with HTTPS_PROXY set to it, a client that
-talks to
-https://accounts.zoho.eu talks to this server, its certificate and its data centre, under the real
-names.
+talks to https://accounts.zoho.eu talks to this server, its certificate and its data centre, under
+the real names.
 """
 
 from __future__ import annotations

@@ -49,9 +49,8 @@ def observe(ctx):
 
     Returns:
         dict with reached: a list of dicts (address, local: a cluster of this host, and either
-        failure
-        as L(_failure) tells it or what L(_measure) saw), and with the target and the slots of the
-        first of them, None where they are not known.
+        failure as L(_failure) tells it or what L(_measure) saw), and with the target and the slots
+        of the first of them, None where they are not known.
     """
     results = []
     # A little less than there is, so that a server that hangs is told as such and not as a late

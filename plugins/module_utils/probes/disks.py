@@ -70,8 +70,7 @@ def local_mounts(mountinfo, fstab, is_folder=os.path.isdir):
 
     Returns:
         list of dicts; readonly is None, C(fstab) (it should be writable) or C(type) (nothing says
-        it
-        should be read-only).
+        it should be read-only).
     """
     wanted = {}
     for line in fstab.splitlines():

@@ -13,8 +13,8 @@ def compare(previous, model, note=None):
     """Return which bad findings are new, resolved, still there, or were not looked at this time.
 
     A finding is known by its host and id. It is resolved only where the same subject was measured
-    again and is
-    no longer bad: a host that could not be reached, or a check that was not run, resolves nothing.
+    again and is no longer bad: a host that could not be reached, or a check that was not run,
+    resolves nothing.
 
     Args:
         previous: an earlier model with the same major schema version, or None.

@@ -5,8 +5,7 @@
 """report.html: one page that holds all it needs, and asks nobody for anything.
 
 Whatever comes from a host is escaped where it is put in. On top of that the page's own policy (CSP)
-allows no script
-and no style but the two in it, named by their hashes, and no request at all.
+allows no script and no style but the two in it, named by their hashes, and no request at all.
 """
 
 from __future__ import annotations

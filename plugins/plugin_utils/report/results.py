@@ -60,9 +60,8 @@ def host_entry(name, groups, addresses, results, names, left_play=False):
 
     Returns:
         dict with name, groups, addresses, results (the names found), reachable, diagnosed, findings
-        (complete, in
-        their order), changes (what was changed on it lately, newest first) and probe_seconds.
-        A host that was not diagnosed has a finding that says so.
+        (complete, in their order), changes (what was changed on it lately, newest first) and
+        probe_seconds. A host that was not diagnosed has a finding that says so.
     """
     entry = {
         "name": name,
