@@ -201,12 +201,15 @@ class Survey:
 
     @property
     def saw_death(self):
-        """Whether a process ended as it should not: the kernel may tell more of it."""
+        """Whether a process was ended by a signal: the kernel may tell more of it."""
         return bool(
             self.killed
             or self.child_deaths
             or self.dumps
-            or any(event["what"] not in ("started", "stopping") for event in self.unit_events)
+            or any(
+                event["what"] == "oom" or event.get("code") in ("killed", "dumped")
+                for event in self.unit_events
+            )
         )
 
     def finish(self):

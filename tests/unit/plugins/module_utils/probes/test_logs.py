@@ -461,11 +461,19 @@ def test_a_kill_is_a_death_that_the_kernel_tells_more_of(survey, capture):
     assert kills and all(kill["cgroup"] for kill in kills)
 
 
-def test_a_start_is_no_death():
+@pytest.mark.parametrize(
+    ("message", "death"),
+    [
+        ("Started sergas-app.service.", False),
+        ("sergas-app.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED", False),
+        ("sergas-app.service: Main process exited, code=killed, status=9/KILL", True),
+        ("sergas-app.service: Main process exited, code=dumped, status=11/SEGV", True),
+    ],
+)
+def test_the_kernel_may_tell_more_of_what_a_signal_ended_only(message, death):
     reading = log_survey.Survey(START + 60)
-    started = {"MESSAGE_ID": "39f53479d3a045ac8e11786248231fbf", "INVOCATION_ID": "a"}
-    reading.read([entry(1, "Started sergas-app.service.", pid="1", **started)])
-    assert not reading.saw_death
+    reading.read([entry(1, message, pid="1", MESSAGE_ID="x", INVOCATION_ID="a")])
+    assert reading.saw_death is death
 
 
 def test_what_an_app_told_before_it_was_started_anew_is_over():
