@@ -259,7 +259,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inventory", default=ROOT / ".fleet" / "inventory.yml", type=Path)
     parser.add_argument(
-        "--rounds", default=5, type=int, help="how often the playbooks are run, side by side"
+        "--rounds", default=3, type=int, help="how often the playbooks are run, side by side"
     )
     parser.add_argument("--lines", default=1_000_000, type=int, help="lines of the journal")
     parser.add_argument(
