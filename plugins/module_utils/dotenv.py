@@ -12,7 +12,7 @@ in its place.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Optional
+from collections import namedtuple
 
 _EXPORT = re.compile(r"(?:export[^\S\r\n]+)?")
 _KEY = re.compile(r"(?:'(?P<quoted>[^']+)'|(?P<name>(?!')[^=#\s]+))[^\S\r\n]*")
@@ -35,23 +35,28 @@ _SYSTEMD_SPACE = " \t\n\r"
 _SYSTEMD_ESCAPES = '"\\`$'
 
 
-class Line(NamedTuple):
-    """One statement of the file; it spans several lines where a quoted value does."""
+class Line(
+    namedtuple(
+        "Line",
+        ["text", "number", "name", "value", "start", "end", "export", "error"],
+        defaults=[None, None, 0, 0, False, None],
+    )
+):
+    """One statement of the file; it spans several lines where a quoted value does.
 
-    #: exactly as it stands in the file, with its end of line
-    text: str
-    #: the number of its first line, from 1
-    number: int
-    #: the variable it sets, None for a comment, an empty line and a malformed one
-    name: Optional[str] = None
-    #: its value for python-dotenv before references are resolved; None where there is no C(=)
-    value: Optional[str] = None
-    #: where the raw value, quotes included, stands in the text
-    start: int = 0
-    end: int = 0
-    export: bool = False
-    #: what is wrong with it, or None
-    error: Optional[str] = None
+    Attributes:
+        text: exactly as it stands in the file, with its end of line.
+        number: that of its first line, from 1.
+        name: the variable it sets, None for a comment, an empty line and a malformed one.
+        value: its value for python-dotenv before references are resolved; None where there is no
+            C(=).
+        start: where the raw value, quotes included, begins in the text.
+        end: where it ends.
+        export: whether the word C(export) stands before it.
+        error: what is wrong with it, or None.
+    """
+
+    __slots__ = ()
 
 
 def parse(text):

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Callable, NamedTuple, Tuple
+from collections import namedtuple
 
-from ansible_collections.sergas.ops.plugins.module_utils import causes, ledger_reader, mended
+from ansible_collections.sergas.ops.plugins.module_utils import ledger_reader, mended
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.finding import (
     Unmeasurable,
@@ -42,28 +42,38 @@ RANGES = (
 CHANGES = 20
 
 
-class Probe(NamedTuple):
-    """Something observed on the host. C(observe(context)) returns plain data."""
+class Probe(namedtuple("Probe", ["observe", "seconds"])):
+    """Something observed on the host. C(observe(context)) returns plain data.
 
-    observe: Callable
-    #: its own limit, within the deadline of the host
-    seconds: float
+    Attributes:
+        observe: the function.
+        seconds: its own limit, within the deadline of the host.
+    """
+
+    __slots__ = ()
 
 
-class Check(NamedTuple):
-    """A question an operator can select. C(decide(context, *observations)) returns findings."""
+class Check(
+    namedtuple(
+        "Check",
+        ["decide", "needs", "subject", "component", "belongs", "guide", "uses"],
+        defaults=[()],
+    )
+):
+    """A question an operator can select. C(decide(context, *observations)) returns findings.
 
-    decide: Callable
-    #: the probes whose observations C(decide) takes, in this order
-    needs: Tuple[str, ...]
-    #: the findings of the check start with this: C(host.disk) gives C(host.disk.high)
-    subject: str
-    component: str
-    #: what has to be on a host for the check to make sense; empty: any host
-    belongs: Tuple[str, ...]
-    guide: str
-    #: probes that help where they answer: C(decide) gets their observations after those, or None
-    uses: Tuple[str, ...] = ()
+    Attributes:
+        decide: the function.
+        needs: the probes whose observations C(decide) takes, in this order.
+        subject: the findings of the check start with it: C(host.disk) gives C(host.disk.high).
+        component: that of the findings.
+        belongs: what has to be on a host for the check to make sense; empty: any host.
+        guide: the section of the troubleshooting guide.
+        uses: probes that help where they answer: C(decide) gets their observations after those, or
+            None.
+    """
+
+    __slots__ = ()
 
 
 class Observation:
@@ -186,13 +196,13 @@ def diagnose(params, checks, probes):
             wanted.append(name)
     needed = sorted({probe for name in wanted for probe in checks[name].needs + checks[name].uses})
     observations = observe(probes, needed, context)
+    secrets = context.secrets()
     recent = ledger_reader.read()
     for name in wanted:
         items = decide(name, checks[name], context, observations)
         findings.append((name, mended.settle(items, checks[name].subject + ".ok", recent or ())))
     findings.sort(key=lambda item: names.index(item[0]))
-    flat = causes.derive([item for _name, items in findings for item in items])
-    flat = redact_all(flat, context.secrets())
+    flat = redact_all(_derive([item for _name, items in findings for item in items]), secrets)
     return {
         "changed": False,
         "findings": flat,
@@ -200,9 +210,18 @@ def diagnose(params, checks, probes):
         "bad": sum(1 for item in flat if is_bad(item)),
         "components": context.found(),
         "app": context.app(),
-        "changes": None if recent is None else redact_all(recent[:CHANGES], context.secrets()),
+        "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
         "probe_seconds": {name: observations[name].seconds for name in needed},
     }
+
+
+def _derive(findings):
+    if not any(is_bad(item) for item in findings):
+        return findings
+    # Only here: most hosts are well most of the time, and compiling it takes as long as a probe.
+    from ansible_collections.sergas.ops.plugins.module_utils import causes
+
+    return causes.derive(findings)
 
 
 def check_ranges(params):

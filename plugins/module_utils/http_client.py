@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Dict, NamedTuple
+from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils import tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
@@ -23,22 +23,23 @@ _HEADERS_LIMIT = 100
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Reply(NamedTuple):
+class Reply(
+    namedtuple("Reply", ["status", "headers", "body", "truncated", "phases", "redirects", "url"])
+):
     """An answer to a request.
 
-    The phases are seconds: name, connect and tls (https only) until each was done, first_byte from
-    the request to the answer's first byte, total from the beginning to the end.
+    Attributes:
+        status: its status.
+        headers: {name in lower case: value}.
+        body: bytes, as many as were asked for.
+        truncated: whether there was more of it.
+        phases: seconds: name, connect and tls (https only) until each was done, first_byte from the
+            request to the answer's first byte, total from the beginning to the end.
+        redirects: the URLs that redirected here.
+        url: the one that answered.
     """
 
-    status: int
-    headers: Dict[str, str]
-    body: bytes
-    #: whether there was more of the body than was asked for
-    truncated: bool
-    phases: Dict[str, float]
-    #: the URLs that redirected here
-    redirects: list
-    url: str
+    __slots__ = ()
 
     def text(self):
         """Return the body as text; what is not UTF-8 is replaced."""

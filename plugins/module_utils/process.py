@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 
@@ -23,7 +22,11 @@ class CommandMissing(Exception):
 
 def find(name):
     """Return the full path of a command, or None."""
-    return shutil.which(name, path=SEARCH_PATH)
+    for folder in SEARCH_PATH.split(":"):
+        path = os.path.join(folder, name)
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    return None
 
 
 def environment():

@@ -63,16 +63,18 @@ def resolve(host, port, deadline):
     Raises:
         ConnectionFailed: the kind is dns, or timeout with the phase name.
     """
+    # A text would be put into IDNA, whose tables take longer to load than most answers to come.
+    name = host.encode("ascii") if host.isascii() else host
     try:
         # An address needs no resolver, so it cannot be held up by one.
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         pass
     answer = []
 
     def look_up():
         try:
-            answer.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            answer.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             answer.append(error)
 

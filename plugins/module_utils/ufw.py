@@ -9,59 +9,69 @@ from __future__ import annotations
 import os
 import re
 import socket
-from typing import Dict, List, NamedTuple, Tuple
+from collections import namedtuple
 
 _ANY = ("0.0.0.0/0", "::/0", "any")
 
 
-class Rule(NamedTuple):
-    """One rule for incoming traffic, as ufw keeps it in a C(### tuple ###) line."""
+class Rule(
+    namedtuple(
+        "Rule",
+        [
+            "action",
+            "protocol",
+            "ports",
+            "destination",
+            "source_ports",
+            "source",
+            "interface",
+            "direction",
+            "interface_out",
+            "log",
+            "applications",
+            "comment",
+            "family",
+        ],
+        defaults=["in", "", "", ("", ""), "", 0],
+    )
+):
+    """One rule, as ufw keeps it in a C(### tuple ###) line.
 
-    action: str
-    protocol: str
-    ports: str
-    destination: str
-    source_ports: str
-    source: str
-    interface: str
-    #: in, out or route
-    direction: str = "in"
-    #: where a rule of the direction route lets traffic out
-    interface_out: str = ""
-    #: "", log or log-all
-    log: str = ""
-    #: the profiles of applications that the ports come from, of the destination and the source
-    applications: Tuple[str, str] = ("", "")
-    comment: str = ""
-    #: 4 or 6: the file that the rule is in; 0 where nobody asked
-    family: int = 0
+    Attributes:
+        direction: in, out or route.
+        interface_out: where a rule of the direction route lets traffic out.
+        log: empty, log or log-all.
+        applications: the profiles that the ports come from, of the destination and the source.
+        family: 4 or 6: the file that the rule is in; 0 where nobody asked.
+    """
 
-
-class Firewall(NamedTuple):
-    """What ufw lets in."""
-
-    installed: bool
-    enabled: bool
-    #: what happens to what no rule names: ACCEPT, DROP or REJECT
-    policy: str
-    #: in the order in which they are tried, IPv4 before IPv6
-    rules: List[Rule]
-    #: whether ufw looks after IPv6 at all: without, it drops all of it
-    ipv6: bool = True
+    __slots__ = ()
 
 
-class State(NamedTuple):
-    """All that ufw has been told, whether or not it is active."""
+class Firewall(
+    namedtuple("Firewall", ["installed", "enabled", "policy", "rules", "ipv6"], defaults=[True])
+):
+    """What ufw lets in.
 
-    installed: bool
-    enabled: bool
-    ipv6: bool
-    #: {"incoming": , "outgoing": , "routed": }, each allow, deny or reject
-    policies: Dict[str, str]
-    #: off, low, medium, high or full
-    logging: str
-    #: of every direction, in the order in which they are tried, IPv4 before IPv6
-    rules: List[Rule]
+    Attributes:
+        policy: what happens to what no rule names: ACCEPT, DROP or REJECT.
+        rules: in the order in which they are tried, IPv4 before IPv6.
+        ipv6: whether ufw looks after IPv6 at all: without, it drops all of it.
+    """
+
+    __slots__ = ()
+
+
+class State(namedtuple("State", ["installed", "enabled", "ipv6", "policies", "logging", "rules"])):
+    """All that ufw has been told, whether or not it is active.
+
+    Attributes:
+        policies: {"incoming": , "outgoing": , "routed": }, each allow, deny or reject.
+        logging: off, low, medium, high or full.
+        rules: of every direction, in the order in which they are tried, IPv4 before IPv6.
+    """
+
+    __slots__ = ()
 
 
 _POLICIES = {"incoming": "INPUT", "outgoing": "OUTPUT", "routed": "FORWARD"}

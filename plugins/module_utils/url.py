@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Optional
+from collections import namedtuple
 
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
@@ -20,16 +20,13 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-class Url(NamedTuple):
-    """The parts of a URL, user, password and host decoded; the path and the query as they are."""
+class Url(namedtuple("Url", ["scheme", "user", "password", "host", "port", "path", "query"])):
+    """The parts of a URL, user, password and host decoded; the path and the query as they are.
 
-    scheme: str
-    user: Optional[str]
-    password: Optional[str]
-    host: str
-    port: Optional[int]
-    path: str
-    query: str
+    What it does not have of user, password and port is None.
+    """
+
+    __slots__ = ()
 
     def option(self, *names):
         """Return the value of the first of these names in the query, or None."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import Dict, List, NamedTuple, Tuple
+from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils import dotenv, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, is_secret_name
@@ -20,25 +20,27 @@ _URL_PARTS = ("scheme", "user", "password", "host", "port", "path", "query")
 _OPTIONS = ("host", "port", "name", "user", "password")
 
 
-class Value(NamedTuple):
-    """One variable of the file. None for a reader: it does not get the variable."""
+class Value(namedtuple("Value", ["systemd", "dotenv", "line"])):
+    """One variable of the file: what each reader gets, None if nothing, and its line."""
 
-    systemd: object
-    dotenv: object
-    line: int
+    __slots__ = ()
 
 
-class Reading(NamedTuple):
-    """A .env file as it was read."""
+class Reading(
+    namedtuple("Reading", ["path", "mode", "lines", "values", "duplicates", "malformed"])
+):
+    """A .env file as it was read.
 
-    path: str
-    mode: int
-    lines: List[dotenv.Line]
-    values: Dict[str, Value]
-    #: the names set more than once: the last one counts
-    duplicates: List[str]
-    #: (number, reason) of the lines that are no statements
-    malformed: List[Tuple[int, str]]
+    Attributes:
+        path: its path.
+        mode: its mode.
+        lines: a list of L(dotenv.Line).
+        values: {name: Value}.
+        duplicates: the names set more than once: the last one counts.
+        malformed: (number, reason) of the lines that are no statements.
+    """
+
+    __slots__ = ()
 
 
 def read(path):
