@@ -248,6 +248,18 @@ def inject(fleet):
     return run
 
 
+@pytest.fixture(scope="module")
+def cases(request):
+    """The selected cases of the test's own module, each once: what may share a wave of hosts."""
+    return selected(item for item in request.session.items if item.module is request.module)
+
+
+def selected(items):
+    """Return the values of the parameter C(case) of tests, each once."""
+    with_cases = (item.callspec.params for item in items if hasattr(item, "callspec"))
+    return list(dict.fromkeys(params["case"] for params in with_cases if "case" in params))
+
+
 class Waves:
     """Runs cases, each a release and the faults to make on a fresh host, many hosts to a
     diagnosis.
@@ -322,9 +334,6 @@ def busy(faults):
 @pytest.fixture(scope="session")
 def waves(request, fleet, diagnose):
     """The findings of every selected case; see Waves."""
-    cases = [
-        item.callspec.params["case"]
-        for item in request.session.items
-        if "waves" in getattr(item, "fixturenames", ())
-    ]
+    items = request.session.items
+    cases = selected(item for item in items if "waves" in getattr(item, "fixturenames", ()))
     return Waves(fleet, diagnose, cases)

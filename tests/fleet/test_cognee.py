@@ -85,22 +85,15 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(request, fleet, fix, tmp_path_factory):
+def outcomes(cases, fleet, fix, tmp_path_factory):
     """Return a function that gives the outcome of a case, after running the wave that it is in."""
-    waiting = list(
-        dict.fromkeys(
-            item.callspec.params["case"]
-            for item in request.session.items
-            if "outcomes" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec")
-        )
-    )
     known = {}
 
     def run(wanted):
         while wanted not in known:
             free = {release: fleet.of(release) for release in reference.RELEASES}
             wave = {}
-            for case in [wanted] + [case for case in waiting if case != wanted]:
+            for case in [wanted] + [case for case in cases if case != wanted]:
                 if case not in known and free[case.release]:
                     wave[case] = free[case.release].pop(0)
             # A host of Cognee alone would have nobody that uses it.

@@ -229,21 +229,15 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(request, fleet, fix, tmp_path_factory):
+def outcomes(cases, fleet, fix, tmp_path_factory):
     """Return a function that gives the outcome of a case, after running the wave that it is in."""
-    items = [
-        item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())
-    ]
-    waiting = list(
-        dict.fromkeys(item.callspec.params["case"] for item in items if hasattr(item, "callspec"))
-    )
     known = {}
 
     def run(wanted):
         while wanted not in known:
             free = {release: fleet.of(release) for release in reference.RELEASES}
             wave = {}
-            for key in [wanted] + [key for key in waiting if key != wanted and key not in known]:
+            for key in [wanted] + [key for key in cases if key != wanted and key not in known]:
                 if free[key[0]]:
                     wave[key] = free[key[0]].pop(0)
             known.update(run_wave(fleet, fix, wave, tmp_path_factory.mktemp("inventory")))

@@ -260,14 +260,8 @@ def side_by_side(function, arguments):
 
 
 @pytest.fixture(scope="module")
-def outcomes(request, fleet, diagnose, aside):
+def outcomes(cases, fleet, diagnose, aside):
     """Return a function that gives the outcome of a case, after running the wave that it is in."""
-    items = [
-        item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())
-    ]
-    waiting = list(
-        dict.fromkeys(item.callspec.params["case"] for item in items if hasattr(item, "callspec"))
-    )
     known = {}
 
     def run(wanted):
@@ -275,7 +269,7 @@ def outcomes(request, fleet, diagnose, aside):
             last = -1 if aside else None
             free = {release: fleet.of(release)[:last] for release in reference.RELEASES}
             wave = {}
-            for key in [wanted] + [key for key in waiting if key != wanted]:
+            for key in [wanted] + [key for key in cases if key != wanted]:
                 if free[key[0]] and key not in known:
                     wave[key] = free[key[0]].pop(0)
             assert wave, "two hosts of each release are needed: one stands aside"
