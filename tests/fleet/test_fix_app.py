@@ -154,7 +154,7 @@ CASES = [
         "awk '/open files/ {print $4}'"
         " /proc/$(systemctl show --value --property MainPID sergas-app)/limits",
         "8192",
-        # An app that may open no file tries without end: on many hosts at once, that is their cores.
+        # An app that may open no file tries without end: on one host, so as not to take all cores.
         releases=BULLSEYE,
     ),
     Case(
