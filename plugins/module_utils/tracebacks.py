@@ -10,7 +10,9 @@ import re
 
 HEADER = "Traceback (most recent call last):"
 _FRAME = re.compile(r'\s*File "([^"]{1,300})", line (\d+)(?:, in (.{1,100}))?')
-_RAISED = re.compile(r"([A-Za-z_][\w.]*(?:\[\w+\])?)(?::\s?(.*))?$", re.S)
+#: A type of a module, or one that begins with a capital: where a line was lost, C(socket: <...>) is
+#: what asyncio says next.
+_RAISED = re.compile(r"((?:[A-Z_]\w*|[A-Za-z_]\w*(?:\.\w+)+)(?:\[\w+\])?)(?::\s?(.*))?$", re.S)
 _CHAIN = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",

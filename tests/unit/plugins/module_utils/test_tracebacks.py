@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.sergas.ops.plugins.module_utils import tracebacks
 
 PLAIN = """Traceback (most recent call last):
@@ -121,6 +123,25 @@ def test_garbage_ends_a_traceback():
     reading.feed("Traceback (most recent call last):")
     assert reading.feed("!!! what is this") == "end"
     assert reading.type is None
+
+
+def test_what_asyncio_says_next_is_no_exception_where_a_line_was_lost():
+    reading = tracebacks.Traceback()
+    for line in PLAIN.split("\n")[:-1]:
+        assert reading.feed(line) == "more"
+    said = "socket: <asyncio.TransportSocket fd=7, family=2, type=1, laddr=('0.0.0.0', 8000)>"
+    assert reading.feed(said) == "end"
+    assert not reading.is_fault
+
+
+@pytest.mark.parametrize(
+    "line", ["socket.timeout: timed out", "KeyError: 'owner'", "zlib.error", "_Mine: x"]
+)
+def test_a_type_of_a_module_or_with_a_capital_is_one(line):
+    reading = tracebacks.Traceback()
+    for text in [*PLAIN.split("\n")[:-1], line]:
+        assert reading.feed(text) == "more"
+    assert reading.type == line.partition(":")[0]
 
 
 def test_an_endless_traceback_is_given_up():
