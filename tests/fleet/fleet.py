@@ -690,6 +690,30 @@ def faults() -> dict[str, Fault]:
     return {path.name: read_fault(path) for path in paths}
 
 
+def spread(variants: list, number) -> list[tuple]:
+    """Lay variants of faults out over the releases: each number of the catalogue comes on every
+    release and each of its variants on one at least; all on each with SERGAS_FLEET_TEST_ALL=1.
+
+    Args:
+        variants: anything.
+        number: a function that gives the number of a variant in the catalogue.
+
+    Returns:
+        A list of (release, variant).
+    """
+    releases = list(RELEASES)
+    if os.environ.get("SERGAS_FLEET_TEST_ALL") == "1":
+        return [(release, variant) for variant in variants for release in releases]
+    numbers: dict[int, list] = {}
+    for variant in variants:
+        numbers.setdefault(number(variant), []).append(variant)
+    return [
+        (releases[place % len(releases)], several[place % len(several)])
+        for several in numbers.values()
+        for place in range(max(len(several), len(releases)))
+    ]
+
+
 def _fault(verb: str, name: str, host_name: str) -> None:
     if name not in faults():
         raise FleetError("no fault %s; there are: %s" % (name, " ".join(faults())))

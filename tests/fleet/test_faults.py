@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import fleet as reference
 import pytest
@@ -16,29 +15,13 @@ PAIRS = [("03_database_stopped_under_app", "19_redis_down"), ("17_bruteforce", "
 # Those of the database take its own modules, and what mends them: test_postgresql.py. Those of
 # Cognee take its container, and hosts that use it: test_cognee.py.
 ELSEWHERE = (9, 10, 11, 14)
-
-
-def spread(faults, releases, everything):
-    """Return (release, (fault,)) so that each number of the catalogue comes on every release, and
-    each of its variants on one of them at least; with everything, on all.
-    """
-    numbers = {}
-    for fault in faults:
-        numbers.setdefault(fault.number, []).append(fault.name)
-    if everything:
-        return [(release, (fault.name,)) for fault in faults for release in releases]
-    return [
-        (releases[place % len(releases)], (variants[place % len(variants)],))
-        for variants in numbers.values()
-        for place in range(max(len(variants), len(releases)))
-    ]
-
-
-SINGLE = spread(
-    [fault for fault in reference.faults().values() if fault.number not in ELSEWHERE],
-    list(reference.RELEASES),
-    os.environ.get("SERGAS_FLEET_TEST_ALL") == "1",
-)
+SINGLE = [
+    (release, (fault.name,))
+    for release, fault in reference.spread(
+        [fault for fault in reference.faults().values() if fault.number not in ELSEWHERE],
+        lambda fault: fault.number,
+    )
+]
 DOUBLE = [(release, pair) for pair in PAIRS for release in reference.RELEASES]
 HEALTHY = [(release, ()) for release in reference.RELEASES]
 

@@ -141,7 +141,7 @@ CASES = [
         settle="SELECT pg_stat_reset()",
     ),
 ]
-PARAMETERS = [(release, case) for case in CASES for release in reference.RELEASES]
+PARAMETERS = reference.spread(CASES, lambda case: reference.faults()[case.fault].number)
 
 
 @dataclasses.dataclass
