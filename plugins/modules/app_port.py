@@ -19,24 +19,6 @@ description:
     and whatever this very session came through are never ended.
   - "With O(policy=move), nothing is ended: RV(move_to) is a port that is free."
 options:
-  service:
-    description:
-      - The systemd unit of the app.
-    type: str
-    default: sergas-app
-  app_dir:
-    description:
-      - The folder of the app. If not given, the one that its unit names.
-    type: path
-  env_file:
-    description:
-      - The C(.env) of the app. If not given, the one that its unit names, else C(.env) in
-        O(app_dir).
-    type: path
-  port:
-    description:
-      - The port of the app. If not given, the one of its unit or C(.env), else 8000.
-    type: int
   policy:
     description:
       - Whether the holder is stopped, or the app is to move.
@@ -77,6 +59,7 @@ options:
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - sergas.ops.attributes
+  - sergas.ops.app
 attributes:
   check_mode:
     support: full

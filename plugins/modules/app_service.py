@@ -20,24 +20,6 @@ description:
     read the unit's files yet, it is told to.
   - It then waits until the app answers on its health endpoint.
 options:
-  service:
-    description:
-      - The systemd unit of the app.
-    type: str
-    default: sergas-app
-  app_dir:
-    description:
-      - The folder of the app. If not given, the one that its unit names.
-    type: path
-  env_file:
-    description:
-      - The C(.env) of the app. If not given, the one that its unit names, else C(.env) in
-        O(app_dir).
-    type: path
-  port:
-    description:
-      - The port of the app. If not given, the one of its unit or C(.env), else 8000.
-    type: int
   health_path:
     description:
       - The path of the app's health endpoint.
@@ -65,6 +47,7 @@ options:
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - sergas.ops.attributes
+  - sergas.ops.app
 attributes:
   check_mode:
     support: full
