@@ -11,7 +11,6 @@ import math
 
 from ansible_collections.sergas.ops.plugins.module_utils import http_client, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
-from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 
 DEFAULT_URL = "http://127.0.0.1:9090"
@@ -35,25 +34,21 @@ def observe(ctx):
     """Evaluate the app's rates and the expressions given.
 
     Returns:
-        dict with url, error (why nothing could be asked, or None), error_rate_percent,
-        requests_per_second, failing (the worst first, per status and path), p95_seconds,
-        notes ({what: why it is None}) and queries.
-
-    Raises:
-        NotHere: no Prometheus at the default address.
+        dict with url, given (whether one was asked for), error (why nothing could be asked, or
+        None), error_rate_percent, requests_per_second, failing (the worst first, per status and
+        path), p95_seconds, notes ({what: why it is None}) and queries.
     """
-    given = ctx.params["prometheus_url"]
-    base = (given or DEFAULT_URL).rstrip("/")
+    base = (ctx.params["prometheus_url"] or DEFAULT_URL).rstrip("/")
+    given = bool(ctx.params["prometheus_url"] or ctx.params["prometheus_queries"])
+    result = {"url": base, "given": given, "error": None, "p95_seconds": None, "queries": []}
     rates, failure = [], None
     try:
         rates = evaluate(base, RATE, ctx.deadline)
     except (ConnectionFailed, NotPrometheus) as error:
-        if not given:
-            raise NotHere("No Prometheus answers at %s: %s" % (base, error))
-        return dict(error_rate([]), url=base, error=str(error), p95_seconds=None, queries=[])
+        return dict(error_rate([]), **dict(result, error=str(error)))
     except QueryFailed as error:
         failure = str(error)
-    result = dict(error_rate(rates), url=base, error=None, queries=[])
+    result.update(error_rate(rates))
     if failure:
         result["notes"]["error_rate_percent"] = failure
     try:
@@ -165,6 +160,10 @@ def error_rate(samples):
 
 def decide(ctx, observed):
     """Return a finding for each expression given, or one for Prometheus itself."""
+    if observed["error"] and not observed["given"]:
+        # No host must have one: a fleet may have a single Prometheus, or none.
+        summary = "No Prometheus answers at %s: %s" % (observed["url"], observed["error"])
+        return [finding("app.metrics.skipped", "app", "skipped", summary)]
     if observed["error"]:
         return [
             finding(

@@ -19,7 +19,6 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.probes import prometheus
-from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 
 FIXTURES = pathlib.Path(__file__).parents[3] / "fixtures" / "prometheus"
 
@@ -103,6 +102,7 @@ def test_what_is_not_prometheus(text):
 def observed(**details):
     given = {
         "url": "http://p:9090",
+        "given": True,
         "error": None,
         "error_rate_percent": None,
         "requests_per_second": None,
@@ -218,7 +218,13 @@ def test_nothing_there():
     assert "refused" in prometheus.observe(context("http://127.0.0.1:1"))["error"]
 
 
-def test_nothing_at_the_default_address_is_not_here(monkeypatch):
+@pytest.mark.parametrize(
+    ("queries", "id", "status"),
+    [((), "app.metrics.skipped", "skipped"), (("up",), "app.metrics.unknown", "unknown")],
+)
+def test_nobody_must_have_one_but_who_asks_it(monkeypatch, queries, id, status):
     monkeypatch.setattr(prometheus, "DEFAULT_URL", "http://127.0.0.1:1")
-    with pytest.raises(NotHere, match="No Prometheus"):
-        prometheus.observe(context(None))
+    asking = context(None, *queries)
+    (item,) = prometheus.decide(asking, prometheus.observe(asking))
+    assert (item["id"], item["status"]) == (id, status)
+    assert "refused" in item["summary"]
