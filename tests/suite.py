@@ -4,10 +4,10 @@
 
 """Run every part of the tests, what does not disturb each other side by side, and sum them up.
 
-The parts are targets of the Makefile. Each one's output is in tests/output/PART.log, with the
-results of pytest beside it as JUnit XML. The last line is C(N passed, N failed, N skipped): the
-tests of the parts that pytest runs, one for any other part. A part that fails, or cannot run, fails
-the suite.
+The parts are targets of the Makefile, or some of the tests of one. Each one's output is in
+tests/output/PART.log, with the results of pytest beside it as JUnit XML. The last line is C(N
+passed, N failed, N skipped): the tests of the parts that pytest runs, one for any other part. A
+part that fails, or cannot run, fails the suite.
 
 SKIP="part ..." in the environment leaves parts out; they count as skipped.
 """
@@ -27,16 +27,32 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 OUTPUT = CHECKOUT / "tests" / "output"
 
 # The lanes of a stage run side by side, the parts of a lane in turn. The images of the fleet wait
-# for the
-# network and the disk most of the time; what computes runs meanwhile. What measures real hosts and
-# servers
-# has the machine to itself.
+# for the network and the disk most of the time; what computes runs meanwhile. The hosts' faults
+# take most of the machine; what wants little of it, or mostly waits, runs beside them.
 STAGES = (
     (("fleet-images",), ("lint", "unit", "sanity")),
-    (("fleet-test", "molecule", "integration"),),
+    (("fleet-test", "molecule"), ("integration", "fleet-waiting")),
 )
 # What these parts stand on: without it they fail without being run.
-NEEDS = {"fleet-test": "fleet-images", "molecule": "fleet-images"}
+NEEDS = dict.fromkeys(("fleet-test", "fleet-waiting", "molecule"), "fleet-images")
+# For a ban to end, for a host to put itself back.
+WAITING = ["tests/fleet/test_%s.py" % name for name in ("fail2ban", "firewall", "restore_point")]
+# The parts that are some of a target's tests: the target, and what it is given. Two parts with
+# hosts at the same time have a fleet each.
+SOME = {
+    "fleet-test": (
+        "fleet-test",
+        {"ARGS": " ".join(["tests/fleet", *("--ignore=" + path for path in WAITING)])},
+    ),
+    "fleet-waiting": (
+        "fleet-test",
+        {
+            "ARGS": " ".join(WAITING),
+            "SERGAS_FLEET_NAME": "waiting",
+            "SERGAS_FLEET_TEST_HOSTS": "1",
+        },
+    ),
+}
 LINES_OF_A_FAILURE = 60
 
 
@@ -102,6 +118,8 @@ class Suite:
             for key, value in os.environ.items()
             if key not in ("ARGS", "MAKEFLAGS", "MAKELEVEL")
         }
+        target, given = SOME.get(part, (part, {}))
+        environment.update(given)
         environment["PYTEST_ADDOPTS"] = "%s --junitxml=%s" % (
             environment.get("PYTEST_ADDOPTS", ""),
             junit,
@@ -109,7 +127,7 @@ class Suite:
         started = time.monotonic()
         with log.open("w") as out:
             status = subprocess.run(
-                ["make", "--no-print-directory", part],
+                ["make", "--no-print-directory", target],
                 cwd=CHECKOUT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
