@@ -36,7 +36,9 @@ STAGES = (
 # What these parts stand on: without it they fail without being run.
 NEEDS = dict.fromkeys(("fleet-test", "fleet-waiting", "molecule"), "fleet-images")
 # For a ban to end, for a host to put itself back.
-WAITING = ["tests/fleet/test_%s.py" % name for name in ("fail2ban", "firewall", "restore_point")]
+WAITING = [
+    "tests/fleet/test_%s.py" % name for name in ("fail2ban", "firewall", "harden", "restore_point")
+]
 # The parts that are some of a target's tests: the target, and what it is given. Two parts with
 # hosts at the same time have a fleet each.
 SOME = {

@@ -9,16 +9,16 @@ fault is on one release, and they go side by side, for Docker is installed on ea
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import json
 import re
 import socket
 
 import fleet as reference
+import playbook
 import pytest
+from waves import Waves
 
-BAD = {"warn", "fail", "unknown"}
 PORT = 8101
 KEY = "fleet-cognee-key"
 
@@ -73,10 +73,9 @@ CASES = [
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of a case: its host and those beside it, and the three runs of fix.yml."""
+    """What came of a case: its host, and the three runs of fix.yml."""
 
     host: str
-    others: list
     planned: object = None
     applied: object = None
     again: object = None
@@ -87,66 +86,47 @@ class Outcome:
 @pytest.fixture(scope="module")
 def outcomes(cases, fleet, fix, tmp_path_factory):
     """Return a function that gives the outcome of a case, after running the wave that it is in."""
-    known = {}
 
-    def run(wanted):
-        while wanted not in known:
-            free = {release: fleet.of(release) for release in reference.RELEASES}
-            wave = {}
-            for case in [wanted] + [case for case in cases if case != wanted]:
-                if case not in known and free[case.release]:
-                    wave[case] = free[case.release].pop(0)
+    def prepare(case, host):
+        reference.inject(case.fault, host)
+        return Outcome(host)
+
+    def run(ready):
+        hosts = [outcome.host for outcome in ready.values()]
+        if len(hosts) > 1:
+            clients = hosts
+        else:
             # A host of Cognee alone would have nobody that uses it.
-            spare = [host for hosts in free.values() for host in hosts][: max(0, 2 - len(wave))]
-            known.update(run_wave(fleet, fix, wave, spare, tmp_path_factory.mktemp("inventory")))
-        if isinstance(known[wanted], Exception):
-            raise known[wanted]
-        return known[wanted]
+            names = [name for release in reference.RELEASES for name in fleet.of(release)]
+            clients = [*hosts, fleet.fresh(next(name for name in names if name not in hosts))]
+        return run_wave(fix, ready, clients, tmp_path_factory.mktemp("inventory"))
 
-    return run
+    return Waves(
+        fleet, cases, prepare, run, hosts=lambda case: fleet.of(case.release), at_once=4
+    ).of
 
 
-def run_wave(fleet, fix, wave, spare, folder):
-    """Make the faults, run fix.yml three times on all hosts, and return the outcomes."""
-
-    def prepare(case):
-        fleet.fresh(wave[case])
-        reference.inject(case.fault, wave[case])
-
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        futures = {case: pool.submit(prepare, case) for case in wave}
-    result = {case: future.exception() for case, future in futures.items() if future.exception()}
-    names = [wave[case] for case in wave if case not in result]
-    ready = {
-        case: Outcome(wave[case], [name for name in names + spare if name != wave[case]])
-        for case in wave
-        if case not in result
-    }
-    inventory = folder / "own.json"
-    hosts = {outcome.host: case.variables for case, outcome in ready.items()}
-    inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
-    variables = {
-        "sergas_cognee_hosts": ",".join(names),
-        "sergas_cognee_clients": names + spare,
+def run_wave(fix, ready, clients, folder):
+    """Run fix.yml three times on all hosts of {case: Outcome}, and return it."""
+    own = {outcome.host: case.variables for case, outcome in ready.items()}
+    given = {
+        "inventory": playbook.inventory(folder / "own.json", own),
+        "sergas_cognee_hosts": ",".join(own),
+        "sergas_cognee_clients": clients,
+        "sergas_skip": playbook.OF_THE_MACHINE,
     }
     approved = sorted({case.remedy for case in ready if case.approved})
-    try:
-        if not ready:
-            return result
-        planned = fix(names, check=True, inventory=inventory, sergas_approve=approved, **variables)
-        applied = fix(names, inventory=inventory, sergas_approve=approved, **variables)
-        for case, outcome in ready.items():
-            outcome.planned, outcome.applied = planned, applied
-            outcome.reached_by_client = ask(outcome.others[0], curl(outcome.host))
-            outcome.reached_by_controller = connects(outcome.host) if case.closed else None
-        again = fix(names, inventory=inventory, **variables)
-        for outcome in ready.values():
-            outcome.again = again
-    except Exception as error:  # it is every case's failure, and each says so
-        return {**result, **dict.fromkeys(ready, error)}
-    finally:
-        fleet.stop(wave.values())
-    return {**result, **ready}
+    planned = fix(own, check=True, sergas_approve=approved, **given)
+    applied = fix(own, sergas_approve=approved, **given)
+    for case, outcome in ready.items():
+        outcome.planned, outcome.applied = planned, applied
+        client = next(name for name in clients if name != outcome.host)
+        outcome.reached_by_client = ask(client, curl(outcome.host))
+        outcome.reached_by_controller = connects(outcome.host) if case.closed else None
+    again = fix(own, **given)
+    for outcome in ready.values():
+        outcome.again = again
+    return ready
 
 
 def ask(host, script):
@@ -171,36 +151,10 @@ def connects(host):
     return True
 
 
-def findings(run, host):
-    """Return a host's findings in the report of a run."""
-    return {one["name"]: one for one in run.report["hosts"]}[host]["findings"]
-
-
-def roots(run, host):
-    """Return the ids of a host's bad findings that derive from no other."""
-    return {
-        item["id"] for item in findings(run, host) if item["status"] in BAD and not item["cause"]
-    }
-
-
 def changed(run, host):
     """Return {task: diffs} of a host, without where a template's text lay for a moment."""
     text = json.dumps(run.changed.get(host, {}))
     return json.loads(re.sub(r"/[^\s\"]*/ansible-local-[^\s\"]*/", "", text))
-
-
-def told(run, host):
-    """Return what went on with a host, for a failure's message."""
-    keys = ("id", "status", "cause", "summary", "evidence")
-    bad = [
-        {key: item[key] for key in keys} for item in findings(run, host) if item["status"] in BAD
-    ]
-    entries = [
-        (remedy, entry["outcome"], entry["reason"])
-        for (name, remedy), entry in run.entries.items()
-        if name == host
-    ]
-    return json.dumps({"bad": bad, "entries": entries}, indent=1)[:6000]
 
 
 def name(case):
@@ -211,20 +165,19 @@ def name(case):
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_fault_is_the_only_root_and_told_apart(case, outcomes):
     outcome = outcomes(case)
+    run, host = outcome.planned, outcome.host
     expected = reference.faults()[case.fault].root
-    assert roots(outcome.planned, outcome.host) == {expected}, told(outcome.planned, outcome.host)
+    assert run.roots(host) == {expected}, run.told(host)
     assert case.told in {
-        item["evidence"].get("told")
-        for item in findings(outcome.planned, outcome.host)
-        if item["id"] == expected
-    }, told(outcome.planned, outcome.host)
+        item["evidence"].get("told") for item in run.findings(host) if item["id"] == expected
+    }, run.told(host)
 
 
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_check_mode_names_what_is_then_changed(case, outcomes):
     outcome = outcomes(case)
     planned, applied = (changed(run, outcome.host) for run in (outcome.planned, outcome.applied))
-    assert planned, told(outcome.planned, outcome.host)
+    assert planned, outcome.planned.told(outcome.host)
     assert planned == applied
 
 
@@ -232,8 +185,8 @@ def test_check_mode_names_what_is_then_changed(case, outcomes):
 def test_fault_is_mended_and_its_clients_are_served(case, outcomes):
     outcome = outcomes(case)
     run, host = outcome.applied, outcome.host
-    assert run.outcome(host, case.remedy) == "kept", told(run, host)
-    assert not roots(run, host), told(run, host)
+    assert run.outcome(host, case.remedy) == "kept", run.told(host)
+    assert not run.roots(host), run.told(host)
     assert outcome.reached_by_client == "200"
     assert not outcome.reached_by_controller
 
@@ -241,7 +194,7 @@ def test_fault_is_mended_and_its_clients_are_served(case, outcomes):
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_second_run_changes_nothing(case, outcomes):
     outcome = outcomes(case)
-    assert not outcome.again.changed.get(outcome.host), told(outcome.again, outcome.host)
+    assert not outcome.again.changed.get(outcome.host), outcome.again.told(outcome.host)
     assert outcome.again.outcome(outcome.host, case.remedy) is None
 
 

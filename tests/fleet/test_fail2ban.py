@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import os
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import fleet as reference
+import playbook
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = reference.FAULTS / "lib.sh"
 #: Who attacks the app, who is named by the attacker, who may do all, who attacks sshd, who scans.
 ATTACKER, INNOCENT, IGNORED, BURGLAR, SCANNER = ("203.0.113.%d" % n for n in range(9, 14))
 ALL = " ".join((ATTACKER, INNOCENT, IGNORED, BURGLAR, SCANNER))
+#: Over IPv6, whom sshd alone is there for: who attacks it, and who does not.
+BURGLAR_6, INNOCENT_6 = "2001:db8::c", "2001:db8::a"
 VARIABLES = {
     "sergas_serial": "100%",
     "sergas_fail2ban_ignore": [IGNORED],
@@ -80,6 +79,16 @@ def status(name, address, port=8000, path="/health"):
     )
 
 
+def opens_6(name, address):
+    """Return whether sshd of a host is open to an address outside over IPv6."""
+    script = "import socket; socket.create_connection(('2001:db8::1', 22), 3, ('%s', 0))" % address
+    found = on(
+        name,
+        'ip netns exec outside python3 -c "%s" 2> /dev/null && echo open || echo shut' % script,
+    )
+    return found == "open"
+
+
 def login(address, user, count=FAILS):
     """Return a script that fails to log in from an address outside, as a user of any name."""
     data = json.dumps({"username": user, "password": "wrong"})
@@ -90,49 +99,35 @@ def login(address, user, count=FAILS):
     )
 
 
-def play(hosts, *options, groups=None, **variables):
+def play(hosts, *options, **variables):
     """Run harden.yml's part on hosts and return {host: {task: [results]}}."""
-    inventory = own_inventory(hosts, groups or ())
-    environment = dict(os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
-    environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
-    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
-    environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
-    variables = dict(VARIABLES, sergas_hosts=",".join(hosts), **variables)
-    words = ["ansible-playbook", "sergas.ops.harden", "-i", str(reference.STATE / "inventory.yml")]
-    words += ["-i", str(inventory), "--tags", "fail2ban", "-e", json.dumps(variables), *options]
-    done = subprocess.run(
-        words, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    words = playbook.command(
+        "sergas.ops.harden",
+        "--tags",
+        "fail2ban",
+        *options,
+        inventory=own_inventory(hosts),
+        **VARIABLES,
+        sergas_hosts=",".join(hosts),
+        **variables,
     )
-    assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
-    results = {name: {} for name in hosts}
-    document = json.loads(done.stdout[done.stdout.index("{") :])
-    for task in [task for one in document["plays"] for task in one["tasks"]]:
-        for name, result in task["hosts"].items():
-            results[name].setdefault(task["task"]["name"].rpartition(" : ")[2], []).append(result)
-    return results
+    return playbook.play(words).results()
 
 
-def own_inventory(hosts, groups):
+def burgle(address, target):
+    """Return a script that fails to log in to sshd from an address outside."""
+    return (
+        "for n in 1 2 3 4; do ip netns exec outside ssh -o BatchMode=yes -o ConnectTimeout=5"
+        " -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -b %s burglar@%s true; done; "
+        % (address, target)
+    )
+
+
+def own_inventory(hosts, *groups):
     """Write the hosts' own variables and groups, and return the file."""
+    own = {name: OWN.get(release, {}) for name, release in hosts.items()}
     path = reference.STATE / "test_fail2ban.json"
-    members = {name: OWN.get(release, {}) for name, release in hosts.items()}
-    children = {group: {"hosts": members} for group in groups}
-    path.write_text(json.dumps({"all": {"hosts": members, "children": children}}))
-    return path
-
-
-def changes(results):
-    """Return the names of the tasks that changed a host, and fail for those that failed."""
-    failed = {
-        name: result.get("msg")
-        for name, many in results.items()
-        for result in many
-        if result.get("failed")
-    }
-    assert not failed, failed
-    return sorted(
-        name for name, many in results.items() if any(result.get("changed") for result in many)
-    )
+    return playbook.inventory(path, own, dict.fromkeys(groups, own))
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +135,12 @@ def hosts(fleet):
     """{name: release} of a host each, with a network outside and a port that a container
     publishes.
     """
-    chosen = {fleet.fresh(fleet.of(release)[0]): release for release in reference.RELEASES}
+    chosen = dict(zip(fleet.fresh_of_each(), reference.RELEASES))
     prepare = (
         "outside_network %s; ufw allow in on outside0 > /dev/null; "
-        % ALL
+        "ip address add 2001:db8::1/64 dev outside0 nodad;"
+        " for six in %s %s; do ip -n outside address add $six/64 dev eth0 nodad; done; "
+        % (ALL, BURGLAR_6, INNOCENT_6)
         # A container that publishes port 9999, as Docker does it: past ufw, by translation.
         + "ip netns add container; ip link add inside0 type veth peer name eth0 netns container;"
         " ip address add 172.30.0.1/24 dev inside0; ip link set inside0 up;"
@@ -192,12 +189,11 @@ def attacked(hosts, applied):
             login(ATTACKER, forged)
             + login(ATTACKER, "PLACE").replace("PLACE", structured)
             + login(IGNORED, "anybody", 12)
-            + "for n in 1 2 3 4; do ip netns exec outside ssh -o BatchMode=yes -o ConnectTimeout=5"
-            " -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -b %s"
-            " burglar@203.0.113.1 true; done" % BURGLAR,
+            + burgle(BURGLAR, "203.0.113.1")
+            + burgle(BURGLAR_6, "2001:db8::1"),
             check=False,
         )
-        for jail, address in (("sergas-app", ATTACKER), ("sshd", BURGLAR)):
+        for jail, address in (("sergas-app", ATTACKER), ("sshd", BURGLAR), ("sshd", BURGLAR_6)):
             eventually(
                 lambda jail=jail, address=address: address in banned(name, jail),
                 "%s does not ban %s on %s" % (jail, address, name),
@@ -210,11 +206,11 @@ def attacked(hosts, applied):
 def test_check_mode_plans_what_is_then_changed(hosts, applied):
     planned, done, _again = applied
     for name in hosts:
-        assert changes(planned[name]) == changes(done[name]) != []
+        assert playbook.changes(planned[name]) == playbook.changes(done[name]) != []
 
 
 def test_second_run_changes_nothing(hosts, applied):
-    assert {name: changes(applied[2][name]) for name in hosts} == dict.fromkeys(hosts, [])
+    assert {name: playbook.changes(applied[2][name]) for name in hosts} == dict.fromkeys(hosts, [])
 
 
 def test_operators_own_settings_count_and_are_told(hosts, applied):
@@ -235,9 +231,10 @@ def test_who_attacks_reaches_nothing_any_more(attacked):
             status(name, ATTACKER, 9999, "/"),
             status(name, BURGLAR),
             status(name, BURGLAR, 9999, "/"),
+            opens_6(name, BURGLAR_6),
         ]
 
-    assert everywhere(attacked, reached) == dict.fromkeys(attacked, ["000"] * 4)
+    assert everywhere(attacked, reached) == dict.fromkeys(attacked, ["000"] * 4 + [False])
 
 
 def test_nobody_else_is_banned(attacked):
@@ -246,17 +243,21 @@ def test_nobody_else_is_banned(attacked):
             (status(name, address), status(name, address, 9999, "/"))
             for address in (INNOCENT, IGNORED)
         }
-        return passing, banned(name, "sergas-app"), banned(name, "sshd")
+        six = opens_6(name, INNOCENT_6)
+        return passing, six, banned(name, "sergas-app"), banned(name, "sshd")
 
-    expected = ({("200", "200")}, {ATTACKER}, {BURGLAR})
+    expected = ({("200", "200")}, True, {ATTACKER}, {BURGLAR, BURGLAR_6})
     assert everywhere(attacked, reached) == dict.fromkeys(attacked, expected)
 
 
 def test_who_is_let_go_gets_in_again(attacked):
     def let_go(name):
-        on(name, "fail2ban-client unban %s %s" % (ATTACKER, BURGLAR))
+        on(name, "fail2ban-client unban %s %s %s" % (ATTACKER, BURGLAR, BURGLAR_6))
         eventually(
-            lambda: (status(name, ATTACKER), status(name, BURGLAR)) == ("200", "200"),
+            lambda: (
+                (status(name, ATTACKER), status(name, BURGLAR)) == ("200", "200")
+                and opens_6(name, BURGLAR_6)
+            ),
             "%s stays shut for those that were let go" % name,
         )
 
@@ -297,7 +298,7 @@ def test_what_is_broken_is_found_and_mended(attacked, fix):
     everywhere(attacked, lambda name: on(name, BREAK[attacked[name]][0]))
     done = fix(
         list(attacked),
-        inventory=own_inventory(attacked, ["sergas_fail2ban"]),
+        inventory=own_inventory(attacked, "sergas_fail2ban"),
         sergas_remedies=["jail"],
         **dict(VARIABLES, sergas_fail2ban_ignore=[IGNORED, OURS]),
     )
@@ -310,23 +311,38 @@ def test_what_is_broken_is_found_and_mended(attacked, fix):
 
 
 def test_attackers_are_blocked_for_a_time_and_nobody_of_ours(attacked, fix):
+    """Who guessed a password, too, has all sessions revoked by the app's own script."""
+    script = "/usr/local/lib/revoke_sessions.py"
+
     def scan(name):
+        good = {"username": "operator", "password": "fleet-operator-pass"}
         on(
             name,
-            "for n in $(seq 65); do from %s /api/v1/admin/backup$n; done;"
+            'echo \'import sys; open("/tmp/revoked", "a").write(" ".join(sys.argv[1:]))\' > %s; '
+            % script
+            + login(IGNORED, "operator", 25)
+            + "from %s /api/v1/login --header 'Content-Type: application/json' --data '%s'; "
+            % (IGNORED, json.dumps(good))
+            + "for n in $(seq 65); do from %s /api/v1/admin/backup$n; done;"
             " eventually 30 logged backup65" % SCANNER,
         )
 
     everywhere(attacked, scan)
-    inventory = own_inventory(attacked, ())
     done = fix(
-        list(attacked), inventory=inventory, sergas_remedies=["block_addresses"], **VARIABLES
+        list(attacked),
+        inventory=own_inventory(attacked),
+        sergas_remedies=["block_addresses", "revoke_sessions"],
+        sergas_approve=["revoke_sessions"],
+        sergas_revoke_script=script,
+        **VARIABLES,
     )
     for name in attacked:
         assert done.outcome(name, "block_addresses") == "kept", done.entries
-        # IGNORED has failed more often than most, and is one of ours.
+        # IGNORED has failed more often than anybody, and is one of ours.
         log = on(name, "grep -h 'NOTICE.*sergas-blocked.*Ban' /var/log/fail2ban.log")
         assert "Ban " + SCANNER in log and IGNORED not in log
+        assert done.outcome(name, "revoke_sessions") == "kept", done.entries
+        assert on(name, "cat /tmp/revoked") == "--older-than 0d"
 
     def expires(name):
         eventually(

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import shlex
 import signal
 import socket
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import fleet as reference
+import playbook
 import pytest
+import reports
 
-ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = """
 - hosts: "{{ sergas_hosts }}"
   gather_facts: false
@@ -32,6 +30,8 @@ PLAYBOOK = """
         name: sergas.ops.firewall
         tasks_from: "{{ part | default('main') }}"
 """
+#: The hosts' groups, which C(command) writes.
+INVENTORY = reference.STATE / "test_firewall.json"
 #: Nobody is here, in any test.
 ELSEWHERE = "203.0.113.7"
 #: Seconds: what a host needs to go back, on two cores that a dozen hosts share.
@@ -54,77 +54,39 @@ def balancer():
 @pytest.fixture(scope="module")
 def hosts(fleet, balancer):
     """A fresh host of each release, by name."""
-    names = [fleet.fresh(fleet.of(release)[0]) for release in reference.RELEASES]
-    return {name: reference.find(name) for name in names}
+    return {name: reference.find(name) for name in fleet.fresh_of_each()}
 
 
-def command(hosts, balancer, playbook, variables, *options):
-    """Return the command for a playbook on hosts that are the whole fleet, and its environment.
+def command(hosts, balancer, variables, *options, name=None):
+    """Return the command for a playbook on hosts that are the whole fleet.
 
     Args:
         hosts: {name: Host}.
         balancer: the Host that asks their app.
-        playbook: its name or path.
         variables: {host or None for all: {name: value}}.
         options: of ansible-playbook.
+        name: that of the playbook, if it is not PLAYBOOK.
     """
-    own = reference.STATE / "test_firewall.json"
-    apps = {name: variables.get(name, {}) for name in hosts}
+    if name is None:
+        name = reference.STATE / "test_firewall.yml"
+        name.write_text(PLAYBOOK)
     backends = ["%s:8000" % host.address for host in hosts.values()]
-    groups = {
-        "sergas_lb": {
-            balancer.name: {"ansible_host": balancer.address, "sergas_backends": backends}
-        }
-    }
-    for group in ("sergas_app", "sergas_postgresql", "sergas_firewall"):
-        groups[group] = apps
-    children = {group: {"hosts": members} for group, members in groups.items()}
-    own.write_text(json.dumps({"all": {"children": children}}))
-    if playbook is None:
-        playbook = str(reference.STATE / "test_firewall.yml")
-        Path(playbook).write_text(PLAYBOOK)
-    environment = dict(os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
-    environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
-    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
-    environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
-    words = ["ansible-playbook", playbook, "-i", str(reference.STATE / "inventory.yml")]
-    words += ["-i", str(own), "-e", json.dumps(variables.get(None, {})), *options]
-    return words, environment
-
-
-def play(hosts, balancer, variables, *options, playbook=None):
-    """Run a playbook and return {host: {task: [results]}}."""
+    apps = {host: variables.get(host, {}) for host in hosts}
+    own = playbook.inventory(
+        INVENTORY,
+        {**apps, balancer.name: {"ansible_host": balancer.address, "sergas_backends": backends}},
+        {
+            "sergas_lb": [balancer.name],
+            **dict.fromkeys(("sergas_app", "sergas_postgresql", "sergas_firewall"), apps),
+        },
+    )
     everywhere = {"sergas_hosts": ",".join(hosts), **variables.get(None, {})}
-    words, environment = command(
-        hosts, balancer, playbook, {**variables, None: everywhere}, *options
-    )
-    done = subprocess.run(
-        words, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False
-    )
-    assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
-    results = {name: {} for name in [*hosts, balancer.name]}
-    document = json.loads(done.stdout[done.stdout.index("{") :])
-    for task in [task for one in document["plays"] for task in one["tasks"]]:
-        for name, result in task["hosts"].items():
-            results[name].setdefault(task["task"]["name"].rpartition(" : ")[2], []).append(result)
-    return results
+    return playbook.command(name, *options, inventory=own, **everywhere)
 
 
-def failures(results):
-    """Return {task: message} of what failed on a host and was not expected to."""
-    return {
-        name: str(result.get("msg"))
-        for name, many in results.items()
-        for result in many
-        if result.get("failed") or result.get("unreachable")
-    }
-
-
-def changes(results):
-    """Return the names of the tasks that changed something on a host."""
-    return sorted(
-        name for name, many in results.items() if any(result.get("changed") for result in many)
-    )
+def play(hosts, balancer, variables, *options):
+    """Run PLAYBOOK and return {host: {task: [results]}}."""
+    return playbook.play(command(hosts, balancer, variables, *options)).results()
 
 
 def ask(host, script):
@@ -244,17 +206,15 @@ def test_what_is_open_and_should_not_be_is_found(hardened, hosts):
 def test_check_mode_says_what_is_then_done(hardened, hosts):
     _before, runs = hardened
     for name, host in hosts.items():
-        assert not failures(runs["check"][name]) and not failures(runs["apply"][name])
         compared = "See what differs from the declared rules"
         predicted, actual = (runs[run][name][compared][0] for run in ("check", "second"))
         assert predicted["after"] == actual["before"]
         ufw = {"Change the rules of ufw", "Set how much ufw logs", "Make ufw active"}
         # Of each rule, too.
-        assert ufw & set(changes(runs["check"][name])) == ufw & set(changes(runs["apply"][name]))
-        steps = [
-            runs[run][name].get("Change the rules of ufw", [{}])[0] for run in ("check", "apply")
-        ]
-        assert [[item["changed"] for item in step.get("results", ())] for step in steps] == [
+        changed = [ufw & set(playbook.changes(runs[run][name])) for run in ("check", "apply")]
+        assert changed[0] == changed[1]
+        steps = [runs[run][name].get("Change the rules of ufw", ()) for run in ("check", "apply")]
+        assert [[step["changed"] for step in many] for many in steps] == [
             [True] * len(predicted["steps"])
         ] * 2
         assert "Status: active" in ask(host, "ufw status")
@@ -264,8 +224,7 @@ def test_second_run_changes_nothing(hardened, hosts):
     _before, runs = hardened
     for name in hosts:
         for run in ("again", "second"):
-            assert not failures(runs[run][name])
-            assert not changes(runs[run][name])
+            assert not playbook.changes(runs[run][name])
 
 
 def test_each_port_is_open_to_whom_it_is_declared_for(hardened, hosts, balancer):
@@ -319,7 +278,7 @@ def test_who_would_be_shut_out_is_refused_and_nothing_changes(hosts, balancer):
         },
     ]
     results = play(hosts, balancer, dict(zip(hosts, attempts)))
-    reasons = [failures(results[name]) for name in hosts]
+    reasons = [playbook.failures(results[name]) for name in hosts]
     for reason, address in zip(reasons, (balancer.address, "198.51.100.9", "2001:db8::5")):
         assert list(reason) == ["Refuse to shut out who must get in"]
         assert address in next(iter(reason.values()))
@@ -335,7 +294,7 @@ def test_the_session_gets_in_whatever_is_declared(hosts, balancer):
     }
     results = play(hosts, balancer, {None: variables}, "--check")
     for name in hosts:
-        assert not failures(results[name])
+        assert not playbook.failures(results[name])
         after = results[name]["See what differs from the declared rules"][0]["after"]
         first = next(line for line in after.splitlines() if " port 22 " in line)
         assert first.startswith("allow from %s to any port 22 proto tcp" % controller())
@@ -423,7 +382,7 @@ def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, hardened,
     variables = {name: attempt.variables for name, attempt in zip(hosts, attempts)}
     results = play(hosts, balancer, {**variables, None: {"balancer": balancer.address}})
     for attempt, (name, host) in zip(attempts, hosts.items()):
-        told = failures(results[name])
+        told = playbook.failures(results[name])
         told_by = set(told) - {"Say what came of it"}
         assert len(told_by) == 1 and told_by <= {attempt.told_by, *GONE_BACK}, told
         said = " ".join(told["Say what came of it"].split())
@@ -436,16 +395,11 @@ def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, hardened,
 
 def test_a_run_that_is_killed_leaves_no_host_locked(hardened, hosts, balancer):
     before = {name: rules(host) for name, host in hosts.items()}
-    everywhere = {
-        **WITHOUT_SSH.variables,
-        "sergas_hosts": ",".join(hosts),
-        "sergas_firewall_deadline": 2 * DEADLINE,
-    }
-    words, environment = command(hosts, balancer, None, {None: everywhere})
+    everywhere = {**WITHOUT_SSH.variables, "sergas_firewall_deadline": 2 * DEADLINE}
     run = subprocess.Popen(
-        words,
-        env=environment,
-        cwd=ROOT,
+        command(hosts, balancer, {None: everywhere}),
+        env=playbook.environment(),
+        cwd=playbook.ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -460,7 +414,7 @@ def test_a_run_that_is_killed_leaves_no_host_locked(hardened, hosts, balancer):
         assert eventually(lambda host=host, name=name: rules(host) == before[name], 30), name
     # And nothing of the dead run is in the way of the next one.
     results = play(hosts, balancer, {None: {**admins(), "sergas_firewall_deadline": 300}})
-    assert not any(failures(results[name]) for name in hosts)
+    assert not any(playbook.failures(results[name]) for name in hosts)
 
 
 def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_mended(
@@ -485,12 +439,39 @@ def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_mended(
             "sergas_postgresql_hosts": "all:!all",
             "sergas_security_hosts": "all:!all",
             "sergas_deadline": 40,
+            "sergas_skip": playbook.OF_THE_MACHINE,
             "sergas_batches": ["100%"],
         }
     }
-    play(hosts, balancer, variables, playbook="sergas.ops.fix")
-    reports = sorted(tmp_path.glob("2*/report.json"))
-    report = json.loads(reports[-1].read_text())
+    playbook.play(command(hosts, balancer, variables, name="sergas.ops.fix"))
+    report = reports.latest(tmp_path)
     assert all(opens(balancer, host.address, 8000) for host in hosts.values()), report["roots"]
     assert shlex.split(ask(hosts[list(hosts)[1]], "ufw status | grep -c DENY")) == ["1"]
     assert not report["roots"]
+
+
+def test_a_firewall_that_was_opened_by_hand_is_brought_back(hardened, hosts, balancer, fix):
+    name, host = next(iter(hosts.items()))
+    ask(host, "ufw allow 5432/tcp > /dev/null")
+    assert opens(None, host.address, 5432)
+    command(hosts, balancer, {})
+    given = {
+        **admins(),
+        "inventory": INVENTORY,
+        "sergas_remedies": ["apply_firewall"],
+        "sergas_postgresql_hosts": "all:!all",
+        "sergas_zoho_hosts": "all:!all",
+        "sergas_skip": playbook.OF_THE_MACHINE,
+        "sergas_firewall_deadline": 300,
+    }
+    approved = {**given, "sergas_approve": ["apply_firewall"]}
+    held = fix([name], **given)
+    assert held.outcome(name, "apply_firewall") == "guarded" and not held.changed
+    planned = fix([name], check=True, **approved)
+    applied = fix([name], **approved)
+    assert planned.outcome(name, "apply_firewall") == "would apply", planned.told(name)
+    assert applied.outcome(name, "apply_firewall") == "kept", applied.told(name)
+    assert planned.changed[name] and planned.changed[name].keys() <= applied.changed[name].keys()
+    assert not opens(None, host.address, 5432)
+    again = fix([name], **given)
+    assert not again.changed and not again.entries, again.told(name)

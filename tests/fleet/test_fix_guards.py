@@ -9,18 +9,14 @@ A Redis that is asked for at a port where nothing listens is a fault that needs 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import fleet as reference
+import playbook
 import pytest
 
-HERE = Path(__file__).resolve().parent
-REMEDIES = HERE / "remedies"
-CUT = HERE / "remedies_cut"
+REMEDIES = reference.HERE / "remedies"
+CUT = reference.HERE / "remedies_cut"
 #: Every host has this fault; the remedy that answers it then is the one of the folder.
 NO_REDIS = {"sergas_redis_host": "127.0.0.1", "sergas_redis_port": 1, "sergas_checks": ["redis"]}
 USELESS = {**NO_REDIS, "sergas_remedies_dir": str(REMEDIES)}
@@ -39,22 +35,14 @@ def there(host, path):
 @pytest.fixture(scope="module")
 def three(fleet):
     """One fresh host of each release, in the order of the inventory, as batches have them."""
-    return sorted(fleet.fresh(fleet.of(release)[0]) for release in reference.RELEASES)
+    return sorted(fleet.fresh_of_each())
 
 
-def hold_lock(host, folder):
+def hold_lock(host):
     """Take a host's lock for a run that does not end."""
     begun = {"state": "begun", "run": "other", "remedy": "start_service", "lease": 600}
-    task = {"name": "Begin", "sergas.ops.remedy_ledger": begun, "become": True}
-    (folder / "lock.yml").write_text(
-        json.dumps([{"hosts": host, "gather_facts": False, "tasks": [task]}])
-    )
-    environment = dict(os.environ)
-    environment.setdefault("ANSIBLE_CONFIG", str(HERE.parents[1] / "ansible.cfg"))
-    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(HERE.parents[1] / ".build"))
-    command = [Path(sys.executable).parent / "ansible-playbook", folder / "lock.yml"]
-    command += ["-i", reference.STATE / "inventory.yml"]
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+    taken = playbook.module(host, "sergas.ops.remedy_ledger", **begun)
+    assert taken["changed"], taken
 
 
 def guards(fix_run, remedy):
@@ -74,7 +62,7 @@ def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, in
     inject(third, "03_wrong_password")
     secrets = {"REDIS_PASSWORD": "rotated", "DATABASE_PASSWORD": "rotated"}
     # How busy the machine of the tests is, is no fault of the hosts.
-    asked = {"sergas_env_values": secrets, "sergas_skip": ["cpu", "load", "iowait", "latency"]}
+    asked = {"sergas_env_values": secrets, "sergas_skip": playbook.OF_THE_MACHINE}
     planned = fix(three, check=True, **asked)
     applied = fix(three, **asked)
     remedies = {
@@ -141,7 +129,7 @@ def test_too_many_hosts_a_shared_cause_and_closed_hours_hold_a_remedy_back(fix, 
 
 def test_a_host_that_another_run_works_on_is_left_alone(fix, three, tmp_path):
     host = three[1]
-    hold_lock(host, tmp_path)
+    hold_lock(host)
     run = fix([host], **USELESS)
     assert guards(run, "useless") == {host: ["lock"]}, run.shown
     # A plan from a report knows nothing of it: the host itself refuses.
@@ -157,9 +145,7 @@ def test_a_host_lost_in_the_middle_puts_itself_back_and_the_next_run_converges(
     fix, three, tmp_path
 ):
     first, _second, host = three
-    own = {"sergas_redis_host": "127.0.0.1", "sergas_redis_port": 1, "sergas_checks": ["redis"]}
-    inventory = tmp_path / "own.yml"
-    inventory.write_text(json.dumps({"all": {"hosts": {host: own}}}))
+    inventory = playbook.inventory(tmp_path / "own.json", {host: NO_REDIS})
     run = fix([first, host], inventory=inventory, sergas_remedies_dir=str(CUT))
     assert run.outcome(host, "cut_off") == "unknown", run.shown
     assert "puts itself back, at the latest 75 s" in run.entries[host, "cut_off"]["reason"]
@@ -170,7 +156,41 @@ def test_a_host_lost_in_the_middle_puts_itself_back_and_the_next_run_converges(
     assert not there(host, "/etc/sergas-cut.conf")
     while on(host, "systemctl is-active ssh || :") != "active" and time.monotonic() < deadline:
         time.sleep(0.5)
-    run = fix([host], sergas_skip=["cpu", "load", "iowait", "latency"])
+    run = fix([host], sergas_skip=playbook.OF_THE_MACHINE)
     assert not run.changed and run.status == 0, run.shown
     changes = run.report["hosts"][0]["changes"]
     assert ("cut_off", "undone") in [(one["remedy"], one["outcome"]) for one in changes]
+
+
+def refusal(run):
+    """Return why a run of fix.yml was refused as a whole."""
+    assert run.status != 0 and run.report is None and not run.changed
+    return " ".join(
+        message for tasks in run.tasks.values() for message in playbook.failures(tasks).values()
+    )
+
+
+def test_what_cannot_be_is_refused_before_anything_is_touched(fix, three, tmp_path):
+    """A report of another schema or of hosts that are gone, a remedy that is none, an approval
+    that nothing waits for.
+    """
+    host = three[0]
+    report = fix([host], sergas_apply=False, sergas_checks=["redis"]).report
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**report, "schema_version": "9.0"}))
+    for host_of_report in report["hosts"]:
+        host_of_report["name"] = "former1"
+    gone = tmp_path / "gone.json"
+    gone.write_text(json.dumps(report))
+    refused = {
+        "schema version 9.0, allowed is": {"sergas_report_file": str(other)},
+        "none of its hosts (former1)": {"sergas_report_file": str(gone)},
+        "sergas_remedies: restart_everything": {"sergas_remedies": ["restart_everything"]},
+        "end_blocker approves nothing": {
+            "sergas_approve": ["end_blocker"],
+            "sergas_checks": ["redis"],
+        },
+    }
+    for reason, variables in refused.items():
+        told = refusal(fix([host], **variables))
+        assert reason in told, told

@@ -9,15 +9,11 @@ app on them.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import fleet as reference
+import playbook
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 # After the fleet's own file, which keeps shared_buffers small.
 OPTIONS = {
     "filename": "zz-sergas.conf",
@@ -41,34 +37,16 @@ class Host:
     def __init__(self, name):
         self.name = name
 
-    def _ansible(self, *arguments):
-        environment = dict(os.environ)
-        environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
-        environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
-        command = [str(Path(sys.executable).with_name("ansible")), self.name, "-b", "--one-line"]
-        command += ["-i", str(reference.STATE / "inventory.yml"), *arguments]
-        return subprocess.run(
-            command,
-            env=environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
     def settings(self, check=False, **options):
         """Run pg_settings and return its result."""
-        arguments = ["-m", "sergas.ops.pg_settings", "-a", json.dumps({**OPTIONS, **options})]
-        done = self._ansible(*arguments, *(["--check"] if check else []))
-        assert " => {" in done.stdout, done.stdout + done.stderr
-        return json.loads(done.stdout.partition(" => ")[2])
+        options = {**OPTIONS, **options}
+        return playbook.module(self.name, "sergas.ops.pg_settings", check=check, **options)
 
     def run(self, *command):
         """Run a command and return what it prints."""
-        done = self._ansible("-m", "ansible.builtin.command", "-a", json.dumps({"argv": command}))
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.partition("(stdout) ")[2].rstrip("\n")
+        done = playbook.module(self.name, "ansible.builtin.command", argv=command)
+        assert done.get("rc") == 0, done
+        return done["stdout"]
 
     def show(self, *names):
         sql = (
@@ -77,7 +55,7 @@ class Host:
         )
         array = "ARRAY[%s]" % ", ".join("'%s'" % name for name in names)
         psql = ["psql", "-X", "-A", "-t", "-c", sql % array]
-        # psql complains of a folder that it may not read, behind its answer.
+        # psql complains of a folder that it may not read.
         return json.loads(self.run("env", "-C", "/", "runuser", "-u", "postgres", "--", *psql))
 
 

@@ -12,25 +12,20 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import json
-import os
 import shlex
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import fleet as reference
+import playbook
 import pytest
+import reports
+from waves import Waves
 
-ROOT = Path(__file__).resolve().parents[2]
-BAD = {"warn", "fail", "unknown"}
-#: Many hosts share the cores: what keeps those busy says nothing of one of them.
-OF_THE_MACHINE = ["cpu", "load", "iowait"]
 #: A transaction left open is a finding after a minute; nobody waits a minute here.
 DIAGNOSIS = {
     "sergas_postgresql_hosts": "all",
-    "sergas_skip": OF_THE_MACHINE,
+    "sergas_skip": playbook.OF_THE_MACHINE,
     "sergas_connection_thresholds": {"idle_transaction_seconds": {"warn": 1, "fail": 3600}},
 }
 DATA = "/var/lib/postgresql/*/main"
@@ -149,10 +144,11 @@ PARAMETERS = reference.spread(CASES, lambda case: reference.faults()[case.fault]
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of a case: findings and data before and after, and what each run of the playbook
-    changed.
+    """What came of a case: its host, findings and data before and after, and what each run of the
+    playbook changed.
     """
 
+    host: str
     before: list = None
     kept_before: str = None
     planned: dict = None
@@ -163,66 +159,17 @@ class Outcome:
     again: dict = None
 
 
-def play(playbook, hosts, *options, **variables):
-    """Run a playbook on hosts, each with its own variables, and return {host: {task: [results]}}.
-
-    Args:
-        hosts: {name: variables}.
-        options: further ones of ansible-playbook.
-        variables: for all of them.
-    """
-    environment = dict(os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
-    environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
-    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
-    environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
-    variables = dict(
-        {"sergas_postgresql_hosts": ",".join(hosts), "sergas_serial": "100%"}, **variables
-    )
-    command = [
-        "ansible-playbook",
-        playbook,
-        "-i",
-        str(reference.STATE / "inventory.yml"),
-    ]
-    command += ["--forks", "6", "-e", json.dumps(variables), *options]
+def play(name, hosts, *options):
+    """Run a playbook on hosts, {name: variables}, and return {host: {task: [results]}}."""
     with tempfile.NamedTemporaryFile("w", suffix=".json", dir=reference.STATE) as own:
-        json.dump({"all": {"hosts": hosts}}, own)
-        own.flush()
-        done = subprocess.run(
-            [*command, "-i", own.name],
-            env=environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
+        words = playbook.command(
+            name,
+            *options,
+            inventory=playbook.inventory(Path(own.name), hosts),
+            sergas_postgresql_hosts=",".join(hosts),
+            sergas_serial="100%",
         )
-    assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
-    results = {name: {} for name in hosts}
-    for task in [
-        task
-        for one in json.loads(done.stdout[done.stdout.index("{") :])["plays"]
-        for task in one["tasks"]
-    ]:
-        for name, result in task["hosts"].items():
-            results[name].setdefault(task["task"]["name"].rpartition(" : ")[2], []).append(result)
-    return results
-
-
-def changes(results):
-    """Return the names of the tasks that changed something on a host, and fail for those that
-    failed.
-    """
-    failed = {
-        name: result.get("msg")
-        for name, many in results.items()
-        for result in many
-        if result.get("failed")
-    }
-    assert not failed, failed
-    return sorted(
-        name for name, many in results.items() if any(result.get("changed") for result in many)
-    )
+        return playbook.play(words).results()
 
 
 @pytest.fixture(scope="module")
@@ -251,9 +198,7 @@ class Aside:
 
     def hosts(self):
         """Return a fresh host of each release."""
-        names = [self._fleet.of(release)[-1] for release in reference.RELEASES]
-        side_by_side(self._fleet.fresh, names)
-        return names
+        return self._fleet.fresh_of_each(-1)
 
 
 def side_by_side(function, arguments):
@@ -265,93 +210,56 @@ def side_by_side(function, arguments):
 @pytest.fixture(scope="module")
 def outcomes(cases, fleet, diagnose, aside):
     """Return a function that gives the outcome of a case, after running the wave that it is in."""
-    known = {}
 
-    def run(wanted):
-        while wanted not in known:
-            last = -1 if aside else None
-            free = {release: fleet.of(release)[:last] for release in reference.RELEASES}
-            wave = {}
-            for key in [wanted] + [key for key in cases if key != wanted]:
-                if free[key[0]] and key not in known:
-                    wave[key] = free[key[0]].pop(0)
-            assert wave, "two hosts of each release are needed: one stands aside"
-            known.update(run_wave(wave, fleet, diagnose))
-        if isinstance(known[wanted], Exception):
-            raise known[wanted]
-        return known[wanted]
+    def hosts(case):
+        names = fleet.of(case[0])[: -1 if aside else None]
+        assert names, "two hosts of each release are needed: one stands aside"
+        return names
 
-    return run
+    def prepare(case, host):
+        reference.inject(case[1].fault, host)
+        return Outcome(host, kept_before=ask(host, sql(case[1].kept)))
+
+    def run(ready):
+        return run_wave(diagnose, ready)
+
+    return Waves(fleet, cases, prepare, run, hosts=hosts).of
 
 
-def run_wave(wave, fleet, diagnose):
-    """Return {case: Outcome or the exception that kept it from one} of cases on a host each."""
-    outcomes = {key: Outcome() for key in wave}
+def run_wave(diagnose, ready):
+    """Look at all hosts of {case: Outcome}, mend them and look again, and return it."""
+    own = {outcome.host: case[1].variables for case, outcome in ready.items()}
+    look_and_play(diagnose, ready, own, "before", "planned", "--check")
+    record(ready, "applied", play("sergas.ops.maintain_postgresql", own))
 
-    def prepare(key):
-        fleet.fresh(wave[key])
-        reference.inject(key[1].fault, wave[key])
-        outcomes[key].kept_before = ask(wave[key], sql(key[1].kept))
+    def look(case):
+        host = ready[case].host
+        ready[case].proof = ask(host, case[1].proof)
+        ready[case].kept_after = ask(host, sql(case[1].kept))
+        ask(host, sql(case[1].settle))
 
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        futures = {key: pool.submit(prepare, key) for key in wave}
-    broken = {key: future.exception() for key, future in futures.items() if future.exception()}
-    hosts = {key: host for key, host in wave.items() if key not in broken}
-    if not hosts:
-        return broken
-    try:
-        own = {host: {**key[1].variables} for key, host in hosts.items()}
-        look_and_play(hosts, outcomes, diagnose, own, "before", "planned", "--check")
-        record(hosts, outcomes, "applied", play("sergas.ops.maintain_postgresql", own))
-
-        def look(key):
-            outcomes[key].proof = ask(hosts[key], key[1].proof)
-            outcomes[key].kept_after = ask(hosts[key], sql(key[1].kept))
-            ask(hosts[key], sql(key[1].settle))
-
-        side_by_side(look, hosts)
-        look_and_play(hosts, outcomes, diagnose, own, "after", "again")
-    except Exception as error:  # it is every case's failure, and each says so
-        return dict.fromkeys(wave, error)
-    return {**outcomes, **broken}
+    side_by_side(look, ready)
+    look_and_play(diagnose, ready, own, "after", "again")
+    return ready
 
 
-def look_and_play(hosts, outcomes, diagnose, own, look, run, *options):
+def look_and_play(diagnose, ready, own, look, run, *options):
     """Diagnose hosts while the playbook runs on them: neither of the two changes anything."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        found = pool.submit(findings, diagnose, hosts)
-        record(hosts, outcomes, run, play("sergas.ops.maintain_postgresql", own, *options))
-        record(hosts, outcomes, look, found.result())
+        found = pool.submit(diagnose, sorted(own), **DIAGNOSIS)
+        record(ready, run, play("sergas.ops.maintain_postgresql", own, *options))
+        record(ready, look, reports.findings(found.result()))
 
 
-def record(hosts, outcomes, name, by_host):
+def record(ready, name, by_host):
     """Put down what a run gave for each host."""
-    for key, host in hosts.items():
-        setattr(outcomes[key], name, by_host[host])
-
-
-def findings(diagnose, hosts):
-    """Return {host: its findings} by the real playbook."""
-    report = diagnose(sorted(hosts.values()), **DIAGNOSIS)
-    return {host["name"]: host["findings"] for host in report["hosts"]}
+    for outcome in ready.values():
+        setattr(outcome, name, by_host[outcome.host])
 
 
 def ask(host, script):
     """Return what a shell command on a host prints."""
     return reference.on(reference.find(host), script).stdout.strip()
-
-
-def roots(items):
-    """Return the ids of the bad findings that derive from no other."""
-    return {item["id"] for item in items if item["status"] in BAD and not item["cause"]}
-
-
-def told(items):
-    """Return the bad findings as text, for a failure's message."""
-    keys = ("id", "status", "cause", "summary")
-    return json.dumps(
-        [{key: item[key] for key in keys} for item in items if item["status"] in BAD], indent=1
-    )[:5000]
 
 
 def name(case):
@@ -362,26 +270,26 @@ def name(case):
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
 def test_fault_is_the_only_root(case, outcomes):
     found = outcomes(case).before
-    assert roots(found) == {reference.faults()[case[1].fault].root}, told(found)
+    assert reports.roots(found) == {reference.faults()[case[1].fault].root}, reports.told(found)
 
 
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
 def test_check_mode_plans_what_is_then_changed(case, outcomes):
     outcome = outcomes(case)
-    assert changes(outcome.applied)
-    assert changes(outcome.planned) == changes(outcome.applied)
+    assert playbook.changes(outcome.applied)
+    assert playbook.changes(outcome.planned) == playbook.changes(outcome.applied)
 
 
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
 def test_fault_is_mended(case, outcomes):
     outcome = outcomes(case)
     assert outcome.proof == case[1].expected
-    assert not roots(outcome.after), told(outcome.after)
+    assert not reports.roots(outcome.after), reports.told(outcome.after)
 
 
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
 def test_second_run_changes_nothing(case, outcomes):
-    assert not changes(outcomes(case).again)
+    assert not playbook.changes(outcomes(case).again)
 
 
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
@@ -426,7 +334,8 @@ def share_a_database(aside):
         "DATABASE_MAX_OVERFLOW": 10,
     }
     side_by_side(configure, [(host, pool) for host in hosts])
-    report = aside.diagnose(hosts, sergas_postgresql_hosts=hosts[0], sergas_skip=OF_THE_MACHINE)
+    asked = {"sergas_postgresql_hosts": hosts[0], "sergas_skip": playbook.OF_THE_MACHINE}
+    report = aside.diagnose(hosts, **asked)
     fits = [
         (
             row["host"],
@@ -439,12 +348,7 @@ def share_a_database(aside):
         for row in found["evidence"].get("pools", ())
     ]
     side_by_side(configure, fits)
-    return (
-        hosts,
-        server,
-        report,
-        aside.diagnose(hosts, sergas_postgresql_hosts=hosts[0], sergas_skip=OF_THE_MACHINE),
-    )
+    return hosts, server, report, aside.diagnose(hosts, **asked)
 
 
 @pytest.fixture
@@ -517,9 +421,9 @@ def test_tuning_is_planned_applied_and_holds(tuned):
     """
     (planned, applied, again), seen = tuned
     for host, answers in seen.items():
-        settings = "Bring the settings into effect"
-        assert settings in changes(planned[host]) and settings in changes(applied[host])
-        assert not changes(again[host])
+        for run in (planned, applied):
+            assert "Bring the settings into effect" in playbook.changes(run[host])
+        assert not playbook.changes(again[host])
         assert answers["slow"] == "1s"
         assert answers["statements"] == "t"
         # A transaction that is left open is ended by the server itself.
@@ -528,31 +432,39 @@ def test_tuning_is_planned_applied_and_holds(tuned):
         assert "authentication failed" in answers["refused"]
 
 
-#: One fault of each kind, the remedy that fix.yml has for it, and what then holds on the host.
+#: A fault of each kind: which of the hosts has it, the remedy that fix.yml has for it, and what
+#: then holds there.
 REMEDIES = {
-    "09_pool_idle_sessions": ("end_idle_sessions", CASES[0].proof, "0"),
-    "10_missing_index": ("create_indexes", CASES[2].proof, "idx_accounts_owner_id"),
-    "11_disk_wal_slot": ("drop_dead_slots", disk_is_full(), "relieved"),
+    "09_pool_idle_sessions": (0, "end_idle_sessions", CASES[0].proof, "0"),
+    "10_missing_index": (1, "create_indexes", CASES[2].proof, "idx_accounts_owner_id"),
+    "10_lock_chain": (1, "end_blocker", CASES[4].proof, "0"),
+    "11_disk_wal_slot": (2, "drop_dead_slots", disk_is_full(), "relieved"),
+    "09_idle_in_transaction": (2, "end_idle_transactions", CASES[1].proof, "0"),
 }
 
 
 def remedy(aside):
-    """Run fix.yml on a host with each of the faults: a check run, the real one and one more.
+    """Run fix.yml on hosts with the faults: a check run, the real one and one more.
 
     Returns:
         ({fault: host}, what each run did, {fault: what its proof prints}).
     """
-    hosts = dict(zip(REMEDIES, aside.hosts()))
-    side_by_side(lambda fault: reference.inject(fault, hosts[fault]), hosts)
+    names = aside.hosts()
+    hosts = {fault: names[which] for fault, (which, *_rest) in REMEDIES.items()}
+
+    def inject(name):
+        for fault, host in hosts.items():
+            if host == name:
+                reference.inject(fault, host)
+
+    side_by_side(inject, names)
     variables = {
         **DIAGNOSIS,
-        "sergas_skip": [*OF_THE_MACHINE, "latency"],
-        "sergas_approve": [name for name, _proof, _expected in REMEDIES.values()],
+        "sergas_approve": [remedy for _which, remedy, _proof, _expected in REMEDIES.values()],
         "sergas_postgresql_end_idle_after": 1,
     }
-    names = list(hosts.values())
     runs = [aside.fix(names, check=check, **variables) for check in (True, False)]
-    proofs = {fault: ask(host, REMEDIES[fault][1]) for fault, host in hosts.items()}
+    proofs = {fault: ask(host, REMEDIES[fault][2]) for fault, host in hosts.items()}
     # What was approved is no longer planned, and naming it would be refused.
     runs.append(aside.fix(names, **{**variables, "sergas_approve": []}))
     return hosts, runs, proofs
@@ -566,13 +478,12 @@ def remedied(aside):
 @pytest.mark.parametrize("fault", REMEDIES)
 def test_fix_mends_what_it_planned_once(fault, remedied):
     hosts, (planned, applied, again), proofs = remedied
-    host, (name, _proof, expected) = hosts[fault], REMEDIES[fault]
+    host, (_which, name, _proof, expected) = hosts[fault], REMEDIES[fault]
     assert planned.outcome(host, name) == "would apply", planned.shown[-5000:]
     assert applied.outcome(host, name) == "kept", applied.shown[-5000:]
     assert applied.changed[host] and set(applied.changed[host]) == set(planned.changed[host])
     assert proofs[fault] == expected
-    left = {one["name"]: roots(one["findings"]) for one in applied.report["hosts"]}
-    assert not left[host], applied.shown[-5000:]
+    assert not applied.roots(host), applied.shown[-5000:]
     assert not again.changed.get(host) and not [key for key in again.entries if key[0] == host]
 
 

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import fleet as reference
+import playbook
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 RULES = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"]
 RELOAD = [["ufw", "reload"]]
 #: Long enough for a busy machine to cut its hosts off within it.
@@ -35,28 +31,9 @@ class Host:
         self.reference = reference.find(name)
         self.name = name
 
-    def module(self, module, check=False, **options):
-        """Run a module there as a playbook would, and return its result."""
-        environment = dict(os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
-        environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
-        environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
-        environment["PATH"] = "%s:%s" % (Path(sys.executable).parent, environment["PATH"])
-        environment["ANSIBLE_LOAD_CALLBACK_PLUGINS"] = "true"
-        command = ["ansible", self.name, "-i", str(reference.STATE / "inventory.yml")]
-        command += ["-m", "sergas.ops." + module, "-a", json.dumps(options)]
-        done = subprocess.run(
-            command + (["--check"] if check else []),
-            env=environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.stdout.lstrip().startswith("{"), done.stdout + done.stderr
-        (play,) = json.loads(done.stdout[done.stdout.index("{") :])["plays"]
-        (task,) = play["tasks"]
-        return task["hosts"][self.name]
+    def module(self, module, /, check=False, **options):
+        """Run a module of the collection there, and return its result."""
+        return playbook.module(self.name, "sergas.ops." + module, check=check, **options)
 
     def sh(self, script):
         """Return what a shell command prints, by the back door that no firewall closes."""
@@ -95,7 +72,7 @@ def until(true, what):
 @pytest.fixture(scope="module")
 def hosts(fleet):
     """A fresh host of each release."""
-    return [Host(fleet.fresh(fleet.of(release)[0])) for release in reference.RELEASES]
+    return [Host(name) for name in fleet.fresh_of_each()]
 
 
 @pytest.fixture

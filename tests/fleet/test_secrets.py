@@ -8,16 +8,11 @@ process lists, whatever the modules that know secrets are asked to do, and where
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import fleet as reference
+import playbook
 import pytest
-import zoho as fleet_zoho
 
-ROOT = Path(__file__).resolve().parents[2]
 HOSTS_ENV = reference.HERE / "image" / "app" / "env"
 #: of the host's image; the fleet's own tests may not know them by heart
 IMAGE = (
@@ -85,18 +80,10 @@ def tasks():
 
 
 @pytest.fixture(scope="module")
-def world(fleet, tmp_path_factory):
-    """A Zoho that the hosts reach."""
-    opened = fleet_zoho.World(tmp_path_factory.mktemp("zoho"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
 def seen(fleet, world, tmp_path_factory):
     """Return (secrets, {where: text}) of all that could be seen while the modules ran."""
     folder = tmp_path_factory.mktemp("secrets")
-    hosts = [fleet.fresh(fleet.of(release)[0]) for release in reference.RELEASES]
+    hosts = fleet.fresh_of_each()
     variables = {}
     for host in hosts:
         world.settle(host)
@@ -109,16 +96,16 @@ def seen(fleet, world, tmp_path_factory):
         reference.run(
             "podman", "exec", "--detach", reference.find(host).container, "sh", "-c", SAMPLER
         )
-    (folder / "own.json").write_text(json.dumps({"all": {"hosts": variables}}))
+    own = playbook.inventory(folder / "own.json", variables)
     (folder / "play.yml").write_text(
-        json.dumps([{"hosts": ",".join(hosts), "gather_facts": False, "tasks": tasks()}])
+        json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks()}])
     )
-    texts = {"output of the modules": play(folder, folder / "play.yml")}
     wanted = dict.fromkeys(("sergas_zoho_hosts", "sergas_postgresql_hosts"), "all")
     wanted.update(sergas_report_dir=str(folder / "reports"), sergas_fail_on="never")
-    texts["output of diagnose"] = play(
-        folder, "sergas.ops.diagnose", "--limit", ",".join(hosts), "-e", json.dumps(wanted)
-    )
+    texts = {
+        "output of the modules": play(folder / "play.yml", hosts, own),
+        "output of diagnose": play("sergas.ops.diagnose", hosts, own, **wanted),
+    }
     for path in sorted((folder / "reports" / "latest").iterdir()):
         texts["report " + path.name] = path.read_text()
     for host in hosts:
@@ -132,17 +119,10 @@ def seen(fleet, world, tmp_path_factory):
     return secrets, texts
 
 
-def play(folder, playbook, *options):
+def play(name, hosts, own, **variables):
     """Run a playbook with all that Ansible can say, and return what it says."""
-    environment = dict(os.environ)
-    environment.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
-    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), "-vvv"]
-    command += ["--diff", "-i", str(reference.STATE / "inventory.yml")]
-    command += ["-i", str(folder / "own.json"), *options]
-    done = subprocess.run(
-        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
-    )
+    words = playbook.command(name, "-vvv", "--diff", inventory=own, limit=hosts, **variables)
+    done = playbook.run(words)
     assert "PLAY RECAP" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 

@@ -7,20 +7,18 @@ planned, mended, proven, once; and never with a token more than it takes.
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
-import json
 
 import fleet as reference
+import playbook
 import pytest
 import zoho as fleet_zoho
+from waves import Waves
 
-BAD = {"warn", "fail", "unknown"}
 WANTED = {
     "sergas_zoho_hosts": "all",
     "sergas_zoho_find_data_centre": True,
-    # How fast an app answers that asks Zoho each time is a matter of the machine.
-    "sergas_skip": ["latency"],
+    "sergas_skip": playbook.OF_THE_MACHINE,
 }
 RELEASES = tuple(reference.RELEASES)
 
@@ -237,112 +235,51 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def world(fleet, tmp_path_factory):
-    """A Zoho that the hosts reach."""
-    opened = fleet_zoho.World(tmp_path_factory.mktemp("zoho"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
 def outcomes(cases, fleet, fix, world, tmp_path_factory):
     """Return a function that gives the outcome of a case, after running the wave that it is in."""
-    known = {}
 
-    def run(wanted):
-        while wanted not in known:
-            free = {release: fleet.of(release) for release in RELEASES}
-            wave = {}
-            for key in [wanted] + [key for key in cases if key != wanted and key not in known]:
-                if free[key[0]]:
-                    wave[key] = free[key[0]].pop(0)
-            folder = tmp_path_factory.mktemp("inventory")
-            known.update(run_wave(fleet, fix, world, wave, folder))
-        if isinstance(known[wanted], Exception):
-            raise known[wanted]
-        return known[wanted]
-
-    return run
-
-
-def run_wave(fleet, fix, world, wave, folder):
-    """Make the faults, run fix.yml three times on all hosts, and return the outcomes."""
-
-    def prepare(key):
-        host = wave[key]
-        fleet.fresh(host)
+    def prepare(case, host):
         world.settle(host)
-        key[1].inject(world, host)
-        return key[1].variables(world, host) if key[1].variables else {}
+        case[1].inject(world, host)
+        return Outcome(host, case[1].variables(world, host) if case[1].variables else {})
 
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        futures = {key: pool.submit(prepare, key) for key in wave}
-    result = {key: future.exception() for key, future in futures.items() if future.exception()}
-    ready = {
-        key: Outcome(host, futures[key].result()) for key, host in wave.items() if key not in result
-    }
-    inventory = folder / "own.json"
-    inventory.write_text(
-        json.dumps({"all": {"hosts": {one.host: one.variables for one in ready.values()}}})
-    )
-    names = sorted(outcome.host for outcome in ready.values())
+    def run(ready):
+        return run_wave(fix, world, ready, tmp_path_factory.mktemp("inventory"))
 
-    def count():
-        for outcome in ready.values():
-            app = world.apps[outcome.host]
-            mine = [grant for grant in world.zoho.grants.values() if grant.app is app]
-            outcome.issued.append(sum(grant.in_window for grant in mine))
-            outcome.asked.append(
-                sum(
-                    what == "token" and form.get("refresh_token") in world.zoho.grants
-                    for what, _path, _headers, form in world.zoho.requests
-                    if form.get("client_id") == app.id
-                )
+    return Waves(fleet, cases, prepare, run).of
+
+
+def run_wave(fix, world, ready, folder):
+    """Run fix.yml three times on all hosts of {case: Outcome}, and return it."""
+    own = {outcome.host: outcome.variables for outcome in ready.values()}
+    given = {"inventory": playbook.inventory(folder / "own.json", own), **WANTED}
+    count(world, ready)
+    planned = fix(sorted(own), check=True, **given)
+    count(world, ready)
+    applied = fix(sorted(own), **given)
+    count(world, ready)
+    again = fix(sorted(own), **given)
+    count(world, ready)
+    for key, outcome in ready.items():
+        outcome.planned, outcome.applied, outcome.again = planned, applied, again
+        outcome.env = {name: world.env(outcome.host, name) for name in key[1].env}
+        outcome.cached = world.cached(outcome.host)
+    return ready
+
+
+def count(world, ready):
+    """Put down how many tokens Zoho has issued to each host by now, and how many it was asked."""
+    for outcome in ready.values():
+        app = world.apps[outcome.host]
+        mine = [grant for grant in world.zoho.grants.values() if grant.app is app]
+        outcome.issued.append(sum(grant.in_window for grant in mine))
+        outcome.asked.append(
+            sum(
+                what == "token" and form.get("refresh_token") in world.zoho.grants
+                for what, _path, _headers, form in world.zoho.requests
+                if form.get("client_id") == app.id
             )
-
-    try:
-        if not ready:
-            return result
-        count()
-        planned = fix(names, check=True, inventory=inventory, **WANTED)
-        count()
-        applied = fix(names, inventory=inventory, **WANTED)
-        count()
-        again = fix(names, inventory=inventory, **WANTED)
-        count()
-        for key, outcome in ready.items():
-            outcome.planned, outcome.applied, outcome.again = planned, applied, again
-            outcome.env = {name: world.env(outcome.host, name) for name in key[1].env}
-            outcome.cached = world.cached(outcome.host)
-    except Exception as error:  # it is every case's failure, and each says so
-        return {**result, **dict.fromkeys(ready, error)}
-    finally:
-        fleet.stop(wave.values())
-    return {**result, **ready}
-
-
-def findings(run, host):
-    """Return a host's findings in the report of a run."""
-    return {one["name"]: one for one in run.report["hosts"]}[host]["findings"]
-
-
-def bad_roots(run, host):
-    """Return the bad findings of a host that derive from no other."""
-    return [item for item in findings(run, host) if item["status"] in BAD and not item["cause"]]
-
-
-def told(run, host):
-    """Return what went on with a host, for a failure's message."""
-    keys = ("id", "status", "cause", "summary", "evidence")
-    bad = [
-        {key: item[key] for key in keys} for item in findings(run, host) if item["status"] in BAD
-    ]
-    entries = [
-        (remedy, entry["outcome"], entry["reason"])
-        for (name, remedy), entry in run.entries.items()
-        if name == host
-    ]
-    return json.dumps({"bad": bad, "entries": entries}, indent=1)[:5000]
+        )
 
 
 def name(case):
@@ -353,8 +290,8 @@ def name(case):
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
 def test_fault_is_found_and_told_apart(case, outcomes):
     outcome = outcomes(case)
-    roots = bad_roots(outcome.planned, outcome.host)
-    assert {item["id"] for item in roots} == {case[1].root}, told(outcome.planned, outcome.host)
+    roots = outcome.planned.bad_roots(outcome.host)
+    assert {item["id"] for item in roots} == {case[1].root}, outcome.planned.told(outcome.host)
     if case[1].told:
         assert case[1].told in {item["evidence"].get("told") for item in roots}, roots
     assert {item["remedy"] for item in roots} == {case[1].remedy}
@@ -368,7 +305,7 @@ def test_check_mode_names_what_is_then_changed_and_spends_no_token(case, outcome
     planned, applied = (
         run.changed.get(outcome.host, {}) for run in (outcome.planned, outcome.applied)
     )
-    assert planned, told(outcome.planned, outcome.host)
+    assert planned, outcome.planned.told(outcome.host)
     assert list(planned) == list(applied)
     if case[1].requests == 0:
         assert planned == applied
@@ -379,8 +316,8 @@ def test_check_mode_names_what_is_then_changed_and_spends_no_token(case, outcome
 def test_fault_is_mended_with_no_token_more_than_it_takes(case, outcomes, world):
     outcome = outcomes(case)
     run, host = outcome.applied, outcome.host
-    assert run.outcome(host, case[1].remedy) == "kept", told(run, host)
-    assert {item["id"] for item in bad_roots(run, host)} <= case[1].left, told(run, host)
+    assert run.outcome(host, case[1].remedy) == "kept", run.told(host)
+    assert run.roots(host) <= case[1].left, run.told(host)
     if case[1].requests:
         assert world.zoho.is_active(outcome.cached)
         assert outcome.issued[2] - outcome.issued[1] == case[1].requests
@@ -398,5 +335,5 @@ def test_fault_is_mended_with_no_token_more_than_it_takes(case, outcomes, world)
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
 def test_second_run_changes_nothing(case, outcomes):
     outcome = outcomes(case)
-    assert not outcome.again.changed.get(outcome.host), told(outcome.again, outcome.host)
+    assert not outcome.again.changed.get(outcome.host), outcome.again.told(outcome.host)
     assert outcome.issued[3] == outcome.issued[2]

@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""harden.yml as a whole, on hosts of each release that have neither ufw nor fail2ban yet."""
+
+from __future__ import annotations
+
+import concurrent.futures
+
+import fleet as reference
+import playbook
+import pytest
+
+#: As on a host that nobody has hardened, down to the app's keys.
+BARE = """
+export DEBIAN_FRONTEND=noninteractive
+ufw --force disable > /dev/null
+apt-get purge --yes --quiet ufw fail2ban > /dev/null
+rm -rf /etc/ufw /etc/fail2ban /var/lib/fail2ban
+sed -i '/^ENABLE_RATE_LIMITING=/d' /home/sergas/super-account-manager/.env
+chmod 0644 /home/sergas/super-account-manager/.env
+"""
+#: The tasks that know of the whole change beforehand, and tell it as a diff.
+TELLING = (
+    "See what differs from the declared rules",
+    "Set up the jails, and look whether they work",
+    "Close the app's .env to others",
+)
+
+
+@pytest.fixture(scope="module")
+def hosts(fleet):
+    """{name: Host} of a bare host of each release."""
+    found = {name: reference.find(name) for name in fleet.fresh_of_each()}
+    with concurrent.futures.ThreadPoolExecutor(len(found)) as pool:
+        list(pool.map(lambda host: reference.on(host, BARE), found.values()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def runs(hosts):
+    """{check, apply, again}: what each run of the playbook Played."""
+    inventory = playbook.inventory(
+        reference.STATE / "test_harden.json", {}, {"sergas_app": hosts, "sergas_fail2ban": hosts}
+    )
+    variables = {
+        "sergas_hosts": ",".join(hosts),
+        "sergas_serial": "100%",
+        # Hosts share two cores.
+        "sergas_firewall_deadline": 300,
+        "sergas_fail2ban_timeout": 120,
+    }
+
+    def play(*options):
+        words = playbook.command(
+            "sergas.ops.harden", "--diff", *options, inventory=inventory, **variables
+        )
+        return playbook.play(words)
+
+    return {"check": play("--check"), "apply": play(), "again": play()}
+
+
+def test_check_mode_tells_all_of_it_where_nothing_is_installed(hosts, runs):
+    for name in hosts:
+        check, apply = (runs[run].results()[name] for run in ("check", "apply"))
+        assert not playbook.failures(check) and not playbook.failures(apply)
+        told, done = (runs[run].diffs()[name] for run in ("check", "apply"))
+        for task in TELLING:
+            assert told[task] == done[task], (name, task)
+
+
+def test_second_run_changes_nothing(hosts, runs):
+    for name in hosts:
+        assert playbook.changes(runs["again"].results()[name]) == []
+
+
+def test_host_is_hardened(hosts, runs):
+    for host in hosts.values():
+        script = (
+            "ufw status | head -n 1; systemctl is-active fail2ban; systemctl is-enabled ufw"
+            " fail2ban; fail2ban-client status | grep -c 'sergas-app.*sshd';"
+            " cd /home/sergas/super-account-manager && stat -c %a .env;"
+            " grep ENABLE_RATE_LIMITING .env"
+        )
+        assert reference.on(host, script).stdout.split("\n")[:-1] == [
+            "Status: active",
+            "active",
+            "enabled",
+            "enabled",
+            "1",
+            "640",
+            "ENABLE_RATE_LIMITING=true",
+        ], host.name
