@@ -169,15 +169,25 @@ class Server:
         shutil.rmtree(self.folder)
 
 
+def skip_unless_installable(what):
+    """Skip a test where Debian's packages cannot be installed."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        pytest.skip("there is no %s, and only root on Debian can install one here" % what)
+
+
 @pytest.fixture(scope="session")
 def postgres_programs():
     if newest_server() is None:
-        if os.geteuid() != 0 or not shutil.which("apt-get"):
-            pytest.skip(
-                "there is no PostgreSQL server, and only root on Debian can install one here"
-            )
+        skip_unless_installable("PostgreSQL server")
         install_server()
     return newest_server()
+
+
+@pytest.fixture(scope="session")
+def redis_programs():
+    if not shutil.which("redis-server"):
+        skip_unless_installable("Redis server")
+        subprocess.run([COLLECTION / "scripts" / "packages.sh", "redis-server"], check=True)
 
 
 @pytest.fixture(scope="session")

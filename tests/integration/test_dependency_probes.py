@@ -241,9 +241,7 @@ class Redis:
 
 
 @pytest.fixture
-def redis(tmp_path):
-    if not shutil.which("redis-server"):
-        pytest.skip("there is no redis-server: install it from the package of that name")
+def redis(redis_programs, tmp_path):
     servers = []
 
     def start(*options):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -57,8 +56,6 @@ class Redis:
     """A Redis server of its own on a free port."""
 
     def __init__(self, folder, durable, certificate=None):
-        if not shutil.which("redis-server"):
-            subprocess.run([CHECKOUT / "scripts" / "packages.sh", "redis-server"], check=True)
         self.folder = folder
         self.durable = durable
         self.port = free_port()
@@ -113,7 +110,7 @@ def until(condition, seconds=20):
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory):
+def redis_server(redis_programs, tmp_path_factory):
     started = Redis(tmp_path_factory.mktemp("redis"), durable=False)
     yield started
     started.stop()
