@@ -27,30 +27,27 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 OUTPUT = CHECKOUT / "tests" / "output"
 
 # The lanes of a stage run side by side, the parts of a lane in turn. The images of the fleet wait
-# for the network and the disk most of the time; what computes runs meanwhile. The hosts' faults
-# take most of the machine; what wants little of it, or mostly waits, runs beside them.
+# for the network and the disk most of the time; what computes runs meanwhile.
 STAGES = (
     (("fleet-images",), ("lint", "unit", "sanity")),
-    (("fleet-test", "molecule"), ("integration", "fleet-waiting")),
+    (("fleet-waves", "molecule"), ("integration", "fleet-others")),
 )
 # What these parts stand on: without it they fail without being run.
-NEEDS = dict.fromkeys(("fleet-test", "fleet-waiting", "molecule"), "fleet-images")
-# For a ban to end, for a host to put itself back.
-WAITING = [
-    "tests/fleet/test_%s.py" % name for name in ("fail2ban", "firewall", "harden", "restore_point")
+NEEDS = dict.fromkeys(("fleet-waves", "fleet-others", "molecule"), "fleet-images")
+# Those that have a dozen hosts at once; the others do with one of each release.
+WAVES = [
+    "tests/fleet/test_%s.py" % name
+    for name in ("cognee", "faults", "fix_app", "postgresql", "zoho")
 ]
 # The parts that are some of a target's tests: the target, and what it is given. Two parts with
 # hosts at the same time have a fleet each.
 SOME = {
-    "fleet-test": (
-        "fleet-test",
-        {"ARGS": " ".join(["tests/fleet", *("--ignore=" + path for path in WAITING)])},
-    ),
-    "fleet-waiting": (
+    "fleet-waves": ("fleet-test", {"ARGS": " ".join(WAVES)}),
+    "fleet-others": (
         "fleet-test",
         {
-            "ARGS": " ".join(WAITING),
-            "SERGAS_FLEET_NAME": "waiting",
+            "ARGS": " ".join(["tests/fleet", *("--ignore=" + path for path in WAVES)]),
+            "SERGAS_FLEET_NAME": "others",
             "SERGAS_FLEET_TEST_HOSTS": "1",
         },
     ),

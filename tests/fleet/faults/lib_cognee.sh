@@ -47,8 +47,9 @@ container() {
         --volume /usr:/usr:ro --volume /bin:/bin:ro --volume /lib:/lib:ro --volume /lib64:/lib64:ro \
         --volume "$cognee_program:/cognee.py:ro" --env COGNEE_MANNER=/run/manner --env COGNEE_SLOW=40 \
         --env PYTHONDONTWRITEBYTECODE=1 \
-        --health-cmd "python3 -c \"import urllib.request as u; u.urlopen('http://127.0.0.1:$listen/health', timeout=2)\"" \
-        --health-interval 2s --health-timeout 3s --health-retries 2 --stop-timeout 2 \
+        --health-cmd "bash -c 'exec 3<> /dev/tcp/127.0.0.1/$listen; echo \"GET /health HTTP/1.0\" >&3; echo >&3
+            read -r _ status _ <&3; test \"\$status\" = 200'" \
+        --health-interval 6s --health-timeout 3s --health-retries 2 --stop-timeout 2 \
         cognee/cognee:1.6.5 python3 -u /cognee.py "$listen" > /dev/null
     eventually 30 cognee_ready
 }
