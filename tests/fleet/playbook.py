@@ -22,6 +22,11 @@ PATIENCE = {
     "sergas_deadline": 40,
     "sergas_thresholds": {"start_seconds": {"warn": 90, "fail": 120}},
 }
+#: Nor how long a request took, where that is not the fault.
+UNHURRIED = {
+    "start_seconds": {"warn": 90, "fail": 120},
+    "latency_seconds": {"warn": 15, "fail": 30},
+}
 #: Nor do these checks, where the fault is none of what they look at.
 OF_THE_MACHINE = ("cpu", "load", "iowait", "latency")
 #: What the loop around a remedy does itself: it is not what a check run predicts.
@@ -42,6 +47,12 @@ def environment(**more):
     found.setdefault("ANSIBLE_COLLECTIONS_PATH", str(ROOT / ".build"))
     found["PATH"] = "%s:%s" % (Path(sys.executable).parent, found["PATH"])
     return found
+
+
+def thresholds(faults):
+    """Return the thresholds for a host with faults: those of PATIENCE where latency is one."""
+    slow = any(fault.startswith("15_") for fault in faults)
+    return PATIENCE["sergas_thresholds"] if slow else UNHURRIED
 
 
 def inventory(path, hosts, groups=None):

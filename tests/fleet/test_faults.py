@@ -38,7 +38,7 @@ def busy(case):
 
 
 @pytest.fixture(scope="module")
-def findings_of(cases, fleet, diagnose):
+def findings_of(cases, fleet, diagnose, tmp_path_factory):
     """Return a function that gives the findings of a case's host, after running its wave."""
 
     def prepare(case, host):
@@ -49,7 +49,15 @@ def findings_of(cases, fleet, diagnose):
     def run(hosts):
         # Where Zoho itself fails, asking it would make that the root.
         asked = [host for case, host in hosts.items() if not case[1] or case[1][0][:3] != "08_"]
-        report = diagnose(sorted(hosts.values()), sergas_zoho_hosts=",".join(asked) or "all:!all")
+        own = {
+            host: {"own_thresholds": playbook.thresholds(case[1])} for case, host in hosts.items()
+        }
+        report = diagnose(
+            sorted(own),
+            inventory=playbook.inventory(tmp_path_factory.mktemp("inventory") / "own.json", own),
+            sergas_thresholds="{{ own_thresholds }}",
+            sergas_zoho_hosts=",".join(asked) or "all:!all",
+        )
         return {case: reports.findings(report)[host] for case, host in hosts.items()}
 
     # What computes without end would make every other host slow: such cases go together.

@@ -24,11 +24,6 @@ import reports
 from waves import Waves
 
 APP = "/home/sergas/super-account-manager"
-#: Many hosts share the cores: what a request took says nothing where that is not the fault.
-UNHURRIED = {
-    "start_seconds": {"warn": 90, "fail": 120},
-    "latency_seconds": {"warn": 15, "fail": 30},
-}
 #: What the inventory knows of the app's variables, secrets from a vault among them.
 VALUES = {"DATABASE_NAME": "sergas_prod", "ZOHO_SDK_REFRESH_TOKEN": "1000.fleet.refresh"}
 
@@ -286,7 +281,7 @@ def run_wave(fix, ready, folder):
     own = {
         outcome.host: {
             "sergas_env_values": VALUES,
-            "own_thresholds": {} if key[1].fault.startswith("15_") else UNHURRIED,
+            "own_thresholds": playbook.thresholds(key[1].faults()),
             **key[1].variables,
         }
         for key, outcome in ready.items()
