@@ -51,6 +51,7 @@ def tasks():
     The secrets are in variables: of a literal in a playbook, Ansible shows the line where it fails.
     """
     new = {name: "{{ new.%s }}" % name for name in NEW}
+    burglar = {"login_user": "ops", "login_password": "{{ wrong.password }}"}
     zoho = {"client_id": "{{ client_id }}", "client_secret": "{{ client_secret }}"}
     zoho["refresh_token"] = "{{ refresh_token }}"
     asked = [
@@ -68,7 +69,10 @@ def tasks():
         {"sergas_health": {"redis_password": "{{ wrong.password }}", "checks": ["redis"]}},
         {"pg_connections": {}},
         {"pg_insights": {"login_db": "sergas_prod"}},
-        {"pg_connections": {"login_user": "ops", "login_password": "{{ wrong.password }}"}},
+        {"pg_connections": burglar},
+        {"pg_vacuum": {**burglar, "login_db": "sergas_prod"}},
+        {"pg_retention": {**burglar, "login_db": "sergas_prod", "table": "audit_logs"}},
+        {"pg_index": {**burglar, "login_db": "sergas_prod", "table": "x", "columns": ["y"]}},
         {"cognee_check": {}},
         {"cognee_check": {"api_key": "{{ wrong.key }}"}},
     ]
