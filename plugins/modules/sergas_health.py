@@ -147,7 +147,8 @@ options:
       - COGNEE_BASE_URL|COGNEE_API_URL
   prometheus_url:
     description:
-      - Where Prometheus answers. Nothing there is V(skipped), if neither this nor O(prometheus_queries) is given.
+      - Where Prometheus answers. Nothing there is V(skipped), if neither this nor
+        O(prometheus_queries) is given.
       - If not given, C(http://127.0.0.1:9090).
     type: str
   prometheus_queries:
