@@ -29,7 +29,7 @@ OUTPUT = CHECKOUT / "tests" / "output"
 # The lanes of a stage run side by side, the parts of a lane in turn. The images of the fleet wait
 # for the network and the disk most of the time; what computes runs meanwhile.
 STAGES = (
-    (("fleet-images",), ("lint", "unit", "sanity")),
+    (("fleet-images",), ("sanity",), ("lint", "unit")),
     (("fleet-waves", "molecule"), ("integration", "fleet-others")),
 )
 # What these parts stand on: without it they fail without being run.
