@@ -380,16 +380,31 @@ def _routes() -> list:
     return [ipaddress.ip_network(r["dst"]) for r in routes if r["dst"] != "default"]
 
 
+def _subnets(described: list[dict]) -> list:
+    """Return the subnets of podman's networks, as it describes them."""
+    found = []
+    for one in described:
+        # The second form is that of podman's older network backend.
+        found += [each["subnet"] for each in one.get("subnets") or ()]
+        for plugin in one.get("plugins") or ():
+            ranges = plugin.get("ipam", {}).get("ranges") or ()
+            found += [each["subnet"] for several in ranges for each in several]
+    return [ipaddress.ip_network(subnet) for subnet in found]
+
+
 def network() -> ipaddress.IPv4Network:
-    """Return the fleet's subnet; the network is made where it is missing, beside all routes."""
+    """Return the fleet's subnet; the network is made where it is missing, beside all routes and
+    all networks of podman's, which have none while nobody is in them.
+    """
     seen = run("podman", "network", "inspect", NETWORK, check=False)
     if seen.returncode == 0:
-        described = json.loads(seen.stdout)[0]
-        # The second form is that of podman's older network backend.
-        if "subnets" in described:
-            return ipaddress.ip_network(described["subnets"][0]["subnet"])
-        return ipaddress.ip_network(described["plugins"][0]["ipam"]["ranges"][0][0]["subnet"])
-    taken = _routes()
+        return _subnets(json.loads(seen.stdout))[0]
+    others = run("podman", "network", "ls", "--quiet").stdout.split()
+    described = run("podman", "network", "inspect", *others).stdout if others else "[]"
+    taken = [
+        *_routes(),
+        *(other for other in _subnets(json.loads(described)) if other.version == 4),
+    ]
     for subnet in SUBNETS:
         if not any(subnet.overlaps(other) for other in taken):
             run("podman", "network", "create", "--disable-dns", "--subnet", subnet, NETWORK)
