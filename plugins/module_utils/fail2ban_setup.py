@@ -101,7 +101,8 @@ def run(params, check_mode):
     if process.find("fail2ban-client") is None:
         if not check_mode:
             raise SetupError("fail2ban is not installed")
-        plan = Plan(changed, True, True, [])
+        # Debian's package enables the service when it is installed.
+        plan = Plan(changed, False, True, [])
         return _result(params, plan, [], [], False)
     overridden = read_overrides(params["config_dir"], files)
     wanted = _test(params, files, bool(changed), deadline)
