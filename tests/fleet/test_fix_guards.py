@@ -185,7 +185,9 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(fix, three, tmp_pa
     refused = {
         "schema version 9.0, allowed is": {"sergas_report_file": str(other)},
         "none of its hosts (former1)": {"sergas_report_file": str(gone)},
-        "sergas_remedies: 'restart_everything' is not allowed": {"sergas_remedies": ["restart_everything"]},
+        "sergas_remedies: 'restart_everything' is not allowed": {
+            "sergas_remedies": ["restart_everything"]
+        },
         "end_blocker approves nothing": {
             "sergas_approve": ["end_blocker"],
             "sergas_checks": ["redis"],
