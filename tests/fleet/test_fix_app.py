@@ -375,10 +375,11 @@ def test_unit_that_starts_slowly_is_given_the_time_it_takes(fleet, fix):
         "sergas_thresholds": {"start_seconds": {"warn": 0.1, "fail": 0.2}},
         "sergas_skip": playbook.OF_THE_MACHINE,
     }
+    folder = "/etc/systemd/system/sergas-app.service.d"
     ask(
         host,
-        "mkdir -p /etc/systemd/system/sergas-app.service.d && cd $_ && printf"
-        " '[Service]\\nTimeoutStartSec=40\\n' > a.conf && systemctl daemon-reload",
+        "mkdir -p %s && printf '[Service]\\nTimeoutStartSec=40\\n' > %s/short.conf"
+        " && systemctl daemon-reload" % (folder, folder),
     )
     planned = fix([host], check=True, **slow)
     applied = fix([host], **slow)
