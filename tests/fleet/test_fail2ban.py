@@ -115,9 +115,12 @@ def play(hosts, *options, **variables):
 
 
 def burgle(address, target):
-    """Return a script that fails to log in to sshd from an address outside."""
+    """Return a script that fails to log in to sshd from an address outside.
+
+    Who is banned in the middle of that hears nothing any more, and would wait for ever.
+    """
     return (
-        "for n in 1 2 3 4; do ip netns exec outside ssh -o BatchMode=yes -o ConnectTimeout=5"
+        "for n in 1 2 3 4; do ip netns exec outside timeout 10 ssh -o BatchMode=yes -o ConnectTimeout=5"
         " -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -b %s burglar@%s true; done; "
         % (address, target)
     )
