@@ -120,8 +120,8 @@ def burgle(address, target):
     Who is banned in the middle of that hears nothing any more, and would wait for ever.
     """
     return (
-        "for n in 1 2 3 4; do ip netns exec outside timeout 10 ssh -o BatchMode=yes -o ConnectTimeout=5"
-        " -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -b %s burglar@%s true; done; "
+        "for n in 1 2 3 4; do ip netns exec outside timeout 10 ssh -o BatchMode=yes"
+        " -o ConnectTimeout=5 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -b %s burglar@%s true; done; "
         % (address, target)
     )
 
