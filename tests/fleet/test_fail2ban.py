@@ -121,8 +121,8 @@ def burgle(address, target):
     """
     return (
         "for n in 1 2 3 4; do ip netns exec outside timeout 10 ssh -o BatchMode=yes"
-        " -o ConnectTimeout=5 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -b %s burglar@%s true; done; "
-        % (address, target)
+        " -o ConnectTimeout=5 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+        " -b %s burglar@%s true; done; " % (address, target)
     )
 
 
