@@ -705,6 +705,11 @@ def faults() -> dict[str, Fault]:
     return {path.name: read_fault(path) for path in paths}
 
 
+def tried_on(release: str) -> list[str]:
+    """Return the releases for what is tried on one: all of them with SERGAS_FLEET_TEST_ALL=1."""
+    return list(RELEASES) if os.environ.get("SERGAS_FLEET_TEST_ALL") == "1" else [release]
+
+
 def spread(variants: list, number) -> list[tuple]:
     """Lay variants of faults out over the releases: each number of the catalogue comes on every
     release and each of its variants on one at least; all on each with SERGAS_FLEET_TEST_ALL=1.
@@ -717,7 +722,7 @@ def spread(variants: list, number) -> list[tuple]:
         A list of (release, variant).
     """
     releases = list(RELEASES)
-    if os.environ.get("SERGAS_FLEET_TEST_ALL") == "1":
+    if len(tried_on(releases[0])) > 1:
         return [(release, variant) for variant in variants for release in releases]
     numbers: dict[int, list] = {}
     for variant in variants:

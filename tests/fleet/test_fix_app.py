@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Sergas DevOps
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each fault of the app, on a real host of each release: named, planned, mended, proven, once.
+"""Each fault of the app, on a real host: named, planned, mended, proven, once.
 
 The faults are made on many hosts at once, which then share each run of fix.yml: a check run, the
 real one, and one more.
@@ -41,7 +41,7 @@ class Case:
         approved: whether the remedy has to be approved.
         outcome: that of the remedy.
         left: the roots that stay, since they are another matter.
-        releases: those it is tried on.
+        release: the one it is tried on, unless all are tried on each.
         variant: what tells it from another case of the same fault.
         also: further faults on the same host.
     """
@@ -54,7 +54,7 @@ class Case:
     approved: bool = False
     outcome: str = "kept"
     left: frozenset = frozenset()
-    releases: tuple = tuple(reference.RELEASES)
+    release: str = "bullseye"
     variant: str = ""
     also: tuple = ()
 
@@ -80,11 +80,9 @@ def limit(name):
     return "systemctl show --value --property %s sergas-app" % name
 
 
-BULLSEYE, BOOKWORM, TRIXIE = ("bullseye",), ("bookworm",), ("trixie",)
 #: In brackets, so that the shell that asks does not find itself.
 HOLDER = "pgrep -c -f '^python3 .*http[.]server 8000'"
 PORT_FREED = "systemctl is-active legacy-api; " + HOLDER
-#: The numbers 1 to 8 on every release, their variants and the others on one or more of them.
 CASES = [
     Case("01_port_in_use", "free_port", PORT_FREED, "inactive\n0", approved=True),
     Case(
@@ -93,7 +91,7 @@ CASES = [
         PORT_FREED,
         "inactive\n0",
         approved=True,
-        releases=BOOKWORM,
+        release="bookworm",
     ),
     Case(
         "01_port_in_use_by_person",
@@ -105,7 +103,7 @@ CASES = [
         approved=True,
         # The firewall lets the balancer in to the old port only: the next run's remedy sees to it.
         left=frozenset({"lb.blocked"}),
-        releases=TRIXIE,
+        release="trixie",
         variant="move",
     ),
     Case(
@@ -113,34 +111,33 @@ CASES = [
         "start_service",
         limit("ActiveState"),
         "active",
-        releases=BULLSEYE,
     ),
     Case(
         "02_missing_variable",
         "set_variables",
         variable("DATABASE_NAME"),
         "sergas_prod",
-        releases=BOOKWORM + TRIXIE,
+        release="bookworm",
     ),
     Case(
         "02_missing_secret",
         "set_variables",
         variable("ZOHO_SDK_REFRESH_TOKEN"),
         "1000.fleet.refresh",
-        releases=BULLSEYE,
     ),
     Case(
         "02_ambiguous_variable",
         "set_variables",
         variable("REDIS_CACHE_TTL"),
         "300",
-        releases=BULLSEYE,
+        release="trixie",
     ),
     Case(
         "04_import_error",
         "reinstall_requirements",
         "%s/venv/bin/python -c 'import structlog; print(structlog.__version__)'" % APP,
         "25.4.0",
+        release="bookworm",
     ),
     Case("05_out_of_memory", "raise_memory_limit", limit("MemoryMax"), str(400 << 20)),
     Case(
@@ -149,50 +146,46 @@ CASES = [
         "awk '/open files/ {print $4}'"
         " /proc/$(systemctl show --value --property MainPID sergas-app)/limits",
         "8192",
-        # An app that may open no file tries without end: on one host, so as not to take all cores.
-        releases=BULLSEYE,
     ),
     Case(
         "06_pool_arithmetic",
         "fit_pool",
         "%s; %s" % (variable("DATABASE_POOL_SIZE"), variable("DATABASE_MAX_OVERFLOW")),
         "48\n37",
-        releases=BOOKWORM + TRIXIE,
+        release="trixie",
     ),
     Case(
         "07_unhandled_exceptions",
         "debug_logging",
         variable("LOG_LEVEL"),
         "DEBUG",
-        releases=BOOKWORM + TRIXIE,
+        release="bookworm",
     ),
     Case(
         "07_unhandled_exceptions_text",
         "debug_logging",
         "systemctl is-active sergas-debug-logging.timer",
         "active",
-        releases=BULLSEYE,
     ),
     Case(
         "08_error_rate_failing_api",
         "bound_failures",
         variable("CIRCUIT_BREAKER_FAILURE_THRESHOLD"),
         "3",
-        releases=BOOKWORM,
+        release="bookworm",
     ),
     Case(
         "08_error_rate_slow_database",
         "bound_failures",
         variable("DATABASE_TIMEOUT"),
         "60",
-        releases=TRIXIE,
+        release="trixie",
     ),
     Case(
         "08_error_rate_text",
         "bound_failures",
         variable("DATABASE_TIMEOUT"),
         "60",
-        releases=BULLSEYE,
     ),
     # What the inventory says is not what the app lacks.
     Case(
@@ -203,7 +196,7 @@ CASES = [
         {"sergas_app_tuning": {"MAX_CONCURRENT_ACCOUNTS": 4}},
         outcome="undone",
         left=frozenset({"api.latency.high"}),
-        releases=TRIXIE,
+        release="trixie",
         variant="undone",
     ),
     Case(
@@ -213,6 +206,7 @@ CASES = [
         % limit("MemoryMax"),
         "active",
         {"sergas_app_restart_schedule": "*-*-* 03:30:00"},
+        release="trixie",
     ),
     Case(
         "17_weak_keys",
@@ -220,7 +214,7 @@ CASES = [
         "%s; %s; stat --format %%a %s/.env"
         % (variable("ENABLE_RATE_LIMITING"), variable("SESSION_TIMEOUT"), APP),
         "true\n1800\n640",
-        releases=BOOKWORM,
+        release="bookworm",
         also=("17_readable_env",),
     ),
     Case(
@@ -229,25 +223,24 @@ CASES = [
         variable("REQUIRE_MFA"),
         "true",
         approved=True,
-        releases=BOOKWORM,
+        release="bookworm",
     ),
     Case(
         "19_journal",
         "vacuum_journal",
         "[ $(df --output=pcent /var/log/journal | tr -dc 0-9) -lt 80 ] && echo relieved",
         "relieved",
-        releases=TRIXIE,
+        release="trixie",
     ),
 ]
 #: Nothing that is safe can be known: the remedy that is held back and why, or none at all.
 ADVICE = [
-    Case("04_import_error_own_module", None, releases=BULLSEYE),
-    Case("15_latency", "tune_concurrency", releases=BULLSEYE),
-    Case("15_latency_slow_dependency", "tune_concurrency", releases=TRIXIE),
-    Case("19_redis_memory", None, also=("19_inodes", "19_readonly_mount"), releases=BOOKWORM),
+    Case("04_import_error_own_module", None),
+    Case("15_latency_slow_dependency", "tune_concurrency", release="trixie"),
+    Case("19_redis_memory", None, also=("19_inodes", "19_readonly_mount"), release="bookworm"),
 ]
-MENDED = [(release, case) for case in CASES for release in case.releases]
-ADVISED = [(release, case) for case in ADVICE for release in case.releases]
+MENDED = [(release, case) for case in CASES for release in reference.tried_on(case.release)]
+ADVISED = [(release, case) for case in ADVICE for release in reference.tried_on(case.release)]
 
 
 @dataclasses.dataclass
