@@ -437,6 +437,8 @@ def test_tuning_is_planned_applied_and_holds(tuned):
 REMEDIES = {
     "09_pool_idle_sessions": (0, "end_idle_sessions", CASES[0].proof, "0"),
     "10_missing_index": (1, "create_indexes", CASES[2].proof, "idx_accounts_owner_id"),
+    # The index waits for a transaction of the chain: that has to be ended first.
+    "10_lock_chain": (1, "end_blocker", CASES[4].proof, "0"),
     "11_disk_wal_slot": (2, "drop_dead_slots", disk_is_full(), "relieved"),
     "09_idle_in_transaction": (2, "end_idle_transactions", CASES[1].proof, "0"),
 }

@@ -32,6 +32,8 @@ ORDER = (
 
 #: Seconds for the last look and for keeping or undoing, after which a host puts itself back.
 _SETTLING = 30
+#: Seconds: a remedy that may take so long comes after the others of its component.
+_LONG_S = 1800
 
 
 class Wishes(NamedTuple):
@@ -259,6 +261,8 @@ def _order(entry):
     item = entry["finding"]
     return (
         _depth(entry),
+        # An index waits for each transaction that another remedy may be there to end.
+        entry["timeout"] >= _LONG_S,
         -rank(item["status"]),
         item["id"],
         entry["remedy"],

@@ -62,6 +62,19 @@ def test_one_remedy_answers_several_findings_of_a_host_at_once(makers, make):
     assert made["entries"][0]["finding"]["id"] == "redis.unreachable"  # the worst one
 
 
+def test_what_takes_long_comes_after_what_may_be_in_its_way(makers, make):
+    index = makers.bad("db.index.missing", "create_indexes", "database")
+    chain = makers.bad("db.locks.blocked", "end_blocker", "database", status="warn")
+    made = make(
+        {"db1": [index, chain]},
+        {
+            "create_indexes": {"component": "database", "timeout": 3700},
+            "end_blocker": {"component": "database"},
+        },
+    )
+    assert [entry["remedy"] for entry in made["entries"]] == ["end_blocker", "create_indexes"]
+
+
 def test_dependencies_are_mended_before_the_app_and_on_their_hosts_first(makers, make):
     app = makers.bad("app.service.down", "start_app", "app")
     db = makers.bad("db.unreachable", "start_db", "database", evidence={"target": "127.0.0.1:1"})
