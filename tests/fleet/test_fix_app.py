@@ -362,7 +362,7 @@ def test_what_has_no_safe_remedy_is_left_to_a_person(case, outcomes):
 
 
 def test_unit_that_starts_slowly_is_given_the_time_it_takes(fleet, fix):
-    """Every start is slow for whom half a second is long."""
+    """Every start is slow where a tenth of a second is long."""
     host = fleet.fresh(fleet.of("bookworm")[0])
     slow = {
         "sergas_thresholds": {"start_seconds": {"warn": 0.1, "fail": 0.2}},

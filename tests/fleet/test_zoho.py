@@ -231,7 +231,6 @@ class Outcome:
     env: dict = None
     cached: str = None
     issued: list = dataclasses.field(default_factory=list)
-    asked: list = dataclasses.field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -268,18 +267,11 @@ def run_wave(fix, world, ready, folder):
 
 
 def count(world, ready):
-    """Put down how many tokens Zoho has issued to each host by now, and how many it was asked."""
+    """Put down how many tokens Zoho has issued to each host by now."""
     for outcome in ready.values():
         app = world.apps[outcome.host]
         mine = [grant for grant in world.zoho.grants.values() if grant.app is app]
         outcome.issued.append(sum(grant.in_window for grant in mine))
-        outcome.asked.append(
-            sum(
-                what == "token" and form.get("refresh_token") in world.zoho.grants
-                for what, _path, _headers, form in world.zoho.requests
-                if form.get("client_id") == app.id
-            )
-        )
 
 
 def name(case):
