@@ -19,6 +19,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import (
     host_lock,
     ledger,
     ledger_reader,
+    orphans,
     restore_reader,
 )
 from ansible_collections.sergas.ops.plugins.module_utils.finding import redact, redact_all
@@ -144,14 +145,29 @@ def _begin(params, check_mode):
         return _result(False, None, skipped, refused=refused)
     entry = _entry(params, now, entries)
     path = lease = None
+    ended = []
     if not check_mode:
         lease = _take(params)
         try:
+            ended = orphans.end(_interrupted(params, entries, now))
             path = _record(params, main, moved, entry)
+        except orphans.StillRunning as reason:
+            host_lock.release(params["runtime_directory"])
+            return _result(False, None, skipped, refused=str(reason))
         except BaseException:
             host_lock.release(params["runtime_directory"])
             raise
-    return _result(True, entry, skipped, written_to=path, lease=lease)
+    return _result(True, entry, skipped, written_to=path, lease=lease, ended_processes=ended)
+
+
+def _interrupted(params, entries, now):
+    """Return the names of the runs that were interrupted here within the last hour."""
+    found = {
+        entry["run"]
+        for entry in entries
+        if entry["outcome"] == "interrupted" and now - ledger.seconds(entry["time"]) < 3600
+    }
+    return found - {params["run"]}
 
 
 def _refused_by_point(params):

@@ -18,7 +18,7 @@ import tempfile
 import time
 from typing import NamedTuple, Optional
 
-from ansible_collections.sergas.ops.plugins.module_utils import dotenv_plan
+from ansible_collections.sergas.ops.plugins.module_utils import dotenv_plan, restore_reader
 from ansible_collections.sergas.ops.plugins.module_utils.finding import MASK, redact_all
 from ansible_collections.sergas.ops.plugins.module_utils.probes import environment
 
@@ -117,6 +117,10 @@ def run(params, check_mode):
         ),
     }
     if result["changed"]:
+        try:
+            restore_reader.refuse_covered([path])
+        except restore_reader.Armed as error:
+            raise EnvError("path: %s" % error)
         _refuse_unwritable(path, owned, check_mode, warnings)
         if not check_mode:
             keep = params["backup"] and rewritten and before is not None

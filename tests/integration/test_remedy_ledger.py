@@ -26,6 +26,7 @@ def ledger(run_module, tmp_path):
             "remedy": remedy,
             "path": str(tmp_path / "lib" / "ledger.jsonl"),
             "runtime_directory": str(tmp_path / "run"),
+            "restore_directory": str(tmp_path / "restore"),
         }
         return run_module("remedy_ledger", {**given, **options}, check=check)
 
@@ -90,7 +91,7 @@ def test_the_lock_of_a_dead_run_is_free_for_who_knows(ledger):
 
 
 def test_the_lock_runs_out(ledger, tmp_path):
-    ledger("begun", lease=3600)
+    ledger("begun")
     assert ledger("begun", run="run-2")["refused"]
     lease = tmp_path / "run" / "remedy.lease"
     held = json.loads(lease.read_text())
@@ -99,6 +100,90 @@ def test_the_lock_runs_out(ledger, tmp_path):
     # The slow one still writes down how it ended, and does not free the other's lock.
     assert ledger("ended", outcome="undone")["changed"]
     assert "run-2" in ledger("begun", run="run-3")["refused"]
+
+
+def test_the_lock_lasts_for_as_long_as_it_is_renewed(ledger, tmp_path):
+    taken = ledger("begun")["lease"]
+    lease = tmp_path / "run" / "remedy.lease"
+    assert 50 < taken["ends"] - taken["taken"] <= 61
+    soon = json.loads(lease.read_text())["ends"] - 55
+    lease.write_text(json.dumps({**taken, "ends": soon}))
+    assert ledger("renewed", remedy=None, taken=taken["taken"])["held"]
+    assert json.loads(lease.read_text())["ends"] > soon + 50
+    # Not by who has lost it, and not by another lease of the same run.
+    assert not ledger("renewed", run="run-2", taken=taken["taken"])["held"]
+    assert not ledger("renewed", taken=taken["taken"] + 1)["held"]
+    ledger("ended", outcome="kept")
+    assert not ledger("renewed", taken=taken["taken"])["held"]
+    assert not lease.exists()
+
+
+@pytest.fixture
+def left_running():
+    """Return a function that starts what a task of a run has left running."""
+    started = []
+
+    def start(run, argv):
+        environment = dict(os.environ, SERGAS_RUN=run)
+        started.append(subprocess.Popen(argv, env=environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def interrupt(tmp_path):
+    """Take away the lock of a run, as time does."""
+    (tmp_path / "run" / "remedy.lease").unlink()
+
+
+def test_what_an_interrupted_run_has_left_running_ends_first(ledger, left_running, tmp_path):
+    ledger("begun")
+    quick, slow = left_running("run-1", ["sleep", "3"]), left_running("run-1", ["sleep", "300"])
+    other = left_running("run-9", ["sleep", "300"])
+    interrupt(tmp_path)
+    assert not ledger("begun", run="run-2", check=True).get("ended_processes")
+    assert slow.poll() is None
+    begun = ledger("begun", run="run-2")
+    assert begun["changed"] and begun["ended_processes"] == ["sleep"], begun
+    assert (quick.wait(), slow.wait(), other.poll()) == (0, -15, None)
+
+
+def test_a_package_manager_is_waited_for_and_never_ended(ledger, left_running, tmp_path, lines):
+    ledger("begun")
+    program = tmp_path / "dpkg"
+    program.symlink_to("/bin/sleep")
+    installing = left_running("run-1", [str(program), "300"])
+    interrupt(tmp_path)
+    refused = ledger("begun", run="run-2")
+    assert not refused["changed"] and "dpkg (pid %d)" % installing.pid in refused["refused"]
+    assert installing.poll() is None
+    assert [entry["run"] for entry in lines()] == ["run-1"]
+    # The lock is free for who comes later.
+    installing.kill()
+    installing.wait()
+    assert ledger("begun", run="run-2")["changed"]
+
+
+def test_no_lock_lasts_longer_than_a_minute(ledger):
+    assert "lease: 61 must be from 1 to 60" in ledger("begun", lease=61)["msg"]
+
+
+def test_beside_the_restore_point_of_another_run_nothing_is_begun(ledger, tmp_path):
+    point = {"run": "run-1", "armed_at": "2026-03-01T12:00:00Z", "due": "2026-03-01T12:05:00Z"}
+    (tmp_path / "restore" / "set_variables").mkdir(parents=True)
+    path = tmp_path / "restore" / "set_variables" / "point.json"
+    path.write_text(json.dumps({**point, "files": [{"path": "/opt/app/.env"}]}))
+    for check in (True, False):
+        refused = ledger("begun", run="run-2", check=check)
+        assert not refused["changed"] and refused["holder"] is None
+        assert "set_variables of run run-1" in refused["refused"]
+        assert "settle_restore_points" in refused["refused"]
+    assert ledger("begun", run="run-1")["changed"]
+    ledger("ended", run="run-1", outcome="kept")
+    assert ledger("begun", run="run-2", restore_points="ignore")["changed"]
 
 
 def test_a_boot_frees_the_lock(ledger, tmp_path):

@@ -101,6 +101,70 @@ def test_restored_puts_back_files_links_and_absence(point, host, tmp_path):
     assert len(result["differing"]) == 4
 
 
+def test_where_nothing_was_changed_nothing_is_undone(point, host, tmp_path):
+    """A remedy that refuses writes nothing; undoing it must not touch what works."""
+    before = state(host)
+    point("armed")
+    planned = point("restored", check=True)
+    assert planned["planned_commands"] == [] and planned["differing"] == []
+    result = point("restored")
+    assert not (tmp_path / "commanded").exists()
+    assert result["planned_commands"] == [] and not result["outcome"]["touched"]
+    assert result["outcome"]["files"] == [] and result["outcome"]["commands"] == []
+    assert state(host) == before
+
+
+def test_the_host_itself_leaves_alone_what_nobody_changed(point, host, tmp_path):
+    before = state(host)
+    point("armed")
+    assert by_the_host(tmp_path) == 0
+    assert not (tmp_path / "commanded").exists() and state(host) == before
+
+
+def test_a_restore_that_was_cut_off_behind_the_files_still_runs_its_commands(point, host, tmp_path):
+    before = state(host)
+    point("armed")
+    spoil(host)
+    # As if the host had gone down between the files and the commands.
+    point("restored")
+    (tmp_path / "commanded").unlink()
+    outcome = tmp_path / "store" / "try" / "outcome"
+    cut = dict(json.loads(outcome.read_text()), complete=False, commands=[])
+    outcome.write_text(json.dumps(cut).ljust(8192))
+    (tmp_path / "store" / "try" / "saved").mkdir()
+    assert by_the_host(tmp_path) == 0
+    assert (tmp_path / "commanded").exists() and state(host) == before
+
+
+def test_what_another_run_has_left_is_taken_over_with_what_it_has_saved(point, host, tmp_path):
+    before = state(host)
+    point("armed", run="r1")
+    spoil(host)
+    kept = str(host / "more")
+    (host / "more").write_text("as it was\n")
+    before = {**before, "more": state(host)["more"]}
+    files = [str(host / ".env"), kept]
+    assert "disarm or restore it first" in point("armed", run="r2", files=files)["msg"]
+    for check in (True, False):
+        adopted = point("armed", run="r2", adopt=True, files=files, check=check)
+        assert adopted["changed"] and adopted["adopted"]["run"] == "r1", adopted
+    assert point("observed")["run"] == "r2"
+    (host / "more").unlink()
+    restored = point("restored")
+    assert kept in restored["differing"], restored
+    assert state(host) == before
+
+
+def test_what_there_is_can_be_observed(point):
+    assert point("observed")["state"] == "none"
+    point("armed", run="r1")
+    seen = point("observed")
+    assert not seen["changed"] and (seen["state"], seen["run"]) == ("armed", "r1")
+    assert not seen["at_work"]
+    point("restored")
+    assert point("observed")["state"] == "restored"
+
+
 def test_the_host_puts_it_back_by_itself(point, host, tmp_path):
     before = state(host)
     point("armed")

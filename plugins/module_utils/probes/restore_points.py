@@ -73,7 +73,7 @@ def decide(ctx, seen):
                     first["name"],
                     first["armed_at"],
                     " by run %s" % first["run"] if first["run"] else "",
-                    ", which is gone" if gone else ", which is at work",
+                    ", which is gone" if gone else ", which holds the lock of the host",
                     len(first["files"]),
                     first["due"],
                 ),

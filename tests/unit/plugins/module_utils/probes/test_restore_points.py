@@ -50,7 +50,7 @@ def test_what_a_dead_run_has_armed_fails_and_is_settled():
 
 def test_what_a_run_at_work_has_armed_is_a_warning():
     (found,) = decide(pending(), lease={"run": "r1"})
-    assert found["status"] == "warn" and "at work" in found["summary"]
+    assert found["status"] == "warn" and "holds the lock" in found["summary"]
     (found,) = decide(pending(), pending("firewall", "r2"), lease={"run": "r1"})
     assert found["status"] == "fail" and "firewall" in found["summary"]
     assert [point["remedy"] for point in found["evidence"]["points"]] == [False, False]

@@ -1,0 +1,240 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs that are killed, remedies that change nothing, and restarts of a whole tier."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import fleet as reference
+import playbook
+import pytest
+
+REMEDIES = reference.HERE / "remedies_slow"
+ENV = "/home/sergas/super-account-manager/.env"
+HALF_DONE = "/etc/sergas-slow.conf"
+#: Seconds from the death of a run to the first change of the next one.
+SOONEST_S = 60
+PATIENCE_S = 60
+
+
+def on(host, command):
+    """Return what a shell command prints on a host."""
+    return reference.on(reference.find(host), command).stdout.strip()
+
+
+def on_each(hosts, command):
+    """Return {host: what a shell command prints}, of all side by side."""
+    with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
+        return dict(zip(hosts, pool.map(lambda host: on(host, command), hosts)))
+
+
+def lease(host):
+    """Return the lease of the host's lock, with the seconds that it has left."""
+    text, uptime = on(host, "cat /run/sergas/remedy.lease; echo; cat /proc/uptime").split("\n")
+    found = json.loads(text)
+    return dict(found, left=found["ends"] - float(uptime.split()[0]))
+
+
+def until(true, what):
+    """Wait until something is true."""
+    end = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < end, "not within %d s: %s" % (PATIENCE_S, what)
+        time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def three(fleet):
+    """One fresh host of each release, in the order of the inventory, as batches have them."""
+    return sorted(fleet.fresh_of_each())
+
+
+@contextlib.contextmanager
+def killed_in_the_middle(hosts):
+    """A run of fix.yml whose controller is killed while a remedy is carried out on all hosts."""
+    words = playbook.command(
+        "sergas.ops.fix",
+        limit=hosts,
+        sergas_apply=True,
+        sergas_max_share=1,
+        sergas_batches="100%",
+        sergas_checks=["redis"],
+        sergas_remedies_dir=str(REMEDIES),
+        sergas_report_dir=str(reference.STATE / "reports-interrupted"),
+    )
+    run = subprocess.Popen(
+        words,
+        env=playbook.environment(),
+        cwd=playbook.ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(
+            lambda: all(on_each(hosts, "[ ! -e %s ] || echo there" % HALF_DONE).values()),
+            "the remedy has begun everywhere",
+        )
+        yield run
+    finally:
+        run.kill()
+        run.wait()
+
+
+def test_a_killed_run_is_recognised_and_what_it_left_is_settled(fix, diagnose, three):
+    """One host whose remedy had not helped, one whose had, and one that only another controller's
+    run may know of.
+    """
+    not_helped, helped, elsewhere = three
+    on_each(three, "systemctl stop redis-server")
+    on(helped, "touch /etc/sergas-slow.start")
+    with killed_in_the_middle(three):
+        first = lease(elsewhere)
+        assert 0 < first["left"] <= SOONEST_S
+        # Another run may look, sees that it is not alone, and that not all is well.
+        report = diagnose([elsewhere], sergas_checks=["restore_points"])
+        (armed,) = report["roots"]
+        assert (armed["id"], armed["status"]) == ("host.restore_point.armed", "warn")
+        until(lambda: lease(elsewhere)["ends"] > first["ends"], "the lease is renewed")
+        # Neither may another playbook write what the host will put back.
+    killed = time.monotonic()
+    assert lease(elsewhere)["left"] <= SOONEST_S
+    # As if that run had been on another controller, whose processes nobody here can see.
+    other = "import json; p = '/run/sergas/remedy.lease'; lease = json.load(open(p));"
+    other += " lease['controller']['boot'] = 'another'; json.dump(lease, open(p, 'w'))"
+    on(elsewhere, 'python3 -c "%s"' % other)
+    run = fix(three, sergas_checks=["redis", "restore_points"])
+    assert time.monotonic() - killed < SOONEST_S + PATIENCE_S
+    settle = "settle_restore_points"
+    assert [run.outcome(host, settle) for host in (not_helped, helped)] == ["kept", "kept"], (
+        run.shown
+    )
+    # Not helped: what it did is undone, and the fault has its own remedy.
+    assert run.outcome(not_helped, "start_redis") == "kept", run.shown
+    there = "ls %s /run/sergas-slow-undone 2>/dev/null || true" % HALF_DONE
+    assert on(not_helped, there) == "/run/sergas-slow-undone"
+    # Helped, as the check that found the fault says: kept.
+    assert on(helped, there) == HALF_DONE
+    for host, outcome in ((not_helped, "undone"), (helped, "kept")):
+        (entry,) = [e for e in ledger(host) if e["remedy"] == "slow"]
+        assert entry["outcome"] == outcome and "interrupted" in entry["reason"]
+        # Its task had gone on without its controller.
+        assert on(host, "pgrep -f sergas-slow-task || true") == ""
+    assert [guard["name"] for guard in run.entries[elsewhere, settle]["guards"]] == ["lock"]
+    assert on(elsewhere, there) == HALF_DONE
+    # Once its lease is over, a run from anywhere may act.
+    time.sleep(max(0.0, lease(elsewhere)["left"] + 0.2))
+    assert time.monotonic() - killed <= SOONEST_S + 1
+    run = fix(three, sergas_checks=["redis", "restore_points"])
+    assert run.outcome(elsewhere, settle) == "kept", run.shown
+    assert run.outcome(elsewhere, "start_redis") == "kept", run.shown
+    assert on(elsewhere, there) == "/run/sergas-slow-undone"
+    again = fix(three, sergas_checks=["redis", "restore_points"])
+    assert not again.changed and not again.entries, again.shown
+
+
+def ledger(host):
+    """Return the entries of a host's ledger."""
+    return [json.loads(line) for line in on(host, "cat /var/lib/sergas/ledger.jsonl").splitlines()]
+
+
+def test_a_file_that_the_host_will_put_back_is_not_written_by_others(three):
+    host = three[0]
+    options = {"path": ENV, "values": {"LOG_LEVEL": "WARNING"}}
+    armed = playbook.module(
+        host,
+        "sergas.ops.restore_point",
+        name="set_variables",
+        state="armed",
+        files=[ENV],
+        deadline=600,
+    )
+    assert armed["changed"], armed
+    before = on(host, "md5sum %s" % ENV)
+    for check in (True, False):
+        refused = playbook.module(host, "sergas.ops.sergas_env", check=check, **options)
+        assert refused["failed"] and "the restore point set_variables" in refused["msg"], refused
+    assert on(host, "md5sum %s" % ENV) == before
+    disarmed = playbook.module(
+        host, "sergas.ops.restore_point", name="set_variables", state="disarmed"
+    )
+    assert disarmed["changed"], disarmed
+
+
+def test_undoing_what_changed_nothing_leaves_a_working_app_alone(fix, three):
+    """The .env on disk is broken already; the app still runs with the one from before."""
+    on_each(three, "sed -i 's/^DATABASE_PASSWORD=.*/DATABASE_PASSWORD=broken/' %s" % ENV)
+    show = "systemctl show -p InvocationID -p ActiveState sergas-app; md5sum %s" % ENV
+    before = on_each(three, show)
+    run = fix(three, sergas_checks=["database", "service", "api"])
+    for host in three:
+        assert run.outcome(host, "database_credentials") == "failed", run.told(host)
+        reason = run.entries[host, "database_credentials"]["reason"]
+        assert "Nothing was written" in reason and "nothing had been changed" in reason
+        assert host not in run.changed
+    assert on_each(three, show) == before
+    assert all(healthy(host) for host in three)
+    on_each(three, "cat /var/lib/sergas/restore/database_credentials/outcome")
+
+
+def healthy(host):
+    """Return whether the app of a host answers 200 on its health endpoint."""
+    try:
+        with urllib.request.urlopen(
+            "http://%s:8000/health" % reference.find(host).address, timeout=5
+        ) as reply:
+            return reply.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+class Watch(threading.Thread):
+    """Counts which apps are down at the same time while something is done."""
+
+    def __init__(self, hosts):
+        super().__init__(daemon=True)
+        self.hosts = hosts
+        self.ended = threading.Event()
+        self.down = set()
+        self.together = set()
+
+    def run(self):
+        script = "curl -s -o /dev/null -m 2 -w '%{http_code}' http://127.0.0.1:8000/health || true"
+        while not self.ended.is_set():
+            answers = on_each(self.hosts, script)
+            down = frozenset(host for host, status in answers.items() if status != "200")
+            self.down |= down
+            if len(down) > 1:
+                self.together.add(down)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *unused):
+        self.ended.set()
+        self.join()
+
+
+def test_apps_of_a_tier_are_restarted_one_after_the_other(fleet, inject, three):
+    hosts = sorted(fleet.fresh_of_each())
+    for host in hosts:
+        inject(host, "17_weak_keys")
+    invocation = "systemctl show -p InvocationID --value sergas-app"
+    before = on_each(hosts, invocation)
+    words = playbook.command("sergas.ops.harden", "--tags", "keys", limit=hosts)
+    with Watch(hosts) as watch:
+        played = playbook.play(words)
+    assert played.status == 0, played.shown
+    after = on_each(hosts, invocation)
+    assert all(before[host] != after[host] for host in hosts), "not all were restarted"
+    assert not watch.together, watch.together
+    assert set(on_each(hosts, "grep -c ENABLE_RATE_LIMITING=true %s" % ENV).values()) == {"1"}
