@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""restore_point: run the module, and keep the host's lock while a point with a deadline is armed."""
+"""restore_point: run the module, and keep the host's lock while a point is armed."""
 
 from __future__ import annotations
 

@@ -445,10 +445,12 @@ def _restore(folder, by):
         "files": before["files"],
         "errors": ["the host went down while it was restored"],
         "commands": before["commands"],
-        "touched": before.get("touched", True) or not all(_seems_back(item) for item in point["files"]),
+        "touched": before.get("touched", True)
+        or not all(_seems_back(item) for item in point["files"]),
     }
     if outcome["touched"] and not before.get("touched"):
-        # Ahead of the files: an attempt that is cut off behind them leaves the commands to the next.
+        # Ahead of the files: an attempt that is cut off behind them leaves the commands to the
+        # next.
         write_outcome(folder, outcome)
     put, errors = [], []
     for item in point["files"]:

@@ -22,8 +22,8 @@ description:
   - A run that dies does not keep the lock. It ends after O(lease) seconds, with the next boot of
     the host, and at once for a run that is started on the same controller, which sees that the
     process of the dead one is gone.
-  - A task that a dead run has left running on the host gets 10 seconds to end, and is ended then. If
-    it installs packages, V(begun) is refused until it has ended.
+  - A task that a dead run has left running on the host gets 10 seconds to end, and is ended then.
+    If it installs packages, V(begun) is refused until it has ended.
   - V(begun) is also refused while a restore point (M(sergas.ops.restore_point)) of another run is
     armed with a deadline. The host would undo a part of what is done beside it.
   - An entry that was begun and not ended, and whose lock is gone, counts as C(interrupted).
@@ -101,8 +101,8 @@ options:
     type: dict
   dead_runs:
     description:
-      - Runs that are known to be dead. Their lock counts as free. A run on the same controller whose
-        process is gone is recognised without being named.
+      - Runs that are known to be dead. Their lock counts as free. A run on the same controller
+        whose process is gone is recognised without being named.
     type: list
     elements: str
     default: []
@@ -289,8 +289,8 @@ held:
   type: bool
   sample: true
 ended_processes:
-  description: The names of processes that tasks of an interrupted run had left behind, and that were
-    ended since they did not end within 10 seconds.
+  description: The names of processes that tasks of an interrupted run had left behind, and that
+    were ended since they did not end within 10 seconds.
   returned: O(state=begun), if the remedy was begun
   type: list
   elements: str

@@ -61,11 +61,11 @@ options:
     default: []
   restarts:
     description:
-      - Units of systemd that run with what is in O(files), for example the app's. They are restarted
-        behind O(commands), and only as far as that undoes something.
-      - A unit whose process is still the one from before the point was armed is left alone, since it
-        has none of what was written since. So is every unit if none of the files was changed, unless
-        it ran then and does not run now.
+      - Units of systemd that run with what is in O(files), for example the app's. They are
+        restarted behind O(commands), and only as far as that undoes something.
+      - A unit whose process is still the one from before the point was armed is left alone, since
+        it has none of what was written since. So is every unit if none of the files was changed,
+        unless it ran then and does not run now.
     type: list
     elements: str
     default: []
@@ -208,8 +208,8 @@ differing:
   elements: str
   sample: [/etc/ufw/user.rules]
 planned_commands:
-  description: The commands that take effect with the files, those for O(restarts) included. In check
-    mode, what would run.
+  description: The commands that take effect with the files, those for O(restarts) included. In
+    check mode, what would run.
   returned: O(state=restored)
   type: list
   elements: list

@@ -94,9 +94,7 @@ def killed_in_the_middle(hosts, tmp_path):
                 run.wait()
 
 
-def test_a_killed_run_is_recognised_and_what_it_left_is_settled(
-    fix, diagnose, three, tmp_path
-):
+def test_a_killed_run_is_recognised_and_what_it_left_is_settled(fix, diagnose, three, tmp_path):
     """One host whose remedy had not helped, one whose had, and one that only another controller's
     run may know of.
     """

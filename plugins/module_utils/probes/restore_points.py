@@ -21,8 +21,8 @@ _REMEDY = "settle_restore_points"
 
 
 def observe(ctx):
-    """Return C({points, lease, entries}): the pending restore points, who holds the host's lock, and
-    the recent entries of the ledger.
+    """Return C({points, lease, entries}): the pending restore points, who holds the host's lock,
+    and the recent entries of the ledger.
 
     Raises:
         PermissionError: only root may read them, and there are some.

@@ -137,8 +137,8 @@ def share(entries, users, most):
         if len(hosts) > allowed:
             guard = _guard(
                 "share",
-                "remedies would touch %d of %d hosts with %s (%s), more than %d (sergas_max_share is"
-                " %s)"
+                "remedies would touch %d of %d hosts with %s (%s), more than %d (sergas_max_share"
+                " is %s)"
                 % (
                     len(hosts),
                     len(names),

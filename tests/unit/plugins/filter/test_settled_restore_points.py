@@ -6,12 +6,18 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.filter.verified_restore_points import (
-    verified_restore_points,
+from ansible_collections.sergas.ops.plugins.filter.settled_restore_points import (
+    settled_restore_points,
 )
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
 
-POINT = {"name": "set_variables", "findings": ["app.env.missing"], "known": ["host.disk.high"]}
+POINT = {
+    "name": "set_variables",
+    "run": "r1",
+    "remedy": True,
+    "findings": ["app.env.missing"],
+    "known": ["host.disk.high"],
+}
 ENV_OK = finding("app.env.ok", "app", "ok", "all there")
 ARMED = finding("host.restore_point.armed", "host", "fail", "armed")
 
@@ -32,9 +38,13 @@ ARMED = finding("host.restore_point.armed", "host", "fail", "armed")
 )
 def test_a_point_is_verified_by_the_check_that_found_its_fault(findings, verified):
     results = [{}, {"skipped": True}, {"findings": findings}]
-    assert verified_restore_points([POINT], results) == (["set_variables"] if verified else [])
+    (settled,) = settled_restore_points([POINT], results)
+    assert (settled["name"], settled["run"], settled["remedy"]) == ("set_variables", "r1", True)
+    expected = ("disarmed", "kept") if verified else ("restored", "undone")
+    assert (settled["state"], settled["outcome"]) == expected
 
 
 def test_a_point_of_no_remedy_cannot_be_verified():
-    point = {"name": "firewall", "findings": [], "known": []}
-    assert verified_restore_points([point], [{"findings": [ENV_OK]}]) == []
+    point = {**POINT, "remedy": False, "findings": [], "known": []}
+    (settled,) = settled_restore_points([point], [{"findings": [ENV_OK]}])
+    assert (settled["state"], settled["remedy"]) == ("restored", False)

@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""settled_restore_points: what becomes of the restore points that an interrupted run has left."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: settled_restore_points
+short_description: Decide what becomes of the restore points of interrupted remedies
+version_added: 1.0.0
+description:
+  - Compares what a host's diagnosis finds now with what the interrupted remedies were to resolve. A
+    remedy has helped if its findings were checked again and are gone, and nothing else has failed
+    since. Its restore point is disarmed then.
+  - Whatever was not checked counts as not resolved, and is restored.
+positional: _input, results
+options:
+  _input:
+    description:
+      - The C(evidence.points) of the finding C(host.restore_point.armed).
+    type: list
+    elements: dict
+    required: true
+  results:
+    description:
+      - The registered results of the host's diagnosis.
+    type: list
+    elements: dict
+    required: true
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Name what becomes of each restore point
+  ansible.builtin.debug:
+    msg: >-
+      {{ armed.evidence.points
+         | sergas.ops.settled_restore_points([sergas_health]) }}
+"""
+
+RETURN = r"""
+_value:
+  description: For each of the restore points its C(name), its C(run), the C(state) that it is to
+    get (V(disarmed) or V(restored)), the C(outcome) of its remedy (V(kept) or V(undone)), and
+    whether it is a C(remedy) of the host's ledger.
+  type: list
+  elements: dict
+"""
+
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
+
+
+def settled_restore_points(points, results):
+    """Return what becomes of each of the restore points; see the documentation."""
+    found = [
+        item
+        for result in results
+        if isinstance(result, dict)
+        for item in verdict.findings_of([result]) or ()
+        if not item["id"].startswith("host.restore_point.")
+    ]
+    settled = []
+    for point in points:
+        wanted = point["findings"]
+        helped = bool(wanted) and verdict.judge(wanted, point["known"], found)["good"]
+        settled.append(
+            {
+                "name": point["name"],
+                "run": point["run"],
+                "state": "disarmed" if helped else "restored",
+                "outcome": "kept" if helped else "undone",
+                "remedy": point["remedy"],
+            }
+        )
+    return settled
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Return {name: filter}."""
+        return {"settled_restore_points": settled_restore_points}
