@@ -39,10 +39,11 @@ def three(fleet):
 
 
 def hold_lock(host):
-    """Take a host's lock for a run that does not end."""
-    begun = {"state": "begun", "run": "other", "remedy": "start_service", "lease": 600}
-    taken = playbook.module(host, "sergas.ops.remedy_ledger", **begun)
-    assert taken["changed"], taken
+    """Take a host's lock, or renew it, for a run on a controller that cannot be seen from here."""
+    begun = {"state": "begun", "run": "other", "remedy": "start_service"}
+    elsewhere = {"name": "elsewhere", "pid": 1}
+    taken = playbook.module(host, "sergas.ops.remedy_ledger", controller=elsewhere, **begun)
+    assert taken["lease"]["run"] == "other", taken
 
 
 def guards(fix_run, remedy):
@@ -135,6 +136,7 @@ def test_a_host_that_another_run_works_on_is_left_alone(fix, three, tmp_path):
     # A plan from a report knows nothing of it: the host itself refuses.
     report = tmp_path / "report.json"
     report.write_text(json.dumps(run.report))
+    hold_lock(host)
     run = fix([host], **USELESS, sergas_report_file=str(report))
     assert run.outcome(host, "useless") == "refused", run.shown
     assert "other" in run.entries[host, "useless"]["reason"]

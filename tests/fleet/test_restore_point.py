@@ -134,7 +134,7 @@ def test_a_host_that_starts_again_puts_itself_back(on_all):
             "echo new >/etc/sergas-try; printf '[Service]\\nMemoryMax=64M\\n'"
             " >/etc/systemd/system/sergas-app.service.d/50-try.conf"
         )
-        cut = host.module("remedy_ledger", state="begun", run="cut", remedy="reboot", lease=3600)
+        cut = host.module("remedy_ledger", state="begun", run="cut", remedy="reboot")
         assert cut["changed"], cut
         reference.run("podman", "restart", "--time", "20", host.reference.container)
         until(lambda: host.outcome("reboot"), "the host has put itself back")
@@ -186,7 +186,13 @@ def test_of_two_controllers_at_once_one_works_on_a_host(on_all):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             runs = [
                 pool.submit(
-                    host.module, "remedy_ledger", state="begun", run="run-%d" % n, remedy="race"
+                    host.module,
+                    "remedy_ledger",
+                    state="begun",
+                    run="run-%d" % n,
+                    remedy="race",
+                    # What ended here a moment ago would not be at work.
+                    controller={"name": "elsewhere"},
                 )
                 for n in range(2)
             ]
