@@ -420,7 +420,7 @@ def test_check_mode_on_a_host_that_is_not_there_yet_says_so(env, sergas_env):
         (b"A=\xff\n", "is not UTF-8 at byte 2"),
         (b"A=1\n" * 300000, "is larger than 1048576 bytes"),
         (b"A=\0\n", "has NUL bytes"),
-        (None, "is not a file"),
+        (None, "is a directory, not a regular file"),
     ],
 )
 @pytest.mark.parametrize("check", [False, True])
@@ -446,7 +446,7 @@ def test_what_is_no_env_file_is_refused(env, sergas_env, content, message, check
         ({"values": {"A": ["x"]}}, "A is a list"),
         ({"values": {"A": "${B}"}}, "A cannot be set to this value: python-dotenv puts a variable"),
         ({"values": {"A": "1"}, "absent": ["A"]}, "A: both in values and in absent"),
-        ({"values": {"A": "1"}, "mode": "u+r"}, "mode: 'u+r' is no mode"),
+        ({"values": {"A": "1"}, "mode": "u+q"}, "mode: 'u+q' is no mode"),
         ({"values": {"A": "1"}, "owner": "no-such-user"}, "owner: there is no no-such-user"),
         ({"values": {"A": "x" * 1048576}}, "values: the file would be larger"),
     ],
