@@ -24,6 +24,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import (
     fail2ban_watch,
     process,
 )
+from ansible_collections.sergas.ops.plugins.module_utils import files as host_files
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.probes import unit
 
@@ -387,19 +388,9 @@ def _write(config, files):
     for path, text in files.items():
         target = os.path.join(config, path)
         if text is None:
-            if os.path.exists(target):
-                os.unlink(target)
-            continue
-        # A name that fail2ban does not read while it is half written.
-        descriptor, draft = tempfile.mkstemp(prefix=".sergas", dir=os.path.dirname(target))
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                os.fchmod(descriptor, 0o644)
-            os.rename(draft, target)
-        except BaseException:
-            os.unlink(draft)
-            raise
+            host_files.remove(target)
+        else:
+            host_files.replace(target, text.encode("utf-8"), mode=0o644)
 
 
 def _command(argv, deadline, check=True):
@@ -412,9 +403,10 @@ def _last_words(deadline):
     argv = ["journalctl", "--unit=" + UNIT, "--lines=20", "--output=cat", "--no-pager", "--quiet"]
     _status, out, _err = process.run(argv, deadline)
     try:
-        with open("/var/log/fail2ban.log", "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))
-            out += file.read().decode("utf-8", "replace")
+        # In some distributions a group may write the directory of logs.
+        with host_files.open_safely("/var/log/fail2ban.log") as log:
+            tail = os.pread(log, 8192, max(0, os.fstat(log).st_size - 8192))
+        out += tail.decode("utf-8", "replace")
     except OSError:
         pass
     return _gist(out)

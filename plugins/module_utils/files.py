@@ -379,15 +379,12 @@ class Place:
 
     def _rename(self, temporary, written):
         """Give the temporary file its name, and make that last."""
-        directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.directory)
-        try:
+        with self._readable() as directory:
             # Whoever may write the directory may have put another file there.
             if _inode(self._chain.status(temporary)) != _inode(written):
                 raise FileRefused(self.path, "another user replaces files beside it just now")
             os.rename(temporary, self.name, src_dir_fd=directory, dst_dir_fd=directory)
             os.fsync(directory)
-        finally:
-            os.close(directory)
         try:
             with held(self.path, follow=False) as now:
                 there = now.status()
@@ -399,8 +396,20 @@ class Place:
             )
 
     def remove(self):
-        """Remove it; a link goes itself."""
-        os.unlink(self.name, dir_fd=self.directory)
+        """Remove it, and make that last; a link goes itself."""
+        with self._readable() as directory:
+            os.unlink(self.name, dir_fd=directory)
+            os.fsync(directory)
+
+    @contextlib.contextmanager
+    def _readable(self):
+        """Yield its directory opened to be read, which only then can be made to last."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        directory = os.open(".", flags, dir_fd=self.directory)
+        try:
+            yield directory
+        finally:
+            os.close(directory)
 
     def attributes(self):
         """Return {name: bytes} of its extended attributes, access control lists among them."""
@@ -650,7 +659,7 @@ def make_directories(path, mode=0o755, owner=None):
     """Make a directory and those above it that are missing.
 
     Args:
-        mode: of those that are made, less the umask.
+        mode: of the innermost one if it is made, less the umask; those above it get 0755.
         owner: (uid, gid) of the innermost one if it is made, None for this process.
 
     Raises:
@@ -660,7 +669,7 @@ def make_directories(path, mode=0o755, owner=None):
     path = os.path.abspath(path)
     chain = _Chain()
     try:
-        chain.descend(os.path.dirname(path), mode)
+        chain.descend(os.path.dirname(path), 0o755)
         name = os.path.basename(path)
         if name and chain.status(name) is None:
             os.mkdir(name, mode, dir_fd=chain.last)
