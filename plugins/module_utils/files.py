@@ -16,8 +16,8 @@ only if it is wanted, which L(held) decides, the one place of that rule:
 - no third user may change one of the directories of that file.
 
 The app's user is whoever owns the directory of the link. In a directory that only root may change,
-the link is root's word as the path itself is, and the owner of the directory that it leads to
-counts as the app's user.
+the link is root's word as the path itself is, and the owner of the file that it leads to, or of
+that file's directory where the file is root's, counts as the app's user.
 
 Whoever runs this as another user than root counts as root: nobody else gains anything then.
 
@@ -523,9 +523,7 @@ def _wanted(chain, name, link):
         parent, end = os.path.split(target)
         try:
             chain.descend(parent)
-            if of_root:
-                trusted.add(chain.owner())
-            why = _unwanted(chain, end, trusted)
+            why = _unwanted(chain, end, trusted, of_root)
         except FileRefused as error:
             why = str(error)
         except OSError as error:
@@ -540,8 +538,15 @@ def _wanted(chain, name, link):
     return end
 
 
-def _unwanted(chain, name, trusted):
-    """Return why a file must not be reached by a link, or None."""
+def _unwanted(chain, name, trusted, of_root):
+    """Return why a file must not be reached by a link, or None.
+
+    Args:
+        chain: the directories of the file.
+        name: of the file.
+        trusted: users whose file it may be.
+        of_root: whether only root may change the directory of the link.
+    """
     status = None if name in ("", ".", "..") else chain.status(name)
     if status is None:
         return "there is no such file"
@@ -550,6 +555,8 @@ def _unwanted(chain, name, trusted):
         return "that is %s, not a regular file" % other
     if status.st_nlink != 1:
         return "that file has %d names (hard links)" % status.st_nlink
+    if of_root:
+        trusted = trusted | {chain.owner() if status.st_uid in trusted else status.st_uid}
     if status.st_uid not in trusted:
         return "that file belongs to %s" % _user(status.st_uid)
     if not chain.only(trusted):
@@ -677,6 +684,31 @@ def make_directories(path, mode=0o755, owner=None):
                 _give(chain, name, owner)
         else:
             chain.descend(name, mode)
+    finally:
+        chain.close()
+
+
+def own_directory(path):
+    """Make a directory for what only this user may read or write, with those above it.
+
+    Raises:
+        FileRefused: another user may change it, or one above it.
+        OSError
+    """
+    make_directories(path, 0o700)
+    chain = _Chain()
+    try:
+        chain.descend(os.path.abspath(path))
+        descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=chain.last)
+        try:
+            if status_of.S_IMODE(os.fstat(descriptor).st_mode) != 0o700:
+                os.fchmod(descriptor, 0o700)
+        finally:
+            os.close(descriptor)
+        if not chain.only(_privileged()):
+            raise FileRefused(
+                chain.path, "it, or a directory above it, is one that another user may change"
+            )
     finally:
         chain.close()
 
