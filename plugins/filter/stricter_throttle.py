@@ -18,8 +18,8 @@ positional: _input
 options:
   _input:
     description:
-      - The app's variables as they are, for example RV(sergas.ops.sergas_env#module:current) of a run in
-        check mode.
+      - The app's variables as they are, for example RV(sergas.ops.sergas_env#module:current) of a
+        run in check mode.
     type: dict
     required: true
   wanted:

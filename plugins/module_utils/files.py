@@ -604,7 +604,7 @@ def read_text(path, limit=MAX_BYTES, errors="replace", newline=None):
 
 
 def stat(path):
-    """Return the os.stat_result of what is at a path, a directory too, or None for nothing.
+    """Return the os.stat_result of what is at a path, or None for nothing.
 
     Raises:
         FileRefused: a link on the way is not wanted.
@@ -615,6 +615,21 @@ def stat(path):
             return place.status()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def stat_directory(path):
+    """Return the os.stat_result of a directory; a link to one counts as one among the directories.
+
+    Raises:
+        FileRefused: a link on the way is not wanted.
+        FileNotFoundError, OSError
+    """
+    chain = _Chain()
+    try:
+        chain.descend(os.path.abspath(path))
+        return os.fstat(chain.last)
+    finally:
+        chain.close()
 
 
 def names(path):

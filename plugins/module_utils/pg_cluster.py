@@ -138,7 +138,7 @@ def _by_directory(data_directory, version, port, service):
         # The directory is the server's own user's, who can put links there.
         version_file = files.read_text(os.path.join(data_directory, "PG_VERSION"), 64)
         major = int(float(version_file.strip()))
-        owner = pwd.getpwuid(files.stat(data_directory).st_uid).pw_name
+        owner = pwd.getpwuid(files.stat_directory(data_directory).st_uid).pw_name
     except files.FileRefused as error:
         raise ClusterError(str(error))
     except (OSError, ValueError, KeyError) as error:

@@ -533,7 +533,7 @@ class Run:
             )
 
     def _make_folder(self, folder):
-        like = _status(os.path.dirname(self._cluster.config_file))
+        like = files.stat_directory(os.path.dirname(self._cluster.config_file))
         owner = (like.st_uid, like.st_gid) if os.geteuid() == 0 else None
         files.make_directories(folder, stat.S_IMODE(like.st_mode), owner)
 

@@ -107,9 +107,9 @@ def processes(proc="/proc"):
         if not name.isdigit():
             continue
         try:
-            with open("%s/%s/cmdline" % (proc, name), "rb") as file:
+            with open("%s/%s/cmdline" % (proc, name), "rb") as file:  # path: /proc
                 command = file.read().replace(b"\0", b" ").decode("utf-8", "replace").strip()
-            with open("%s/%s/statm" % (proc, name), "rb") as file:
+            with open("%s/%s/statm" % (proc, name), "rb") as file:  # path: /proc
                 resident = int(file.read().split()[1]) * page_kb
         except (OSError, IndexError, ValueError):
             # It has ended, or hides.

@@ -423,7 +423,7 @@ def _led_to(place, link, target):
             # Nothing is ever written through it.
             if of_root and (status is None or not stat.S_ISLNK(status.st_mode)):
                 return None
-            why = "that is no regular file"
+            why = "there is no such file" if status is None else "that is no regular file"
         elif status.st_nlink != 1:
             why = "that file has %d names (hard links)" % status.st_nlink
         elif status.st_uid not in trusted:

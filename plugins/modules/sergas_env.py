@@ -29,12 +29,13 @@ options:
     description:
       - The file. It is UTF-8, no larger than 1 MiB, a regular file, and not one of several names of
         the same file (hard links) in a directory that another user than root may change.
-      - A symbolic link is followed only if root made it and it leads to a regular file with one name,
-        which belongs to root or to the app's user, and whose directory no third user may change. The
-        link stays then, and the file it leads to is changed. Any other link is refused by name, and
-        so is one among the directories, unless it is root's where only root may change it.
-      - The app's user is the owner of the directory of the link. Where that is root, it is the owner
-        of the file that the link leads to.
+      - A symbolic link is followed only if root made it and it leads to a regular file with one
+        name, which belongs to root or to the app's user, and whose directory no third user may
+        change. The link stays then, and the file it leads to is changed. Any other link is refused
+        by name, and so is one among the directories, unless it is root's where only root may change
+        it.
+      - The app's user is the owner of the directory of the link. Where that is root, it is the
+        owner of the file that the link leads to.
     type: path
     default: /home/sergas/super-account-manager/.env
   values:
@@ -96,8 +97,8 @@ options:
     type: str
   mode:
     description:
-      - The mode of the file in octal digits, for example V('0640'), or clauses that change a part of
-        it, for example V('o=') or V('g-w,o='). If not given, the mode stays; a new file gets
+      - The mode of the file in octal digits, for example V('0640'), or clauses that change a part
+        of it, for example V('o=') or V('g-w,o='). If not given, the mode stays; a new file gets
         V('0600').
     type: raw
   backup:
