@@ -710,6 +710,7 @@ def own_directory(path):
         FileRefused: another user may change it, or one above it.
         OSError
     """
+    refuse_shared(path)
     make_directories(path, 0o700)
     chain = _Chain()
     try:
@@ -720,12 +721,34 @@ def own_directory(path):
                 os.fchmod(descriptor, 0o700)
         finally:
             os.close(descriptor)
-        if not chain.only(_privileged()):
-            raise FileRefused(
-                chain.path, "it, or a directory above it, is one that another user may change"
-            )
+        _refuse_shared(chain)
     finally:
         chain.close()
+
+
+def refuse_shared(path):
+    """Refuse a directory that is missing and would be made where another user may change it.
+
+    Raises:
+        FileRefused
+        OSError
+    """
+    path = os.path.abspath(path)
+    chain = _Chain()
+    try:
+        try:
+            chain.descend(path)
+        except FileNotFoundError:
+            _refuse_shared(chain)
+    finally:
+        chain.close()
+
+
+def _refuse_shared(chain):
+    if not chain.only(_privileged()):
+        raise FileRefused(
+            chain.path, "it, or a directory above it, is one that another user may change"
+        )
 
 
 def _give(chain, name, owner):

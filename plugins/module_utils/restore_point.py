@@ -207,6 +207,7 @@ def _refuse_without_systemd(params):
 
 
 def _refuse_full(params, found):
+    files.refuse_shared(params["directory"])
     place = params["directory"]
     while not os.path.isdir(place):
         place = os.path.dirname(place)

@@ -546,8 +546,10 @@ def link_to(path, target, uid=APP):
 @needs_root
 @pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize("way", ["link", "hard link", "directory", "third user"])
-def test_a_file_of_somebody_else_is_refused_by_name(owned, sergas_env, victim, tmp_path, way, check):
-    options = {"values": {"A": "1"}, "mode": "o=", "backup": True}
+def test_a_file_of_somebody_else_is_refused_by_name(
+    owned, sergas_env, victim, tmp_path, way, check
+):
+    options = {"values": {"A": "1"}, "mode": "0640", "backup": True}
     leads_to = victim
     if way == "link":
         link_to(owned, victim)
