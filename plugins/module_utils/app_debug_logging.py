@@ -249,8 +249,11 @@ def when(at):
 
 def _place(path):
     """Return where a file is, without any link."""
-    with files.held(path) as place:
-        return place.path
+    try:
+        with files.held(path) as place:
+            return place.path
+    except OSError as error:
+        raise AppError("%s: %s" % (error.filename or path, error.strerror))
 
 
 def _state():
