@@ -76,6 +76,10 @@ def _undo(undo):
             [" ".join(map(str, c)) for c in commands] if isinstance(commands, list) else [commands]
         )
         told.append("run %s" % ", ".join("`%s`" % line for line in lines))
+    if undo["restarts"]:
+        told.append(
+            "restart %s if it was restarted since" % ", ".join("`%s`" % u for u in undo["restarts"])
+        )
     return ", ".join(told) or "nothing to put back"
 
 

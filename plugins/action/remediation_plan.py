@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import socket
 import sys
 from datetime import UTC, datetime
 
@@ -19,6 +17,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.action import fleet_report
 from ansible_collections.sergas.ops.plugins.module_utils import ledger
+from ansible_collections.sergas.ops.plugins.plugin_utils import controller
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     options as checked,
 )
@@ -88,7 +87,7 @@ class ActionModule(ActionBase):
         result.update(
             changed=False,
             run="%s-%d" % (now.strftime("%Y%m%dT%H%M%SZ"), os.getppid()),
-            by=_who(task_vars),
+            by=controller.who(task_vars),
             mode=mode,
             from_report=from_report,
             files=files,
@@ -166,7 +165,15 @@ class ActionModule(ActionBase):
 def changes_of(health):
     """Return the entries of a host's ledger that its diagnosis has read, complete."""
     given = health.get("changes") if isinstance(health, dict) else None
-    lines = "\n".join(map(json.dumps, given if isinstance(given, list) else ()))
+    known = [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
+    # The host takes a run to be at work until its lease ends. Here its process would be seen.
+    told = [
+        dict(entry, outcome="interrupted")
+        if entry.get("outcome") == "begun" and controller.is_dead(entry.get("controller"))
+        else entry
+        for entry in known
+    ]
+    lines = "\n".join(map(json.dumps, told))
     return tuple(ledger.parse(lines.encode())[0])
 
 
@@ -266,18 +273,6 @@ def _counts(planned):
         len({entry["host"] for entry in ready}),
         len(planned["entries"]) - len(ready),
     )
-
-
-def _who(task_vars):
-    """Return who runs this: the user of AWX where it is that, else user@controller."""
-    for name in ("awx_user_name", "tower_user_name"):
-        if isinstance(task_vars.get(name), str):
-            return str(task_vars[name])
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return "%s@%s" % (user, socket.gethostname())
 
 
 def _show(lines):

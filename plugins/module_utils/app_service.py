@@ -123,6 +123,10 @@ def run(params, check_mode):
     if check_mode:
         return result
     began = time.monotonic()
+    until = params["until"]
+    if until == "recovered":
+        was = ask(app, params, Deadline(_REQUEST_SECONDS))
+        until = "healthy" if was == 200 else "answering"
     if changed:
         if app_unit.show(app.service).get("NeedDaemonReload") == "yes":
             app_unit.systemctl("daemon-reload")
@@ -133,7 +137,7 @@ def run(params, check_mode):
         app = app_unit.read(
             params["service"], params["app_dir"], params["env_file"], params["port"]
         )
-    status = wait(app, params, Deadline(params["patience"]))
+    status = wait(app, dict(params, until=until), Deadline(params["patience"]))
     result.update(status=status, port=app.port, waited=round(time.monotonic() - began, 1))
     return result
 

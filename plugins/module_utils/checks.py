@@ -24,6 +24,7 @@ from ansible_collections.sergas.ops.plugins.module_utils.probes import (
     ports,
     prometheus,
     redis,
+    restore_points,
     service,
 )
 
@@ -42,6 +43,7 @@ PROBES = {
     "cpu": Probe(cpu.observe, 5),
     "backends": Probe(loadbalancer.observe, 12),
     "firewall": Probe(loadbalancer.observe_firewall, 5),
+    "restore_points": Probe(restore_points.observe, 5),
 }
 
 _WONT_START = "Application Won't Start"
@@ -107,6 +109,9 @@ CHECKS = {
     "cpu": Check(cpu.decide, ("cpu",), "host.cpu", "host", (), _MATRIX),
     "load": Check(cpu.decide_load, ("cpu",), "host.load", "host", (), _MATRIX),
     "iowait": Check(cpu.decide_iowait, ("cpu",), "host.iowait", "host", (), _ERRORS),
+    "restore_points": Check(
+        restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX
+    ),
 }
 
 

@@ -34,6 +34,7 @@ KEYS = (
     "before",
     "after",
     "reason",
+    "known",
 )
 
 
@@ -88,7 +89,7 @@ def entry_of(line):
     if not all(isinstance(given.get(key), str) for key in ("run", "remedy", "outcome")):
         return None
     entry = {key: given.get(key) for key in KEYS}
-    for key in ("findings", "before", "after"):
+    for key in ("findings", "before", "after", "known"):
         if not isinstance(entry[key], list):
             entry[key] = []
     return entry
@@ -186,6 +187,26 @@ def lock_refusal(lease, uptime):
         " of %s" % lease["by"] if lease.get("by") else "",
         lease["remedy"],
         max(1, lease["ends"] - uptime),
+    )
+
+
+def point_refusal(name, point):
+    """Return in words which restore point keeps another run from acting on the host.
+
+    Args:
+        name: of the restore point.
+        point: what it holds.
+    """
+    return (
+        "the restore point %s%s is armed since %s, and the host puts %d files back at %s: settle it"
+        " first (remedy settle_restore_points)"
+        % (
+            name,
+            " of run %s" % point["run"] if point.get("run") else "",
+            point.get("armed_at"),
+            len(point.get("files") or ()),
+            point.get("due"),
+        )
     )
 
 

@@ -10,14 +10,11 @@ import json
 import os
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils import ledger
+from ansible_collections.sergas.ops.plugins.module_utils import ledger, restore_reader
 
-RESTORE = "/var/lib/sergas/restore"
 #: hundreds of entries, whatever the ledger has grown to
 _TAIL_BYTES = 131072
 _LEASE_BYTES = 8192
-_OUTCOME_BYTES = 8192
-_MOST_POINTS = 100
 
 
 def boot_id():
@@ -88,7 +85,7 @@ def read_tail(path, most=_TAIL_BYTES):
         return b""
 
 
-def read(path=ledger.PATH, runtime=ledger.RUNTIME, restore=RESTORE):
+def read(path=ledger.PATH, runtime=ledger.RUNTIME, restore=restore_reader.DIRECTORY):
     """Return the recent changes of the host, newest first, or None if this user may not read them.
 
     Args:
@@ -97,16 +94,29 @@ def read(path=ledger.PATH, runtime=ledger.RUNTIME, restore=RESTORE):
         restore: the folder of the restore points.
     """
     try:
-        entries = ledger.merge(
-            ledger.parse(read_tail(path))[0], ledger.parse(read_tail(fallback_path(runtime)))[0]
-        )
+        found = entries(path, runtime)
         lease = ledger.holder(read_lease(runtime), boot_id(), uptime())
-        entries = ledger.told(entries, lease["run"] if lease else None)
-        entries += by_itself(restore)
+        found = ledger.told(found, lease["run"] if lease else None)
+        found += by_itself(restore)
     except PermissionError:
         return None
-    entries.sort(key=lambda entry: ledger.seconds(entry["ended"] or entry["time"]), reverse=True)
-    return entries
+    for entry in found:
+        if entry["outcome"] == "begun":
+            # For a run on the same controller, which sees whether that process is alive.
+            entry["controller"] = lease.get("controller")
+    found.sort(key=lambda entry: ledger.seconds(entry["ended"] or entry["time"]), reverse=True)
+    return found
+
+
+def entries(path=ledger.PATH, runtime=ledger.RUNTIME):
+    """Return the recent entries of the ledger and its fallback as they were written, oldest first.
+
+    Raises:
+        PermissionError: this user may not read them.
+    """
+    return ledger.merge(
+        ledger.parse(read_tail(path))[0], ledger.parse(read_tail(fallback_path(runtime)))[0]
+    )
 
 
 def by_itself(folder):
@@ -115,30 +125,14 @@ def by_itself(folder):
     Raises:
         PermissionError: this user may not look there.
     """
-    try:
-        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except PermissionError:
-        raise
-    except OSError:
-        return []
-    entries = []
-    for name in names[:_MOST_POINTS]:
-        outcome = _json(os.path.join(folder, name, "outcome"), _OUTCOME_BYTES)
+    found = []
+    for item in restore_reader.points(folder):
+        outcome = item["outcome"]
         if outcome and outcome.get("by") in ("timer", "boot"):
-            point = _json(os.path.join(folder, name, "point.json"), 1 << 20) or {}
-            entry = restored_entry(name, point, outcome)
+            entry = restored_entry(item["name"], item["point"], outcome)
             if entry:
-                entries.append(entry)
-    return entries
-
-
-def _json(path, most):
-    try:
-        with open(path, "rb") as source:
-            found = json.loads(source.read(most).decode("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+                found.append(entry)
+    return found
 
 
 def restored_entry(name, point, outcome):
@@ -164,6 +158,7 @@ def restored_entry(name, point, outcome):
         "outcome": "undone" if outcome.get("complete") else "failed",
         "before": [],
         "after": [],
+        "known": [],
         "reason": "the host restored it by itself, %s"
         % (
             "as nobody had disarmed it at its deadline"

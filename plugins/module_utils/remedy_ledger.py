@@ -6,29 +6,27 @@
 
 What may be done is decided in `ledger`, and `ledger_reader` reads.
 
-The lock is a lease, a file in a folder that a reboot empties. It names the run and its end, on the
-clock that nobody can set. Who decides on it holds an flock on that folder meanwhile, so that of two
-runs one gets it. A run that died leaves a lease that ends by itself.
+The lock is the lease of `host_lock`.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
-import tempfile
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    host_lock,
     ledger,
     ledger_reader,
-    restore_program,
+    restore_reader,
 )
 from ansible_collections.sergas.ops.plugins.module_utils.finding import redact, redact_all
 
 #: A full disk, or one that has become read-only.
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _MOST_FINDINGS = 10
+_MOST_KNOWN = 100
 _LONGEST = 300
 #: What is read of a ledger that something else has made larger than it may be.
 _MOST_BYTES = 16 * 1024 * 1024
@@ -46,12 +44,11 @@ def run(params, check_mode):
     """
     _check(params)
     runtime = params["runtime_directory"]
-    act = _begin if params["state"] == "begun" else _end
+    act = {"begun": _begin, "ended": _end, "renewed": _renew}[params["state"]]
     try:
-        if check_mode:
-            return act(params, True)
-        os.makedirs(runtime, mode=0o700, exist_ok=True)
-        with restore_program.locked(runtime):
+        if check_mode or act is _renew:
+            return act(params, check_mode)
+        with host_lock.held(runtime):
             return act(params, False)
     except OSError as error:
         raise LedgerError(
@@ -66,7 +63,7 @@ def run(params, check_mode):
 
 def _check(params):
     for option, least, most in (
-        ("lease", 1, 86400),
+        ("lease", 1, host_lock.LEASE_S),
         ("cooldown", 0, 31 * 86400),
         ("repeat_times", 0, 1000),
         ("repeat_hours", 1, 31 * 24),
@@ -76,7 +73,7 @@ def _check(params):
             raise LedgerError(
                 "%s: %d must be from %d to %d" % (option, params[option], least, most)
             )
-    for option in ("run", "remedy"):
+    for option in ("run",) if params["state"] == "renewed" else ("run", "remedy"):
         if not params[option].strip() or len(params[option]) > _LONGEST:
             raise LedgerError("%s: it must have 1 to %d characters" % (option, _LONGEST))
 
@@ -92,17 +89,13 @@ def _read(params):
     return main, moved, ledger.merge(parsed, moved), skipped + more
 
 
-def _holder(params, dead_runs=()):
-    lease = ledger_reader.read_lease(params["runtime_directory"])
-    return ledger.holder(lease, ledger_reader.boot_id(), ledger_reader.uptime(), dead_runs)
-
-
 def _result(changed, entry, skipped, **more):
     result = {
         "changed": changed,
         "entry": entry,
         "refused": None,
         "holder": None,
+        "lease": None,
         "skipped_lines": skipped,
         "written_to": None,
     }
@@ -116,7 +109,7 @@ def _result(changed, entry, skipped, **more):
 def _begin(params, check_mode):
     main, moved, entries, skipped = _read(params)
     now = time.time()
-    lease = _holder(params, params["dead_runs"])
+    lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
     if lease and lease["run"] != params["run"]:
         return _result(
             False,
@@ -131,16 +124,15 @@ def _begin(params, check_mode):
     ]
     if lease and running and running[-1]["remedy"] == params["remedy"]:
         # The same task once more: it has begun already, and its time begins anew.
-        if not check_mode:
-            _write_lease(params)
-        return _result(False, running[-1], skipped)
+        lease = None if check_mode else _take(params)
+        return _result(False, running[-1], skipped, lease=lease)
     if lease and running:
         refused = (
             "this run is at work with %s on this host, which has not ended"
             % (running[-1]["remedy"])
         )
         return _result(False, None, skipped, refused=refused, holder=lease)
-    refused = ledger.refusal(
+    refused = _refused_by_point(params) or ledger.refusal(
         entries,
         params["remedy"],
         now,
@@ -151,15 +143,39 @@ def _begin(params, check_mode):
     if refused:
         return _result(False, None, skipped, refused=refused)
     entry = _entry(params, now, entries)
-    path = None
+    path = lease = None
     if not check_mode:
-        _write_lease(params)
+        lease = _take(params)
         try:
             path = _record(params, main, moved, entry)
         except BaseException:
-            _remove_lease(params)
+            host_lock.release(params["runtime_directory"])
             raise
-    return _result(True, entry, skipped, written_to=path)
+    return _result(True, entry, skipped, written_to=path, lease=lease)
+
+
+def _refused_by_point(params):
+    """Return which restore point of another run keeps this one from acting, or None.
+
+    What is done beside it would be undone in part when its time is over.
+    """
+    if params["restore_points"] == "ignore":
+        return None
+    for item in restore_reader.pending(restore_reader.points(params["restore_directory"])):
+        if item["point"].get("run") != params["run"]:
+            return ledger.point_refusal(item["name"], item["point"])
+    return None
+
+
+def _take(params):
+    return host_lock.take(
+        params["runtime_directory"],
+        params["run"],
+        params["remedy"],
+        params["by"],
+        params["controller"],
+        params["lease"],
+    )
 
 
 def _entry(params, now, entries):
@@ -179,6 +195,7 @@ def _entry(params, now, entries):
         "before": _small(params["before"]),
         "after": [],
         "reason": None,
+        "known": [redact(item[:_LONGEST]) for item in params["known"][:_MOST_KNOWN]],
     }
 
 
@@ -199,7 +216,7 @@ def _small(findings):
 
 def _end(params, check_mode):
     main, moved, entries, skipped = _read(params)
-    lease = _holder(params)
+    lease = host_lock.holder(params["runtime_directory"])
     own = [
         entry
         for entry in entries
@@ -214,7 +231,7 @@ def _end(params, check_mode):
                 % (params["remedy"], params["run"], last["ended"], last["outcome"])
             )
         if frees and not check_mode:
-            _remove_lease(params)
+            host_lock.release(params["runtime_directory"])
         return _result(frees, last, skipped)
     now = time.time()
     # Where its beginning is lost (its line is gone, or the host was down), the end still counts.
@@ -232,8 +249,20 @@ def _end(params, check_mode):
             path = _record(params, main, moved, entry)
         finally:
             if frees:
-                _remove_lease(params)
+                host_lock.release(params["runtime_directory"])
     return _result(True, entry, skipped, written_to=path)
+
+
+# Renewing
+
+
+def _renew(params, check_mode):
+    runtime, run = params["runtime_directory"], params["run"]
+    if check_mode:
+        lease = host_lock.holder(runtime)
+        return _result(False, None, 0, held=bool(lease and lease["run"] == run))
+    held = host_lock.renew(runtime, run, params["taken"], params["lease"])
+    return _result(False, None, 0, held=held)
 
 
 # Writing
@@ -246,54 +275,15 @@ def _record(params, main, moved, entry):
     entries = ledger.merge(moved, [entry])
     try:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        _replace(path, ledger.rewritten(main, entries, params["max_bytes"]))
+        host_lock.write(path, ledger.rewritten(main, entries, params["max_bytes"]))
     except OSError as error:
         if error.errno not in _NO_PLACE:
             raise
         # What is there is as it was.
-        _replace(fallback, ledger.rewritten(b"", entries, params["max_bytes"]))
+        host_lock.write(fallback, ledger.rewritten(b"", entries, params["max_bytes"]))
         return fallback
     try:
         os.unlink(fallback)
     except FileNotFoundError:
         pass
     return path
-
-
-def _replace(path, data):
-    """Write a whole file in one step, for root alone."""
-    handle, draft = tempfile.mkstemp(
-        prefix=".%s." % os.path.basename(path), dir=os.path.dirname(path)
-    )
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(handle, 0o600)
-            os.fsync(handle)
-        os.rename(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
-    restore_program.sync(os.path.dirname(path))
-
-
-def _write_lease(params):
-    lease = {
-        "run": params["run"],
-        "remedy": params["remedy"],
-        "by": params["by"],
-        "controller": params["controller"],
-        "boot_id": ledger_reader.boot_id(),
-        "ends": round(ledger_reader.uptime() + params["lease"], 1),
-    }
-    _replace(
-        ledger_reader.lease_path(params["runtime_directory"]), json.dumps(lease).encode("utf-8")
-    )
-
-
-def _remove_lease(params):
-    try:
-        os.unlink(ledger_reader.lease_path(params["runtime_directory"]))
-    except FileNotFoundError:
-        pass

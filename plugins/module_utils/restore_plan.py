@@ -16,12 +16,21 @@ MOST_SECONDS = 86400
 MOST_FILES = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _FOLDER = re.compile(r"/[A-Za-z0-9/._-]*\Z")
+_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,254}\Z")
 #: A longer file is shown by its size only.
 _LONGEST_SHOWN = 65536
 
 
 class Refused(Exception):
-    """It cannot be done, and nothing has been touched; the message says why and what to do."""
+    """It cannot be done, and nothing has been touched; the message says why and what to do.
+
+    Attributes:
+        holder: the lease of the run that is at work on the host, if that is why.
+    """
+
+    def __init__(self, message, holder=None):
+        super().__init__(message)
+        self.holder = holder
 
 
 def check(params):
@@ -60,6 +69,9 @@ def check(params):
     for argv in params["commands"]:
         if not isinstance(argv, list) or not argv or not all(isinstance(a, str) for a in argv):
             raise Refused("commands: %r must be a command and its arguments as a list" % (argv,))
+    for unit in params["restarts"]:
+        if not _UNIT.match(unit):
+            raise Refused("restarts: %r must be the name of a unit of systemd" % unit)
 
 
 def refuse_kinds(found):
@@ -89,28 +101,20 @@ def space_needed(found, reserved):
     return reserved + sum(size + 4096 for size in sizes.values())
 
 
-def same(point, found, commands):
+def same(point, found, commands, restarts=()):
     """Return whether an armed point would give back just what is there now.
 
     Args:
         point: what the armed one holds.
         found: what L(restore_program.describe) says of each path that is asked for.
-        commands: those that are asked for.
+        commands, restarts: those that are asked for.
     """
     saved = [
         {key: value for key, value in item.items() if key not in ("saved", "made_in")}
         for item in point["files"]
     ]
-    return saved == found and point["commands"] == commands
-
-
-def standing(point, outcome):
-    """Return the state of a point: C(none), C(armed), C(failed) for half restored, C(restored)."""
-    if point is None:
-        return "none"
-    if outcome is None:
-        return "armed"
-    return "restored" if outcome["complete"] else "failed"
+    asked = (found, commands, sorted(restarts))
+    return (saved, point["commands"], sorted(point.get("restarts") or ())) == asked
 
 
 def who(outcome):

@@ -23,9 +23,13 @@ import time
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
     files,
+    host_lock,
+    ledger,
+    ledger_reader,
     process,
     restore_plan,
     restore_program,
+    restore_reader,
 )
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.restore_plan import Refused
@@ -68,7 +72,12 @@ def run(params, check_mode):
         PointError: something failed on the way.
     """
     restore_plan.check(params)
-    act = {"armed": _arm, "disarmed": _disarm, "restored": _restored}[params["state"]]
+    act = {
+        "armed": _arm,
+        "disarmed": _disarm,
+        "observed": _observed,
+        "restored": _restored,
+    }[params["state"]]
     try:
         return act(params, check_mode)
     except OSError as error:
@@ -110,20 +119,34 @@ def _result(params, changed, point, outcome, **more):
 # Arming
 
 
+def _observed(params, check_mode):
+    """Return what there is, and whether the run that armed it still is at work on the host."""
+    del check_mode
+    point, outcome = _read(_folder(params))
+    lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
+    standing = restore_reader.standing(point, outcome)
+    at_work = standing == "armed" and lease is not None and lease["run"] == point["run"]
+    more = {"at_work": at_work, "holder": lease if at_work else None}
+    return _result(params, False, point, outcome, state=standing, differing=[], **more)
+
+
 def _arm(params, check_mode):
     folder = _folder(params)
     _refuse_without_systemd(params)
+    _refuse_while_locked(params)
     point, outcome = _read(folder)
     found = [restore_program.describe(path) for path in params["files"]]
     restore_plan.refuse_kinds(found)
-    standing = restore_plan.standing(point, outcome)
+    standing = restore_reader.standing(point, outcome)
     if standing == "failed":
         raise Refused(
-            "%s is half restored (%s): mend that, then use state: restored"
+            "%s is half restored (%s): fix that, then use state: restored"
             % (params["name"], restore_plan.failures(outcome))
         )
+    adopted = None
     if standing == "armed":
-        if not restore_plan.same(point, found, params["commands"]):
+        same = restore_plan.same(point, found, params["commands"], params["restarts"])
+        if not same and not (params["adopt"] and point["run"] != params["run"]):
             raise Refused(
                 "%s is armed since %s%s, with other files, commands or contents: disarm or restore"
                 " it first%s"
@@ -136,16 +159,27 @@ def _arm(params, check_mode):
                     else "",
                 )
             )
-        if not params["deadline"] and not point["due"]:
-            return _result(params, False, point, None, state="armed", differing=[])
-    else:
+        if same and not params["deadline"] and not point["due"]:
+            return _result(params, False, point, None, state="armed", differing=[], adopted=None)
+        if not same:
+            adopted = {key: point[key] for key in ("run", "armed_at", "due")}
+            saved = {item["path"] for item in point["files"]}
+            found = [item for item in found if item["path"] not in saved]
+    if standing != "armed" or adopted:
         _refuse_full(params, found)
     new = _new_point(params, found)
+    lease = None
     if not check_mode:
-        if standing == "armed":
-            _rearm(params, folder, new)
-        else:
-            _save(params, folder, new)
+        lease = _lock(params)
+        try:
+            if standing == "armed":
+                _rearm(params, folder, new)
+            else:
+                _save(params, folder, new)
+        except BaseException:
+            if lease:
+                _unlock(params)
+            raise
     return _result(
         params,
         True,
@@ -153,11 +187,55 @@ def _arm(params, check_mode):
         None,
         state="armed",
         differing=[],
+        adopted=adopted,
+        lease=lease,
         diff={
             "before": {"state": standing, "due": (point or {}).get("due")},
             "after": {"state": "armed", "due": new["due"]},
         },
     )
+
+
+def _refuse_while_locked(params):
+    """Refuse what the host would do later by itself while another run is at work there."""
+    lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
+    if params["deadline"] and lease and lease["run"] != params["run"]:
+        raise Refused(ledger.lock_refusal(lease, ledger_reader.uptime()), lease)
+
+
+def _lock(params):
+    """Take the host's lock for a point with a deadline; return the lease, None where the run has
+    the lock for something larger.
+    """
+    if not params["deadline"] or not params["run"]:
+        return None
+    with host_lock.held(params["runtime_directory"]):
+        _refuse_while_locked(params)
+        lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
+        if lease and lease["remedy"] != _purpose(params):
+            return None
+        return host_lock.take(
+            params["runtime_directory"],
+            params["run"],
+            _purpose(params),
+            params["by"],
+            params["controller"],
+        )
+
+
+def _unlock(params):
+    """Free the host's lock where it was taken for this point."""
+    try:
+        with restore_program.locked(params["runtime_directory"]):
+            lease = host_lock.holder(params["runtime_directory"])
+            if lease and lease["remedy"] == _purpose(params):
+                host_lock.release(params["runtime_directory"])
+    except FileNotFoundError:
+        pass
+
+
+def _purpose(params):
+    return "restore point %s" % params["name"]
 
 
 def _new_point(params, found):
@@ -174,17 +252,14 @@ def _new_point(params, found):
     return {
         "name": params["name"],
         "run": params["run"],
-        "armed_at": _clock(now),
-        "due": _clock(now + params["deadline"]) if params["deadline"] else None,
+        "armed_at": restore_program.clock(now),
+        "due": restore_program.clock(now + params["deadline"]) if params["deadline"] else None,
         "boot": restore_program.boot(),
         "files": files,
         "commands": params["commands"],
+        "restarts": {unit: restore_program.unit_state(unit) for unit in params["restarts"]},
         "command_timeout": params["command_timeout"],
     }
-
-
-def _clock(at):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _missing_folders(path):
@@ -227,7 +302,7 @@ def _save(params, folder, point):
     files.own_directory(base)
     with restore_program.locked(base):
         point_now, outcome = _read(folder)
-        if restore_plan.standing(point_now, outcome) not in ("none", "restored"):
+        if restore_reader.standing(point_now, outcome) not in ("none", "restored"):
             raise Refused("%s has been armed by another run just now" % params["name"])
         for left in [name for name in os.listdir(base) if name.startswith(".")]:
             # Of a run that died here: nobody else works on one while the lock is held.
@@ -304,13 +379,28 @@ def _write(path, text, mode):
 
 
 def _rearm(params, folder, new):
-    """Let the time of a point with the same content begin anew."""
+    """Let the time of an armed point begin anew.
+
+    What it has saved stays: it is the state from before whoever armed it first. What another run
+    asks for on top of that is saved as well.
+    """
     with restore_program.locked(folder):
         point, outcome = _read(folder)
-        if restore_plan.standing(point, outcome) != "armed":
+        if restore_reader.standing(point, outcome) != "armed":
             raise Refused("%s has been restored by the host just now" % params["name"])
+        saved = {item["path"] for item in point["files"]}
+        added = [item for item in new["files"] if item["path"] not in saved]
+        for number, item in enumerate(added, len(point["files"])):
+            if item["kind"] == "file":
+                item["saved"] = "saved/%d" % number
+                _copy(item, os.path.join(folder, item["saved"]))
         point.update(
-            {key: new[key] for key in ("run", "armed_at", "due", "boot", "command_timeout")}
+            {
+                key: new[key]
+                for key in ("run", "armed_at", "due", "boot", "commands", "command_timeout")
+            },
+            files=point["files"] + added,
+            restarts=dict(new["restarts"], **(point.get("restarts") or {})),
         )
         if new["due"]:
             _write_unit(params, folder)
@@ -364,7 +454,7 @@ def _stop_timer(name):
 def _disarm(params, check_mode):
     folder = _folder(params)
     point, outcome = _read(folder)
-    standing = restore_plan.standing(point, outcome)
+    standing = restore_reader.standing(point, outcome)
     if standing == "none":
         return _result(params, False, None, None, state="none", differing=[])
     _refuse_restored(params, outcome)
@@ -372,7 +462,8 @@ def _disarm(params, check_mode):
         return _result(params, False, point, outcome, state="restored", differing=[])
     if not check_mode:
         with restore_program.locked(params["directory"]):
-            _forget(params, folder)
+            _discard(params, folder)
+        _unlock(params)
     return _result(
         params,
         True,
@@ -402,7 +493,7 @@ def _refuse_restored(params, outcome):
         )
 
 
-def _forget(params, folder):
+def _discard(params, folder):
     try:
         # Waits for a restore that is under way.
         with restore_program.locked(folder):
@@ -423,14 +514,19 @@ def _forget(params, folder):
 def _restored(params, check_mode):
     folder = _folder(params)
     point, outcome = _read(folder)
-    standing = restore_plan.standing(point, outcome)
+    standing = restore_reader.standing(point, outcome)
     if standing == "none":
         raise Refused("nothing is saved under the name %s" % params["name"])
     if standing == "restored":
-        return _result(params, False, point, outcome, state="restored", differing=[])
+        return _result(
+            params, False, point, outcome, state="restored", differing=[], planned_commands=[]
+        )
     differing = [item for item in point["files"] if not restore_program.is_back(item)]
+    touched = bool(differing or (outcome and outcome.get("touched", True)))
+    booted = point["boot"] != restore_program.boot()
     more = {
         "state": "restored",
+        "planned_commands": restore_program.commands_of(point, touched, booted),
         "differing": [item["path"] for item in differing],
         "diff": restore_plan.diff([_sides(item, folder) for item in differing]),
     }
@@ -442,6 +538,7 @@ def _restored(params, check_mode):
     trouble = restore_plan.failures(outcome)
     if outcome["complete"]:
         _stop_timer(params["name"])
+        _unlock(params)
     if trouble:
         raise PointError(
             "%s is %s: %s"

@@ -48,6 +48,7 @@ _BOUND = ("security.ima", "security.evm", "security.capability")
 _PRIVILEGED = ("security.", "trusted.")
 _HOLD = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 20
+_UNIT_SECONDS = 10
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -126,6 +127,7 @@ def read_outcome(folder):
             "files": [],
             "errors": ["the host went down while the outcome was written"],
             "commands": [],
+            "touched": True,
         }
 
 
@@ -724,6 +726,72 @@ def run_command(argv, seconds):
     }
 
 
+def clock(at=None):
+    """Return a time in seconds since the epoch, by default the current one, as text in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def unit_state(unit):
+    """Return {InvocationID, ActiveState} of a unit, empty where systemd does not tell."""
+    argv = ["systemctl", "show", "--property=InvocationID,ActiveState", "--", unit]
+    try:
+        shown = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": _PATH, "LC_ALL": "C"},
+            timeout=_UNIT_SECONDS,
+            check=True,
+        ).stdout.decode("utf-8", "replace")
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def needs_restart(saved, now, touched, booted):
+    """Return whether undoing what was done since a point was armed takes a restart of a unit.
+
+    A process has the configuration that it was started with. One that is still the same has none of
+    what was written since, and does not go down for it.
+
+    Args:
+        saved, now: L(unit_state) at the arming and now.
+        touched: whether any file was not as it had been saved.
+        booted: whether the host has started again since.
+    """
+    up = ("active", "activating", "reloading")
+    if booted or not saved or not now:
+        return touched
+    if saved.get("ActiveState") in up and now.get("ActiveState") not in up:
+        return True
+    return touched and saved.get("InvocationID") != now.get("InvocationID")
+
+
+def commands_of(point, touched, booted):
+    """Return the commands that restoring a point takes, behind its files.
+
+    Args:
+        point: what it holds.
+        touched: whether any file was not as it had been saved. Where none was, nothing was changed,
+            and there is nothing that its commands could undo.
+        booted: whether the host has started again since the point was armed.
+    """
+    units = point.get("restarts") or {}
+    return (point["commands"] if touched else []) + [
+        ["systemctl", "restart", "--no-block", unit]
+        for unit in sorted(units)
+        if needs_restart(units[unit], unit_state(unit), touched, booted)
+    ]
+
+
+def _seems_back(item):
+    try:
+        return is_back(item)
+    except OSError:
+        return False
+
+
 def restore(folder, by):
     """Restore a point unless that is done already, and return the outcome.
 
@@ -732,9 +800,9 @@ def restore(folder, by):
         by: who does it: C(module), or C(timer) for the host itself.
 
     Returns:
-        dict: restored_at, by, complete, attempts, files, errors, commands; or None where the point
-        has been disarmed. C(complete) says that all files are as they were; what became of the
-        commands is in their own statuses.
+        dict: restored_at, by, complete, attempts, files, errors, commands, touched; or None where
+        the point has been disarmed. C(complete) says that all files are as they were; what became
+        of the commands is in their own statuses. C(touched) says that a file was not.
     """
     try:
         with locked(folder):
@@ -749,6 +817,21 @@ def _restore(folder, by):
         return before
     if by == "timer" and point["boot"] != boot():
         by = "boot"
+    before = before or {"files": [], "commands": [], "attempts": 0, "touched": False}
+    outcome = {
+        "restored_at": clock(),
+        "by": by,
+        "complete": False,
+        "attempts": before["attempts"] + 1,
+        "files": before["files"],
+        "errors": ["the host went down while it was restored"],
+        "commands": before["commands"],
+        "touched": before.get("touched", True)
+        or not all(_seems_back(item) for item in point["files"]),
+    }
+    if outcome["touched"] and not before.get("touched"):
+        # Ahead of the files: an attempt that is cut off behind them leaves the commands to the next.
+        write_outcome(folder, outcome)
     put, errors = [], []
     for item in point["files"]:
         try:
@@ -758,17 +841,17 @@ def _restore(folder, by):
             errors.append("%s: %s" % (item["path"], error.strerror or error))
     commands = []
     if put or not errors:
-        commands = [run_command(argv, point["command_timeout"]) for argv in point["commands"]]
-    known = (before or {}).get("files", [])
-    outcome = {
-        "restored_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "by": by,
-        "complete": not errors,
-        "attempts": (before or {}).get("attempts", 0) + 1,
-        "files": known + [path for path in put if path not in known],
-        "errors": errors[:_MOST_ERRORS],
-        "commands": commands or (before or {}).get("commands", []),
-    }
+        commands = [
+            run_command(argv, point["command_timeout"])
+            for argv in commands_of(point, outcome["touched"], by == "boot")
+        ]
+    outcome.update(
+        restored_at=clock(),
+        complete=not errors,
+        files=outcome["files"] + [path for path in put if path not in outcome["files"]],
+        errors=errors[:_MOST_ERRORS],
+        commands=commands or outcome["commands"],
+    )
     saved = os.path.join(folder, "saved")
     try:
         write_outcome(folder, outcome)

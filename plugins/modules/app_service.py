@@ -34,9 +34,10 @@ options:
   until:
     description:
       - What is waited for. V(healthy) is an answer 200, V(answering) any answer in HTTP, such as
-        the 503 of an app whose database is down. V(started) does not wait.
+        the 503 of an app whose database is down. V(recovered) is an answer 200 if the app gave one
+        before it was restarted, else any answer. V(started) does not wait.
     type: str
-    choices: [healthy, answering, started]
+    choices: [healthy, recovered, answering, started]
     default: healthy
   patience:
     description:
@@ -136,7 +137,7 @@ def main():
         "restart": {"type": "bool", "default": False},
         "until": {
             "type": "str",
-            "choices": ["healthy", "answering", "started"],
+            "choices": ["healthy", "recovered", "answering", "started"],
             "default": "healthy",
         },
         "patience": {"type": "float", "default": 60},

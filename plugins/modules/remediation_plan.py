@@ -61,9 +61,9 @@ options:
     default: []
   max_share:
     description:
-      - The share of the hosts with a remedy's component that it may touch in a run, one host at
-        least. If more hosts need it, they have something in common, and it is held back on all of
-        them. A remedy with the risk V(none) is not counted.
+      - The share of the hosts with a component that a run may touch, over all of its remedies, one
+        host at least. If more hosts need remedies, they have something in common, and these are
+        held back on all of them. A remedy with the risk V(none) is not counted.
     type: float
     default: 0.5
   batches:
@@ -71,7 +71,7 @@ options:
       - How many hosts are acted on at once, as numbers and shares of them. The last one repeats.
     type: list
     elements: raw
-    default: [1, 25%, 100%]
+    default: [1, 25%]
   maintenance_window:
     description:
       - When services may be interrupted, with C(start) and C(end) as C(HH:MM), and perhaps C(days)

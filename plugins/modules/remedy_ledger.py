@@ -17,8 +17,13 @@ description:
     another run holds the lock, if the same remedy ended a short time ago, and if it was begun too
     often. A refusal is a result, RV(refused), and no failure.
   - V(ended) writes the outcome and frees the lock.
+  - The lock is a lease of at most a minute. For as long as the run lives, its controller renews the
+    lease, whatever task is being carried out or waited for.
   - A run that dies does not keep the lock. It ends after O(lease) seconds, with the next boot of
-    the host, and for a run that names the dead one in O(dead_runs).
+    the host, and at once for a run that is started on the same controller, which sees that the
+    process of the dead one is gone.
+  - V(begun) is also refused while a restore point (M(sergas.ops.restore_point)) of another run is
+    armed with a deadline. The host would undo a part of what is done beside it.
   - An entry that was begun and not ended, and whose lock is gone, counts as C(interrupted).
 options:
   state:
@@ -26,8 +31,11 @@ options:
       - V(begun) asks whether the remedy may act now, takes the lock and begins the entry. If the
         run has begun the remedy already, the lock is held for O(lease) seconds from now on.
       - V(ended) ends the entry, writes O(outcome) and frees the lock if O(run) holds it.
+      - V(renewed) lets the lock of the run last for O(lease) seconds from now on. RV(held) says
+        whether the run still has it. The action plugin does this in the background; a playbook need
+        not.
     type: str
-    choices: [begun, ended]
+    choices: [begun, ended, renewed]
     required: true
   run:
     description:
@@ -36,9 +44,8 @@ options:
     required: true
   remedy:
     description:
-      - The name of the remedy.
+      - The name of the remedy. It is needed with V(begun) and V(ended).
     type: str
-    required: true
   outcome:
     description:
       - How the remedy ended. It is needed with V(ended).
@@ -49,6 +56,13 @@ options:
       - With V(begun), the ids of the findings that it answers, and of those that derive from them.
       - If the outcome is V(kept), M(sergas.ops.sergas_health) takes what it last saw before the end
         of the entry as mended.
+    type: list
+    elements: str
+    default: []
+  known:
+    description:
+      - With V(begun), the ids of all that is bad on the host, of a hundred findings at most. If the
+        run is interrupted, another one can tell from that what came of it.
     type: list
     elements: str
     default: []
@@ -79,22 +93,26 @@ options:
     type: str
   controller:
     description:
-      - What a run on the same controller needs to know whether this one is alive, such as the
-        controller's name, the id of the process and the time it started. It is given back in
-        RV(holder).
+      - What a run on the same controller needs to know whether this one is alive. If not given, it
+        has the C(boot) and the C(pid_namespace) of the controller, and the C(pid) and the time the
+        process of the run C(started). It is given back in RV(holder).
     type: dict
   dead_runs:
     description:
-      - Runs that are known to be dead. Their lock counts as free.
+      - Runs that are known to be dead. Their lock counts as free. A run on the same controller whose
+        process is gone is recognised without being named.
     type: list
     elements: str
     default: []
   lease:
     description:
-      - How long the lock is held at most, in seconds, 86400 at most. It has to be longer than the
-        remedy, its proof and its undoing take.
+      - How long the lock lasts unless it is renewed, in seconds, 60 at most.
     type: int
-    default: 900
+    default: 60
+  taken:
+    description:
+      - Which lease is to be renewed, by C(taken) of RV(lease). It is needed with V(renewed).
+    type: float
   cooldown:
     description:
       - How long the same remedy has to wait after it has ended, in seconds. Entries that count as
@@ -128,6 +146,18 @@ options:
         boot empties it.
     type: path
     default: /run/sergas
+  restore_points:
+    description:
+      - Whether V(begun) is refused while a restore point of another run is armed with a deadline
+        (V(refuse)), or not (V(ignore)), for the remedy that settles it.
+    type: str
+    choices: [refuse, ignore]
+    default: refuse
+  restore_directory:
+    description:
+      - Where restore points are kept.
+    type: path
+    default: /var/lib/sergas/restore
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - sergas.ops.attributes
@@ -181,7 +211,7 @@ refused:
   returned: success
   type: str
   sample: run 20260301T092959Z-4711 of alice is at work on this host with start_service, its lock
-    ends in 412 s
+    ends in 41 s
 holder:
   description:
     - Who holds the lock, if that is the reason, or null. It has C(run), C(remedy), C(by),
@@ -237,10 +267,25 @@ entry:
       type: list
       elements: dict
       sample: [{id: app.oom.ok, status: ok, summary: The kernel has not killed the app for memory}]
+    known:
+      description: The ids of all that was bad on the host.
+      type: list
+      elements: str
+      sample: [app.oom.killed]
     reason:
       description: Why it was undone or failed, or null.
       type: str
       sample: null
+lease:
+  description: The lock that was taken, or null. C(taken) tells it from others of the same run.
+  returned: success
+  type: dict
+  sample: null
+held:
+  description: Whether the run still holds the lock.
+  returned: O(state=renewed)
+  type: bool
+  sample: true
 skipped_lines:
   description: How many lines of the ledger are no entries.
   returned: success
@@ -255,17 +300,23 @@ written_to:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import ledger, remedy_ledger
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    host_lock,
+    ledger,
+    remedy_ledger,
+    restore_reader,
+)
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["begun", "ended"], "required": True},
+            "state": {"type": "str", "choices": ["begun", "ended", "renewed"], "required": True},
             "run": {"type": "str", "required": True},
-            "remedy": {"type": "str", "required": True},
+            "remedy": {"type": "str"},
             "outcome": {"type": "str", "choices": list(ledger.ENDED)},
             "findings": {"type": "list", "elements": "str", "default": []},
+            "known": {"type": "list", "elements": "str", "default": []},
             "before": {"type": "list", "elements": "dict", "default": []},
             "after": {"type": "list", "elements": "dict", "default": []},
             "reason": {"type": "str"},
@@ -273,15 +324,22 @@ def main():
             "host": {"type": "str"},
             "controller": {"type": "dict"},
             "dead_runs": {"type": "list", "elements": "str", "default": []},
-            "lease": {"type": "int", "default": 900},
+            "lease": {"type": "int", "default": host_lock.LEASE_S},
+            "taken": {"type": "float"},
             "cooldown": {"type": "int", "default": 0},
             "repeat_times": {"type": "int", "default": 3},
             "repeat_hours": {"type": "int", "default": 24},
             "path": {"type": "path", "default": ledger.PATH},
             "max_bytes": {"type": "int", "default": 262144},
             "runtime_directory": {"type": "path", "default": ledger.RUNTIME},
+            "restore_points": {"type": "str", "choices": ["refuse", "ignore"], "default": "refuse"},
+            "restore_directory": {"type": "path", "default": restore_reader.DIRECTORY},
         },
-        required_if=[("state", "ended", ["outcome"])],
+        required_if=[
+            ("state", "begun", ["remedy"]),
+            ("state", "ended", ["remedy", "outcome"]),
+            ("state", "renewed", ["taken"]),
+        ],
         supports_check_mode=True,
     )
     try:

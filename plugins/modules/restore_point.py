@@ -34,9 +34,11 @@ options:
         unless the point would put back just what is there now; then its time begins anew.
       - V(disarmed) stops the timer and forgets what was saved. It fails if the host has restored
         the point by itself.
-      - V(restored) puts the files back now and runs the commands.
+      - V(restored) puts the files back now and runs the commands, as far as anything was changed.
+        Where nothing was, it does nothing.
+      - V(observed) changes nothing and tells what there is.
     type: str
-    choices: [armed, disarmed, restored]
+    choices: [armed, disarmed, observed, restored]
     required: true
   files:
     description:
@@ -58,16 +60,30 @@ options:
     description:
       - The commands to run once the files are back, each as a list of the command and its
         arguments. There is no shell between.
-      - All of them run, also after one that fails.
+      - They run only if one of the files was not as it had been saved. All of them run then, also
+        after one that fails.
       - They are kept on the host and shown in results. A secret must not be among them.
     type: list
     elements: list
+    default: []
+  restarts:
+    description:
+      - Units of systemd that run with what is in O(files), for example the app's. They are restarted
+        behind O(commands), and only as far as that undoes something.
+      - A unit whose process is still the one from before the point was armed is left alone, since it
+        has none of what was written since. So is every unit if none of the files was changed, unless
+        it ran then and does not run now.
+    type: list
+    elements: str
     default: []
   deadline:
     description:
       - After how many seconds the host puts the files back by itself, 86400 at most. V(0) means
         never.
       - It takes systemd and C(become).
+      - With a deadline, the point takes the host's lock (M(sergas.ops.remedy_ledger)) until it is
+        disarmed or restored, unless its run holds the lock already. It is refused while another run
+        holds it.
     type: int
     default: 0
   command_timeout:
@@ -77,13 +93,42 @@ options:
     default: 60
   run:
     description:
-      - The run that arms the point, for the message to another one that would.
+      - The run that arms the point. If not given, the run of the plan that is being carried out
+        (M(sergas.ops.remediation_plan)), else a name made of the start and the id of the process
+        that runs Ansible.
     type: str
+  by:
+    description:
+      - The person or the system that the run is of, for the message to another one.
+    type: str
+  controller:
+    description:
+      - As of M(sergas.ops.remedy_ledger).
+    type: dict
+  dead_runs:
+    description:
+      - Runs that are known to be dead. Their lock counts as free.
+    type: list
+    elements: str
+    default: []
+  adopt:
+    description:
+      - Whether V(armed) takes over a point that another run has armed and left, being gone since.
+        What it has saved stays what would be put back, and its time begins anew. Files that it does
+        not have are saved now.
+      - Otherwise such a point is refused, unless it would put back just what is there now.
+    type: bool
+    default: false
   directory:
     description:
       - Where restore points are kept. Only root can look into it.
     type: path
     default: /var/lib/sergas/restore
+  runtime_directory:
+    description:
+      - Where the host's lock is.
+    type: path
+    default: /run/sergas
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - sergas.ops.attributes
@@ -143,7 +188,8 @@ name:
   type: str
   sample: firewall
 state:
-  description: What the point is now, one of V(none), V(armed) and V(restored).
+  description: What the point is now, one of V(none), V(armed), V(failed) (half restored) and
+    V(restored).
   returned: success
   type: str
   sample: armed
@@ -168,6 +214,33 @@ differing:
   type: list
   elements: str
   sample: [/etc/ufw/user.rules]
+planned_commands:
+  description: The commands that take effect with the files, those for O(restarts) included. In check
+    mode, what would run.
+  returned: O(state=restored)
+  type: list
+  elements: list
+  sample: [[ufw, reload]]
+adopted:
+  description: The C(run) whose point was taken over, with its C(armed_at) and C(due), or null.
+  returned: O(state=armed)
+  type: dict
+  sample: null
+at_work:
+  description: Whether the run that armed the point holds the host's lock, being alive therefore.
+  returned: O(state=observed)
+  type: bool
+  sample: false
+lease:
+  description: The host's lock, if it was taken for the point, or null.
+  returned: O(state=armed)
+  type: dict
+  sample: null
+holder:
+  description: Who holds the host's lock, if that is why nothing was touched, or null.
+  returned: failure
+  type: dict
+  sample: null
 outcome:
   description: What came of the restore, or null.
   returned: success, and on failure where there is one
@@ -195,6 +268,10 @@ outcome:
       type: list
       elements: str
       sample: [/etc/ufw/user.rules]
+    touched:
+      description: Whether any of the files was not as it had been saved.
+      type: bool
+      sample: true
     errors:
       description: The files that could not be put back, and why.
       type: list
@@ -210,7 +287,12 @@ outcome:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import restore_plan, restore_point
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    ledger,
+    restore_plan,
+    restore_point,
+    restore_reader,
+)
 
 
 def main():
@@ -219,22 +301,28 @@ def main():
             "name": {"type": "str", "required": True},
             "state": {
                 "type": "str",
-                "choices": ["armed", "disarmed", "restored"],
+                "choices": ["armed", "disarmed", "observed", "restored"],
                 "required": True,
             },
             "files": {"type": "list", "elements": "path", "default": []},
             "commands": {"type": "list", "elements": "list", "default": []},
+            "restarts": {"type": "list", "elements": "str", "default": []},
             "deadline": {"type": "int", "default": 0},
             "command_timeout": {"type": "int", "default": 60},
             "run": {"type": "str"},
-            "directory": {"type": "path", "default": "/var/lib/sergas/restore"},
+            "by": {"type": "str"},
+            "controller": {"type": "dict"},
+            "dead_runs": {"type": "list", "elements": "str", "default": []},
+            "adopt": {"type": "bool", "default": False},
+            "directory": {"type": "path", "default": restore_reader.DIRECTORY},
+            "runtime_directory": {"type": "path", "default": ledger.RUNTIME},
         },
         supports_check_mode=True,
     )
     try:
         result = restore_point.run(module.params, module.check_mode)
     except restore_plan.Refused as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), holder=error.holder)
     except restore_point.PointError as error:
         module.fail_json(msg=str(error), **error.result)
     if not module._diff:

@@ -53,6 +53,7 @@ options:
       - cpu
       - load
       - iowait
+      - restore_points
   skip:
     description:
       - Checks to leave out.

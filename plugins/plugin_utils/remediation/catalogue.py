@@ -108,16 +108,16 @@ def remedy(name, document):
 
 
 def _undo(check, undo):
-    """Return C({none: reason}), or C({files, commands}), which are still templates."""
-    check.keys("undo", undo, (), ("none", "files", "commands"))
+    """Return C({none: reason}), or C({files, commands, restarts}), which are still templates."""
+    check.keys("undo", undo, (), ("none", "files", "commands", "restarts"))
     if "none" in undo:
         if len(undo) > 1:
-            check.fail("undo", undo, "either none with a reason, or files and commands")
+            check.fail("undo", undo, "either none with a reason, or files, commands and restarts")
         return {"none": check.text("undo.none", undo["none"])}
     if not undo:
         check.fail("undo", undo, "files and commands, or none with the reason why there are none")
     result = {}
-    for key in ("files", "commands"):
+    for key in ("files", "commands", "restarts"):
         value = undo.get(key, [])
         # One template may give the whole list.
         if not isinstance(value, list) and not (isinstance(value, str) and "{{" in value):

@@ -115,31 +115,43 @@ def maintenance(entry, window, now):
 
 
 def share(entries, users, most):
-    """Return {remedy: guard} of the remedies that would touch too many hosts at once.
+    """Return {host: guard} of the hosts that are held back since too many would be touched at once.
 
-    So many hosts with one fault point to something that they share, or to a probe that is wrong.
+    Hosts count over all remedies of the run: a tier of which each half gets another remedy is
+    touched as a whole. So many hosts with a fault point to something that they share, or to a probe
+    that is wrong.
 
     Args:
         entries: those of the plan that nothing else holds back.
-        users: {component: how many hosts have it}.
-        most: the share of them that one remedy may touch in a run, at least one host.
+        users: {component: names of the hosts that have it}.
+        most: the share of them that a run may touch, at least one host.
     """
     touched = {}
     for entry in entries:
         if entry["risk"] != "none":
-            touched.setdefault(entry["remedy"], (entry["component"], set()))[1].add(entry["host"])
+            touched.setdefault(entry["host"], set()).add(entry["remedy"])
     guards = {}
-    for name, (component, hosts) in touched.items():
-        total = max(users.get(component, 0), len(hosts))
-        allowed = max(1, math.floor(most * total + 1e-9))
+    for component, names in users.items():
+        hosts = sorted(names & set(touched))
+        allowed = max(1, math.floor(most * len(names) + 1e-9))
         if len(hosts) > allowed:
-            guards[name] = _guard(
+            guard = _guard(
                 "share",
-                "it would touch %d of %d hosts with %s, more than %d (sergas_max_share is %s)"
-                % (len(hosts), total, component, allowed, "%g" % most),
-                "look for what they have in common; then -e sergas_max_share=%s"
-                % ("%g" % min(1, math.ceil(100 * len(hosts) / total) / 100)),
+                "remedies would touch %d of %d hosts with %s (%s), more than %d (sergas_max_share is"
+                " %s)"
+                % (
+                    len(hosts),
+                    len(names),
+                    component,
+                    ", ".join(sorted(set().union(*(touched[name] for name in hosts)))),
+                    allowed,
+                    "%g" % most,
+                ),
+                "check what they have in common; then -e sergas_max_share=%s"
+                % ("%g" % min(1, math.ceil(100 * len(hosts) / len(names)) / 100)),
             )
+            for name in hosts:
+                guards.setdefault(name, guard)
     return guards
 
 

@@ -11,7 +11,7 @@ import re
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import window
 
 DEFAULT_SHARE = 0.5
-DEFAULT_BATCHES = [1, "25%", "100%"]
+DEFAULT_BATCHES = [1, "25%"]
 _PERCENT = re.compile(r"(\d{1,3})%\Z")
 
 

@@ -32,6 +32,8 @@ ORDER = (
 
 #: Seconds for the last look and for keeping or undoing, after which a host puts itself back.
 _SETTLING = 30
+#: What an interrupted run has left comes before all else: the host would undo a part of it.
+FIRST = "host.restore_point.armed"
 #: Seconds: a remedy that may take so long comes after the others of its component.
 _LONG_S = 1800
 
@@ -97,10 +99,10 @@ def make(model, remedies, places, owners, wishes, now):
         entry["gone"] = not known
         entry["guards"] = _guards(entry, places, wishes, now)
     free = [entry for entry in chosen if not entry["guards"] and not entry["gone"]]
-    for name, guard in guards.share(free, _users(model), wishes.max_share).items():
-        for entry in free:
-            if entry["remedy"] == name:
-                entry["guards"].append(guard)
+    held = guards.share(free, _users(model), wishes.max_share)
+    for entry in free:
+        if entry["host"] in held and entry["risk"] != "none":
+            entry["guards"].append(held[entry["host"]])
     ready = [entry for entry in chosen if is_ready(entry)]
     first = {entry["host"]: _depth(entry) for entry in reversed(ready)}
     hosts = sorted((name for name in places if name in first), key=first.get)
@@ -260,6 +262,7 @@ def _depth(entry):
 def _order(entry):
     item = entry["finding"]
     return (
+        FIRST not in entry["findings"],
         _depth(entry),
         # An index waits for each transaction that another remedy may be there to end.
         entry["timeout"] >= _LONG_S,
@@ -288,11 +291,12 @@ def _guards(entry, places, wishes, now):
 
 
 def _users(model):
-    """Return {component: how many hosts have it}, by what was looked at there."""
+    """Return {component: names of the hosts that have it}, by what was checked there."""
     users = {}
     for host in model["hosts"]:
-        for name in {item["component"] for item in host["findings"] if item["status"] != "skipped"}:
-            users[name] = users.get(name, 0) + 1
+        for item in host["findings"]:
+            if item["status"] != "skipped":
+                users.setdefault(item["component"], set()).add(host["name"])
     return users
 
 

@@ -32,7 +32,7 @@ LAYERS = (
 OUTCOMES = {
     "kept": "it helped",
     "undone": "it did not help and was undone",
-    "failed": "it did not help and could not be undone",
+    "failed": "it did not help, and was not undone",
     "unknown": "the host was lost in the middle of it",
     "refused": "the host's ledger refused it",
     "not needed": "its finding was gone before it",

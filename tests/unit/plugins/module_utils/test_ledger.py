@@ -26,6 +26,7 @@ def entry(ago, outcome="kept", remedy="restart", run="r", lasted=10):
         "outcome": outcome,
         "before": [],
         "after": [],
+        "known": [],
     }
 
 

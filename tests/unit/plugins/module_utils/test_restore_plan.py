@@ -8,13 +8,14 @@ import json
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import restore_plan
+from ansible_collections.sergas.ops.plugins.module_utils import restore_plan, restore_reader
 
 OPTIONS = {
     "name": "firewall",
     "state": "armed",
     "files": ["/etc/ufw/user.rules"],
     "commands": [["ufw", "reload"]],
+    "restarts": [],
     "deadline": 120,
     "command_timeout": 60,
     "directory": "/var/lib/sergas/restore",
@@ -62,6 +63,8 @@ def test_what_can_be_is_let_through():
         ("files", ["/f%d" % number for number in range(201)]),
         ("commands", [[]]),
         ("commands", ["ufw reload"]),
+        ("restarts", ["--now"]),
+        ("restarts", ["a b"]),
         ("commands", [["ufw", 1]]),
     ],
 )
@@ -92,6 +95,7 @@ def test_a_point_is_the_same_if_it_would_give_back_what_is_there():
     assert restore_plan.same(saved, [item()], commands)
     assert not restore_plan.same(saved, [item(sha256="6b")], commands)
     assert not restore_plan.same(saved, [item(mode=0o600)], commands)
+    assert not restore_plan.same(saved, [item()], commands, ["sergas-app.service"])
     assert not restore_plan.same(saved, [item(), item("/etc/b")], commands)
     assert not restore_plan.same(saved, [item()], [])
 
@@ -101,8 +105,8 @@ def test_a_point_is_the_same_if_it_would_give_back_what_is_there():
     [(None, "armed"), ({"complete": False}, "failed"), ({"complete": True}, "restored")],
 )
 def test_a_point_stands_by_its_outcome(outcome, state):
-    assert restore_plan.standing({}, outcome) == state
-    assert restore_plan.standing(None, outcome) == "none"
+    assert restore_reader.standing({}, outcome) == state
+    assert restore_reader.standing(None, outcome) == "none"
 
 
 def test_failures_are_told_without_secrets():

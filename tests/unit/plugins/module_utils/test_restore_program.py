@@ -19,6 +19,7 @@ OUTCOME = {
     "files": [],
     "errors": [],
     "commands": [],
+    "touched": True,
 }
 
 
@@ -52,6 +53,46 @@ def test_an_outcome_cut_by_a_crash_is_to_be_done_again(tmp_path):
     (tmp_path / "outcome").write_text('{"restored_at": "2026-')
     outcome = restore_program.read_outcome(str(tmp_path))
     assert set(outcome) == set(OUTCOME) and not outcome["complete"]
+
+
+UP = {"ActiveState": "active", "InvocationID": "1"}
+
+
+@pytest.mark.parametrize(
+    ("now", "touched", "booted", "restart"),
+    [
+        # The process is the one from before: it has none of what was written.
+        (UP, True, False, False),
+        (UP, False, False, False),
+        # Restarted since, with what was written or without anything.
+        ({**UP, "InvocationID": "2"}, True, False, True),
+        ({**UP, "InvocationID": "2"}, False, False, False),
+        # It was up and is not any more, whatever the files say.
+        ({"ActiveState": "inactive", "InvocationID": "1"}, False, False, True),
+        ({"ActiveState": "failed", "InvocationID": "2"}, True, False, True),
+        # A start with the host is no restart, unless it was with what was written.
+        ({**UP, "InvocationID": "2"}, True, True, True),
+        ({**UP, "InvocationID": "2"}, False, True, False),
+        # What systemd does not tell.
+        ({}, True, False, True),
+        ({}, False, False, False),
+    ],
+)
+def test_a_unit_is_restarted_if_that_undoes_something(now, touched, booted, restart):
+    assert restore_program.needs_restart(UP, now, touched, booted) is restart
+
+
+def test_a_unit_that_was_down_is_not_started():
+    down = {"ActiveState": "inactive", "InvocationID": ""}
+    assert not restore_program.needs_restart(down, down, True, False)
+    started = {"ActiveState": "active", "InvocationID": "2"}
+    assert restore_program.needs_restart(down, started, True, False)
+
+
+def test_commands_are_for_what_was_changed():
+    point = {"commands": [["ufw", "reload"]], "restarts": {}}
+    assert restore_program.commands_of(point, True, False) == [["ufw", "reload"]]
+    assert restore_program.commands_of(point, False, False) == []
 
 
 def test_a_container_that_starts_again_is_another_boot(monkeypatch):

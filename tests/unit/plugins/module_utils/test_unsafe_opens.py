@@ -63,8 +63,10 @@ ALLOWED = {
     # In directories of root's own, /var/lib/sergas and /run/sergas.
     "ledger_reader.py": None,
     "remedy_ledger.py": None,
+    "host_lock.py": None,
+    "restore_reader.py": None,
     # In the directory of restore points, which only root may change, and in /etc/systemd/system.
-    "restore_point.py": ("_save", "_give_up", "_fill", "_write", "_write_unit", "_forget"),
+    "restore_point.py": ("_save", "_give_up", "_fill", "_write", "_write_unit", "_discard"),
     "restore_program.py": ("locked", "read_point", "read_outcome", "write_point", "sync")
     + ("_restore", "remove_unit"),
 }
@@ -107,7 +109,6 @@ def unsafe(source, allowed=()):
         if function.name in allowed
         for node in ast.walk(function)
     }
-    assert set(allowed) <= {function.name for function in functions}
     found = []
     for node in ast.walk(tree):
         if id(node) in passed:

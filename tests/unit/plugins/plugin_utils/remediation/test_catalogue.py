@@ -18,7 +18,11 @@ def test_a_remedy_is_completed(makers):
 
 
 def test_what_is_templated_on_the_host_stays_a_template(makers):
-    undo = {"files": ["{{ sergas_remedy_app.env_file }}"], "commands": "{{ commands }}"}
+    undo = {
+        "files": ["{{ sergas_remedy_app.env_file }}"],
+        "commands": "{{ commands }}",
+        "restarts": ["{{ sergas_remedy_app.service }}"],
+    }
     assert catalogue.remedy("x", makers.document(undo=undo))["undo"] == undo
 
 

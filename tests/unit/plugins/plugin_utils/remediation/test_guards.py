@@ -117,15 +117,26 @@ def test_interruptions_wait_for_the_window():
 )
 def test_a_remedy_may_touch_a_share_of_the_hosts(hosts, users, most, risk, held):
     entries = [entry(host="app%d" % number, risk=risk) for number in range(hosts)]
-    assert bool(guards.share(entries, {"app": users}, most)) is held
+    names = {"app%d" % number for number in range(users)}
+    assert bool(guards.share(entries, {"app": names}, most)) is held
 
 
-def test_the_share_is_counted_for_each_remedy_by_itself():
-    entries = [entry(host="a"), entry(host="b"), entry(host="c", remedy="other")]
-    found = guards.share(entries, {"app": 3}, 0.5)
-    assert list(found) == ["restart_app"]
-    assert "2 of 3 hosts with app" in found["restart_app"]["reason"]
-    assert found["restart_app"]["allow"].endswith("sergas_max_share=0.67")
+def test_the_share_counts_hosts_over_all_remedies():
+    """Two remedies that each touch half of a tier touch all of it."""
+    entries = [entry(host="a"), entry(host="b", remedy="other"), entry(host="c", risk="none")]
+    found = guards.share(entries, {"app": {"a", "b", "c", "d"}, "redis": {"c"}}, 0.25)
+    assert sorted(found) == ["a", "b"]
+    assert "2 of 4 hosts with app (other, restart_app)" in found["a"]["reason"]
+    assert found["a"]["allow"].endswith("sergas_max_share=0.5")
+    assert not guards.share(entries, {"app": {"a", "b", "c", "d"}}, 0.5)
+
+
+def test_a_host_counts_in_each_tier_that_it_is_part_of():
+    """A remedy of the database's on half of the hosts, one of the app's on the other half."""
+    entries = [entry(host="a", component="database"), entry(host="b", component="app")]
+    assert not guards.share(entries, {"database": {"a"}, "app": {"b"}}, 0.5)
+    tiers = {"database": {"a"}, "app": {"b"}, "host": {"a", "b"}}
+    assert sorted(guards.share(entries, tiers, 0.5)) == ["a", "b"]
 
 
 def test_a_host_that_another_run_works_on_is_locked_for_every_remedy():

@@ -36,7 +36,7 @@ def test_batches_that_cannot_be_are_refused(value):
 def test_batches_may_be_given_on_the_command_line():
     assert options.batches("x", "5") == [5]
     assert options.batches("x", "30%") == ["30%"]
-    assert options.batches("x", None) == [1, "25%", "100%"]
+    assert options.batches("x", None) == [1, "25%"]
 
 
 @pytest.mark.parametrize("value", [0, 1.01, -1, "many", True, "nan"])

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reads the restore points of a host, for those that arm none: a diagnosis, and whoever is about to
+write a file that a restore point covers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+DIRECTORY = "/var/lib/sergas/restore"
+#: The environment variable that tells a module which run it works for.
+RUN_VARIABLE = "SERGAS_RUN"
+_POINT_BYTES = 1 << 20
+_OUTCOME_BYTES = 8192
+_MOST_POINTS = 100
+
+
+class Armed(Exception):
+    """A file is covered by a restore point of another run; the message names both."""
+
+
+def points(directory=DIRECTORY):
+    """Return the restore points of the host as a list of C({name, point, outcome}).
+
+    Args:
+        directory: where they are kept.
+
+    Raises:
+        PermissionError: this user may not read them.
+    """
+    try:
+        names = sorted(name for name in os.listdir(directory) if not name.startswith("."))
+    except PermissionError:
+        raise
+    except OSError:
+        return []
+    found = []
+    for name in names[:_MOST_POINTS]:
+        point = _json(os.path.join(directory, name, "point.json"), _POINT_BYTES)
+        if point is not None:
+            outcome = _json(os.path.join(directory, name, "outcome"), _OUTCOME_BYTES)
+            found.append({"name": name, "point": point, "outcome": outcome})
+    return found
+
+
+def _json(path, most):
+    try:
+        with open(path, "rb") as source:
+            found = json.loads(source.read(most).decode("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def standing(point, outcome):
+    """Return the state of a point: C(none), C(armed), C(failed) for half restored, C(restored)."""
+    if point is None:
+        return "none"
+    if outcome is None:
+        return "armed"
+    return "restored" if outcome.get("complete") else "failed"
+
+
+def pending(found):
+    """Return those of L(points) that the host will still restore automatically."""
+    return [
+        item
+        for item in found
+        if item["point"].get("due") and standing(item["point"], item["outcome"]) != "restored"
+    ]
+
+
+def refuse_covered(paths, run=None, directory=DIRECTORY):
+    """Refuse to write files that the host will restore automatically for another run.
+
+    What is written there now would be lost when that restore point's time is over.
+
+    Args:
+        paths: of the files, absolute.
+        run: the run that this is part of; by default the one that the environment names.
+        directory: where restore points are kept.
+
+    Raises:
+        Armed: one of the files is covered by an armed restore point of another run.
+    """
+    run = run or os.environ.get(RUN_VARIABLE)
+    try:
+        armed = pending(points(directory))
+    except PermissionError:
+        # Only root arms restore points that the host restores, for files that only root may write.
+        return
+    for item in armed:
+        point = item["point"]
+        covered = {saved.get("path") for saved in point.get("files", ())}
+        covered.update(saved.get("target") for saved in point.get("files", ()))
+        hit = sorted(covered.intersection(paths) - {None})
+        if hit and not (run and point.get("run") == run):
+            raise Armed(
+                "%s: the restore point %s%s is armed since %s, and this host puts the file back at"
+                " %s. Nothing was written. Wait until then, or run playbook fix, which settles what"
+                " an interrupted run has left"
+                % (
+                    hit[0],
+                    item["name"],
+                    " of run %s" % point["run"] if point.get("run") else "",
+                    point.get("armed_at"),
+                    point["due"],
+                )
+            )
