@@ -46,7 +46,9 @@ def execute(action: ActionBase, args: dict[str, Any], task_vars: dict[str, Any])
     holder = result.get("holder")
     if isinstance(holder, dict) and controller.is_dead(holder.get("controller")):
         dead = [*(args.get("dead_runs") or ()), holder["run"]]
-        result = action._execute_module(module_args=dict(args, dead_runs=dead), task_vars=task_vars)
+        result = action._execute_module(
+            module_args=dict(args, dead_runs=dead), task_vars=task_vars
+        )
     lease = result.get("lease")
     if isinstance(lease, dict):
         keep(action, lease, args, task_vars)
