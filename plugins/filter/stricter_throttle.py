@@ -17,8 +17,10 @@ description:
 positional: _input
 options:
   _input:
-    description: The app's C(.env), as text. Keep it out of logs.
-    type: str
+    description:
+      - The app's variables as they are, for example RV(sergas.ops.sergas_env#module:current) of a
+        run in check mode.
+    type: dict
     required: true
   wanted:
     description: The variables and their values.
@@ -29,12 +31,18 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Read how far the app is throttled
+  sergas.ops.sergas_env:
+    values: &wanted
+      RATE_LIMIT_PER_MINUTE: 50
+  check_mode: true
+  register: throttled
+
 - name: Throttle the app
   sergas.ops.sergas_env:
-    values: "{{ dotenv.content | b64decode | sergas.ops.stricter_throttle(wanted) }}"
+    values: "{{ throttled.current | sergas.ops.stricter_throttle(wanted) }}"
   vars:
-    wanted:
-      RATE_LIMIT_PER_MINUTE: 50
+    wanted: *wanted
 """
 
 RETURN = r"""
@@ -42,8 +50,6 @@ _value:
   description: The variables to set.
   type: dict
 """
-
-from ansible_collections.sergas.ops.plugins.module_utils import dotenv
 
 #: The number that bothers Zoho less, of two: the lower or the higher one.
 _LESS = {
@@ -60,9 +66,8 @@ _LESS = {
 }
 
 
-def stricter_throttle(text, wanted):
+def stricter_throttle(present, wanted):
     """Return {name: value} to set; see the documentation."""
-    present = dotenv.dotenv_values(dotenv.parse(text))
     return {
         name: value
         for name, value in wanted.items()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import time
 from typing import List, NamedTuple, Optional
 
@@ -21,6 +20,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import (
     app_unit,
     dotenv,
     dotenv_plan,
+    files,
     sergas_env,
 )
 from ansible_collections.sergas.ops.plugins.module_utils.app_unit import AppError
@@ -30,12 +30,14 @@ VARIABLE, LEVEL = "LOG_LEVEL", "DEBUG"
 FOLDER = "/var/lib/sergas/debug-logging"
 STATE = FOLDER + "/state.json"
 PROGRAM = FOLDER + "/revert.py"
+#: what the program reads and replaces the .env with: a copy of `files`
+FILES = FOLDER + "/files.py"
 _PYTHON = "/usr/bin/python3"
 
 #: Runs on the host when the time is up, with the system's Python and nothing else. Each step may be
 #: done again: it is started anew until all of them have succeeded.
 REVERT = r'''# Written by the collection sergas.ops (module app_debug_logging): ends debug logging.
-import json, os, subprocess, tempfile, time
+import json, os, subprocess, sys, time
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 UNITS = "/etc/systemd/system/%(name)s."
@@ -55,20 +57,26 @@ def put_back(text, hunks):
     return "".join(lines)
 
 
-def replace(path, text):
-    status = os.stat(path)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".env.")
+def revert(path, hunks):
+    """Put the lines back in a file; return when it was last changed, 0 if there is none.
+
+    Its directory may be another user's, who can put a link there meanwhile: see files.py.
+    """
+    sys.dont_write_bytecode = True
+    import files  # a copy, beside this program
+
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            os.fchown(file.fileno(), status.st_uid, status.st_gid)
-            os.fchmod(file.fileno(), status.st_mode & 0o7777)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
+        with files.held(path) as place:
+            content = place.read()
+            text = content.data.decode("utf-8")
+            after = put_back(text, hunks)
+            if after != text:
+                place.replace(after.encode("utf-8"), since=content.status)
+            return place.status().st_ctime
+    except FileNotFoundError:
+        return 0
+    except files.FileRefused as error:
+        raise SystemExit(str(error))
 
 
 def systemctl(*words):
@@ -96,19 +104,14 @@ def main():
         return
     with open(os.path.join(FOLDER, "state.json"), encoding="utf-8") as file:
         state = json.load(file)
-    path = state["env_file"]
-    if os.path.exists(path):
-        with open(path, encoding="utf-8", newline="") as file:
-            text = file.read()
-        after = put_back(text, state["hunks"])
-        if after != text:
-            replace(path, after)
-        at = started(state["service"])
-        if at and at < os.stat(path).st_ctime:
-            systemctl("restart", state["service"])
+    changed = revert(state["env_file"], state["hunks"])
+    at = started(state["service"])
+    if at and at < changed:
+        systemctl("restart", state["service"])
     if os.path.exists(UNITS + "timer"):
         systemctl("disable", "%(name)s.timer")
-    for name in (UNITS + "timer", UNITS + "service", __file__, os.path.join(FOLDER, "state.json")):
+    own = [os.path.join(FOLDER, name) for name in ("files.py", "revert.py", "state.json")]
+    for name in (UNITS + "timer", UNITS + "service", *own):
         if os.path.exists(name):
             os.unlink(name)
     os.rmdir(FOLDER)
@@ -194,7 +197,7 @@ def run(params, check_mode):
     if state is None:
         until = int(time.time()) + params["seconds"]
         state = {
-            "env_file": os.path.realpath(app.env_file),
+            "env_file": _place(app.env_file),
             "service": app.service,
             "until": until,
             "hunks": made.hunks,
@@ -207,9 +210,12 @@ def run(params, check_mode):
     changes, as_is = timer.plan(texts)
     armed = as_is and all(before == after for before, after in changes.values())
     changed = not armed or made.text is not None
+    if changed:
+        app_unit.refuse_covered(app.env_file)
     if changed and not check_mode:
         if not armed:
-            os.makedirs(FOLDER, mode=0o700, exist_ok=True)
+            files.make_directories(FOLDER, 0o700)
+            app_unit.put(FILES, files.__loader__.get_source(files.__name__), 0o600)
             app_unit.put(PROGRAM, REVERT, 0o600)
             app_unit.put(STATE, json.dumps(state), 0o600)
             timer.put(changes, True)
@@ -241,6 +247,15 @@ def when(at):
         at: in seconds since the epoch.
     """
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+
+
+def _place(path):
+    """Return where a file is, without any link."""
+    try:
+        with files.held(path) as place:
+            return place.path
+    except OSError as error:
+        raise AppError("%s: %s" % (error.filename or path, error.strerror))
 
 
 def _state():

@@ -262,6 +262,8 @@ def run(params, check_mode):
     }
     if host is not None:
         result["memory"] = dict(host._asdict(), budget=budget(host))
+    if result["changed"]:
+        app_unit.refuse_covered(path)
     if result["changed"] and not check_mode:
         app_unit.put(path, after)
         app_unit.systemctl("daemon-reload")

@@ -19,7 +19,7 @@ from typing import Dict, List, NamedTuple
 
 #: Runs in the app's environment. Prints what lacks and what is broken, as JSON.
 COMPARE = r"""
-import importlib.metadata as metadata, json, os, re, sys
+import importlib.metadata as metadata, json, os, re, stat, sys
 # Before pip is imported, which with Debian puts wheels of its own on the path.
 installed = {}
 for dist in metadata.distributions():
@@ -34,14 +34,27 @@ except ImportError:
     sys.exit()
 
 wanted, unchecked, seen_files = [], [], set()
+MOST_BYTES = 1024 * 1024
+
+def text_of(path):
+    # A pipe must not hold it up, and what never ends is no file of requirements.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    regular, data = stat.S_ISREG(os.fstat(handle).st_mode), b""
+    if regular:
+        with os.fdopen(handle, "rb") as source:
+            data = source.read(MOST_BYTES + 1)
+    if not regular or len(data) > MOST_BYTES:
+        reason = "is larger than %d bytes" % MOST_BYTES if regular else "is not a regular file"
+        print(json.dumps({"error": "%s %s" % (path, reason)}))
+        sys.exit()
+    return data.decode("utf-8")
 
 def read(path):
     path = os.path.abspath(path)
     if path in seen_files:
         return
     seen_files.add(path)
-    with open(path, encoding="utf-8") as source:
-        text = re.sub(r"\\\r?\n", " ", source.read())
+    text = re.sub(r"\\\r?\n", " ", text_of(path))
     for line in text.splitlines():
         line = re.sub(r"(^|\s)#.*$", "", line).strip()
         include = re.match(r"(?:-r|--requirement)[\s=]*(\S+)", line)

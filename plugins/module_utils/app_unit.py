@@ -9,10 +9,9 @@ when that was last changed, and the drop-in that this collection owns.
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from ansible_collections.sergas.ops.plugins.module_utils import process
+from ansible_collections.sergas.ops.plugins.module_utils import files, process, restore_reader
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.probes import context, environment, unit
 
@@ -99,7 +98,9 @@ def read(service, app_dir=None, env_file=None, port=None):
         raise AppError("%s: %s" % (name, reason))
     folder = app_dir or unit.working_directory(properties) or context.DEFAULT_APP_DIR
     file = env_file or unit.environment_file(properties) or os.path.join(folder, ".env")
-    reading, _reason = environment.read(file)
+    reading, reason = environment.read(file)
+    if isinstance(reason, environment.Refusal):
+        raise AppError(reason)
     settings = environment.settings(reading, {}, properties)
     user = properties.get("User") or "root"
     return App(
@@ -132,19 +133,38 @@ def configuration(app):
     found = {}
     for path in sorted(paths):
         try:
-            found[path] = os.stat(path).st_ctime
+            status = files.stat(path)
         except OSError:
             continue
+        if status is not None:
+            found[path] = status.st_ctime
     return found
 
 
 def read_text(path):
-    """Return the text of a file with its line ends as they are, or None where there is none."""
+    """Return the text of a file with its line ends as they are, or None where there is none.
+
+    Raises:
+        AppError: it is none that may be read.
+    """
     try:
-        with open(path, encoding="utf-8", errors="replace", newline="") as source:
-            return source.read()
+        return files.read_text(path, newline="")
     except FileNotFoundError:
         return None
+    except files.FileRefused as error:
+        raise AppError(str(error))
+
+
+def refuse_covered(*paths):
+    """Refuse to write files that the host will restore for another run.
+
+    Raises:
+        AppError: names the file and the restore point.
+    """
+    try:
+        restore_reader.refuse_covered(paths)
+    except restore_reader.Armed as error:
+        raise AppError(str(error))
 
 
 def put(path, text, mode=0o644):
@@ -156,23 +176,12 @@ def put(path, text, mode=0o644):
     folder = os.path.dirname(path)
     try:
         if text is None:
-            if os.path.exists(path):
-                os.unlink(path)
-            if folder.endswith(".d") and os.path.isdir(folder) and not os.listdir(folder):
-                os.rmdir(folder)
+            files.remove(path)
+            if folder.endswith(".d"):
+                files.remove_empty_directory(folder)
             return
-        os.makedirs(folder, mode=0o755, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".sergas-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, mode)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
+        files.make_directories(folder)
+        files.replace(path, text.encode("utf-8"), (os.geteuid(), os.getegid()), mode)
     except OSError as error:
         raise AppError("%s: %s" % (path, error.strerror))
 

@@ -131,7 +131,7 @@ def _number(folder, name):
 
 def _read(path):
     try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
+        with open(path, encoding="utf-8", errors="replace") as handle:  # path: /sys
             return handle.read()
     except OSError:
         return ""

@@ -24,6 +24,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import (
     fail2ban_watch,
     process,
 )
+from ansible_collections.sergas.ops.plugins.module_utils import files as host_files
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.probes import unit
 
@@ -164,8 +165,7 @@ def read_own(config):
         for name in names:
             path = os.path.join(folder, name)
             if _OWN.match(path):
-                with open(os.path.join(config, path), encoding="utf-8", errors="replace") as file:
-                    found[path] = file.read()
+                found[path] = host_files.read_text(os.path.join(config, path))
     return found
 
 
@@ -185,8 +185,7 @@ def read_overrides(config, files):
     paths += [os.path.join(folder, name) for name in names if name.endswith(".local")]
     for path in paths:
         try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                later.append(fail2ban.parse_ini(path, file.read()))
+            later.append(fail2ban.parse_ini(path, host_files.read_text(path)))
         except FileNotFoundError:
             continue
     return fail2ban.overridden(fail2ban.parse_ini(_JAILS, files[_JAILS]), later)
@@ -194,13 +193,13 @@ def read_overrides(config, files):
 
 def _test(params, files, regexes, deadline):
     """Test the files in a copy of the whole configuration; return {jail: Configured} of it."""
-    with tempfile.TemporaryDirectory(prefix="sergas-fail2ban-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sergas-fail2ban-") as folder:  # path: root's own
         stage = os.path.join(folder, "fail2ban")
-        shutil.copytree(params["config_dir"], stage, symlinks=True)
+        shutil.copytree(params["config_dir"], stage, symlinks=True)  # path: into that
         for path in read_own(stage):
-            os.unlink(os.path.join(stage, path))
+            os.unlink(os.path.join(stage, path))  # path: in that
         for path, text in files.items():
-            with open(os.path.join(stage, path), "w", encoding="utf-8") as file:
+            with open(os.path.join(stage, path), "w", encoding="utf-8") as file:  # path: in that
                 file.write(text)
         argv = ["fail2ban-client", "-c", stage, "-d", "-t"]
         status, out, err = process.run(argv, deadline)
@@ -217,7 +216,7 @@ def _test(params, files, regexes, deadline):
 def _test_filter(stage, folder, sample, deadline):
     """Raise a SetupError unless a filter finds exactly the addresses it should in some lines."""
     path = os.path.join(folder, "lines")
-    with open(path, "w", encoding="utf-8") as file:
+    with open(path, "w", encoding="utf-8") as file:  # path: in the directory of the test
         file.write("".join(item["line"] + "\n" for item in sample["lines"]))
     expected = [item["address"] for item in sample["lines"] if item.get("address")]
     argv = ["fail2ban-regex", "-c", stage, "--out=ip", path]
@@ -387,19 +386,9 @@ def _write(config, files):
     for path, text in files.items():
         target = os.path.join(config, path)
         if text is None:
-            if os.path.exists(target):
-                os.unlink(target)
-            continue
-        # A name that fail2ban does not read while it is half written.
-        descriptor, draft = tempfile.mkstemp(prefix=".sergas", dir=os.path.dirname(target))
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                os.fchmod(descriptor, 0o644)
-            os.rename(draft, target)
-        except BaseException:
-            os.unlink(draft)
-            raise
+            host_files.remove(target)
+        else:
+            host_files.replace(target, text.encode("utf-8"), mode=0o644)
 
 
 def _command(argv, deadline, check=True):
@@ -412,9 +401,10 @@ def _last_words(deadline):
     argv = ["journalctl", "--unit=" + UNIT, "--lines=20", "--output=cat", "--no-pager", "--quiet"]
     _status, out, _err = process.run(argv, deadline)
     try:
-        with open("/var/log/fail2ban.log", "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))
-            out += file.read().decode("utf-8", "replace")
+        # In some distributions a group may write the directory of logs.
+        with host_files.open_safely("/var/log/fail2ban.log") as log:
+            tail = os.pread(log, 8192, max(0, os.fstat(log).st_size - 8192))
+        out += tail.decode("utf-8", "replace")
     except OSError:
         pass
     return _gist(out)

@@ -13,6 +13,7 @@ import re
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
     cognee_firewall,
+    files,
     firewall_host,
     firewall_plan,
     firewall_published,
@@ -118,8 +119,7 @@ def run(params, deadline):
 
 def _read(path):
     try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
+        return files.read_text(path)
     except OSError:
         return ""
 

@@ -35,7 +35,7 @@ def session(root="/proc"):
     pid = os.getpid()
     while pid > 1:
         try:
-            with open("%s/%d/environ" % (root, pid), "rb") as handle:
+            with open("%s/%d/environ" % (root, pid), "rb") as handle:  # path: /proc
                 variables = handle.read().decode("utf-8", "replace").split("\0")
             found = [value for value in variables if value.startswith("SSH_CONNECTION=")]
             if found:
@@ -47,7 +47,9 @@ def session(root="/proc"):
 
 
 def _parent(root, pid):
-    with open("%s/%d/stat" % (root, pid), encoding="utf-8", errors="replace") as handle:
+    with open(
+        "%s/%d/stat" % (root, pid), encoding="utf-8", errors="replace"
+    ) as handle:  # path: /proc
         # The command's name stands in parentheses and may hold some itself.
         return int(handle.read().rpartition(")")[2].split()[1])
 
@@ -106,7 +108,7 @@ def listeners(root="/proc/net"):
     found = {}
     for name in ("tcp", "tcp6"):
         try:
-            with open(os.path.join(root, name), encoding="ascii") as table:
+            with open(os.path.join(root, name), encoding="ascii") as table:  # path: /proc
                 lines = table.readlines()
         except FileNotFoundError:
             continue  # a machine without IPv6

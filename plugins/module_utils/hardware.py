@@ -140,7 +140,7 @@ class Host:
         try:
             with open(
                 os.path.join(self._root, path.lstrip("/")), encoding="utf-8", errors="replace"
-            ) as file:
+            ) as file:  # path: /proc and /sys
                 return file.read()
         except OSError:
             return None
@@ -212,7 +212,7 @@ class Host:
         if os.path.exists(block + "/partition"):
             return self._disks(os.path.dirname(block), depth + 1)
         try:
-            with open(block + "/queue/rotational", encoding="ascii") as file:
+            with open(block + "/queue/rotational", encoding="ascii") as file:  # path: /sys
                 rotational = file.read().strip() == "1"
         except OSError:
             rotational = None

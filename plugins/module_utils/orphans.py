@@ -43,7 +43,7 @@ def of(runs, proc="/proc"):
         if not name.isdigit() or int(name) in own:
             continue
         try:
-            with open(os.path.join(proc, name, "environ"), "rb") as source:
+            with open("%s/%s/environ" % (proc, name), "rb") as source:  # path: /proc
                 variables = source.read().split(b"\0")
             if marks.intersection(variables):
                 found.append((int(name), _stat(proc, name)[0]))
@@ -54,7 +54,8 @@ def of(runs, proc="/proc"):
 
 def _stat(proc, name):
     """Return (name, pid of the parent) of a process."""
-    with open(os.path.join(proc, str(name), "stat"), encoding="utf-8", errors="replace") as source:
+    path = "%s/%s/stat" % (proc, name)
+    with open(path, encoding="utf-8", errors="replace") as source:  # path: /proc
         head, _bracket, tail = source.read().rpartition(")")
     return head.partition("(")[2], int(tail.split()[1])
 

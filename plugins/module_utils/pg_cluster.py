@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import pwd
 import re
@@ -15,7 +14,7 @@ import shutil
 import tempfile
 from collections import namedtuple
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_conf, process
+from ansible_collections.sergas.ops.plugins.module_utils import files, pg_conf, process
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
 
 #: pg_dropcluster and friends call the pair "VERSION NAME"; name is None outside of Debian.
@@ -136,9 +135,12 @@ def _supported(cluster):
 def _by_directory(data_directory, version, port, service):
     """Return a cluster that Debian's tools do not know, by its data directory."""
     try:
-        with open(os.path.join(data_directory, "PG_VERSION"), encoding="ascii") as file:
-            major = int(float(file.read().strip()))
-        owner = pwd.getpwuid(os.stat(data_directory).st_uid).pw_name
+        # The directory is the server's own user's, who can put links there.
+        version_file = files.read_text(os.path.join(data_directory, "PG_VERSION"), 64)
+        major = int(float(version_file.strip()))
+        owner = pwd.getpwuid(files.stat_directory(data_directory).st_uid).pw_name
+    except files.FileRefused as error:
+        raise ClusterError(str(error))
     except (OSError, ValueError, KeyError) as error:
         raise ClusterError("%s is no data directory of PostgreSQL: %s" % (data_directory, error))
     if version is not None and version != major:
@@ -162,11 +164,9 @@ def _by_directory(data_directory, version, port, service):
 def _started_with(data_directory):
     """Return the config_file that the server was last started with, if it was told one."""
     with contextlib.suppress(OSError):
-        with open(
-            os.path.join(data_directory, "postmaster.opts"), encoding="utf-8", errors="replace"
-        ) as file:
-            match = re.search(r"config[_-]file=([^\"\s]+)", file.read())
-            return match.group(1) if match else None
+        text = files.read_text(os.path.join(data_directory, "postmaster.opts"))
+        match = re.search(r"config[_-]file=([^\"\s]+)", text)
+        return match.group(1) if match else None
     return None
 
 
@@ -197,10 +197,10 @@ def _programs(major, data_directory):
 
 def _pid_file(data_directory):
     try:
-        with open(
-            os.path.join(data_directory, "postmaster.pid"), encoding="utf-8", errors="replace"
-        ) as file:
-            return file.read().splitlines()
+        return files.read_text(os.path.join(data_directory, "postmaster.pid")).splitlines()
+    except files.FileRefused as error:
+        # Whether the server runs is not known then.
+        raise ClusterError(str(error))
     except OSError:
         return []
 
@@ -366,22 +366,22 @@ class Candidate:
 
     @contextlib.contextmanager
     def _file(self, text):
-        folder = tempfile.mkdtemp(prefix="pg-settings-")
+        folder = tempfile.mkdtemp(prefix="pg-settings-")  # path: new, of this user's alone
         try:
             path = os.path.join(folder, "postgresql.conf")
-            with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
-            # The server would say that it is missing.
-            auto_file = os.path.join(folder, "postgresql.auto.conf")
-            with open(auto_file, "w", encoding="utf-8"):
-                pass
+            owner = None
             if os.geteuid() == 0:
-                owner = pwd.getpwnam(self._cluster.owner)
-                for place in (folder, path, auto_file):
-                    os.chown(place, owner.pw_uid, owner.pw_gid)
+                entry = pwd.getpwnam(self._cluster.owner)
+                owner = entry.pw_uid, entry.pw_gid
+            files.replace(path, text.encode("utf-8", "surrogateescape"), owner, 0o600)
+            # The server would say that it is missing.
+            files.replace(os.path.join(folder, "postgresql.auto.conf"), b"", owner, 0o600)
+            if owner is not None:
+                # Last: from here on, the owner can put links there.
+                os.chown(folder, *owner)  # path: a new directory of root's, in a sticky one
             yield path
         finally:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder)  # path: it follows no links
 
 
 def control_command(cluster, action, seconds):
@@ -420,18 +420,30 @@ def log_size(cluster):
     """Return the size of the server's log now, for L(log_complaints)."""
     path = newest_log(cluster)
     try:
-        return os.path.getsize(path) if path else 0
+        status = files.stat(path) if path else None
     except OSError:
         return 0
+    return status.st_size if status else 0
 
 
 def newest_log(cluster):
     """Return the path of the log that the server writes to, or None."""
     if cluster.log_file:
         return cluster.log_file
-    places = glob.glob(os.path.join(cluster.data_directory, "log", "*.log"))
-    places += glob.glob(os.path.join(cluster.data_directory, "startup.log"))
-    return max(places, key=os.path.getmtime) if places else None
+    folder = os.path.join(cluster.data_directory, "log")
+    changed = {}
+    with contextlib.suppress(OSError):
+        for name in files.names(folder):
+            if name.endswith(".log") and not name.startswith("."):
+                changed[os.path.join(folder, name)] = None
+    changed[os.path.join(cluster.data_directory, "startup.log")] = None
+    for path in list(changed):
+        status = None
+        with contextlib.suppress(OSError):
+            status = files.stat(path)
+        changed[path] = status.st_mtime if status else None
+    there = [path for path in changed if changed[path] is not None]
+    return max(there, key=changed.get) if there else None
 
 
 def log_complaints(cluster, since, most=5):
@@ -442,10 +454,10 @@ def log_complaints(cluster, since, most=5):
     """
     path = newest_log(cluster)
     try:
-        with open(path or "", "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(since if since <= size else 0)
-            text = file.read(1 << 20).decode("utf-8", "replace")
+        with files.open_safely(path or "/") as log:
+            size = os.fstat(log).st_size
+            part = os.pread(log, 1 << 20, since if since <= size else 0)
+        text = part.decode("utf-8", "replace")
     except OSError:
         return []
     found = []

@@ -9,13 +9,14 @@ What has to be done is decided in `pg_settings_plan`; here it is carried out.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
-import tempfile
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    files,
     pg_calculation,
     pg_cluster,
     pg_conf,
@@ -519,10 +520,9 @@ class Run:
         folder = os.path.dirname(self._path)
         try:
             if plan.after != plan.before:
-                if not os.path.isdir(folder):
-                    self._make_folder(folder)
+                self._make_folder(folder)
                 # The first one is what the server last started with: a killed run must not lose it.
-                if not os.path.exists(self._backup):
+                if files.stat(self._backup) is None:
                     self._put(self._backup, plan.before or "")
                 self._put(self._path, plan.after)
             if plan.main_after != plan.main_before:
@@ -533,38 +533,21 @@ class Run:
             )
 
     def _make_folder(self, folder):
-        like = os.stat(os.path.dirname(self._cluster.config_file))
-        os.mkdir(folder, stat.S_IMODE(like.st_mode))
-        if os.geteuid() == 0:
-            os.chown(folder, like.st_uid, like.st_gid)
+        like = files.stat_directory(os.path.dirname(self._cluster.config_file))
+        owner = (like.st_uid, like.st_gid) if os.geteuid() == 0 else None
+        files.make_directories(folder, stat.S_IMODE(like.st_mode), owner)
 
     def _put(self, path, text):
         """Make a file have a text, at once and for good, or not at all; None removes it."""
-        folder = os.path.dirname(path)
+        # The directory is the server's own user's, who can put links there.
         if text is None:
-            if os.path.exists(path):
-                os.unlink(path)
-        else:
-            like = os.stat(self._cluster.config_file)
-            # A name that starts with a dot is not read from an included directory.
-            descriptor, draft = tempfile.mkstemp(prefix=".%s." % os.path.basename(path), dir=folder)
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
-                    if os.geteuid() == 0:
-                        os.fchown(file.fileno(), like.st_uid, like.st_gid)
-                    os.fsync(file.fileno())
-                os.rename(draft, path)
-            except BaseException:
-                os.unlink(draft)
-                raise
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            files.remove(path)
+            return
+        like = _status(self._cluster.config_file)
+        owner = (like.st_uid, like.st_gid) if os.geteuid() == 0 else None
+        mode = stat.S_IMODE(like.st_mode)
+        # What it is called until it is whole begins with a dot, which the server does not read.
+        files.replace(path, text.encode("utf-8", "surrogateescape"), owner, mode)
 
     def _check_files(self, plan):
         """Ask the server what it thinks of its files before it reads them; take back what it
@@ -592,7 +575,7 @@ class Run:
             folder, name = os.path.split(path)
             for other in _names(folder) or ():
                 if other.startswith(".%s." % name):
-                    os.unlink(os.path.join(folder, other))
+                    files.remove(os.path.join(folder, other))
 
     def _reload(self, plan, state):
         """Let the server read its files, and wait until new sessions have what they say."""
@@ -766,23 +749,32 @@ def _file_error_text(errors):
 
 def _read(path):
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
+        return files.read_text(path, errors="surrogateescape")
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except files.FileRefused as error:
+        raise SettingsError(str(error))
     except OSError as error:
         raise SettingsError("%s cannot be read: %s" % (path, error.strerror))
 
 
+def _status(path):
+    status = files.stat(path)
+    if status is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return status
+
+
 def _names(folder):
     try:
-        return os.listdir(folder)
+        return files.names(folder)
     except OSError:
         return None
 
 
 def _written(path):
     try:
-        return os.path.getmtime(path)
+        status = files.stat(path)
     except OSError:
         return 0.0
+    return status.st_mtime if status else 0.0

@@ -13,7 +13,13 @@ from __future__ import annotations
 import os
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils import dotenv, pg_budget, pg_values, url
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    dotenv,
+    files,
+    pg_budget,
+    pg_values,
+    url,
+)
 
 REDIS_FILES = ("/etc/redis/redis.conf", "/etc/redis.conf", "/etc/redis/redis-server.conf")
 #: What the app's unit starts where nothing says how many.
@@ -101,9 +107,9 @@ def processes(proc="/proc"):
         if not name.isdigit():
             continue
         try:
-            with open("%s/%s/cmdline" % (proc, name), "rb") as file:
+            with open("%s/%s/cmdline" % (proc, name), "rb") as file:  # path: /proc
                 command = file.read().replace(b"\0", b" ").decode("utf-8", "replace").strip()
-            with open("%s/%s/statm" % (proc, name), "rb") as file:
+            with open("%s/%s/statm" % (proc, name), "rb") as file:  # path: /proc
                 resident = int(file.read().split()[1]) * page_kb
         except (OSError, IndexError, ValueError):
             # It has ended, or hides.
@@ -122,15 +128,14 @@ def discover(env_file, memory_kb):
     """
     fields, evidence = {}, {}
     try:
-        with open(env_file, encoding="utf-8", errors="replace") as file:
-            fields = from_environment(dotenv.dotenv_values(dotenv.parse(file.read())))
+        text = files.read_text(env_file)
+        fields = from_environment(dotenv.dotenv_values(dotenv.parse(text)))
         evidence = dict.fromkeys(fields, env_file)
     except OSError:
         pass
     for path in REDIS_FILES:
         try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                fields["redis_kb"] = redis_maxmemory_kb(file.read())
+            fields["redis_kb"] = redis_maxmemory_kb(files.read_text(path))
             evidence["redis_kb"] = path
             break
         except OSError:

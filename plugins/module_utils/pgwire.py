@@ -16,7 +16,7 @@ import hmac
 import os
 import struct
 
-from ansible_collections.sergas.ops.plugins.module_utils import tcp
+from ansible_collections.sergas.ops.plugins.module_utils import files, tcp
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
@@ -320,6 +320,11 @@ def _encrypt(stream, host, context):
 def _verifying(tls, root):
     import ssl  # only where certificates are verified
 
-    context = ssl.create_default_context(cafile=root)
+    if root:
+        # The app names the file, and root reads it.
+        with files.open_safely(root) as certificates:
+            context = ssl.create_default_context(cafile="/proc/self/fd/%d" % certificates)
+    else:
+        context = ssl.create_default_context()
     context.check_hostname = tls == "verify-full"
     return context

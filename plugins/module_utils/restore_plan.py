@@ -96,7 +96,9 @@ def space_needed(found, reserved):
         reserved: bytes for what comes with every point.
     """
     # Each file begins a block of its own.
-    return reserved + sum(item["bytes"] + 4096 for item in found if item["kind"] == "file")
+    saved = [item.get("leads_to", item) for item in found]
+    sizes = {item["path"]: item["bytes"] for item in saved if item["kind"] == "file"}
+    return reserved + sum(size + 4096 for size in sizes.values())
 
 
 def same(point, found, commands, restarts=()):

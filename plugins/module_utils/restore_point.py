@@ -22,6 +22,7 @@ import tempfile
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    files,
     host_lock,
     ledger,
     ledger_reader,
@@ -101,6 +102,15 @@ def _read(folder):
         raise PointError("%s/point.json cannot be read: %s" % (folder, error))
 
 
+def _read_at_rest(folder):
+    """Return what L(_read) does, once a restore that is under way has ended."""
+    try:
+        with restore_program.locked(folder):
+            return _read(folder)
+    except FileNotFoundError:
+        return _read(folder)
+
+
 def _result(params, changed, point, outcome, **more):
     point = point or {}
     result = {
@@ -133,7 +143,7 @@ def _arm(params, check_mode):
     folder = _folder(params)
     _refuse_without_systemd(params)
     _refuse_while_locked(params)
-    point, outcome = _read(folder)
+    point, outcome = _read_at_rest(folder)
     found = [restore_program.describe(path) for path in params["files"]]
     restore_plan.refuse_kinds(found)
     standing = restore_reader.standing(point, outcome)
@@ -239,9 +249,12 @@ def _purpose(params):
 
 def _new_point(params, found):
     now = time.time()
-    files = []
+    files, saved = [], {}
     for number, item in enumerate(found):
-        more = {"saved": "saved/%d" % number} if item["kind"] == "file" else {}
+        more, file = {}, item.get("leads_to", item)
+        if file["kind"] == "file":
+            # A link may lead to another one of the files.
+            more = {"saved": saved.setdefault(file["path"], "saved/%d" % number)}
         if item["kind"] == "absent":
             more = {"made_in": _missing_folders(item["path"])}
         files.append(dict(item, **more))
@@ -278,6 +291,7 @@ def _refuse_without_systemd(params):
 
 
 def _refuse_full(params, found):
+    files.refuse_shared(params["directory"])
     place = params["directory"]
     while not os.path.isdir(place):
         place = os.path.dirname(place)
@@ -294,9 +308,7 @@ def _refuse_full(params, found):
 def _save(params, folder, point):
     """Save the files and arm the point: all of it, or nothing stays."""
     base = params["directory"]
-    os.makedirs(os.path.dirname(base), mode=0o755, exist_ok=True)
-    os.makedirs(base, mode=0o700, exist_ok=True)
-    os.chmod(base, 0o700)
+    files.own_directory(base)
     with restore_program.locked(base):
         point_now, outcome = _read(folder)
         if restore_reader.standing(point_now, outcome) not in ("none", "restored"):
@@ -341,9 +353,9 @@ def _give_up(params, staging, point):
 
 def _fill(staging, point):
     os.mkdir(os.path.join(staging, "saved"), 0o700)
-    for item in point["files"]:
-        if item["kind"] == "file":
-            _copy(item, os.path.join(staging, item["saved"]))
+    saved = {item["saved"]: item for item in point["files"] if "saved" in item}
+    for name, item in saved.items():
+        _copy(item.get("leads_to", item), os.path.join(staging, name))
     source = restore_program.__loader__.get_source(restore_program.__name__)
     restore_program.write_outcome(staging, None)
     _write(os.path.join(staging, "restore.py"), source, 0o700)
@@ -351,16 +363,19 @@ def _fill(staging, point):
 
 
 def _copy(item, saved):
-    with open(item["path"], "rb") as source, open(saved, "xb") as copy:
-        os.fchmod(copy.fileno(), 0o600)
-        shutil.copyfileobj(source, copy)
-        copy.flush()
-        # So that a full disk can have it by a rename alone.
-        os.fchown(copy.fileno(), item["uid"], item["gid"])
-        os.fchmod(copy.fileno(), item["mode"])
-        os.fsync(copy.fileno())
-    if restore_program.digest(saved) != item["sha256"]:
-        raise Refused("%s is being changed by someone else just now" % item["path"])
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with restore_program.opened(item["path"]) as source:
+        copy = os.open(saved, flags, 0o600)  # path: in the point's own directory
+        try:
+            with open(source, "rb", closefd=False) as reader, open(copy, "wb", closefd=False) as to:
+                shutil.copyfileobj(reader, to)
+            # So that a full disk can have it by a rename alone.
+            restore_program.give(copy, item)
+            os.fsync(copy)
+            if restore_program.digest(copy) != item["sha256"]:
+                raise Refused("%s is being changed by someone else just now" % item["path"])
+        finally:
+            os.close(copy)
 
 
 def _write(path, text, mode):
@@ -384,10 +399,13 @@ def _rearm(params, folder, new):
             raise Refused("%s has been restored by the host just now" % params["name"])
         saved = {item["path"] for item in point["files"]}
         added = [item for item in new["files"] if item["path"] not in saved]
-        for number, item in enumerate(added, len(point["files"])):
-            if item["kind"] == "file":
-                item["saved"] = "saved/%d" % number
-                _copy(item, os.path.join(folder, item["saved"]))
+        names = {}
+        for item in [item for item in added if "saved" in item]:
+            first = item["saved"] not in names
+            name = "saved/%d" % (len(point["files"]) + len(names))
+            item["saved"] = names.setdefault(item["saved"], name)
+            if first:
+                _copy(item.get("leads_to", item), os.path.join(folder, item["saved"]))
         point.update(
             {
                 key: new[key]
@@ -447,7 +465,7 @@ def _stop_timer(name):
 
 def _disarm(params, check_mode):
     folder = _folder(params)
-    point, outcome = _read(folder)
+    point, outcome = _read_at_rest(folder)
     standing = restore_reader.standing(point, outcome)
     if standing == "none":
         return _result(params, False, None, None, state="none", differing=[])
@@ -507,7 +525,7 @@ def _discard(params, folder):
 
 def _restored(params, check_mode):
     folder = _folder(params)
-    point, outcome = _read(folder)
+    point, outcome = _read_at_rest(folder)
     standing = restore_reader.standing(point, outcome)
     if standing == "none":
         raise Refused("nothing is saved under the name %s" % params["name"])
@@ -550,16 +568,21 @@ def _restored(params, check_mode):
 
 def _sides(item, folder):
     """Return ((what is there, its content), (what was saved, its content))."""
-    now = restore_program.describe(item["path"])
-    saved = None
-    if item["kind"] == "file":
-        saved = _content(os.path.join(folder, item["saved"]))
-    return (now, _content(item["path"]) if now["kind"] == "file" else None), (item, saved)
+    now = restore_program.current(item["path"])
+    saved = os.path.join(folder, item["saved"]) if "saved" in item else None
+    if "leads_to" in item and now.get("target") == item["target"]:
+        # The link is as it was, and the file that it leads to is not.
+        item = item["leads_to"]
+        now = restore_program.current(item["path"])
+    return (
+        (now, _content(item["path"]) if now["kind"] == "file" else None),
+        (item, _content(saved) if item["kind"] == "file" else None),
+    )
 
 
 def _content(path):
     try:
-        with open(path, "rb") as source:
-            return source.read(1 << 20)
+        with restore_program.opened(path) as source:
+            return os.pread(source, 1 << 20, 0)
     except OSError:
         return None

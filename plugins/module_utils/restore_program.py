@@ -5,7 +5,9 @@
 """Puts back what a restore point has saved. It runs by itself on the host, too.
 
 A copy of this very file lies beside the saved files, and a timer of the host starts it when nobody
-has disarmed the point in time. So it uses the standard library only and nothing of the collection.
+has disarmed the point in time. So it uses the standard library only and nothing of the collection,
+not even `files`, whose rule for links it has once more: a single file cannot be half there, and a
+point that was armed by another version of the collection still has its own.
 
 A restore point is a folder::
 
@@ -17,6 +19,7 @@ A restore point is a folder::
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import fcntl
@@ -28,7 +31,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 
 UNITS = "/etc/systemd/system"
@@ -38,6 +40,14 @@ _LONGEST_MESSAGE = 300
 _MOST_ERRORS = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _BLOCK = 1024 * 1024
+#: of a file that is saved
+MOST_BYTES = 64 * 1024 * 1024
+_MOST_ATTRIBUTES = 65536
+#: Bound to the inode or to the content, so that they are another file's.
+_BOUND = ("security.ima", "security.evm", "security.capability")
+_PRIVILEGED = ("security.", "trusted.")
+_HOLD = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_LINKS = 20
 _UNIT_SECONDS = 10
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -124,7 +134,8 @@ def read_outcome(folder):
 def write_point(folder, point):
     """Write what a point holds, in one step."""
     draft = os.path.join(folder, ".point.json")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(draft, flags, 0o600)  # path: in the point's own directory
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(point, file)
         file.flush()
@@ -140,7 +151,8 @@ def write_outcome(folder, outcome):
         longest = max(("files", "commands"), key=lambda key: len(outcome[key]))
         outcome = dict(outcome, **{longest: outcome[longest][: len(outcome[longest]) // 2]})
         text = json.dumps(outcome).encode("utf-8")
-    handle = os.open(os.path.join(folder, "outcome"), os.O_WRONLY | os.O_CREAT, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(os.path.join(folder, "outcome"), flags, 0o600)  # path: in the point's own
     try:
         os.pwrite(handle, text.ljust(OUTCOME_BYTES - 1) + b"\n", 0)
         os.fsync(handle)
@@ -148,49 +160,385 @@ def write_outcome(folder, outcome):
         os.close(handle)
 
 
+class Refused(OSError):
+    """A file that is not saved or put back, because it may be another user's; says why."""
+
+    def __init__(self, path, why):
+        super().__init__(errno.ELOOP, why, path)
+
+
+class _Place:
+    """A name in a directory that is held open, together with all directories above it.
+
+    The rule is that of the module C(files), which this program cannot import: a link among the
+    directories is followed only if root made it, where only root may change it.
+    """
+
+    def __init__(self):
+        self._held = [(os.open("/", _HOLD), "")]
+        self._links = 0
+        self.name = ""
+
+    def close(self):
+        while self._held:
+            os.close(self._held.pop()[0])
+
+    @property
+    def directory(self):
+        return self._held[-1][0]
+
+    @property
+    def path(self):
+        return "/".join([name for _handle, name in self._held] + [self.name])
+
+    def owner(self):
+        return os.fstat(self.directory).st_uid
+
+    def only(self, uids):
+        """Return whether only these users can change what is in the directory."""
+        for handle, _name in self._held:
+            status = os.fstat(handle)
+            if status.st_uid not in uids:
+                return False
+            if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                if handle == self.directory or not status.st_mode & stat.S_ISVTX:
+                    return False
+        return True
+
+    def status(self):
+        """Return the os.stat_result of the name, of a link itself, or None."""
+        try:
+            return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def move(self, path, create=False):
+        """Go to a path, from C(/) on if it is absolute."""
+        if path.startswith("/"):
+            while len(self._held) > 1:
+                os.close(self._held.pop()[0])
+        folder, name = os.path.split(path)
+        self._descend(folder, create)
+        self.name = name
+
+    def _descend(self, folder, create):
+        for name in folder.split("/"):
+            if name == "..":
+                if len(self._held) > 1:
+                    os.close(self._held.pop()[0])
+            elif name not in ("", "."):
+                self._enter(name, create)
+
+    def _enter(self, name, create):
+        self.name = name
+        try:
+            self._held.append((os.open(name, _HOLD, dir_fd=self.directory), name))
+        except FileNotFoundError:
+            if not create:
+                raise
+            os.mkdir(name, 0o755, dir_fd=self.directory)
+            self._enter(name, False)
+        except OSError:
+            status = self.status()
+            if status is None or not stat.S_ISLNK(status.st_mode):
+                raise
+            target = os.readlink(name, dir_fd=self.directory)
+            self._links += 1
+            if status.st_uid not in _own() or not self.only(_own()) or self._links > _MOST_LINKS:
+                raise Refused(
+                    self.path,
+                    "it is a link to %s among the directories, and is not followed: it is not"
+                    " root's in a directory that only root may change" % target,
+                )
+            if target.startswith("/"):
+                while len(self._held) > 1:
+                    os.close(self._held.pop()[0])
+            self._descend(target, create)
+
+    def check(self, status):
+        """Refuse another user's file under a second name."""
+        if status.st_nlink > 1 and not self.only(_own()):
+            raise Refused(
+                self.path,
+                "it is one of %d names of the same file (hard links), and another user than root"
+                " may change its directory" % status.st_nlink,
+            )
+
+    def open(self, flags=os.O_RDONLY):
+        """Return a descriptor of the regular file."""
+        flags |= os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+        handle = os.open(self.name, flags, dir_fd=self.directory)
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise Refused(self.path, "it is no regular file any more")
+            self.check(status)
+        except BaseException:
+            os.close(handle)
+            raise
+        return handle
+
+    def rename(self, temporary, made):
+        """Give a temporary name beside it its own name, if that is still what was made there."""
+        now = os.stat(temporary, dir_fd=self.directory, follow_symlinks=False)
+        if (now.st_dev, now.st_ino) != (made.st_dev, made.st_ino):
+            raise Refused(self.path, "another user replaces files beside it just now")
+        os.rename(temporary, self.name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+        self.sync()
+        now = self.status()
+        if now is None or (now.st_dev, now.st_ino) != (made.st_dev, made.st_ino):
+            raise Refused(self.path, "another user has replaced it while it was put back")
+
+    def sync(self):
+        """Make what was renamed beside it last through a crash."""
+        handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.directory)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _own():
+    return {0, os.geteuid()}
+
+
+@contextlib.contextmanager
+def _held(path, create=False):
+    """Yield the L(_Place) of a path.
+
+    Args:
+        create: whether directories that are missing are made.
+
+    Raises:
+        Refused: a link among the directories is not to be followed.
+        FileNotFoundError: a directory is missing.
+    """
+    place = _Place()
+    try:
+        place.move(path, create)
+        yield place
+    finally:
+        place.close()
+
+
 def describe(path):
     """Return what is at a path, as a dict: its kind, and what tells it from another one.
 
-    The kind is C(absent), C(file), C(link) or C(other).
+    The kind is C(absent), C(file), C(link) or C(other). A link has C(leads_to), the file that it
+    leads to, if that is to be saved with it.
+
+    Raises:
+        Refused: what is there may be another user's file.
     """
     try:
-        status = os.lstat(path)
+        with _held(path) as place:
+            item = _described(place, path)
+            if item["kind"] == "link":
+                target = _led_to(place, place.status(), item["target"])
+                if target:
+                    item["leads_to"] = target
+            return item
     except (FileNotFoundError, NotADirectoryError):
+        return {"path": path, "kind": "absent"}
+
+
+def current(path):
+    """Return what L(describe) does, of a link only itself; of what it refuses the kind C(other)."""
+    try:
+        with _held(path) as place:
+            return _described(place, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return {"path": path, "kind": "absent"}
+    except Refused:
+        return {"path": path, "kind": "other"}
+
+
+def _described(place, path):
+    status = place.status()
+    if status is None:
         return {"path": path, "kind": "absent"}
     if stat.S_ISLNK(status.st_mode):
         return {
             "path": path,
             "kind": "link",
-            "target": os.readlink(path),
+            "target": os.readlink(place.name, dir_fd=place.directory),
             "uid": status.st_uid,
             "gid": status.st_gid,
         }
     if not stat.S_ISREG(status.st_mode):
         return {"path": path, "kind": "other"}
-    return {
-        "path": path,
-        "kind": "file",
-        "mode": stat.S_IMODE(status.st_mode),
-        "uid": status.st_uid,
-        "gid": status.st_gid,
-        "bytes": status.st_size,
-        "sha256": digest(path),
-    }
+    place.check(status)
+    handle = place.open()
+    try:
+        status = os.fstat(handle)
+        if status.st_size > MOST_BYTES:
+            raise Refused(path, "it is larger than %d bytes" % MOST_BYTES)
+        return {
+            "path": path,
+            "kind": "file",
+            "mode": stat.S_IMODE(status.st_mode),
+            "uid": status.st_uid,
+            "gid": status.st_gid,
+            "bytes": status.st_size,
+            "sha256": digest(handle),
+            "xattrs": _attributes(handle, path),
+        }
+    finally:
+        os.close(handle)
 
 
-def digest(path):
-    """Return the SHA-256 of a file in hexadecimal digits."""
+def _led_to(place, link, target):
+    """Return the description of the file that a link leads to, None where there is none to save.
+
+    Args:
+        place: of the link; afterwards of what it leads to.
+        link: its os.stat_result.
+        target: what it says.
+
+    Raises:
+        Refused: the link is none that is followed.
+    """
+    path = place.path
+    trusted = _own()
+    of_root = place.only(trusted)
+    why = None
+    if link.st_uid not in trusted:
+        why = "user %d made it, not root" % link.st_uid
+    elif link.st_nlink != 1:
+        why = "it has %d names (hard links)" % link.st_nlink
+    else:
+        if not of_root:
+            trusted.add(place.owner())
+        try:
+            place.move(target)
+        except Refused as error:
+            why = "%s: %s" % (error.filename, error.strerror)
+        except (FileNotFoundError, NotADirectoryError):
+            if of_root:
+                return None
+            why = "there is no such file"
+    if why is None:
+        status = place.status()
+        if of_root and status is not None:
+            trusted.add(place.owner() if status.st_uid in trusted else status.st_uid)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            # Nothing is ever written through it.
+            if of_root and (status is None or not stat.S_ISLNK(status.st_mode)):
+                return None
+            why = "there is no such file" if status is None else "that is no regular file"
+        elif status.st_nlink != 1:
+            why = "that file has %d names (hard links)" % status.st_nlink
+        elif status.st_uid not in trusted:
+            why = "that file belongs to user %d" % status.st_uid
+        elif not place.only(trusted):
+            why = "other users may change the directory of that file, or one above it"
+        else:
+            return _described(place, place.path)
+    raise Refused(
+        path,
+        "it is a link to %s, which is not followed: %s. Put the file itself in its place, or have"
+        " root make a link to a file of root or of the app's user, in a directory that nobody else"
+        " may write" % (target, why),
+    )
+
+
+def digest(handle):
+    """Return the SHA-256 of an open file in hexadecimal digits."""
     total = hashlib.sha256()
-    with open(path, "rb") as source:
-        for block in iter(lambda: source.read(_BLOCK), b""):
-            total.update(block)
+    for block in _blocks(handle):
+        total.update(block)
     return total.hexdigest()
+
+
+def _blocks(handle):
+    position = 0
+    # A file that grows meanwhile is another one then, however long it gets.
+    while position <= MOST_BYTES:
+        block = os.pread(handle, _BLOCK, position)
+        if not block:
+            return
+        position += len(block)
+        yield block
+
+
+@contextlib.contextmanager
+def opened(path):
+    """Yield a descriptor of a regular file, of no link.
+
+    Raises:
+        Refused, FileNotFoundError, OSError
+    """
+    with _held(path) as place:
+        handle = place.open()
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
+
+def _attributes(handle, path=None):
+    """Return {name: base64} of the extended attributes, access control lists among them."""
+    found, size = {}, 0
+    try:
+        names = os.listxattr(handle)
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.EPERM):
+            raise
+        return found
+    for name in names:
+        if name in _BOUND:
+            continue
+        try:
+            value = os.getxattr(handle, name)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.EPERM, errno.EACCES):
+                raise
+            continue
+        size += len(value)
+        if path and size > _MOST_ATTRIBUTES:
+            raise Refused(path, "it has more than %d bytes of attributes" % _MOST_ATTRIBUTES)
+        found[name] = base64.b64encode(value).decode("ascii")
+    return found
+
+
+def give(handle, item):
+    """Give an open file the owner, the extended attributes and the mode of a saved one."""
+    now = os.fstat(handle)
+    if (now.st_uid, now.st_gid) != (item["uid"], item["gid"]):
+        os.fchown(handle, item["uid"], item["gid"])
+    # A point that an earlier version has armed has none.
+    wanted, there = item.get("xattrs"), _attributes(handle)
+    if wanted is not None:
+        for name in there:
+            if name not in wanted and not name.startswith(_PRIVILEGED):
+                os.removexattr(handle, name)
+        for name, value in wanted.items():
+            if there.get(name) != value:
+                _set_attribute(handle, name, base64.b64decode(value))
+    os.fchmod(handle, item["mode"])
+
+
+def _set_attribute(handle, name, value):
+    try:
+        os.setxattr(handle, name, value)
+    except OSError as error:
+        # For the kernel's security modules to say, which a container may have none of.
+        if not name.startswith(_PRIVILEGED) or error.errno not in (
+            errno.EPERM,
+            errno.EACCES,
+            errno.ENOTSUP,
+        ):
+            raise
 
 
 def is_back(item):
     """Return whether a saved file (an entry of the point's C(files)) is as it was."""
-    now = describe(item["path"])
-    return all(item.get(key) == value for key, value in now.items())
+    now = current(item["path"])
+    # What an earlier version did not save is not compared.
+    same = now["kind"] == item["kind"] and all(
+        item[key] == value for key, value in now.items() if key in item
+    )
+    return same and ("leads_to" not in item or is_back(item["leads_to"]))
 
 
 def put_back(item, folder):
@@ -203,41 +551,65 @@ def put_back(item, folder):
     Raises:
         OSError: it could not be put back. What is there is whole: the old file or the new one.
     """
-    path = item["path"]
     if is_back(item):
         return False
-    if os.path.isdir(path) and not os.path.islink(path):
-        raise IsADirectoryError(errno.EISDIR, "a directory has taken its place", path)
-    if item["kind"] == "absent":
-        os.unlink(path)
+    if not is_back({key: value for key, value in item.items() if key != "leads_to"}):
+        with _held(item["path"], create=item["kind"] != "absent") as place:
+            _put(place, item, folder)
         for made in item.get("made_in", ()):
             try:
-                os.rmdir(made)
+                with _held(made) as place:
+                    os.rmdir(place.name, dir_fd=place.directory)
             except OSError:
                 break
-        return True
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if item["kind"] == "link":
-        _put_link(item)
-    else:
-        _put_file(item, os.path.join(folder, item["saved"]))
-    sync(os.path.dirname(path))
+    if "leads_to" in item:
+        put_back(dict(item["leads_to"], saved=item["saved"]), folder)
     return True
 
 
-def _put_link(item):
+def _put(place, item, folder):
+    status = place.status()
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "a directory has taken its place", item["path"])
+    if item["kind"] == "absent":
+        os.unlink(place.name, dir_fd=place.directory)
+        place.sync()
+    elif item["kind"] == "link":
+        _put_link(place, item)
+    else:
+        _put_file(place, item, os.path.join(folder, item["saved"]))
+
+
+def _put_link(place, item):
     # A link is made in one step or not at all.
-    draft = os.path.join(os.path.dirname(item["path"]), ".sergas-restore.%d" % os.getpid())
-    os.symlink(item["target"], draft)
+    temporary = _temporary_name()
+    os.symlink(item["target"], temporary, dir_fd=place.directory)
     try:
-        os.lchown(draft, item["uid"], item["gid"])
-        os.rename(draft, item["path"])
+        made = os.stat(temporary, dir_fd=place.directory, follow_symlinks=False)
+        if (made.st_uid, made.st_gid) != (item["uid"], item["gid"]):
+            os.chown(
+                temporary,
+                item["uid"],
+                item["gid"],
+                dir_fd=place.directory,
+                follow_symlinks=False,
+            )
+        place.rename(temporary, made)
     except BaseException:
-        os.unlink(draft)
+        _discard(place, temporary)
         raise
 
 
-def _put_file(item, saved):
+def _temporary_name():
+    return ".sergas-restore." + os.urandom(6).hex()
+
+
+def _discard(place, temporary):
+    with contextlib.suppress(OSError):
+        os.unlink(temporary, dir_fd=place.directory)
+
+
+def _put_file(place, item, saved):
     """Put a file in its place in one step; on a full disk without a block more than there is.
 
     A copy beside the target, renamed, is the rule: the saved file stays for another time. Without
@@ -245,45 +617,54 @@ def _put_file(item, saved):
     saved file's own file system; on another one, the blocks of the file in its place are written
     over, once it is certain that they are enough.
     """
+    source = os.open(saved, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)  # path: the point's own
     try:
-        _copy_and_rename(item, saved)
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
         try:
-            os.rename(saved, item["path"])
-        except OSError as other:
-            if other.errno != errno.EXDEV:
+            _copy_and_rename(place, item, source)
+        except OSError as error:
+            if error.errno not in _FULL:
                 raise
-            _write_over(item, saved)
+            try:
+                give(source, item)
+                os.rename(saved, place.name, dst_dir_fd=place.directory)
+                place.sync()
+            except OSError as other:
+                if other.errno != errno.EXDEV:
+                    raise
+                _write_over(place, item, source)
+    finally:
+        os.close(source)
 
 
-def _copy_and_rename(item, saved):
-    handle, draft = tempfile.mkstemp(prefix=".sergas-restore.", dir=os.path.dirname(item["path"]))
+def _copy_and_rename(place, item, source):
+    temporary = _temporary_name()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(temporary, flags, 0o600, dir_fd=place.directory)
     try:
-        with os.fdopen(handle, "wb") as file, open(saved, "rb") as source:
-            shutil.copyfileobj(source, file, _BLOCK)
+        with os.fdopen(handle, "wb") as file:
+            for block in _blocks(source):
+                file.write(block)
             file.flush()
-            os.fchown(handle, item["uid"], item["gid"])
-            os.fchmod(handle, item["mode"])
+            give(handle, item)
             os.fsync(handle)
-        os.rename(draft, item["path"])
+            made = os.fstat(handle)
+        place.rename(temporary, made)
     except BaseException:
-        os.unlink(draft)
+        _discard(place, temporary)
         raise
 
 
-def _write_over(item, saved):
-    handle = os.open(item["path"], os.O_RDWR | os.O_NOFOLLOW)
+def _write_over(place, item, source):
+    handle = place.open(os.O_RDWR)
     try:
+        if os.fstat(handle).st_nlink != 1:
+            raise Refused(item["path"], "it is another name of a file that is not written over")
         os.posix_fallocate(handle, 0, max(1, item["bytes"]))
-        with open(saved, "rb") as source:
-            place = 0
-            for block in iter(lambda: source.read(_BLOCK), b""):
-                place += os.pwrite(handle, block, place)
+        position = 0
+        for block in _blocks(source):
+            position += os.pwrite(handle, block, position)
         os.ftruncate(handle, item["bytes"])
-        os.fchown(handle, item["uid"], item["gid"])
-        os.fchmod(handle, item["mode"])
+        give(handle, item)
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -443,7 +824,7 @@ def _restore(folder, by):
         "complete": False,
         "attempts": before["attempts"] + 1,
         "files": before["files"],
-        "errors": ["the host went down while it was restored"],
+        "errors": ["the restore has begun and not ended"],
         "commands": before["commands"],
         "touched": before.get("touched", True)
         or not all(_seems_back(item) for item in point["files"]),

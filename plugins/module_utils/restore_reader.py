@@ -95,8 +95,9 @@ def refuse_covered(paths, run=None, directory=DIRECTORY):
         return
     for item in armed:
         point = item["point"]
-        covered = {saved.get("path") for saved in point.get("files", ())}
-        covered.update(saved.get("target") for saved in point.get("files", ()))
+        saved = point.get("files", ())
+        # A link is restored with the file that it leads to.
+        covered = {file.get("path") for file in [*saved, *(f.get("leads_to", {}) for f in saved)]}
         hit = sorted(covered.intersection(paths) - {None})
         if hit and not (run and point.get("run") == run):
             raise Armed(

@@ -9,21 +9,28 @@ What it becomes is decided in `dotenv_plan`; here it is carried out.
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
 import re
 import stat
-import tempfile
 import time
 from typing import NamedTuple, Optional
 
-from ansible_collections.sergas.ops.plugins.module_utils import dotenv_plan, restore_reader
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    dotenv,
+    dotenv_plan,
+    files,
+    restore_reader,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.finding import MASK, redact_all
 from ansible_collections.sergas.ops.plugins.module_utils.probes import environment
 
 #: Of a new file.
 _MODE = 0o600
+#: One part of a symbolic mode: whose, how, and what.
+_CLAUSE = re.compile(r"([ugo]+)([=+-])([rwx]*)\Z")
 #: A shorter secret would mask ordinary words all over a result.
 _SHORTEST_SECRET = 6
 
@@ -82,13 +89,39 @@ def run(params, check_mode):
     Raises:
         EnvError, dotenv_plan.Refused: with a message for the person who runs it.
     """
-    # The link stays, what it leads to is replaced.
-    path = os.path.realpath(params["path"])
+    try:
+        with files.held(params["path"]) as place:
+            return _run(place, params, check_mode)
+    except files.FileRefused as error:
+        raise EnvError("path: %s" % error)
+    except (FileNotFoundError, NotADirectoryError):
+        return _run(_Nowhere(params["path"]), params, check_mode)
+    except OSError as error:
+        raise EnvError("path: %s: %s" % (error.filename or params["path"], error.strerror))
+
+
+class _Nowhere:
+    """The place of a file whose directory does not exist."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def read(self, limit):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
+
+
+def _run(place, params, check_mode):
+    """Do what L(run) does, with the file's directory held open.
+
+    Args:
+        place: the L(files.Place) of the file. A wanted link stays, what it leads to is replaced.
+    """
+    path = place.path
     marked = params["secret_keys"] or ()
     values = {
         name: dotenv_plan.as_text(name, value) for name, value in (params["values"] or {}).items()
     }
-    before_status, before = _read(path)
+    before_status, before = _read(place)
     plan = dotenv_plan.plan(
         before or "", values, params["absent"] or [], params["mend"], params["systemd"]
     )
@@ -112,20 +145,21 @@ def run(params, check_mode):
         "dropped": [{"name": name, "line": line} for name, line in plan.dropped],
         "duplicates": dotenv_plan.duplicates(plan.text),
         "ambiguous": dotenv_plan.ambiguous(plan.text, marked) if params["systemd"] else {},
+        "current": _current(before or "", values, marked),
         "diff": _diff(
             path, before, plan, (owned_before, owned) if reowned else None, secrets(params), marked
         ),
     }
     if result["changed"]:
         try:
-            restore_reader.refuse_covered([path])
+            restore_reader.refuse_covered([params["path"], place.path])
         except restore_reader.Armed as error:
             raise EnvError("path: %s" % error)
-        _refuse_unwritable(path, owned, check_mode, warnings)
+        _refuse_unwritable(place, owned, check_mode, warnings)
         if not check_mode:
             keep = params["backup"] and rewritten and before is not None
             backup = _carry_out(
-                path, plan.text, owned, before_status, owned_before if keep else None, before
+                place, plan.text, owned, before_status, owned_before if keep else None, before
             )
             if backup:
                 result["backup_file"] = backup
@@ -141,19 +175,30 @@ def run(params, check_mode):
 # What is there
 
 
-def _read(path):
+def _read(place):
     """Return (status, text) of the file, or (None, None) if it does not exist."""
     try:
-        # Before it is read, so that a change in between is noticed.
-        status = os.stat(path)
-    except OSError:
-        status = None
-    reading, reason = environment.read(path)
+        content = place.read(environment.MAX_BYTES)
+    except FileNotFoundError:
+        return None, None
+    except files.FileRefused:
+        raise
+    except OSError as error:
+        raise EnvError("path: %s cannot be read: %s" % (place.path, error.strerror))
+    reading, reason = environment.decode(content, place.path)
     if reason:
         raise EnvError("path: %s" % reason)
-    if reading is None or status is None:
-        return None, None
-    return status, "".join(line.text for line in reading.lines)
+    return content.status, "".join(line.text for line in reading.lines)
+
+
+def _current(text, values, marked):
+    """Return {name: value} that a text gives the variables that are to be set, without secrets."""
+    present = dotenv.dotenv_values(dotenv.parse(text))
+    return {
+        name: dotenv_plan.without_url_password(present[name])
+        for name in values
+        if name in present and not dotenv_plan.is_secret(name, marked)
+    }
 
 
 def _owned(status):
@@ -183,25 +228,54 @@ def _ownership(status, params, check_mode, warnings):
                 warnings.append("%s: there is no %s here yet" % (option, name))
                 wanted.append(None)
     return Ownership(
-        wanted[0], wanted[1], kept.mode if params["mode"] is None else _mode(params["mode"])
+        wanted[0],
+        wanted[1],
+        kept.mode if params["mode"] is None else _mode(params["mode"], kept.mode),
     )
 
 
-def _mode(given):
+def _mode(given, current):
+    """Return the mode that is asked for.
+
+    Args:
+        given: digits, or clauses such as C(o=) and C(u=rw,go-w).
+        current: the mode that the clauses change.
+    """
     # An unquoted 0640 in YAML is a number already.
     if isinstance(given, int) and not isinstance(given, bool):
         mode = given
+    elif re.match(r"0?o?[0-7]{3,4}\Z", str(given)):
+        mode = int(given, 8)
     else:
-        mode = int(given, 8) if re.match(r"0?o?[0-7]{3,4}\Z", str(given)) else -1
+        mode = _changed_mode(str(given).split(","), current)
     if not 0 <= mode <= 0o777:
         raise EnvError(
-            "mode: %r is no mode of a file; give it as digits in quotes, for example '0640'"
-            % (given,)
+            "mode: %r is no mode of a file; give it as digits in quotes, for example '0640', or as"
+            " 'o=' to change only a part of it" % (given,)
         )
     return mode
 
 
-def _refuse_unwritable(path, owned, check_mode, warnings):
+def _changed_mode(clauses, current):
+    """Return a mode changed by the clauses of a symbolic one, or -1 where one makes no sense."""
+    mode = current & 0o777
+    for clause in clauses:
+        match = _CLAUSE.match(clause)
+        if not match:
+            return -1
+        who, how, what = match.groups()
+        bits = sum({"r": 4, "w": 2, "x": 1}[letter] for letter in set(what))
+        for shift in {{"u": 6, "g": 3, "o": 0}[letter] for letter in who}:
+            if how == "=":
+                mode = mode & ~(7 << shift) | bits << shift
+            elif how == "+":
+                mode |= bits << shift
+            else:
+                mode &= ~(bits << shift)
+    return mode
+
+
+def _refuse_unwritable(place, owned, check_mode, warnings):
     """Refuse what a real run could not do, in check mode as well."""
     if os.geteuid() != 0:
         if owned.uid not in (None, os.geteuid()):
@@ -212,13 +286,13 @@ def _refuse_unwritable(path, owned, check_mode, warnings):
             raise EnvError(
                 "group: the file is to belong to group %d, which takes become: true" % owned.gid
             )
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
+    directory = os.path.dirname(place.path)
+    if isinstance(place, _Nowhere):
         if not check_mode:
-            raise EnvError("path: the directory %s does not exist" % folder)
-        warnings.append("path: the directory %s does not exist yet" % folder)
-    elif not os.access(folder, os.W_OK | os.X_OK):
-        raise EnvError("path: nothing can be written to %s as this user" % folder)
+            raise EnvError("path: the directory %s does not exist" % directory)
+        warnings.append("path: the directory %s does not exist yet" % directory)
+    elif not place.writable():
+        raise EnvError("path: nothing can be written to %s as this user" % directory)
 
 
 def _diff(path, before, plan, reowned, hidden, marked):
@@ -249,81 +323,31 @@ def _diff(path, before, plan, reowned, hidden, marked):
 # What is done
 
 
-def _carry_out(path, text, owned, status, kept_as, before):
+def _carry_out(place, text, owned, status, kept_as, before):
     """Replace the file; return where the old one is kept, or None.
 
     Args:
+        status: what it was when it was read, None where there was none.
         kept_as: the L(Ownership) of the copy of the old file, None for no copy.
         before: the text of the old file.
     """
     backup = None
     try:
         if kept_as is not None:
-            name = "%s.%d.%s~" % (path, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S"))
-            _put(name, before, kept_as, path, None)
-            backup = name
-        _put(path, text, owned, path if status else None, status)
-    except (OSError, EnvError) as error:
-        if backup:
-            os.unlink(backup)
-        if isinstance(error, EnvError):
+            name = "%s.%d.%s~" % (place.name, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S"))
+            backup = place.beside(name)
+            backup.replace(before.encode("utf-8"), kept_as[:2], kept_as.mode, None, like=place)
+        place.replace(text.encode("utf-8"), owned[:2], owned.mode, status)
+    except OSError as error:
+        if backup is not None and backup.status() is not None:
+            backup.remove()
+        if isinstance(error, files.FileChanged):
+            raise EnvError(
+                "path: %s has been changed by someone else just now; run it again" % place.path
+            )
+        if isinstance(error, files.FileRefused):
             raise
         raise EnvError(
-            "path: %s could not be written and is as it was: %s" % (path, error.strerror)
+            "path: %s could not be written and is as it was: %s" % (place.path, error.strerror)
         )
-    return backup
-
-
-def _put(path, text, owned, like, status):
-    """Write a whole file in one step: it is the old one or the new one, also on a full disk.
-
-    Args:
-        path: of the file.
-        text: what it shall say.
-        owned: its L(Ownership).
-        like: the file whose extended attributes (lists of access, labels) it gets, or None.
-        status: what C(os.stat) said of the file when it was read, or None.
-
-    Raises:
-        EnvError: someone else has changed the file since.
-        OSError: it could not be written.
-    """
-    folder = os.path.dirname(path)
-    descriptor, draft = tempfile.mkstemp(prefix=".%s." % os.path.basename(path), dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode("utf-8"))
-            file.flush()
-            if (owned.uid, owned.gid) != (os.geteuid(), os.fstat(descriptor).st_gid):
-                os.fchown(descriptor, owned.uid, owned.gid)
-            if like is not None:
-                _copy_attributes(like, descriptor)
-            os.fchmod(descriptor, owned.mode)
-            os.fsync(descriptor)
-        if status is not None and _identity(os.stat(path)) != _identity(status):
-            raise EnvError(
-                "path: %s has been changed by someone else just now; run it again" % path
-            )
-        os.rename(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _identity(status):
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _copy_attributes(like, descriptor):
-    try:
-        for name in os.listxattr(like):
-            os.setxattr(descriptor, name, os.getxattr(like, name))
-    except OSError:
-        # The file system has none, or this user may not set them; owner and mode are set all the
-        # same.
-        pass
+    return backup.path if backup is not None else None

@@ -11,6 +11,8 @@ import re
 import socket
 from collections import namedtuple
 
+from ansible_collections.sergas.ops.plugins.module_utils import files
+
 _ANY = ("0.0.0.0/0", "::/0", "any")
 
 
@@ -121,8 +123,7 @@ def read_state(root="/"):
 
 def _read(path):
     try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
+        return files.read_text(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 

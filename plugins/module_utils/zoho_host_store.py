@@ -145,8 +145,9 @@ class HostStore:
 
     def _open(self, flags):
         try:
-            # The folder is everybody's: neither a link nor somebody else's file is taken.
-            handle = os.open(
+            # The folder is everybody's: neither a link, nor a second name of another file, nor
+            # somebody else's file is taken.
+            handle = os.open(  # path: checked below
                 self._path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600
             )
         except FileNotFoundError:
@@ -154,7 +155,8 @@ class HostStore:
         except OSError as error:
             raise StoreFailed("refusal", "%s cannot be used: %s" % (self._path, error.strerror))
         status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        own = status.st_uid == os.geteuid() and status.st_nlink == 1
+        if not stat.S_ISREG(status.st_mode) or not own:
             os.close(handle)
             raise StoreFailed("refusal", "%s is somebody else's" % self._path)
         return handle

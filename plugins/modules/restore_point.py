@@ -11,8 +11,8 @@ module: restore_point
 short_description: Save files of a host, and have the host put them back by itself
 version_added: 1.0.0
 description:
-  - Saves files before they are changed, with their owner and mode. Afterwards the files are put
-    back, or the saved ones forgotten.
+  - Saves files before they are changed, with their owner, mode, access control list and extended
+    attributes. Afterwards the files are put back, or the saved ones forgotten.
   - With O(deadline), it is a dead-man switch. If nobody has disarmed it in time, the host puts the
     files back by itself and runs O(commands). It needs neither the controller nor Ansible for that,
     and no network.
@@ -42,10 +42,17 @@ options:
     required: true
   files:
     description:
-      - The absolute paths of the files to save, 200 at most.
-      - A symbolic link is saved as a link. A path where nothing is gets removed again, and so do
-        folders above it that are empty and were not there before.
-      - Extended attributes, such as access control lists, are not saved.
+      - The absolute paths of the files to save, 200 at most, each of at most 64 MiB.
+      - A symbolic link is saved together with the file that it leads to, and both are put back. It
+        is only followed if root made it and it leads to a regular file with one name, which belongs
+        to root or to the app's user, and whose directory no third user may change; see
+        M(sergas.ops.sergas_env). In a directory that only root may change, a link that leads to
+        nothing, or to something else than a file, is saved as a link alone.
+      - Any other link is refused by name, when the point is armed and when it is restored, and so
+        is one among the directories, unless it is root's where only root may change it, and a file
+        that has several names (hard links) where another user than root may change its directory.
+      - A path where nothing is gets removed again, and so do folders above it that are empty and
+        were not there before.
     type: list
     elements: path
     default: []

@@ -27,8 +27,15 @@ description:
 options:
   path:
     description:
-      - The file. If it is a symbolic link, the link stays and the file it leads to is changed.
-      - It is UTF-8 and no larger than 1 MiB.
+      - The file. It is UTF-8, no larger than 1 MiB, a regular file, and not one of several names of
+        the same file (hard links) in a directory that another user than root may change.
+      - A symbolic link is followed only if root made it and it leads to a regular file with one
+        name, which belongs to root or to the app's user, and whose directory no third user may
+        change. The link stays then, and the file it leads to is changed. Any other link is refused
+        by name, and so is one among the directories, unless it is root's where only root may change
+        it.
+      - The app's user is the owner of the directory of the link. Where that is root, it is the
+        owner of the file that the link leads to.
     type: path
     default: /home/sergas/super-account-manager/.env
   values:
@@ -90,14 +97,14 @@ options:
     type: str
   mode:
     description:
-      - The mode of the file in octal digits, for example V('0640'). If not given, the mode stays; a
-        new file gets
+      - The mode of the file in octal digits, for example V('0640'), or clauses that change a part
+        of it, for example V('o=') or V('g-w,o='). If not given, the mode stays; a new file gets
         V('0600').
     type: raw
   backup:
     description:
-      - Whether the old file is kept beside the new one, with the same owner and mode. It holds the
-        old secrets.
+      - Whether the old file is kept beside the new one, with the same owner, mode and extended
+        attributes. It holds the old secrets.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -220,6 +227,13 @@ ambiguous:
   returned: success
   type: dict
   sample: {CACHE_TTL: "line 9: systemd reads '300  # 5 minutes', python-dotenv reads '300'"}
+current:
+  description:
+    - The values that the variables of O(values) had before, as python-dotenv reads them. Those that
+      are not set, or are secret, are left out.
+  returned: success
+  type: dict
+  sample: {DATABASE_POOL_SIZE: "20"}
 backup_file:
   description: The old file.
   returned: when O(backup=true) and the file was changed, not in check mode

@@ -91,3 +91,69 @@ def test_host_is_hardened(hosts, runs):
             "640",
             "ENABLE_RATE_LIMITING=true",
         ], host.name
+
+
+#: What an app's user can put in the place of the .env, or root: a script, and why it is refused,
+#: None if it is wanted.
+REPLACED = (
+    (
+        "su -s /bin/sh sergas -c 'mv .env real.env && ln -s /etc/passwd .env'",
+        "is a link to /etc/passwd, which is not followed: user sergas made it, not root",
+    ),
+    # The kernel does not let the app's user do this one, where it is told so.
+    ("mv .env real.env; ln /etc/passwd .env", "is one of 2 names of the same file"),
+    (
+        "mkdir -p /etc/sergas && cp -a .env /etc/sergas/app.env && chmod 0644 /etc/sergas/app.env"
+        " && mv .env real.env && ln -s /etc/sergas/app.env .env",
+        None,
+    ),
+)
+BACK = "cd /home/sergas/super-account-manager && rm .env && mv real.env .env; rm -rf /etc/sergas"
+
+
+@pytest.fixture
+def replaced(hosts, runs):
+    """{name: why it is refused} of hosts whose .env is another file's name, each in its own way."""
+    found = {}
+    for (name, host), (script, why) in zip(hosts.items(), REPLACED):
+        reference.on(host, "cd /home/sergas/super-account-manager && " + script)
+        found[name] = why
+    yield found
+    for host in hosts.values():
+        reference.on(host, BACK)
+
+
+def test_root_writes_no_file_that_the_apps_user_points_at(hosts, replaced):
+    inventory = playbook.inventory(
+        reference.STATE / "test_harden_links.json", {}, {"sergas_app": hosts}
+    )
+    show = (
+        "stat -c '%n %a %U %h' /etc/passwd; sha256sum /etc/passwd;"
+        " stat -L -c '%a %U' /etc/sergas/app.env 2>/dev/null;"
+        " stat -c %F /home/sergas/super-account-manager/.env"
+    )
+    before = {name: reference.on(host, show).stdout for name, host in hosts.items()}
+    results = {}
+    # Those that are refused end the play, as any failure of hardening does.
+    for names in (
+        [name for name, why in replaced.items() if why],
+        [name for name, why in replaced.items() if not why],
+    ):
+        words = playbook.command(
+            "sergas.ops.harden",
+            "--tags=keys",
+            inventory=inventory,
+            sergas_hosts=",".join(names),
+            sergas_serial="100%",
+        )
+        results.update(playbook.play(words).results())
+    for name, why in replaced.items():
+        failed = playbook.failures(results[name])
+        after = reference.on(hosts[name], show).stdout
+        if why:
+            assert why in str(failed), (name, failed)
+            assert after == before[name], name
+        else:
+            assert not failed, failed
+            assert after == before[name].replace("\n644 sergas", "\n640 sergas") != before[name]
+            assert "symbolic link" in after

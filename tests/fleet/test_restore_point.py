@@ -124,6 +124,7 @@ def test_a_host_that_starts_again_puts_itself_back(on_all):
             "restore_point",
             name="reboot",
             state="armed",
+            run="cut",
             files=["/etc/sergas-try", "/etc/systemd/system/sergas-app.service.d/50-try.conf"],
             # While the host comes up, the app's own start is still under way.
             commands=[["systemctl", "daemon-reload"], ["systemctl", "restart", "sergas-app"]],

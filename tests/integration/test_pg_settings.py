@@ -887,6 +887,30 @@ def test_a_data_directory_by_another_name_is_the_same(make_postgres, run_module,
     assert unchanged(run_module("pg_settings", {"data_directory": str(alias), "state": "absent"}))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root gives files to others")
+def test_a_link_that_the_servers_user_made_is_not_followed(make_postgres, run_module, tmp_path):
+    """Its directory is that user's own, and what is written there is written as root."""
+    server = make_postgres()
+    victim = tmp_path / "victim.conf"
+    victim.write_text("# root's\n")
+    options = {"data_directory": str(server.data), "tune": False, "settings": {"work_mem": "5MB"}}
+    uid = server.data.stat().st_uid
+    for path, leads_to in (
+        (server.data / "conf.d", tmp_path),
+        (server.data / "conf.d" / "90-sergas.conf", victim),
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to(leads_to)
+        os.chown(path, uid, uid, follow_symlinks=False)
+        for check in (True, False):
+            result = run_module("pg_settings", options, check=check)
+            assert result["failed"] and str(path) in result["msg"], result
+            assert "link to %s" % leads_to in result["msg"]
+        path.unlink()
+    assert victim.read_text() == "# root's\n"
+    assert sorted(os.listdir(tmp_path)) == ["victim.conf"]
+
+
 @pytest.mark.parametrize("name", ["../postgresql.conf", "settings", ".hidden.conf"])
 def test_a_file_that_the_server_would_not_read_is_refused(cluster, settings, name):
     before = cluster.files()

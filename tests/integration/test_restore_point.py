@@ -437,3 +437,108 @@ def test_what_has_no_space_at_all_is_whole_and_is_tried_again(point, small, tmp_
     (small / "filler").unlink()
     assert by_the_host(tmp_path) == 0
     assert target.read_text() == "old\n" * 5000
+
+
+# What another user may have put there
+
+APP = 1234
+
+
+@pytest.fixture
+def app(tmp_path):
+    """The directory of the app's user, with its .env, and beside it what is root's."""
+    for name in ("app", "shared", "outside"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "app" / ".env").write_text("LOG_LEVEL=INFO\nDATABASE_PASSWORD=old-s3cret\n")
+    (tmp_path / "outside" / ".env").write_text("root:x:0:0::/root:/bin/sh\n")
+    (tmp_path / "shared" / "app.env").write_text("LOG_LEVEL=INFO\nDATABASE_PASSWORD=old-s3cret\n")
+    (tmp_path / "shared" / "app.env").chmod(0o640)
+    for path in (tmp_path / "app", tmp_path / "app" / ".env", tmp_path / "shared" / "app.env"):
+        os.chown(path, APP, APP)
+    return tmp_path / "app"
+
+
+def link(path, target, uid):
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+    os.chown(path, uid, uid, follow_symlinks=False)
+
+
+@needs_root
+def test_a_link_that_root_made_is_restored_with_the_file_it_leads_to(point, app, tmp_path):
+    target = tmp_path / "shared" / "app.env"
+    link(app / ".env", target, 0)
+    listed = True
+    try:
+        os.setxattr(target, "user.note", b"ours")
+    except OSError:
+        listed = False
+    before = state(tmp_path / "shared"), state(app)
+    files = [str(app / ".env")]
+    assert point("armed", files=files)["changed"]
+    assert not point("armed", files=files)["changed"]
+    target.unlink()
+    target.write_text("LOG_LEVEL=DEBUG\nDATABASE_PASSWORD=new-s3cret\n")
+    result = point("restored", diff=True)
+    assert result["differing"] == files and result["outcome"]["complete"], result
+    assert "LOG_LEVEL=INFO" in result["diff"][0]["after"] and "s3cret" not in json.dumps(result)
+    assert (state(tmp_path / "shared"), state(app)) == before
+    assert not listed or os.getxattr(target, "user.note") == b"ours"
+
+
+@needs_root
+@pytest.mark.parametrize("gone", ["link", "both"])
+def test_what_is_gone_of_a_link_and_its_file_comes_back(point, app, tmp_path, gone):
+    link(app / ".env", tmp_path / "shared" / "app.env", 0)
+    before = state(tmp_path / "shared"), state(app)
+    point("armed", files=[str(app / ".env")])
+    (app / ".env").unlink()
+    if gone == "both":
+        (tmp_path / "shared" / "app.env").unlink()
+    assert by_the_host(tmp_path) == 0
+    assert (state(tmp_path / "shared"), state(app)) == before
+
+
+@needs_root
+@pytest.mark.parametrize("way", ["link", "hard link", "directory"])
+@pytest.mark.parametrize("check", [False, True])
+def test_what_may_be_somebody_elses_is_not_saved_but_named(point, app, tmp_path, way, check):
+    path, victim = app / ".env", tmp_path / "outside" / ".env"
+    if way == "link":
+        link(path, victim, APP)
+    elif way == "hard link":
+        path.unlink()
+        os.link(victim, path)
+    else:
+        path = app / "current" / ".env"
+        link(app / "current", tmp_path / "outside", APP)
+    result = point("armed", files=[str(path)], check=check)
+    assert (
+        result["failed"] and "hard link" in result["msg"]
+        if way == "hard link"
+        else (str(tmp_path / "outside") in result["msg"])
+    )
+    assert not (tmp_path / "store" / "try").exists()
+
+
+@needs_root
+def test_a_link_that_came_since_is_not_followed_as_it_is_restored(point, app, tmp_path):
+    before = state(app)
+    outside = state(tmp_path / "outside")
+    point("armed", files=[str(app / ".env"), str(app / "conf.d" / ".env")])
+    link(app / ".env", tmp_path / "outside" / ".env", APP)
+    link(app / "conf.d", tmp_path / "outside", APP)
+    result = point("restored")
+    assert result["failed"] and "among the directories" in result["msg"], result
+    assert state(tmp_path / "outside") == outside
+    (app / "conf.d").unlink()
+    assert by_the_host(tmp_path) == 0
+    assert state(app) == before and state(tmp_path / "outside") == outside
+
+
+@needs_root
+def test_restore_points_are_kept_where_only_root_may_write(point, app):
+    for check in (True, False):
+        result = point("armed", directory=str(app / "store"), check=check)
+        assert result["failed"] and "another user may change" in result["msg"]
+    assert os.listdir(app) == [".env"]

@@ -420,7 +420,7 @@ def test_check_mode_on_a_host_that_is_not_there_yet_says_so(env, sergas_env):
         (b"A=\xff\n", "is not UTF-8 at byte 2"),
         (b"A=1\n" * 300000, "is larger than 1048576 bytes"),
         (b"A=\0\n", "has NUL bytes"),
-        (None, "is not a file"),
+        (None, "is a directory, not a regular file"),
     ],
 )
 @pytest.mark.parametrize("check", [False, True])
@@ -446,7 +446,7 @@ def test_what_is_no_env_file_is_refused(env, sergas_env, content, message, check
         ({"values": {"A": ["x"]}}, "A is a list"),
         ({"values": {"A": "${B}"}}, "A cannot be set to this value: python-dotenv puts a variable"),
         ({"values": {"A": "1"}, "absent": ["A"]}, "A: both in values and in absent"),
-        ({"values": {"A": "1"}, "mode": "u+r"}, "mode: 'u+r' is no mode"),
+        ({"values": {"A": "1"}, "mode": "u+q"}, "mode: 'u+q' is no mode"),
         ({"values": {"A": "1"}, "owner": "no-such-user"}, "owner: there is no no-such-user"),
         ({"values": {"A": "x" * 1048576}}, "values: the file would be larger"),
     ],
@@ -511,3 +511,146 @@ def test_a_user_who_cannot_keep_the_owner_is_told_so(env):
         == ["owner: the file is to belong to user 0, which takes become: true"] * 2
     ), done
     assert env.read_text() == FILE
+
+
+# What another user may have put there
+
+
+APP, THIRD = 1234, 4321
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A file of root's that the app's user must not change, such as /etc/passwd."""
+    (tmp_path / "etc").mkdir()
+    path = tmp_path / "etc" / "passwd"
+    path.write_text("root:x:0:0::/root:/bin/sh\n")
+    path.chmod(0o644)
+    return path
+
+
+@pytest.fixture
+def owned(env):
+    """The .env in a folder of the app's user."""
+    for path in (env.parent, env):
+        os.chown(path, APP, APP)
+    return env
+
+
+def link_to(path, target, uid=APP):
+    path.unlink()
+    path.symlink_to(target)
+    os.chown(path, uid, uid, follow_symlinks=False)
+
+
+@needs_root
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("way", ["link", "hard link", "directory", "third user"])
+def test_a_file_of_somebody_else_is_refused_by_name(
+    owned, sergas_env, victim, tmp_path, way, check
+):
+    options = {"values": {"A": "1"}, "mode": "0640", "backup": True}
+    leads_to = victim
+    if way == "link":
+        link_to(owned, victim)
+    elif way == "hard link":
+        owned.unlink()
+        os.link(victim, owned)
+    elif way == "directory":
+        victim.rename(victim.parent / ".env")
+        leads_to = victim = victim.parent / ".env"
+        os.rename(owned.parent, tmp_path / "moved")
+        (tmp_path / "moved" / "current").symlink_to(victim.parent)
+        os.chown(tmp_path / "moved" / "current", APP, APP, follow_symlinks=False)
+        options["path"] = str(tmp_path / "moved" / "current" / ".env")
+        leads_to = victim.parent
+    else:
+        leads_to = tmp_path / "etc" / "theirs"
+        leads_to.write_text("A=0\n")
+        os.chown(leads_to, THIRD, THIRD)
+        link_to(owned, leads_to, 0)
+    before = state(victim)
+    result = sergas_env(check=check, diff=True, **options)
+    assert result["failed"] and result["msg"].startswith("path: %s" % tmp_path)
+    assert "hard links" in result["msg"] if way == "hard link" else str(leads_to) in result["msg"]
+    assert "root:x:0" not in json.dumps(result)
+    assert state(victim) == before
+
+
+@needs_root
+@pytest.mark.parametrize("owner", [0, APP])
+def test_a_link_that_root_made_stays_and_its_target_changes(owned, sergas_env, tmp_path, owner):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    target = shared / "app.env"
+    target.write_text("A=0\n")
+    target.chmod(0o646)
+    os.chown(target, owner, APP)
+    link_to(owned, target, 0)
+    result = sergas_env(values={"A": "1"}, mode="o=", backup=True)
+    assert result["changed"] and result["file"] == str(target)
+    assert Path(result["backup_file"]).parent == shared
+    assert owned.is_symlink() and target.read_text() == "A=1\n"
+    status = target.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (owner, APP, 0o640)
+    assert not sergas_env(values={"A": "1"}, mode="o=")["changed"]
+
+
+@needs_root
+def test_a_folder_that_the_apps_user_swaps_meanwhile_is_not_followed(
+    owned, sergas_env, victim, tmp_path
+):
+    """In a race: whoever wins it, what is outside stays."""
+    victim = victim.rename(victim.parent / ".env")
+    before = state(victim)
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, APP, APP)
+    owned.parent.rename(home / "app")
+    script = "while :; do mv app away; ln -s ../etc app; rm app; mv away app; done"
+    attack = subprocess.Popen(["sh", "-c", script], cwd=home, user=APP, group=APP, extra_groups=[])
+    try:
+        for number in range(4):
+            sergas_env(path=str(home / "app" / ".env"), values={"A": str(number)}, mode="0604")
+    finally:
+        attack.kill()
+        attack.wait()
+    assert state(victim) == before
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("given", "mode"), [("o=", 0o770), ("g-w,o=r", 0o754), ("ug=rw,o=", 0o660), ("u+r", 0o777)]
+)
+def test_a_part_of_the_mode_is_changed(owned, sergas_env, given, mode):
+    owned.chmod(0o777)
+    predicted = sergas_env(mode=given, check=True, diff=True)
+    done = sergas_env(mode=given, diff=True)
+    assert (predicted["changed"], predicted["diff"]) == (done["changed"], done["diff"])
+    assert stat.S_IMODE(owned.stat().st_mode) == mode
+    assert not sergas_env(mode=given)["changed"]
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["FIFO", "device", "sparse"])
+def test_what_would_never_end_is_named_at_once(owned, sergas_env, kind):
+    if kind == "sparse":
+        os.truncate(owned, 10 << 30)
+    else:
+        owned.unlink()
+        try:
+            mode = stat.S_IFIFO if kind == "FIFO" else stat.S_IFCHR
+            os.mknod(owned, mode | 0o666, os.makedev(1, 5))
+        except PermissionError:
+            pytest.skip("no device can be made here")
+    result = sergas_env(values={"A": "1"})
+    assert result["failed"]
+    told = "larger than 1048576 bytes" if kind == "sparse" else "a %s, not a regular file" % kind
+    assert told in result["msg"]
+
+
+def test_what_was_set_before_is_told_without_secrets(env, sergas_env):
+    values = {"LOG_LEVEL": "DEBUG", "DATABASE_PASSWORD": "x", "DATABASE_URL": "y", "NEW": "1"}
+    current = sergas_env(values=values, check=True)["current"]
+    assert set(current) == {"LOG_LEVEL", "DATABASE_URL"} and current["LOG_LEVEL"] == "INFO"
+    assert "s3cret" not in json.dumps(current)

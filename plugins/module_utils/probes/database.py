@@ -10,7 +10,7 @@ import glob
 import os
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils import pgwire, url
+from ansible_collections.sergas.ops.plugins.module_utils import files, pgwire, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
@@ -153,8 +153,9 @@ def _local(port):
 
 def _words(path):
     try:
-        with open(path, encoding="utf-8", errors="replace") as lines:
-            return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+        # In Debian, the directory is the server's own user's.
+        lines = files.read_text(path).splitlines()
+        return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
     except OSError:
         return []
 

@@ -36,7 +36,9 @@ def observe(ctx):
 
 def _read(path):
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as handle:
+        with open(
+            path, encoding="utf-8", errors="surrogateescape"
+        ) as handle:  # path: /proc and /etc
             return handle.read()
     except OSError:
         return ""

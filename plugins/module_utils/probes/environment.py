@@ -11,7 +11,7 @@ import re
 import stat
 from collections import namedtuple
 
-from ansible_collections.sergas.ops.plugins.module_utils import dotenv, url
+from ansible_collections.sergas.ops.plugins.module_utils import dotenv, files, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, is_secret_name
 
 #: No real .env comes near; a device or a log given by mistake does.
@@ -22,6 +22,12 @@ _OPTIONS = ("host", "port", "name", "user", "password")
 
 class Value(namedtuple("Value", ["systemd", "dotenv", "line"])):
     """One variable of the file: what each reader gets, None if nothing, and its line."""
+
+    __slots__ = ()
+
+
+class Refusal(str):
+    """Why a file was not read that may be another user's; see L(files.FileRefused)."""
 
     __slots__ = ()
 
@@ -44,30 +50,32 @@ class Reading(
 
 
 def read(path):
-    """Return (Reading, None), (None, None) for a file that does not exist, or (None, reason)."""
+    """Return (Reading, None), (None, None) for a file that does not exist, or (None, reason).
+
+    The reason is a L(Refusal) where the file may be another user's; see L(files.held).
+    """
     try:
-        # O_NONBLOCK: opening a pipe must not wait for its other end.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with files.held(path) as place:
+            content = place.read(MAX_BYTES)
     except FileNotFoundError:
         return None, None
+    except files.FileUnsuitable as error:
+        return None, str(error)
+    except files.FileRefused as error:
+        return None, Refusal(error)
     except OSError as error:
         return None, "%s cannot be read: %s" % (path, error.strerror)
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            return None, "%s is not a file" % path
-        data = b""
-        while len(data) <= MAX_BYTES:
-            part = os.read(handle, 65536)
-            if not part:
-                break
-            data += part
-    except OSError as error:
-        return None, "%s cannot be read: %s" % (path, error.strerror)
-    finally:
-        os.close(handle)
-    if len(data) > MAX_BYTES:
-        return None, "%s is larger than %d bytes" % (path, MAX_BYTES)
+    return decode(content, path)
+
+
+def decode(content, path):
+    """Return what L(read) does, of a file that has been read.
+
+    Args:
+        content: its L(files.Content).
+        path: for the messages.
+    """
+    status, data = content
     if b"\0" in data:
         return None, "%s has NUL bytes: it is not text" % path
     try:
@@ -268,19 +276,21 @@ def _shown(text):
 def decide(ctx):
     """Return the findings about the app's .env: app.env.{ok,missing,unreadable,ambiguous}."""
     if ctx.environment_error:
-        blind = os.geteuid() != 0 and "ermission" in ctx.environment_error
+        status, advice = "fail", "Restore the file from the vault or a backup."
+        if isinstance(ctx.environment_error, Refusal):
+            # The app may well read it; this must not.
+            status = "unknown"
+            advice = "Make it a regular file, or name the app's real file in sergas_env_file."
+        elif os.geteuid() != 0 and "ermission" in ctx.environment_error:
+            status, advice = "unknown", "Run the diagnosis with become."
         return [
             finding(
                 "app.env.unreadable",
                 "app",
-                "unknown" if blind else "fail",
+                status,
                 ctx.environment_error,
                 evidence={"path": ctx.env_file},
-                advice=(
-                    "Run the diagnosis with become."
-                    if blind
-                    else "Restore the file from the vault or a backup."
-                ),
+                advice=advice,
             )
         ]
     return judge(

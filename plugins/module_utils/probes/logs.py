@@ -15,6 +15,7 @@ import os
 import re
 import time
 
+from ansible_collections.sergas.ops.plugins.module_utils import files
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.journal import (
@@ -88,8 +89,7 @@ def requirements(folder):
     found = {}
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), "requirements*.txt"))):
         try:
-            with open(path, encoding="utf-8", errors="replace") as source:
-                lines = source.read(65536).splitlines()
+            lines = files.read_text(path).splitlines()
         except OSError:
             continue
         for line in lines:

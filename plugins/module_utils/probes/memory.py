@@ -25,7 +25,9 @@ def observe(ctx):
 
 def measure(root):
     """Measure the host whose /proc and /sys are under root."""
-    with open(os.path.join(root, "proc/meminfo"), encoding="ascii", errors="replace") as handle:
+    with open(
+        os.path.join(root, "proc/meminfo"), encoding="ascii", errors="replace"
+    ) as handle:  # path: /proc
         figures = parse_meminfo(handle.read())
     contained = cgroup.contained(root)
     group = cgroup.memory(root) if contained else None
@@ -110,7 +112,9 @@ def _read(root, pid, name):
     # A process may end at any moment. Plain system calls: this is done for each process of the
     # host.
     try:
-        handle = os.open("%s/proc/%s/%s" % (root.rstrip("/"), pid, name), os.O_RDONLY)
+        handle = os.open(
+            "%s/proc/%s/%s" % (root.rstrip("/"), pid, name), os.O_RDONLY
+        )  # path: /proc
     except OSError:
         return ""
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils import resp, url
+from ansible_collections.sergas.ops.plugins.module_utils import files, resp, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.probes.context import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils.probes.memory import size
@@ -93,8 +93,8 @@ def app_target(settings):
 def local_target(path=_CONFIGURATION):
     """Return the target of this host's own server, from its configuration, or None."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as lines:
-            text = lines.read(1024 * 1024)
+        # In Debian, the directory is the server's own user's.
+        text = files.read_text(path)
     except OSError:
         return None
     port = re.findall(r"^\s*port\s+([0-9]{1,5})\s*$", text, re.M)

@@ -12,25 +12,25 @@ throttle = stricter_throttle.FilterModule().filters()["stricter_throttle"]
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted", "expected"),
+    ("present", "wanted", "expected"),
     [
-        ("", {"RATE_LIMIT_PER_MINUTE": 50}, {"RATE_LIMIT_PER_MINUTE": 50}),
+        ({}, {"RATE_LIMIT_PER_MINUTE": 50}, {"RATE_LIMIT_PER_MINUTE": 50}),
         (
-            "RATE_LIMIT_PER_MINUTE=60\n",
+            {"RATE_LIMIT_PER_MINUTE": "60"},
             {"RATE_LIMIT_PER_MINUTE": 50},
             {"RATE_LIMIT_PER_MINUTE": 50},
         ),
-        ("RATE_LIMIT_PER_MINUTE=30  # ours\n", {"RATE_LIMIT_PER_MINUTE": 50}, {}),
-        ("RATE_LIMIT_PER_MINUTE=50\n", {"RATE_LIMIT_PER_MINUTE": "50"}, {}),
+        ({"RATE_LIMIT_PER_MINUTE": "30"}, {"RATE_LIMIT_PER_MINUTE": 50}, {}),
+        ({"RATE_LIMIT_PER_MINUTE": "50"}, {"RATE_LIMIT_PER_MINUTE": "50"}, {}),
         (
-            "RATE_LIMIT_PER_MINUTE=many\n",
+            {"RATE_LIMIT_PER_MINUTE": "many"},
             {"RATE_LIMIT_PER_MINUTE": 50},
             {"RATE_LIMIT_PER_MINUTE": 50},
         ),
-        ("ZOHO_BATCH_DELAY=5\n", {"ZOHO_BATCH_DELAY": 2}, {}),
-        ("ZOHO_BATCH_DELAY=1\n", {"ZOHO_BATCH_DELAY": 2}, {"ZOHO_BATCH_DELAY": 2}),
-        ("ENABLE_CACHE=false\n", {"ENABLE_CACHE": True}, {"ENABLE_CACHE": True}),
+        ({"ZOHO_BATCH_DELAY": "5"}, {"ZOHO_BATCH_DELAY": 2}, {}),
+        ({"ZOHO_BATCH_DELAY": "1"}, {"ZOHO_BATCH_DELAY": 2}, {"ZOHO_BATCH_DELAY": 2}),
+        ({"ENABLE_CACHE": "false"}, {"ENABLE_CACHE": True}, {"ENABLE_CACHE": True}),
     ],
 )
-def test_an_app_is_throttled_more_and_never_less(text, wanted, expected):
-    assert throttle(text, wanted) == expected
+def test_an_app_is_throttled_more_and_never_less(present, wanted, expected):
+    assert throttle(present, wanted) == expected

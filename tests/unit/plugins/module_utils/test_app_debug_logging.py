@@ -4,9 +4,17 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+import os
+import stat
+import subprocess
+import sys
+
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils import app_debug_logging as debugging
+from ansible_collections.sergas.ops.plugins.module_utils import files
 
 revert = {"__name__": "revert", "__file__": "/nowhere/revert.py"}
 exec(compile(debugging.REVERT, "revert.py", "exec"), revert)  # noqa: S102 (what a host runs)
@@ -88,3 +96,51 @@ def test_times_for_people(seconds, words):
 
 def test_the_time_is_given_so_that_no_time_zone_matters():
     assert debugging.when(1772357400) == "2026-03-01 09:30:00 UTC"
+
+
+def by_the_host(directory, path, hunks):
+    """Put lines back as the host does, from what lies in a directory of its own."""
+    (directory / "revert.py").write_text(debugging.REVERT)
+    (directory / "files.py").write_text(inspect.getsource(files))
+    code = (
+        "import json, runpy, sys; program = runpy.run_path('revert.py');"
+        " print(program['revert'](sys.argv[1], json.loads(sys.argv[2])))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, str(path), json.dumps(hunks)],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_what_is_put_back_on_the_host_keeps_its_mode(tmp_path):
+    own, path = tmp_path / "own", tmp_path / ".env"
+    own.mkdir()
+    made = debugging.plan("A=1\nLOG_LEVEL=INFO\n", None)
+    path.write_text(made.text)
+    path.chmod(0o640)
+    done = by_the_host(own, path, made.hunks)
+    assert done.returncode == 0 and float(done.stdout) == path.stat().st_ctime, done.stderr
+    assert path.read_text() == "A=1\nLOG_LEVEL=INFO\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    # Its directory is removed at the end.
+    assert sorted(os.listdir(own)) == ["files.py", "revert.py"]
+    assert by_the_host(own, tmp_path / "gone", made.hunks).stdout == "0\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root gives files to others")
+def test_what_is_put_back_on_the_host_goes_by_no_link_of_the_app(tmp_path):
+    own, app, victim = tmp_path / "own", tmp_path / "app", tmp_path / "victim"
+    own.mkdir()
+    app.mkdir()
+    made = debugging.plan("A=1\nLOG_LEVEL=INFO\n", None)
+    victim.write_text(made.text)
+    (app / ".env").symlink_to(victim)
+    for path in (app, app / ".env"):
+        os.chown(path, 1234, 1234, follow_symlinks=False)
+    done = by_the_host(own, app / ".env", made.hunks)
+    assert done.returncode == 1 and "is a link to %s" % victim in done.stderr
+    assert victim.read_text() == made.text

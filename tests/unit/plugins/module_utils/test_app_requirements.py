@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -121,6 +122,16 @@ def test_further_files_are_read_and_what_cannot_be_compared_is_told(environment,
     found = compare(environment, tmp_path, "-r more.txt\n-e ./here\ngit+https://example.com/x\n")
     assert names(found, "lacking") == ["gamma"]
     assert found["unchecked"] == ["-e ./here", "git+https://example.com/x"]
+
+
+def test_what_is_no_file_or_never_ends_is_named_at_once(environment, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    found = compare(environment, tmp_path, "-r pipe\n")
+    assert found == {"error": "%s is not a regular file" % (tmp_path / "pipe")}
+    (tmp_path / "more.txt").touch()
+    os.truncate(tmp_path / "more.txt", 10 << 30)
+    found = compare(environment, tmp_path, "-r more.txt\n")
+    assert found == {"error": "%s is larger than 1048576 bytes" % (tmp_path / "more.txt")}
 
 
 def test_a_requirement_of_a_requirement_counts(environment, tmp_path):

@@ -80,7 +80,12 @@ def test_only_files_links_and_nothing_can_be_saved():
 
 
 def test_the_space_is_that_of_the_files_in_blocks_of_their_own():
-    found = [item(bytes=10000), item(bytes=0), item(kind="link"), item(kind="absent")]
+    found = [
+        item(bytes=10000),
+        item(bytes=0, path="/etc/b"),
+        item(kind="link"),
+        item(kind="absent"),
+    ]
     assert restore_plan.space_needed(found, 500) == 500 + 10000 + 2 * 4096
 
 

@@ -74,7 +74,8 @@ def test_a_covered_file_is_written_by_its_own_run_only(arm, monkeypatch):
 
 
 def test_the_target_of_a_saved_link_is_covered_as_well(arm):
-    saved = {"path": ENV, "kind": "link", "target": "/etc/sergas/app.env"}
+    leads_to = {"path": "/etc/sergas/app.env", "kind": "file"}
+    saved = {"path": ENV, "kind": "link", "target": "app.env", "leads_to": leads_to}
     directory = arm(files=[saved])
     with pytest.raises(restore_reader.Armed):
         restore_reader.refuse_covered(["/etc/sergas/app.env"], directory=directory)

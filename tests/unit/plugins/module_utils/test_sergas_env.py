@@ -52,7 +52,7 @@ def test_the_mode_in_the_forms_that_yaml_makes_of_it(tmp_path, given, mode):
     assert path.stat().st_mode & 0o7777 == mode
 
 
-@pytest.mark.parametrize("given", ["rw", "u=rw", "8", "0999", True, 0o10000, -1, "4755"])
+@pytest.mark.parametrize("given", ["rw", "u=rwX", "8", "0999", True, 0o10000, -1, "4755"])
 def test_what_is_no_mode_is_refused_with_the_option(tmp_path, given):
     path = tmp_path / ".env"
     path.write_text("A=1\n")

@@ -65,6 +65,16 @@ def test_a_file_that_is_a_link_is_not_taken(tmp_path):
     assert target.read_text() == "somebody's"
 
 
+def test_a_file_that_is_a_second_name_of_another_is_not_taken(tmp_path):
+    store = make_store(tmp_path)
+    target = tmp_path / "passwd"
+    target.write_text("root:x:0:0::/root:/bin/sh\n")
+    (tmp_path / store._path.rpartition("/")[2]).hardlink_to(target)
+    with pytest.raises(StoreFailed, match="somebody else's"):
+        store.acquire("a")
+    assert target.read_text() == "root:x:0:0::/root:/bin/sh\n"
+
+
 def test_a_file_that_was_cut_off_counts_as_empty(tmp_path):
     store = make_store(tmp_path)
     store.acquire("a")

@@ -209,13 +209,13 @@ class TestRead:
         assert reading is None
         assert reason in error
 
-    @pytest.mark.parametrize("kind", ["folder", "pipe"])
+    @pytest.mark.parametrize("kind", ["a directory", "a FIFO"])
     def test_what_is_no_file_does_not_hold_it_up(self, tmp_path, kind):
         path = str(tmp_path / ".env")
-        os.mkdir(path) if kind == "folder" else os.mkfifo(path)
+        os.mkdir(path) if kind == "a directory" else os.mkfifo(path)
         reading, error = environment.read(path)
         assert reading is None
-        assert error == path + " is not a file"
+        assert error == "%s is %s, not a regular file" % (path, kind)
 
 
 def test_a_file_that_may_not_be_read_is_unknown_and_a_broken_one_a_failure(monkeypatch):
@@ -229,6 +229,10 @@ def test_a_file_that_may_not_be_read_is_unknown_and_a_broken_one_a_failure(monke
         "unknown",
         "blind",
     )
-    ctx.environment_error = "/app/.env is not a file"
+    ctx.environment_error = "/app/.env is a directory, not a regular file"
     (item,) = environment.decide(ctx)
     assert (item["id"], item["status"]) == ("app.env.unreadable", "fail")
+    ctx.environment_error = environment.Refusal("/app/.env is a link to /etc/shadow")
+    (item,) = environment.decide(ctx)
+    assert (item["id"], item["status"]) == ("app.env.unreadable", "unknown")
+    assert "link to /etc/shadow" in item["summary"]
