@@ -11,6 +11,8 @@ import shutil
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils import postgresql
+
 CLIENTS = ["psycopg2", "psql"]
 ROWS = """
 INSERT INTO {table} (actor, created_at)
@@ -194,11 +196,13 @@ def test_full_gives_the_space_of_a_bloated_table_back(database, run_module):
 
 @pytest.fixture(scope="module")
 def standby(make_postgres):
-    """A server in recovery, with an old row in a table."""
+    """A server in recovery, with an old row in a table of the app's role."""
     server = make_postgres()
     connection = server.connect()
+    run(connection, f"CREATE ROLE app LOGIN PASSWORD {postgresql.literal(server.password)}")
     run(connection, "CREATE TABLE audit_logs (id int, created_at timestamptz)")
     run(connection, "INSERT INTO audit_logs VALUES (1, now() - interval '100 days')")
+    run(connection, "ALTER TABLE audit_logs OWNER TO app")
     connection.close()
     server.stop(mode="fast")
     (server.data / "standby.signal").touch()
@@ -219,7 +223,8 @@ def standby(make_postgres):
 def test_a_standby_is_left_to_its_primary_in_a_check_run_too(
     standby, run_module, module, options, check
 ):
-    result = run_module(module, standby.login(**options), check=check)
+    owner = {"owner_password": standby.password} if module == "pg_retention" else {}
+    result = run_module(module, standby.login(**options, **owner), check=check)
     assert result["failed"]
     assert "this server is a standby" in result["msg"]
     # Where nothing is to be done, there is nothing to refuse.
@@ -228,4 +233,4 @@ def test_a_standby_is_left_to_its_primary_in_a_check_run_too(
         "pg_index": {"table": "audit_logs", "name": "nobodys", "state": "absent"},
         "pg_vacuum": {},
     }[module]
-    assert not run_module(module, standby.login(**idle), check=check)["changed"]
+    assert not run_module(module, standby.login(**idle, **owner), check=check)["changed"]
