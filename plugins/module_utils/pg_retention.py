@@ -45,7 +45,8 @@ WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')
 # its own only leaf.
 _LEAVES = """
 SELECT c.oid::bigint AS id, n.nspname::text AS schema, c.relname::text AS "table",
-  pg_get_userbyid(c.relowner)::text AS owner, pg_relation_size(c.oid) / current_setting('block_size')::int AS blocks,
+  pg_get_userbyid(c.relowner)::text AS owner,
+  pg_relation_size(c.oid) / current_setting('block_size')::int AS blocks,
   EXISTS (
     SELECT 1 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
@@ -133,9 +134,7 @@ class Table:
 
     def old(self):
         """Return how many rows are old and the bytes they take: {rows, bytes}."""
-        counts = [
-            self._row(self._sql(_COUNT, leaf), leaf, [self._before]) for leaf in self._leaves
-        ]
+        counts = [self._row(self._sql(_COUNT, leaf), leaf, [self._before]) for leaf in self._leaves]
         return {key: sum(count[key] for count in counts) for key in ("rows", "bytes")}
 
     def batches(self, rows):

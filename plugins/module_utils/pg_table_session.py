@@ -311,9 +311,13 @@ def credentials(params, owner):
     if user and user != owner:
         raise NoLogin("it belongs to %s, and owner_user is %s" % (owner, user))
     if app and app["user"] != owner:
-        app, why = None, "it belongs to %s, not to the DATABASE_USER of %s" % (
-            owner,
-            params["env_file"],
+        app, why = (
+            None,
+            "it belongs to %s, not to the DATABASE_USER of %s"
+            % (
+                owner,
+                params["env_file"],
+            ),
         )
     if not password and app is None and not user:
         raise NoLogin(why)
@@ -329,7 +333,7 @@ def credentials(params, owner):
 
 
 def _of_app(path):
-    """Return (the app's database as L(database.app_target) tells it, or None; why there is none)."""
+    """Return (the app's database as L(database.app_target) tells it or None, why there is none)."""
     reading, reason = environment.read(path)
     if reading is None:
         return None, reason or "no password of its owner is known: there is no %s" % path

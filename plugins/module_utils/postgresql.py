@@ -67,6 +67,8 @@ TABLE = {
     "table": {"type": "str", "required": True},
 }
 OLDEST_VERSION = 130000
+#: In the text of a statement, so that pg_stat_statements does not blame a diagnosis.
+MARKER = "/* sergas.ops */"
 #: The section of the troubleshooting guide on a database that the app cannot use.
 GUIDE = "Application Won't Start"
 #: Debian and Red Hat, the same without the link, PostgreSQL's own default.
@@ -404,6 +406,59 @@ def session_settings(deadline, acting=False, statement_timeout=None, lock_timeou
     return dict(settings, **PINNED)
 
 
+# A member of an extension that a superuser has installed is nobody else's, whatever its schema is.
+# The schema may be somebody's who renames it and puts another one in its place.
+_MEMBER = """
+SELECT /* sergas.ops */ quote_ident(n.nspname) AS schema, s.rolsuper AS superuser,
+  w.rolsuper OR (w.rolname = 'pg_database_owner' AND (SELECT b.rolsuper FROM pg_database d
+    JOIN pg_roles b ON b.oid = d.datdba WHERE d.datname = current_database())) AS stays
+FROM pg_roles s
+CROSS JOIN pg_extension e
+JOIN pg_depend x ON x.refclassid = 'pg_extension'::regclass AND x.refobjid = e.oid
+  AND x.deptype = 'e' AND x.classid = '{catalog}'::regclass
+JOIN {catalog} m ON m.oid = x.objid AND m.{letters}name = {name}{signature}
+JOIN pg_namespace n ON n.oid = m.{letters}namespace
+JOIN pg_roles w ON w.oid = n.nspowner
+JOIN pg_roles o ON o.oid = m.{letters}owner
+WHERE s.rolname = session_user AND e.extname = {extension} AND (o.rolsuper OR NOT s.rolsuper)
+"""
+# Renaming a schema locks the catalog for a moment only, and takes effect when it is committed.
+_SCHEMA_STAYS = """
+SELECT /* sergas.ops */ NOT EXISTS (
+    SELECT 1 FROM pg_locks l WHERE l.locktype = 'transactionid' AND l.transactionid = n.xmax
+  ) AS stays
+FROM pg_namespace n WHERE quote_ident(n.nspname) = %s
+"""
+
+
+def member(extension, name, arguments=None):
+    """Return the SQL that gives the row of a member of an extension, or none.
+
+    An extension may lack what its newer releases have, and anybody who may create in its schema can
+    fill the gap: a superuser must call nothing there that is not the extension's own.
+
+    Args:
+        extension: its name.
+        name: that of a relation, or with arguments of a function.
+        arguments: the types of the function's arguments, for example C(oid, bigint). It has to be
+            called with exactly these: a call that leaves defaults out may be for another function.
+
+    Returns:
+        The SQL of a row of {schema: quoted, superuser: whether the session is one's, stays: whether
+        only a superuser can rename the schema}.
+    """
+    function = arguments is not None
+    return _MEMBER.format(
+        catalog="pg_proc" if function else "pg_class",
+        letters="pro" if function else "rel",
+        name=literal(name),
+        signature=(
+            " AND oidvectortypes(m.proargtypes) = %s" % literal(arguments) if function else ""
+        ),
+        extension=literal(extension),
+    )
+
+
 class Session:
     """A connection to the server, the same over either client.
 
@@ -454,15 +509,45 @@ class Session:
         Each statement sees what others have committed before it, whatever the default of the
         server, the database or the role is.
         """
-        self.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        self.execute("BEGIN %s ISOLATION LEVEL READ COMMITTED" % MARKER)
         try:
             yield
         except BaseException:
             # A session that is lost, or out of time, is rolled back by the server.
             with contextlib.suppress(PostgresError, DeadlineExceeded):
-                self.execute("ROLLBACK")
+                self.execute("ROLLBACK %s" % MARKER)
             raise
-        self.execute("COMMIT")
+        self.execute("COMMIT %s" % MARKER)
+
+    @contextlib.contextmanager
+    def member(self, extension, name, arguments=None):
+        """Yield the quoted schema of a member of an extension, or None where there is no such one;
+        within, the schema keeps its name.
+
+        Args: see L(member).
+
+        Raises:
+            StatementFailed: the schema belongs to a role that may rename it, and that cannot be
+                prevented right now.
+        """
+        found = self.rows(member(extension, name, arguments))
+        if not found or found[0]["stays"] or not found[0]["superuser"]:
+            yield found[0]["schema"] if found else None
+            return
+        schema = found[0]["schema"]
+        if self.rows("SELECT %s pg_is_in_recovery() AS standby" % MARKER)[0]["standby"]:
+            raise StatementFailed(
+                "the extension %s is in the schema %s, which its owner may replace by another one,"
+                " and a standby cannot prevent that: ask as a member of pg_monitor, or move the"
+                " extension to a superuser's schema" % (extension, schema)
+            )
+        with self.transaction():
+            self.execute("LOCK TABLE %s pg_catalog.pg_namespace IN SHARE MODE" % MARKER)
+            seen = self.rows(_SCHEMA_STAYS, [schema])
+            found = self.rows(member(extension, name, arguments))
+            if [row["stays"] for row in seen] != [True] or not found:
+                raise StatementFailed("the schema %s is being changed right now" % schema)
+            yield found[0]["schema"]
 
     def close(self):
         """End the session; harmless when it has ended."""

@@ -64,8 +64,8 @@ options:
     default: 0.1
   owner_user:
     description:
-      - The role that O(owner_password) is of. If not given, the owner of the table. If it is another
-        role than the owner, it does not log in.
+      - The role that O(owner_password) is of. If not given, the owner of the table. A role that is
+        not the owner does not log in.
     type: str
   owner_password:
     description:
