@@ -58,13 +58,14 @@ _SELF = """
 SELECT session_user::text AS session_role, current_user::text AS role, a.pid, a.backend_start
 FROM pg_stat_get_activity(pg_backend_pid()) a
 """
-# The server's own word, in the session that is trusted, on who another session is.
+# The server's own word, in the session that is trusted, on who another session is. A role that may
+# not see others' sessions sees no more than whose they are.
 _OTHER = """
 SELECT r.rolname::text AS role, EXISTS (
     SELECT 1 FROM pg_roles p WHERE p.rolsuper AND pg_has_role(r.oid, p.oid, 'MEMBER')
   ) AS superuser
 FROM pg_stat_get_activity(%s) a JOIN pg_roles r ON r.oid = a.usesysid
-WHERE a.backend_start = %s::timestamptz
+WHERE coalesce(a.backend_start = %s::timestamptz, true)
   AND a.datid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 """
 
@@ -286,11 +287,13 @@ def _verify(login, session, owner):
         NoLogin: it is not.
     """
     own = session.rows(_SELF)[0]
+    if {own["session_role"], own["role"]} != {owner}:
+        raise NoLogin("the session is one of %s, not of %s" % (own["role"], owner))
     seen = login.rows(_OTHER, [own["pid"], own["backend_start"]])
     if not seen:
         raise NoLogin("what lets %s in is another server or database" % owner)
-    if seen[0]["role"] != owner or {own["session_role"], own["role"]} != {owner}:
-        raise NoLogin("the session is one of %s, not of %s" % (own["role"], owner))
+    if seen[0]["role"] != owner:
+        raise NoLogin("the session is one of %s, not of %s" % (seen[0]["role"], owner))
     if seen[0]["superuser"]:
         raise NoLogin("the owner, %s, has a superuser's rights itself" % owner)
 

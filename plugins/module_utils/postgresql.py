@@ -422,7 +422,7 @@ JOIN pg_roles w ON w.oid = n.nspowner
 JOIN pg_roles o ON o.oid = m.{letters}owner
 WHERE s.rolname = session_user AND e.extname = {extension} AND (o.rolsuper OR NOT s.rolsuper)
 """
-# Renaming a schema locks the catalog for a moment only, and takes effect when it is committed.
+# Renaming a schema takes effect when it is committed, and need not lock the catalog for so long.
 _SCHEMA_STAYS = """
 SELECT /* sergas.ops */ NOT EXISTS (
     SELECT 1 FROM pg_locks l WHERE l.locktype = 'transactionid' AND l.transactionid = n.xmax
@@ -542,11 +542,15 @@ class Session:
                 " extension to a superuser's schema" % (extension, schema)
             )
         with self.transaction():
-            self.execute("LOCK TABLE %s pg_catalog.pg_namespace IN SHARE MODE" % MARKER)
-            seen = self.rows(_SCHEMA_STAYS, [schema])
+            changing = StatementFailed("the schema %s is being changed right now" % schema)
+            try:
+                self.execute("LOCK TABLE %s pg_catalog.pg_namespace IN SHARE MODE" % MARKER)
+            except LockTimedOut as error:
+                raise changing from error
+            stays = self.rows(_SCHEMA_STAYS, [schema])
             found = self.rows(member(extension, name, arguments))
-            if [row["stays"] for row in seen] != [True] or not found:
-                raise StatementFailed("the schema %s is being changed right now" % schema)
+            if stays != [{"stays": True}] or not found:
+                raise changing
             yield found[0]["schema"]
 
     def close(self):
