@@ -41,6 +41,7 @@ _RESET_STATEMENTS = """
 SELECT {schema}.pg_stat_statements_reset(0::oid, d.oid, q.id::bigint{more})::text AS reset
 FROM pg_database d, unnest(%s::text[]) q(id) WHERE d.datname = current_database()
 """
+_COUNTS_STATEMENTS = "SELECT current_setting('pg_stat_statements.max', true) IS NOT NULL AS loaded"
 #: The arguments of pg_stat_statements_reset, since 1.11 and since 1.7, and what the call adds.
 _RESETS = (("oid, oid, bigint, boolean", ", false"), ("oid, oid, bigint", ""))
 #: what is done, and whether it does what another one does as well
@@ -202,8 +203,11 @@ def run(params, deadline, check_mode):
 def _reset_statements(session, ids):
     """Reset what pg_stat_statements has counted of statements of this database, by their queryid.
 
-    Where there is no such extension, or one older than 1.7, nothing is reset.
+    Where there is no such extension, or one older than 1.7, or the server has not loaded it,
+    nothing is reset.
     """
+    if not session.rows(_COUNTS_STATEMENTS)[0]["loaded"]:
+        return
     for arguments, more in _RESETS:
         with session.member("pg_stat_statements", "pg_stat_statements_reset", arguments) as schema:
             if schema is not None:

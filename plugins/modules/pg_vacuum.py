@@ -44,7 +44,8 @@ options:
   reset_statements:
     description:
       - The queryids of statements of whose past C(pg_stat_statements) is to keep nothing, for the
-        same reason. Where the extension is not there, or older than 1.7, nothing is reset.
+        same reason. Where the extension is not there, not loaded, or older than 1.7, nothing is
+        reset.
     type: list
     elements: str
     default: []
