@@ -23,6 +23,8 @@ description:
     writes checkpoints, unless it is the owner or a role that is no superuser.
   - The owner logs in to the same server with O(owner_password), or with what O(env_file) has for
     it. Being a member of the owner's role does not count.
+  - In that session C(search_path) is C(pg_catalog), so that a function that a trigger calls has to
+    name other schemas, or to set its own C(search_path).
   - Where the owner does not log in and O(login_user) is a superuser, the rows are deleted by that,
     provided that no code of others can run. It is refused where the table or a partition has a
     trigger, a rule, a row policy, or an expression (of an index, a constraint, statistics, a

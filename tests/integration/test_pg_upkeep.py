@@ -362,6 +362,19 @@ def test_names_are_names_whatever_is_in_them(keeper, postgres, run_module, clien
     index = {key: options[key] for key in ("login_unix_socket", "login_port", "login_db")}
     made = run_module("pg_index", {**index, "table": name, "columns": ["created_at"]}, client)
     assert made["changed"] and made["valid"], made
+    # Nor is what a server's message holds anything else than a message.
+    run(
+        connection,
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
+        " E'it''s\n\\! touch {0}/y\n`touch {0}/z` :ERROR'; END $$;"
+        "CREATE TRIGGER hook BEFORE DELETE ON {1} FOR EACH ROW EXECUTE FUNCTION fail()".format(
+            tmp_path, postgresql.identifier(name)
+        ),
+    )
+    owner = {**options, "table": name, "owner_password": postgres.password}
+    failed = run_module("pg_retention", owner, client)
+    assert failed["failed"] and "touch" in failed["msg"], failed
+    run(connection, "DROP FUNCTION fail CASCADE")
     done = run_module("pg_retention", {**options, "table": name, "batch_rows": 3}, client)
     assert done["rows"] == 10 and not list(tmp_path.iterdir())
 
