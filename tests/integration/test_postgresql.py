@@ -296,3 +296,5 @@ def test_the_owner_of_a_database_puts_nothing_into_an_administrators_session(
         finally:
             cursor.execute("ALTER DATABASE sergas_prod RESET search_path")
             cursor.execute("DROP SCHEMA seized CASCADE")
+            with contextlib.closing(postgres.connect()) as admin, admin.cursor() as undo:
+                undo.execute("ALTER ROLE sergas NOSUPERUSER")
