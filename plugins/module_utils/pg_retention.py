@@ -8,13 +8,20 @@ lock.
 Where an index leads with the column, a batch goes on where the last one ended: the entries of the
 rows that are gone are not read again. Without one, a batch is a range of the table's blocks, so
 that all of them together read it once.
+
+What is in the table is the business of its owner, and so is the code that a statement on it runs:
+see L(pg_table_session). The module's own login reads catalogs only, and writes checkpoints.
 """
 
 from __future__ import annotations
 
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_space, postgresql
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    pg_space,
+    pg_table_session,
+    postgresql,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.postgresql import identifier
 
 _TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
@@ -22,9 +29,12 @@ _TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
 _RANGES_SINCE = 140000
 
 _TABLE = """
-SELECT c.oid::bigint AS id, c.relkind::text AS kind, format_type(a.atttypid, NULL) AS type,
-  ARRAY(SELECT r.conrelid::regclass::text FROM pg_constraint r
-    WHERE r.contype = 'f' AND r.confrelid = c.oid) AS referenced_by
+SELECT c.oid::bigint AS id, n.nspname::text AS schema, c.relname::text AS "table",
+  pg_get_userbyid(c.relowner)::text AS owner, format_type(a.atttypid, NULL) AS type,
+  ARRAY(SELECT DISTINCT r.conrelid::regclass::text FROM pg_constraint r
+    WHERE r.contype = 'f' AND r.confrelid IN (
+      SELECT c.oid UNION ALL SELECT t.relid::oid FROM pg_partition_tree(c.oid) t)
+    ORDER BY 1) AS referenced_by
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND a.attnum > 0 AND NOT
@@ -34,7 +44,8 @@ WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')
 # Of a table that is neither partitioned nor a partition, pg_partition_tree() tells nothing: it is
 # its own only leaf.
 _LEAVES = """
-SELECT n.nspname::text AS schema, c.relname::text AS "table",
+SELECT c.oid::bigint AS id, n.nspname::text AS schema, c.relname::text AS "table",
+  pg_get_userbyid(c.relowner)::text AS owner,
   pg_relation_size(c.oid) / current_setting('block_size')::int AS blocks,
   EXISTS (
     SELECT 1 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
@@ -44,7 +55,7 @@ SELECT n.nspname::text AS schema, c.relname::text AS "table",
   ) AS indexed
 FROM (SELECT %s::oid AS id UNION SELECT relid::oid FROM pg_partition_tree(%s::oid) WHERE isleaf) p
 JOIN pg_class c ON c.oid = p.id JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' ORDER BY 1, 2
+WHERE c.relkind = 'r' ORDER BY 2, 3
 """
 _COUNT = (
     "SELECT count(*) AS rows, coalesce(sum(pg_column_size(t.*)), 0)::bigint AS bytes FROM ONLY"
@@ -72,42 +83,58 @@ class RetentionError(Exception):
     """The table is not one that rows can be deleted from like this; the message says why."""
 
 
-class Table:
-    """A table, or the parts of a partitioned one, and the rows that are old.
+def find(session, schema, name, column):
+    """Return (table, leaves): a table, and the parts with rows of it, which may be the table alone.
 
     Args:
         session: an open postgresql.Session to the table's database.
         schema, name, column: the table and the time its rows are judged by.
-        before: rows older than this go, as ISO 8601 text.
+
+    Returns:
+        Both are rows of {id, schema, table, owner}; a leaf has blocks and whether it is indexed.
 
     Raises:
         RetentionError: there is no such table or column, the column is no time, or other tables
             refer to it.
     """
+    found = session.rows(_TABLE, [column, schema, name])
+    refusal = refused(found[0] if found else None, schema, name, column)
+    if refusal:
+        raise RetentionError(refusal)
+    return found[0], session.rows(_LEAVES, [column, found[0]["id"], found[0]["id"]])
 
-    def __init__(self, session, schema, name, column, before):
-        self._session = session
-        self._column = identifier(column)
+
+class Table:
+    """A table, or the parts of a partitioned one, and the rows that are old.
+
+    Args:
+        work: the L(pg_table_session.TableSession) for statements on it.
+        leaves: see L(find).
+        column: the time its rows are judged by.
+        before: rows older than this go, as ISO 8601 text.
+    """
+
+    def __init__(self, work, leaves, column, before):
+        self._work = work
+        self._column = _escaped(column)
         self._before = before
-        found = session.rows(_TABLE, [column, schema, name])
-        refusal = refused(found[0] if found else None, schema, name, column)
-        if refusal:
-            raise RetentionError(refusal)
-        self.leaves = session.rows(_LEAVES, [column, found[0]["id"], found[0]["id"]])
+        self._leaves = leaves
 
     def _sql(self, template, leaf, **words):
         return template.format(
-            table="%s.%s" % (identifier(leaf["schema"]), identifier(leaf["table"])),
+            table="%s.%s" % (_escaped(leaf["schema"]), _escaped(leaf["table"])),
             column=self._column,
             old=_FILTER.format(column=self._column),
             **words,
         )
 
+    def _row(self, sql, leaf, args):
+        with self._work.on(leaf):
+            return self._work.session.rows(sql, args)[0]
+
     def old(self):
         """Return how many rows are old and the bytes they take: {rows, bytes}."""
-        counts = [
-            self._session.rows(self._sql(_COUNT, leaf), [self._before])[0] for leaf in self.leaves
-        ]
+        counts = [self._row(self._sql(_COUNT, leaf), leaf, [self._before]) for leaf in self._leaves]
         return {key: sum(count[key] for count in counts) for key in ("rows", "bytes")}
 
     def batches(self, rows):
@@ -115,7 +142,7 @@ class Table:
 
         Whoever takes it puts down in C(deleted) how many went: the others are not offered again.
         """
-        for leaf in self.leaves:
+        for leaf in self._leaves:
             yield from self._by_index(leaf, rows) if leaf["indexed"] else self._by_block(leaf, rows)
 
     def _by_index(self, leaf, rows):
@@ -124,7 +151,7 @@ class Table:
             sql = self._sql(
                 _BATCH, leaf, where=place, order="ORDER BY t.%s" % self._column, rows=rows
             )
-            batch = self._session.rows(sql, [self._before] + ([reached] if reached else []))[0]
+            batch = self._row(sql, leaf, [self._before] + ([reached] if reached else []))
             if not batch["rows"]:
                 return
             yield leaf, batch
@@ -135,7 +162,7 @@ class Table:
             place = "t.%s %s %%s" % (self._column, ">=" if batch["deleted"] else ">")
 
     def _by_block(self, leaf, rows):
-        ranged = self._session.version >= _RANGES_SINCE
+        ranged = self._work.session.version >= _RANGES_SINCE
         # A range holds at most 291 rows to a block of 8 kB, as many as there are line pointers for.
         width = max(1, rows // 100) if ranged else leaf["blocks"] + 1
         for first in range(0, leaf["blocks"], width):
@@ -145,9 +172,9 @@ class Table:
                 else "true"
             )
             while True:
-                batch = self._session.rows(
-                    self._sql(_BATCH, leaf, where=place, order="", rows=rows), [self._before]
-                )[0]
+                batch = self._row(
+                    self._sql(_BATCH, leaf, where=place, order="", rows=rows), leaf, [self._before]
+                )
                 if not batch["rows"]:
                     break
                 yield leaf, batch
@@ -156,7 +183,15 @@ class Table:
 
     def delete(self, leaf, batch):
         """Delete a batch and return how many rows that were."""
-        return self._session.execute(self._sql(_DELETE, leaf), [batch["places"], self._before])
+        with self._work.on(leaf):
+            return self._work.session.execute(
+                self._sql(_DELETE, leaf), [batch["places"], self._before]
+            )
+
+
+def _escaped(name):
+    """Return a name quoted for SQL that is given arguments."""
+    return identifier(name).replace("%", "%%")
 
 
 def refused(found, schema, name, column):
@@ -192,30 +227,34 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         sleep: waits between batches.
 
     Raises:
-        RetentionError: see Table.
+        RetentionError: see L(find).
+        pg_table_session.CodeOfOthers: the owner does not log in, and the table has code that would
+            run with a superuser's rights.
         pg_space.NoRoom: the disk has no room for the WAL of even one batch.
         postgresql.PostgresError: the server cannot be asked, is a standby, or refused.
     """
-    with postgresql.connect(
-        params, deadline, acting=True, name="sergas.ops pg_retention"
-    ) as session:
-        before = session.rows(
+    name = "sergas.ops pg_retention"
+    with postgresql.connect(params, deadline, acting=True, name=name) as login:
+        before = login.rows(
             "SELECT coalesce(%s::timestamptz, now() - make_interval(secs => %s))::text AS before",
             [params["before"], params["days"] * 86400.0],
         )[0]["before"]
-        table = Table(session, params["schema"], params["table"], params["column"], before)
-        old = table.old()
-        if old["rows"]:
-            postgresql.refuse_standby(session, "the deletion of old rows")
-        done = {"rows": old["rows"], "bytes": old["bytes"], "batches": 0, "finished": True}
-        if not check_mode:
-            done = _delete(table, pg_space.WalRoom(session, params), params, deadline, sleep)
+        found, leaves = find(login, params["schema"], params["table"], params["column"])
+        with pg_table_session.opened(login, params, deadline, [found] + leaves, name) as work:
+            table = Table(work, leaves, params["column"], before)
+            old = table.old()
+            if old["rows"]:
+                postgresql.refuse_standby(login, "the deletion of old rows")
+            done = {"rows": old["rows"], "bytes": old["bytes"], "batches": 0, "finished": True}
+            if not check_mode:
+                done = _delete(table, pg_space.WalRoom(login, params), params, deadline, sleep)
     return {
         "changed": done["rows"] > 0,
         "before": before,
         "rows": done["rows"],
         "bytes": done["bytes"],
         "batches": done["batches"],
+        "role": work.role,
         "finished": done["finished"],
         "stopped_by": done.get("stopped_by"),
         "remaining": 0 if check_mode else max(0, old["rows"] - done["rows"]),

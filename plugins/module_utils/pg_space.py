@@ -46,7 +46,11 @@ class WalRoom:
         host = params.get("login_host")
         if host and not host.startswith("/") and not postgresql.is_local(host):
             return lambda: None
-        folder = session.rows("SELECT current_setting('data_directory') AS path")[0]["path"]
+        try:
+            folder = session.rows("SELECT current_setting('data_directory') AS path")[0]["path"]
+        except postgresql.InsufficientPrivilege:
+            # A plain role, which may not CHECKPOINT either.
+            return lambda: None
 
         def free():
             for path in (os.path.join(folder, "pg_wal"), folder):

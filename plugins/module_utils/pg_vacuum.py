@@ -32,6 +32,18 @@ SELECT coalesce(nullif(pg_tablespace_location(c.reltablespace), ''),
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname =
   %s
 """
+_RESET_COUNTERS = """
+SELECT pg_stat_reset_single_table_counters(c.oid)::text AS reset
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname =
+  %s
+"""
+_RESET_STATEMENTS = """
+SELECT {schema}.pg_stat_statements_reset(0::oid, d.oid, q.id::bigint{more})::text AS reset
+FROM pg_database d, unnest(%s::text[]) q(id) WHERE d.datname = current_database()
+"""
+_COUNTS_STATEMENTS = "SELECT current_setting('pg_stat_statements.max', true) IS NOT NULL AS loaded"
+#: The arguments of pg_stat_statements_reset, since 1.11 and since 1.7, and what the call adds.
+_RESETS = (("oid, oid, bigint, boolean", ", false"), ("oid, oid, bigint", ""))
 #: what is done, and whether it does what another one does as well
 VACUUM, ANALYZE, FULL = "vacuum", "analyze", "full"
 _SQL = {VACUUM: "VACUUM (ANALYZE)", ANALYZE: "ANALYZE", FULL: "VACUUM (FULL, ANALYZE)"}
@@ -167,7 +179,11 @@ def run(params, deadline, check_mode):
                 session.execute("%s %s" % (_SQL[what], name))
                 after = session.rows(_STATE, [row["schema"], row["table"]])
                 entry["bytes_after"] = after[0]["bytes"] if after else None
+                if params["reset_counters"]:
+                    session.rows(_RESET_COUNTERS, [row["schema"], row["table"]])
             done.append(entry)
+        if params["reset_statements"] and not check_mode:
+            _reset_statements(session, params["reset_statements"])
     return {
         "changed": bool(done),
         "tables": done,
@@ -182,6 +198,21 @@ def run(params, deadline, check_mode):
             "after": {"due": [_line(entry) for entry in left]},
         },
     }
+
+
+def _reset_statements(session, ids):
+    """Reset what pg_stat_statements has counted of statements of this database, by their queryid.
+
+    Where there is no such extension, or one older than 1.7, or the server has not loaded it,
+    nothing is reset.
+    """
+    if not session.rows(_COUNTS_STATEMENTS)[0]["loaded"]:
+        return
+    for arguments, more in _RESETS:
+        with session.member("pg_stat_statements", "pg_stat_statements_reset", arguments) as schema:
+            if schema is not None:
+                session.rows(_RESET_STATEMENTS.format(schema=schema, more=more), [ids])
+                return
 
 
 def _findings(params, deadline):

@@ -28,7 +28,10 @@ _MOST_ITERATIONS = 1000000
 DEFAULT_PORT = 5432
 TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 #: A diagnosis never hurts a sick server: it writes nothing, waits for no lock and ends soon.
+#: The role may be a superuser, and what the database's owner has put into another schema must not
+#: be called with its rights.
 SESSION = {
+    "search_path": "pg_catalog",
     "default_transaction_read_only": "on",
     "statement_timeout": "3000",
     "lock_timeout": "1000",

@@ -9,9 +9,16 @@ the same.
         for row in session.rows("SELECT datname FROM pg_database WHERE datname = %s", ["sergas"]):
             row["datname"]
 
-A session only reads unless it is opened with acting=True. Its search_path is pg_catalog alone, so
-that nobody's function of the same name is called with an administrator's rights: name other
-schemas.
+A session only reads unless it is opened with acting=True.
+
+The collection opens every session here, and a superuser's session never runs code of others:
+
+- The search_path of every session is pg_catalog alone, so that no function or operator of the same
+  name is called with an administrator's rights: name other schemas.
+- How a session reads SQL and times is set, since the owner of a database may set that for all
+  sessions in it.
+- Statements on a table whose triggers, rules or expressions would run belong into a session of the
+  table's owner: L(pg_table_session).
 """
 
 from __future__ import annotations
@@ -28,7 +35,7 @@ import subprocess
 import uuid
 
 from ansible_collections.sergas.ops.plugins.module_utils import pgwire, process, tcp
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
 
 try:
@@ -60,6 +67,8 @@ TABLE = {
     "table": {"type": "str", "required": True},
 }
 OLDEST_VERSION = 130000
+#: In the text of a statement, so that pg_stat_statements does not blame a diagnosis.
+MARKER = "/* sergas.ops */"
 #: The section of the troubleshooting guide on a database that the app cannot use.
 GUIDE = "Application Won't Start"
 #: Debian and Red Hat, the same without the link, PostgreSQL's own default.
@@ -68,6 +77,14 @@ SOCKET_FOLDERS = (
     "/run/postgresql",
     "/tmp",  # noqa: S108  where a server built from source puts its socket
 )
+#: Of every session. The owner of a database can set these for all sessions in it.
+PINNED = {
+    # Of the same name, the function or operator with the closest types is called.
+    "search_path": "pg_catalog",
+    "standard_conforming_strings": "on",
+    # What one session has written, another one reads.
+    "DateStyle": "ISO",
+}
 #: Somebody else's lock is not worth more of a diagnosis than this; in seconds.
 LOCK_TIMEOUT = 2.0
 #: Debian, Red Hat and the others give people the numbers after this one.
@@ -378,7 +395,6 @@ def session_settings(deadline, acting=False, statement_timeout=None, lock_timeou
     if statement_timeout is not None:
         longest = min(longest, statement_timeout)
     settings = {
-        "search_path": "pg_catalog",
         "statement_timeout": "%d" % max(1, longest * 1000),
         "lock_timeout": "%d" % max(1, lock_timeout * 1000),
         "TimeZone": "UTC",
@@ -387,7 +403,60 @@ def session_settings(deadline, acting=False, statement_timeout=None, lock_timeou
     }
     if not acting:
         settings["default_transaction_read_only"] = "on"
-    return settings
+    return dict(settings, **PINNED)
+
+
+# A member of an extension that a superuser has installed is nobody else's, whatever its schema is.
+# The schema may be somebody's who renames it and puts another one in its place.
+_MEMBER = """
+SELECT /* sergas.ops */ quote_ident(n.nspname) AS schema, s.rolsuper AS superuser,
+  w.rolsuper OR (w.rolname = 'pg_database_owner' AND (SELECT b.rolsuper FROM pg_database d
+    JOIN pg_roles b ON b.oid = d.datdba WHERE d.datname = current_database())) AS stays
+FROM pg_roles s
+CROSS JOIN pg_extension e
+JOIN pg_depend x ON x.refclassid = 'pg_extension'::regclass AND x.refobjid = e.oid
+  AND x.deptype = 'e' AND x.classid = '{catalog}'::regclass
+JOIN {catalog} m ON m.oid = x.objid AND m.{letters}name = {name}{signature}
+JOIN pg_namespace n ON n.oid = m.{letters}namespace
+JOIN pg_roles w ON w.oid = n.nspowner
+JOIN pg_roles o ON o.oid = m.{letters}owner
+WHERE s.rolname = session_user AND e.extname = {extension} AND (o.rolsuper OR NOT s.rolsuper)
+"""
+# Renaming a schema takes effect when it is committed, and need not lock the catalog for so long.
+_SCHEMA_STAYS = """
+SELECT /* sergas.ops */ NOT EXISTS (
+    SELECT 1 FROM pg_locks l WHERE l.locktype = 'transactionid' AND l.transactionid = n.xmax
+  ) AS stays
+FROM pg_namespace n WHERE quote_ident(n.nspname) = %s
+"""
+
+
+def member(extension, name, arguments=None):
+    """Return the SQL that gives the row of a member of an extension, or none.
+
+    An extension may lack what its newer releases have, and anybody who may create in its schema can
+    fill the gap: a superuser must call nothing there that is not the extension's own.
+
+    Args:
+        extension: its name.
+        name: that of a relation, or with arguments of a function.
+        arguments: the types of the function's arguments, for example C(oid, bigint). It has to be
+            called with exactly these: a call that leaves defaults out may be for another function.
+
+    Returns:
+        The SQL of a row of {schema: quoted, superuser: whether the session is one's, stays: whether
+        only a superuser can rename the schema}.
+    """
+    function = arguments is not None
+    return _MEMBER.format(
+        catalog="pg_proc" if function else "pg_class",
+        letters="pro" if function else "rel",
+        name=literal(name),
+        signature=(
+            " AND oidvectortypes(m.proargtypes) = %s" % literal(arguments) if function else ""
+        ),
+        extension=literal(extension),
+    )
 
 
 class Session:
@@ -395,12 +464,14 @@ class Session:
 
     Attributes:
         version: the server's version as a number, for example 150004.
+        deadline: the Deadline for all that it does.
         reserved: whether it is a superuser's session over the local socket instead of the one asked
             for,
             because no ordinary slot was left.
     """
 
     version = None
+    deadline = None
     reserved = False
 
     def rows(self, sql, args=()):
@@ -418,7 +489,9 @@ class Session:
             PostgresError: a subclass says what went wrong.
         """
         query = sql.strip().rstrip(";")
-        wrapped = "SELECT coalesce(json_agg(q), '[]')::text FROM (%s\n) q" % query
+        wrapped = (
+            "SELECT coalesce(pg_catalog.json_agg(q), '[]')::pg_catalog.text FROM (%s\n) q" % query
+        )
         return json.loads(self._text(wrapped, args))
 
     def execute(self, sql, args=()):
@@ -428,6 +501,57 @@ class Session:
         Args and Raises: see rows().
         """
         raise NotImplementedError
+
+    @contextlib.contextmanager
+    def transaction(self):
+        """Keep the statements within in one transaction; an error rolls all of them back.
+
+        Each statement sees what others have committed before it, whatever the default of the
+        server, the database or the role is.
+        """
+        self.execute("BEGIN %s ISOLATION LEVEL READ COMMITTED" % MARKER)
+        try:
+            yield
+        except BaseException:
+            # A session that is lost, or out of time, is rolled back by the server.
+            with contextlib.suppress(PostgresError, DeadlineExceeded):
+                self.execute("ROLLBACK %s" % MARKER)
+            raise
+        self.execute("COMMIT %s" % MARKER)
+
+    @contextlib.contextmanager
+    def member(self, extension, name, arguments=None):
+        """Yield the quoted schema of a member of an extension, or None where there is no such one;
+        within, the schema keeps its name.
+
+        Args: see L(member).
+
+        Raises:
+            StatementFailed: the schema belongs to a role that may rename it, and that cannot be
+                prevented right now.
+        """
+        found = self.rows(member(extension, name, arguments))
+        if not found or found[0]["stays"] or not found[0]["superuser"]:
+            yield found[0]["schema"] if found else None
+            return
+        schema = found[0]["schema"]
+        if self.rows("SELECT %s pg_is_in_recovery() AS standby" % MARKER)[0]["standby"]:
+            raise StatementFailed(
+                "the extension %s is in the schema %s, which its owner may replace by another one,"
+                " and a standby cannot prevent that: ask as a member of pg_monitor, or move the"
+                " extension to a superuser's schema" % (extension, schema)
+            )
+        with self.transaction():
+            changing = StatementFailed("the schema %s is being changed right now" % schema)
+            try:
+                self.execute("LOCK TABLE %s pg_catalog.pg_namespace IN SHARE MODE" % MARKER)
+            except LockTimedOut as error:
+                raise changing from error
+            stays = self.rows(_SCHEMA_STAYS, [schema])
+            found = self.rows(member(extension, name, arguments))
+            if stays != [{"stays": True}] or not found:
+                raise changing
+            yield found[0]["schema"]
 
     def close(self):
         """End the session; harmless when it has ended."""
@@ -448,7 +572,7 @@ class DriverSession(Session):
     """A session over psycopg2, in its non-blocking mode: it holds to a deadline in every phase."""
 
     def __init__(self, place, settings, deadline):
-        self._deadline = deadline
+        self.deadline = deadline
         options = " ".join("-c %s=%s" % item for item in sorted(settings.items()))
         try:
             with acting_as(place.system_user), self._bounded():
@@ -497,7 +621,7 @@ class DriverSession(Session):
             # The descriptor changes while libpq goes from one address to the next.
             poller = select.poll()
             poller.register(connection.fileno(), event)
-            if not poller.poll(self._deadline.remaining() * 1000) and self._deadline.expired():
+            if not poller.poll(self.deadline.remaining() * 1000) and self.deadline.expired():
                 raise TimedOut("no answer in time from PostgreSQL")
 
 
@@ -505,7 +629,7 @@ class PsqlSession(Session):
     """A session over one psql process that is fed statements and reports how each ended."""
 
     def __init__(self, place, settings, deadline):
-        self._deadline = deadline
+        self.deadline = deadline
         self._marker = "end-of-%s" % uuid.uuid4().hex
         self._buffers = {}
         environment = place.environment()
@@ -523,7 +647,9 @@ class PsqlSession(Session):
         self._buffers = {self._process.stdout: b"", self._process.stderr: b""}
         try:
             # psql connects before it reads anything.
-            self.version = int(self._text("SELECT current_setting('server_version_num')", ()))
+            self.version = int(
+                self._text("SELECT pg_catalog.current_setting('server_version_num')", ())
+            )
         except ConnectionLost as error:
             self.close()
             raise place.explain(connection_error(str(error)), deadline) from error
@@ -588,8 +714,8 @@ class PsqlSession(Session):
             if not open_streams:
                 said = self._buffers[self._process.stderr].decode("utf-8", "replace")
                 raise ConnectionLost(said.strip() or "psql ended without a word")
-            ready = poller.poll(self._deadline.remaining() * 1000)
-            if not ready and self._deadline.expired():
+            ready = poller.poll(self.deadline.remaining() * 1000)
+            if not ready and self.deadline.expired():
                 process.stop(self._process)
                 raise TimedOut("no answer in time from PostgreSQL")
             for descriptor, _event in ready:
@@ -741,6 +867,8 @@ def connect(
     statement_timeout=None,
     lock_timeout=LOCK_TIMEOUT,
     plain=False,
+    reserve=True,
+    login_timeout=None,
 ):
     """Open a session.
 
@@ -750,8 +878,12 @@ def connect(
         acting: whether the session may write.
         name: its application_name.
         statement_timeout, lock_timeout: see session_settings().
-        plain: the session sets nothing of its own, so that it shows what the server is configured
-            to.
+        plain: the session sets nothing but its search_path, so that it shows what the server is
+            configured to.
+        reserve: whether to take a superuser's session over the local socket where no ordinary slot
+            is left. Not for a session that must be the role's own.
+        login_timeout: the most that logging in may take, in seconds; by default what the deadline
+            leaves.
 
     Raises:
         PostgresError: a subclass says what went wrong.
@@ -762,15 +894,21 @@ def connect(
         )
     # libpq's own sentences are told apart by their words.
     locale.setlocale(locale.LC_MESSAGES, "C")
-    settings = {} if plain else session_settings(deadline, acting, statement_timeout, lock_timeout)
+    settings = (
+        {"search_path": PINNED["search_path"]}
+        if plain
+        else session_settings(deadline, acting, statement_timeout, lock_timeout)
+    )
+    opening = deadline if login_timeout is None else deadline.within(login_timeout)
     try:
-        session = _open(_place(params, name, deadline), settings, deadline)
+        session = _open(_place(params, name, opening), settings, opening)
     except TooManyConnections:
-        place = _reserved_place(params, name)
+        place = _reserved_place(params, name) if reserve else None
         if place is None:
             raise
-        session = _open(place, settings, deadline)
+        session = _open(place, settings, opening)
         session.reserved = True
+    session.deadline = deadline
     if session.version < OLDEST_VERSION:
         session.close()
         raise UnsupportedServer(

@@ -17,6 +17,20 @@ description:
   - At O(deadline) it stops after a batch and says so with RV(finished); the next run goes on.
   - It refuses a table that others refer to by a foreign key, since a deletion there would touch
     their rows or fail halfway.
+  - What touches the table runs in a session that the table's owner has logged in to, since whoever
+    owns a table decides what code a statement on it runs (triggers, rules, policies, expressions of
+    indexes), and that code has the rights of the session. O(login_user) only reads catalogs and
+    writes checkpoints, unless it is the owner or a role that is no superuser.
+  - The owner logs in to the same server with O(owner_password), or with what O(env_file) has for
+    it. Being a member of the owner's role does not count.
+  - In that session C(search_path) is C(pg_catalog), so that a function that a trigger calls has to
+    name other schemas, or to set its own C(search_path).
+  - Where the owner does not log in and O(login_user) is a superuser, the rows are deleted by that,
+    provided that no code of others can run. It is refused where the table or a partition has a
+    trigger, a rule, a row policy, or an expression (of an index, a constraint, statistics, a
+    generated column, a partition key) that calls a function outside C(pg_catalog) which is not
+    written in C. That is checked under a lock in the transaction of each statement. On a standby
+    the rows cannot even be counted like that.
   - Where the disk for WAL is nearly full and on the host that this runs on, it lets the server
     recycle WAL by checkpoints between the
     batches, and stops before there is no room left, since a server that cannot write WAL panics.
@@ -50,6 +64,32 @@ options:
       - How long to wait after each batch, in seconds.
     type: float
     default: 0.1
+  owner_user:
+    description:
+      - The role that O(owner_password) is of. If not given, the owner of the table. A role that is
+        not the owner does not log in.
+    type: str
+  owner_password:
+    description:
+      - The password of the table's owner. It is never put on a command line.
+      - If not given, the one that O(env_file) has for the owner.
+    type: str
+  owner_host:
+    description:
+      - Where the owner logs in, a host or the folder of the server's Unix socket.
+      - If not given, O(login_host), or C(127.0.0.1) where that is not given either; then, where the
+        server does not let the owner in from there, the C(DATABASE_HOST) of O(env_file).
+    type: str
+  owner_port:
+    description:
+      - The port for O(owner_host). If not given, O(login_port).
+    type: int
+  env_file:
+    description:
+      - The app's C(.env), where it is on this host, with the C(DATABASE_USER) and
+        C(DATABASE_PASSWORD), or the C(DATABASE_URL), of the table's owner.
+    type: path
+    default: /home/sergas/super-account-manager/.env
   deadline:
     description:
       - How long all of it may take, in seconds.
@@ -77,6 +117,14 @@ EXAMPLES = r"""
   sergas.ops.pg_retention:
     login_db: sergas_prod
     table: audit_logs
+  become: true
+
+- name: Keep 90 days of a table on a host without the app, as the table's owner
+  sergas.ops.pg_retention:
+    login_db: sergas_prod
+    table: audit_logs
+    owner_user: sergas_app
+    owner_password: "{{ vault_database_password }}"
   become: true
 
 - name: Delete slowly, for an hour at most
@@ -111,6 +159,11 @@ before:
   returned: success
   type: str
   sample: "2026-03-01 10:00:00.123456+00"
+role:
+  description: The role that counted and deleted them.
+  returned: success
+  type: str
+  sample: sergas_app
 finished:
   description: Whether it got to the last old row.
   returned: success
@@ -130,7 +183,12 @@ remaining:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_retention, pg_space, postgresql
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    pg_retention,
+    pg_space,
+    pg_table_session,
+    postgresql,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 
 
@@ -139,6 +197,7 @@ def main():
         argument_spec=dict(
             postgresql.CONNECTION,
             **postgresql.TABLE,
+            **pg_table_session.OWNER,
             column={"type": "str", "default": "created_at"},
             days={"type": "float", "default": 90},
             before={"type": "str"},
@@ -157,6 +216,7 @@ def main():
         )
     except (
         pg_retention.RetentionError,
+        pg_table_session.CodeOfOthers,
         pg_space.NoRoom,
         postgresql.PostgresError,
         DeadlineExceeded,

@@ -35,6 +35,20 @@ options:
       - VACUUM FULL of O(tables), of those that are bloated unless O(always=true).
     type: bool
     default: false
+  reset_counters:
+    description:
+      - Reset what the server has counted of the tables that were worked on (scans, rows), after
+        something has changed for good how they are read.
+    type: bool
+    default: false
+  reset_statements:
+    description:
+      - The queryids of statements of whose past C(pg_stat_statements) is to keep nothing, for the
+        same reason. Where the extension is not there, not loaded, or older than 1.7, nothing is
+        reset.
+    type: list
+    elements: str
+    default: []
   thresholds:
     description:
       - Replaces thresholds of M(sergas.ops.pg_insights), of which V(vacuum_factor),
@@ -128,6 +142,8 @@ def main():
             tables={"type": "list", "elements": "str", "default": []},
             always={"type": "bool", "default": False},
             full={"type": "bool", "default": False},
+            reset_counters={"type": "bool", "default": False},
+            reset_statements={"type": "list", "elements": "str", "default": []},
             thresholds={"type": "dict", "default": {}},
             lock_timeout={"type": "float", "default": 10},
             deadline={"type": "float", "default": 1800},

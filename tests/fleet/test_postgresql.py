@@ -29,6 +29,7 @@ DIAGNOSIS = {
     "sergas_connection_thresholds": {"idle_transaction_seconds": {"warn": 1, "fail": 3600}},
 }
 DATA = "/var/lib/postgresql/*/main"
+BECOME = {"ansible_become": True}
 FULL_PERCENT = 80
 
 
@@ -488,5 +489,144 @@ def test_fix_mends_what_it_planned_once(fault, remedied):
     assert not again.changed.get(host) and not [key for key in again.entries if key[0] == host]
 
 
+#: What the app's role can do by itself. Wherever this runs with a superuser's rights, also once the
+#: session has gone back to the role that it began with, the role is a superuser from then on.
+ATTACK = """
+CREATE FUNCTION public.seize() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  BEGIN
+    EXECUTE 'RESET SESSION AUTHORIZATION'; EXECUTE 'RESET ROLE';
+  EXCEPTION WHEN OTHERS THEN NULL;
+  END;
+  IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+    EXECUTE 'ALTER ROLE sergas_app SUPERUSER';
+  END IF;
+END $$;
+CREATE FUNCTION public.hook() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.seize(); RETURN OLD; END $$;
+CREATE TRIGGER hook BEFORE DELETE ON audit_logs FOR EACH ROW EXECUTE FUNCTION hook();
+CREATE CONSTRAINT TRIGGER late AFTER DELETE ON audit_logs DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION hook();
+CREATE FUNCTION public.folded(n bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.seize(); RETURN n; END $$;
+CREATE INDEX ON audit_logs ((id + folded(1)));
+INSERT INTO audit_logs (actor, action, created_at) VALUES ('a', 'b', now() - interval '200 days');
+CREATE TABLE reports (id bigint, made_at timestamptz);
+INSERT INTO reports SELECT n, now() FROM generate_series(1, 1000) n;
+CREATE INDEX ON reports ((id + folded(1))) WHERE id > folded(2);
+CREATE FUNCTION public.joined(name, name) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.seize(); RETURN $1::text OPERATOR(pg_catalog.||) $2::text; END $$;
+CREATE OPERATOR public.|| (LEFTARG = name, RIGHTARG = name, FUNCTION = joined);
+ALTER DATABASE sergas_prod SET search_path = public, pg_catalog;
+"""
+#: The extension has this function itself before its 1.11, which comes with 17.
+ATTACK_EXTENSION = """
+CREATE FUNCTION public.pg_stat_statements_reset(oid, oid, bigint) RETURNS void
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.seize(); END $$;
+"""
+#: And in the database where administrators begin, which everybody may create in before 15.
+ATTACK_NEARBY = """
+CREATE FUNCTION public.seize() RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+  IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+    EXECUTE 'ALTER ROLE sergas_app SUPERUSER';
+  END IF;
+  RETURN true;
+END $$;
+CREATE FUNCTION public.pg_drop_replication_slot(text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.seize(); END $$;
+"""
+AS_APP = "PGPASSWORD='fleet-db=pass#1' psql -w -XAtq -h 127.0.0.1 -U sergas_app "
+#: What administrators do there, all of it; the second deletion knows no password of the app's role.
+UNDER_ATTACK = """
+- hosts: all
+  gather_facts: false
+  vars:
+    sergas_database_name: sergas_prod
+  tasks:
+    - name: Delete as the owner
+      sergas.ops.pg_retention: {login_db: sergas_prod, table: audit_logs, days: 199}
+    - name: Delete without the owner
+      sergas.ops.pg_retention:
+        {login_db: sergas_prod, table: audit_logs, days: 60, env_file: /nonexistent}
+      ignore_errors: true
+    - name: Index, vacuum, analyze and reset
+      ansible.builtin.include_role:
+        name: sergas.ops.remediate
+        tasks_from: remedies/create_indexes
+      vars:
+        sergas_remedy_finding:
+          evidence:
+            indexes: [{schema: public, table: reports, columns: [made_at]}]
+            counted: {schema: public, queryids: ["1"]}
+    - name: Index a part
+      sergas.ops.pg_index:
+        {login_db: sergas_prod, table: reports, columns: [id], where: id > 7}
+    - name: Rewrite
+      sergas.ops.pg_vacuum: {login_db: sergas_prod, tables: [reports], full: true, always: true}
+    - name: Look
+      sergas.ops.pg_insights: {login_db: sergas_prod}
+    - name: Drop slots
+      ansible.builtin.include_role:
+        name: sergas.ops.postgresql
+        tasks_from: wal
+        rolespec_validate: false
+      vars:
+        sergas_postgresql_drop_slots: [old_replica]
+"""
+
+
+def attack(aside):
+    """Maintain databases whose own role wants to be a superuser.
+
+    Returns:
+        {host: ({task: [results]}, whether the app's role is a superuser, the slots that are left)}.
+    """
+    hosts = aside.hosts()
+
+    def lay(host):
+        ask(
+            host,
+            "echo \"shared_preload_libraries = 'pg_stat_statements'\""
+            " > $(echo /etc/postgresql/*/main)/conf.d/zz-attack.conf"
+            " && systemctl restart 'postgresql@*'",
+        )
+        ask(host, sql("SELECT pg_create_physical_replication_slot('old_replica')"))
+        ask(host, sql("CREATE EXTENSION pg_stat_statements"))
+        ask(host, "%s -d sergas_prod -v ON_ERROR_STOP=1 <<'SQL'\n%s\nSQL" % (AS_APP, ATTACK))
+        for database, code in (
+            ("sergas_prod", ATTACK_EXTENSION),
+            ("postgres", ATTACK_NEARBY),
+        ):
+            ask(host, "%s -d %s 2>&1 <<'SQL' || :\n%s\nSQL" % (AS_APP, database, code))
+
+    side_by_side(lay, hosts)
+    with tempfile.TemporaryDirectory(dir=reference.STATE) as directory:
+        path = Path(directory) / "play.yml"
+        path.write_text(UNDER_ATTACK)
+        done = playbook.play(playbook.command(path, limit=hosts, **BECOME)).results()
+    superuser = sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'sergas_app'")
+    slots = sql("SELECT count(*) FROM pg_replication_slots")
+    return {host: (done[host], ask(host, superuser), ask(host, slots)) for host in hosts}
+
+
+@pytest.fixture
+def attacked(aside):
+    return aside[attack].result()
+
+
+def test_maintenance_never_makes_the_apps_role_a_superuser(attacked):
+    for host, (tasks, superuser, slots) in attacked.items():
+        assert superuser == "f", host
+        failed = playbook.failures(tasks)
+        assert set(failed) == {"Delete without the owner"}, failed
+        assert "public.audit_logs" in failed["Delete without the owner"]
+        assert "the trigger" in failed["Delete without the owner"]
+        [deleted] = tasks["Delete as the owner"]
+        assert (deleted["rows"], deleted["role"]) == (1, "sergas_app")
+        assert tasks["Index a part"][0]["valid"] and tasks["Rewrite"][0]["changed"]
+        assert slots == "0"
+
+
 #: What is done aside, by the fixture that asks for it.
-ASIDE = {"remedied": remedy, "shared_database": share_a_database, "tuned": tune}
+ASIDE = {"attacked": attack, "remedied": remedy, "shared_database": share_a_database, "tuned": tune}

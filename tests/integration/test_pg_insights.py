@@ -798,3 +798,88 @@ def test_disk_full_names_what_fills_it(insights, small_disk):
         assert "other files" in [row["what"] for row in item["evidence"]["filled_by"]]
         assert {item["status"] for item in findings.values()} <= {*GOOD, "fail"}
     (small_disk.data / "ballast").unlink()
+
+
+def seizing(name, arguments, returns):
+    """Return SQL for a function that makes its owner a superuser where it is called by one."""
+    result = "" if returns == "void" else "RETURN NULL;"
+    return (
+        f"CREATE FUNCTION public.{name}({arguments}) RETURNS {returns} LANGUAGE plpgsql AS $$ BEGIN"
+        " IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN"
+        f" EXECUTE 'ALTER ROLE sergas SUPERUSER'; END IF; {result} END $$"
+    )
+
+
+def as_sergas(server, database, *statements):
+    with contextlib.closing(server.connect("sergas", database)) as connection:
+        for statement in statements:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+
+def sergas_is_superuser(server):
+    return value(server, "postgres", "SELECT rolsuper FROM pg_roles WHERE rolname = 'sergas'")
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_an_old_extension_lacks_is_called_of_nobody_else(
+    insights, run_module, server, database, client
+):
+    execute(
+        server,
+        database,
+        "DROP EXTENSION pg_stat_statements",
+        "CREATE EXTENSION pg_stat_statements VERSION '1.6'",
+        "GRANT CREATE ON SCHEMA public TO sergas",
+    )
+    as_sergas(
+        server,
+        database,
+        seizing("pg_stat_statements_reset", "oid, oid, bigint", "void"),
+        seizing("pg_stat_statements_reset", "oid, oid, bigint, boolean", "timestamptz"),
+        seizing("stats_reset", "", "timestamptz"),
+        "CREATE VIEW public.pg_stat_statements_info AS SELECT public.stats_reset() AS stats_reset",
+        "CREATE TABLE t (i int)",
+    )
+    options = {
+        **server.login(login_db=database),
+        "tables": ["t"],
+        "always": True,
+        "reset_counters": True,
+        "reset_statements": ["1"],
+    }
+    assert run_module("pg_vacuum", options, client)["changed"]
+    findings, _result = insights(login_db=database, checks=["slow_queries"])
+    assert "db.queries.slow.unknown" not in findings
+    assert not sergas_is_superuser(server)
+
+
+def test_counters_of_statements_are_reset_by_their_ids(run_module, server, database):
+    execute(server, database, "CREATE TABLE t (i int)", "SELECT public.pg_stat_statements_reset()")
+    execute(server, database, "SELECT i FROM t WHERE i = 1", "SELECT i + 1 FROM t")
+    counted = "SELECT {} FROM pg_stat_statements WHERE query LIKE 'SELECT i %'"
+    ids = value(server, database, counted.format("array_agg(queryid::text ORDER BY query)"))
+    assert len(ids) == 2
+    options = {**server.login(login_db=database), "tables": ["t"], "always": True}
+    run_module("pg_vacuum", {**options, "reset_statements": ids[:1]}, check=True)
+    assert value(server, database, counted.format("count(*)")) == 2
+    run_module("pg_vacuum", {**options, "reset_counters": True, "reset_statements": ids[:1]})
+    assert value(server, database, counted.format("array_agg(queryid::text)")) == ids[1:]
+    scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 't'"
+    assert until(lambda: value(server, database, scans) == 0)
+
+
+def test_a_schema_that_is_being_replaced_is_not_asked(insights, server, database):
+    """The owner of the database owns public since 15: what is in there by the time it is called
+    may be another one's.
+    """
+    execute(server, database, "ALTER SCHEMA public OWNER TO sergas")
+    with contextlib.closing(server.connect("sergas", database)) as connection:
+        connection.autocommit = False
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER SCHEMA public RENAME TO gone")
+        findings, _result = insights(login_db=database, checks=["slow_queries"])
+        assert "being changed" in findings["db.queries.slow.unknown"]["summary"]
+        connection.rollback()
+    findings, _result = insights(login_db=database, checks=["slow_queries"])
+    assert "db.queries.slow.unknown" not in findings

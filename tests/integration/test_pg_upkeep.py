@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import shutil
+import time
 
 import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils import postgresql
 
 CLIENTS = ["psycopg2", "psql"]
 ROWS = """
@@ -112,6 +116,269 @@ def test_a_table_that_others_refer_to_is_refused(database, run_module):
     assert result["failed"] and "detail" in result["msg"]
 
 
+#: What the app's role can put beside its tables: it makes the role a superuser wherever it runs
+#: with the rights of one, and steps back into the session's own role first.
+SEIZE = """
+CREATE FUNCTION public.seize_now() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  BEGIN
+    EXECUTE 'RESET SESSION AUTHORIZATION'; EXECUTE 'RESET ROLE';
+  EXCEPTION WHEN OTHERS THEN NULL;
+  END;
+  IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+    EXECUTE 'ALTER ROLE keeper SUPERUSER';
+  END IF;
+END $$;
+CREATE FUNCTION public.seize(n bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.seize_now(); RETURN n; END $$;
+CREATE FUNCTION public.seize() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.seize_now(); RETURN OLD; END $$;
+"""
+TABLE = "CREATE TABLE log (id bigint PRIMARY KEY, created_at timestamptz NOT NULL);"
+#: What it makes of its table, and how the refusal to touch that as a superuser names it.
+CODE = {
+    "trigger": (
+        TABLE + "CREATE TRIGGER hook BEFORE DELETE ON log FOR EACH ROW EXECUTE FUNCTION seize()",
+        "the trigger hook",
+    ),
+    "deferred trigger": (
+        TABLE + "CREATE CONSTRAINT TRIGGER hook AFTER DELETE ON log DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION seize()",
+        "the trigger hook",
+    ),
+    "rule": (TABLE + "CREATE RULE hook AS ON DELETE TO log DO ALSO SELECT seize(1)", "rule hook"),
+    "policy": (TABLE + "CREATE POLICY hook ON log USING (seize(id) > 0)", "the row policy hook"),
+    "index": (TABLE + "CREATE INDEX hook ON log ((id + seize(1)))", "the index hook"),
+    "partial index": (TABLE + "CREATE INDEX hook ON log (id) WHERE id > seize(1)", "index hook"),
+    "statistics": (
+        TABLE + "CREATE STATISTICS hook ON (id + seize(1)), created_at FROM log",
+        "the statistics hook",
+    ),
+    "constraint": (
+        TABLE + "ALTER TABLE log ADD CONSTRAINT hook CHECK (id > seize(-1))",
+        "the constraint hook",
+    ),
+    "operator": (
+        TABLE + "CREATE OPERATOR public.!!! (RIGHTARG = bigint, FUNCTION = seize);"
+        "CREATE INDEX hook ON log ((!!! 1::bigint + id))",
+        "the index hook",
+    ),
+    "domain": (
+        "CREATE DOMAIN word AS bigint CHECK (seize(VALUE) > 0);"
+        "CREATE TABLE log (id word, created_at timestamptz NOT NULL)",
+        "a type of log",
+    ),
+    "generated column": (
+        TABLE + "ALTER TABLE log ADD hook bigint GENERATED ALWAYS AS (seize(id)) STORED",
+        "the generated column hook",
+    ),
+    "key of a partition": (
+        "CREATE TABLE log (id bigint, created_at timestamptz NOT NULL)"
+        " PARTITION BY RANGE ((id + seize(1)));"
+        "CREATE TABLE log_all PARTITION OF log FOR VALUES FROM (0) TO (1000)",
+        "the partition key",
+    ),
+}
+OLD_ROWS = """
+INSERT INTO log (id, created_at)
+SELECT n, now() - n * interval '1 day' + interval '1 hour' FROM generate_series(81, 100) n
+"""
+
+
+@pytest.fixture
+def keeper(postgres):
+    """A database of a plain role; what the role does there, and the options that lead the modules
+    there as a superuser.
+    """
+    with contextlib.closing(postgres.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("DROP DATABASE IF EXISTS kept WITH (FORCE)")
+        cursor.execute("DROP ROLE IF EXISTS keeper")
+        cursor.execute("CREATE ROLE keeper LOGIN PASSWORD %s", [postgres.password])
+        cursor.execute("CREATE DATABASE kept OWNER keeper")
+        # Older servers let everybody in, newer ones the owner of the database only.
+        cursor.execute("GRANT CREATE ON DATABASE kept TO keeper")
+    with contextlib.closing(postgres.connect("keeper", "kept")) as connection:
+        yield connection, postgres.login(login_db="kept", table="log", pause=0)
+
+
+def superuser(connection):
+    return run(connection, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = 'keeper'") == [
+        (True,)
+    ]
+
+
+@pytest.mark.parametrize("kind", CODE)
+def test_code_in_a_table_never_runs_with_a_superusers_rights(keeper, postgres, run_module, kind):
+    connection, options = keeper
+    code, named = CODE[kind]
+    if kind == "statistics" and connection.server_version < 140000:
+        pytest.skip("statistics on expressions came with 14")
+    run(connection, SEIZE + code)
+    run(connection, OLD_ROWS)
+    # Counting the rows is a statement on the table as well.
+    refused = run_module("pg_retention", options, check=kind != "trigger")
+    assert not superuser(connection)
+    assert refused["failed"] and named in refused["msg"], refused
+    assert "public.log" in refused["msg"] and "owner_password" in refused["msg"]
+    done = run_module("pg_retention", {**options, "owner_password": postgres.password})
+    assert not superuser(connection)
+    assert (done["rows"], done["role"]) == (10, "keeper")
+    assert postgres.password not in str(done)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_plain_table_needs_no_owner(keeper, run_module, client):
+    connection, options = keeper
+    run(connection, TABLE + OLD_ROWS)
+    planned = run_module("pg_retention", {**options, "batch_rows": 3}, client, check=True)
+    done = run_module("pg_retention", {**options, "batch_rows": 3}, client)
+    assert (planned["rows"], done["rows"]) == (10, 10)
+    assert done["finished"] and done["role"] == planned["role"] != "keeper"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_owner_logs_in_with_what_the_app_has(keeper, postgres, run_module, client, tmp_path):
+    connection, options = keeper
+    run(connection, SEIZE + CODE["trigger"][0])
+    run(connection, OLD_ROWS)
+    run(connection, "ALTER ROLE keeper PASSWORD 'of-the-app'")
+    env = tmp_path / "env"
+    # The address leads to a pooler, or to nothing: the server is the one of the module's own login.
+    env.write_text("DATABASE_URL=postgresql://keeper:of-the-app@192.0.2.9:6432/kept\n")
+    done = run_module("pg_retention", {**options, "env_file": str(env)}, client)
+    assert (done["rows"], done["role"]) == (10, "keeper"), done
+    assert "of-the-app" not in str(done) and not superuser(connection)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "reason"),
+    [
+        ("SELECT 1", {}, "no password of its owner is known"),
+        ("SELECT 1", {"owner_password": "wrong"}, "password authentication failed"),
+        ("SELECT 1", {"owner_user": "sergas"}, "it belongs to keeper, and owner_user is sergas"),
+        ("ALTER ROLE keeper NOLOGIN", None, "not permitted to log in"),
+        ("ALTER ROLE keeper SUPERUSER", None, "has a superuser's rights itself"),
+        ("GRANT {super} TO keeper", None, "has a superuser's rights itself"),
+        ("ALTER ROLE keeper SET role = 'sergas'; GRANT sergas TO keeper", None, "one of sergas"),
+    ],
+)
+def test_an_owner_that_does_not_log_in_as_one_is_no_owner(
+    keeper, postgres, run_module, change, options, reason
+):
+    connection, base = keeper
+    run(connection, SEIZE + CODE["trigger"][0])
+    run(connection, OLD_ROWS)
+    with contextlib.closing(postgres.connect()) as admin:
+        run(admin, change.format(super=postgres.owner))
+        try:
+            given = {"owner_password": postgres.password} if options is None else options
+            refused = run_module("pg_retention", {**base, **given})
+            assert refused["failed"] and "the trigger hook" in refused["msg"]
+            assert reason in refused["msg"], refused["msg"]
+            # Without code of others, it does not take the owner.
+            run(connection, "DROP TRIGGER hook ON log")
+            assert run_module("pg_retention", {**base, **given})["rows"] == 10
+        finally:
+            run(admin, "ALTER ROLE keeper RESET ALL")
+
+
+def test_a_partition_that_others_refer_to_is_refused(keeper, postgres, run_module):
+    connection, options = keeper
+    run(
+        connection,
+        "CREATE TABLE log (id bigint, created_at timestamptz NOT NULL) PARTITION BY RANGE (id);"
+        "CREATE TABLE log_all PARTITION OF log FOR VALUES FROM (0) TO (1000);"
+        "ALTER TABLE log_all ADD UNIQUE (id);"
+        "CREATE TABLE detail (log_id bigint REFERENCES log_all (id) ON DELETE CASCADE)",
+    )
+    for given in ({}, {"owner_password": postgres.password}):
+        result = run_module("pg_retention", {**options, **given})
+        assert result["failed"] and "public.detail" in result["msg"]
+
+
+def test_a_role_that_may_become_a_superuser_is_taken_for_one(keeper, postgres, run_module):
+    connection, options = keeper
+    run(connection, SEIZE + CODE["trigger"][0])
+    run(connection, OLD_ROWS)
+    run(connection, "GRANT ALL ON log TO sergas")
+    plain = {**postgres.tcp("sergas"), "login_db": "kept", "table": "log"}
+    with contextlib.closing(postgres.connect()) as admin:
+        run(admin, "GRANT pg_execute_server_program TO sergas")
+        try:
+            refused = run_module("pg_retention", plain)
+            assert refused["failed"] and "reach beyond the table" in refused["msg"]
+            owner = {**plain, "owner_password": postgres.password}
+            assert run_module("pg_retention", owner, check=True)["role"] == "keeper"
+        finally:
+            run(admin, "REVOKE pg_execute_server_program FROM sergas")
+    assert run_module("pg_retention", plain)["rows"] == 10
+
+
+@pytest.mark.parametrize(
+    "swap",
+    [
+        "ALTER TABLE log RENAME TO gone; CREATE VIEW log AS SELECT * FROM trap.log",
+        "ALTER SCHEMA public RENAME TO gone; ALTER SCHEMA trap RENAME TO public",
+    ],
+)
+def test_what_takes_a_tables_place_meanwhile_is_not_touched(keeper, postgres, run_module, swap):
+    connection, options = keeper
+    if "SCHEMA" in swap and connection.server_version < 150000:
+        pytest.skip("public belongs to the owner of the database since 15")
+    run(connection, TABLE + OLD_ROWS + ";" + SEIZE + "CREATE SCHEMA trap")
+    run(connection, "CREATE TABLE trap.log (LIKE log); INSERT INTO trap.log TABLE log")
+    run(
+        connection,
+        "CREATE TRIGGER hook BEFORE DELETE ON trap.log FOR EACH ROW EXECUTE FUNCTION seize()",
+    )
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        connection.autocommit = False
+        run(connection, swap)
+        result = pool.submit(run_module, "pg_retention", options)
+        with contextlib.closing(postgres.connect()) as admin:
+            for _attempt in range(100):
+                if run(admin, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+                    break
+                time.sleep(0.05)
+        connection.commit()
+        connection.autocommit = True
+        result = result.result()
+    assert result["failed"] and "has become another relation" in result["msg"], result
+    assert not superuser(connection)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_names_are_names_whatever_is_in_them(keeper, postgres, run_module, client, tmp_path):
+    connection, options = keeper
+    name = "a\"; DROP TABLE log; --\n\\! touch %s\n%%s%%(x)s' {where} :ERROR" % (tmp_path / "x")
+    assert len(name.encode()) > 63
+    name = name.encode()[:63].decode()
+    run(connection, TABLE + OLD_ROWS)
+    run(connection, "ALTER TABLE log RENAME TO %s" % postgresql.identifier(name))
+    tmp_path.chmod(0o777)
+    for given in ({}, {"owner_password": postgres.password}):
+        planned = run_module("pg_retention", {**options, **given, "table": name}, client, True)
+        assert planned["rows"] == 10, planned
+    index = {key: options[key] for key in ("login_unix_socket", "login_port", "login_db")}
+    made = run_module("pg_index", {**index, "table": name, "columns": ["created_at"]}, client)
+    assert made["changed"] and made["valid"], made
+    # Nor is what a server's message holds anything else than a message.
+    run(
+        connection,
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
+        " E'it''s\n\\! touch {0}/y\n`touch {0}/z` :ERROR'; END $$;"
+        "CREATE TRIGGER hook BEFORE DELETE ON {1} FOR EACH ROW EXECUTE FUNCTION fail()".format(
+            tmp_path, postgresql.identifier(name)
+        ),
+    )
+    owner = {**options, "table": name, "owner_password": postgres.password}
+    failed = run_module("pg_retention", owner, client)
+    assert failed["failed"] and "touch" in failed["msg"], failed
+    run(connection, "DROP FUNCTION fail CASCADE")
+    done = run_module("pg_retention", {**options, "table": name, "batch_rows": 3}, client)
+    assert done["rows"] == 10 and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_an_index_is_made_once(database, run_module, client):
     connection, login = database
@@ -194,11 +461,13 @@ def test_full_gives_the_space_of_a_bloated_table_back(database, run_module):
 
 @pytest.fixture(scope="module")
 def standby(make_postgres):
-    """A server in recovery, with an old row in a table."""
+    """A server in recovery, with an old row in a table of the app's role."""
     server = make_postgres()
     connection = server.connect()
+    run(connection, f"CREATE ROLE app LOGIN PASSWORD {postgresql.literal(server.password)}")
     run(connection, "CREATE TABLE audit_logs (id int, created_at timestamptz)")
     run(connection, "INSERT INTO audit_logs VALUES (1, now() - interval '100 days')")
+    run(connection, "ALTER TABLE audit_logs OWNER TO app")
     connection.close()
     server.stop(mode="fast")
     (server.data / "standby.signal").touch()
@@ -219,7 +488,8 @@ def standby(make_postgres):
 def test_a_standby_is_left_to_its_primary_in_a_check_run_too(
     standby, run_module, module, options, check
 ):
-    result = run_module(module, standby.login(**options), check=check)
+    owner = {"owner_password": standby.password} if module == "pg_retention" else {}
+    result = run_module(module, standby.login(**options, **owner), check=check)
     assert result["failed"]
     assert "this server is a standby" in result["msg"]
     # Where nothing is to be done, there is nothing to refuse.
@@ -228,4 +498,4 @@ def test_a_standby_is_left_to_its_primary_in_a_check_run_too(
         "pg_index": {"table": "audit_logs", "name": "nobodys", "state": "absent"},
         "pg_vacuum": {},
     }[module]
-    assert not run_module(module, standby.login(**idle), check=check)["changed"]
+    assert not run_module(module, standby.login(**idle, **owner), check=check)["changed"]

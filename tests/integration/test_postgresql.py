@@ -270,3 +270,31 @@ def test_a_server_in_recovery_takes_no_sessions(make_postgres, client):
         time.sleep(0.02)
     assert caught.value.sqlstate == "57P03"
     server.remove()
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_the_owner_of_a_database_puts_nothing_into_an_administrators_session(
+    postgres, client, plain
+):
+    """Not even by a search_path in which its own functions come before the server's."""
+    owner = postgres.connect("sergas", "sergas_prod")
+    seize = (
+        "CREATE FUNCTION seized.{} RETURNS text LANGUAGE plpgsql AS $$ BEGIN"
+        " EXECUTE 'ALTER ROLE sergas SUPERUSER'; RETURN '150000'; END $$"
+    )
+    with contextlib.closing(owner), owner.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA seized")
+        try:
+            for function in ("current_setting(text)", "now()", "pg_is_in_recovery()"):
+                cursor.execute(seize.format(function))
+            cursor.execute("ALTER DATABASE sergas_prod SET search_path = seized, pg_catalog")
+            with connect(postgres.login(login_db="sergas_prod"), plain=plain) as session:
+                [row] = session.rows("SELECT current_setting('search_path') AS path, now() AS now")
+            assert row["path"] == "pg_catalog"
+            cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'sergas'")
+            assert cursor.fetchone() == (False,)
+        finally:
+            cursor.execute("ALTER DATABASE sergas_prod RESET search_path")
+            cursor.execute("DROP SCHEMA seized CASCADE")
+            with contextlib.closing(postgres.connect()) as admin, admin.cursor() as undo:
+                undo.execute("ALTER ROLE sergas NOSUPERUSER")

@@ -154,8 +154,7 @@ def _ids(rows):
 
 def _measure(scope, observed, block):
     """Put what pgstattuple says into the rows; why it says nothing into C(unmeasured)."""
-    schema = scope.server["pgstattuple_schema"]
-    if not schema:
+    if not scope.server["pgstattuple_schema"]:
         observed["unmeasured"] = "the extension pgstattuple is not installed"
         return
     if not scope.server["scans_tables"]:
@@ -170,10 +169,17 @@ def _measure(scope, observed, block):
         lambda row: row["bytes"],
     )
     try:
-        for rows, statement in ((tables, _MEASURE_TABLES), (indexes, _MEASURE_INDEXES)):
+        for rows, function, statement in (
+            (tables, "pgstattuple_approx", _MEASURE_TABLES),
+            (indexes, "pgstatindex", _MEASURE_INDEXES),
+        ):
             if not rows:
                 continue
-            answers = scope.rows(statement.format(schema=schema, ids=_ids(rows)))
+            with scope.member("pgstattuple", function, "regclass") as schema:
+                if not schema:
+                    observed["unmeasured"] = "the extension pgstattuple is too old"
+                    return
+                answers = scope.rows(statement.format(schema=schema, ids=_ids(rows)))
             by_id = {answer["id"]: answer for answer in answers}
             for row in rows:
                 row["measured"] = by_id.get(row["id"])

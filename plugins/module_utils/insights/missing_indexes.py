@@ -378,10 +378,7 @@ def _missing(scope, subject, tables, keys):
             "create": creations[: scope.limit],
             "indexes": indexes[: scope.limit],
             # What has been counted of these says nothing any more once the indexes are there.
-            "counted": {
-                "schema": scope.server.get("statements_schema"),
-                "queryids": sorted(set(counted)),
-            },
+            "counted": {"queryids": sorted(set(counted))},
         },
         remedy="create_indexes" if indexes else None,
         advice=(

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 
 from ansible_collections.sergas.ops.plugins.module_utils.insights import server
-
-#: In the text of every statement, so that pg_stat_statements does not blame the diagnosis.
-MARKER = "/* sergas.ops */"
+from ansible_collections.sergas.ops.plugins.module_utils.postgresql import MARKER
 
 #: Needs the alias n for pg_namespace, and scope.schemas_json twice as arguments.
 IN_SCHEMAS = """n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -62,6 +60,10 @@ class Scope:
         if self.deadline:
             self.deadline.timeout("PostgreSQL")
         return self._session.rows(MARKER + statement, args)
+
+    def member(self, extension, name, arguments=None):
+        """Return the context of a member of an extension, see L(postgresql.Session.member)."""
+        return self._session.member(extension, name, arguments)
 
     def row(self, statement, *args):
         """Return the only row of a statement."""

@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
-_FACTS = """
+from ansible_collections.sergas.ops.plugins.module_utils.postgresql import member
+
+_FACTS = (
+    """
 SELECT
   current_user::text AS role,
   current_database()::text AS database,
@@ -27,8 +30,9 @@ SELECT
   extract(epoch FROM clock_timestamp() - coalesce(
     d.stats_reset, (SELECT b.stats_reset FROM pg_stat_bgwriter b), pg_postmaster_start_time()
   ))::float8 AS statistics_seconds,
-  (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-   WHERE e.extname = 'pg_stat_statements') AS statements_schema,
+  (SELECT m.schema FROM ("""
+    + member("pg_stat_statements", "pg_stat_statements")
+    + """) m) AS statements_schema,
   (SELECT e.extversion FROM pg_extension e
    WHERE e.extname = 'pg_stat_statements') AS statements_version,
   current_setting('pg_stat_statements.max', true) IS NOT NULL AS statements_loaded,
@@ -37,6 +41,7 @@ SELECT
 FROM pg_roles r, pg_stat_database d
 WHERE r.rolname = current_user AND d.datname = current_database()
 """
+)
 
 
 def observe(scope, version):

@@ -10,6 +10,7 @@ import re
 
 from ansible_collections.sergas.ops.plugins.module_utils.finding import grade
 from ansible_collections.sergas.ops.plugins.module_utils.insights import verdict
+from ansible_collections.sergas.ops.plugins.module_utils.postgresql import PostgresError
 
 #: As many statements, by total time, are looked at.
 _MOST_STATEMENTS = 200
@@ -115,11 +116,15 @@ def observe_statements(scope):
         return {"available": False, "installed": bool(facts["statements_schema"]), "top": []}
     renamed = _release(facts["statements_version"]) >= (1, 8)
     total, mean = _TIMES[renamed]
-    names = {"schema": facts["statements_schema"], "total": total, "mean": mean}
-    rows = scope.rows(_STATEMENTS.format(limit=_MOST_STATEMENTS, **names))
-    since = None
-    if _release(facts["statements_version"]) >= (1, 9):
-        since = scope.row(_SINCE.format(**names))["seconds"]
+    with scope.member("pg_stat_statements", "pg_stat_statements") as schema:
+        if schema is None:
+            raise PostgresError("the view pg_stat_statements is no longer the extension's own")
+        rows = scope.rows(
+            _STATEMENTS.format(limit=_MOST_STATEMENTS, schema=schema, total=total, mean=mean)
+        )
+    with scope.member("pg_stat_statements", "pg_stat_statements_info") as schema:
+        # Since 1.9.
+        since = scope.row(_SINCE.format(schema=schema))["seconds"] if schema else None
     hidden = sum(1 for row in rows if row["query"] == _HIDDEN)
     top = []
     for row in rows:

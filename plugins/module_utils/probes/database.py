@@ -239,8 +239,8 @@ def _measure(session):
     # Within one read-only transaction, so that it holds behind a pooler, too, and leaves nothing.
     try:
         rows = session.query(
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 1000;%s;"
-            " COMMIT" % SLOTS
+            "BEGIN READ ONLY; SET LOCAL search_path = pg_catalog;"
+            " SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 1000;%s; COMMIT" % SLOTS
         )
         limit, superuser, reserved, used, version, recovery = rows[0]
         return {

@@ -1,0 +1,140 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_server
+short_description: Read what a PostgreSQL server is, have it reload its files or write a checkpoint
+version_added: 1.0.0
+description:
+  - Returns the version, the roles that can log in, values of settings, and whether the server has
+    read its access rules (C(pg_hba.conf)).
+  - Has it reload its files or write a checkpoint where O(state) says so.
+options:
+  state:
+    description:
+      - With V(reloaded), the server reads its files again if C(pg_hba.conf) is newer than what it
+        has read, or with O(force=true), and the module waits until it has.
+      - With V(checkpointed), it writes a checkpoint, after which it removes WAL that nothing holds.
+    type: str
+    choices: [observed, reloaded, checkpointed]
+    default: observed
+  force:
+    description:
+      - Reload in any case, for example because C(pg_hba.conf) was changed by the task before. The
+        server knows the time of that file by the second only.
+    type: bool
+    default: false
+  settings:
+    description:
+      - The settings to return.
+    type: list
+    elements: str
+    default: []
+  deadline:
+    description:
+      - How long all of it may take, in seconds.
+    type: float
+    default: 60
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - sergas.ops.attributes
+  - sergas.ops.postgresql
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+seealso:
+  - module: sergas.ops.pg_settings
+author:
+  - Sergas DevOps (@sergas-ops)
+"""
+
+EXAMPLES = r"""
+- name: Read which libraries the server loads
+  sergas.ops.pg_server:
+    settings: [shared_preload_libraries]
+  become: true
+  register: server
+
+- name: Have the server read its access rules
+  sergas.ops.pg_server:
+    state: reloaded
+  become: true
+"""
+
+RETURN = r"""
+version:
+  description: The version of the server.
+  returned: success
+  type: int
+  sample: 150010
+login_roles:
+  description: The roles that can log in.
+  returned: success
+  type: list
+  elements: str
+  sample: [postgres, sergas_app]
+settings:
+  description: The values of O(settings), as the server shows them.
+  returned: success
+  type: dict
+  sample:
+    shared_preload_libraries: pg_stat_statements
+hba_file:
+  description: The file of the access rules; null where the role is no superuser.
+  returned: success
+  type: str
+  sample: /etc/postgresql/15/main/pg_hba.conf
+hba_unread:
+  description: Whether that file is newer than what the server has read; null where the role is no
+    superuser.
+  returned: success
+  type: bool
+  sample: false
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.sergas.ops.plugins.module_utils import pg_server, postgresql
+from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            postgresql.CONNECTION,
+            state={
+                "type": "str",
+                "choices": ["observed", "reloaded", "checkpointed"],
+                "default": "observed",
+            },
+            force={"type": "bool", "default": False},
+            settings={"type": "list", "elements": "str", "default": []},
+            deadline={"type": "float", "default": 60},
+        ),
+        supports_check_mode=True,
+    )
+    try:
+        result = pg_server.run(
+            module.params, Deadline(module.params["deadline"]), module.check_mode
+        )
+    except (
+        pg_server.ServerError,
+        postgresql.PostgresError,
+        DeadlineExceeded,
+        ValueError,
+    ) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
