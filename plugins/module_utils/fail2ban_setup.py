@@ -19,7 +19,9 @@ import time
 from typing import Dict, List, NamedTuple
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
     fail2ban,
+    fail2ban_bans,
     fail2ban_rules,
     fail2ban_watch,
     process,
@@ -90,11 +92,13 @@ def run(params, check_mode):
     """Do what the module's options ask for and return its result, with the key C(warnings).
 
     Raises:
-        SetupError, DeadlineExceeded, process.CommandMissing, OSError: with a message for the person
-        who runs it.
+        SetupError, addresses.AddressError, DeadlineExceeded, process.CommandMissing, OSError: with
+            a message for the person who runs it.
     """
     deadline = Deadline(params["timeout"])
     check_paths(params["files"])
+    protected, _unknown = fail2ban_bans.resolve(params["protected"])
+    params = dict(params, protected=protected)
     files, revision = with_revision(params["files"])
     before = read_own(params["config_dir"])
     changed = differences(before, files)
@@ -300,7 +304,7 @@ def _innocents(server, protected):
     found = []
     for name in server.jails():
         for address in server.jail(name).banned:
-            if fail2ban.covers(protected, address):
+            if addresses.covering(protected, address):
                 found.append((name, address))
     return found
 

@@ -8,10 +8,10 @@ open that should not be.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
     cognee_firewall,
     firewall_host,
     firewall_plan,
@@ -127,19 +127,26 @@ def _read(path):
 def resolve(name, deadline):
     """Return the addresses of a name, or an address or a network as it is.
 
+    Args:
+        name: in any notation.
+        deadline: a Deadline for the name's resolution.
+
+    Returns:
+        list of str, as the packet filter sees them.
+
     Raises:
         ConnectionFailed: the name cannot be resolved.
     """
-    try:
-        ipaddress.ip_network(name, strict=False)
-    except ValueError:
-        return sorted({found[4][0] for found in tcp.resolve(name, None, deadline)})
-    return [name]
+    found = addresses.known(name)
+    if found is not None:
+        return [found]
+    resolved = tcp.resolve(name, None, deadline)
+    return sorted({addresses.canonical(item[4][0]) for item in resolved})
 
 
 def _one_of(address):
     """Return an address, or the first one of a network, which stands for the others."""
-    return str(ipaddress.ip_network(address, strict=False)[0])
+    return str(addresses.network(address)[0])
 
 
 def expand(rules, ssh, look_up):

@@ -13,12 +13,17 @@ from __future__ import annotations
 import os
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils import dotenv, pg_budget, pg_values, url
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
+    dotenv,
+    pg_budget,
+    pg_values,
+    url,
+)
 
 REDIS_FILES = ("/etc/redis/redis.conf", "/etc/redis.conf", "/etc/redis/redis-server.conf")
 #: What the app's unit starts where nothing says how many.
 APP_WORKERS = 4
-_HERE = ("", "localhost", "127.0.0.1", "::1")
 _COMMANDS = (
     # (tenant, the command line of its processes); the first match counts.
     ("postgresql", r"(?:^|/)(?:postgres|postmaster|pg_ctl)\b|^postgres:"),
@@ -39,7 +44,7 @@ def from_environment(values):
     if _number(values.get("CELERY_WORKER_CONCURRENCY")) is not None:
         found["celery_workers"] = _number(values["CELERY_WORKER_CONCURRENCY"])
     cognee = values.get("COGNEE_BASE_URL") or values.get("COGNEE_API_URL")
-    if cognee and _host(cognee) in _HERE:
+    if cognee and (not _host(cognee) or addresses.is_loopback(_host(cognee))):
         found["cognee_kb"] = pg_budget.COGNEE_KB
     return found
 

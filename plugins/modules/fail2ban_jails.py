@@ -191,7 +191,12 @@ overridden:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import fail2ban, fail2ban_setup, process
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
+    fail2ban,
+    fail2ban_setup,
+    process,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
 
 
@@ -217,6 +222,7 @@ def main():
         result = fail2ban_setup.run(module.params, module.check_mode)
     except (
         fail2ban_setup.SetupError,
+        addresses.AddressError,
         fail2ban.Refused,
         process.CommandMissing,
         DeadlineExceeded,
