@@ -184,6 +184,12 @@ def join_matches(matches):
     return " + ".join(" ".join(group) for group in matches)
 
 
+def parse_database(text):
+    """Return the path of the database in what C(fail2ban-client -d) prints, None for none on disk."""
+    found = re.search(r"^\['set', 'dbfile', '(/[^']*)'\]", text, re.M)
+    return found.group(1) if found else None
+
+
 def parse_dump(text):
     """Return {name: L(Configured)} of what C(fail2ban-client -d) prints.
 

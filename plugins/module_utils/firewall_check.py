@@ -42,8 +42,8 @@ def run(params, deadline):
     session = firewall_host.session()
     ssh = firewall_host.ssh_ports(deadline)
     tag = params["tag"]
-    expanded = expand(params["rules"], ssh, lambda name: resolve(name, deadline))
-    keep = [dict(item, addresses=resolve(item["address"], deadline)) for item in params["keep"]]
+    expanded = expand(params["rules"], ssh, lambda name: resolve("rules: from", name, deadline))
+    keep = [dict(item, addresses=resolve("keep: address", item["address"], deadline)) for item in params["keep"]]
     wanted = firewall_plan.declare(expanded, tag, state.ipv6)
     if session and params["session"]:
         keep.append(
@@ -124,10 +124,11 @@ def _read(path):
         return ""
 
 
-def resolve(name, deadline):
+def resolve(option, name, deadline):
     """Return the addresses of a name, or an address or a network as it is.
 
     Args:
+        option: the module's option that has it, for the message.
         name: in any notation.
         deadline: a Deadline for the name's resolution.
 
@@ -135,11 +136,12 @@ def resolve(name, deadline):
         list of str, as the packet filter sees them.
 
     Raises:
+        addresses.AddressError: it is none of these.
         ConnectionFailed: the name cannot be resolved.
     """
-    found = addresses.known(name)
-    if found is not None:
-        return [found]
+    name = addresses.option_or_name(option, name)
+    if addresses.known(name) is not None:
+        return [name]
     resolved = tcp.resolve(name, None, deadline)
     return sorted({addresses.canonical(item[4][0]) for item in resolved})
 

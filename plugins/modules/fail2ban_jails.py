@@ -141,6 +141,16 @@ restarted:
   returned: success
   type: bool
   sample: true
+was_running:
+  description: Whether the service ran before.
+  returned: success
+  type: bool
+  sample: true
+database:
+  description: The file in which the server keeps its bans, or V(null) where it keeps them in none.
+  returned: success
+  type: str
+  sample: /var/lib/fail2ban/fail2ban.sqlite3
 jails:
   description: The jails that run, of O(jails).
   returned: success
