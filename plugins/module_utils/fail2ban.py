@@ -185,7 +185,7 @@ def join_matches(matches):
 
 
 def parse_database(text):
-    """Return the path of the database in what C(fail2ban-client -d) prints, None for none on disk."""
+    """Return the file of the database in what C(fail2ban-client -d) prints, None for none."""
     found = re.search(r"^\['set', 'dbfile', '(/[^']*)'\]", text, re.M)
     return found.group(1) if found else None
 

@@ -43,7 +43,10 @@ def run(params, deadline):
     ssh = firewall_host.ssh_ports(deadline)
     tag = params["tag"]
     expanded = expand(params["rules"], ssh, lambda name: resolve("rules: from", name, deadline))
-    keep = [dict(item, addresses=resolve("keep: address", item["address"], deadline)) for item in params["keep"]]
+    keep = [
+        dict(item, addresses=resolve("keep: address", item["address"], deadline))
+        for item in params["keep"]
+    ]
     wanted = firewall_plan.declare(expanded, tag, state.ipv6)
     if session and params["session"]:
         keep.append(
