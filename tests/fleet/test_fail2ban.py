@@ -213,7 +213,8 @@ def hosts(fleet):
         " set_env LOG_FORMAT text; restart_app",
         # Of several workers, the listening socket takes IPv4, too.
         "bullseye": 'set_env WORKERS 2; dropin <<< "[Service]\nExecStart=\n'
-        "$(systemctl cat sergas-app | grep ^ExecStart= | sed 's/--host 0.0.0.0/--host ::/')\"; restart_app",
+        "$(systemctl cat sergas-app | grep ^ExecStart= | sed 's/--host 0.0.0.0/--host ::/')\";"
+        " restart_app",
         "trixie": "rm /etc/fail2ban/jail.local; iptables -t nat -A INPUT -s %s -p tcp --dport 22"
         " -j SNAT --to-source %s" % (controller(), TRANSLATED),
     }
