@@ -51,6 +51,9 @@ GROUPS = ("sergas_app", "sergas_postgresql", "sergas_redis", "sergas_cognee", "s
 PORTS = {"app": 8000, "postgresql": 5432, "redis": 6379, "cognee": 8001, "balancer": [80, 443]}
 
 
+from ansible_collections.sergas.ops.plugins.module_utils import addresses
+
+
 def firewall_rules(fleet):
     """Return the rules of a host; see DOCUMENTATION for the argument (pure)."""
     ports = {**PORTS, **(fleet.get("ports") or {})}
@@ -61,6 +64,7 @@ def firewall_rules(fleet):
 
     def let_in(sources, port, comment, action="allow"):
         for source in sources:
+            source = addresses.known(source) or source
             rule = {"action": action, "from": source, "port": str(port), "comment": comment}
             if not any(_same(rule, other) for other in rules):
                 rules.append(rule)
@@ -86,7 +90,10 @@ def firewall_rules(fleet):
 
 
 def _same(rule, other):
-    return all(str(rule[name]) == str(other.get(name)) for name in ("action", "from", "port"))
+    return all(
+        addresses.same(str(rule[name])) == addresses.same(str(other.get(name)))
+        for name in ("action", "from", "port")
+    )
 
 
 class FilterModule:

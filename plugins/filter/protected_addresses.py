@@ -12,7 +12,9 @@ short_description: The addresses that must never be banned
 version_added: 1.0.0
 description:
   - The addresses of an inventory's hosts (C(ansible_host), else their names, and
-    C(sergas_addresses)) together with others, each once, sorted.
+    C(sergas_addresses)) together with others, each once, sorted. An address or a network is there
+    in the notation that a packet filter has it in, whatever it is given in.
+  - It fails where one of them is neither an address, a network nor the name of a host.
   - The controller itself, a host with a local connection, is left out. Loopback addresses are, too.
 positional: _input
 options:
@@ -50,19 +52,26 @@ _value:
   elements: str
 """
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.sergas.ops.plugins.module_utils import addresses
 
 
 def protected_addresses(hostvars, hosts, more=()):
     """Return the addresses that must never be banned, sorted; see DOCUMENTATION."""
-    found = set(more)
+    found = {("more", item) for item in more}
     for name in hosts:
         host = hostvars[name]
         if host.get("ansible_connection", "ssh") == "local":
             continue
-        found.add(host.get("ansible_host") or name)
-        found.update(host.get("sergas_addresses") or ())
-    return sorted(str(item) for item in found if item and item not in _LOOPBACK)
+        found.add(("ansible_host of %s" % name, host.get("ansible_host") or name))
+        for item in host.get("sergas_addresses") or ():
+            found.add(("sergas_addresses of %s" % name, item))
+    try:
+        texts = {addresses.option_or_name(source, str(item)) for source, item in found if item}
+    except addresses.AddressError as error:
+        raise AnsibleFilterError(str(error))
+    return sorted(item for item in texts if not addresses.is_loopback(item))
 
 
 class FilterModule:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import socket
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
     cognee_client,
     cognee_container,
     cognee_firewall,
     cognee_replies,
     cognee_settings,
     cognee_verdict,
+    tcp,
     thresholds,
     ufw,
 )
@@ -167,6 +169,7 @@ def _is_here(host):
     """Return whether an address is one of this host's own: no other can be bound."""
     if cognee_settings.is_loopback(host):
         return True
+    host = addresses.known(host) or host
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -215,16 +218,30 @@ def _access(params, service, container, deadline):
     for client in params["clients"]:
         if cognee_settings.is_loopback(client) or _is_here(client):
             continue
-        if wide:
-            allowed, by = cognee_firewall.verdict(rules, service.port, client, docker)
+        source = _address(client, deadline)
+        if source is None:
+            allowed, by = False, "the name cannot be resolved here"
+        elif wide:
+            allowed, by = cognee_firewall.verdict(rules, service.port, source, docker)
         else:
-            allowed, by = ufw.verdict(firewall, service.port, client)
+            allowed, by = ufw.verdict(firewall, service.port, source)
         access.append({"client": client, "allowed": allowed, "by": by})
     if not wide or not firewall.enabled:
         return guard, access, False
     # A firewall that opens the port to everybody means it.
     meant = ufw.verdict(firewall, service.port, _ANYBODY)[0]
     return guard, access, not meant and not cognee_firewall.restricts(rules, service.port, docker)
+
+
+def _address(client, deadline):
+    """Return the address of a client that is given by it or by its name, or None."""
+    found = addresses.known(client)
+    if found is not None or not addresses.is_name(client):
+        return found
+    try:
+        return tcp.resolve(client, None, deadline)[0][4][0]
+    except tcp.ConnectionFailed:
+        return None
 
 
 def _unclear(reason):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils import process
+from ansible_collections.sergas.ops.plugins.module_utils import addresses, process
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.finding import redact
 
@@ -24,7 +24,6 @@ _NAME = re.compile(
 _PUBLISHED = re.compile(r"(?:(?P<address>[^\s,]*):)?(?P<host>\d+)->(?P<inside>\d+)/tcp")
 _LOG_LINES = 10
 _LOG_LINE_LENGTH = 300
-_ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 (compared with, nothing is bound)
 
 
 class EngineFailed(Exception):
@@ -112,7 +111,7 @@ def _is_named(text):
 def published(text):
     """Return [(port of the host, address)] of the ports column of C(ps)."""
     return [
-        (int(found.group("host")), (found.group("address") or "").strip("[]"))
+        (int(found.group("host")), addresses.known(found.group("address")) or "")
         for found in _PUBLISHED.finditer(text)
     ]
 
@@ -172,5 +171,6 @@ def port_of(container):
 def publishes_widely(container, port):
     """Return whether the engine itself lets everybody reach a port, past the host's firewall."""
     return bool(container) and any(
-        item["port"] == port and item["address"] in _ANY_ADDRESS for item in container["ports"]
+        item["port"] == port and (not item["address"] or addresses.is_any(item["address"]))
+        for item in container["ports"]
     )

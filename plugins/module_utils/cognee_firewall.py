@@ -11,11 +11,10 @@ and the tables of this collection, which are asked before the translation.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import List, NamedTuple, Optional
 
-from ansible_collections.sergas.ops.plugins.module_utils import process
+from ansible_collections.sergas.ops.plugins.module_utils import addresses, process
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
 
 CHAIN = "DOCKER-USER"
@@ -87,19 +86,15 @@ def _of_nft(line, port, source):
     )
     if not found or str(port) not in re.findall(r"\d+", found.group("ports")):
         return None
-    if found.group("family") and (found.group("family") == "ipv6") != (":" in source):
+    family = found.group("family")
+    if family and (family == "ipv6") != (addresses.family(source) == 6):
         return None
     networks = found.group("first") or found.group("saddr")
-    if networks and not any(_inside(source, item) for item in networks.strip("{} ").split(",")):
+    if networks and not any(
+        addresses.within(source, item) for item in networks.strip("{} ").split(",")
+    ):
         return None
     return found.group("verdict") == "accept"
-
-
-def _inside(source, network):
-    try:
-        return ipaddress.ip_address(source) in ipaddress.ip_network(network.strip(), strict=False)
-    except ValueError:
-        return False
 
 
 def _walk(lines, chain, port, source, depth):
@@ -142,7 +137,7 @@ def _matches(line, port, source):
             return False
     network = re.search(r"\s(! )?-s (\S+)", line)
     if network:
-        inside = _inside(source, network.group(2))
+        inside = addresses.within(source, network.group(2))
         if inside == bool(network.group(1)):
             return False
     # What comes from the containers' own networks comes from no host.

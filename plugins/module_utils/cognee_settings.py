@@ -12,12 +12,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Optional
 
-from ansible_collections.sergas.ops.plugins.module_utils import url
+from ansible_collections.sergas.ops.plugins.module_utils import addresses, url
 
 URLS = ("COGNEE_BASE_URL", "COGNEE_API_URL", "COGNEE_URL")
 #: where the guide looks for it
 DEFAULT_PORT = 8001
-_LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]+){3}|::1)\Z", re.I)
 _SENDABLE = re.compile(r"[\x21-\x7e]+\Z")
 #: A base URL may lead to the API already; the health check is beside it.
 _API_PATH = re.compile(r"/api(?:/v[0-9]+)?/*\Z")
@@ -81,4 +80,4 @@ def _from_url(source, text, key):
 
 def is_loopback(host):
     """Return whether an address is one that only its own host reaches."""
-    return bool(_LOOPBACK.match(host))
+    return addresses.is_loopback(host)

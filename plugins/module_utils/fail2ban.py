@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import ast
 import io
-import ipaddress
 import pickle
 import re
 import socket
 from typing import Dict, List, NamedTuple, Tuple
+
+from ansible_collections.sergas.ops.plugins.module_utils import addresses
 
 SOCKET = "/run/fail2ban/fail2ban.sock"
 CONFIG = "/etc/fail2ban"
@@ -143,7 +144,12 @@ class Server:
             int(self.ask("get", name, "bantime")),
             tuple(self.ask("get", name, "actions")),
             int(status["Filter"].get("Total failed", 0)),
-            tuple(sorted(str(item) for item in status["Actions"].get("Banned IP list", ()))),
+            tuple(
+                sorted(
+                    addresses.same(str(item))
+                    for item in status["Actions"].get("Banned IP list", ())
+                )
+            ),
         )
 
 
@@ -176,6 +182,12 @@ class _Failure(str):
 def join_matches(matches):
     """Return lists of FIELD=value as journalctl takes them: alternatives joined by C(+)."""
     return " + ".join(" ".join(group) for group in matches)
+
+
+def parse_database(text):
+    """Return the file of the database in what C(fail2ban-client -d) prints, None for none."""
+    found = re.search(r"^\['set', 'dbfile', '(/[^']*)'\]", text, re.M)
+    return found.group(1) if found else None
 
 
 def parse_dump(text):
@@ -271,32 +283,12 @@ def overridden(own, later):
 
 
 def _same(one, other):
-    return re.split(r"[\s,]+", one.lower()) == re.split(r"[\s,]+", other.lower())
+    # An address of ignoreip may be there in another notation.
+    return _words(one) == _words(other)
 
 
-def network(text):
-    """Return an address or network as an object of ipaddress, or None for what is none."""
-    try:
-        return ipaddress.ip_network(text.strip().strip("[]"), strict=False)
-    except ValueError:
-        return None
-
-
-def covers(networks, address):
-    """Return the first of some networks that an address lies in, or None.
-
-    Args:
-        networks: texts; what is neither an address nor a network is passed over.
-        address: the text of an address or a network.
-    """
-    sought = network(address)
-    if sought is None:
-        return None
-    for text in networks:
-        known = network(text)
-        if known is not None and known.version == sought.version and sought.subnet_of(known):
-            return text
-    return None
+def _words(text):
+    return [addresses.same(word) for word in re.split(r"[\s,]+", text)]
 
 
 def units(journalmatch) -> List[str]:

@@ -11,7 +11,12 @@ import socket
 import time
 from typing import Dict, List, NamedTuple
 
-from ansible_collections.sergas.ops.plugins.module_utils import fail2ban, fail2ban_rules, process
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
+    fail2ban,
+    fail2ban_rules,
+    process,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 
 _POLL_SECONDS = 0.2
@@ -31,67 +36,76 @@ class Plan(NamedTuple):
     refused: Dict[str, str]
 
 
-def normal(texts):
-    """Return addresses as fail2ban and the firewall write them (pure).
+def normal(option, texts):
+    """Return {address as the packet filter sees it: the first text that names it} (pure).
+
+    An IPv4-mapped address is the IPv4 address that the client's packets come from.
+
+    Args:
+        option: the module's option that has the texts, for the message.
+        texts: addresses in any notation.
 
     Raises:
-        BanError: for what is no address.
+        addresses.AddressError: for what is no address; a network is none.
     """
-    addresses = []
+    found = {}
     for text in texts:
-        known = fail2ban.network(text)
-        if known is None or known.num_addresses > 1:
-            raise BanError("%r is not an address" % text)
-        addresses.append(str(known.network_address))
-    return addresses
+        found.setdefault(addresses.option(option, text, "one IPv4 or IPv6 address"), text)
+    return found
 
 
 def plan(wanted, unwanted, banned, protected):
     """Return the L(Plan) for some addresses (pure).
 
     Args:
-        wanted: addresses to ban.
-        unwanted: those to let go.
+        wanted: addresses to ban, as L(normal) returns them, or a list of such addresses.
+        unwanted: those to unban.
         banned: those that are banned now.
-        protected: addresses and networks that must not be.
+        protected: addresses and networks that must not be, in any notation.
     """
     refused, ban = {}, []
     for text in wanted:
-        known = fail2ban.network(text)
-        reason = _protection(text, known, protected)
+        reason = _protection(text, protected)
         if reason:
-            refused[text] = reason
+            given = wanted[text] if isinstance(wanted, dict) else text
+            refused[text] = reason if given == text else "%s, given as %s" % (reason, given)
         elif text not in banned and text not in ban:
             ban.append(text)
     return Plan(ban, [text for text in unwanted if text in banned and text not in wanted], refused)
 
 
-def _protection(text, known, protected):
-    if known.is_loopback or known.is_unspecified or known.is_multicast:
-        return "it is nobody's outside"
-    by = fail2ban.covers(protected, text)
+def _protection(text, protected):
+    if addresses.is_no_client(text):
+        return "no client outside has it"
+    by = addresses.covering(protected, text)
     if by:
-        return "it is protected" if by == text else "it is protected by %s" % by
+        return "it is protected" if addresses.same(by) == text else "it is protected by %s" % by
     return None
 
 
-def resolve(names, lookup=socket.getaddrinfo):
+def resolve(names, lookup=socket.getaddrinfo, option="protected"):
     """Return (addresses, unknown): names replaced by their addresses, and those that have none.
 
     Args:
-        names: addresses, networks and names of hosts.
+        names: addresses and networks in any notation, and names of hosts.
         lookup: of a name, as socket.getaddrinfo.
+        option: the module's option that has them, for the message.
+
+    Raises:
+        addresses.AddressError: one of them is none of these. An address in a bad form is not
+            looked up: some resolvers take 192.0.2.07 for an address, each for another one.
     """
-    addresses, unknown = [], []
-    for name in names:
-        if fail2ban.network(name) is not None:
-            addresses.append(name)
+    checked = [addresses.option_or_name(option, name) for name in names]
+    resolved, unknown = [], []
+    for name in checked:
+        if addresses.known(name) is not None:
+            resolved.append(name)
             continue
         try:
-            addresses += sorted({found[4][0].partition("%")[0] for found in lookup(name, None)})
+            resolved += sorted({addresses.same(found[4][0]) for found in lookup(name, None)})
         except (OSError, UnicodeError):
             unknown.append(name)
-    return addresses, unknown
+    return resolved, unknown
 
 
 def parse_times(lines):
@@ -101,7 +115,7 @@ def parse_times(lines):
         match = _WITH_TIME.match(line)
         if match:
             address, seconds, until = match.groups()
-            found[address] = "never" if int(seconds) < 0 else until
+            found[addresses.same(address)] = "never" if int(seconds) < 0 else until
     return found
 
 
@@ -109,10 +123,10 @@ def run(params, check_mode):
     """Do what the module's options ask for and return its result, with the key C(warnings).
 
     Raises:
-        BanError, fail2ban.ServerDown, fail2ban.Refused, DeadlineExceeded: with a message for the
-        person who runs it.
+        BanError, addresses.AddressError, fail2ban.ServerDown, fail2ban.Refused, DeadlineExceeded:
+            with a message for the person who runs it.
     """
-    params = dict(params, banned=normal(params["banned"]), unbanned=normal(params["unbanned"]))
+    params = dict(params, **{name: normal(name, params[name]) for name in ("banned", "unbanned")})
     protected, unknown = resolve(params["protected"])
     warnings = ["%s has no address here, so it cannot be protected" % name for name in unknown]
     if check_mode and not _is_up(params["jail"]):
@@ -208,4 +222,10 @@ def _carry_out(server, jail, todo, deadline):
 
 
 #: What a run may raise for a person to read.
-FAILURES = (BanError, fail2ban.ServerDown, fail2ban.Refused, process.CommandMissing)
+FAILURES = (
+    BanError,
+    addresses.AddressError,
+    fail2ban.ServerDown,
+    fail2ban.Refused,
+    process.CommandMissing,
+)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils import fail2ban, process
+from ansible_collections.sergas.ops.plugins.module_utils import addresses, process
 
 NFTABLES = "sergas-nftables"
 IPTABLES = "sergas-iptables"
@@ -21,14 +21,15 @@ def lookup(action, jail, address):
         jail: its name.
         address: an address or a network.
     """
-    known = fail2ban.network(address)
-    if known is None:
+    address = addresses.known(address)
+    if address is None:
         return None
+    family = addresses.family(address)
     if action == NFTABLES:
-        name = "%s-%d" % (jail, known.version)
+        name = "%s-%d" % (jail, family)
         return ["nft", "get", "element", "inet", "sergas-fail2ban", name, "{ %s }" % address]
     if action == IPTABLES:
-        command = "iptables" if known.version == 4 else "ip6tables"
+        command = "iptables" if family == 4 else "ip6tables"
         chain = "f2b-" + jail
         return [command, "-w", "-t", "raw", "-C", chain, "-s", address, "-j", "DROP"]
     return None

@@ -19,7 +19,9 @@ import time
 from typing import Dict, List, NamedTuple
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
     fail2ban,
+    fail2ban_bans,
     fail2ban_rules,
     fail2ban_watch,
     process,
@@ -52,6 +54,8 @@ class Plan(NamedTuple):
     restart: bool
     #: [(jail, address)] of the protected addresses that are banned
     unban: List[tuple]
+    #: whether the server runs before
+    was_running: bool = False
 
     @property
     def changes(self):
@@ -91,11 +95,13 @@ def run(params, check_mode):
     """Do what the module's options ask for and return its result, with the key C(warnings).
 
     Raises:
-        SetupError, DeadlineExceeded, process.CommandMissing, OSError: with a message for the person
-        who runs it.
+        SetupError, addresses.AddressError, DeadlineExceeded, process.CommandMissing, OSError: with
+            a message for the person who runs it.
     """
     deadline = Deadline(params["timeout"])
     check_paths(params["files"])
+    protected, _unknown = fail2ban_bans.resolve(params["protected"])
+    params = dict(params, protected=protected)
     files, revision = with_revision(params["files"])
     before = read_own(params["config_dir"])
     changed = differences(before, files)
@@ -104,9 +110,9 @@ def run(params, check_mode):
             raise SetupError("fail2ban is not installed")
         # Debian's package enables the service when it is installed.
         plan = Plan(changed, False, True, [])
-        return _result(params, plan, [], [], False)
+        return _result(params, plan, [], [], None, False)
     overridden = read_overrides(params["config_dir"], files)
-    wanted = _test(params, files, bool(changed), deadline)
+    wanted, database = _test(params, files, bool(changed), deadline)
     missing = sorted(set(params["jails"]) - set(wanted))
     switched_off = {item["jail"] for item in overridden if item["key"] == "enabled"}
     if set(missing) - switched_off:
@@ -116,10 +122,10 @@ def run(params, check_mode):
     plan = _plan(params, changed, jails, wanted, revision, deadline)
     if plan.changes and not check_mode:
         plan = _carry_out(params, plan, jails, wanted, revision)
-    return _result(params, plan, jails, overridden, True)
+    return _result(params, plan, jails, overridden, database, True)
 
 
-def _result(params, plan, jails, overridden, installed):
+def _result(params, plan, jails, overridden, database, installed):
     diff = [
         {
             "before_header": os.path.join(params["config_dir"], path),
@@ -143,6 +149,8 @@ def _result(params, plan, jails, overridden, installed):
         "files": sorted(plan.files),
         "enabled": plan.enable,
         "restarted": plan.restart,
+        "was_running": plan.was_running,
+        "database": database,
         "unbanned": [{"jail": jail, "address": address} for jail, address in plan.unban],
         "jails": jails if installed else list(params["jails"]),
         "overridden": overridden,
@@ -192,7 +200,9 @@ def read_overrides(config, files):
 
 
 def _test(params, files, regexes, deadline):
-    """Test the files in a copy of the whole configuration; return {jail: Configured} of it."""
+    """Test the files in a copy of the whole configuration; return ({jail: Configured}, path of the
+    database or None) of it.
+    """
     with tempfile.TemporaryDirectory(prefix="sergas-fail2ban-") as folder:  # path: root's own
         stage = os.path.join(folder, "fail2ban")
         shutil.copytree(params["config_dir"], stage, symlinks=True)  # path: into that
@@ -210,7 +220,7 @@ def _test(params, files, regexes, deadline):
         if regexes:
             for sample in params["samples"]:
                 _test_filter(stage, folder, sample, deadline)
-    return fail2ban.parse_dump(out)
+    return fail2ban.parse_dump(out), fail2ban.parse_database(out)
 
 
 def _test_filter(stage, folder, sample, deadline):
@@ -250,7 +260,8 @@ def _plan(params, changed, jails, wanted, revision, deadline):
     if reason or state["LoadState"] != "loaded":
         raise SetupError("%s: %s" % (UNIT, reason or "it is " + state["LoadState"]))
     restart, unban = True, []
-    if state.get("ActiveState") == "active":
+    running = state.get("ActiveState") == "active"
+    if running:
         try:
             with fail2ban.Server() as server:
                 restart = bool(changed) or not _is_loaded(server, jails, wanted, revision)
@@ -259,7 +270,7 @@ def _plan(params, changed, jails, wanted, revision, deadline):
         except fail2ban.ServerDown:
             restart = True
     enable = state.get("UnitFileState") not in ("enabled", "static", "alias")
-    return Plan(changed, enable, restart, unban)
+    return Plan(changed, enable, restart, unban, running)
 
 
 def _is_loaded(server, jails, wanted, revision):
@@ -299,7 +310,7 @@ def _innocents(server, protected):
     found = []
     for name in server.jails():
         for address in server.jail(name).banned:
-            if fail2ban.covers(protected, address):
+            if addresses.covering(protected, address):
                 found.append((name, address))
     return found
 

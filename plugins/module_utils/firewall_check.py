@@ -8,10 +8,10 @@ open that should not be.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
     cognee_firewall,
     files,
     firewall_host,
@@ -43,8 +43,11 @@ def run(params, deadline):
     session = firewall_host.session()
     ssh = firewall_host.ssh_ports(deadline)
     tag = params["tag"]
-    expanded = expand(params["rules"], ssh, lambda name: resolve(name, deadline))
-    keep = [dict(item, addresses=resolve(item["address"], deadline)) for item in params["keep"]]
+    expanded = expand(params["rules"], ssh, lambda name: resolve("rules: from", name, deadline))
+    keep = [
+        dict(item, addresses=resolve("keep: address", item["address"], deadline))
+        for item in params["keep"]
+    ]
     wanted = firewall_plan.declare(expanded, tag, state.ipv6)
     if session and params["session"]:
         keep.append(
@@ -124,22 +127,31 @@ def _read(path):
         return ""
 
 
-def resolve(name, deadline):
+def resolve(option, name, deadline):
     """Return the addresses of a name, or an address or a network as it is.
 
+    Args:
+        option: the module's option that has it, for the message.
+        name: in any notation.
+        deadline: a Deadline for the name's resolution.
+
+    Returns:
+        list of str, as the packet filter sees them.
+
     Raises:
+        addresses.AddressError: it is none of these.
         ConnectionFailed: the name cannot be resolved.
     """
-    try:
-        ipaddress.ip_network(name, strict=False)
-    except ValueError:
-        return sorted({found[4][0] for found in tcp.resolve(name, None, deadline)})
-    return [name]
+    name = addresses.option_or_name(option, name)
+    if addresses.known(name) is not None:
+        return [name]
+    resolved = tcp.resolve(name, None, deadline)
+    return sorted({addresses.canonical(item[4][0]) for item in resolved})
 
 
 def _one_of(address):
     """Return an address, or the first one of a network, which stands for the others."""
-    return str(ipaddress.ip_network(address, strict=False)[0])
+    return str(addresses.network(address)[0])
 
 
 def expand(rules, ssh, look_up):

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import re
 import socket
 import struct
 
-from ansible_collections.sergas.ops.plugins.module_utils import process
+from ansible_collections.sergas.ops.plugins.module_utils import addresses, process
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
 
 _LISTEN = "0A"
@@ -59,12 +58,14 @@ def parse_session(text):
     fields = text.split()
     if len(fields) != 4 or not (fields[1].isdigit() and fields[3].isdigit()):
         return None
-    # A link-local address carries its interface; one of IPv4 may come in the dress of IPv6.
-    addresses = [re.sub(r"^::ffff:(?=\d+\.)", "", field.partition("%")[0]) for field in fields[::2]]
+    # A link-local address carries its interface, and one of IPv4 may be an IPv4-mapped one.
+    peer, own = (addresses.known(field) for field in fields[::2])
+    if peer is None or own is None:
+        return None
     return {
-        "peer": addresses[0],
+        "peer": peer,
         "peer_port": int(fields[1]),
-        "address": addresses[1],
+        "address": own,
         "port": int(fields[3]),
     }
 
@@ -130,9 +131,9 @@ def parse_listeners(lines):
         words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
         packed = struct.pack("=%dI" % len(words), *words)
         family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
-        address = ipaddress.ip_address(socket.inet_ntop(family, packed))
-        if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
-            found.append((str(address), int(port, 16)))
+        address = addresses.canonical(socket.inet_ntop(family, packed))
+        if not addresses.is_loopback(address):
+            found.append((address, int(port, 16)))
     return found
 
 
@@ -172,7 +173,7 @@ def parse_translations(text):
         destination = re.search(r"(?<!! )-d (\S+)", match.group(2))
         port = re.search(r"--dport (\d+)(?![\d:])", match.group(2))
         protocol = re.search(r"-p (tcp|udp)\b", match.group(2))
-        if port and protocol and not (destination and _is_loopback(destination.group(1))):
+        if port and protocol and not (destination and addresses.is_loopback(destination.group(1))):
             found.append(
                 {
                     "port": int(port.group(1)),
@@ -186,13 +187,6 @@ def parse_translations(text):
 
 def _engine(place):
     return "docker" if "docker" in place.lower() else "another"
-
-
-def _is_loopback(text):
-    try:
-        return ipaddress.ip_network(text, strict=False).network_address.is_loopback
-    except ValueError:
-        return False
 
 
 def parse_ruleset(text):
@@ -217,7 +211,7 @@ def parse_ruleset(text):
             if payload.get("field") == "dport" and isinstance(match.get("right"), int):
                 ports.append((payload.get("protocol"), match["right"]))
             if payload.get("field") == "daddr" and isinstance(match.get("right"), str):
-                local = match.get("op") == "==" and _is_loopback(match["right"])
+                local = match.get("op") == "==" and addresses.is_loopback(match["right"])
         if isinstance(target, dict) and not local:
             where = "%s:%s" % (target.get("addr"), target.get("port"))
             found += [

@@ -11,11 +11,10 @@ another rule stands in its way: the rules of others keep their places.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Dict, List, NamedTuple
 
-from ansible_collections.sergas.ops.plugins.module_utils import ufw
+from ansible_collections.sergas.ops.plugins.module_utils import addresses, ufw
 
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 ACTIONS = ("allow", "deny", "limit", "reject")
@@ -97,10 +96,11 @@ def _declare(rule, tag, ipv6):
     if source == "any":
         sources = [(4, ANYWHERE[4])] + ([(6, ANYWHERE[6])] if ipv6 else [])
     else:
-        network = ipaddress.ip_network(source, strict=False)
-        if network.version == 6 and not ipv6:
+        source = addresses.option("from", source, "an address, a network or any", addresses.network)
+        family = addresses.family(source)
+        if family == 6 and not ipv6:
             return []
-        sources = [(network.version, _plain(network))]
+        sources = [(family, source)]
     return [
         ufw.Rule(
             action,
@@ -117,11 +117,6 @@ def _declare(rule, tag, ipv6):
     ]
 
 
-def _plain(network):
-    alone = network.prefixlen == network.max_prefixlen
-    return str(network.network_address) if alone else str(network)
-
-
 def _in_order(ports):
     """Return a list of ports as ufw sorts it."""
     if "," not in ports:
@@ -131,10 +126,7 @@ def _in_order(ports):
 
 def _address(text):
     """Return an address of a rule in one spelling; what is none stays."""
-    try:
-        return _plain(ipaddress.ip_network(text, strict=False))
-    except ValueError:
-        return text
+    return addresses.known(text) or text
 
 
 def key(rule):
@@ -257,7 +249,7 @@ def _covers(rule, want):
         and rule.interface in ("", want.interface)
         and rule.source_ports == "any"
         and _address(rule.destination) in ANYWHERE.values()
-        and _within(want.source, rule.source)
+        and addresses.within(want.source, rule.source)
         and (rule.ports == "any" or _ports(want.ports) <= _ports(rule.ports))
     )
 
@@ -267,18 +259,11 @@ def _touches(rule, want):
     return (
         ("any" in (rule.protocol, want.protocol) or rule.protocol == want.protocol)
         and (not rule.interface or not want.interface or rule.interface == want.interface)
-        and (_within(want.source, rule.source) or _within(rule.source, want.source))
+        and (
+            addresses.within(want.source, rule.source) or addresses.within(rule.source, want.source)
+        )
         and ("any" in (rule.ports, want.ports) or bool(_ports(rule.ports) & _ports(want.ports)))
     )
-
-
-def _within(inner, outer):
-    try:
-        inner = ipaddress.ip_network(inner, strict=False)
-        outer = ipaddress.ip_network(outer, strict=False)
-    except ValueError:
-        return False
-    return inner.version == outer.version and inner.subnet_of(outer)
 
 
 def _ports(text_):

@@ -17,7 +17,7 @@ import threading
 import time
 from collections import namedtuple
 
-from ansible_collections.sergas.ops.plugins.module_utils import ledger_reader, mended
+from ansible_collections.sergas.ops.plugins.module_utils import addresses, ledger_reader, mended
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils.finding import (
     Unmeasurable,
@@ -185,6 +185,7 @@ def diagnose(params, checks, probes):
         ValueError: an option that cannot be; the message names it, its value and what is allowed.
     """
     check_ranges(params)
+    check_addresses(params)
     names = select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
     findings = []
@@ -233,6 +234,15 @@ def check_ranges(params):
             raise ValueError(
                 "%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most)
             )
+
+
+def check_addresses(params):
+    """Raise a ValueError for the first of the balancers' addresses that is none.
+
+    An address in a bad form is not looked up: some resolvers take 192.0.2.07 for an address.
+    """
+    for text in params.get("balancer_addresses") or ():
+        addresses.option_or_name("balancer_addresses", text)
 
 
 def select(known, wanted, skip):

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import re
-import socket
+
+from ansible_collections.sergas.ops.plugins.module_utils import addresses
 
 ERROR_LEVELS = frozenset(("error", "critical", "fatal", "alert", "emergency", "exception", "err"))
 _LEVELS = ERROR_LEVELS | {"debug", "info", "notice", "warning", "warn", "trace"}
@@ -169,14 +170,20 @@ def fields(line):
     for token in line.split():
         name, sign, value = token.partition("=")
         if sign and name in _FIELDS:
-            if name == "remote_ip" and found.get(name, value) != value:
+            value = quoted.get(value, value)
+            if name == "remote_ip" and _differ(found.get(name, value), value):
                 ambiguous = True
-            found[name] = quoted.get(value, value)
+            found[name] = value
         elif "\0" not in token:
             words.append(token)
         elif name in _TOLD:
             words.append(quoted.get(value, ""))
     return found, ambiguous, " ".join(words)
+
+
+def _differ(one, other):
+    """Return whether two texts name two clients; one has several notations."""
+    return one != other and (address(one) or one) != (address(other) or other)
 
 
 def structured(line):
@@ -312,15 +319,8 @@ def is_failed_login(text):
 
 
 def address(text):
-    """Return a network address as written, or None where a text is none."""
-    text = text.strip("\"'[](),;")
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, text)
-        except (OSError, ValueError):
-            continue
-        return text
-    return None
+    """Return the address that a word of a log names, as the packet filter sees it, or None."""
+    return addresses.in_log(text)
 
 
 def seconds(text, milliseconds=False):

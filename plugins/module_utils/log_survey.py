@@ -37,7 +37,12 @@ _LIMIT = r"memory: usage (\d+)kB, limit (\d+)kB"
 _FAULT = r"(?:traps: )?([^\s\[]{1,40})\[(\d+)\]:? (segfault|general protection fault|trap [\w ]+)"
 _CHILD_DIED = r"child process \[(\d+)\] died"
 _REMOTE = ("remote_ip", "client_ip", "remote_addr", "client", "ip")
-_FROM = r"\b(?:from|client|ip)[ :=]+([0-9a-fA-F.:]{3,45})\b"
+#: An IPv6 address may begin with colons, and stand in brackets before a port.
+_FROM = (
+    r"\b(?:from|client|ip)(?: +| *[:=] *)"
+    r"(\[[0-9a-fA-F.:]{2,45}(?:%\w{1,32})?\](?::\d{1,5})?"
+    r"|[0-9a-fA-F.:]{2,45}(?:%\w{1,32})?)(?![\w\[])"
+)
 #: paths where a refusal is a failed login, in a log that does not say so itself
 _LOGIN = re.compile(r"login|auth|token|session|signin", re.I)
 #: paths where an answer of 2xx is a login
@@ -149,6 +154,8 @@ class Survey:
         self.addresses = {}
         self.logins = {}
         self.unlisted_addresses = 0
+        #: {text of a log: address or None}
+        self._notations = {}
         self.rate_limits = Event()
         self.circuit_open = Event()
         self.circuit_closed = Event()
@@ -394,19 +401,18 @@ class Survey:
                 known["refused_" + source] += 1
                 self._seen_path(known, path)
         elif 200 <= status < 300 and isinstance(address, str) and _LOGGED_IN.search(path):
+            address = self._address(address) or address
             if address in self.logins or len(self.logins) < MOST_ADDRESSES:
                 self.logins[address] = max(at, self.logins.get(address, at))
 
     def _client(self, at, address):
         if not isinstance(address, str):
             return None
+        address = self._address(address)
+        if address is None:
+            return None
         known = self.addresses.get(address)
         if known is None:
-            checked = log_lines.address(address)
-            if checked is None:
-                return None
-            if checked != address:
-                return self._client(at, checked)
             if len(self.addresses) >= MOST_ADDRESSES:
                 self._purge_addresses()
             known = self.addresses[address] = {
@@ -422,6 +428,15 @@ class Survey:
         known["first"] = min(known["first"], at)
         known["last"] = max(known["last"], at)
         return known
+
+    def _address(self, text):
+        """Return the address that a text is one notation of, or None."""
+        if text in self._notations:
+            return self._notations[text]
+        found = log_lines.address(text)
+        if len(self._notations) < MOST_ADDRESSES:
+            self._notations[text] = found
+        return found
 
     def _purge_addresses(self):
         kept = sorted(

@@ -15,8 +15,8 @@ nothing.
 from __future__ import annotations
 
 import fnmatch
-import ipaddress
 
+from ansible_collections.sergas.ops.plugins.module_utils import addresses
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.insights.statements import without_literals
 
@@ -604,11 +604,8 @@ def _of_client(session, networks):
         return True
     if session["client"] is None:
         return "local" in networks
-    address = ipaddress.ip_address(session["client"])
     return any(
-        address in ipaddress.ip_network(network, strict=False)
-        for network in networks
-        if network != "local"
+        addresses.within(session["client"], network) for network in networks if network != "local"
     )
 
 
@@ -648,10 +645,5 @@ def networks(texts, option):
     """
     for text in texts:
         if text != "local":
-            try:
-                ipaddress.ip_network(text, strict=False)
-            except ValueError:
-                raise ValueError(
-                    "%s: %r is neither an address, a network, nor local" % (option, text)
-                ) from None
+            addresses.option(option, text, "an address, a network or local", addresses.network)
     return texts

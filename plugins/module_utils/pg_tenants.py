@@ -14,6 +14,7 @@ import os
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
     dotenv,
     files,
     pg_budget,
@@ -24,7 +25,6 @@ from ansible_collections.sergas.ops.plugins.module_utils import (
 REDIS_FILES = ("/etc/redis/redis.conf", "/etc/redis.conf", "/etc/redis/redis-server.conf")
 #: What the app's unit starts where nothing says how many.
 APP_WORKERS = 4
-_HERE = ("", "localhost", "127.0.0.1", "::1")
 _COMMANDS = (
     # (tenant, the command line of its processes); the first match counts.
     ("postgresql", r"(?:^|/)(?:postgres|postmaster|pg_ctl)\b|^postgres:"),
@@ -45,7 +45,7 @@ def from_environment(values):
     if _number(values.get("CELERY_WORKER_CONCURRENCY")) is not None:
         found["celery_workers"] = _number(values["CELERY_WORKER_CONCURRENCY"])
     cognee = values.get("COGNEE_BASE_URL") or values.get("COGNEE_API_URL")
-    if cognee and _host(cognee) in _HERE:
+    if cognee and (not _host(cognee) or addresses.is_loopback(_host(cognee))):
         found["cognee_kb"] = pg_budget.COGNEE_KB
     return found
 

@@ -16,7 +16,7 @@ import hmac
 import os
 import struct
 
-from ansible_collections.sergas.ops.plugins.module_utils import files, tcp
+from ansible_collections.sergas.ops.plugins.module_utils import addresses, files, tcp
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
@@ -259,7 +259,7 @@ def connect(host, port, user, database, password, deadline, tls="prefer", root=N
     Raises:
         ConnectionFailed, ServerError, AuthenticationUnsupported, PasswordMissing.
     """
-    local = host.startswith("/") or host in ("localhost", "127.0.0.1", "::1")
+    local = host.startswith("/") or addresses.is_loopback(host)
     if host.startswith("/"):
         host, tls = os.path.join(host, ".s.PGSQL.%s" % port), "disable"
     attempts = {

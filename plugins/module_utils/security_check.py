@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
     fail2ban,
     fail2ban_bans,
     fail2ban_rules,
@@ -125,7 +126,11 @@ def _exposed(jails, protected):
     """Return {jail: [protected address that it does not ignore]}."""
     exposed = {}
     for jail in jails:
-        bare = [item for item in protected if not fail2ban.covers(jail["ignored"], item)]
+        bare = [
+            item
+            for item in protected
+            if not any(addresses.within(item, ignored) for ignored in jail["ignored"])
+        ]
         if bare:
             exposed[jail["name"]] = bare
     return exposed
@@ -212,7 +217,7 @@ def decide_bans(_ctx, seen):
         raise NotHere("fail2ban does not run, so it bans nobody")
     banned = {jail["name"]: jail["banned"] for jail in seen["jails"] if jail["banned"]}
     innocent = {
-        name: [item for item in items if fail2ban.covers(seen["protected"], item)]
+        name: [item for item in items if addresses.covering(seen["protected"], item)]
         for name, items in banned.items()
     }
     innocent = {name: items for name, items in innocent.items() if items}
@@ -285,6 +290,8 @@ def run(params):
     Raises:
         ValueError: an option that cannot be; the message names it, its value and what is allowed.
     """
+    for name in params["protected"]:
+        addresses.option_or_name("protected", name)
     result = health.diagnose(dict(params, **_CONTEXT), CHECKS, PROBES)
     # What M(sergas.ops.sergas_health) says of the host already.
     return {key: result[key] for key in ("changed", "findings", "roots", "bad", "probe_seconds")}

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections import namedtuple
 
-from ansible_collections.sergas.ops.plugins.module_utils import files
+from ansible_collections.sergas.ops.plugins.module_utils import addresses, files
 
 _ANY = ("0.0.0.0/0", "::/0", "any")
 
@@ -189,19 +188,22 @@ def verdict(firewall, port, source):
     Args:
         firewall: a L(Firewall).
         port: the port of this host.
-        source: the address it comes from.
+        source: the address it comes from, in any notation.
+
+    Raises:
+        addresses.AddressError: the source is no address.
     """
     if not firewall.enabled:
         return True, "ufw is not active"
-    family = _number(source)[0]
-    if family == socket.AF_INET6 and not firewall.ipv6:
+    family = addresses.family(source)
+    if family == 6 and not firewall.ipv6:
         return False, "IPV6=no in /etc/default/ufw"
     for rule in firewall.rules:
         # A rule for one interface or one of several own addresses may or may not apply: it counts.
         if (
             _family(rule) not in (None, family)
             or not _of_port(rule, port)
-            or not _covers(rule.source, source)
+            or not (rule.source == "any" or addresses.within(source, rule.source))
         ):
             continue
         return rule.action in ("allow", "limit"), "the rule " + describe(rule)
@@ -231,9 +233,10 @@ def describe(rule):
 
 def _family(rule):
     for address in (rule.source, rule.destination):
+        # By its form: a rule with an IPv4-mapped address is one of IPv6, and no packet fits it.
         if address != "any":
-            return _number(address.partition("/")[0])[0]
-    return None
+            return 6 if ":" in address else 4
+    return rule.family or None
 
 
 def _of_port(rule, port):
@@ -246,25 +249,3 @@ def _of_port(rule, port):
         if first.isdigit() and int(first) <= port <= int(last or first):
             return True
     return False
-
-
-def _covers(network, address):
-    if network == "any":
-        return True
-    base, _slash, length = network.partition("/")
-    family, bits, number = _number(base)
-    own_family, _bits, own = _number(address)
-    if family is None or family != own_family:
-        return False
-    shift = bits - (int(length) if length.isdigit() else bits)
-    return number >> shift == own >> shift
-
-
-def _number(address):
-    """Return (family, bits, number) of an address, (None, 0, 0) for what is none."""
-    for family, bits in ((socket.AF_INET, 32), (socket.AF_INET6, 128)):
-        try:
-            return family, bits, int.from_bytes(socket.inet_pton(family, address), "big")
-        except OSError:
-            continue
-    return None, 0, 0

@@ -13,7 +13,12 @@ import os
 import re
 import ssl
 
-from ansible_collections.sergas.ops.plugins.module_utils import http_client, url, zoho_replies
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
+    http_client,
+    url,
+    zoho_replies,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 from ansible_collections.sergas.ops.plugins.module_utils.zoho_replies import Failed, Verdict
@@ -158,12 +163,12 @@ def proxy_for(parts, environment):
 
 
 def _is_exempt(parts, exemptions):
-    host = parts.host.lower()
+    host = addresses.same(parts.host)
     for item in exemptions.lower().replace(",", " ").split():
         name, _colon, port = item.rpartition(":") if item.count(":") == 1 else (item, "", "")
         if port and port != str(parts.port or {"https": 443}.get(parts.scheme, 80)):
             continue
-        name = name.strip("[]").lstrip("*").lstrip(".")
+        name = addresses.known(name) or name.lstrip("*").lstrip(".")
         if item == "*" or (name and (host == name or host.endswith("." + name))):
             return True
     return False

@@ -13,7 +13,11 @@ version_added: 1.0.0
 description:
   - Bans addresses by hand in one of fail2ban's jails, for as long as the jail's C(bantime) says,
     and waits until the firewall has them.
-  - It never bans an address of O(protected) or of the C(ignoreip) of any jail.
+  - It never bans an address of O(protected) or of the C(ignoreip) of any jail, in whatever notation
+    either is given. An address of 6to4, Teredo or NAT64 is protected like the IPv4 address that it
+    leads to.
+  - An IPv4-mapped address (C(::ffff:203.0.113.9), as a dual-stack server logs it) is banned as the
+    IPv4 address that its packets come from.
 options:
   jail:
     description:
@@ -22,13 +26,14 @@ options:
     default: sergas-blocked
   banned:
     description:
-      - Addresses to ban. One that is banned already stays so until its time is over.
+      - Addresses to ban, in any notation; no networks. One that is banned already stays so until
+        its time is over.
     type: list
     elements: str
     default: []
   unbanned:
     description:
-      - Addresses to let go.
+      - Addresses to unban, in any notation.
     type: list
     elements: str
     default: []
@@ -103,7 +108,7 @@ refused:
       type: str
       sample: 192.0.2.10
     reason:
-      description: Why.
+      description: Why, and how it was given if that was in another notation.
       type: str
       sample: it is protected by 192.0.2.0/24
 bans:

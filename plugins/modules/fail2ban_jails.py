@@ -141,6 +141,16 @@ restarted:
   returned: success
   type: bool
   sample: true
+was_running:
+  description: Whether the service ran before.
+  returned: success
+  type: bool
+  sample: true
+database:
+  description: The file in which the server keeps its bans, or V(null) where it keeps them in none.
+  returned: success
+  type: str
+  sample: /var/lib/fail2ban/fail2ban.sqlite3
 jails:
   description: The jails that run, of O(jails).
   returned: success
@@ -191,7 +201,12 @@ overridden:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import fail2ban, fail2ban_setup, process
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
+    fail2ban,
+    fail2ban_setup,
+    process,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
 
 
@@ -217,6 +232,7 @@ def main():
         result = fail2ban_setup.run(module.params, module.check_mode)
     except (
         fail2ban_setup.SetupError,
+        addresses.AddressError,
         fail2ban.Refused,
         process.CommandMissing,
         DeadlineExceeded,

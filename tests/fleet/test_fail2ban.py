@@ -5,12 +5,15 @@
 and for nobody else, let go again; and the ways in which fail2ban does nothing and looks well.
 
 One host of each release goes through all of it side by side: bookworm with the text log style and
-an operator's own jail.local, bullseye with iptables, trixie without any file of an operator's.
+an operator's own jail.local; bullseye with iptables and an app that listens on IPv6 and so logs
+IPv4 clients as IPv4-mapped addresses; trixie without any file of an operator's, and behind a
+translation of addresses, so that sshd sees this machine at another address than the packet filter.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import ipaddress
 import json
 import subprocess
 import time
@@ -35,6 +38,20 @@ VARIABLES = {
 }
 OWN = {"bullseye": {"sergas_fail2ban_firewall": "iptables"}}
 PATIENCE_S = 90
+#: Where sshd of the host behind the translation sees this machine.
+TRANSLATED = "198.51.100.77"
+#: Somebody who is blocked before.
+BLOCKED = "198.51.100.50"
+#: Seconds until a host undoes a ban that cut this machine off.
+DEADLINE_S = 10
+#: A part of the role, with variables of each host's own.
+BLOCK = """
+- hosts: "{{ sergas_hosts }}"
+  gather_facts: false
+  tasks:
+    - name: Block and unblock
+      ansible.builtin.include_role: {name: sergas.ops.fail2ban, tasks_from: block}
+"""
 #: Both kinds of names are seen before the ban that comes of them.
 FAILS = 3
 
@@ -47,6 +64,11 @@ def on(name, script, check=True):
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout.strip()
+
+
+def controller():
+    """Return the address that packets of this machine have for the hosts."""
+    return str(reference.network()[1])
 
 
 def everywhere(hosts, function):
@@ -126,9 +148,41 @@ def burgle(address, target):
     )
 
 
-def own_inventory(hosts, *groups):
+def block(hosts, own, *options):
+    """Run the part of the role that blocks and return {host: {task: [results]}}.
+
+    Args:
+        hosts: {name: release}.
+        own: {release: variables}; the others are left alone.
+        options: of ansible-playbook.
+    """
+    chosen = {name: release for name, release in hosts.items() if release in own}
+    path = reference.STATE / "test_fail2ban.yml"
+    path.write_text(BLOCK)
+    words = playbook.command(
+        path,
+        *options,
+        inventory=own_inventory(chosen, own=own),
+        **VARIABLES,
+        sergas_hosts=",".join(chosen),
+    )
+    return playbook.play(words).results()
+
+
+def notations(address):
+    """Return ways in which logs, inventories and people write an IPv4 address."""
+    number = int(ipaddress.IPv4Address(address))
+    six = "%x:%x" % (number >> 16, number & 0xFFFF)
+    mapped = ["::ffff:" + address, "::FFFF:" + six.upper(), "0:0:0:0:0:ffff:" + six]
+    return [address, *mapped, "[%s]:443" % mapped[0], address + ":443", mapped[1] + "%eth0"]
+
+
+def own_inventory(hosts, *groups, own=None):
     """Write the hosts' own variables and groups, and return the file."""
-    own = {name: OWN.get(release, {}) for name, release in hosts.items()}
+    more = own or {}
+    own = {
+        name: {**OWN.get(release, {}), **more.get(release, {})} for name, release in hosts.items()
+    }
     path = reference.STATE / "test_fail2ban.json"
     return playbook.inventory(path, own, dict.fromkeys(groups, own))
 
@@ -157,7 +211,12 @@ def hosts(fleet):
     by_release = {
         "bookworm": "printf '\\n[sergas-app]\\nmaxretry = 4\\n' >> /etc/fail2ban/jail.local;"
         " set_env LOG_FORMAT text; restart_app",
-        "trixie": "rm /etc/fail2ban/jail.local",
+        # Of several workers, the listening socket takes IPv4, too.
+        "bullseye": 'set_env WORKERS 2; dropin <<< "[Service]\nExecStart=\n'
+        "$(systemctl cat sergas-app | grep ^ExecStart= | sed 's/--host 0.0.0.0/--host ::/')\";"
+        " restart_app",
+        "trixie": "rm /etc/fail2ban/jail.local; iptables -t nat -A INPUT -s %s -p tcp --dport 22"
+        " -j SNAT --to-source %s" % (controller(), TRANSLATED),
     }
 
     def ready(name):
@@ -219,7 +278,7 @@ def test_second_run_changes_nothing(hosts, applied):
 def test_operators_own_settings_count_and_are_told(hosts, applied):
     for name, release in hosts.items():
         if release == "bookworm":
-            done = applied[1][name]["Set up the jails, and look whether they work"][0]
+            done = applied[1][name]["Set up the jails, and check whether they work"][0]
             told = [item for item in done["overridden"] if item["jail"] == "sergas-app"]
             assert [(item["key"], item["ours"], item["theirs"]) for item in told] == [
                 ("maxretry", "5", "4")
@@ -273,7 +332,7 @@ def test_jail_that_would_watch_nothing_is_refused(attacked):
     refusals = [
         result
         for many in results.values()
-        for result in many.get("Set up the jails, and look whether they work", [])
+        for result in many.get("See what differs from the declared jails", [])
     ]
     assert refusals and all(
         result.get("failed") and "ghost.service is no unit of this host" in result["msg"]
@@ -281,6 +340,65 @@ def test_jail_that_would_watch_nothing_is_refused(attacked):
     )
     after = everywhere(attacked, lambda name: on(name, "cat /etc/fail2ban/jail.d/sergas.conf"))
     assert after == before
+
+
+def denied(name):
+    """Return all that denies anything on a host: bans, rules of ufw and of the packet filter."""
+    return on(
+        name,
+        "fail2ban-client get sergas-blocked banip; ufw show added;"
+        " nft list table inet sergas-fail2ban 2> /dev/null | sed 's/packets [0-9]* bytes [0-9]*//';"
+        " iptables -t raw -S 2> /dev/null",
+    )
+
+
+def test_no_notation_of_ours_is_banned_and_no_ban_cuts_the_run_off(attacked):
+    """One run: bookworm is given our own addresses, trixie one that it cannot know to be ours,
+    bullseye an attacker as its app logs it.
+    """
+    release = {release: name for name, release in attacked.items()}
+    bullseye, bookworm, trixie = (release[one] for one in ("bullseye", "bookworm", "trixie"))
+    ours = [controller(), reference.find(trixie).address, str(reference.network()[2])]
+    for name in (bullseye, trixie):
+        on(
+            name,
+            "set_jail() { fail2ban-client set sergas-blocked $@; };"
+            " set_jail bantime 900; set_jail banip %s; set_jail bantime 45" % BLOCKED,
+        )
+        eventually(lambda name=name: BLOCKED in on(name, "ufw status"), "%s is not blocked" % name)
+    before = {name: denied(name) for name in (bookworm, trixie)}
+    began = time.monotonic()
+    results = block(
+        attacked,
+        {
+            "bookworm": {"sergas_block": [text for one in ours for text in notations(one)]},
+            "trixie": {
+                "sergas_block": ["::ffff:" + controller(), BLOCKED],
+                "sergas_fail2ban_deadline": DEADLINE_S,
+            },
+            "bullseye": {
+                "sergas_block": ["::FFFF:" + INNOCENT],
+                "sergas_unblock": ["[::ffff:%s]:443" % BLOCKED],
+            },
+        },
+    )
+    assert time.monotonic() - began < DEADLINE_S + 60
+    # Ours are refused by name, all of them.
+    ((task, told),) = playbook.failures(results[bookworm]).items()
+    assert task == "See which addresses are to be banned" and "nothing was changed" in told
+    assert all(one in told for one in ours)
+    # What nobody could know is undone, and what was there before is still there.
+    told = playbook.failures(results[trixie])
+    reason = told.pop("Say why the addresses are not banned")
+    assert "has rolled back the ban of %s," % controller() in reason
+    assert list(told) in (["Reach the host over a new connection"], ["Keep the change"]), told
+    assert {name: denied(name) for name in (bookworm, trixie)} == before
+    # Who attacks is blocked as the packet filter sees it, and unblocked in any notation.
+    assert not playbook.failures(results[bullseye])
+    assert banned(bullseye, "sergas-blocked") == {INNOCENT}
+    assert status(bullseye, INNOCENT) == "000"
+    on(bullseye, "fail2ban-client set sergas-blocked unbanip %s" % INNOCENT)
+    on(trixie, "fail2ban-client set sergas-blocked unbanip %s" % BLOCKED)
 
 
 #: An address of ours that somebody has banned by hand.
@@ -341,6 +459,13 @@ def test_attackers_are_blocked_for_a_time_and_nobody_of_ours(attacked, fix):
     )
     for name in attacked:
         assert done.outcome(name, "block_addresses") == "kept", done.entries
+        attackers = [
+            item["address"]
+            for finding in done.entries[name, "block_addresses"]["before"]
+            for item in finding["evidence"]["addresses"]
+        ]
+        # However the app has logged them.
+        assert {SCANNER, IGNORED} <= set(attackers) and not any(":" in one for one in attackers)
         # IGNORED has failed more often than anybody, and is one of ours.
         log = on(name, "grep -h 'NOTICE.*sergas-blocked.*Ban' /var/log/fail2ban.log")
         assert "Ban " + SCANNER in log and IGNORED not in log

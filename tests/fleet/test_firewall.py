@@ -313,7 +313,7 @@ class LockOut:
 
 
 #: Whichever of them comes first after the host has gone back by itself.
-GONE_BACK = {"See that it is a new one, and that the rules are as declared", "Keep the new rules"}
+GONE_BACK = {"See that it is a new one, and that the rules are as declared", "Keep the change"}
 REHEARSAL = {
     "sergas_firewall_refuse": False,
     "sergas_firewall_exclusive": True,

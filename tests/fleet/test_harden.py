@@ -23,7 +23,7 @@ chmod 0644 /home/sergas/super-account-manager/.env
 #: The tasks that know of the whole change beforehand, and tell it as a diff.
 TELLING = (
     "See what differs from the declared rules",
-    "Set up the jails, and look whether they work",
+    "Set up the jails, and check whether they work",
     "Close the app's .env to others",
 )
 

@@ -12,7 +12,7 @@ import json
 import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils import http_client, url
+from ansible_collections.sergas.ops.plugins.module_utils import addresses, http_client, url
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.probes.logs import clock
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
@@ -22,7 +22,6 @@ from ansible_collections.sergas.ops.plugins.module_utils.zoho_data_centres impor
 )
 
 _REDIRECTS = 3
-_ANY_ADDRESS = ("", "0.0.0.0", "::", "localhost")  # noqa: S104 (compared with, nothing is bound)
 #: the documented fields of the reply, and the variables that say the app uses such a thing
 DEPENDENCIES = {
     "database": ("DATABASE_HOST", "DATABASE_URL"),
@@ -83,9 +82,12 @@ def observe(ctx):
 
 def listen_address(unit):
     """Return where the app is to be asked: on loopback, unless it listens on one address only."""
-    match = re.search(r"--(?:host|bind)[ =]([^\s:;]+)", str(unit.get("ExecStart", "")))
-    host = match.group(1) if match else ""
-    return "127.0.0.1" if host in _ANY_ADDRESS or "$" in host else host
+    match = re.search(r"--(?:host|bind)[ =]([^\s;]+)", str(unit.get("ExecStart", "")))
+    text = match.group(1).strip("\"'") if match else ""
+    host = addresses.known(text) or text.partition(":")[0]
+    if host in ("", "localhost", "unix") or "$" in host or addresses.is_any(host):
+        return "127.0.0.1"
+    return host
 
 
 def _sample(address, deadline, max_bytes=65536):

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import threading
 
-from ansible_collections.sergas.ops.plugins.module_utils import http_client, tcp, ufw, url
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
+    http_client,
+    tcp,
+    ufw,
+    url,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils.tcp import ConnectionFailed
 
@@ -67,7 +73,9 @@ def observe_firewall(ctx):
     balancers = {}
     for given in ctx.params["balancer_addresses"]:
         try:
-            balancers[given] = tcp.resolve(given, None, ctx.deadline)[0][4][0]
+            balancers[given] = (
+                addresses.known(given) or tcp.resolve(given, None, ctx.deadline)[0][4][0]
+            )
         except ConnectionFailed:
             balancers[given] = None
     return {"firewall": ufw.read(), "port": ctx.port, "balancers": balancers}
@@ -202,7 +210,7 @@ def judge_inbound(inbound, listening_on):
     if (
         inbound["balancers"]
         and listening_on
-        and all(_loopback(address) for address in listening_on)
+        and all(addresses.is_loopback(address) for address in listening_on)
     ):
         summary = "The app listens on %s only: no load balancer can reach port %d" % (
             ", ".join(listening_on),
@@ -223,7 +231,7 @@ def judge_inbound(inbound, listening_on):
     if (
         not inbound["balancers"]
         and listening_on
-        and not all(_loopback(address) for address in listening_on)
+        and not all(addresses.is_loopback(address) for address in listening_on)
     ):
         if not ufw.opens(firewall, port):
             summary = "ufw is active (default %s) and no rule lets anybody reach port %d" % (
@@ -247,10 +255,6 @@ def _blocked(summary, confidence, evidence, remedy, advice):
         remedy=remedy,
         advice=advice,
     )
-
-
-def _loopback(address):
-    return address.startswith("127.") or address == "::1"
 
 
 def judge_start(seconds, threshold, service):

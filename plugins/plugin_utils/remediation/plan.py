@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ansible_collections.sergas.ops.plugins.module_utils import addresses
 from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import guards, options
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import host_of, rank
@@ -170,7 +171,7 @@ def _add(entries, place, item, shared, remedy, owners):
     target = _target(item)
     owner = owners.get(host_of(target)) if target else None
     # An address that only its own host can mean has no other owner.
-    local = target is None or host_of(target) in ("127.0.0.1", "::1", "localhost") or "/" in target
+    local = target is None or addresses.is_loopback(host_of(target)) or "/" in target
     on_target = owner == name or local
     host = name
     if remedy["runs_on"] == "target" and not local:

@@ -12,10 +12,15 @@ bad finding to the one it derives from; the end of the way is its root.
 
 from __future__ import annotations
 
-import ipaddress
+import re
 from collections import defaultdict
 
-from ansible_collections.sergas.ops.plugins.module_utils import causes, connection_budget
+from ansible_collections.sergas.ops.plugins.module_utils import (
+    addresses,
+    causes,
+    connection_budget,
+    url,
+)
 from ansible_collections.sergas.ops.plugins.module_utils.finding import STATUSES, is_bad
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.host import join
 
@@ -59,27 +64,25 @@ def target_of(item):
     if not target or "/" in target or target.startswith("unix:"):
         return None
     host = host_of(target)
-    if (
-        not host
-        or host == "localhost"
-        or host.endswith(".localhost")
-        or host.startswith("localhost.")
-    ):
+    if not host or addresses.is_loopback(host) or addresses.is_any(host):
         return None
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+    if addresses.known(host) is None:
         return target
-    return None if address.is_loopback or address.is_unspecified else target
+    # One address in two notations is one dependency.
+    port = re.search(r"(?:\]|\A[^:]+):(\d+)\Z", target)
+    return url.address(host, port.group(1)) if port else host
 
 
 def host_of(target):
-    """Return the host of C(host:port), C([address]:port) or a bare host."""
-    if target.startswith("["):
-        return target[1:].partition("]")[0]
+    """Return the host of C(host:port), C([address]:port) or a bare host, an address in the one
+    notation that is compared.
+    """
+    found = addresses.known(target)
+    if found is not None:
+        return found
     if target.count(":") == 1:
-        return target.partition(":")[0]
-    return target
+        target = target.partition(":")[0]
+    return addresses.same(target)
 
 
 def resolve(links, node):
@@ -405,7 +408,7 @@ def owners_of(hosts):
     """
     owners = {}
     for host in hosts:
-        for address in map(str.lower, host["addresses"]):
+        for address in map(addresses.same, host["addresses"]):
             owners[address] = (
                 None if owners.get(address, host["name"]) != host["name"] else host["name"]
             )
