@@ -391,7 +391,7 @@ def _rearm(params, folder, new):
     """Let the time of an armed point begin anew.
 
     What it has saved stays: it is the state from before whoever armed it first. What another run
-    asks for on top of that is saved as well.
+    asks for on top of that is saved as well, and undone by its own commands behind the others.
     """
     with restore_program.locked(folder):
         point, outcome = _read(folder)
@@ -409,8 +409,9 @@ def _rearm(params, folder, new):
         point.update(
             {
                 key: new[key]
-                for key in ("run", "armed_at", "due", "boot", "commands", "command_timeout")
+                for key in ("run", "armed_at", "due", "boot", "command_timeout")
             },
+            commands=point["commands"] + [c for c in new["commands"] if c not in point["commands"]],
             files=point["files"] + added,
             restarts=dict(new["restarts"], **(point.get("restarts") or {})),
         )

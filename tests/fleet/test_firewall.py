@@ -417,6 +417,26 @@ def test_a_run_that_is_killed_leaves_no_host_locked(hardened, hosts, balancer):
     assert not any(playbook.failures(results[name]) for name in hosts)
 
 
+def test_rules_that_a_dead_run_was_about_to_keep_are_verified_and_kept(hardened, hosts, balancer):
+    """All rules are as declared, and in ten minutes the hosts would roll them back."""
+    left = {
+        "name": "firewall",
+        "files": ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"],
+        "commands": [["ufw", "reload"]],
+        "deadline": 600,
+    }
+    for name in hosts:
+        armed = playbook.module(name, "sergas.ops.restore_point", state="armed", **left)
+        assert armed["changed"], armed
+    before = {name: rules(host) for name, host in hosts.items()}
+    results = play(hosts, balancer, {None: {**admins(), "sergas_firewall_deadline": 300}})
+    for name, host in hosts.items():
+        assert playbook.changes(results[name]) == []
+        seen = playbook.module(name, "sergas.ops.restore_point", name="firewall", state="observed")
+        assert seen["state"] == "none", seen
+        assert rules(host) == before[name]
+
+
 def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_mended(
     hardened, hosts, balancer, tmp_path
 ):
