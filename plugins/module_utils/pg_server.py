@@ -43,7 +43,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
 
     Raises:
         ServerError: there is no such setting, or the reload did not take effect in time.
-        postgresql.PostgresError: the server cannot be asked, or refused.
+        postgresql.PostgresError: the server cannot be queried, or refused.
     """
     acting = params["state"] != "observed" and not check_mode
     with postgresql.connect(
@@ -77,7 +77,7 @@ def _reload(session, deadline, sleep):
     session.rows("SELECT pg_reload_conf() AS sent")
     while session.rows(_LOADED)[0]["at"] == before:
         if deadline.remaining() < 2 * _PAUSE:
-            raise ServerError("the server was told to reload and did not in time; see its log")
+            raise ServerError("the server did not reload its files in time; its log says why")
         sleep(_PAUSE)
 
 

@@ -4,7 +4,7 @@
 
 """The session in which statements on a table run: that of the table's owner.
 
-Whoever owns a table decides what code a statement on it runs: triggers, rules and policies, and
+The owner of a table decides what code a statement on it runs: triggers, rules and policies, and
 already while the statement is planned the expressions of indexes and statistics and the key of a
 partition. All of it runs with the rights of the session, and SET ROLE or SET SESSION AUTHORIZATION
 is no way out of that, since the code can reset both. So the session has to be one that the owner
@@ -69,14 +69,14 @@ WHERE coalesce(a.backend_start = %s::timestamptz, true)
   AND a.datid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 """
 
-# As long as the row is locked, nobody can rename the schema and put another one in its place.
+# As long as the row is locked, no session can rename the schema and put another one in its place.
 _HOLD_SCHEMA = "SELECT n.oid::bigint AS id FROM pg_namespace n WHERE n.nspname = %s FOR SHARE"
 _HELD = """
 SELECT c.oid::bigint AS id, c.relkind::text AS kind FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
 """
 # Functions in C and internal ones are a superuser's. A partition has the key of what it is a part
-# of. Of generated columns only virtual ones are read by calling something, which is not told apart.
+# of. Only virtual generated columns run code when they are read; stored ones count here as well.
 _CODE = """
 WITH RECURSIVE place AS (
   SELECT %s::oid AS id UNION SELECT p.relid::oid FROM pg_partition_ancestors(%s::oid) p
@@ -171,7 +171,7 @@ class TableSession:
         with self.session.transaction():
             self.session.rows(_HOLD_SCHEMA, [table["schema"]])
             # It conflicts with all that gives a table code: CREATE TRIGGER, RULE, POLICY, INDEX,
-            # STATISTICS, ATTACH PARTITION, and with nobody who reads or writes rows.
+            # STATISTICS, ATTACH PARTITION, and not with reading or writing rows.
             self.session.execute(
                 "LOCK TABLE ONLY %s.%s IN SHARE UPDATE EXCLUSIVE MODE"
                 % (identifier(table["schema"]), identifier(table["table"]))

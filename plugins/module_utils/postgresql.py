@@ -406,8 +406,8 @@ def session_settings(deadline, acting=False, statement_timeout=None, lock_timeou
     return dict(settings, **PINNED)
 
 
-# A member of an extension that a superuser has installed is nobody else's, whatever its schema is.
-# The schema may be somebody's who renames it and puts another one in its place.
+# A member of an extension that belongs to a superuser is what it says, whatever its schema is. But
+# the owner of that schema can rename it and put another one in its place.
 _MEMBER = """
 SELECT /* sergas.ops */ quote_ident(n.nspname) AS schema, s.rolsuper AS superuser,
   w.rolsuper OR (w.rolname = 'pg_database_owner' AND (SELECT b.rolsuper FROM pg_database d
@@ -538,7 +538,7 @@ class Session:
         if self.rows("SELECT %s pg_is_in_recovery() AS standby" % MARKER)[0]["standby"]:
             raise StatementFailed(
                 "the extension %s is in the schema %s, which its owner may replace by another one,"
-                " and a standby cannot prevent that: ask as a member of pg_monitor, or move the"
+                " and a standby cannot prevent that: log in as a member of pg_monitor, or move the"
                 " extension to a superuser's schema" % (extension, schema)
             )
         with self.transaction():

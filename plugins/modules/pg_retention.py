@@ -17,8 +17,8 @@ description:
   - At O(deadline) it stops after a batch and says so with RV(finished); the next run goes on.
   - It refuses a table that others refer to by a foreign key, since a deletion there would touch
     their rows or fail halfway.
-  - What touches the table runs in a session that the table's owner has logged in to, since whoever
-    owns a table decides what code a statement on it runs (triggers, rules, policies, expressions of
+  - What touches the table runs in a session that the table's owner has logged in to. The owner of a
+    table decides what code a statement on it runs (triggers, rules, policies, expressions of
     indexes), and that code has the rights of the session. O(login_user) only reads catalogs and
     writes checkpoints, unless it is the owner or a role that is no superuser.
   - The owner logs in to the same server with O(owner_password), or with what O(env_file) has for
@@ -76,7 +76,7 @@ options:
     type: str
   owner_host:
     description:
-      - Where the owner logs in, a host or the folder of the server's Unix socket.
+      - Where the owner logs in, a host or the directory of the server's Unix socket.
       - If not given, O(login_host), or C(127.0.0.1) where that is not given either; then, where the
         server does not let the owner in from there, the C(DATABASE_HOST) of O(env_file).
     type: str

@@ -489,8 +489,8 @@ def test_fix_mends_what_it_planned_once(fault, remedied):
     assert not again.changed.get(host) and not [key for key in again.entries if key[0] == host]
 
 
-#: What the app's role can do by itself. Wherever this runs with a superuser's rights, also once the
-#: session has gone back to the role that it began with, the role is a superuser from then on.
+#: What the app's role can do on its own. Wherever this runs with a superuser's rights, also once
+#: the session has gone back to the role that it began with, the role is a superuser from then on.
 ATTACK = """
 CREATE FUNCTION public.seize() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -564,7 +564,7 @@ UNDER_ATTACK = """
         {login_db: sergas_prod, table: reports, columns: [id], where: id > 7}
     - name: Rewrite
       sergas.ops.pg_vacuum: {login_db: sergas_prod, tables: [reports], full: true, always: true}
-    - name: Look
+    - name: Diagnose
       sergas.ops.pg_insights: {login_db: sergas_prod}
     - name: Drop slots
       ansible.builtin.include_role:

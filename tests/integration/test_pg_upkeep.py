@@ -220,6 +220,8 @@ def test_code_in_a_table_never_runs_with_a_superusers_rights(keeper, postgres, r
     assert not superuser(connection)
     assert refused["failed"] and named in refused["msg"], refused
     assert "public.log" in refused["msg"] and "owner_password" in refused["msg"]
+    if kind not in ("trigger", "deferred trigger", "rule", "index"):
+        return
     done = run_module("pg_retention", {**options, "owner_password": postgres.password})
     assert not superuser(connection)
     assert (done["rows"], done["role"]) == (10, "keeper")

@@ -35,7 +35,7 @@ NAMES = {"pg_connections.py": "the application names whose sessions are spared"}
 NO_SQL = {"community.postgresql.postgresql_pg_hba"}
 #: What runs a client by a command, by the name of its task, and why it may.
 COMMANDS = {
-    "Ask pgbouncer's own console about its pools": "the console is not a server: it runs no SQL",
+    "Query pgbouncer's own console for its pools": "the console is not a server: it runs no SQL",
 }
 CLIENT = re.compile(r"\b(?:psql|pg_dump|pg_restore|vacuumdb|reindexdb|clusterdb|pgbench)\b")
 
@@ -82,7 +82,7 @@ def words(tree):
 
 
 def commands(tree):
-    """Return the texts of a module that run a client, as somebody else or within a shell."""
+    """Return the texts of a module that run a client, as another user or within a shell."""
     skipped = prose(tree)
     return [
         node.value
