@@ -142,7 +142,7 @@ def test_a_killed_run_is_recognised_and_what_it_left_is_settled(fix, diagnose, t
     assert run.outcome(elsewhere, "start_redis") == "kept", run.shown
     assert on(elsewhere, there) == "/run/sergas-slow-undone"
     # There is nothing left to do on the others.
-    assert set(run.changed) == {elsewhere} and {host for host, _ in run.entries} == {elsewhere}
+    assert set(run.changed) == {elsewhere} and {host for host, _remedy in run.entries} == {elsewhere}
 
 
 def ledger(host):

@@ -44,6 +44,10 @@ class Host:
         text = self.sh("cat /var/lib/sergas/restore/%s/outcome 2>/dev/null || true" % name).strip()
         return json.loads(text) if text else None
 
+    def restored(self, name):
+        """Return whether a restore point has been restored to the end."""
+        return bool((self.outcome(name) or {}).get("complete"))
+
     def answers(self):
         """Return whether a new connection to SSH succeeds."""
         try:
@@ -106,7 +110,7 @@ def test_who_locks_ssh_out_finds_the_host_as_it_was(on_all):
         assert not host.outcome("firewall"), "the machine is too busy for this deadline"
         until(host.answers, "SSH is back")
         assert host.sh("cat %s" % " ".join(RULES)) == before
-        until(lambda: host.outcome("firewall"), "the outcome is written")
+        until(lambda: host.restored("firewall"), "the outcome is written")
         told = host.module("restore_point", name="firewall", state="disarmed")
         assert told["failed"] and "by the host itself, at its deadline" in told["msg"], told
         assert told["outcome"]["commands"][0]["status"] == 0
@@ -138,7 +142,7 @@ def test_a_host_that_starts_again_puts_itself_back(on_all):
         cut = host.module("remedy_ledger", state="begun", run="cut", remedy="reboot")
         assert cut["changed"], cut
         reference.run("podman", "restart", "--time", "20", host.reference.container)
-        until(lambda: host.outcome("reboot"), "the host has put itself back")
+        until(lambda: host.restored("reboot"), "the host has put itself back")
         outcome = host.outcome("reboot")
         assert outcome["by"] == "boot" and outcome["complete"], outcome
         assert [command["status"] for command in outcome["commands"]] == [0, 0], outcome

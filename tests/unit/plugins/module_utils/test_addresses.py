@@ -27,7 +27,7 @@ def random_addresses(count, seed=20260301):
     """Return addresses of both families, the same ones each time."""
     source = random.Random(seed)
     found = []
-    for _ in range(count):
+    for _number in range(count):
         found.append(ipaddress.IPv4Address(source.getrandbits(32)))
         # With runs of zeros, which is where notations differ.
         mask = sum(0xFFFF << shift for shift in range(0, 128, 16) if source.random() < 0.6)
@@ -153,8 +153,8 @@ def test_a_network_is_no_address():
 def test_garbage_raises_nothing_else():
     source = random.Random(7)
     alphabet = "0123456789abcdefABCDEF:.:./%[] \tgx\u00e9\u0661-"
-    for _ in range(5000):
-        text = "".join(source.choice(alphabet) for _ in range(source.randrange(24)))
+    for _number in range(5000):
+        text = "".join(source.choice(alphabet) for _number in range(source.randrange(24)))
         for parse in (addresses.address, addresses.network, addresses.canonical):
             try:
                 parse(text)
