@@ -407,10 +407,7 @@ def _rearm(params, folder, new):
             if first:
                 _copy(item.get("leads_to", item), os.path.join(folder, item["saved"]))
         point.update(
-            {
-                key: new[key]
-                for key in ("run", "armed_at", "due", "boot", "command_timeout")
-            },
+            {key: new[key] for key in ("run", "armed_at", "due", "boot", "command_timeout")},
             commands=point["commands"] + [c for c in new["commands"] if c not in point["commands"]],
             files=point["files"] + added,
             restarts=dict(new["restarts"], **(point.get("restarts") or {})),
