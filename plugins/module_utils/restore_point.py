@@ -135,7 +135,11 @@ def _observed(params, check_mode):
     lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
     standing = restore_reader.standing(point, outcome)
     at_work = standing == "armed" and lease is not None and lease["run"] == point["run"]
-    more = {"at_work": at_work, "holder": lease if at_work else None}
+    more = {
+        "at_work": at_work,
+        "holder": lease if at_work else None,
+        "conflict": _conflict(params),
+    }
     return _result(params, False, point, outcome, state=standing, differing=[], **more)
 
 
@@ -143,6 +147,9 @@ def _arm(params, check_mode):
     folder = _folder(params)
     _refuse_without_systemd(params)
     _refuse_while_locked(params)
+    reason = _conflict(params) if params["deadline"] else None
+    if reason:
+        raise Refused(reason)
     point, outcome = _read_at_rest(folder)
     found = [restore_program.describe(path) for path in params["files"]]
     restore_plan.refuse_kinds(found)
@@ -202,6 +209,13 @@ def _arm(params, check_mode):
             "before": {"state": standing, "due": (point or {}).get("due")},
             "after": {"state": "armed", "due": new["due"]},
         },
+    )
+
+
+def _conflict(params):
+    """Return which other point, of another run, would put one of the files back, or None."""
+    return restore_reader.conflict(
+        params["files"], params["run"], params["directory"], but=(params["name"],)
     )
 
 

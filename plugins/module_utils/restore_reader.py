@@ -74,8 +74,8 @@ def pending(found):
     ]
 
 
-def refuse_covered(paths, run=None, directory=DIRECTORY):
-    """Refuse to write files that the host will restore automatically for another run.
+def conflict(paths, run=None, directory=DIRECTORY, but=()):
+    """Return which restore point of another run covers one of some files, in words, or None.
 
     What is written there now would be lost when that restore point's time is over.
 
@@ -83,27 +83,25 @@ def refuse_covered(paths, run=None, directory=DIRECTORY):
         paths: of the files, absolute.
         run: the run that this is part of; by default the one that the environment names.
         directory: where restore points are kept.
-
-    Raises:
-        Armed: one of the files is covered by an armed restore point of another run.
+        but: names of restore points that do not matter.
     """
     run = run or os.environ.get(RUN_VARIABLE)
     try:
         armed = pending(points(directory))
     except PermissionError:
         # Only root arms restore points that the host restores, for files that only root may write.
-        return
+        return None
     for item in armed:
         point = item["point"]
         saved = point.get("files", ())
         # A link is restored with the file that it leads to.
         covered = {file.get("path") for file in [*saved, *(f.get("leads_to", {}) for f in saved)]}
         hit = sorted(covered.intersection(paths) - {None})
-        if hit and not (run and point.get("run") == run):
-            raise Armed(
+        if hit and item["name"] not in but and not (run and point.get("run") == run):
+            return (
                 "%s: the restore point %s%s is armed since %s, and this host puts the file back at"
-                " %s. Nothing was written. Wait until then, or run playbook fix, which settles what"
-                " an interrupted run has left"
+                " %s. Wait until then, or run playbook fix, which settles what an interrupted run"
+                " has left"
                 % (
                     hit[0],
                     item["name"],
@@ -112,3 +110,17 @@ def refuse_covered(paths, run=None, directory=DIRECTORY):
                     point["due"],
                 )
             )
+    return None
+
+
+def refuse_covered(paths, run=None, directory=DIRECTORY):
+    """Refuse to write files that the host will restore automatically for another run.
+
+    Args: see L(conflict).
+
+    Raises:
+        Armed: one of the files is covered by an armed restore point of another run.
+    """
+    reason = conflict(paths, run, directory)
+    if reason:
+        raise Armed(reason + ". Nothing was written")

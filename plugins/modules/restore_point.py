@@ -36,7 +36,8 @@ options:
         the point by itself.
       - V(restored) puts the files back now and runs the commands, as far as anything was changed.
         Where nothing was, it does nothing.
-      - V(observed) changes nothing and tells what there is.
+      - V(observed) changes nothing and tells what there is, and whether another restore point
+        covers one of O(files).
     type: str
     choices: [armed, disarmed, observed, restored]
     required: true
@@ -81,9 +82,9 @@ options:
       - After how many seconds the host puts the files back by itself, 86400 at most. V(0) means
         never.
       - It takes systemd and C(become).
-      - With a deadline, the point takes the host's lock (M(sergas.ops.remedy_ledger)) until it is
-        disarmed or restored, unless its run holds the lock already. It is refused while another run
-        holds it.
+      - With a deadline, the point is refused while another one, of another run, is armed for one of
+        its files. It takes the host's lock (M(sergas.ops.remedy_ledger)) until it is disarmed or
+        restored, unless its run holds the lock already, and is refused while another run holds it.
     type: int
     default: 0
   command_timeout:
@@ -231,6 +232,11 @@ at_work:
   returned: O(state=observed)
   type: bool
   sample: false
+conflict:
+  description: Which other restore point, of another run, would put one of O(files) back, or null.
+  returned: O(state=observed)
+  type: str
+  sample: null
 lease:
   description: The host's lock, if it was taken for the point, or null.
   returned: O(state=armed)

@@ -114,7 +114,8 @@ def test_a_killed_run_is_recognised_and_what_it_left_is_settled(fix, diagnose, t
     # As if that run had been on another controller, whose processes cannot be seen from here, and
     # its last renewal half a minute ago.
     other = "import json; p = '/run/sergas/remedy.lease'; lease = json.load(open(p));"
-    other += " lease['controller']['boot'] = 'another'; lease['ends'] -= 30; json.dump(lease, open(p, 'w'))"
+    other += " lease['controller']['boot'] = 'another'; lease['ends'] -= 30;"
+    other += " json.dump(lease, open(p, 'w'))"
     on(elsewhere, 'python3 -c "%s"' % other)
     run = fix(three, sergas_checks=["redis", "restore_points"])
     assert time.monotonic() - killed < SOONEST_S + PATIENCE_S

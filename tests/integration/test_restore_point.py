@@ -155,6 +155,18 @@ def test_what_another_run_has_left_is_taken_over_with_what_it_has_saved(point, h
     assert state(host) == before
 
 
+def test_what_another_point_will_put_back_is_told(point, host, tmp_path):
+    point("armed", run="r1")
+    path = tmp_path / "store" / "try" / "point.json"
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), due="2026-03-01T12:05:00Z")))
+    files = [str(host / ".env")]
+    seen = point("observed", name="other", run="r2", files=files)
+    assert "the restore point try of run r1" in seen["conflict"], seen
+    assert point("observed", name="other", run="r1", files=files)["conflict"] is None
+    assert point("observed", name="try", run="r2", files=files)["conflict"] is None
+    assert point("observed", name="other", run="r2", files=["/etc/other"])["conflict"] is None
+
+
 def test_what_there_is_can_be_observed(point):
     assert point("observed")["state"] == "none"
     point("armed", run="r1")
