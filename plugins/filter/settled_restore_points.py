@@ -19,7 +19,8 @@ positional: _input, results
 options:
   _input:
     description:
-      - The C(evidence.points) of the finding C(host.restore_point.armed).
+      - The C(evidence.points) of the finding C(host.restore_point.armed) or
+        C(host.restore_point.failed).
     type: list
     elements: dict
     required: true
@@ -65,7 +66,9 @@ def settled_restore_points(points, results):
     settled = []
     for point in points:
         wanted = point["findings"]
-        helped = bool(wanted) and verdict.judge(wanted, point["known"], found)["good"]
+        # One that is restored in part has nothing left to keep.
+        helped = bool(wanted) and not point["errors"]
+        helped = helped and verdict.judge(wanted, point["known"], found)["good"]
         settled.append(
             {
                 "name": point["name"],

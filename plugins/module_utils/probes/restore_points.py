@@ -43,8 +43,8 @@ def decide(ctx, seen):
     if not seen["points"]:
         return [finding("host.restore_point.ok", "host", "ok", "No restore point is armed")]
     working = seen["lease"]["run"] if seen["lease"] else None
-    armed = [_shown(item, working, seen["entries"]) for item in seen["points"]]
-    failed = [item for item in armed if item["errors"]]
+    points = [_shown(item, working, seen["entries"]) for item in seen["points"]]
+    failed = [item for item in points if item["errors"]]
     findings = []
     if failed:
         findings.append(
@@ -55,11 +55,12 @@ def decide(ctx, seen):
                 "Restore point %s is restored in part: %s"
                 % (failed[0]["name"], "; ".join(failed[0]["errors"])),
                 value=len(failed),
-                evidence={"points": failed},
-                advice="Remove the reason, then use sergas.ops.restore_point with state: restored.",
+                evidence={"points": points},
+                remedy=_REMEDY,
+                advice="Remove the reason, such as a full disk; then restore the rest.",
             )
         )
-    armed = [item for item in armed if not item["errors"]]
+    armed = [item for item in points if not item["errors"]]
     if armed:
         gone = [item for item in armed if not item["at_work"]]
         first = (gone or armed)[0]
@@ -78,7 +79,7 @@ def decide(ctx, seen):
                     first["due"],
                 ),
                 value=len(armed),
-                evidence={"points": armed},
+                evidence={"points": points},
                 remedy=_REMEDY,
                 advice="Settle what the interrupted run has left: keep it where it has helped, else"
                 " restore what was before."

@@ -34,7 +34,7 @@ ORDER = (
 #: Seconds for the last look and for keeping or undoing, after which a host puts itself back.
 _SETTLING = 30
 #: What an interrupted run has left comes before all else: the host would undo a part of it.
-FIRST = "host.restore_point.armed"
+FIRST = "host.restore_point."
 #: Seconds: a remedy that may take so long comes after the others of its component.
 _LONG_S = 1800
 
@@ -263,7 +263,7 @@ def _depth(entry):
 def _order(entry):
     item = entry["finding"]
     return (
-        FIRST not in entry["findings"],
+        not item["id"].startswith(FIRST),
         _depth(entry),
         # An index waits for each transaction that another remedy may be there to end.
         entry["timeout"] >= _LONG_S,

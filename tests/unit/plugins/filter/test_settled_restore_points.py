@@ -17,6 +17,7 @@ POINT = {
     "remedy": True,
     "findings": ["app.env.missing"],
     "known": ["host.disk.high"],
+    "errors": [],
 }
 ENV_OK = finding("app.env.ok", "app", "ok", "all there")
 ARMED = finding("host.restore_point.armed", "host", "fail", "armed")
@@ -42,6 +43,12 @@ def test_a_point_is_verified_by_the_check_that_found_its_fault(findings, verifie
     assert (settled["name"], settled["run"], settled["remedy"]) == ("set_variables", "r1", True)
     expected = ("disarmed", "kept") if verified else ("restored", "undone")
     assert (settled["state"], settled["outcome"]) == expected
+
+
+def test_what_is_restored_in_part_is_restored():
+    point = {**POINT, "errors": ["/opt/app/.env: No space left on device"]}
+    (settled,) = settled_restore_points([point], [{"findings": [ENV_OK]}])
+    assert (settled["state"], settled["outcome"]) == ("restored", "undone")
 
 
 def test_a_point_of_no_remedy_cannot_be_verified():

@@ -61,3 +61,4 @@ def test_what_could_not_be_restored_fails():
     (found,) = decide(pending(outcome=broken))
     assert (found["id"], found["status"]) == ("host.restore_point.failed", "fail")
     assert "No space left" in found["summary"]
+    assert found["remedy"] == "settle_restore_points"

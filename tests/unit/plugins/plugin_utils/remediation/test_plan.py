@@ -75,6 +75,17 @@ def test_what_takes_long_comes_after_what_may_be_in_its_way(makers, make):
     assert [entry["remedy"] for entry in made["entries"]] == ["end_blocker", "create_indexes"]
 
 
+def test_what_an_interrupted_run_has_left_comes_first(makers, make):
+    """Nothing else may begin before it: the host would undo a part of it."""
+    disk = makers.bad("host.disk.high", "vacuum_journal", "host")
+    armed = makers.bad("host.restore_point.armed", "settle", "host", status="warn")
+    made = make(
+        {"a": [disk, armed]},
+        {"vacuum_journal": {"component": "host"}, "settle": {"component": "host"}},
+    )
+    assert [entry["remedy"] for entry in made["entries"]] == ["settle", "vacuum_journal"]
+
+
 def test_dependencies_are_mended_before_the_app_and_on_their_hosts_first(makers, make):
     app = makers.bad("app.service.down", "start_app", "app")
     db = makers.bad("db.unreachable", "start_db", "database", evidence={"target": "127.0.0.1:1"})
