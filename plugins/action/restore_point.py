@@ -21,10 +21,9 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         del tmp
         args = dict(self._task.args)
-        if args.get("state") in ("armed", "observed"):
-            plan = task_vars.get("sergas_remediation_plan")
-            planned = plan.get("run") if isinstance(plan, dict) else None
-            args["run"] = args.get("run") or planned or controller.run_name()
+        plan = task_vars.get("sergas_remediation_plan")
+        planned = plan.get("run") if isinstance(plan, dict) else None
+        args["run"] = args.get("run") or planned or controller.run_name()
         if args.get("state") == "armed":
             args["by"] = args.get("by") or controller.who(task_vars)
             args["controller"] = args.get("controller") or controller.identity()

@@ -66,9 +66,10 @@ def settled_restore_points(points, results):
     settled = []
     for point in points:
         wanted = point["findings"]
-        # One that is restored in part has nothing left to keep.
-        helped = bool(wanted) and not point["errors"]
-        helped = helped and verdict.judge(wanted, point["known"], found)["good"]
+        # Good is what is not bad any more, gone is what was checked again. One that is restored in
+        # part has nothing left to keep.
+        judged = verdict.judge(wanted, point["known"], found)
+        helped = bool(wanted and judged["good"] and judged["gone"] and not point["errors"])
         settled.append(
             {
                 "name": point["name"],

@@ -48,6 +48,9 @@ _EMBEDDING = (
     (_MAPPED, _MAPPED_BITS, 0, False),  # IPv4-mapped: only as a part of a wider network
     (0x0064FF9B << 64, 96, 0, False),  # NAT64, 64:ff9b::/96
     (0x0064FF9B0001 << 48, 96, 0, False),  # NAT64 of a site, 64:ff9b:1::/96
+    (0xFFFF0000, 96, 0, False),  # IPv4-translated (SIIT), ::ffff:0:0:0/96
+    (0xFE8000000000000000005EFE, 96, 0, False),  # ISATAP, fe80::5efe:0:0/96
+    (0xFE8000000000000002005EFE, 96, 0, False),  # ISATAP, of an address that is unique
 )
 
 
@@ -60,7 +63,8 @@ def address(text):
 
     Args:
         text: an address in any notation: with spaces around, in brackets, with a zone, with a port
-            (IPv6 only in brackets), in upper case, IPv4-mapped, or as a network of one address.
+            (IPv6 in brackets, or IPv4-mapped), in upper case, IPv4-mapped, or as a network of one
+            address.
 
     Returns:
         ipaddress.IPv4Address or ipaddress.IPv6Address
@@ -114,8 +118,10 @@ def _take_apart(text):
     base, port = parts.group("inner") or parts.group("bare"), parts.group("port")
     zone = parts.group("zone_in") or parts.group("zone")
     if port is not None and not parts.group("inner") and not zone and ":" in base:
-        # Without brackets, what looks like a port is the last group of an IPv6 address.
-        base, port = "%s:%s" % (base, port), None
+        # Without brackets, what looks like a port is the last group of an IPv6 address, unless an
+        # IPv4 address is before it.
+        if "." not in base:
+            base, port = "%s:%s" % (base, port), None
     six = ":" in base
     if (zone and not six) or (port is not None and not 0 < int(port) < 65536):
         raise AddressError(_no_address(text))

@@ -194,7 +194,7 @@ def _arm(params, check_mode):
                 _save(params, folder, new)
         except BaseException:
             if lease:
-                _unlock(params)
+                _unlock(params, lease["run"])
             raise
     return _result(
         params,
@@ -226,6 +226,13 @@ def _refuse_while_locked(params):
         raise Refused(ledger.lock_refusal(lease, ledger_reader.uptime()), lease)
 
 
+def _refuse_at_work(params, point):
+    """Refuse to end a point that another run needs, being at work with it."""
+    lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
+    if lease and lease["run"] == point["run"] and lease["run"] != params["run"]:
+        raise Refused(ledger.lock_refusal(lease, ledger_reader.uptime()), lease)
+
+
 def _lock(params):
     """Take the host's lock for a point with a deadline; return the lease, None where the run has
     the lock for something larger.
@@ -246,12 +253,12 @@ def _lock(params):
         )
 
 
-def _unlock(params):
-    """Free the host's lock where it was taken for this point."""
+def _unlock(params, run):
+    """Free the host's lock where a run has taken it for this point."""
     try:
         with restore_program.locked(params["runtime_directory"]):
             lease = host_lock.holder(params["runtime_directory"])
-            if lease and lease["remedy"] == _purpose(params):
+            if lease and (lease["remedy"], lease["run"]) == (_purpose(params), run):
                 host_lock.release(params["runtime_directory"])
     except FileNotFoundError:
         pass
@@ -405,7 +412,7 @@ def _rearm(params, folder, new):
     """Let the time of an armed point begin anew.
 
     What it has saved stays: it is the state from before whoever armed it first. What another run
-    asks for on top of that is saved as well, and undone by its own commands behind the others.
+    asks for on top of that is saved as well, and undone by its own commands before the others.
     """
     with restore_program.locked(folder):
         point, outcome = _read(folder)
@@ -422,7 +429,8 @@ def _rearm(params, folder, new):
                 _copy(item.get("leads_to", item), os.path.join(folder, item["saved"]))
         point.update(
             {key: new[key] for key in ("run", "armed_at", "due", "boot", "command_timeout")},
-            commands=point["commands"] + [c for c in new["commands"] if c not in point["commands"]],
+            # The oldest ones last: they know the state from before all of it.
+            commands=[c for c in new["commands"] if c not in point["commands"]] + point["commands"],
             files=point["files"] + added,
             restarts=dict(new["restarts"], **(point.get("restarts") or {})),
         )
@@ -481,13 +489,16 @@ def _disarm(params, check_mode):
     standing = restore_reader.standing(point, outcome)
     if standing == "none":
         return _result(params, False, None, None, state="none", differing=[])
+    if standing != "armed" and not check_mode:
+        _unlock(params, point["run"])
     _refuse_restored(params, outcome)
     if standing == "restored":
         return _result(params, False, point, outcome, state="restored", differing=[])
+    _refuse_at_work(params, point)
     if not check_mode:
         with restore_program.locked(params["directory"]):
             _discard(params, folder)
-        _unlock(params)
+        _unlock(params, point["run"])
     return _result(
         params,
         True,
@@ -542,9 +553,12 @@ def _restored(params, check_mode):
     if standing == "none":
         raise Refused("nothing is saved under the name %s" % params["name"])
     if standing == "restored":
+        if not check_mode:
+            _unlock(params, point["run"])
         return _result(
             params, False, point, outcome, state="restored", differing=[], planned_commands=[]
         )
+    _refuse_at_work(params, point)
     differing = [item for item in point["files"] if not restore_program.is_back(item)]
     touched = bool(differing or (outcome and outcome.get("touched", True)))
     booted = point["boot"] != restore_program.boot()
@@ -562,7 +576,7 @@ def _restored(params, check_mode):
     trouble = restore_plan.failures(outcome)
     if outcome["complete"]:
         _stop_timer(params["name"])
-        _unlock(params)
+        _unlock(params, point["run"])
     if trouble:
         raise PointError(
             "%s is %s: %s"

@@ -41,7 +41,7 @@ _MOST_ERRORS = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _BLOCK = 1024 * 1024
 #: of a file that is saved
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 512 * 1024 * 1024
 _MOST_ATTRIBUTES = 65536
 #: Bound to the inode or to the content, so that they are another file's.
 _BOUND = ("security.ima", "security.evm", "security.capability")
@@ -760,12 +760,11 @@ def needs_restart(saved, now, touched, booted):
         touched: whether any file was not as it had been saved.
         booted: whether the host has started again since.
     """
-    up = ("active", "activating", "reloading")
-    if booted or not saved or not now:
+    if not touched or booted or not saved or not now:
         return touched
-    if saved.get("ActiveState") in up and now.get("ActiveState") not in up:
-        return True
-    return touched and saved.get("InvocationID") != now.get("InvocationID")
+    up = ("active", "activating", "reloading")
+    ended = saved.get("ActiveState") in up and now.get("ActiveState") not in up
+    return ended or saved.get("InvocationID") != now.get("InvocationID")
 
 
 def commands_of(point, touched, booted):

@@ -43,7 +43,7 @@ options:
     required: true
   files:
     description:
-      - The absolute paths of the files to save, 200 at most, each of at most 64 MiB.
+      - The absolute paths of the files to save, 200 at most, each of at most 512 MiB.
       - A symbolic link is saved together with the file that it leads to, and both are put back. It
         is only followed if root made it and it leads to a regular file with one name, which belongs
         to root or to the app's user, and whose directory no third user may change; see
@@ -72,8 +72,7 @@ options:
       - Units of systemd that run with what is in O(files), for example the app's. They are
         restarted behind O(commands), and only as far as that undoes something.
       - A unit whose process is still the one from before the point was armed is left alone, since
-        it has none of what was written since. So is every unit if none of the files was changed,
-        unless it ran then and does not run now.
+        it has none of what was written since. So is every unit if none of the files was changed.
     type: list
     elements: str
     default: []
@@ -94,7 +93,8 @@ options:
     default: 60
   run:
     description:
-      - The run that arms the point. If not given, the run of the plan that is being carried out
+      - The run that arms the point, or ends it. A point whose run is at work is not disarmed or
+        restored by another one. If not given, the run of the plan that is being carried out
         (M(sergas.ops.remediation_plan)), else a name made of the start and the id of the process
         that runs Ansible.
     type: str

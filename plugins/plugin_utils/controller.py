@@ -34,7 +34,16 @@ def identity(pid: int | None = None) -> dict[str, Any]:
 
 def is_alive(run: dict[str, Any]) -> bool:
     """Return whether the process of an identity of this controller is still there."""
-    return _started(run["pid"]) == run["started"]
+    if run["started"] is not None:
+        return _started(run["pid"]) == run["started"]
+    # A controller without /proc.
+    try:
+        os.kill(run["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def is_dead(run: Any) -> bool:

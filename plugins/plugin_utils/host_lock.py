@@ -92,11 +92,15 @@ def _renew(
             continue
         tried_at = time.monotonic()
         result: dict[str, Any] = {}
+        # That of the task, which the task itself has removed.
+        action._connection._shell.tmpdir = None
         # A host that cannot be reached just now may be reached the next time.
         with contextlib.suppress(Exception):
             result = action._execute_module(
                 module_name=_MODULE, module_args=options, task_vars=task_vars
             )
+        with contextlib.suppress(Exception):
+            action.cleanup()
         if result.get("held") is False:
             return
         if result.get("held"):

@@ -76,7 +76,8 @@ def killed_in_the_middle(hosts, tmp_path):
             runs.append(
                 subprocess.Popen(
                     words,
-                    env=playbook.environment(),
+                    # As it is by default: each module is copied to the host.
+                    env=playbook.environment(ANSIBLE_PIPELINING="False"),
                     cwd=playbook.ROOT,
                     stdout=out,
                     stderr=subprocess.STDOUT,

@@ -99,7 +99,11 @@ def make(model, remedies, places, owners, wishes, now):
         known = entry["host"] in places or entry["host"] in unreachable or entry["host"] is None
         entry["gone"] = not known
         entry["guards"] = _guards(entry, places, wishes, now)
-    free = [entry for entry in chosen if not entry["guards"] and not entry["gone"]]
+    free = [
+        entry
+        for entry in chosen
+        if not entry["guards"] and not entry["gone"] and not _settles(entry)
+    ]
     held = guards.share(free, _users(model), wishes.max_share)
     for entry in free:
         if entry["host"] in held and entry["risk"] != "none":
@@ -260,10 +264,17 @@ def _depth(entry):
     return ORDER.index(entry["finding"]["component"])
 
 
+def _settles(entry):
+    """Return whether an entry is about what an interrupted run has left: what the host would do by
+    itself a little later is no further interruption.
+    """
+    return entry["finding"]["id"].startswith(FIRST)
+
+
 def _order(entry):
     item = entry["finding"]
     return (
-        not item["id"].startswith(FIRST),
+        not _settles(entry),
         _depth(entry),
         # An index waits for each transaction that another remedy may be there to end.
         entry["timeout"] >= _LONG_S,
@@ -281,11 +292,14 @@ def _guards(entry, places, wishes, now):
     found += [
         guards.approval(entry, wishes.approve),
         guards.fleet_cause(entry, wishes.approve),
-        guards.maintenance(entry, wishes.window, now),
         guards.lock(entry, place.changes),
-        guards.cooldown(entry, place.changes, now),
-        guards.repetition(entry, place.changes, now, wishes.repeat_times, wishes.repeat_hours),
     ]
+    if not _settles(entry):
+        found += [
+            guards.maintenance(entry, wishes.window, now),
+            guards.cooldown(entry, place.changes, now),
+            guards.repetition(entry, place.changes, now, wishes.repeat_times, wishes.repeat_hours),
+        ]
     if entry["host"] in places:
         found.append(guards.variables(entry, place.variables))
     return [guard for guard in found if guard]

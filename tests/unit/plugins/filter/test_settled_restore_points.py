@@ -30,6 +30,7 @@ ARMED = finding("host.restore_point.armed", "host", "fail", "armed")
         ([finding("app.env.missing", "app", "fail", "missing"), ARMED], False),
         # Not checked again, or not measured: not known to be resolved.
         ([ARMED], False),
+        ([finding("host.disk.ok", "host", "ok", "enough"), ARMED], False),
         ([finding("app.env.unknown", "app", "unknown", "no answer"), ARMED], False),
         # Something else has failed since; what failed before has not.
         ([ENV_OK, finding("app.port.conflict", "app", "fail", "held"), ARMED], True),

@@ -288,3 +288,23 @@ def test_no_other_parser_of_addresses():
             found[path.name] = names
     assert found.pop("addresses.py") >= {"ipaddress"}
     assert found == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "::ffff:192.0.2.7:443",
+        "::ffff:0:192.0.2.7",
+        "::ffff:0:c000:207",
+        "fe80::5efe:192.0.2.7",
+        "fe80::200:5efe:c000:207%eth0",
+    ],
+)
+def test_translated_and_tunnelled_notations_lead_to_the_address(text):
+    assert addresses.covering(["192.0.2.7"], text) == "192.0.2.7"
+    assert addresses.covering(["192.0.2.8"], text) is None
+
+
+def test_a_port_behind_a_mapped_address_needs_no_brackets():
+    assert addresses.in_log("::ffff:192.0.2.7:443") == "192.0.2.7"
+    assert addresses.canonical("2001:db8::1:4711") == "2001:db8::1:4711"

@@ -67,9 +67,10 @@ UP = {"ActiveState": "active", "InvocationID": "1"}
         # Restarted since, with what was written or without anything.
         ({**UP, "InvocationID": "2"}, True, False, True),
         ({**UP, "InvocationID": "2"}, False, False, False),
-        # It was up and is not any more, whatever the files say.
-        ({"ActiveState": "inactive", "InvocationID": "1"}, False, False, True),
+        # It was up and is not any more: with what was written, or by somebody else's doing.
+        ({"ActiveState": "inactive", "InvocationID": "1"}, True, False, True),
         ({"ActiveState": "failed", "InvocationID": "2"}, True, False, True),
+        ({"ActiveState": "failed", "InvocationID": "2"}, False, False, False),
         # A start with the host is no restart, unless it was with what was written.
         ({**UP, "InvocationID": "2"}, True, True, True),
         ({**UP, "InvocationID": "2"}, False, True, False),

@@ -53,6 +53,14 @@ def test_what_is_elsewhere_is_not_known_to_be_gone(process, other):
     assert not controller.is_dead(run)
 
 
+def test_without_proc_the_process_is_asked_itself(process):
+    run = dict(controller.identity(process.pid), started=None)
+    assert controller.is_alive(run)
+    process.kill()
+    process.wait()
+    assert not controller.is_alive(run)
+
+
 @pytest.mark.parametrize("run", [None, {}, {"host": "control", "pid": "42"}, "run"])
 def test_what_makes_no_sense_is_not_known_to_be_gone(run):
     assert not controller.is_dead(run)

@@ -86,6 +86,13 @@ def test_what_an_interrupted_run_has_left_comes_first(makers, make):
     assert [entry["remedy"] for entry in made["entries"]] == ["settle", "vacuum_journal"]
 
 
+def test_what_an_interrupted_run_has_left_is_not_held_back_by_its_share(makers, make):
+    armed = makers.bad("host.restore_point.armed", "settle", "host")
+    remedies = {"settle": {"component": "host", "risk": "restart"}}
+    made = make({name: [armed] for name in "abc"}, remedies, max_share=0.3)
+    assert [entry["guards"] for entry in made["entries"]] == [[], [], []]
+
+
 def test_dependencies_are_mended_before_the_app_and_on_their_hosts_first(makers, make):
     app = makers.bad("app.service.down", "start_app", "app")
     db = makers.bad("db.unreachable", "start_db", "database", evidence={"target": "127.0.0.1:1"})
