@@ -254,7 +254,7 @@ class Place:
             raise FileRefused(
                 self.path,
                 "it is one of %d names of the same file (hard links), and another user than root"
-                " may change its directory: it may be a file of somebody else. Copy it, and put the"
+                " may change its directory: it may be a file of another user. Copy it, and put the"
                 " copy in its place" % status.st_nlink,
             )
 
@@ -533,7 +533,7 @@ def _wanted(chain, name, link):
             path,
             "it is a link to %s, which is not followed: %s. Put the file itself in its place, or"
             " have root make a link to a file of root or of the app's user, in a directory that"
-            " nobody else may write" % (target, why),
+            " no other user may write" % (target, why),
         )
     return end
 

@@ -221,16 +221,25 @@ def _conflict(params):
 
 def _refuse_while_locked(params):
     """Refuse what the host would do later by itself while another run is at work there."""
-    lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
-    if params["deadline"] and lease and lease["run"] != params["run"]:
-        raise Refused(ledger.lock_refusal(lease, ledger_reader.uptime()), lease)
+    lease = _lease_of_another(params)
+    if params["deadline"] and lease:
+        raise _locked_by(lease)
 
 
 def _refuse_at_work(params, point):
     """Refuse to end a point that another run needs, being at work with it."""
+    lease = _lease_of_another(params)
+    if lease and lease["run"] == point["run"]:
+        raise _locked_by(lease)
+
+
+def _lease_of_another(params):
     lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
-    if lease and lease["run"] == point["run"] and lease["run"] != params["run"]:
-        raise Refused(ledger.lock_refusal(lease, ledger_reader.uptime()), lease)
+    return lease if lease and lease["run"] != params["run"] else None
+
+
+def _locked_by(lease):
+    return Refused(ledger.lock_refusal(lease, ledger_reader.uptime()), lease)
 
 
 def _lock(params):

@@ -437,8 +437,8 @@ def _led_to(place, link, target):
     raise Refused(
         path,
         "it is a link to %s, which is not followed: %s. Put the file itself in its place, or have"
-        " root make a link to a file of root or of the app's user, in a directory that nobody else"
-        " may write" % (target, why),
+        " root make a link to a file of root or of the app's user, in a directory that no other"
+        " user may write" % (target, why),
     )
 
 
