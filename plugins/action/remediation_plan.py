@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.action import fleet_report
-from ansible_collections.sergas.ops.plugins.module_utils import ledger
+from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
 from ansible_collections.sergas.ops.plugins.plugin_utils import controller
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     options as checked,

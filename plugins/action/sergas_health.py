@@ -15,7 +15,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils import program
 
 display = Display()
 
-_ENTRY = "module_utils.checks"
+_ENTRY = "module_utils._health.checks"
 _PATHS = [name for name, option in ARGUMENT_SPEC.items() if option["type"] == "path"]
 # The strategy imports this plugin before it forks: its workers find the sources read.
 program.sources(_ENTRY)

@@ -42,7 +42,7 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.sergas.ops.plugins.module_utils import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 
 
 def canonical_addresses(texts):

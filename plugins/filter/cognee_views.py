@@ -51,7 +51,7 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.sergas.ops.plugins.module_utils import cognee_verdict
+from ansible_collections.sergas.ops.plugins.module_utils._cognee import decide
 
 
 def cognee_views(result, views, clients=()):
@@ -74,7 +74,7 @@ def cognee_views(result, views, clients=()):
         for view in views
         if isinstance(view, dict) and "reachable" in view and "identity" in view
     ]
-    return cognee_verdict.merge(result, seen)
+    return decide.merge(result, seen)
 
 
 class FilterModule:

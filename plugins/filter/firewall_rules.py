@@ -51,7 +51,7 @@ GROUPS = ("sergas_app", "sergas_postgresql", "sergas_redis", "sergas_cognee", "s
 PORTS = {"app": 8000, "postgresql": 5432, "redis": 6379, "cognee": 8001, "balancer": [80, 443]}
 
 
-from ansible_collections.sergas.ops.plugins.module_utils import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 
 
 def firewall_rules(fleet):

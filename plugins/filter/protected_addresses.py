@@ -54,7 +54,7 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.sergas.ops.plugins.module_utils import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 
 
 def protected_addresses(hostvars, hosts, more=()):

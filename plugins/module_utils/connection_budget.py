@@ -10,7 +10,7 @@ max_overflow).
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 
 #: What applies where nothing is set: uvicorn's one worker, SQLAlchemy's pool of 5 and overflow of
 #: 10, no Celery.

@@ -89,11 +89,11 @@ note:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import (
-    app_debug_logging,
-    app_unit,
-    dotenv_plan,
-    sergas_env,
+from ansible_collections.sergas.ops.plugins.module_utils._app import (
+    debug_logging,
+    env,
+    env_plan,
+    unit,
 )
 
 
@@ -108,8 +108,8 @@ def main():
     if not 1 <= module.params["seconds"] <= 7 * 86400:
         module.fail_json(msg="seconds: from 1 second to 7 days (604800) are possible")
     try:
-        result = app_debug_logging.run(module.params, module.check_mode)
-    except (app_unit.AppError, dotenv_plan.Refused, sergas_env.EnvError) as error:
+        result = debug_logging.run(module.params, module.check_mode)
+    except (unit.AppError, env_plan.Refused, env.EnvError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

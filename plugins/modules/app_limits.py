@@ -133,7 +133,7 @@ memory:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import app_limits, app_unit
+from ansible_collections.sergas.ops.plugins.module_utils._app import limits, unit
 
 
 def main():
@@ -150,8 +150,8 @@ def main():
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     try:
-        result = app_limits.run(module.params, module.check_mode)
-    except app_unit.AppError as error:
+        result = limits.run(module.params, module.check_mode)
+    except unit.AppError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -142,7 +142,7 @@ move_to:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import app_port, app_unit
+from ansible_collections.sergas.ops.plugins.module_utils._app import port, unit
 
 
 def main():
@@ -160,8 +160,8 @@ def main():
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     try:
-        result = app_port.run(module.params, module.check_mode)
-    except app_unit.AppError as error:
+        result = port.run(module.params, module.check_mode)
+    except unit.AppError as error:
         module.fail_json(msg=str(error))
     for warning in result.pop("warnings"):
         module.warn(warning)

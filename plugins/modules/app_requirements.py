@@ -134,7 +134,7 @@ virtualenv:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import app_requirements
+from ansible_collections.sergas.ops.plugins.module_utils._app import requirements
 
 
 def main():
@@ -149,8 +149,8 @@ def main():
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     try:
-        result = app_requirements.run(module.params, module.check_mode)
-    except app_requirements.RequirementsError as error:
+        result = requirements.run(module.params, module.check_mode)
+    except requirements.RequirementsError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -124,7 +124,7 @@ waited:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import app_service, app_unit
+from ansible_collections.sergas.ops.plugins.module_utils._app import service, unit
 
 
 def main():
@@ -144,8 +144,8 @@ def main():
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     try:
-        result = app_service.run(module.params, module.check_mode)
-    except app_unit.AppError as error:
+        result = service.run(module.params, module.check_mode)
+    except unit.AppError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -93,7 +93,7 @@ next:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import app_timer, app_unit
+from ansible_collections.sergas.ops.plugins.module_utils._app import timer, unit
 
 
 def main():
@@ -111,8 +111,8 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = app_timer.run(module.params, module.check_mode)
-    except app_unit.AppError as error:
+        result = timer.run(module.params, module.check_mode)
+    except unit.AppError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

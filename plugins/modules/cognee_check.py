@@ -301,8 +301,8 @@ bad:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import cognee_check
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._cognee import check
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 
 
 def main():
@@ -331,7 +331,7 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = cognee_check.run(module.params, Deadline(module.params["deadline"]))
+        result = check.run(module.params, Deadline(module.params["deadline"]))
     except ValueError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)

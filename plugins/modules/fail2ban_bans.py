@@ -130,8 +130,8 @@ bans:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import fail2ban_bans
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans
 
 
 def main():
@@ -147,8 +147,8 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = fail2ban_bans.run(module.params, module.check_mode)
-    except fail2ban_bans.FAILURES + (DeadlineExceeded, OSError) as error:
+        result = bans.run(module.params, module.check_mode)
+    except bans.FAILURES + (DeadlineExceeded, OSError) as error:
         module.fail_json(msg=str(error))
     for warning in result.pop("warnings"):
         module.warn(warning)

@@ -201,13 +201,9 @@ overridden:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import (
-    addresses,
-    fail2ban,
-    fail2ban_setup,
-    process,
-)
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import client, setup
 
 
 def main():
@@ -224,16 +220,16 @@ def main():
             "proofs": {"type": "list", "elements": "list", "default": []},
             "protected": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 60},
-            "config_dir": {"type": "path", "default": fail2ban.CONFIG},
+            "config_dir": {"type": "path", "default": client.CONFIG},
         },
         supports_check_mode=True,
     )
     try:
-        result = fail2ban_setup.run(module.params, module.check_mode)
+        result = setup.run(module.params, module.check_mode)
     except (
-        fail2ban_setup.SetupError,
+        setup.SetupError,
         addresses.AddressError,
-        fail2ban.Refused,
+        client.Refused,
         process.CommandMissing,
         DeadlineExceeded,
         OSError,

@@ -292,16 +292,20 @@ bad:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import firewall_check, firewall_plan, tcp
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import check, plan
+from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 
 
 def main():
     rule = {
-        "action": {"type": "str", "choices": list(firewall_plan.ACTIONS), "default": "allow"},
+        "action": {"type": "str", "choices": list(plan.ACTIONS), "default": "allow"},
         "from": {"type": "str", "default": "any"},
         "port": {"type": "str", "default": "any"},
-        "protocol": {"type": "str", "choices": list(firewall_plan.PROTOCOLS)},
+        "protocol": {"type": "str", "choices": list(plan.PROTOCOLS)},
         "interface": {"type": "str"},
         "comment": {"type": "str"},
     }
@@ -317,7 +321,7 @@ def main():
             "complete": {"type": "bool", "default": True},
             "exclusive": {"type": "bool", "default": False},
             "policies": {"type": "dict", "default": {}},
-            "logging": {"type": "str", "choices": list(firewall_plan.LEVELS)},
+            "logging": {"type": "str", "choices": list(plan.LEVELS)},
             "session": {"type": "bool", "default": True},
             "keep": {"type": "list", "elements": "dict", "default": [], "options": keep},
             "published": {"type": "list", "elements": "int", "default": []},
@@ -327,7 +331,7 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = firewall_check.run(module.params, Deadline(module.params["deadline"]))
+        result = check.run(module.params, Deadline(module.params["deadline"]))
     except (ValueError, tcp.ConnectionFailed, DeadlineExceeded) as error:
         module.fail_json(msg=str(error))
     except PermissionError as error:

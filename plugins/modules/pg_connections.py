@@ -450,21 +450,21 @@ candidates:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.sergas.ops.plugins.module_utils import (
-    pg_connections,
-    pg_sessions,
-    postgresql,
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
+    connections,
+    session,
+    sessions,
 )
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            postgresql.CONNECTION,
+            session.CONNECTION,
             state={"type": "str", "choices": ["observed", "terminated"], "default": "observed"},
             method={"type": "str", "choices": ["terminate", "cancel"], "default": "terminate"},
-            states={"type": "list", "elements": "str", "choices": list(pg_sessions.STATES)},
+            states={"type": "list", "elements": "str", "choices": list(sessions.STATES)},
             idle_longer_than={"type": "float"},
             query_longer_than={"type": "float"},
             transaction_longer_than={"type": "float"},
@@ -508,26 +508,26 @@ def main():
             deadline={"type": "float", "default": 15},
             thresholds={"type": "dict", "default": {}},
         ),
-        required_if=[("state", "terminated", pg_connections.LISTS + pg_connections.AGES, True)],
+        required_if=[("state", "terminated", connections.LISTS + connections.AGES, True)],
         supports_check_mode=True,
     )
     try:
-        pg_connections.check_ranges(module.params)
+        connections.check_ranges(module.params)
         deadline = Deadline(module.params["deadline"])
         if module.params["state"] == "observed":
-            module.exit_json(changed=False, **pg_connections.observed(module.params, deadline))
-        result = pg_connections.terminated(module.params, deadline, module.check_mode)
-    except pg_connections.Refused as refusal:
+            module.exit_json(changed=False, **connections.observed(module.params, deadline))
+        result = connections.terminated(module.params, deadline, module.check_mode)
+    except connections.Refused as refusal:
         module.fail_json(msg=str(refusal), **refusal.result)
-    except pg_connections.Interrupted as interruption:
+    except connections.Interrupted as interruption:
         module.fail_json(msg=str(interruption), changed=True)
-    except postgresql.ClientMissing as error:
+    except session.ClientMissing as error:
         module.fail_json(
             msg=missing_required_lib(
                 "psycopg2", reason="where psql is not installed either: %s" % error
             )
         )
-    except (ValueError, postgresql.PostgresError) as error:
+    except (ValueError, session.PostgresError) as error:
         module.fail_json(msg=str(error))
     if result["spared"].get("hidden"):
         module.warn(

@@ -144,15 +144,19 @@ bytes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_index, postgresql
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import index
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            postgresql.CONNECTION,
-            **postgresql.TABLE,
+            session.CONNECTION,
+            **session.TABLE,
             state={"type": "str", "choices": ["present", "absent"], "default": "present"},
             columns={"type": "list", "elements": "str", "default": []},
             name={"type": "str"},
@@ -174,8 +178,8 @@ def main():
             msg="name: which index of %s? Give its name or its columns" % params["table"]
         )
     try:
-        result = pg_index.run(params, Deadline(params["deadline"]), module.check_mode)
-    except (pg_index.IndexRefused, postgresql.PostgresError, DeadlineExceeded, ValueError) as error:
+        result = index.run(params, Deadline(params["deadline"]), module.check_mode)
+    except (index.IndexRefused, session.PostgresError, DeadlineExceeded, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

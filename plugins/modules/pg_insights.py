@@ -205,15 +205,15 @@ query_seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import postgresql
-from ansible_collections.sergas.ops.plugins.module_utils.insights import diagnosis
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
 
 
 def main():
     names = list(diagnosis.CHECKS)
     module = AnsibleModule(
         argument_spec=dict(
-            postgresql.CONNECTION,
+            session.CONNECTION,
             checks={"type": "list", "elements": "str", "choices": names},
             skip={"type": "list", "elements": "str", "choices": names},
             schemas={"type": "list", "elements": "str"},
@@ -226,7 +226,7 @@ def main():
     )
     try:
         result = diagnosis.run(module.params)
-    except (ValueError, postgresql.UnsupportedServer) as error:
+    except (ValueError, session.UnsupportedServer) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -183,21 +183,23 @@ remaining:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import (
-    pg_retention,
-    pg_space,
-    pg_table_session,
-    postgresql,
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
 )
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session, table_session
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import (
+    retention,
+    wal_room,
+)
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            postgresql.CONNECTION,
-            **postgresql.TABLE,
-            **pg_table_session.OWNER,
+            session.CONNECTION,
+            **session.TABLE,
+            **table_session.OWNER,
             column={"type": "str", "default": "created_at"},
             days={"type": "float", "default": 90},
             before={"type": "str"},
@@ -211,14 +213,14 @@ def main():
         if module.params[name] < least:
             module.fail_json(msg="%s: %g is below %d" % (name, module.params[name], least))
     try:
-        result = pg_retention.run(
+        result = retention.run(
             module.params, Deadline(module.params["deadline"]), module.check_mode
         )
     except (
-        pg_retention.RetentionError,
-        pg_table_session.CodeOfOthers,
-        pg_space.NoRoom,
-        postgresql.PostgresError,
+        retention.RetentionError,
+        table_session.CodeOfOthers,
+        wal_room.NoRoom,
+        session.PostgresError,
         DeadlineExceeded,
         ValueError,
     ) as error:

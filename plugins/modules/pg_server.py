@@ -103,14 +103,17 @@ hba_unread:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_server, postgresql
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import server, session
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            postgresql.CONNECTION,
+            session.CONNECTION,
             state={
                 "type": "str",
                 "choices": ["observed", "reloaded", "checkpointed"],
@@ -123,12 +126,10 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = pg_server.run(
-            module.params, Deadline(module.params["deadline"]), module.check_mode
-        )
+        result = server.run(module.params, Deadline(module.params["deadline"]), module.check_mode)
     except (
-        pg_server.ServerError,
-        postgresql.PostgresError,
+        server.ServerError,
+        session.PostgresError,
         DeadlineExceeded,
         ValueError,
     ) as error:

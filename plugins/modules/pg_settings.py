@@ -401,13 +401,14 @@ unvalidated:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_cluster, pg_settings, postgresql
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import change, cluster
 
 
 def main():
     spec = dict(
-        postgresql.CONNECTION,
+        session.CONNECTION,
         login_port={"type": "int"},
         state={"type": "str", "choices": ["present", "absent", "calculated"], "default": "present"},
         settings={"type": "dict", "default": {}},
@@ -454,12 +455,12 @@ def main():
     )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     try:
-        result = pg_settings.run(module.params, module.check_mode)
+        result = change.run(module.params, module.check_mode)
     except (
-        pg_settings.SettingsError,
-        pg_cluster.ClusterError,
-        pg_cluster.ProgramFailed,
-        postgresql.PostgresError,
+        change.SettingsError,
+        cluster.ClusterError,
+        cluster.ProgramFailed,
+        session.PostgresError,
         DeadlineExceeded,
         OSError,
         ValueError,

@@ -131,14 +131,21 @@ freed_bytes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_space, pg_vacuum, postgresql
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline, DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import (
+    vacuum,
+    wal_room,
+)
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            postgresql.CONNECTION,
+            session.CONNECTION,
             tables={"type": "list", "elements": "str", "default": []},
             always={"type": "bool", "default": False},
             full={"type": "bool", "default": False},
@@ -152,13 +159,11 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = pg_vacuum.run(
-            module.params, Deadline(module.params["deadline"]), module.check_mode
-        )
+        result = vacuum.run(module.params, Deadline(module.params["deadline"]), module.check_mode)
     except (
-        pg_vacuum.VacuumRefused,
-        pg_space.NoRoom,
-        postgresql.PostgresError,
+        vacuum.VacuumRefused,
+        wal_room.NoRoom,
+        session.PostgresError,
         DeadlineExceeded,
         ValueError,
     ) as error:

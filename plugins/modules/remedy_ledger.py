@@ -309,11 +309,10 @@ written_to:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import (
-    host_lock,
-    ledger,
-    remedy_ledger,
-    restore_reader,
+from ansible_collections.sergas.ops.plugins.module_utils._host import ledger, restore_points
+from ansible_collections.sergas.ops.plugins.module_utils._remediation import host_lock
+from ansible_collections.sergas.ops.plugins.module_utils._remediation import (
+    ledger as remediation_ledger,
 )
 
 
@@ -342,7 +341,7 @@ def main():
             "max_bytes": {"type": "int", "default": 262144},
             "runtime_directory": {"type": "path", "default": ledger.RUNTIME},
             "restore_points": {"type": "str", "choices": ["refuse", "ignore"], "default": "refuse"},
-            "restore_directory": {"type": "path", "default": restore_reader.DIRECTORY},
+            "restore_directory": {"type": "path", "default": restore_points.DIRECTORY},
         },
         required_if=[
             ("state", "begun", ["remedy"]),
@@ -352,8 +351,8 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = remedy_ledger.run(module.params, module.check_mode)
-    except remedy_ledger.LedgerError as error:
+        result = remediation_ledger.run(module.params, module.check_mode)
+    except remediation_ledger.LedgerError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

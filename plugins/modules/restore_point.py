@@ -293,12 +293,8 @@ outcome:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import (
-    ledger,
-    restore_plan,
-    restore_point,
-    restore_reader,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._host import ledger, restore_points
+from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import plan, point
 
 
 def main():
@@ -320,16 +316,16 @@ def main():
             "controller": {"type": "dict"},
             "dead_runs": {"type": "list", "elements": "str", "default": []},
             "adopt": {"type": "bool", "default": False},
-            "directory": {"type": "path", "default": restore_reader.DIRECTORY},
+            "directory": {"type": "path", "default": restore_points.DIRECTORY},
             "runtime_directory": {"type": "path", "default": ledger.RUNTIME},
         },
         supports_check_mode=True,
     )
     try:
-        result = restore_point.run(module.params, module.check_mode)
-    except restore_plan.Refused as error:
+        result = point.run(module.params, module.check_mode)
+    except plan.Refused as error:
         module.fail_json(msg=str(error), holder=error.holder)
-    except restore_point.PointError as error:
+    except point.PointError as error:
         module.fail_json(msg=str(error), **error.result)
     if not module._diff:
         result.pop("diff", None)

@@ -111,11 +111,11 @@ probe_seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import security_check
+from ansible_collections.sergas.ops.plugins.module_utils._security import check
 
 
 def main():
-    names = list(security_check.CHECKS)
+    names = list(check.CHECKS)
     module = AnsibleModule(
         argument_spec={
             "checks": {"type": "list", "elements": "str", "choices": names},
@@ -127,7 +127,7 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = security_check.run(module.params)
+        result = check.run(module.params)
     except ValueError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -243,7 +243,7 @@ backup_file:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import dotenv_plan, sergas_env
+from ansible_collections.sergas.ops.plugins.module_utils._app import env, env_plan
 
 
 def main():
@@ -262,11 +262,11 @@ def main():
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     # no_log masks every value wherever it stands, the "5" of a pool in each number of the result.
-    module.no_log_values = sergas_env.maskable(module.params)
-    shown = {"module_args": sergas_env.shown_options(module.params)}
+    module.no_log_values = env.maskable(module.params)
+    shown = {"module_args": env.shown_options(module.params)}
     try:
-        result = sergas_env.run(module.params, module.check_mode)
-    except (sergas_env.EnvError, dotenv_plan.Refused) as error:
+        result = env.run(module.params, module.check_mode)
+    except (env.EnvError, env_plan.Refused) as error:
         module.fail_json(msg=str(error), invocation=shown)
     for warning in result.pop("warnings"):
         module.warn(warning)

@@ -401,7 +401,7 @@ probe_seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import checks
+from ansible_collections.sergas.ops.plugins.module_utils._health import checks
 
 ARGUMENT_SPEC = {
     "checks": {"type": "list", "elements": "str", "choices": list(checks.CHECKS)},

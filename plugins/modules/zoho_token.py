@@ -428,9 +428,9 @@ bad:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils import zoho_credentials, zoho_token
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils.zoho_data_centres import DATA_CENTRES
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.zoho_data_centres import DATA_CENTRES
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import credentials, token
 
 
 def main():
@@ -459,7 +459,7 @@ def main():
             "refresh_token": {"type": "str", "no_log": True},
             "credentials": {
                 "type": "str",
-                "choices": list(zoho_credentials.PAIRS),
+                "choices": list(credentials.PAIRS),
                 "default": "auto",
             },
             "data_centre": {"type": "str", "choices": list(DATA_CENTRES)},
@@ -497,15 +497,15 @@ def main():
             module.no_log_values.add(secret)
 
     try:
-        zoho_token.check_ranges(params)
-        run = zoho_token.Run(params, Deadline(params["deadline"]), module.check_mode, hide)
+        token.check_ranges(params)
+        run = token.Run(params, Deadline(params["deadline"]), module.check_mode, hide)
         if params["state"] == "observed":
             result = run.observe()
         elif params["state"] == "absent":
             result = run.clear()
         else:
             result = run.obtain(forced=params["state"] == "refreshed")
-    except zoho_token.Refused as refusal:
+    except token.Refused as refusal:
         if params["state"] == "observed":
             module.exit_json(**refusal.result)
         module.fail_json(msg=str(refusal), **refusal.result)

@@ -21,7 +21,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.sergas.ops.plugins.module_utils.host_lock import LEASE_S
+from ansible_collections.sergas.ops.plugins.module_utils._remediation.host_lock import LEASE_S
 from ansible_collections.sergas.ops.plugins.plugin_utils import controller
 
 #: Two renewals may fail before the lease ends.

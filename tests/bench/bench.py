@@ -85,7 +85,8 @@ class Fleet:
         that runs it.
         """
         params = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
-        packed = base64.b64encode(program.pack("module_utils.checks", {**params, **arguments}))
+        options = {**params, **arguments}
+        packed = base64.b64encode(program.pack("module_utils._health.checks", options))
         self.ssh(host, "base64 -d > /tmp/sergas_health", stdin=packed.decode())
         script = "exec python3 %s < /tmp/sergas_health\n" % program.COMMAND
         self.ssh(host, "cat > /tmp/sergas_health.sh", stdin=script)

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.sergas.ops.plugins.module_utils import cognee_check
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._cognee import check
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.modules import cognee_check as module
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def look(target, **options):
         timeout=2.0,
     )
     params.update(options)
-    return cognee_check.run(params, Deadline(params["deadline"]))
+    return check.run(params, Deadline(params["deadline"]))
 
 
 def bad(result):

@@ -15,8 +15,13 @@ import time
 import psycopg2
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import pg_connections, postgresql
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
+    connections as postgresql_connections,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
+    session as postgresql_session,
+)
 
 CLIENTS = ["psycopg2", "psql"]
 #: Nothing is idle longer than no time at all, but by a little.
@@ -450,14 +455,16 @@ def test_options_that_cannot_be_are_refused(server, crowd, run_module, options, 
 @pytest.fixture(params=CLIENTS)
 def acting(request, server, monkeypatch):
     if request.param == "psql":
-        monkeypatch.setattr(postgresql, "psycopg2", None)
-    with postgresql.connect(server.login(), Deadline(20), acting=True) as session:
+        monkeypatch.setattr(postgresql_session, "psycopg2", None)
+    with postgresql_session.connect(server.login(), Deadline(20), acting=True) as session:
         yield session
 
 
 def observed(session, connection):
     pid = connection.info.backend_pid
-    return next(item for item in pg_connections.Observation(session).sessions if item["pid"] == pid)
+    return next(
+        item for item in postgresql_connections.Observation(session).sessions if item["pid"] == pid
+    )
 
 
 def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, acting):
@@ -470,7 +477,7 @@ def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, a
         [used.info.backend_pid],
         1,
     )
-    ending = pg_connections.end(acting, victims, "terminate", wait=5)
+    ending = postgresql_connections.end(acting, victims, "terminate", wait=5)
     assert listed(ending.ended) == pids([idle])
     assert listed(ending.moved_on) == pids([used])
     used.cursor().execute("SELECT 3")
@@ -479,7 +486,7 @@ def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, a
 def test_a_process_id_that_belongs_to_another_session_is_left_alone(crowd, acting):
     [other] = crowd.idle(1)
     victim = {**observed(acting, other), "backend_start": "2020-01-01T00:00:00+00:00"}
-    ending = pg_connections.end(acting, [victim], "terminate", wait=5)
+    ending = postgresql_connections.end(acting, [victim], "terminate", wait=5)
     assert (ending.ended, ending.survived) == ([], [])
     assert ending.moved_on == [victim]
     other.cursor().execute("SELECT 1")
@@ -490,7 +497,7 @@ def test_a_session_that_does_not_go_is_reported_and_not_called_ended(server, cro
     victims = [observed(acting, stuck), observed(acting, idle)]
     os.kill(stuck.info.backend_pid, signal.SIGSTOP)
     try:
-        ending = pg_connections.end(acting, victims, "terminate", wait=0.3)
+        ending = postgresql_connections.end(acting, victims, "terminate", wait=0.3)
     finally:
         os.kill(stuck.info.backend_pid, signal.SIGCONT)
     assert listed(ending.survived) == pids([stuck])

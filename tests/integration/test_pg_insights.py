@@ -16,10 +16,15 @@ import time
 import psycopg2
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import postgresql
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils.insights import diagnosis, limits
-from ansible_collections.sergas.ops.plugins.module_utils.insights.scope import Scope
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
+    session as postgresql_session,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
+    diagnosis,
+    limits,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import Scope
 
 CLIENTS = ["psycopg2", "psql"]
 GOOD = {"ok", "skipped"}
@@ -52,7 +57,7 @@ def reads_all_data(server):
 
 
 def quoted(server):
-    return postgresql.literal(server.tcp("x")["login_password"])
+    return postgresql_session.literal(server.tcp("x")["login_password"])
 
 
 @pytest.fixture
@@ -472,7 +477,7 @@ def test_transactions_open_for_long_and_prepared_ones(insights, server, database
         # What is a minute old counts: the test must not wait for that.
         assert value(server, database, "SELECT count(*) FROM pg_prepared_xacts") == 1
         statement = diagnosis.locks._TRANSACTIONS.replace("interval '1 minute'", "interval '0'")
-        with postgresql.connect(server.login(login_db=database), Deadline(10)) as session:
+        with postgresql_session.connect(server.login(login_db=database), Deadline(10)) as session:
             rows = session.rows(statement)
     finally:
         execute(server, database, "ROLLBACK PREPARED 'forgotten'")
@@ -606,7 +611,7 @@ class Counting:
 
 def test_number_of_questions_does_not_grow_with_the_tables(server, database):
     def questions():
-        with postgresql.connect(server.login(login_db=database), Deadline(60)) as session:
+        with postgresql_session.connect(server.login(login_db=database), Deadline(60)) as session:
             counting = Counting(session)
             diagnosis.diagnose(Scope(counting, limits.merge({})), list(diagnosis.CHECKS), "here")
             return counting.questions

@@ -733,7 +733,7 @@ def test_a_password_is_written_and_not_told(cluster, settings):
 
 
 def test_files_are_read_as_the_server_reads_them(cluster, run_module):
-    from ansible_collections.sergas.ops.plugins.module_utils import pg_conf
+    from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import conf
 
     more = cluster.folder / "more"
     more.mkdir()
@@ -759,7 +759,7 @@ def test_files_are_read_as_the_server_reads_them(cluster, run_module):
         def read(path):
             return Path(path).read_text() if Path(path).exists() else None
 
-        tree = pg_conf.Tree(
+        tree = conf.Tree(
             str(cluster.main), str(cluster.data / "postgresql.auto.conf"), read, os.listdir
         )
         assert tree.faults == []

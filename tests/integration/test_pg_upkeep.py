@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import postgresql
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
 
 CLIENTS = ["psycopg2", "psql"]
 ROWS = """
@@ -356,7 +356,7 @@ def test_names_are_names_whatever_is_in_them(keeper, postgres, run_module, clien
     assert len(name.encode()) > 63
     name = name.encode()[:63].decode()
     run(connection, TABLE + OLD_ROWS)
-    run(connection, "ALTER TABLE log RENAME TO %s" % postgresql.identifier(name))
+    run(connection, "ALTER TABLE log RENAME TO %s" % session.identifier(name))
     tmp_path.chmod(0o777)
     for given in ({}, {"owner_password": postgres.password}):
         planned = run_module("pg_retention", {**options, **given, "table": name}, client, True)
@@ -370,7 +370,7 @@ def test_names_are_names_whatever_is_in_them(keeper, postgres, run_module, clien
         "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
         " E'it''s\n\\! touch {0}/y\n`touch {0}/z` :ERROR'; END $$;"
         "CREATE TRIGGER hook BEFORE DELETE ON {1} FOR EACH ROW EXECUTE FUNCTION fail()".format(
-            tmp_path, postgresql.identifier(name)
+            tmp_path, session.identifier(name)
         ),
     )
     owner = {**options, "table": name, "owner_password": postgres.password}
@@ -466,7 +466,7 @@ def standby(make_postgres):
     """A server in recovery, with an old row in a table of the app's role."""
     server = make_postgres()
     connection = server.connect()
-    run(connection, f"CREATE ROLE app LOGIN PASSWORD {postgresql.literal(server.password)}")
+    run(connection, f"CREATE ROLE app LOGIN PASSWORD {session.literal(server.password)}")
     run(connection, "CREATE TABLE audit_logs (id int, created_at timestamptz)")
     run(connection, "INSERT INTO audit_logs VALUES (1, now() - interval '100 days')")
     run(connection, "ALTER TABLE audit_logs OWNER TO app")

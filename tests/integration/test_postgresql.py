@@ -15,8 +15,10 @@ import time
 import psycopg2
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import postgresql
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
+    session as postgresql_session,
+)
 
 AWKWARD = [
     "it's",
@@ -34,12 +36,12 @@ AWKWARD = [
 @pytest.fixture(params=["psycopg2", "psql"])
 def client(request, monkeypatch):
     if request.param == "psql":
-        monkeypatch.setattr(postgresql, "psycopg2", None)
+        monkeypatch.setattr(postgresql_session, "psycopg2", None)
     return request.param
 
 
 def connect(params, seconds=10, **options):
-    return postgresql.connect(params, Deadline(seconds), **options)
+    return postgresql_session.connect(params, Deadline(seconds), **options)
 
 
 def test_values_come_back_as_they_went(postgres, client):
@@ -76,7 +78,7 @@ def test_times_are_utc_and_read_back_exactly(postgres, client):
 def test_a_reading_session_cannot_write(postgres, client):
     with (
         connect(postgres.login(login_db="sergas_prod")) as session,
-        pytest.raises(postgresql.ReadOnly) as caught,
+        pytest.raises(postgresql_session.ReadOnly) as caught,
     ):
         session.execute("CREATE TABLE public.t (i int)")
     assert caught.value.sqlstate == "25006"
@@ -107,17 +109,17 @@ def test_session_is_set_up_so_that_it_cannot_hurt(postgres, client):
 
 def test_a_failed_statement_leaves_the_session_usable(postgres, client):
     with connect(postgres.login()) as session:
-        with pytest.raises(postgresql.StatementFailed, match="division by zero") as caught:
+        with pytest.raises(postgresql_session.StatementFailed, match="division by zero") as caught:
             session.rows("SELECT 1 / 0")
         assert caught.value.sqlstate == "22012"
-        with pytest.raises(postgresql.StatementFailed, match="syntax error"):
+        with pytest.raises(postgresql_session.StatementFailed, match="syntax error"):
             session.execute("SELEC 1")
         assert session.rows("SELECT 1 AS i") == [{"i": 1}]
 
 
 def test_statement_timeout(postgres, client):
     with connect(postgres.login(), statement_timeout=0.2) as session:
-        with pytest.raises(postgresql.TimedOut):
+        with pytest.raises(postgresql_session.TimedOut):
             session.rows("SELECT pg_sleep(5)")
         assert session.rows("SELECT 1 AS i") == [{"i": 1}]
 
@@ -128,7 +130,7 @@ def test_ended_by_an_administrator(postgres, client):
         other = postgres.connect()
         other.cursor().execute("SELECT pg_terminate_backend(%s)", [row["pid"]])
         other.close()
-        with pytest.raises(postgresql.ConnectionLost):
+        with pytest.raises(postgresql_session.ConnectionLost):
             session.rows("SELECT 1 AS i")
 
 
@@ -155,17 +157,17 @@ def test_password_is_on_no_command_line(postgres, client):
 @pytest.mark.parametrize(
     ("change", "error", "sqlstate"),
     [
-        ({"login_password": "wrong"}, postgresql.AuthenticationFailed, "28P01"),
-        ({"login_password": None}, postgresql.AuthenticationFailed, "28P01"),
-        ({"login_user": "nobody_here"}, postgresql.AuthenticationFailed, "28P01"),
-        ({"login_db": "no_such"}, postgresql.DatabaseMissing, "3D000"),
-        ({"login_host": "no-such-host.invalid"}, postgresql.NameUnresolved, None),
-        ({"login_port": 1}, postgresql.Refused, None),
-        ({"ssl_mode": "require"}, postgresql.EncryptionFailed, None),
+        ({"login_password": "wrong"}, postgresql_session.AuthenticationFailed, "28P01"),
+        ({"login_password": None}, postgresql_session.AuthenticationFailed, "28P01"),
+        ({"login_user": "nobody_here"}, postgresql_session.AuthenticationFailed, "28P01"),
+        ({"login_db": "no_such"}, postgresql_session.DatabaseMissing, "3D000"),
+        ({"login_host": "no-such-host.invalid"}, postgresql_session.NameUnresolved, None),
+        ({"login_port": 1}, postgresql_session.Refused, None),
+        ({"ssl_mode": "require"}, postgresql_session.EncryptionFailed, None),
     ],
 )
 def test_reasons_are_told_apart(postgres, client, change, error, sqlstate):
-    with pytest.raises(postgresql.PostgresError) as caught:
+    with pytest.raises(postgresql_session.PostgresError) as caught:
         connect(postgres.tcp("sergas", **change))
     assert caught.value.__class__ is error, caught.value
     assert caught.value.sqlstate == sqlstate
@@ -192,17 +194,17 @@ def spanish(make_postgres):
 @pytest.mark.parametrize(
     ("change", "error", "sqlstate"),
     [
-        ({"login_password": "wrong"}, postgresql.AuthenticationFailed, "28P01"),
-        ({"login_user": "nobody_here"}, postgresql.AuthenticationFailed, "28P01"),
-        ({"login_db": "no_such"}, postgresql.DatabaseMissing, "3D000"),
-        ({"login_user": "two"}, postgresql.TooManyConnections, "53300"),
+        ({"login_password": "wrong"}, postgresql_session.AuthenticationFailed, "28P01"),
+        ({"login_user": "nobody_here"}, postgresql_session.AuthenticationFailed, "28P01"),
+        ({"login_db": "no_such"}, postgresql_session.DatabaseMissing, "3D000"),
+        ({"login_user": "two"}, postgresql_session.TooManyConnections, "53300"),
     ],
 )
 def test_reasons_are_told_apart_in_another_language(
     spanish, client, monkeypatch, change, error, sqlstate
 ):
-    monkeypatch.setattr(postgresql, "_reserved_place", lambda *unused: None)
-    with pytest.raises(postgresql.PostgresError) as caught:
+    monkeypatch.setattr(postgresql_session, "_reserved_place", lambda *unused: None)
+    with pytest.raises(postgresql_session.PostgresError) as caught:
         connect(spanish.tcp("sergas", **change))
     assert caught.value.__class__ is error, caught.value
     assert caught.value.sqlstate == sqlstate
@@ -219,7 +221,7 @@ def silent():
 
 def test_a_server_that_never_answers_costs_no_more_than_the_deadline(silent, client):
     started = time.monotonic()
-    with pytest.raises(postgresql.TimedOut):
+    with pytest.raises(postgresql_session.TimedOut):
         connect(
             {"login_host": "127.0.0.1", "login_port": silent, "login_user": "sergas"}, seconds=0.5
         )
@@ -231,7 +233,7 @@ def test_a_server_that_falls_silent_costs_no_more_than_the_deadline(postgres, cl
     with connect(postgres.login(), seconds=1) as session:
         session.execute("SET statement_timeout = 0")
         started = time.monotonic()
-        with pytest.raises(postgresql.TimedOut):
+        with pytest.raises(postgresql_session.TimedOut):
             session.rows("SELECT pg_sleep(4)")
     assert time.monotonic() - started < 3
 
@@ -250,7 +252,7 @@ def standby(make_postgres):
 def test_a_standby_is_read_and_not_written(standby, client):
     with connect(standby.login(), acting=True) as session:
         assert session.rows("SELECT pg_is_in_recovery() AS standby") == [{"standby": True}]
-        with pytest.raises(postgresql.ReadOnly):
+        with pytest.raises(postgresql_session.ReadOnly):
             session.execute("CREATE TABLE public.t (i int)")
 
 
@@ -262,9 +264,9 @@ def test_a_server_in_recovery_takes_no_sessions(make_postgres, client):
     server.start(wait=False)
     end = time.monotonic() + 10
     while True:
-        with pytest.raises((postgresql.StartingUp, postgresql.Refused)) as caught:
+        with pytest.raises((postgresql_session.StartingUp, postgresql_session.Refused)) as caught:
             connect(server.login())
-        if isinstance(caught.value, postgresql.StartingUp):
+        if isinstance(caught.value, postgresql_session.StartingUp):
             break
         assert time.monotonic() < end, caught.value
         time.sleep(0.02)

@@ -22,8 +22,8 @@ import pytest
 import redis
 import yaml
 
-from ansible_collections.sergas.ops.plugins.module_utils import zoho_token
-from ansible_collections.sergas.ops.plugins.module_utils.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import token as zoho_token
 from ansible_collections.sergas.ops.plugins.modules import zoho_token as module
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -771,9 +771,9 @@ def test_nothing_secret_is_seen_with_all_that_ansible_can_say(world, tmp_path):
 
 @pytest.fixture
 def alone(world, monkeypatch, tmp_path):
-    from ansible_collections.sergas.ops.plugins.module_utils import zoho_host_store
+    from ansible_collections.sergas.ops.plugins.module_utils._zoho import host_store
 
-    monkeypatch.setattr(zoho_host_store, "_FOLDER", str(tmp_path))
+    monkeypatch.setattr(host_store, "_FOLDER", str(tmp_path))
     world.write(REDIS_HOST=None)
     return world
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import redact
+from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import is_ready
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.verdict import (
     WORSE,

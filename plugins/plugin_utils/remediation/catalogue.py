@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import COMPONENTS
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import COMPONENTS
 
 #: From harmless to harmful. The first one is not counted against the share of hosts, the last one
 #: is only taken when it is named.

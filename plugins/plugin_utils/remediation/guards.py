@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 
-from ansible_collections.sergas.ops.plugins.module_utils import ledger
+from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import window as windows
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import INTERRUPTING
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.sergas.ops.plugins.module_utils import addresses
-from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import guards, options
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import host_of, rank
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.comparison import subject
 
 #: One trouble may hide the next: behind a database that is down there may be a wrong password. What

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 
 
 def compare(previous, model, note=None):

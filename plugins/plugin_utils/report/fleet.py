@@ -15,13 +15,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from ansible_collections.sergas.ops.plugins.module_utils import (
-    addresses,
-    causes,
-    connection_budget,
-    url,
-)
-from ansible_collections.sergas.ops.plugins.module_utils.finding import STATUSES, is_bad
+from ansible_collections.sergas.ops.plugins.module_utils import connection_budget
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import STATUSES, is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
+from ansible_collections.sergas.ops.plugins.module_utils._net import url
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.host import join
 
 #: Findings about something that several hosts may share.
@@ -394,7 +392,7 @@ def _link_users(hosts, owners, links):
         for index, item in enumerate(host["findings"]):
             if item["component"] not in ("app", "api") or not is_bad(item) or item["cause"]:
                 continue
-            cause = causes.derive([item] + [other for _node, other in theirs])[0]["cause"]
+            cause = cause_rules.derive([item] + [other for _node, other in theirs])[0]["cause"]
             if cause:
                 node = next(node for node, other in theirs if other["id"] == cause)
                 links[host["name"], index] = node

@@ -8,8 +8,8 @@ Zoho's and Cognee's. Pure.
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils import causes
-from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
 
 #: What the app's own diagnosis sees of the database, and has derived its symptoms from already.
 _SEEN_BY_APP = (
@@ -43,7 +43,7 @@ def join(findings):
         or _is_of_cognee(item)
     }
     if within:
-        derived = causes.derive(joined)
+        derived = cause_rules.derive(joined)
         joined = [
             new if new["cause"] in within else old for old, new in zip(joined, derived, strict=True)
         ]

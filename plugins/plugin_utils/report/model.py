@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import (
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     BAD,
     COMPONENTS,
     STATUSES,

@@ -17,7 +17,11 @@ import json
 import os
 from html import escape
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import COMPONENTS, STATUSES, is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
+    COMPONENTS,
+    STATUSES,
+    is_bad,
+)
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import OUTCOMES, moment
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))

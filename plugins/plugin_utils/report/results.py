@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import finding, redact
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
 
 #: A host that returns more than this for one finding is broken, or wants to break the report.
 _LONGEST_TEXT = 2000

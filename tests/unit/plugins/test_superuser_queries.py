@@ -19,18 +19,20 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 TASKS = sorted([*(ROOT / "roles").rglob("*.yml"), *(ROOT / "playbooks").rglob("*.yml")])
 
 #: The connection module, by its name and by what it defines, wherever it is.
-CONNECTION = "postgresql.py"
+CONNECTION = "_postgresql/session.py"
 #: Modules beside it that import a client of the server, by their names, and why they may.
 CLIENTS = {
     "pgwire": {
-        "postgresql.py": "a second attempt to log in tells why the first failed; it runs no query",
-        "database.py": "logs in as the app does, and runs fixed queries on catalogs: search_path is"
-        " pinned as the session starts",
+        "_postgresql/session.py": "a second attempt to log in tells why the first failed; it runs"
+        " no query",
+        "_health/probes/database.py": "logs in as the app does, and runs fixed queries on catalogs:"
+        " search_path is pinned as the session starts",
+        "_host/app_config.py": "knows its port and opens nothing",
     },
-    "psycopg2": {"postgresql.py": "the connection module"},
+    "psycopg2": {"_postgresql/session.py": "the connection module"},
 }
 #: Modules that hold the name of a client and do not run it.
-NAMES = {"pg_connections.py": "the application names whose sessions are spared"}
+NAMES = {"modules/pg_connections.py": "the application names whose sessions are spared"}
 #: Modules of community.postgresql that send no SQL.
 NO_SQL = {"community.postgresql.postgresql_pg_hba"}
 #: What runs a client by a command, by the name of its task, and why it may.
@@ -96,9 +98,10 @@ def commands(tree):
 def test_a_server_is_only_reached_through_the_connection_module(path):
     tree = ast.parse(path.read_text())
     names = set(imported(tree))
+    name = str(path.relative_to(ROOT / "plugins")).replace("module_utils/", "")
     for client, allowed in CLIENTS.items():
-        assert client not in names or path.name in allowed, client
-    assert not words(tree) or path.name == CONNECTION or path.name in NAMES
+        assert client not in names or name in allowed, client
+    assert not words(tree) or name == CONNECTION or name in NAMES
     assert not commands(tree)
 
 

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.filter.settled_restore_points import (
     settled_restore_points,
 )
-from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 
 POINT = {
     "name": "set_variables",

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from ansible_collections.sergas.ops.plugins.lookup import earlier_insights
-from ansible_collections.sergas.ops.plugins.module_utils.insights import storage
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import storage
 
 DATABASES = [{"database": "sergas_prod", "bytes": 1000}]
 TABLES = [{"schema": "public", "table": "a", "table_bytes": 600, "index_bytes": 200, "bytes": 800}]

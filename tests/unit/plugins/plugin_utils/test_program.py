@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
 from ansible_collections.sergas.ops.plugins.plugin_utils import program
 
-ENTRY = "module_utils.checks"
+ENTRY = "module_utils._health.checks"
 UTILS = "ansible_collections.sergas.ops.plugins.module_utils"
 
 
@@ -41,7 +41,7 @@ def test_sources_are_all_that_the_entry_imports():
     for name, source in found.items():
         for line in re.findall(r"^\s*from (ansible\S*) import", source, re.M):
             assert line in found, "%s imports %s" % (name, line)
-    assert UTILS + ".probes.logs" in found and found[UTILS] == ""
+    assert UTILS + "._health.probes.logs" in found and found[UTILS] == ""
 
 
 def test_nothing_of_ansible_itself_is_needed_on_the_host():

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import ledger
+from ansible_collections.sergas.ops.plugins.module_utils._core import times
+from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import guards, window
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)  # a Tuesday
@@ -34,9 +35,9 @@ def entry(**changes):
 def change(minutes_ago, outcome="kept", remedy="restart_app", run="r1"):
     """Return an entry of a ledger."""
     at = NOW.timestamp() - 60 * minutes_ago
-    line = {"time": ledger.clock(at), "run": run, "remedy": remedy, "outcome": outcome}
+    line = {"time": times.clock(at), "run": run, "remedy": remedy, "outcome": outcome}
     if outcome in ledger.ENDED:
-        line["ended"] = ledger.clock(at)
+        line["ended"] = times.clock(at)
     return ledger.parse(json.dumps(line).encode())[0][0]
 
 

@@ -12,7 +12,7 @@ import copy
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import model, results
 
 DATABASE = "10.20.0.5:5432"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 
 
 def keys(entries):

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import page
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}<style>"

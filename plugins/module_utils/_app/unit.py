@@ -1,0 +1,228 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The app as its systemd unit runs it, for the modules that act on it: where its configuration is,
+when that was last changed, and the drop-in that this collection owns.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import files, process
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_config,
+    restore_points,
+    unit,
+)
+
+#: beyond those that a diagnosis asks for
+_PROPERTIES = ("Group", "DropInPaths", "NeedDaemonReload", "TimeoutStartUSec", "UnitFileState")
+#: systemctl waits for systemd at most so long, in seconds
+_SYSTEMCTL_SECONDS = 120
+FOLDER = "/etc/systemd/system"
+
+
+class AppError(Exception):
+    """It cannot be done; the message says why and what to do about it."""
+
+
+class App(NamedTuple):
+    """The app of this host."""
+
+    service: str
+    properties: Dict[str, str]
+    app_dir: str
+    env_file: str
+    user: str
+    group: str
+    port: int
+    python: str
+    dropin_dir: str
+    settings: Dict[str, str]
+
+    def running(self):
+        """Return whether the unit is up with a process of its own."""
+        return unit.is_running(self.properties)
+
+
+def systemctl(*words, seconds=_SYSTEMCTL_SECONDS):
+    """Run systemctl and return what it prints.
+
+    Args:
+        words: its arguments.
+        seconds: how long it may take.
+
+    Raises:
+        AppError: it fails, or there is no systemd.
+    """
+    try:
+        status, out, err = process.run(["systemctl", "--no-pager", *words], Deadline(seconds))
+    except (process.CommandMissing, DeadlineExceeded) as error:
+        raise AppError(str(error))
+    if status:
+        reason = err.strip() or "exit status %d" % status
+        raise AppError("systemctl %s: %s" % (" ".join(words), reason))
+    return out
+
+
+def show(name):
+    """Return the properties of a unit by its full name.
+
+    Raises:
+        AppError: systemd cannot be asked.
+    """
+    wanted = ",".join(tuple(unit.PROPERTIES) + _PROPERTIES)
+    return unit.parse(systemctl("show", "--property=" + wanted, "--", name, seconds=10))
+
+
+def read(service, app_dir=None, env_file=None, port=None):
+    """Return the L(App) of this host.
+
+    Args:
+        service: its unit, with or without C(.service).
+        app_dir, env_file, port: what is known better than the unit and the C(.env) say it.
+
+    Raises:
+        AppError: there is no such unit, or systemd cannot load it.
+    """
+    name = unit.name(service)
+    properties = show(name)
+    if properties.get("LoadState") in ("not-found", "masked", "bad-setting", "error"):
+        reason = {
+            "not-found": "there is no such unit on this host",
+            "masked": "it is masked; unmask it first (systemctl unmask %s)" % name,
+        }.get(
+            properties["LoadState"],
+            "systemd cannot load it: %s" % (properties.get("LoadError") or "see systemctl status"),
+        )
+        raise AppError("%s: %s" % (name, reason))
+    folder = app_dir or unit.working_directory(properties) or app_config.DEFAULT_APP_DIR
+    file = env_file or unit.environment_file(properties) or os.path.join(folder, ".env")
+    reading, reason = app_config.read(file)
+    if isinstance(reason, app_config.Refusal):
+        raise AppError(reason)
+    settings = app_config.settings(reading, {}, properties)
+    user = properties.get("User") or "root"
+    return App(
+        service=properties.get("Id") or name,
+        properties=properties,
+        app_dir=folder,
+        env_file=file,
+        user=user,
+        group=properties.get("Group") or user,
+        port=port or unit.port(properties) or app_config.port(settings) or app_config.DEFAULT_PORT,
+        python=os.path.join(folder, "venv", "bin", "python"),
+        dropin_dir=os.path.join(FOLDER, (properties.get("Id") or name) + ".d"),
+        settings=settings,
+    )
+
+
+def configuration(app):
+    """Return {path: when it was last changed} of what the unit reads as it starts, in seconds since
+    the epoch.
+
+    That is its files, its drop-ins, the folders of these (one may have gone) and the C(.env). The
+    time is the inode's own (ctime): a file that is put back with its old time has changed, too.
+    """
+    properties = app.properties
+    fragment = properties.get("FragmentPath") or ""
+    paths = {fragment, app.env_file}
+    paths.update((properties.get("DropInPaths") or "").split())
+    for folder in (FOLDER, "/run/systemd/system", os.path.dirname(fragment)):
+        paths.add(os.path.join(folder, app.service + ".d"))
+    found = {}
+    for path in sorted(paths):
+        try:
+            status = files.stat(path)
+        except OSError:
+            continue
+        if status is not None:
+            found[path] = status.st_ctime
+    return found
+
+
+def read_text(path):
+    """Return the text of a file with its line ends as they are, or None where there is none.
+
+    Raises:
+        AppError: it is none that may be read.
+    """
+    try:
+        return files.read_text(path, newline="")
+    except FileNotFoundError:
+        return None
+    except files.FileRefused as error:
+        raise AppError(str(error))
+
+
+def refuse_covered(*paths):
+    """Refuse to write files that the host will restore for another run.
+
+    Raises:
+        AppError: names the file and the restore point.
+    """
+    try:
+        restore_points.refuse_covered(paths)
+    except restore_points.Armed as error:
+        raise AppError(str(error))
+
+
+def put(path, text, mode=0o644):
+    """Write a file of root's in one step; remove it for None, and its folder if it is empty then.
+
+    Raises:
+        AppError: that cannot be done; what was there stays.
+    """
+    folder = os.path.dirname(path)
+    try:
+        if text is None:
+            files.remove(path)
+            if folder.endswith(".d"):
+                files.remove_empty_directory(folder)
+            return
+        files.make_directories(folder)
+        files.replace(path, text.encode("utf-8"), (os.geteuid(), os.getegid()), mode)
+    except OSError as error:
+        raise AppError("%s: %s" % (path, error.strerror))
+
+
+def difference(changes):
+    """Return what Ansible shows as the difference of files.
+
+    Args:
+        changes: {path: (text before, text after)}, None for a file that is not there.
+    """
+    return [
+        {
+            "before_header": path,
+            "after_header": path,
+            "before": before or "",
+            "after": after or "",
+        }
+        for path, (before, after) in changes.items()
+        if before != after
+    ]
+
+
+def seconds(text) -> Optional[float]:
+    """Return a time span as C(systemctl show) prints it (C(1min 30s)) in seconds, None for
+    infinity or what cannot be read.
+    """
+    factors: Tuple = (("min", 60), ("ms", 0.001), ("us", 1e-6), ("h", 3600), ("d", 86400), ("s", 1))
+    total = 0.0
+    for word in (text or "").split():
+        for suffix, factor in factors:
+            number = word[: -len(suffix)]
+            if word.endswith(suffix) and number.replace(".", "", 1).isdigit():
+                total += float(number) * factor
+                break
+        else:
+            return None
+    return total or None

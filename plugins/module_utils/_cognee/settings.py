@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where Cognee is and which key is for it: from the module's options and the app's settings. Pure.
+
+The app's C(.env) names it by a URL (C(COGNEE_BASE_URL) and its other names) or by host and port.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Optional
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._net import url
+
+URLS = ("COGNEE_BASE_URL", "COGNEE_API_URL", "COGNEE_URL")
+#: where the guide looks for it
+DEFAULT_PORT = 8001
+_SENDABLE = re.compile(r"[\x21-\x7e]+\Z")
+#: A base URL may lead to the API already; the health check is beside it.
+_API_PATH = re.compile(r"/api(?:/v[0-9]+)?/*\Z")
+
+
+class Service(NamedTuple):
+    """Which service is asked."""
+
+    #: scheme://host:port and the path in front of all routes, without a slash at its end
+    base: str
+    host: str
+    port: int
+    key: Optional[str]
+    #: what named it: options, a variable of the .env, or default
+    source: str
+
+    @property
+    def target(self):
+        """Return host:port."""
+        return url.address(self.host, self.port)
+
+
+def service(params, settings, published=None):
+    """Return the L(Service) that is meant.
+
+    Args:
+        params: the module's options: url, api_key.
+        settings: {name: value} of the app.
+        published: the port that the container on this host publishes, or None.
+
+    Raises:
+        ValueError: the URL is none of http or https, or the key is none that can be sent. The
+            message names the option or the variable, and has no part of the value.
+    """
+    key = params["api_key"] or settings.get("COGNEE_API_KEY") or None
+    if key and not _SENDABLE.match(key):
+        raise ValueError("COGNEE_API_KEY has characters that no header can have")
+    for source, text in [("url", params["url"])] + [(name, settings.get(name)) for name in URLS]:
+        if text:
+            return _from_url(source, text, key)
+    host, port = settings.get("COGNEE_HOST"), settings.get("COGNEE_PORT") or ""
+    if host:
+        number = int(port) if port.isdigit() and 0 < int(port) < 65536 else DEFAULT_PORT
+        return Service("http://" + url.address(host, number), host, number, key, "COGNEE_HOST")
+    number = published or DEFAULT_PORT
+    return Service("http://127.0.0.1:%d" % number, "127.0.0.1", number, key, "default")
+
+
+def _from_url(source, text, key):
+    try:
+        parts = url.split(text.strip())
+    except ValueError as error:
+        raise ValueError("%s: %s" % (source, error))
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise ValueError("%s is no URL of http or https" % source)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    path = _API_PATH.sub("", parts.path).rstrip("/")
+    address = url.address(parts.host, port)
+    return Service("%s://%s%s" % (parts.scheme, address, path), parts.host, port, key, source)
+
+
+def is_loopback(host):
+    """Return whether an address is one that only its own host reaches."""
+    return addresses.is_loopback(host)

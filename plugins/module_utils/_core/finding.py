@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Findings: what a probe has to say about one subject of one host, in one fixed shape."""
+
+from __future__ import annotations
+
+COMPONENTS = (
+    "app",
+    "api",
+    "database",
+    "redis",
+    "zoho",
+    "cognee",
+    "host",
+    "security",
+    "loadbalancer",
+)
+#: From best to worst. A finding that could not be measured ranks above a warning: it may hide
+#: anything.
+STATUSES = ("skipped", "ok", "warn", "unknown", "fail")
+BAD = ("warn", "unknown", "fail")
+CONFIDENCES = ("measured", "estimated", "blind")
+
+
+class Unmeasurable(Exception):
+    """What was to be measured cannot be; the message is the reason, as the report shall give it."""
+
+
+def finding(id, component, status, summary, **details):
+    """Return one finding, with every key of the contract.
+
+    Args:
+        id: dotted and stable, C(component.subject.state).
+        component: one of COMPONENTS.
+        status: one of STATUSES.
+        summary: one sentence with the figure and its threshold.
+        details: any of value, unit, warn, fail, confidence, evidence, cause, remedy, advice, guide.
+
+    Raises:
+        ValueError: for a component, status, confidence or key that the contract does not know, and
+            for a blind finding that claims anything but C(unknown).
+    """
+    if component not in COMPONENTS:
+        raise ValueError("component %r is not one of %s" % (component, ", ".join(COMPONENTS)))
+    if status not in STATUSES:
+        raise ValueError("status %r is not one of %s" % (status, ", ".join(STATUSES)))
+    result = {
+        "id": id,
+        "component": component,
+        "status": status,
+        "summary": summary,
+        "value": None,
+        "unit": None,
+        "warn": None,
+        "fail": None,
+        "confidence": "blind" if status == "unknown" else "measured",
+        "evidence": {},
+        "cause": None,
+        "remedy": None,
+        "advice": None,
+        "guide": None,
+    }
+    surplus = set(details) - set(result)
+    if surplus:
+        raise ValueError("a finding has no %s" % ", ".join(sorted(surplus)))
+    result.update(details)
+    if result["confidence"] not in CONFIDENCES:
+        raise ValueError(
+            "confidence %r is not one of %s" % (result["confidence"], ", ".join(CONFIDENCES))
+        )
+    if result["confidence"] == "blind" and status not in ("unknown", "skipped"):
+        raise ValueError("finding %s is blind, so its status cannot be %s" % (id, status))
+    return result
+
+
+def grade(value, warn, fail):
+    """Return C(ok), C(warn) or C(fail) for a number where more is worse; a threshold may be
+    None.
+    """
+    if fail is not None and value >= fail:
+        return "fail"
+    if warn is not None and value >= warn:
+        return "warn"
+    return "ok"
+
+
+def is_bad(item):
+    """Return whether a finding needs somebody's attention: C(unknown) does, it is not ok."""
+    return item["status"] in BAD
+
+
+def roots(findings):
+    """Return the bad findings that derive from no other one."""
+    return [item for item in findings if is_bad(item) and not item["cause"]]
+
+
+class NotHere(Exception):
+    """The thing to probe is not on this host; the message is the sentence for the report."""

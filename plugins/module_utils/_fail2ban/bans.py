@@ -1,0 +1,227 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bans addresses by hand and lets them go, never one of our own."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from typing import Dict, List, NamedTuple
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import client, rules
+
+_POLL_SECONDS = 0.2
+_WITH_TIME = re.compile(r"(\S+)\s+\S+ \S+ \+ (-?\d+) = (\S+ \S+)")
+
+
+class BanError(Exception):
+    """It cannot be done; the message says why."""
+
+
+class Plan(NamedTuple):
+    """What is to be done (plain data)."""
+
+    ban: List[str]
+    unban: List[str]
+    #: {address: why it must not be banned}
+    refused: Dict[str, str]
+
+
+def normal(option, texts):
+    """Return {address as the packet filter sees it: the first text that names it} (pure).
+
+    An IPv4-mapped address is the IPv4 address that the client's packets come from.
+
+    Args:
+        option: the module's option that has the texts, for the message.
+        texts: addresses in any notation.
+
+    Raises:
+        addresses.AddressError: for what is no address; a network is none.
+    """
+    found = {}
+    for text in texts:
+        found.setdefault(addresses.option(option, text, "one IPv4 or IPv6 address"), text)
+    return found
+
+
+def plan(wanted, unwanted, banned, protected):
+    """Return the L(Plan) for some addresses (pure).
+
+    Args:
+        wanted: addresses to ban, as L(normal) returns them, or a list of such addresses.
+        unwanted: those to unban.
+        banned: those that are banned now.
+        protected: addresses and networks that must not be, in any notation.
+    """
+    refused, ban = {}, []
+    for text in wanted:
+        reason = _protection(text, protected)
+        if reason:
+            given = wanted[text] if isinstance(wanted, dict) else text
+            refused[text] = reason if given == text else "%s, given as %s" % (reason, given)
+        elif text not in banned and text not in ban:
+            ban.append(text)
+    return Plan(ban, [text for text in unwanted if text in banned and text not in wanted], refused)
+
+
+def _protection(text, protected):
+    if addresses.is_no_client(text):
+        return "no client outside has it"
+    by = addresses.covering(protected, text)
+    if by:
+        return "it is protected" if addresses.same(by) == text else "it is protected by %s" % by
+    return None
+
+
+def resolve(names, lookup=socket.getaddrinfo, option="protected"):
+    """Return (addresses, unknown): names replaced by their addresses, and those that have none.
+
+    Args:
+        names: addresses and networks in any notation, and names of hosts.
+        lookup: of a name, as socket.getaddrinfo.
+        option: the module's option that has them, for the message.
+
+    Raises:
+        addresses.AddressError: one of them is none of these. An address in a bad form is not
+            looked up: some resolvers take 192.0.2.07 for an address, each for another one.
+    """
+    checked = [addresses.option_or_name(option, name) for name in names]
+    resolved, unknown = [], []
+    for name in checked:
+        if addresses.known(name) is not None:
+            resolved.append(name)
+            continue
+        try:
+            resolved += sorted({addresses.same(found[4][0]) for found in lookup(name, None)})
+        except (OSError, UnicodeError):
+            unknown.append(name)
+    return resolved, unknown
+
+
+def parse_times(lines):
+    """Return {address: when its ban ends, or C(never)} of C(get JAIL banip --with-time) (pure)."""
+    found = {}
+    for line in lines:
+        match = _WITH_TIME.match(line)
+        if match:
+            address, seconds, until = match.groups()
+            found[addresses.same(address)] = "never" if int(seconds) < 0 else until
+    return found
+
+
+def run(params, check_mode):
+    """Do what the module's options ask for and return its result, with the key C(warnings).
+
+    Raises:
+        BanError, addresses.AddressError, fail2ban.ServerDown, fail2ban.Refused, DeadlineExceeded:
+            with a message for the person who runs it.
+    """
+    params = dict(params, **{name: normal(name, params[name]) for name in ("banned", "unbanned")})
+    protected, unknown = resolve(params["protected"])
+    warnings = ["%s has no address here, so it cannot be protected" % name for name in unknown]
+    if check_mode and not _is_up(params["jail"]):
+        # The jail is set up by what would have run before.
+        todo = plan(params["banned"], params["unbanned"], [], protected)
+        _refuse(params, todo)
+        return _result(params, todo, [], {}, warnings)
+    with client.Server(timeout=params["timeout"]) as server:
+        jail = server.jail(params["jail"])
+        for name in server.jails():
+            protected += server.jail(name).ignored
+        deadline = Deadline(params["timeout"])
+        standing = _standing(jail, params["banned"], deadline)
+        todo = plan(params["banned"], params["unbanned"], standing, protected)
+        _refuse(params, todo)
+        if not check_mode:
+            _carry_out(server, jail, todo, deadline)
+        times = parse_times(server.ask("get", jail.name, "banip", "--with-time"))
+    return _result(params, todo, standing, times, warnings)
+
+
+def _standing(jail, wanted, deadline):
+    """Return what a jail bans, without those wanted ones that the firewall has lost."""
+    return [
+        address
+        for address in jail.banned
+        if address not in wanted
+        or rules.holds(jail.actions, jail.name, address, deadline) is not False
+    ]
+
+
+def _refuse(params, todo):
+    if todo.refused and not params["skip_protected"]:
+        told = ["%s (%s)" % item for item in sorted(todo.refused.items())]
+        raise BanError("nothing was changed, some must not be banned: %s" % ", ".join(told))
+
+
+def _is_up(jail):
+    try:
+        with client.Server() as server:
+            return jail in server.jails()
+    except client.ServerDown:
+        return False
+
+
+def _result(params, todo, before, times, warnings):
+    after = sorted((set(before) | set(todo.ban)) - set(todo.unban))
+    header = "banned by %s" % params["jail"]
+    return {
+        "changed": bool(todo.ban or todo.unban),
+        "banned": todo.ban,
+        "unbanned": todo.unban,
+        "refused": [
+            {"address": address, "reason": reason}
+            for address, reason in sorted(todo.refused.items())
+        ],
+        "bans": [{"address": address, "until": times.get(address)} for address in after],
+        "diff": {
+            "before_header": header,
+            "after_header": header,
+            "before": "".join(address + "\n" for address in sorted(before)),
+            "after": "".join(address + "\n" for address in after),
+        },
+        "warnings": warnings
+        + ["%s is not banned: %s" % item for item in sorted(todo.refused.items())],
+    }
+
+
+def _carry_out(server, jail, todo, deadline):
+    for address in todo.ban:
+        if address in jail.banned:
+            # It counts it, and the firewall has lost it: only a new ban makes the rule anew.
+            server.ask("set", jail.name, "unbanip", address)
+        server.ask("set", jail.name, "banip", address)
+    for address in todo.unban:
+        server.ask("set", jail.name, "unbanip", address)
+    # The server answers at once; the firewall is another thread's work.
+    waiting = list(todo.ban)
+    while waiting:
+        banned = server.jail(jail.name).banned
+        waiting = [
+            address
+            for address in waiting
+            if address not in banned
+            or rules.holds(jail.actions, jail.name, address, Deadline(10)) is False
+        ]
+        if waiting and deadline.expired():
+            raise BanError(
+                "fail2ban was told to, but these are not in the firewall: %s" % ", ".join(waiting)
+            )
+        if waiting:
+            time.sleep(_POLL_SECONDS)
+
+
+#: What a run may raise for a person to read.
+FAILURES = (
+    BanError,
+    addresses.AddressError,
+    client.ServerDown,
+    client.Refused,
+    process.CommandMissing,
+)

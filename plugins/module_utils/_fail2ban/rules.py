@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a ban that fail2ban counts is in the firewall, for the actions of this collection."""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
+
+NFTABLES = "sergas-nftables"
+IPTABLES = "sergas-iptables"
+
+
+def lookup(action, jail, address):
+    """Return the command that exits 0 if the ban is in the firewall, or None where that is not
+    known.
+
+    Args:
+        action: the name of the jail's action.
+        jail: its name.
+        address: an address or a network.
+    """
+    address = addresses.known(address)
+    if address is None:
+        return None
+    family = addresses.family(address)
+    if action == NFTABLES:
+        name = "%s-%d" % (jail, family)
+        return ["nft", "get", "element", "inet", "sergas-fail2ban", name, "{ %s }" % address]
+    if action == IPTABLES:
+        command = "iptables" if family == 4 else "ip6tables"
+        chain = "f2b-" + jail
+        return [command, "-w", "-t", "raw", "-C", chain, "-s", address, "-j", "DROP"]
+    return None
+
+
+def holds(actions, jail, address, deadline):
+    """Return whether the firewall has a ban, or None where no action of ours makes it.
+
+    Raises:
+        process.CommandMissing, DeadlineExceeded
+    """
+    commands = [lookup(action, jail, address) for action in actions]
+    commands = [argv for argv in commands if argv]
+    if not commands:
+        return None
+    return all(process.run(argv, deadline)[0] == 0 for argv in commands)

@@ -1,0 +1,446 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to be done to ufw's rules so that they are the declared ones. Pure: nothing is read.
+
+Rules are compared one address family at a time, as ufw keeps them. A declared rule is in force
+where it is in the list and nothing before it decides otherwise, so its place counts only where
+another rule stands in its way: the rules of others keep their places.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, List, NamedTuple
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
+
+ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+ACTIONS = ("allow", "deny", "limit", "reject")
+PROTOCOLS = ("tcp", "udp", "any")
+LEVELS = ("off", "low", "medium", "high", "full")
+_PORTS = re.compile(r"(any|\d{1,5}(:\d{1,5})?(,\d{1,5}(:\d{1,5})?)*)$")
+#: What ufw and its module for Ansible take between quotes, whatever they do with it then.
+_COMMENT = re.compile(r"[\w .,:;/()\[\]@+*=-]*$")
+
+
+class Plan(NamedTuple):
+    """What to do, in this order; all of it empty or None where nothing is to be done."""
+
+    #: options of community.general.ufw for one rule each, with C(text) as a person would type it
+    steps: List[dict]
+    #: {"incoming": "deny"}: the default policies that differ
+    policies: Dict[str, str]
+    #: the level of the log if it differs, else None
+    logging: object
+    #: whether ufw has to be made active
+    enable: bool
+    #: every rule afterwards, IPv4 before IPv6
+    rules: List[ufw.Rule]
+    #: rules of others that are removed because they say the contrary of a declared one
+    overruled: List[str]
+
+    @property
+    def changed(self):
+        """Whether anything is to be done."""
+        return bool(self.steps or self.policies or self.logging or self.enable)
+
+
+def declare(rules, tag, ipv6=True):
+    """Return declared rules as the rules that ufw would keep for them, in the declared order.
+
+    Args:
+        rules: dicts with action, from (an address, a network or any), port (a port, a range, a list
+            or any), protocol, interface and comment; only action is required.
+        tag: what the comments of owned rules begin with.
+        ipv6: whether ufw looks after IPv6; if not, rules for its addresses are left out.
+
+    Raises:
+        ValueError: a rule is none; the message names it and says why.
+    """
+    wanted = []
+    for number, rule in enumerate(rules, 1):
+        try:
+            wanted += _declare(rule, tag, ipv6)
+        except ValueError as error:
+            raise ValueError("rule %d (%s): %s" % (number, _told(rule), error))
+    unique = {}
+    for rule in wanted:
+        unique.setdefault(key(rule), rule)
+    return list(unique.values())
+
+
+def _told(rule):
+    return ", ".join("%s %s" % item for item in sorted(rule.items()) if item[1] is not None)
+
+
+def _declare(rule, tag, ipv6):
+    action = rule.get("action") or "allow"
+    protocol = rule.get("protocol") or "tcp"
+    port = str(rule.get("port") or "any").replace(" ", "")
+    source = str(rule.get("from") or "any")
+    comment = "%s: %s" % (tag, rule["comment"]) if rule.get("comment") else tag
+    if action not in ACTIONS:
+        raise ValueError("the action is one of " + ", ".join(ACTIONS))
+    if protocol not in PROTOCOLS:
+        raise ValueError("the protocol is one of " + ", ".join(PROTOCOLS))
+    if not _PORTS.match(port) or any(
+        not 0 < int(number) < 65536 for number in re.findall(r"\d+", port)
+    ):
+        raise ValueError("the port is a number, a range as 8000:8010, a list as 80,443, or any")
+    if protocol == "any" and not (port == "any" or port.isdigit()):
+        raise ValueError("a range or a list of ports needs the protocol tcp or udp")
+    if not _COMMENT.match(comment):
+        raise ValueError("the comment has a character that ufw's command line would not keep")
+    if source == "any":
+        sources = [(4, ANYWHERE[4])] + ([(6, ANYWHERE[6])] if ipv6 else [])
+    else:
+        source = addresses.option("from", source, "an address, a network or any", addresses.network)
+        family = addresses.family(source)
+        if family == 6 and not ipv6:
+            return []
+        sources = [(family, source)]
+    return [
+        ufw.Rule(
+            action,
+            protocol if port != "any" or rule.get("protocol") else "any",
+            _in_order(port),
+            ANYWHERE[family],
+            "any",
+            address,
+            rule.get("interface") or "",
+            comment=comment,
+            family=family,
+        )
+        for family, address in sources
+    ]
+
+
+def _in_order(ports):
+    """Return a list of ports as ufw sorts it."""
+    if "," not in ports:
+        return ports
+    return ",".join(sorted(ports.split(","), key=lambda part: int(part.partition(":")[0])))
+
+
+def _address(text):
+    """Return an address of a rule in one spelling; what is none stays."""
+    return addresses.known(text) or text
+
+
+def key(rule):
+    """Return what makes two rules the same to ufw: all but the action, the log and the comment."""
+    return (
+        rule.family,
+        rule.direction,
+        rule.interface,
+        rule.interface_out,
+        rule.protocol,
+        _in_order(rule.ports),
+        _address(rule.destination),
+        rule.source_ports,
+        _address(rule.source),
+        rule.applications,
+    )
+
+
+def is_owned(rule, tag):
+    """Return whether a rule's comment says that it is one of this collection's."""
+    return rule.comment == tag or rule.comment.startswith(tag + ":")
+
+
+def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, complete=True):
+    """Return the L(Plan) that brings ufw from a state to what is wanted.
+
+    Args:
+        state: a L(ufw.State).
+        wanted: what L(declare) returned.
+        tag: what the comments of owned rules begin with.
+        policies: {"incoming": "deny", ...}, the ones that are declared.
+        logging: the level, or None for whatever it is.
+        exclusive: whether the rules of others for incoming traffic go, too.
+        complete: whether these are all rules: owned ones that are not wanted go.
+    """
+    rules = {family: [r for r in state.rules if r.family == family] for family in (4, 6)}
+    by_key = {key(rule): (order, rule) for order, rule in enumerate(wanted)}
+    surplus = [
+        rule
+        for rule in state.rules
+        if key(rule) not in by_key and _has_to_go(rule, tag, exclusive, complete)
+    ]
+    steps, overruled = [], []
+    for order, want in enumerate(wanted):
+        mine = rules[want.family]
+        there = [rule for rule in mine if key(rule) == key(want)]
+        same = [rule for rule in there if (rule.action, rule.log) == (want.action, want.log)]
+        before = mine[: mine.index(same[0])] if same else mine
+        # What goes anyway, if only at the end, is in nobody's way.
+        hindrance = _hindrance(want, order, [r for r in before if r not in surplus], by_key)
+        if same and hindrance is None:
+            continue
+        for rule in there:
+            # ufw neither moves a rule nor inserts the contrary of one: out with it first.
+            steps.append(_delete(rule))
+            mine.remove(rule)
+            if not same and not is_owned(rule, tag):
+                overruled.append(text(rule))
+        if hindrance in there:
+            hindrance = _hindrance(want, order, [r for r in mine if r not in surplus], by_key)
+        if hindrance is None:
+            mine.append(want)
+            steps.append(_add(want))
+        else:
+            index = mine.index(hindrance)
+            steps.append(_add(want, _number(rules, want.family, index)))
+            mine.insert(index, want)
+    goodbyes = []
+    for rule in surplus:
+        goodbyes.append(_delete(rule))
+        rules[rule.family].remove(rule)
+    # Together, the two families of a rule for everybody are one command.
+    steps += sorted(goodbyes, key=lambda step: step["text"].replace(ANYWHERE[6], ANYWHERE[4]))
+    return Plan(
+        _joined(steps),
+        {
+            name: value
+            for name, value in (policies or {}).items()
+            if state.policies.get(name) != value
+        },
+        logging if logging and logging != state.logging else None,
+        not state.enabled,
+        rules[4] + rules[6],
+        overruled,
+    )
+
+
+def _has_to_go(rule, tag, exclusive, complete):
+    """Return whether a rule that is not wanted has to go."""
+    if is_owned(rule, tag):
+        return complete
+    # A rule that logs every packet cannot be named to the module that would delete it.
+    return exclusive and rule.direction == "in" and rule.log != "log-all"
+
+
+def _hindrance(want, order, before, by_key):
+    """Return the first rule before a wanted one that decides for its traffic, or None.
+
+    A rule of others that denies a part of what is to be allowed is somebody's decision on that
+    part, and stays where it is. One that denies all of it makes the wanted rule a dead letter.
+    """
+    for rule in before:
+        if rule.direction != "in" or rule.action == want.action:
+            continue
+        declared = by_key.get(key(rule))
+        if declared and declared[0] < order and declared[1].action == rule.action:
+            continue
+        if want.action in ("allow", "limit") and not declared:
+            if _covers(rule, want):
+                return rule
+        elif _touches(rule, want):
+            return rule
+    return None
+
+
+def _covers(rule, want):
+    """Return whether a rule decides for all the traffic that a wanted rule is about."""
+    return (
+        rule.protocol in ("any", want.protocol)
+        and rule.interface in ("", want.interface)
+        and rule.source_ports == "any"
+        and _address(rule.destination) in ANYWHERE.values()
+        and addresses.within(want.source, rule.source)
+        and (rule.ports == "any" or _ports(want.ports) <= _ports(rule.ports))
+    )
+
+
+def _touches(rule, want):
+    """Return whether a rule decides for some of the traffic that a wanted rule is about."""
+    return (
+        ("any" in (rule.protocol, want.protocol) or rule.protocol == want.protocol)
+        and (not rule.interface or not want.interface or rule.interface == want.interface)
+        and (
+            addresses.within(want.source, rule.source) or addresses.within(rule.source, want.source)
+        )
+        and ("any" in (rule.ports, want.ports) or bool(_ports(rule.ports) & _ports(want.ports)))
+    )
+
+
+def _ports(text_):
+    if text_ == "any":
+        return set(range(1, 65536))
+    found = set()
+    for part in text_.split(","):
+        first, _colon, last = part.partition(":")
+        if first.isdigit():
+            found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def concerns(rule, protocol, port):
+    """Return whether a rule is about a port."""
+    return rule.protocol in ("any", protocol) and (
+        rule.ports == "any" or port in _ports(rule.ports)
+    )
+
+
+def _number(rules, family, index):
+    """Return ufw's number of a place: the ports of an application's profile count once."""
+    before = (rules[4] if family == 6 else []) + rules[family][:index]
+    seen = set()
+    count = 0
+    for rule in before:
+        if rule.applications != ("", ""):
+            profile = (
+                rule.family,
+                rule.applications,
+                rule.source,
+                rule.destination,
+                rule.interface,
+            )
+            if profile in seen:
+                continue
+            seen.add(profile)
+        count += 1
+    return count + 1
+
+
+def _options(rule):
+    """Return a rule as options of community.general.ufw."""
+    options = {"rule": rule.action, "from_ip": rule.source, "family": rule.family}
+    if rule.direction == "route":
+        options["route"] = True
+        if rule.interface:
+            options["interface_in"] = rule.interface
+        if rule.interface_out:
+            options["interface_out"] = rule.interface_out
+    elif rule.interface or rule.interface_out or rule.direction == "out":
+        options["direction"] = rule.direction
+        if rule.interface or rule.interface_out:
+            options["interface"] = rule.interface or rule.interface_out
+    if _address(rule.destination) not in ANYWHERE.values():
+        options["to_ip"] = rule.destination
+    if rule.applications[0]:
+        options["name"] = rule.applications[0]
+    else:
+        if rule.ports != "any":
+            options["to_port"] = rule.ports
+        if rule.protocol != "any":
+            options["proto"] = rule.protocol
+    if rule.source_ports != "any":
+        options["from_port"] = rule.source_ports
+    if rule.log:
+        options["log"] = True
+    options["text"] = text(rule)
+    return options
+
+
+def _add(rule, number=None):
+    options = dict(_options(rule), comment=rule.comment)
+    if number:
+        options["insert"] = number
+    return options
+
+
+def _delete(rule):
+    options = dict(_options(rule), delete=True)
+    options["text"] = "delete " + options["text"]
+    return options
+
+
+def _joined(steps):
+    """Return steps in which the two families of one rule for everybody are one step.
+
+    Only where they follow each other: a place is that of one family.
+    """
+    joined = []
+    for step in steps:
+        last = joined[-1] if joined else None
+        if last and last["from_ip"] == ANYWHERE[4] and step["from_ip"] == ANYWHERE[6]:
+            ignored = ("from_ip", "family", "text")
+            if "insert" not in last and all(
+                last.get(name) == step.get(name)
+                for name in set(last) | set(step)
+                if name not in ignored
+            ):
+                joined[-1] = dict(last, from_ip="any", family=0)
+                joined[-1]["text"] = last["text"].replace(ANYWHERE[4], "any")
+                continue
+        joined.append(step)
+    return joined
+
+
+def text(rule):
+    """Return a rule as a person would type it after C(ufw)."""
+    words = (["route"] if rule.direction == "route" else []) + [rule.action]
+    if rule.direction == "out":
+        words.append("out")
+    if rule.interface:
+        words.append("in on " + rule.interface)
+    if rule.interface_out:
+        words.append(("on " if rule.direction == "out" else "out on ") + rule.interface_out)
+    if rule.log:
+        words.append(rule.log)
+    words.append("from " + rule.source)
+    if rule.source_ports != "any":
+        words.append("port " + rule.source_ports)
+    if rule.applications[0]:
+        return " ".join(words + ["to any app '%s'" % rule.applications[0]])
+    destination = _address(rule.destination)
+    words.append("to " + ("any" if destination in ANYWHERE.values() else destination))
+    if rule.ports != "any":
+        words.append("port " + rule.ports)
+    if rule.protocol != "any":
+        words.append("proto " + rule.protocol)
+    return " ".join(words)
+
+
+def as_firewall(state, the_plan):
+    """Return the L(ufw.Firewall) that a plan leads to, for L(ufw.verdict)."""
+    policy = the_plan.policies.get("incoming", state.policies["incoming"])
+    told = {"allow": "ACCEPT", "deny": "DROP", "reject": "REJECT"}[policy]
+    rules = [rule for rule in the_plan.rules if rule.direction == "in"]
+    return ufw.Firewall(True, True, told, rules, state.ipv6)
+
+
+def shut_out(firewall, keep):
+    """Return the reasons, as sentences, why addresses that must get in would not.
+
+    Args:
+        firewall: a L(ufw.Firewall).
+        keep: dicts with who (a name for the message), address and port.
+    """
+    reasons = []
+    for item in keep:
+        allowed, by = ufw.verdict(firewall, item["port"], item["address"])
+        if not allowed:
+            reasons.append(
+                "%s (%s) could not reach port %d: %s"
+                % (item["who"], item["address"], item["port"], by)
+            )
+    return reasons
+
+
+def exposed(firewall, declared, listeners, stranger):
+    """Return the open ports that should not be open to everybody.
+
+    Args:
+        firewall: the L(ufw.Firewall) as it is.
+        declared: the one that the declared rules alone would make.
+        listeners: dicts with port and addresses (those it is open on, none of them loopback).
+        stranger: {family: an address that no rule is meant for}.
+
+    Returns:
+        dicts with port, addresses and by (what lets a stranger in).
+    """
+    found = []
+    for listener in listeners:
+        by = None
+        for address in stranger.values():
+            lets_in, why = ufw.verdict(firewall, listener["port"], address)
+            if lets_in and not ufw.verdict(declared, listener["port"], address)[0]:
+                by = by or why
+        if by:
+            found.append(dict(listener, by=by))
+    return found

@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The checks of M(sergas.ops.sergas_health), and the probes they need. A new check is a line
+here.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
+    api,
+    cpu,
+    crashes,
+    database,
+    disks,
+    environment,
+    keys,
+    limits,
+    loadbalancer,
+    logs,
+    memory,
+    ports,
+    prometheus,
+    redis,
+    restore_points,
+    service,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._health.runner import (
+    Check,
+    Probe,
+    diagnose,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
+
+PROBES = {
+    "service": Probe(service.observe, 5),
+    "sockets": Probe(sockets.observe, 5),
+    "logs": Probe(logs.observe, 600),
+    "crash_dumps": Probe(crashes.observe, 5),
+    "limits": Probe(limits.observe, 5),
+    "health": Probe(api.observe, 10),
+    "prometheus": Probe(prometheus.observe, 5),
+    "database": Probe(database.observe, 8),
+    "redis": Probe(redis.observe, 5),
+    "memory": Probe(memory.observe, 5),
+    "disks": Probe(disks.observe, 5),
+    "cpu": Probe(cpu.observe, 5),
+    "backends": Probe(loadbalancer.observe, 12),
+    "firewall": Probe(loadbalancer.observe_firewall, 5),
+    "restore_points": Probe(restore_points.observe, 5),
+}
+
+_WONT_START = "Application Won't Start"
+_CRASHES = "Application Crashes Intermittently"
+_ERRORS = "High Error Rate"
+_MATRIX = "Health Check Matrix"
+_DATABASE = "Database Connection Pool Exhausted"
+_ATTACKS = "Unauthorized Access Attempts"
+_LATENCY = "High Response Times"
+
+APP = ("app",)
+CHECKS = {
+    "service": Check(
+        service.decide, ("service",), "app.service", "app", APP, _WONT_START, ("logs",)
+    ),
+    "port": Check(ports.decide_port, ("sockets",), "app.port", "app", APP, _WONT_START),
+    "env": Check(environment.decide, (), "app.env", "app", APP, _WONT_START),
+    "imports": Check(logs.decide_imports, ("logs",), "app.import", "app", APP, _WONT_START),
+    "database": Check(
+        database.decide,
+        ("database",),
+        "db.connection",
+        "database",
+        ("app", "postgresql"),
+        _WONT_START,
+    ),
+    "redis": Check(redis.decide, ("redis",), "redis", "redis", ("app", "redis"), _MATRIX),
+    "oom": Check(crashes.decide_oom, ("logs",), "app.oom", "app", APP, _CRASHES),
+    "crashes": Check(crashes.decide, ("logs", "crash_dumps"), "app.crash", "app", APP, _CRASHES),
+    "resources": Check(
+        limits.decide, ("limits",), "app.resources", "app", APP, _CRASHES, ("logs", "database")
+    ),
+    "exceptions": Check(logs.decide_exceptions, ("logs",), "app.exceptions", "app", APP, _CRASHES),
+    "errors": Check(
+        logs.decide_errors, ("logs",), "app.errors", "app", APP, _ERRORS, ("prometheus",)
+    ),
+    "api": Check(api.decide, ("health",), "api.health", "api", APP, _MATRIX, ("logs",)),
+    "latency": Check(
+        api.decide_latency, ("health",), "api.latency", "api", APP, _LATENCY, ("prometheus", "logs")
+    ),
+    "prometheus": Check(prometheus.decide, ("prometheus",), "app.metrics", "app", APP, _ERRORS),
+    "connections": Check(
+        ports.decide_connections, ("sockets",), "app.connections", "app", APP, "Quick Diagnostics"
+    ),
+    "rate_limit": Check(
+        logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
+    ),
+    "attacks": Check(logs.decide_attacks, ("logs",), "security.access", "security", APP, _ATTACKS),
+    "keys": Check(keys.decide, (), "security.keys", "security", APP, _ATTACKS),
+    "env_file": Check(keys.decide_file, (), "security.env", "security", APP, _ATTACKS),
+    "loadbalancer": Check(
+        loadbalancer.decide,
+        ("backends", "firewall"),
+        "lb.health",
+        "loadbalancer",
+        ("app", "lb"),
+        "Load Balancer Health Check Failures",
+        ("logs", "sockets"),
+    ),
+    "memory": Check(memory.decide, ("memory",), "host.memory", "host", (), "High Memory Usage"),
+    "swap": Check(memory.decide_swap, ("memory",), "host.swap", "host", (), "High Memory Usage"),
+    "disk": Check(disks.decide, ("disks",), "host.disk", "host", (), _MATRIX),
+    "cpu": Check(cpu.decide, ("cpu",), "host.cpu", "host", (), _MATRIX),
+    "load": Check(cpu.decide_load, ("cpu",), "host.load", "host", (), _MATRIX),
+    "iowait": Check(cpu.decide_iowait, ("cpu",), "host.iowait", "host", (), _ERRORS),
+    "restore_points": Check(
+        restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX
+    ),
+}
+
+
+def run(params):
+    """Return the result of M(sergas.ops.sergas_health); for an option that cannot be, its failure.
+
+    Args:
+        params: the module's options, validated.
+    """
+    try:
+        return diagnose(params, CHECKS, PROBES)
+    except ValueError as error:
+        return {"failed": True, "msg": str(error)}

@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What every probe needs to know of the host and of what it was asked."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, unit
+
+#: the groups of the inventory, without their prefix C(sergas_)
+COMPONENTS = ("app", "postgresql", "redis", "cognee", "lb")
+#: what a remedy needs to know of the app
+APP = ("service", "env_file", "app_dir", "user", "group", "port", "python", "dropin_dir")
+
+
+class Context:
+    """The options, the app's own configuration and the time that is left.
+
+    Attributes:
+        params: the options of the module.
+        thresholds: {name: (warn, fail, unit)}.
+        deadline: the Deadline of what is being done.
+        now: the time of the diagnosis, in seconds since the epoch.
+        components: what this host must have, or None where that is to be found out.
+        unit: the properties of the app's unit (C(systemctl show)), {} where there is none.
+        unit_error: why the unit could not be read, or None.
+        environment: the app's .env as an L(environment.Reading), or None where there is none.
+        environment_error: why the .env could not be read, or None.
+        settings: {name: value} the app runs with: the .env, and the options over it.
+        port: the port the app listens on.
+    """
+
+    def __init__(self, params, deadline):
+        self.params = params
+        self.thresholds = thresholds.merge(params["thresholds"])
+        self.deadline = deadline
+        self.now = time.time()
+        self.components = params["components"]
+        self.unit, self.unit_error = unit.read(params["service"], deadline.within(3))
+        self.app_dir = (
+            params["app_dir"] or unit.working_directory(self.unit) or app_config.DEFAULT_APP_DIR
+        )
+        self.env_file = (
+            params["env_file"]
+            or unit.environment_file(self.unit)
+            or os.path.join(self.app_dir, ".env")
+        )
+        self.environment, self.environment_error = app_config.read(self.env_file)
+        self.settings = app_config.settings(self.environment, params, self.unit)
+        self.port = (
+            params["port"]
+            or unit.port(self.unit)
+            or app_config.port(self.settings)
+            or app_config.DEFAULT_PORT
+        )
+
+    def within(self, seconds):
+        """Return a copy whose deadline comes in this many seconds at the latest."""
+        limited = copy.copy(self)
+        limited.deadline = self.deadline.within(seconds)
+        return limited
+
+    def has(self, component):
+        """Return whether a component belongs to this host: by its groups, else by what is there."""
+        if self.components is not None:
+            return component in self.components
+        if component == "app":
+            return bool(self.unit.get("LoadState") == "loaded" or self.environment)
+        return True
+
+    def has_any(self, components):
+        """Return whether one of the components belongs to this host."""
+        return any(self.has(component) for component in components)
+
+    def found(self):
+        """Return the names of the components that belong to this host."""
+        return [component for component in COMPONENTS if self.has(component)]
+
+    def app(self):
+        """Return what a remedy needs to know of the app; null where there is none or it is not
+        known.
+        """
+        if not self.has("app"):
+            return dict.fromkeys(APP)
+        user, group = unit.user_and_group(self.unit)
+        service = unit.name(self.params["service"])
+        values = (
+            service,
+            self.env_file,
+            self.app_dir,
+            user,
+            group,
+            self.port,
+            unit.virtual_interpreter(self.unit, self.app_dir),
+            "/etc/systemd/system/%s.d" % service,
+        )
+        return dict(zip(APP, values))
+
+    def secrets(self):
+        """Return the values that must not appear anywhere in the result."""
+        return sorted(app_config.secrets(self.settings, self.environment), key=len, reverse=True)

@@ -1,0 +1,334 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What one line of the app's log says: its level, its fields, a step of a traceback, a kind of
+trouble.
+
+What a client can write into a line must not decide: a level counts where a logger puts it, fields
+inside quotes do not count, and of a field that occurs several times the last one does, because the
+loggers write what they know themselves after what they were told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+
+ERROR_LEVELS = frozenset(("error", "critical", "fatal", "alert", "emergency", "exception", "err"))
+_LEVELS = ERROR_LEVELS | {"debug", "info", "notice", "warning", "warn", "trace"}
+_FIELDS = frozenset(
+    (
+        "path",
+        "status_code",
+        "status",
+        "duration",
+        "duration_ms",
+        "remote_ip",
+        "client_ip",
+        "remote_addr",
+        "level",
+    )
+)
+#: what the app itself says, even in quotes
+_TOLD = ("error", "event", "msg", "message", "reason", "detail")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ACCESS = re.compile(r'(\S+):(\d+) - "([A-Z]+) (\S+) HTTP/[\d.]+" (\d{3})(?: [A-Za-z -]+)?$')
+_NUMBERS = r"(?i)\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b"
+_IDENTIFIER = re.compile(r"/(?:\d+|[0-9a-f]{8}-[0-9a-f-]{20,}|[0-9a-f]{16,})(?=/|$)", re.I)
+_EXCEPTION = r"\b((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Timeout|Interrupt|Warning|Exit))\b"
+_FIRST_FIELD = r"\s[\w.]+="
+
+#: kind of trouble: what its text contains, in lower case; the first kind that fits counts.
+KINDS = (
+    ("disk", ("no space left on device", "could not extend file", "read-only file system")),
+    ("files", ("too many open files", "errno 24]")),
+    ("port", ("address already in use", "errno 98]")),
+    (
+        "import",
+        (
+            "no module named",
+            "cannot import name",
+            "could not import module",
+            "importerror",
+            "error loading asgi",
+        ),
+    ),
+    (
+        "environment",
+        ("environment variable", "validation error for settings", "validation errors for settings"),
+    ),
+    ("memory", ("memoryerror", "cannot allocate memory")),
+    (
+        "database",
+        ("psycopg", "asyncpg", "sqlalchemy", "postgres", "queuepool", "pg_hba", "too many clients"),
+    ),
+    ("redis", ("redis",)),
+    ("cognee", ("cognee",)),
+    ("zoho", ("zoho", "mcp_", "mcp ")),
+    ("database", ("database", "5432", "statement timeout", "too many connections")),
+)
+#: what a database error says, the first that fits counts.
+DATABASE_KINDS = (
+    (
+        "auth",
+        (
+            "password authentication failed",
+            "no pg_hba.conf entry",
+            "pg_hba.conf rejects",
+            "no password supplied",
+            'role "',
+        ),
+    ),
+    ("missing", ('" does not exist', "invalidcatalogname")),
+    ("exhausted", ("too many clients", "connection slots are reserved", "too many connections")),
+    ("pool", ("queuepool limit", "pool timeout", "pool exhausted", "connection pool")),
+    (
+        "timeout",
+        (
+            "statement timeout",
+            "canceling statement",
+            "lock timeout",
+            "timeout expired",
+            "timed out",
+        ),
+    ),
+    ("deadlock", ("deadlock",)),
+    (
+        "unreachable",
+        (
+            "connection refused",
+            "connect call failed",
+            "could not connect",
+            "could not translate host name",
+            "name or service not known",
+            "name resolution",
+            "no route to host",
+            "is the server running",
+            "server closed the connection",
+            "terminating connection",
+            "connection reset",
+            "connection to server",
+        ),
+    ),
+)
+_MODULE = (
+    r"No module named '?([\w.]+)|Could not import module \"([\w.]+)|cannot import name '\w+' from"
+    r" '([\w.]+)"
+)
+_SHARED_LIBRARY = r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file"
+_RATE_LIMIT = r"rate[ _-]?limit|too[ _]many[ _]requests|throttled"
+_STATUS_429 = r"(?<![\w.,:/=-])429(?![\w.])|http[ _/]?(?:status )?429"
+#: the app tells what it is set to, not what happened to it
+_SETTING = r"enabled|disabled|configured|initiali[sz]ed|per[ _]minute|remaining|loaded|setting"
+_CIRCUIT_OPEN = r"circuit(?!.*\b(?:half|not)[ _-]?open).*\bopen(?:ed)?\b|circuit\w*_open(?:ed)?\b"
+_CIRCUIT_CLOSED = r"circuit.*(?:\b|_)(?:closed|recovered|reset)\b"
+_OTHER_CIRCUIT = ("cognee", "redis", "database", "postgres")
+_AUTH_FAILED = (
+    "authentication failed",
+    "authentication_failed",
+    "auth_failed",
+    "auth failed",
+    "login failed",
+    "login_failed",
+    "failed login",
+    "invalid credentials",
+    "invalid_credentials",
+)
+
+
+def access(line):
+    """Return (address, method, path without query, status) of an access line of uvicorn, or
+    None.
+    """
+    found = _ACCESS.search(line)
+    if found is None:
+        return None
+    address, _port, method, path, status = found.groups()
+    return address, method, path.partition("?")[0], int(status)
+
+
+def fields(line):
+    """Return ({name: value}, ambiguous, words) of a line with fields NAME=VALUE.
+
+    Only the known fields are returned. ambiguous is True where the line names more than one remote
+    address outside quotes. words is what the line says besides: without the values that come from a
+    client, those of known fields and those in quotes.
+    """
+    quoted = {}
+    if '"' in line and line.count('"') % 2 == 0:
+
+        def hide(match):
+            key = "\0%d" % len(quoted)
+            quoted[key] = match.group()[1:-1]
+            return key
+
+        line = _QUOTED.sub(hide, line)
+    found, ambiguous, words = {}, False, []
+    for token in line.split():
+        name, sign, value = token.partition("=")
+        if sign and name in _FIELDS:
+            value = quoted.get(value, value)
+            if name == "remote_ip" and _differ(found.get(name, value), value):
+                ambiguous = True
+            found[name] = value
+        elif "\0" not in token:
+            words.append(token)
+        elif name in _TOLD:
+            words.append(quoted.get(value, ""))
+    return found, ambiguous, " ".join(words)
+
+
+def _differ(one, other):
+    """Return whether two texts name two clients; one has several notations."""
+    return one != other and (address(one) or one) != (address(other) or other)
+
+
+def structured(line):
+    """Return the object of a JSON line, or None."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def is_structured_error(entry):
+    """Return whether a structlog object reports an error: by its level, else by what it holds."""
+    level = str(entry.get("level") or entry.get("severity") or entry.get("levelname") or "").lower()
+    if level:
+        return level in ERROR_LEVELS
+    event = str(entry.get("event") or "")
+    return bool(entry.get("error") or entry.get("exception")) or event.endswith(
+        ("_failed", "_error", "_failure")
+    )
+
+
+def is_error(line):
+    """Return whether the logger gave a text line the level of an error.
+
+    The level stands before the message, after nothing but times, names of loggers and punctuation.
+    """
+    head = line[:160]
+    for mark in ('"', "="):
+        head = head.partition(mark)[0]
+    words, stamped = 0, False
+    for token in head.replace("[", " ").replace("]", " ").replace("|", " ").split()[:7]:
+        word = token.strip("-:(),<>").partition(":")[0]
+        if word.lower() in _LEVELS and (word.isupper() or stamped or token.endswith(":")):
+            return word.lower() in ERROR_LEVELS
+        if token[0].isdigit():
+            stamped = True
+        elif token.strip("-:") and not ("." in token or "_" in token):
+            # One plain word may be the name of a logger, after a time.
+            words += 1
+            if words > 1 or not stamped:
+                return False
+    return False
+
+
+def phrase(line):
+    """Return what a text line says, without its time, level and fields, with numbers as C(#)."""
+    head = line[:400]
+    for level in ("ERROR", "CRITICAL", "FATAL", "error", "critical"):
+        position = head.find(level)
+        if 0 <= position < 120:
+            head = head[position + len(level) :]
+            break
+    first = re.search(_FIRST_FIELD, head)
+    if first and first.start() > 0:
+        head = head[: first.start()]
+    return re.sub(_NUMBERS, "#", head.strip(" :-|]")).strip()[:80]
+
+
+def exception_named(text):
+    """Return the type of an exception that a text names, or None."""
+    found = re.search(_EXCEPTION, text)
+    return found.group(1) if found else None
+
+
+def route(path):
+    """Return a path without its query, with numbers and identifiers in it as C({id})."""
+    return _IDENTIFIER.sub("/{id}", path.partition("?")[0])[:120]
+
+
+def kind(text):
+    """Return what sort of trouble a text in lower case is about, or C(other)."""
+    for name, needles in KINDS:
+        for needle in needles:
+            if needle in text:
+                return name
+    return "other"
+
+
+def database_kind(text):
+    """Return what a text in lower case says is wrong with the database, or C(other)."""
+    for name, needles in DATABASE_KINDS:
+        for needle in needles:
+            if needle in text:
+                return name
+    return "other"
+
+
+def missing_module(text):
+    """Return the module or shared library that an import error is about, or None."""
+    found = re.search(_MODULE, text)
+    if found:
+        return next(name for name in found.groups() if name)
+    found = re.search(_SHARED_LIBRARY, text)
+    return found.group(1) if found else None
+
+
+def is_rate_limit(text, status=None, client=None):
+    """Return whether a line in lower case tells that an API limits the app.
+
+    The app may limit its own clients as well: then it names one of them, or answers 429 itself.
+
+    Args:
+        status: the status the app itself answered with, or None.
+        client: the address of the client that the line is about, or None.
+    """
+    if (
+        status == 429
+        or (client and "zoho" not in text)
+        or (re.search(_SETTING, text) and "exceeded" not in text)
+    ):
+        return False
+    return bool(re.search(_RATE_LIMIT, text) or re.search(_STATUS_429, text))
+
+
+def circuit(text):
+    """Return C(open) or C(closed) where a line in lower case tells that of Zoho's circuit, else
+    None.
+    """
+    if "zoho" not in text and any(other in text for other in _OTHER_CIRCUIT):
+        return None
+    if re.search(_CIRCUIT_CLOSED, text):
+        return "closed"
+    return "open" if re.search(_CIRCUIT_OPEN, text) else None
+
+
+def is_failed_login(text):
+    """Return whether a line in lower case tells of a client that failed to authenticate."""
+    for needle in _AUTH_FAILED:
+        if needle in text:
+            return "password authentication failed for user" not in text
+    return False
+
+
+def address(text):
+    """Return the address that a word of a log names, as the packet filter sees it, or None."""
+    return addresses.in_log(text)
+
+
+def seconds(text, milliseconds=False):
+    """Return a duration as seconds, or None: C(1.234), C(1.234s) or C(12ms)."""
+    text = str(text)
+    factor = 0.001 if milliseconds or text.endswith("ms") else 1.0
+    try:
+        value = float(text.rstrip("ms")) * factor
+    except ValueError:
+        return None
+    return value if 0 <= value < 86400 else None

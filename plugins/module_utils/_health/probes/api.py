@@ -1,0 +1,443 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The app's health endpoint: does it answer, how fast in which phase, and what of its
+dependencies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
+from ansible_collections.sergas.ops.plugins.module_utils._core.zoho_data_centres import (
+    DATA_CENTRES,
+    region_name,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes.logs import clock
+from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
+from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
+from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+
+_REDIRECTS = 3
+#: the documented fields of the reply, and the variables that say the app uses such a thing
+DEPENDENCIES = {
+    "database": ("DATABASE_HOST", "DATABASE_URL"),
+    "redis": ("REDIS_HOST", "REDIS_URL"),
+    "zoho": ("ZOHO_SDK_CLIENT_ID", "ZOHO_SDK_REFRESH_TOKEN", "ZOHO_MCP_CLIENT_ID"),
+    "cognee": ("COGNEE_BASE_URL", "COGNEE_API_URL"),
+}
+_GOOD = {
+    "connected",
+    "authenticated",
+    "ok",
+    "healthy",
+    "up",
+    "ready",
+    "available",
+    "alive",
+    "true",
+    "pass",
+}
+_GOOD_STATUS = _GOOD | {"running", "green", "success"}
+_NOT_USED = {"disabled", "not configured", "not_configured", "unconfigured", "none", "null", "off"}
+#: One slow request an hour ago is no slow path.
+_FEWEST_LOGGED = 3
+#: error code of Zoho's: (what zoho_token calls it, in words)
+ZOHO_REFUSALS = {
+    "invalid_code": ("refresh_token", "the refresh token"),
+    "invalid_client": ("client", "the client, or its data centre"),
+    "invalid_client_secret": ("client_secret", "the client's secret"),
+}
+#: curl's names of the phases, in words
+PHASES = {
+    "name": "name resolution",
+    "connect": "connecting",
+    "tls": "TLS handshake",
+    "first_byte": "the app's answer",
+    "body": "the rest of the body",
+}
+
+
+def observe(ctx):
+    """Ask the health endpoint C(samples) times, and each of C(latency_paths) once."""
+    origin = "http://" + url.address(host_unit.listen_address(ctx.unit), ctx.port)
+    health = origin + "/" + ctx.params["health_path"].lstrip("/")
+    samples, paths = [_sample(health, ctx.deadline)], {}
+    if "error" not in samples[0]:
+        for path in ctx.params["latency_paths"]:
+            paths[path] = _sample(origin + "/" + path.lstrip("/"), ctx.deadline, max_bytes=0)
+    # A server that does not answer the first time is not asked again, one that is slow only once
+    # more: that would cost time and tell nothing new.
+    slow = ctx.thresholds["latency_seconds"][0]
+    while len(samples) < ctx.params["samples"] and "error" not in samples[-1]:
+        last = samples[-1]["phases"]["total"]
+        if ctx.deadline.remaining() < 1.5 * last or (len(samples) > 1 and last >= slow):
+            break
+        samples.append(_sample(health, ctx.deadline))
+    return {"url": health, "samples": samples, "paths": paths}
+
+
+def _sample(address, deadline, max_bytes=65536):
+    started = time.monotonic()
+    try:
+        # What is left at the end goes to the report, which must not be late.
+        reply = http.get(
+            address, deadline.within(deadline.remaining() - 0.5), max_bytes, redirects=_REDIRECTS
+        )
+    except ConnectionFailed as error:
+        return {
+            "error": str(error),
+            "kind": error.kind,
+            "phase": error.phase,
+            "phases": error.phases,
+            "seconds": time.monotonic() - started,
+        }
+    return {
+        "status": reply.status,
+        "body": reply.text(),
+        "truncated": reply.truncated,
+        "phases": reply.phases,
+        "redirects": reply.redirects,
+        "location": reply.headers.get("location"),
+    }
+
+
+def decide(ctx, health, logs=None):
+    """Return the findings about availability and about what /health says of the dependencies."""
+    return judge(health, ctx.settings, (logs or {}).get("zoho_refusals"))
+
+
+def judge(health, settings, refusals=None):
+    """Return findings from what the endpoint answered and from the app's settings (pure).
+
+    Args:
+        refusals: what the app's log tells of tokens that Zoho refused, or None.
+    """
+    address, samples = health["url"], health["samples"]
+    failed = [sample for sample in samples if "error" in sample]
+    if failed:
+        return [_unreachable(address, failed[0], len(failed), len(samples))]
+    # The worst answer counts: every second request failing is not healthy.
+    sample = max(samples, key=lambda item: item["status"])
+    status, body = sample["status"], _object(sample)
+    evidence = {"url": address, "statuses": [item["status"] for item in samples]}
+    if sample["redirects"]:
+        evidence["redirects"] = sample["redirects"]
+    if body is None and status == 200:
+        why = (
+            "more than %d bytes" % len(sample["body"]) if sample["truncated"] else "no JSON object"
+        )
+        evidence["body"] = sample["body"][:200]
+        return [
+            finding(
+                "api.health.invalid",
+                "api",
+                "fail",
+                "%s answers 200, but with %s instead of the health report" % (address, why),
+                evidence=evidence,
+                advice=(
+                    "See what answers there: another service on the port, a proxy, or a wrong"
+                    " health_path."
+                ),
+            )
+        ]
+    states = {name: _state(body, name) for name in DEPENDENCIES} if body else {}
+    bad = {name: state for name, (good, state) in states.items() if good is False}
+    findings = [
+        _dependency(name, bad[name], address, settings, refusals)
+        for name in ("zoho", "cognee")
+        if name in bad
+    ]
+    evidence["dependencies"] = {
+        name: state for name, (_good, state) in states.items() if state is not None
+    }
+    word = str((body or {}).get("status", "")).lower()
+    if bad or (body and word and word not in _GOOD_STATUS):
+        said = ", ".join("%s %s" % item for item in bad.items()) or "status %s" % word
+        findings.insert(
+            0,
+            finding(
+                "api.health.degraded",
+                "api",
+                "fail",
+                "%s answers %d and reports %s" % (address, status, said),
+                value=status,
+                unit="HTTP status",
+                evidence=evidence,
+                advice="Mend what it reports: %s." % (", ".join(bad) or "see the app's log"),
+            ),
+        )
+    elif status != 200:
+        where = " to %s" % sample["location"] if sample["location"] else ""
+        evidence["body"] = sample["body"][:200]
+        findings.append(
+            finding(
+                "api.health.failing",
+                "api",
+                "fail",
+                "%s answers %d%s in %d of %d requests, 200 is expected"
+                % (
+                    address,
+                    status,
+                    where,
+                    sum(item["status"] != 200 for item in samples),
+                    len(samples),
+                ),
+                value=status,
+                unit="HTTP status",
+                evidence=evidence,
+                advice="Read the app's log of this moment: journalctl -u the unit.",
+            )
+        )
+    else:
+        findings.append(
+            finding(
+                "api.health.ok",
+                "api",
+                "ok",
+                "%s answers 200 %s in all of %d requests"
+                % (address, word or "with JSON", len(samples)),
+                value=status,
+                unit="HTTP status",
+                evidence=evidence,
+            )
+        )
+    silent = [name for name, keys in DEPENDENCIES.items() if any(settings.get(key) for key in keys)]
+    silent = [name for name in silent if states.get(name, (None, None))[1] is None]
+    # A page that says "not found" is no health report that forgets something.
+    if silent and body and (status == 200 or "status" in body):
+        findings.append(
+            finding(
+                "api.health.incomplete",
+                "api",
+                "unknown",
+                "%s says nothing of %s: what it does not say is unknown"
+                % (address, ", ".join(silent)),
+                evidence={"url": address, "missing": silent, "fields": sorted(body)[:20]},
+                advice="Have /health report %s, as its documentation says." % ", ".join(silent),
+            )
+        )
+    return findings
+
+
+def _unreachable(address, sample, failed, total):
+    garbage = sample["kind"] in ("protocol", "redirect")
+    waited = (
+        ""
+        if sample["kind"] != "timeout"
+        else ", waited %.1f s for %s"
+        % (
+            sample["seconds"],
+            PHASES.get(sample["phase"], "the end of the answer"),
+        )
+    )
+    return finding(
+        "api.health.invalid" if garbage else "api.health.unreachable",
+        "api",
+        "fail",
+        "%s: %s%s" % (address, sample["error"], waited),
+        value=round(sample["seconds"], 3),
+        unit="s",
+        evidence={
+            "url": address,
+            "kind": sample["kind"],
+            "phase": sample["phase"],
+            "failed": "%d of %d" % (failed, total),
+        },
+        remedy=None if garbage else "start_service",
+        advice=(
+            "See what holds the port and what it answers."
+            if garbage
+            else "See why the service does not answer: its state and its log."
+        ),
+    )
+
+
+def _object(sample):
+    if sample["truncated"]:
+        return None
+    try:
+        body = json.loads(sample["body"])
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _state(body, name):
+    """Return (good, word): good is True, False, or None where the reply does not say."""
+    for place in (body, body.get("dependencies"), body.get("components"), body.get("checks")):
+        value = place.get(name) if isinstance(place, dict) else None
+        if isinstance(value, dict):
+            value = value.get("status", value.get("state", value.get("healthy")))
+        if value is not None:
+            word = str(value)[:80]
+            if word.lower() in _NOT_USED:
+                return None, word
+            return word.lower() in _GOOD, word
+    return None, None
+
+
+def _dependency(name, state, address, settings, refusals=None):
+    evidence = {}
+    if name == "cognee":
+        target = _target(settings.get("COGNEE_BASE_URL") or settings.get("COGNEE_API_URL"))
+        identity, summary = "cognee.down", "The app reports Cognee %s" % state
+        remedy, advice = (
+            "restart_cognee",
+            "Check the container and the port with cognee_check, then restart it.",
+        )
+    else:
+        region = region_name(settings.get("ZOHO_SDK_REGION") or settings.get("ZOHO_REGION") or "us")
+        target = _target(settings.get("ZOHO_ACCOUNTS_URL")) or (
+            "%s:443" % DATA_CENTRES[region][0] if region else None
+        )
+        throttled = re.search(r"rate|limit|throttl|429", state, re.I)
+        identity = "zoho.rate_limited" if throttled else "zoho.token.invalid"
+        summary = "The app reports Zoho %s" % state
+        remedy = "zoho_throttle" if throttled else "zoho_refresh"
+        advice = (
+            "Lower the request rate; do not refresh the token."
+            if throttled
+            else (
+                "Refresh the token once for the fleet; if Zoho refuses, check the client, the"
+                " secret and the data centre."
+            )
+        )
+        code = re.search(r"invalid_c[a-z_]+", (refusals or {}).get("sample") or "", re.I)
+        if code and code.group().lower() in ZOHO_REFUSALS and not throttled:
+            evidence["told"], what = ZOHO_REFUSALS[code.group().lower()]
+            summary += ", and its log that Zoho refuses %s (%s)" % (what, code.group().lower())
+            remedy = "zoho_credentials"
+            advice = "Put the client's id, its secret and its refresh token into .env anew."
+    return finding(
+        identity,
+        name,
+        "fail",
+        "%s (%s)" % (summary, target or "address not known"),
+        confidence="estimated",
+        evidence=dict(evidence, target=target, reported=state, url=address),
+        remedy=remedy,
+        advice=advice,
+    )
+
+
+def _target(text):
+    try:
+        parts = url.split(text or "")
+    except ValueError:
+        return None
+    return (
+        url.address(parts.host, parts.port or (443 if parts.scheme == "https" else 80))
+        if parts.host
+        else None
+    )
+
+
+def decide_latency(ctx, health, prometheus=None, logs=None):
+    """Return the finding about response times."""
+    return [judge_latency(health, ctx.thresholds["latency_seconds"], prometheus, logs)]
+
+
+def judge_latency(health, threshold, prometheus=None, logs=None):
+    """Return the finding about response times (pure).
+
+    Args:
+        health: what L(observe) returned.
+        threshold: (warn, fail, unit), in seconds.
+        prometheus: what its probe returned (C(p95_seconds)), or None.
+        logs: what the probe of the journal returned (C(slow_paths)), or None.
+    """
+    warn, fail, unit = threshold
+    answered = [sample for sample in health["samples"] if "error" not in sample]
+    if not answered:
+        sample = health["samples"][0]
+        if sample["kind"] != "timeout" or sample["seconds"] < warn:
+            return finding(
+                "api.latency.unknown", "api", "unknown", "No response time: %s" % sample["error"]
+            )
+        answered = [
+            {
+                "phases": dict(
+                    sample["phases"], first_byte=sample["seconds"], total=sample["seconds"]
+                )
+            }
+        ]
+    # The median: one request that met a busy moment is not a slow service.
+    middle = sorted(answered, key=lambda item: item["phases"]["total"])[(len(answered) - 1) // 2]
+    phases = split_phases(middle["phases"])
+    slow = max(phases, key=phases.get)
+    measured = {"GET " + health["url"]: middle["phases"]["total"]}
+    for path, sample in health["paths"].items():
+        measured["GET " + path] = (
+            sample["seconds"] if "error" in sample else sample["phases"]["total"]
+        )
+    if (prometheus or {}).get("p95_seconds") is not None:
+        measured["p95 of the last 5 minutes (Prometheus)"] = prometheus["p95_seconds"]
+    present = max(measured.values())
+    logged = [
+        path for path in (logs or {}).get("slow_paths") or () if path["count"] >= _FEWEST_LOGGED
+    ]
+    for path in logged:
+        name = "mean of %s in the log (%d requests)" % (path["path"], path["count"])
+        measured[name] = path["mean"]
+    worst = max(measured, key=measured.get)
+    value = measured[worst]
+    status = grade(value, warn, fail)
+    evidence = {
+        "phases": {name: round(seconds, 4) for name, seconds in phases.items()},
+        "slow_phase": slow,
+        "samples": [round(sample["phases"]["total"], 4) for sample in answered],
+        "measured": {
+            name: round(measured[name], 3)
+            for name in sorted(measured, key=measured.get, reverse=True)[:20]
+        },
+    }
+    slow_at = [path["last"] for path in logged if grade(path["mean"], warn, fail) != "ok"]
+    if slow_at and grade(present, warn, fail) == "ok":
+        # Only the log tells of it, what was measured now does not.
+        evidence["last_seen"] = clock(max(slow_at))
+    if worst.startswith("GET " + health["url"]):
+        told = "%s takes %.3f s, %.3f s of it %s" % (worst, value, phases[slow], PHASES[slow])
+    else:
+        told = "%s: %.3f s" % (worst, value)
+    return finding(
+        "api.latency." + ("ok" if status == "ok" else "high"),
+        "api",
+        status,
+        "%s (threshold %g s)" % (told, fail if status == "fail" else warn),
+        value=round(value, 4),
+        unit=unit,
+        warn=warn,
+        fail=fail,
+        evidence=evidence,
+        remedy=None if status == "ok" else "tune_concurrency",
+        advice=None if status == "ok" else _LATENCY_ADVICE[slow],
+    )
+
+
+_LATENCY_ADVICE = {
+    "name": "Mend the name resolution of this host: /etc/resolv.conf and /etc/hosts.",
+    "connect": (
+        "The app does not accept connections fast enough: more workers, or a packet filter in"
+        " between."
+    ),
+    "tls": "Look at what ends TLS in front of the app.",
+    "first_byte": (
+        "Look at the database and the external services first, then at cache, pool and workers in"
+        " .env."
+    ),
+    "body": "The answer is large or its producer slow: page it, or cache it.",
+}
+
+
+def split_phases(phases):
+    """Return {phase: seconds} that add up to the total: what is left is the body."""
+    parts = {
+        name: phases[name] for name in ("name", "connect", "tls", "first_byte") if name in phases
+    }
+    parts["body"] = max(0.0, phases["total"] - sum(parts.values()))
+    return parts

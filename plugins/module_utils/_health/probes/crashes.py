@@ -1,0 +1,371 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Deaths of the app that it did not choose: the kernel's memory kills, signals, crash dumps.
+
+The kernel log is the machine's: on a container host it tells of the kills of all containers. Only a
+kill that the unit's cgroup, its container or its own death at that moment claims is this host's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes.logs import clock
+from ansible_collections.sergas.ops.plugins.module_utils._host import sockets, unit
+
+DUMP_FOLDERS = ("/var/crash", "/var/lib/systemd/coredump")
+#: the kernel's line and the death of the process that systemd reports lie this close together, in
+#: seconds
+_TOGETHER_SECONDS = 3.0
+_CORE = r"core\.(.+?)\.(\d+)\.[0-9a-f]{32}\.(\d+)\."
+_APPORT = r"(.+)\.(\d+)\.crash$"
+_SHOWN = 10
+#: signals with which somebody ends a unit on purpose
+_ON_PURPOSE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def observe(ctx):
+    """Return the crash dumps of the window, and the container that this host is, if any."""
+    dumps, unreadable = [], []
+    since = ctx.now - ctx.params["window"]
+    for folder in DUMP_FOLDERS:
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    status = entry.stat(follow_symlinks=False)
+                    if status.st_mtime >= since and not entry.name.startswith("."):
+                        dumps.append(
+                            dict(
+                                dump(entry.name),
+                                path=entry.path,
+                                bytes=status.st_size,
+                                at=status.st_mtime,
+                                user=sockets.user_name(status.st_uid),
+                            )
+                        )
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            unreadable.append(folder)
+    dumps.sort(key=lambda item: -item["at"])
+    return {"dumps": dumps, "unreadable": unreadable, "container": sockets.own_container()}
+
+
+def dump(name):
+    """Return {program, uid, pid} as the name of a dump tells: systemd-coredump's and apport's
+    ways.
+    """
+    found = re.match(_CORE, name)
+    if found:
+        return {"program": found.group(1), "uid": int(found.group(2)), "pid": int(found.group(3))}
+    found = re.match(_APPORT, name)
+    if found:
+        return {
+            "program": found.group(1).rpartition("_")[2],
+            "uid": int(found.group(2)),
+            "pid": None,
+        }
+    return {"program": None, "uid": None, "pid": None}
+
+
+def attribute(kill, properties, deaths, own_container):
+    """Return how a kill of the kernel is known to be of the app, or None if it is not.
+
+    C(cgroup): it names the unit's cgroup. C(container): it names the unit's in this container.
+    C(container, time): it names this container, and a process of the app died at that moment.
+    C(time): only the moment fits.
+
+    Args:
+        kill: one of the kills of the log's observation.
+        properties: those of the app's unit.
+        deaths: the times at which a process of the app was killed, by systemd's or its own log.
+        own_container: the id of the container that this host is, or None.
+    """
+    path = kill["cgroup"] or ""
+    group = properties.get("ControlGroup") or "/system.slice/" + (properties.get("Id") or "?")
+    if path == group or path.startswith(group + "/"):
+        return "cgroup"
+    other = sockets.container_of(path)
+    if other is not None:
+        if other != own_container:
+            return None
+        if (path + "/").endswith(group + "/"):
+            return "container"
+    if any(abs(at - kill["at"]) <= _TOGETHER_SECONDS for at in deaths):
+        return "time" if other is None else "container, time"
+    return None
+
+
+def app_kills(logs, properties, own_container=None):
+    """Return the memory kills of the app within the window, those of systemd's word among them."""
+    events = logs["unit_events"]
+    killed = [
+        event["at"]
+        for event in events
+        if event["what"] == "oom"
+        or event["what"] == "exit"
+        and event["code"] == "killed"
+        and event["status"] == 9
+    ] + [death["at"] for death in logs["worker_deaths"]]
+    kills = []
+    for kill in logs["kills"]:
+        how = None
+        if kill["at"] >= logs["since"]:
+            how = attribute(kill, properties, killed, own_container)
+        if how:
+            kills.append(dict(kill, known_by=how))
+    for event in events:
+        told = event["what"] == "oom" or event["what"] == "failed" and event["result"] == "oom-kill"
+        if told and not any(abs(kill["at"] - event["at"]) <= _TOGETHER_SECONDS for kill in kills):
+            kills.append(
+                {
+                    "at": event["at"],
+                    "pid": None,
+                    "process": None,
+                    "rss_kb": None,
+                    "limit_kb": None,
+                    "cgroup": properties.get("ControlGroup"),
+                    "limited": None,
+                    "constraint": None,
+                    "known_by": "systemd",
+                }
+            )
+    return sorted(kills, key=lambda kill: kill["at"])
+
+
+def _megabytes(kilobytes):
+    return "an unknown amount" if kilobytes is None else "%.0f MiB" % (kilobytes / 1024.0)
+
+
+def decide_oom(ctx, logs, own_container=None):
+    """Return whether the kernel killed the app for memory."""
+    properties = ctx.unit
+    kills = app_kills(logs, properties, own_container or sockets.own_container())
+    limit = unit.memory_limit(properties)
+    others = len([kill for kill in logs["kills"] if kill["at"] >= logs["since"]]) - len(
+        [kill for kill in kills if kill["known_by"] != "systemd"]
+    )
+    evidence = {"kills_of_others": others} if others else {}
+    if not kills:
+        return [
+            finding(
+                "app.oom.ok",
+                "app",
+                "ok",
+                "The kernel has not killed the app for memory",
+                value=0,
+                unit="kills",
+                evidence=evidence,
+            )
+        ]
+    last = kills[-1]
+    grown = all(
+        kill["limit_kb"]
+        and kill["known_by"] == "cgroup"
+        and limit
+        and limit > kill["limit_kb"] * 1024
+        for kill in kills
+    )
+    if grown and unit.is_running(properties):
+        return [
+            finding(
+                "app.oom.ok",
+                "app",
+                "ok",
+                "%d memory kills, all at a limit lower than today's %s"
+                % (len(kills), _megabytes(limit / 1024)),
+                value=len(kills),
+                unit="kills",
+                evidence=dict(evidence, last=clock(last["at"])),
+            )
+        ]
+    cap = last["limit_kb"] or (limit / 1024 if limit else None)
+    of_machine = last["constraint"] == "CONSTRAINT_NONE"
+    evidence.update(
+        kills=[
+            {
+                "at": clock(kill["at"]),
+                "process": kill["process"],
+                "pid": kill["pid"],
+                "rss_kb": kill["rss_kb"],
+                "limit_kb": kill["limit_kb"],
+                "cgroup": kill["cgroup"],
+                "known_by": kill["known_by"],
+            }
+            for kill in kills[-_SHOWN:]
+        ],
+        last_seen=clock(last["at"]),
+        memory_max_bytes=limit,
+        scope="machine" if of_machine else "unit",
+    )
+    return [
+        finding(
+            "app.oom.killed",
+            "app",
+            "fail",
+            "The kernel killed the app for memory %d times, last at %s: %s with %s, limit %s"
+            % (
+                len(kills),
+                clock(last["at"]),
+                last["process"] or "a process",
+                _megabytes(last["rss_kb"]),
+                "of the whole machine" if of_machine else _megabytes(cap) if cap else "unknown",
+            ),
+            value=len(kills),
+            unit="kills",
+            confidence=(
+                "estimated" if all(kill["known_by"] == "time" for kill in kills) else "measured"
+            ),
+            evidence=evidence,
+            remedy=None if of_machine else "raise_memory_limit",
+            advice=(
+                "See which other process takes the machine's memory, or give the machine more."
+                if of_machine
+                else "Raise MemoryMax of the unit within what the machine has, or find the leak."
+            ),
+        )
+    ]
+
+
+def deaths(logs, kills):
+    """Return the deaths of the app's processes that nobody meant and that no memory kill
+    explains.
+    """
+
+    def near(at, items):
+        return any(abs(item["at"] - at) <= _TOGETHER_SECONDS for item in items)
+
+    found = []
+    for event in logs["unit_events"]:
+        if (
+            event["what"] != "exit"
+            or event["code"] not in ("killed", "dumped")
+            or event["status"] in _ON_PURPOSE
+        ):
+            continue
+        if event["status"] != signal.SIGKILL or not near(event["at"], kills):
+            found.append(
+                {
+                    "at": event["at"],
+                    "signal": _signal_name(event["status"]),
+                    "what": "the main process",
+                }
+            )
+    for death in logs["worker_deaths"]:
+        if not near(death["at"], kills):
+            fault = [fault for fault in logs["faults"] if near(death["at"], [fault])]
+            what = "worker %s" % death["pid"] + (", %s" % fault[0]["what"] if fault else "")
+            found.append({"at": death["at"], "signal": "SIGSEGV" if fault else None, "what": what})
+    for fault in logs["faults"]:
+        if str(fault["pid"]) in logs["pids"] and not near(fault["at"], found):
+            what = "%s %d, %s" % (fault["process"], fault["pid"], fault["what"])
+            found.append({"at": fault["at"], "signal": "SIGSEGV", "what": what})
+    for core in logs["dumps"]:
+        if not near(core["at"], found):
+            found.append(
+                {"at": core["at"], "signal": core["signal"], "what": "process %s" % core["pid"]}
+            )
+    return sorted(found, key=lambda item: item["at"])
+
+
+def _signal_name(number):
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal %d" % number
+
+
+def decide(ctx, logs, crash_dumps):
+    """Return whether the app died by a signal, and the crash dumps it left."""
+    found = deaths(logs, app_kills(logs, ctx.unit, crash_dumps["container"]))
+    findings = []
+    if found:
+        last = found[-1]
+        findings.append(
+            finding(
+                "app.crash.signal",
+                "app",
+                "fail" if any(item["signal"] for item in found) else "warn",
+                "Processes of the app died %d times, last by %s at %s (%s)"
+                % (
+                    len(found),
+                    last["signal"] or "a signal that is not told",
+                    clock(last["at"]),
+                    last["what"],
+                ),
+                value=len(found),
+                unit="crashes",
+                evidence={
+                    "last_seen": clock(last["at"]),
+                    "deaths": [dict(item, at=clock(item["at"])) for item in found[-_SHOWN:]],
+                },
+                advice=(
+                    "A segmentation fault is a compiled library's: see which was updated last, and"
+                    " read the dump."
+                    if last["signal"] == "SIGSEGV"
+                    else (
+                        "See what sent the signal: a person, a time limit of systemd, or the app"
+                        " itself."
+                    )
+                ),
+            )
+        )
+    uid = _uid(ctx.unit.get("User"))
+    mine = [
+        item
+        for item in crash_dumps["dumps"]
+        if item["uid"] is None or uid is None or item["uid"] == uid
+    ]
+    if mine:
+        findings.append(
+            finding(
+                "app.crash.dumps",
+                "app",
+                "warn",
+                "%d crash dumps in the window, the latest %s of %s"
+                % (len(mine), mine[0]["path"], clock(mine[0]["at"])),
+                value=len(mine),
+                unit="dumps",
+                evidence={
+                    "last_seen": clock(mine[0]["at"]),
+                    "dumps": [
+                        {
+                            "path": item["path"],
+                            "bytes": item["bytes"],
+                            "at": clock(item["at"]),
+                            "program": item["program"],
+                        }
+                        for item in mine[:_SHOWN]
+                    ],
+                },
+                advice="Read them (coredumpctl info, or gdb), keep what helps and remove the rest.",
+            )
+        )
+    if findings:
+        return findings
+    evidence = {"unreadable": crash_dumps["unreadable"]} if crash_dumps["unreadable"] else {}
+    return [
+        finding(
+            "app.crash.ok",
+            "app",
+            "ok",
+            "No crash and no dump of one in the window",
+            value=0,
+            unit="crashes",
+            evidence=evidence,
+        )
+    ]
+
+
+def _uid(name):
+    import pwd  # only where there are dumps to look at
+
+    try:
+        return pwd.getpwnam(name).pw_uid if name else 0
+    except KeyError:
+        return None

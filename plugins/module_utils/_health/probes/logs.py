@@ -1,0 +1,637 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The app's log within the window: one pass over its journal, and what follows from it.
+
+What a clean start has cured (an import that failed, a port that was taken) is no present fault;
+errors, exceptions and attacks count over the whole window.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import time
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs.survey import SHOWN, Survey
+from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+from ansible_collections.sergas.ops.plugins.module_utils._host.journal import (
+    KERNEL_DETAILS,
+    Journal,
+    matches,
+)
+
+#: left of the deadline for what comes after reading
+_RESERVE_SECONDS = 0.7
+#: a rate says little of fewer requests
+_FEWEST_REQUESTS = 20
+
+
+def observe(ctx):
+    """Read the unit's journal within the window and return what it adds up to.
+
+    Raises:
+        JournalUnreadable: there is none, or this user may not read it.
+        CommandMissing: there is no journalctl.
+    """
+    window = ctx.params["window"]
+    deadline = Deadline(max(0.1, ctx.deadline.remaining() - _RESERVE_SECONDS))
+    since = ctx.now - window
+    journal = Journal(matches(unit.name(ctx.params["service"])), since, deadline)
+    survey = Survey(
+        ctx.now,
+        (ctx.params["health_path"], "/metrics"),
+        _boot(),
+        time.clock_gettime(time.CLOCK_MONOTONIC),
+        ctx.thresholds["latency_seconds"][0],
+    )
+    for chunk in journal.chunks():
+        survey.read(chunk)
+        if deadline.expired():
+            journal.truncated = True
+            break
+    if journal.truncated and not journal.entries:
+        raise DeadlineExceeded("no answer in time from journalctl")
+    if survey.saw_death:
+        for chunk in Journal(KERNEL_DETAILS, since, deadline).chunks():
+            survey.read(chunk)
+    result = survey.result(ctx.unit)
+    result.update(
+        window=window,
+        since=since,
+        entries=journal.entries,
+        skipped=journal.skipped,
+        truncated=journal.truncated,
+        oldest=journal.oldest,
+    )
+    if result["imports"]:
+        result["requirements"] = requirements(ctx.app_dir)
+    return result
+
+
+def _boot():
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
+            return source.read().strip().replace("-", "")
+    except OSError:
+        return None
+
+
+def requirements(folder):
+    """Return {name in lower case: its line} of the app's requirement files; their folder may have
+    none.
+    """
+    found = {}
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "requirements*.txt"))):
+        try:
+            lines = files.read_text(path).splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            match = re.match(r"\s*([A-Za-z0-9][\w.-]*)", line)
+            if match:
+                found.setdefault(
+                    match.group(1).lower().replace("_", "-"), line.split("#")[0].strip()
+                )
+    return found
+
+
+#: module: the distribution that has it, where the names differ
+_DISTRIBUTIONS = {
+    "psycopg2": "psycopg2-binary",
+    "yaml": "pyyaml",
+    "dotenv": "python-dotenv",
+    "jose": "python-jose",
+    "jwt": "pyjwt",
+    "multipart": "python-multipart",
+    "dateutil": "python-dateutil",
+    "bs4": "beautifulsoup4",
+    "pil": "pillow",
+    "sklearn": "scikit-learn",
+    "opentelemetry": "opentelemetry-api",
+    "google.protobuf": "protobuf",
+}
+
+
+def requirement(module, known):
+    """Return the requirement that brings a module, as the app's requirements write it, or None."""
+    top = module.partition(".")[0].lower()
+    for name in (
+        _DISTRIBUTIONS.get(module.lower()),
+        _DISTRIBUTIONS.get(top),
+        top.replace("_", "-"),
+        "python-" + top,
+    ):
+        if name and name in known:
+            return known[name]
+    candidates = [
+        name
+        for name in known
+        if name.startswith(top.replace("_", "-") + "-") or name == top + "-binary"
+    ]
+    return known[candidates[0]] if candidates else None
+
+
+# Deciding
+
+
+def clock(at):
+    """Return a time in seconds since the epoch as UTC, or None."""
+    return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def _extent(logs):
+    """Return how much of the journal the figures stand for, for the evidence."""
+    extent = {"window_seconds": logs["window"], "lines": logs["lines"]}
+    if logs["truncated"]:
+        extent["truncated"] = True
+        extent["read_back_to"] = clock(logs["oldest"])
+    if logs["skipped"]:
+        extent["skipped"] = logs["skipped"]
+    return extent
+
+
+def _suffix(logs):
+    if not logs["truncated"]:
+        return "in the last %s" % _span(logs["window"])
+    return "since %s, where the time to read the journal ran out" % (
+        clock(logs["oldest"]) or "an unknown time"
+    )
+
+
+def _span(seconds):
+    if seconds % 3600 == 0:
+        return "hour" if seconds == 3600 else "%d hours" % (seconds // 3600)
+    return "%d minutes" % (seconds // 60) if seconds >= 120 else "%d s" % seconds
+
+
+def _confidence(logs):
+    return "estimated" if logs["truncated"] else "measured"
+
+
+def decide_imports(ctx, logs):
+    """Return whether the app can import what it needs, as far as its last start tells."""
+    missing = logs["imports"]
+    if not missing:
+        return [
+            finding(
+                "app.import.ok",
+                "app",
+                "ok",
+                "No import has failed since the last clean start",
+                evidence=_extent(logs),
+            )
+        ]
+    known = logs.get("requirements", {})
+    modules = [
+        {
+            "module": group["module"],
+            "requirement": requirement(group["module"], known),
+            "count": group["count"],
+            "last": clock(group["last"]),
+            "message": group["sample"],
+        }
+        for group in missing[:SHOWN]
+    ]
+    first = modules[0]
+    own = first["module"].partition(".")[0] in ("src", "app") and not first["requirement"]
+    return [
+        finding(
+            "app.import.error",
+            "app",
+            "fail",
+            "The app cannot import %s%s: %d times since its last clean start, the last one at %s"
+            % (
+                ", ".join(module["module"] for module in modules),
+                " (%s)" % first["requirement"] if first["requirement"] else "",
+                sum(group["count"] for group in missing),
+                clock(max(group["last"] for group in missing)),
+            ),
+            value=len(missing),
+            unit="modules",
+            evidence=dict(
+                _extent(logs),
+                last_seen=clock(max(group["last"] for group in missing)),
+                modules=modules,
+            ),
+            remedy=None if own else "reinstall_requirements",
+            advice=(
+                "Deploy the app's code again: the module is its own."
+                if own
+                else (
+                    "Reinstall the requirements in the app's virtual environment and start the"
+                    " unit."
+                )
+            ),
+        )
+    ]
+
+
+def decide_exceptions(ctx, logs):
+    """Return the unhandled exceptions of the window, grouped by type and place."""
+    warn, fail, unit_name = ctx.thresholds["exceptions"]
+    count = logs["exception_count"]
+    status = grade(count, warn, fail)
+    groups = logs["exceptions"]
+    evidence = _extent(logs)
+    if groups:
+        evidence["last_seen"] = clock(max(group["last"] for group in groups))
+    evidence["groups"] = [
+        dict(group, first=clock(group["first"]), last=clock(group["last"]))
+        for group in groups[:SHOWN]
+    ]
+    evidence["kinds"] = _kinds(groups)
+    if logs["cured"]["exceptions"]:
+        evidence["before_clean_start"] = logs["cured"]["exceptions"]
+    if status == "ok":
+        return [
+            finding(
+                "app.exceptions.ok",
+                "app",
+                "ok",
+                "%d unhandled exceptions %s" % (count, _suffix(logs)),
+                value=count,
+                unit=unit_name,
+                warn=warn,
+                fail=fail,
+                confidence=_confidence(logs),
+                evidence=evidence,
+            )
+        ]
+    top = groups[0]
+    return [
+        finding(
+            "app.exceptions",
+            "app",
+            status,
+            "%d unhandled exceptions of %d kinds %s (from %g on): mostly %s at %s"
+            % (
+                count,
+                len(groups),
+                _suffix(logs),
+                warn,
+                top["type"],
+                top["place"] or "an unknown place",
+            ),
+            value=count,
+            unit=unit_name,
+            warn=warn,
+            fail=fail,
+            evidence=evidence,
+            remedy="debug_logging",
+            advice=(
+                "Mend the code at the places named; LOG_LEVEL=DEBUG for a limited time shows what"
+                " leads there."
+            ),
+        )
+    ]
+
+
+def _kinds(groups):
+    kinds = {}
+    for group in groups:
+        kinds[group["kind"]] = kinds.get(group["kind"], 0) + group["count"]
+    return kinds
+
+
+def decide_errors(ctx, logs, prometheus=None):
+    """Return the rate of failed requests, or of error lines where no requests are known."""
+    rate, source = _error_rate(logs, prometheus)
+    lines = logs["error_count"]
+    rate_warn, rate_fail, rate_unit = ctx.thresholds["error_rate_percent"]
+    lines_warn, lines_fail, lines_unit = ctx.thresholds["errors"]
+    by_rate = "ok" if rate is None else grade(rate, rate_warn, rate_fail)
+    by_lines = grade(lines, lines_warn, lines_fail)
+    if logs["requests"] >= _FEWEST_REQUESTS and lines * 100.0 / logs["requests"] < rate_warn:
+        # Many lines of a great many requests.
+        by_lines = "ok"
+    order = ("ok", "warn", "fail")
+    if rate is not None and order.index(by_rate) >= order.index(by_lines):
+        status, value, unit_name, warn, fail = (
+            by_rate,
+            round(rate, 2),
+            rate_unit,
+            rate_warn,
+            rate_fail,
+        )
+        figure = "%.3g %% of the requests fail, by %s (from %g %% on)" % (rate, source, rate_warn)
+    else:
+        status, value, unit_name, warn, fail = by_lines, lines, lines_unit, lines_warn, lines_fail
+        figure = "%d error lines %s (from %g on)" % (lines, _suffix(logs), lines_warn)
+    evidence = dict(
+        _extent(logs),
+        error_lines=lines,
+        requests=logs["requests"],
+        server_errors=logs["server_errors"],
+    )
+    last = max([group["last"] for group in logs["errors"]] + [logs.get("last_server_error") or 0])
+    # Prometheus counts over a short time of its own, and what it tells is of the present.
+    if last and not (source == "Prometheus" and by_rate != "ok"):
+        evidence["last_seen"] = clock(last)
+    evidence["by_type"] = [
+        {
+            "type": group["type"],
+            "path": group["path"],
+            "kind": group["kind"],
+            "count": group["count"],
+            "first": clock(group["first"]),
+            "last": clock(group["last"]),
+        }
+        for group in logs["errors"][:SHOWN]
+    ]
+    evidence["by_path"] = logs["server_errors_by_path"] or _by_path(logs["errors"])
+    evidence["kinds"] = _kinds(logs["errors"])
+    if logs["slow_paths"]:
+        evidence["slow_paths"] = [
+            dict(path, last=clock(path["last"])) for path in logs["slow_paths"]
+        ]
+    if logs["database"]:
+        evidence["database"] = [
+            {"kind": group["kind"], "count": group["count"]} for group in logs["database"]
+        ]
+    if logs["cured"]["errors"]:
+        evidence["before_clean_start"] = logs["cured"]["errors"]
+    good = status == "ok"
+    top = logs["errors"][0] if logs["errors"] else None
+    worst = evidence["by_path"][0]["path"] if evidence["by_path"] else None
+    summary = figure
+    if not good:
+        summary += "".join(
+            [
+                ": mostly %s" % (top["type"] or "of no type") if top else "",
+                ", on %s" % worst if worst else "",
+            ]
+        )
+    return [
+        finding(
+            "app.errors.ok" if good else "app.errors.rate",
+            "app",
+            status,
+            summary,
+            value=value,
+            unit=unit_name,
+            warn=warn,
+            fail=fail,
+            confidence=_confidence(logs),
+            evidence=evidence,
+            remedy=None if good else _error_remedy(evidence["kinds"]),
+            advice=None if good else _error_advice(evidence["kinds"]),
+        )
+    ]
+
+
+def _error_rate(logs, prometheus):
+    """Return (percent, source), or (None, None) where too few requests are known."""
+    if logs["requests"] >= _FEWEST_REQUESTS:
+        return logs["server_errors"] * 100.0 / logs["requests"], "the log"
+    told = (prometheus or {}).get("error_rate_percent")
+    return (float(told), "Prometheus") if told is not None else (None, None)
+
+
+def _by_path(groups):
+    paths = {}
+    for group in groups:
+        if group["path"]:
+            paths[group["path"]] = paths.get(group["path"], 0) + group["count"]
+    return [
+        {"path": path, "count": count}
+        for path, count in sorted(paths.items(), key=lambda item: -item[1])[:SHOWN]
+    ]
+
+
+_ADVICE = (
+    (
+        "database.timeout",
+        "Look for slow queries and locks; DATABASE_TIMEOUT bounds how long the app waits.",
+    ),
+    (
+        "database.pool",
+        (
+            "Look for sessions that are not given back, and at DATABASE_POOL_SIZE and"
+            " DATABASE_MAX_OVERFLOW."
+        ),
+    ),
+    ("database", "Look at the database first: most of the errors come from it."),
+    (
+        "zoho",
+        (
+            "Look at Zoho first; CIRCUIT_BREAKER_FAILURE_THRESHOLD and MAX_RETRY_ATTEMPTS bound"
+            " what its failures cost."
+        ),
+    ),
+    ("redis", "Look at Redis first: most of the errors come from it."),
+    ("cognee", "Look at Cognee first: most of the errors come from it."),
+)
+
+
+def _commonest(kinds):
+    """Return the kind that counts most of those that say something, or an empty text."""
+    return max(
+        (kind for kind in kinds if kind != "other"), key=lambda kind: kinds[kind], default=""
+    )
+
+
+def _error_remedy(kinds):
+    """Return the remedy: calls that take too long or fail outside can be bounded, other errors
+    take values that somebody has to give.
+    """
+    bounded = _commonest(kinds).startswith(("database.timeout", "zoho"))
+    return "bound_failures" if bounded else "tune_concurrency"
+
+
+def _error_advice(kinds):
+    common = _commonest(kinds)
+    for start, advice in _ADVICE:
+        if common.startswith(start):
+            return advice
+    return "Look at the types and paths in the evidence, the commonest first."
+
+
+def decide_rate_limit(ctx, logs):
+    """Return whether Zoho limits the app, and whether its circuit breaker is open."""
+    warn, fail, unit_name = ctx.thresholds["rate_limit_lines"]
+    limited, opened, closed = logs["rate_limits"], logs["circuit_open"], logs["circuit_closed"]
+    count = limited["count"] if limited else 0
+    findings = []
+    if grade(count, warn, fail) != "ok":
+        findings.append(
+            finding(
+                "zoho.rate_limited",
+                "zoho",
+                grade(count, warn, fail),
+                "%d lines of the log tell of a rate limit %s (from %g on), the last one at %s"
+                % (count, _suffix(logs), warn, clock(limited["last"])),
+                value=count,
+                unit=unit_name,
+                warn=warn,
+                fail=fail,
+                evidence=dict(
+                    _extent(logs),
+                    first=clock(limited["first"]),
+                    last_seen=clock(limited["last"]),
+                    line=limited["sample"],
+                ),
+                remedy="zoho_throttle",
+                advice=(
+                    "Throttle, cache and batch the calls to Zoho; do not refresh the token, that is"
+                    " limited as well."
+                ),
+            )
+        )
+    if opened and not (closed and closed["last"] >= opened["last"]):
+        findings.append(
+            finding(
+                "zoho.circuit.open",
+                "zoho",
+                "fail",
+                "The circuit breaker has been open since %s, by %d lines of the log"
+                % (clock(opened["last"]), opened["count"]),
+                value=opened["count"],
+                unit="log lines",
+                evidence=dict(
+                    _extent(logs),
+                    first=clock(opened["first"]),
+                    last_seen=clock(opened["last"]),
+                    line=opened["sample"],
+                ),
+                remedy="zoho_throttle",
+                advice=(
+                    "See why the calls to Zoho fail; the breaker closes by itself after"
+                    " CIRCUIT_BREAKER_RECOVERY_TIMEOUT."
+                ),
+            )
+        )
+    if findings:
+        return findings
+    return [
+        finding(
+            "zoho.api.ok",
+            "zoho",
+            "ok",
+            "%d lines tell of a rate limit or an open circuit %s" % (count, _suffix(logs)),
+            value=count,
+            unit=unit_name,
+            warn=warn,
+            fail=fail,
+            confidence=_confidence(logs),
+            evidence=_extent(logs),
+        )
+    ]
+
+
+def decide_attacks(ctx, logs):
+    """Return the addresses that fail to authenticate too often or scan the API, and of those the
+    ones that got in.
+    """
+    warn, fail, unit_name = ctx.thresholds["auth_failures"]
+    scan_warn, scan_fail, _scan_unit = ctx.thresholds["scanned_paths"]
+    order = ("ok", "warn", "fail")
+    listed, worst = [], "ok"
+    for client in logs["addresses"]:
+        status = max(
+            grade(client["failures"], warn, fail),
+            grade(client["scanned"], scan_warn, scan_fail),
+            key=order.index,
+        )
+        if status != "ok":
+            told = {key: clock(client[key]) for key in ("first", "last")}
+            told["logged_in"] = clock(client["logged_in"]) if client["logged_in"] else None
+            listed.append(dict(client, **told))
+            worst = max(worst, status, key=order.index)
+    most = max([client["failures"] for client in logs["addresses"]] or [0])
+    if worst == "ok":
+        return [
+            finding(
+                "security.access.ok",
+                "security",
+                "ok",
+                "At most %d failed authentications by one address %s (from %g on)"
+                % (most, _suffix(logs), warn),
+                value=most,
+                unit=unit_name,
+                warn=warn,
+                fail=fail,
+                confidence=_confidence(logs),
+                evidence=_extent(logs),
+            )
+        ]
+    top = listed[0]
+    return [
+        finding(
+            "security.bruteforce",
+            "security",
+            worst,
+            "%d addresses attack the API %s: %s with %d failed authentications (from %g on) and %d"
+            " paths tried (from %g on)"
+            % (
+                len(listed),
+                _suffix(logs),
+                top["address"],
+                top["failures"],
+                warn,
+                top["scanned"],
+                scan_warn,
+            ),
+            value=most,
+            unit=unit_name,
+            warn=warn,
+            fail=fail,
+            evidence=dict(
+                _extent(logs),
+                last_seen=max(client["last"] for client in listed),
+                addresses=listed[:20],
+                count=len(listed),
+            ),
+            remedy="block_addresses",
+            advice=(
+                "Block the addresses if they are nobody's you know, and limit the rate of logins."
+            ),
+        )
+    ] + _guessed(logs, warn, fail, unit_name)
+
+
+def _guessed(logs, warn, fail, unit_name):
+    """Return the finding about who logged in after as many failures as an attack has, [] for
+    none.
+    """
+    inside = [
+        client
+        for client in logs["addresses"]
+        if client["failures"] >= warn
+        and client["logged_in"]
+        and client["logged_in"] >= client["first"]
+    ]
+    if not inside:
+        return []
+    top = max(inside, key=lambda client: client["failures"])
+    return [
+        finding(
+            "security.login.guessed",
+            "security",
+            grade(top["failures"], warn, fail),
+            "%s logged in at %s, after %d failed authentications (from %g on)"
+            % (top["address"], clock(top["logged_in"]), top["failures"], warn),
+            value=top["failures"],
+            unit=unit_name,
+            warn=warn,
+            fail=fail,
+            evidence=dict(
+                _extent(logs),
+                last_seen=clock(max(client["logged_in"] for client in inside)),
+                addresses=[client["address"] for client in inside[:20]],
+            ),
+            remedy="revoke_sessions",
+            advice=(
+                "If that is nobody you know, revoke all sessions and give the account a new"
+                " password."
+            ),
+        )
+    ]

@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Memory and swap of the host, and who holds the most of it."""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import sizes
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
+from ansible_collections.sergas.ops.plugins.module_utils._host import memory as host_memory
+from ansible_collections.sergas.ops.plugins.module_utils._host.unit import name as unit_name
+
+
+def observe(ctx):
+    """Return total, used, swap_total and swap_used in bytes, contained, and the largest holders."""
+    return host_memory.measure("/")
+
+
+def decide(ctx, memory):
+    """Return the finding about memory."""
+    service = unit_name(ctx.params["service"])
+    return [judge(memory, ctx.thresholds["memory_percent"], service)]
+
+
+def judge(memory, threshold, service=None):
+    """Return the finding about memory (pure).
+
+    Args:
+        memory: what L(measure) returned.
+        threshold: (warn, fail, unit).
+        service: the app's unit. It is the one that can be bounded; where another one holds the
+            most, a person decides.
+    """
+    warn, fail, unit = threshold
+    if memory["used"] is None:
+        reason = (
+            "Memory: this host is a container whose control group cannot be read, and /proc shows"
+            " the machine's"
+        )
+        return finding("host.memory.unknown", "host", "unknown", reason)
+    percent = round(100.0 * memory["used"] / memory["total"], 1)
+    status = grade(percent, warn, fail)
+    units = memory["processes"]["units"]
+    top = (
+        ", mostly %s (%s)" % (units[0]["unit"], sizes.size(units[0]["bytes"]))
+        if units and status != "ok"
+        else ""
+    )
+    return finding(
+        "host.memory." + ("ok" if status == "ok" else "high"),
+        "host",
+        status,
+        "Memory: %s of %s used (%.1f %%, threshold %g %%)%s"
+        % (
+            sizes.size(memory["used"]),
+            sizes.size(memory["total"]),
+            percent,
+            fail if status == "fail" else warn,
+            top,
+        ),
+        value=percent,
+        unit=unit,
+        warn=warn,
+        fail=fail,
+        evidence=dict(
+            memory["processes"], source=memory["source"], used=memory["used"], total=memory["total"]
+        ),
+        remedy="limit_memory" if status != "ok" and _is_largest(units, service) else None,
+        advice=(
+            None
+            if status == "ok"
+            else "Lower workers, concurrency and pool in .env, and set MemoryMax for the unit."
+        ),
+    )
+
+
+def _is_largest(units, service):
+    return bool(units) and units[0]["unit"] == service
+
+
+def decide_swap(ctx, memory):
+    """Return the finding about swap."""
+    service = unit_name(ctx.params["service"])
+    return [judge_swap(memory, ctx.thresholds["swap_percent"], service)]
+
+
+def judge_swap(memory, threshold, service=None):
+    """Return the finding about swap (pure); the arguments are those of L(judge)."""
+    warn, fail, unit = threshold
+    if not memory["swap_total"]:
+        if memory["swap_total"] is None:
+            return finding(
+                "host.swap.skipped",
+                "host",
+                "skipped",
+                "Swap belongs to the machine this container runs on",
+            )
+        return finding(
+            "host.swap.ok",
+            "host",
+            "ok",
+            "There is no swap",
+            value=0.0,
+            unit=unit,
+            warn=warn,
+            fail=fail,
+        )
+    if memory["swap_used"] is None:
+        return finding(
+            "host.swap.skipped", "host", "skipped", "This container's share of the swap is not told"
+        )
+    percent = round(100.0 * memory["swap_used"] / memory["swap_total"], 1)
+    status = grade(percent, warn, fail)
+    return finding(
+        "host.swap." + ("ok" if status == "ok" else "high"),
+        "host",
+        status,
+        "Swap: %s of %s used (%.1f %%, threshold %g %%)"
+        % (
+            sizes.size(memory["swap_used"]),
+            sizes.size(memory["swap_total"]),
+            percent,
+            fail if status == "fail" else warn,
+        ),
+        value=percent,
+        unit=unit,
+        warn=warn,
+        fail=fail,
+        evidence={} if status == "ok" else dict(memory["processes"]),
+        remedy=(
+            "limit_memory"
+            if status != "ok" and _is_largest(memory["processes"]["units"], service)
+            else None
+        ),
+        advice=(
+            None
+            if status == "ok"
+            else "Find what grew (see the processes), then give it a limit or the host memory."
+        ),
+    )

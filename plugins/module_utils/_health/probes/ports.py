@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who listens on the app's port and how many connections it has, from /proc alone."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
+from ansible_collections.sergas.ops.plugins.module_utils._host import sockets as host_sockets
+from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+
+#: peers that closed and wait for the app to do the same: a few are a moment, many are a leak
+_CLOSE_WAIT_PILE = 50
+#: an app that has run for less may not listen yet
+_STARTING_SECONDS = 30.0
+
+
+def decide_port(ctx, sockets):
+    """Return whether the app's port is held by the app, by something else, or by nobody."""
+    port, service = sockets["port"], unit.name(ctx.params["service"])
+    listeners = sockets["listeners"]
+    if not listeners:
+        since = sockets["running_since"]
+        starting = since is not None and ctx.now - since < _STARTING_SECONDS
+        return [
+            finding(
+                "app.port.closed",
+                "app",
+                "fail",
+                "Nothing listens on port %d%s"
+                % (port, ", %s has only just started" % service if starting else ""),
+                evidence={"port": port, "starting": starting},
+                remedy="start_service",
+                advice="See why %s does not run, or whether it listens on another port." % service,
+            )
+        ]
+    evidence = {"port": port, "addresses": sorted({listener["address"] for listener in listeners})}
+    unseen = [listener for listener in listeners if not listener["holders"]]
+    for listener in listeners:
+        for process in listener["holders"]:
+            relation = host_sockets.belongs(process, ctx.unit, ctx.app_dir, sockets["container"])
+            if relation != "own":
+                return [_conflict(sockets, service, listener, process, relation)]
+    if unseen:
+        who = host_sockets.user_name(unseen[0]["uid"])
+        return [
+            finding(
+                "app.port.unknown",
+                "app",
+                "unknown",
+                "A process of %s listens on port %d, which one cannot be seen%s"
+                % (who, port, "" if sockets["root"] else ": run with become"),
+                evidence=dict(evidence, user=who),
+            )
+        ]
+    processes = [process for listener in listeners for process in listener["holders"]]
+    first = processes[0]
+    evidence.update(
+        pid=first["pid"],
+        user=first["user"],
+        command=first["command"],
+        unit=host_sockets.unit_of(first["cgroup"]),
+    )
+    evidence["processes"] = len({process["pid"] for process in processes})
+    return [
+        finding(
+            "app.port.ok",
+            "app",
+            "ok",
+            "Port %d is held by %s (pid %d)"
+            % (port, host_sockets.unit_of(first["cgroup"]) or "the app", first["pid"]),
+            evidence=evidence,
+        )
+    ]
+
+
+def _conflict(sockets, service, listener, process, relation):
+    port, holder = sockets["port"], host_sockets.unit_of(process["cgroup"])
+    container = host_sockets.container_of(process["cgroup"])
+    container = container[:12] if container and container != sockets["container"] else None
+    program = os.path.basename((process["command"] or "?").split(" ")[0])
+    place = "unit %s" % holder if holder else "no unit"
+    if container:
+        place += ", container %s" % container
+    summary = "Port %d is held by %s (pid %d, user %s, %s), so %s cannot bind it"
+    advice = "Stop %s, or move the app with API_PORT." % (holder or "pid %d" % process["pid"])
+    if relation == "leftover":
+        summary = (
+            "Port %d is held by %s (pid %d, user %s, %s), left over from an earlier run, so %s"
+            " cannot bind it"
+        )
+        advice = "End the process that is left over, then start the unit."
+    return finding(
+        "app.port.conflict",
+        "app",
+        "fail",
+        summary % (port, program, process["pid"], process["user"], place, service),
+        evidence={
+            "port": port,
+            "address": listener["address"],
+            "pid": process["pid"],
+            "started": process["started"],
+            "user": process["user"],
+            "command": process["command"],
+            "unit": holder,
+            "container": container,
+            "cgroup": process["cgroup"],
+            "leftover": relation == "leftover",
+        },
+        remedy="free_port",
+        advice=advice,
+    )
+
+
+def decide_connections(ctx, sockets):
+    """Return whether the app's port has too many connections; those in TIME_WAIT cost nothing."""
+    warn, fail, unit_name = ctx.thresholds["connections"]
+    states = sockets["states"]
+    count = sum(number for state, number in states.items() if state != "TIME_WAIT")
+    waiting = states.get("CLOSE_WAIT", 0)
+    status = grade(count, warn, fail)
+    summary = "%d connections on port %d (from %g on)" % (count, sockets["port"], warn)
+    if waiting >= _CLOSE_WAIT_PILE:
+        summary += ", %d of them CLOSE_WAIT: closed by the client and not by the app" % waiting
+    return [
+        finding(
+            "app.connections.ok" if status == "ok" else "app.connections.high",
+            "app",
+            status,
+            summary,
+            value=count,
+            unit=unit_name,
+            warn=warn,
+            fail=fail,
+            evidence={"port": sockets["port"], "states": states},
+            remedy=None if status == "ok" else "tune_concurrency",
+            advice=(
+                None
+                if status == "ok"
+                else (
+                    "See which addresses hold them (`ss -tn sport = :%d`), and whether the app"
+                    " answers."
+                )
+                % sockets["port"]
+            ),
+        )
+    ]

@@ -1,0 +1,378 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Redis as the app reaches it: does it answer, how full is it, does it throw keys away."""
+
+from __future__ import annotations
+
+import glob
+import re
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
+    NotHere,
+    finding,
+    grade,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._core.sizes import size
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
+from ansible_collections.sergas.ops.plugins.module_utils._net import resp, url
+from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+
+_CONFIGURATION = "/etc/redis/redis.conf"
+#: where systemd keeps what starts at boot
+_ENABLED = "/etc/systemd/system/*.wants/redis*.service"
+_MARGIN = 0.3
+#: what INFO says that a finding shows
+_FIGURES = (
+    "redis_version",
+    "role",
+    "uptime_in_seconds",
+    "used_memory",
+    "maxmemory",
+    "maxmemory_policy",
+    "total_system_memory",
+    "evicted_keys",
+    "connected_clients",
+    "maxclients",
+    "rejected_connections",
+    "rdb_last_bgsave_status",
+    "aof_last_write_status",
+    "keyspace_hits",
+    "keyspace_misses",
+)
+
+
+def observe(ctx):
+    """Reach Redis with the app's settings; without an app, the server of this host.
+
+    Returns:
+        list of dicts: C(unset), or address, local and either failure or info.
+    """
+    results = []
+    # A little less than there is, so that a server that hangs is told as such and not as a late
+    # probe.
+    deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
+    if ctx.has("app"):
+        target = app_config.redis_target(ctx.settings)
+        why = ctx.environment_error or "REDIS_HOST is not set in %s" % ctx.env_file
+        results.append(_reach(target, deadline, False) if target else {"unset": why})
+    if not results or "redis" in (ctx.components or ()):
+        target = local_target()
+        known = {item.get("address") for item in results}
+        if target and url.address(target["host"], target["port"]) not in known:
+            result = _reach(target, deadline, True)
+            if "failure" in result and ctx.components is None and not glob.glob(_ENABLED):
+                raise NotHere(
+                    "Redis is installed on this host, but not meant to run: its unit is not enabled"
+                )
+            results.append(result)
+    if not results:
+        raise NotHere("Redis is not on this host")
+    return results
+
+
+def local_target(path=_CONFIGURATION):
+    """Return the target of this host's own server, from its configuration, or None."""
+    try:
+        # In Debian, the directory is the server's own user's.
+        text = files.read_text(path)
+    except OSError:
+        return None
+    port = re.findall(r"^\s*port\s+([0-9]{1,5})\s*$", text, re.M)
+    password = re.findall(r"^\s*requirepass\s+\"?([^\s\"]+)\"?\s*$", text, re.M)
+    return {
+        "host": "127.0.0.1",
+        "port": int(port[-1]) if port and port[-1] != "0" else resp.DEFAULT_PORT,
+        "user": None,
+        "password": password[-1] if password else None,
+        "tls": False,
+    }
+
+
+def _reach(target, deadline, local):
+    unix = target["host"].startswith("/")
+    result = {
+        "address": url.address("localhost" if unix else target["host"], target["port"]),
+        "local": local,
+    }
+    try:
+        with resp.Client(target["host"], target["port"], deadline, target["tls"]) as client:
+            result.update(_ask(client, target))
+    except ConnectionFailed as error:
+        result["failure"] = {"told": error.told(), "message": str(error)}
+    except resp.RedisError as error:
+        result["failure"] = {"told": classify(str(error)), "message": str(error)}
+    return result
+
+
+def _ask(client, target):
+    if target["password"]:
+        words = [target["user"], target["password"]] if target["user"] else [target["password"]]
+        client.call("AUTH", *words)
+    refused = None
+    try:
+        answer = client.call("PING")
+    except resp.RedisError as error:
+        # It refuses even this while it refuses writes, and still gives its figures.
+        if classify(str(error)) != "writes":
+            raise
+        refused, answer = str(error), "PONG"
+    if answer != "PONG":
+        raise ConnectionFailed(
+            "protocol", "first_byte", "it answers PING with %r" % str(answer)[:40]
+        )
+    try:
+        return {"info": resp.parse_info(client.call("INFO") or ""), "refused": refused}
+    except resp.RedisError as error:
+        return {"info": {}, "refused": refused, "why": str(error)}
+
+
+def classify(message):
+    """Return what an error of the server means, from its code."""
+    code = message.partition(" ")[0]
+    if "without any password" in message or "no password is set" in message:
+        return "password_unused"
+    if code in ("NOAUTH", "WRONGPASS", "NOPERM") or "invalid password" in message:
+        return "password"
+    return {
+        "DENIED": "protected",
+        "LOADING": "loading",
+        "MISCONF": "writes",
+        "READONLY": "writes",
+        "BUSY": "busy",
+        "MASTERDOWN": "replica",
+    }.get(code, "clients" if "max number of clients" in message else "refusal")
+
+
+#: told: (id, sentence, remedy, advice)
+_TOLD = {
+    "dns": (
+        "redis.unreachable",
+        "its name cannot be resolved",
+        None,
+        "Mend the host name in .env, or the resolver of this host.",
+    ),
+    "refused": (
+        "redis.unreachable",
+        "nothing listens there",
+        "start_redis",
+        "Start Redis, or correct the host and the port in .env.",
+    ),
+    "missing": ("redis.unreachable", "its socket is not there", "start_redis", "Start Redis."),
+    "unreachable": (
+        "redis.unreachable",
+        "no route leads there",
+        None,
+        "Look at the network and at the host name in .env.",
+    ),
+    "denied": (
+        "redis.unreachable",
+        "this host's own firewall rejects it",
+        None,
+        "Allow the connection in this host's firewall.",
+    ),
+    "timeout": (
+        "redis.unreachable",
+        "nothing comes back: a packet filter in between, or the host is down",
+        None,
+        "Look at the firewalls in between and whether the host is up.",
+    ),
+    "hung": (
+        "redis.unreachable",
+        "it accepts connections and then does not answer",
+        None,
+        "See whether the process is stopped or busy with a slow command.",
+    ),
+    "closed": (
+        "redis.unreachable",
+        "the connection was cut",
+        None,
+        "See the server's log, and whether it wants TLS (REDIS_SSL).",
+    ),
+    "protocol": (
+        "redis.unreachable",
+        "what listens there is not Redis",
+        None,
+        "Correct the host, the port and REDIS_SSL in .env.",
+    ),
+    "tls": (
+        "redis.unreachable",
+        "TLS cannot be agreed on",
+        None,
+        "Compare REDIS_SSL with what the server offers.",
+    ),
+    "loading": (
+        "redis.unreachable",
+        "it is still loading its data",
+        None,
+        "Wait for it, and see why it was restarted.",
+    ),
+    "busy": (
+        "redis.unreachable",
+        "a script blocks it",
+        None,
+        "SCRIPT KILL, after a look at what runs.",
+    ),
+    "replica": (
+        "redis.unreachable",
+        "it is a replica that has lost its master",
+        None,
+        "Restore the replication, or point .env at the master.",
+    ),
+    "clients": (
+        "redis.unreachable",
+        "the limit of its clients is reached",
+        None,
+        "Find the client that leaks connections, or raise maxclients.",
+    ),
+    "refusal": ("redis.unreachable", "it refuses the command", None, "Read the server's log."),
+    "protected": (
+        "redis.auth.failed",
+        "it is in protected mode and takes no client from elsewhere",
+        None,
+        "Set a password there, and in .env.",
+    ),
+    "password_unused": (
+        "redis.auth.failed",
+        "it has no password, and the app sends one",
+        "redis_credentials",
+        "Set requirepass there, or drop REDIS_PASSWORD from .env.",
+    ),
+    "password": (
+        "redis.auth.failed",
+        "the user or the password is wrong",
+        "redis_credentials",
+        "Put the right password into .env, from the vault.",
+    ),
+}
+
+
+def decide(ctx, observed):
+    """Return the findings for each Redis that was to be reached."""
+    findings = []
+    for result in observed:
+        findings += judge(result, ctx.thresholds["redis_memory_percent"])
+    return findings
+
+
+def judge(result, threshold):
+    """Return the findings about one Redis (pure).
+
+    Args:
+        result: an element of what L(observe) returns.
+        threshold: (warn, fail, unit) for used_memory in percent of maxmemory.
+    """
+    if "unset" in result:
+        advice = "Set REDIS_HOST in .env, or give the option redis_host."
+        summary = "Which Redis the app uses is not known: " + result["unset"]
+        return [finding("redis.unknown", "redis", "unknown", summary, advice=advice)]
+    place = "Redis at %s" % result["address"]
+    failure = result.get("failure")
+    if failure:
+        evidence = {
+            "target": result["address"],
+            "told": failure["told"],
+            "message": failure["message"][:300],
+        }
+        identity, sentence, remedy, advice = _TOLD[failure["told"]]
+        if failure["told"] == "password" and result["local"]:
+            return [
+                finding(
+                    "redis.ok",
+                    "redis",
+                    "ok",
+                    "%s answers, and asks for a password" % place,
+                    evidence=evidence,
+                )
+            ]
+        summary = "%s cannot be used: %s" % (place, sentence)
+        return [
+            finding(
+                identity, "redis", "fail", summary, evidence=evidence, remedy=remedy, advice=advice
+            )
+        ]
+    return _judge_info(place, result, threshold)
+
+
+def _judge_info(place, result, threshold):
+    info = result["info"]
+    evidence = {"target": result["address"]}
+    evidence.update({name: info[name] for name in _FIGURES if name in info})
+    asked = (info.get("keyspace_hits") or 0) + (info.get("keyspace_misses") or 0)
+    if asked:
+        evidence["hit_percent"] = round(100.0 * info["keyspace_hits"] / asked, 1)
+    if result["refused"]:
+        return [
+            finding(
+                "redis.writes.refused",
+                "redis",
+                "fail",
+                "%s answers but refuses writes: it cannot save to its disk" % place,
+                evidence=dict(evidence, message=result["refused"][:300]),
+                advice=(
+                    "Look at the disk of Redis and its log; it accepts writes again after a BGSAVE"
+                    " that succeeds."
+                ),
+            )
+        ]
+    used, limit = info.get("used_memory"), info.get("maxmemory")
+    if used is None:
+        evidence["memory_unknown"] = result.get("why", "INFO does not say")
+        return [
+            finding(
+                "redis.ok",
+                "redis",
+                "ok",
+                "%s answers PONG; its memory may not be read" % place,
+                evidence=evidence,
+            )
+        ]
+    if not limit:
+        summary = "%s answers PONG and uses %s, without a limit of its own" % (place, size(used))
+        return [
+            finding("redis.ok", "redis", "ok", summary, value=used, unit="bytes", evidence=evidence)
+        ]
+    return [_judge_memory(place, info, threshold, evidence)]
+
+
+def _judge_memory(place, info, threshold, evidence):
+    warn, fail, unit = threshold
+    used, limit = info["used_memory"], info["maxmemory"]
+    percent = round(100.0 * used / limit, 1)
+    status = grade(percent, warn, fail)
+    evicted = info.get("evicted_keys") or 0
+    if status == "ok":
+        identity, advice = "redis.ok", None
+    elif evicted:
+        # Full and throwing keys away. Keys evicted earlier, with room now, are only evidence.
+        identity = "redis.evicting"
+        advice = (
+            "Raise maxmemory within the host's memory, or lower the TTL of what the app caches."
+        )
+    else:
+        identity = "redis.memory.high"
+        advice = (
+            "Raise maxmemory within the host's memory, or set a policy that evicts (allkeys-lru)."
+        )
+    return finding(
+        identity,
+        "redis",
+        status,
+        "%s uses %s of its %s (%.1f %%, threshold %g %%)%s"
+        % (
+            place,
+            size(used),
+            size(limit),
+            percent,
+            fail if status == "fail" else warn,
+            " and has evicted %d keys" % evicted if identity == "redis.evicting" else "",
+        ),
+        value=percent,
+        unit=unit,
+        warn=warn,
+        fail=fail,
+        evidence=evidence,
+        advice=advice,
+    )

@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which findings are of the past: a remedy has mended them, and they have not been seen since.
+
+The journal still tells of a fault for as long as the window reaches back. Without this, a fault
+that was mended a minute ago would be mended again by every run of the next hour.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import times
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, is_bad
+
+
+def settle(findings, ok_id, entries):
+    """Return the findings of one check, those that are mended with the status C(ok).
+
+    A finding is mended if the ledger has an entry with the outcome C(kept) for its id, and its
+    C(evidence.last_seen) lies before the end of that entry. A finding without a C(last_seen) is of
+    the present.
+
+    Args:
+        findings: those of the check.
+        ok_id: the id of its good findings.
+        entries: those of the ledger.
+    """
+    return [_settled(item, ok_id, entries) for item in findings]
+
+
+def _settled(item, ok_id, entries):
+    seen = times.seconds(item["evidence"].get("last_seen")) if is_bad(item) else None
+    if seen is None:
+        return item
+    mending = None
+    for entry in entries:
+        ended = times.seconds(entry["ended"])
+        if entry["outcome"] != "kept" or item["id"] not in entry["findings"] or ended is None:
+            continue
+        # Both are whole seconds: within the same one, nobody knows which came first.
+        if seen < ended and (mending is None or ended > times.seconds(mending["ended"])):
+            mending = entry
+    if mending is None:
+        return item
+    return finding(
+        ok_id,
+        item["component"],
+        "ok",
+        "Mended at %s by the remedy %s, not seen since (last at %s): %s"
+        % (
+            mending["ended"],
+            mending["remedy"],
+            item["evidence"]["last_seen"],
+            item["summary"],
+        ),
+        confidence=item["confidence"],
+        evidence=dict(
+            item["evidence"],
+            mended={
+                "finding": item["id"],
+                "at": mending["ended"],
+                "remedy": mending["remedy"],
+                "run": mending["run"],
+            },
+        ),
+        guide=item["guide"],
+    )

@@ -1,0 +1,289 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The app's configuration: what its .env says to the two that read it, and what the app gets."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import namedtuple
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import files as core_files
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
+    NotHere,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import is_secret_name
+from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv
+from ansible_collections.sergas.ops.plugins.module_utils._net import pgwire, resp, url
+
+#: No real .env comes near; a device or a log given by mistake does.
+MAX_BYTES = 1024 * 1024
+_URL_PARTS = ("scheme", "user", "password", "host", "port", "path", "query")
+_OPTIONS = ("host", "port", "name", "user", "password")
+
+
+class Value(namedtuple("Value", ["systemd", "dotenv", "line"])):
+    """One variable of the file: what each reader gets, None if nothing, and its line."""
+
+    __slots__ = ()
+
+
+class Refusal(str):
+    """Why a file was not read that may be another user's; see L(files.FileRefused)."""
+
+    __slots__ = ()
+
+
+class Reading(
+    namedtuple("Reading", ["path", "mode", "lines", "values", "duplicates", "malformed"])
+):
+    """A .env file as it was read.
+
+    Attributes:
+        path: its path.
+        mode: its mode.
+        lines: a list of L(dotenv.Line).
+        values: {name: Value}.
+        duplicates: the names set more than once: the last one counts.
+        malformed: (number, reason) of the lines that are no statements.
+    """
+
+    __slots__ = ()
+
+
+def read(path):
+    """Return (Reading, None), (None, None) for a file that does not exist, or (None, reason).
+
+    The reason is a L(Refusal) where the file may be another user's; see L(files.held).
+    """
+    try:
+        with core_files.held(path) as place:
+            content = place.read(MAX_BYTES)
+    except FileNotFoundError:
+        return None, None
+    except core_files.FileUnsuitable as error:
+        return None, str(error)
+    except core_files.FileRefused as error:
+        return None, Refusal(error)
+    except OSError as error:
+        return None, "%s cannot be read: %s" % (path, error.strerror)
+    return decode(content, path)
+
+
+def decode(content, path):
+    """Return what L(read) does, of a file that has been read.
+
+    Args:
+        content: its L(files.Content).
+        path: for the messages.
+    """
+    status, data = content
+    if b"\0" in data:
+        return None, "%s has NUL bytes: it is not text" % path
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return None, "%s is not UTF-8 at byte %d" % (path, error.start)
+    return interpret(text, path, stat.S_IMODE(status.st_mode)), None
+
+
+def interpret(text, path=".env", mode=0o600):
+    """Return the L(Reading) of the text of a .env file."""
+    lines = dotenv.parse(text)
+    by_dotenv = dotenv.dotenv_values(lines)
+    by_systemd = dotenv.systemd_values(text)
+    numbers, duplicates = {}, []
+    for line in lines:
+        if line.name is not None:
+            if line.name in numbers and line.name not in duplicates:
+                duplicates.append(line.name)
+            numbers[line.name] = line.number
+    names = list(numbers) + sorted(set(by_systemd) - set(numbers))
+    values = {
+        name: Value(by_systemd.get(name), by_dotenv.get(name), numbers.get(name, 0))
+        for name in names
+    }
+    malformed = [(line.number, line.error) for line in lines if line.error]
+    return Reading(path, mode, lines, values, duplicates, malformed)
+
+
+def settings(reading, params, unit=None):
+    """Return {name: value}: what the app runs with, and the module's options over it.
+
+    python-dotenv and pydantic leave a variable alone that the process has already, so what systemd
+    put there wins. The parts of DATABASE_URL and REDIS_URL are added as DATABASE_URL.host and so
+    on (scheme, user, password, host, port, path, query).
+    """
+    result = {}
+    if reading is not None:
+        result.update(
+            {
+                name: value.dotenv
+                for name, value in reading.values.items()
+                if value.dotenv is not None
+            }
+        )
+    result.update(unit_environment(unit))
+    if reading is not None and loaded_by_systemd(reading.path, unit):
+        result.update(
+            {
+                name: value.systemd
+                for name, value in reading.values.items()
+                if value.systemd is not None
+            }
+        )
+    for service in ("DATABASE", "REDIS"):
+        if result.get(service + "_URL"):
+            try:
+                parts = url.split(result[service + "_URL"])
+            except ValueError:
+                continue
+            for part in _URL_PARTS:
+                if getattr(parts, part) not in (None, ""):
+                    result["%s_URL.%s" % (service, part)] = str(getattr(parts, part))
+        for option in _OPTIONS:
+            given = params.get("%s_%s" % (service.lower(), option))
+            if given is not None:
+                result["%s_%s" % (service, option.upper())] = str(given)
+                result["%s_URL.%s" % (service, option)] = str(given)
+    return result
+
+
+def loaded_by_systemd(path, unit):
+    """Return whether the unit has this file as its C(EnvironmentFile); True where that is not
+    known.
+    """
+    files = (unit or {}).get("EnvironmentFiles")
+    return True if not unit or files is None else path in files
+
+
+def unit_environment(unit):
+    """Return {name: value} of the unit's own C(Environment=) lines."""
+    text = (unit or {}).get("Environment")
+    if not text:
+        return {}
+    import shlex  # only where a unit has such lines
+
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = text.split()
+    return dict(word.partition("=")[::2] for word in words if "=" in word)
+
+
+def port(settings):
+    """Return the port the configuration gives the app, or None where it gives none that can be."""
+    for name in ("API_PORT", "PORT"):
+        text = settings.get(name, "")
+        if re.match(r"[0-9]{1,5}\Z", text) and 0 < int(text) < 65536:
+            return int(text)
+    return None
+
+
+def secrets(settings, reading=None):
+    """Return the set of values that nobody may see, passwords within URLs among them."""
+    pairs = list(settings.items())
+    for name, value in reading.values.items() if reading is not None else ():
+        pairs += [(name, value.dotenv), (name, value.systemd)]
+    found = set()
+    for name, value in pairs:
+        if not value:
+            continue
+        if is_secret_name(name):
+            found.add(value)
+        if "://" in value:
+            try:
+                password = url.split(value).password
+            except ValueError:
+                continue
+            if password:
+                raw = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
+                found.update((password, raw))
+    return found
+
+
+DEFAULT_APP_DIR = "/home/sergas/super-account-manager"
+DEFAULT_PORT = 8000
+
+
+_SCHEMES = ("postgresql", "postgres")
+_TLS_WORDS = {
+    "true": "require",
+    "1": "require",
+    "on": "require",
+    "false": "disable",
+    "0": "disable",
+    "off": "disable",
+}
+SOCKETS = (
+    "/var/run/postgresql",
+    "/run/postgresql",
+    "/tmp",  # noqa: S108  where a server built from source puts its socket
+)
+
+
+def database_target(settings):
+    """Return host, port, name, user, password, tls and root of the database the app uses.
+
+    Raises:
+        NotHere: the app uses another database system.
+    """
+    scheme = settings.get("DATABASE_URL.scheme", "").partition("+")[0]
+    if scheme and scheme not in _SCHEMES:
+        raise NotHere("The app uses %s, not PostgreSQL" % scheme)
+    part = settings.get
+    query = (
+        url.Url("", None, None, "", None, "", part("DATABASE_URL.query", "")) if scheme else None
+    )
+    host = part("DATABASE_URL.host") or (query and query.option("host"))
+    if scheme and not host:
+        # libpq's default for postgresql:///name
+        host = next((folder for folder in SOCKETS if os.path.isdir(folder)), SOCKETS[0])
+    tls = (
+        (query and query.option("sslmode", "ssl"))
+        or part("DATABASE_SSLMODE")
+        or part("PGSSLMODE")
+        or "prefer"
+    )
+    tls = _TLS_WORDS.get(tls.lower(), tls.lower())
+    port = part("DATABASE_URL.port") or part("DATABASE_PORT") or ""
+    return {
+        "host": host or part("DATABASE_HOST"),
+        "port": int(port) if re.match(r"[0-9]{1,5}\Z", port) else pgwire.DEFAULT_PORT,
+        "name": (
+            url.unquote(part("DATABASE_URL.path", "").lstrip("/"))
+            or part("DATABASE_URL.name")
+            or part("DATABASE_NAME")
+        ),
+        "user": part("DATABASE_URL.user") or part("DATABASE_USER"),
+        "password": part("DATABASE_URL.password") or part("DATABASE_PASSWORD"),
+        "tls": tls if tls in pgwire.TLS_MODES else "prefer",
+        "root": query and query.option("sslrootcert"),
+    }
+
+
+_TRUE = ("true", "1", "yes", "on")
+
+
+def redis_target(settings):
+    """Return host, port, user, password and tls of the Redis the app uses, or None where none is
+    set.
+    """
+    part = settings.get
+    scheme = part("REDIS_URL.scheme", "")
+    host = (
+        part("REDIS_URL.path") if scheme == "unix" else part("REDIS_URL.host") or part("REDIS_HOST")
+    )
+    if not host:
+        return None
+    port = part("REDIS_URL.port") or part("REDIS_PORT") or ""
+    return {
+        "host": host,
+        "port": int(port) if re.match(r"[0-9]{1,5}\Z", port) else resp.DEFAULT_PORT,
+        "user": part("REDIS_URL.user") or part("REDIS_USERNAME"),
+        "password": part("REDIS_URL.password") or part("REDIS_PASSWORD"),
+        "tls": scheme == "rediss" or (not scheme and part("REDIS_SSL", "").lower() in _TRUE),
+    }

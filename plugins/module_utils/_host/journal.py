@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The journal of one unit, newest first, in bounded time and memory.
+
+One C(journalctl) reads backwards: where the time runs out, what is missing is the oldest. That
+costs no more than reading forwards (measured), and only the fields that are asked for are written
+out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import select
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import process
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
+
+FIELDS = (
+    "MESSAGE,_PID,PRIORITY,_TRANSPORT,_SYSTEMD_INVOCATION_ID,INVOCATION_ID,MESSAGE_ID,"
+    "_SOURCE_MONOTONIC_TIMESTAMP,COREDUMP_PID,COREDUMP_SIGNAL_NAME,COREDUMP_EXE"
+)
+_COREDUMP = "fc2e22bc6ee647b6b90729ab34a250b1"
+#: What is parsed at once: some thousand entries.
+_CHUNK_BYTES = 2 * 1024 * 1024
+#: A longer entry is skipped. The standard output of a unit is cut at 48 KiB a line by journald.
+_LONGEST_ENTRY = 512 * 1024
+#: A longer message is cut; what classifies it stands at its beginning, an address at its end.
+LONGEST_MESSAGE = 16 * 1024
+_PIPE_BYTES = 1024 * 1024
+_COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
+
+
+class JournalUnreadable(Unmeasurable):
+    """The journal cannot be read; the message says why and what to do."""
+
+
+#: How the kernel reports that it killed a process, at its priority of errors.
+_KERNEL_KILLS = ["_TRANSPORT=kernel", "PRIORITY=3"]
+#: What it tells beside that (the memory group, its limit, faults of a program) stands among all its
+#: information, which is most of the journal on a host whose network interfaces come and go.
+KERNEL_DETAILS = ["_TRANSPORT=kernel", "PRIORITY=6"]
+
+
+def matches(unit):
+    """Return the journal's matches for a unit: its own lines, those of systemd about it, and the
+    kernel's kills.
+    """
+    return [
+        "_SYSTEMD_UNIT=" + unit,
+        "+",
+        "_PID=1",
+        "UNIT=" + unit,
+        "+",
+        "MESSAGE_ID=" + _COREDUMP,
+        "COREDUMP_UNIT=" + unit,
+        "+",
+        *_KERNEL_KILLS,
+    ]
+
+
+class Journal:
+    """The entries since a time that some matches select.
+
+    Attributes:
+        entries: how many were read.
+        skipped: how many were too large or no JSON.
+        truncated: whether the time ran out before the beginning of the window.
+        oldest: the time of the oldest entry read, in seconds since the epoch, or None.
+    """
+
+    def __init__(self, selected, since, deadline, directory=None):
+        """Args: selected: L(matches) or KERNEL_DETAILS; since: seconds since the epoch; directory:
+        of journal files.
+        """
+        self._argv = ["journalctl", "--no-pager", "--output=json", "--all", "--reverse"]
+        self._argv += ["--output-fields=" + FIELDS, "--since=@%d" % since]
+        self._argv += (["--directory=" + directory] if directory else []) + selected
+        self._deadline = deadline
+        self.entries = 0
+        self.skipped = 0
+        self.truncated = False
+        self.oldest = None
+
+    def chunks(self):
+        """Yield lists of entries, the newest list first; each list runs forward in time.
+
+        Raises:
+            JournalUnreadable: nothing came, for a reason.
+            CommandMissing: there is no journalctl.
+        """
+        reader = process.start(self._argv)
+        try:
+            for data in self._blocks(reader.stdout.fileno()):
+                entries = self._parse(data)
+                if entries:
+                    self.oldest = _seconds(entries[0])
+                    self.entries += len(entries)
+                    yield entries
+            if not self.truncated and not self.entries:
+                problem = complaint(reader.stderr.read(4096).decode("utf-8", "replace"))
+                if problem:
+                    raise JournalUnreadable(problem)
+        finally:
+            process.stop(reader)
+
+    def _blocks(self, handle):
+        """Yield blocks of whole lines, until the end or until the time is up."""
+        try:
+            fcntl.fcntl(handle, 1031, _PIPE_BYTES)  # F_SETPIPE_SZ: fewer switches between the two
+        except OSError:
+            pass
+        parts, size, oversize = [], 0, False
+        while True:
+            remaining = self._deadline.remaining()
+            if not remaining or not select.select([handle], [], [], remaining)[0]:
+                self.truncated = True
+                break
+            part = os.read(handle, _PIPE_BYTES)
+            if not part:
+                break
+            if oversize:
+                # In the middle of an entry that is too large: forget all of it.
+                _rest, newline, part = part.partition(b"\n")
+                if not newline:
+                    continue
+                oversize = False
+            parts.append(part)
+            size += len(part)
+            if size < _CHUNK_BYTES:
+                continue
+            block, newline, rest = b"".join(parts).rpartition(b"\n")
+            if newline:
+                yield block
+            parts, size = [rest], len(rest)
+            if size > _LONGEST_ENTRY:
+                parts, size, oversize = [], 0, True
+                self.skipped += 1
+        if parts and not self.truncated:
+            yield b"".join(parts)
+        elif parts:
+            yield b"".join(parts).rpartition(b"\n")[0]
+
+    def _parse(self, block):
+        lines = [line for line in block.split(b"\n") if line[:1] == b"{"]
+        lines.reverse()
+        try:
+            return json.loads((b"[%s]" % b",".join(lines)).decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            pass
+        entries = []
+        for line in lines:
+            try:
+                entries.append(json.loads(line.decode("utf-8", "replace")))
+            except (ValueError, RecursionError):
+                self.skipped += 1
+        return entries
+
+
+def complaint(text):
+    """Return what keeps journalctl from reading the journal, by its standard error, or None."""
+    if "insufficient permissions" in text or "not seeing messages from" in text:
+        return (
+            "the journal is not readable for this user: run with become, or join the group"
+            " systemd-journal"
+        )
+    if "No journal files were found" in text:
+        return "there are no journal files on this host"
+    line = text.strip().split("\n")[0]
+    return "journalctl: " + line if line else None
+
+
+def text_of(message):
+    """Return a MESSAGE as text, without colours and cut to LONGEST_MESSAGE.
+
+    journalctl gives null for what is too large, a list of numbers for what is not printable, and a
+    list of those where an entry has the field several times.
+    """
+    if isinstance(message, list):
+        if message and not isinstance(message[0], int):
+            return text_of(message[0])
+        try:
+            message = bytes(message).decode("utf-8", "replace")
+        except (TypeError, ValueError):
+            return ""
+    if not isinstance(message, str):
+        return ""
+    if "\x1b" in message:
+        message = _COLOURS.sub("", message)
+    if len(message) > LONGEST_MESSAGE:
+        message = message[: LONGEST_MESSAGE - 1024] + " ... " + message[-1024:]
+    return message
+
+
+def _seconds(entry):
+    try:
+        return int(entry["__REALTIME_TIMESTAMP"]) / 1e6
+    except (KeyError, TypeError, ValueError):
+        return None

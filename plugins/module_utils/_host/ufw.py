@@ -1,0 +1,251 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""ufw's state and rules, from its files: no command is run, and what is not loaded is seen, too."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import namedtuple
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, files
+
+_ANY = ("0.0.0.0/0", "::/0", "any")
+
+
+class Rule(
+    namedtuple(
+        "Rule",
+        [
+            "action",
+            "protocol",
+            "ports",
+            "destination",
+            "source_ports",
+            "source",
+            "interface",
+            "direction",
+            "interface_out",
+            "log",
+            "applications",
+            "comment",
+            "family",
+        ],
+        defaults=["in", "", "", ("", ""), "", 0],
+    )
+):
+    """One rule, as ufw keeps it in a C(### tuple ###) line.
+
+    Attributes:
+        direction: in, out or route.
+        interface_out: where a rule of the direction route lets traffic out.
+        log: empty, log or log-all.
+        applications: the profiles that the ports come from, of the destination and the source.
+        family: 4 or 6: the file that the rule is in; 0 where nobody asked.
+    """
+
+    __slots__ = ()
+
+
+class Firewall(
+    namedtuple("Firewall", ["installed", "enabled", "policy", "rules", "ipv6"], defaults=[True])
+):
+    """What ufw lets in.
+
+    Attributes:
+        policy: what happens to what no rule names: ACCEPT, DROP or REJECT.
+        rules: in the order in which they are tried, IPv4 before IPv6.
+        ipv6: whether ufw looks after IPv6 at all: without, it drops all of it.
+    """
+
+    __slots__ = ()
+
+
+class State(namedtuple("State", ["installed", "enabled", "ipv6", "policies", "logging", "rules"])):
+    """All that ufw has been told, whether or not it is active.
+
+    Attributes:
+        policies: {"incoming": , "outgoing": , "routed": }, each allow, deny or reject.
+        logging: off, low, medium, high or full.
+        rules: of every direction, in the order in which they are tried, IPv4 before IPv6.
+    """
+
+    __slots__ = ()
+
+
+_POLICIES = {"incoming": "INPUT", "outgoing": "OUTPUT", "routed": "FORWARD"}
+_VERDICTS = {"ACCEPT": "allow", "DROP": "deny", "REJECT": "reject"}
+
+
+def read(root="/"):
+    """Return the L(Firewall) of the host. Raises PermissionError where its files may not be
+    read.
+    """
+    state = read_state(root)
+    if not state.installed:
+        return Firewall(False, False, "ACCEPT", [])
+    policy = {told: name for name, told in _VERDICTS.items()}[state.policies["incoming"]]
+    incoming = [rule for rule in state.rules if rule.direction == "in"]
+    return Firewall(True, state.enabled, policy, incoming, state.ipv6)
+
+
+def read_state(root="/"):
+    """Return the L(State) of the host's ufw. Raises PermissionError where its files may not be
+    read.
+    """
+    settings = _read(os.path.join(root, "etc/ufw/ufw.conf"))
+    defaults = _read(os.path.join(root, "etc/default/ufw")) or ""
+    policies = {}
+    for name, chain in _POLICIES.items():
+        found = re.search(r"^\s*DEFAULT_%s_POLICY=\"?(\w+)" % chain, defaults, re.M)
+        builtin = "ACCEPT" if name == "outgoing" else "DROP"
+        policies[name] = _VERDICTS.get(found.group(1).upper() if found else builtin, "deny")
+    ipv6 = re.search(r"^\s*IPV6=\"?yes\b", defaults, re.M | re.I)
+    if settings is None:
+        return State(False, False, True, policies, "low", [])
+    rules = []
+    for name, family in (("user.rules", 4), ("user6.rules", 6)):
+        # Ubuntu before 16.10 and the first releases of Debian's package kept them in /lib/ufw.
+        text = (
+            _read(os.path.join(root, "etc/ufw", name))
+            or _read(os.path.join(root, "lib/ufw", name))
+            or ""
+        )
+        rules += parse_tuples(text, family)
+    enabled = re.search(r"^\s*ENABLED=\"?yes\b", settings, re.M | re.I)
+    level = re.search(r"^\s*LOGLEVEL=\"?(\w+)", settings, re.M)
+    logging = level.group(1).lower() if level else "low"
+    return State(True, bool(enabled), bool(ipv6), policies, logging, rules)
+
+
+def _read(path):
+    try:
+        return files.read_text(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def parse_rules(text):
+    """Return the rules for incoming traffic in the text of user.rules or user6.rules."""
+    return [rule for rule in parse_tuples(text, 0) if rule.direction == "in"]
+
+
+def parse_tuples(text, family):
+    """Return every rule in the text of user.rules or user6.rules.
+
+    Args:
+        text: the file.
+        family: 4 or 6, as the rules shall say.
+    """
+    rules = []
+    for line in text.splitlines():
+        match = re.match(r"### tuple ### (.*)$", line)
+        if not match:
+            continue
+        words = re.match(r"(.*?)(?:\s+comment=(\S*))?$", match.group(1))
+        fields = words.group(1).split()
+        if len(fields) < 7:
+            continue
+        # [route:]action[_log] proto dport destination sport source [dapp sapp] direction[_in!out]
+        route, _colon, action = fields[0].rpartition(":")
+        action, _underscore, log = action.partition("_")
+        direction, _underscore, interface = fields[-1].partition("_")
+        interface, _mark, interface_out = interface.partition("!out_")
+        if direction == "out":
+            interface, interface_out = "", interface
+        profiles = fields[6:8] if len(fields) >= 9 else ("-", "-")
+        rules.append(
+            Rule(
+                action,
+                *fields[1:6],
+                interface=interface,
+                direction="route" if route else direction,
+                interface_out=interface_out,
+                log=log,
+                applications=tuple(
+                    "" if name == "-" else name.replace("%20", " ") for name in profiles
+                ),
+                comment=_comment(words.group(2) or ""),
+                family=family,
+            )
+        )
+    return rules
+
+
+def _comment(digits):
+    try:
+        return bytes.fromhex(digits).decode("utf-8", "replace")
+    except ValueError:
+        return ""
+
+
+def verdict(firewall, port, source):
+    """Return (allowed, by): whether a TCP connection from an address gets through, and what decides
+    it.
+
+    Args:
+        firewall: a L(Firewall).
+        port: the port of this host.
+        source: the address it comes from, in any notation.
+
+    Raises:
+        addresses.AddressError: the source is no address.
+    """
+    if not firewall.enabled:
+        return True, "ufw is not active"
+    family = addresses.family(source)
+    if family == 6 and not firewall.ipv6:
+        return False, "IPV6=no in /etc/default/ufw"
+    for rule in firewall.rules:
+        # A rule for one interface or one of several own addresses may or may not apply: it counts.
+        if (
+            _family(rule) not in (None, family)
+            or not _of_port(rule, port)
+            or not (rule.source == "any" or addresses.within(source, rule.source))
+        ):
+            continue
+        return rule.action in ("allow", "limit"), "the rule " + describe(rule)
+    return firewall.policy == "ACCEPT", "the default policy %s" % firewall.policy
+
+
+def opens(firewall, port):
+    """Return whether ufw may let somebody reach a TCP port of this host."""
+    if not firewall.enabled or firewall.policy == "ACCEPT":
+        return True
+    return any(
+        rule.action in ("allow", "limit") and _of_port(rule, port) for rule in firewall.rules
+    )
+
+
+def describe(rule):
+    """Return a rule as a person would type it."""
+    words = [
+        rule.action,
+        "from",
+        "any" if rule.source in _ANY else rule.source,
+        "to port",
+        rule.ports,
+    ]
+    return " ".join(words + (["proto", rule.protocol] if rule.protocol != "any" else []))
+
+
+def _family(rule):
+    for address in (rule.source, rule.destination):
+        # By its form: a rule with an IPv4-mapped address is one of IPv6, and no packet fits it.
+        if address != "any":
+            return 6 if ":" in address else 4
+    return rule.family or None
+
+
+def _of_port(rule, port):
+    if rule.protocol not in ("tcp", "any"):
+        return False
+    if rule.ports == "any":
+        return True
+    for part in rule.ports.split(","):
+        first, _colon, last = part.partition(":")
+        if first.isdigit() and int(first) <= port <= int(last or first):
+            return True
+    return False

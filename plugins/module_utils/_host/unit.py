@@ -1,0 +1,209 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The app's systemd unit, as C(systemctl show) gives it, and what its properties say."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import time
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+
+PROPERTIES = (
+    "Id LoadState LoadError ActiveState SubState UnitFileState Type Result NRestarts Restart"
+    " MainPID ExecMainCode ExecMainStatus ExecMainStartTimestampMonotonic"
+    " ExecMainExitTimestampMonotonic ActiveEnterTimestampMonotonic StateChangeTimestampMonotonic"
+    " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
+    " EnvironmentFiles ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit"
+    " TasksCurrent TasksMax"
+    " LimitNOFILESoft LimitNOFILE"
+).split()
+_SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
+_PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")
+_WORKERS = re.compile(r"\s(?:--workers|-w)[ =](\d{1,4})(?=\s|$)")
+#: systemd's way to say "no limit" or "not known"
+_UNSET = ("", "[not set]", "infinity", str(2**64 - 1))
+
+
+def name(service):
+    """Return the full name of a unit that may be given without C(.service)."""
+    return service if _SUFFIXES.search(service) else service + ".service"
+
+
+def read(service, deadline):
+    """Return (properties, reason): the unit's properties, or {} and why there are none.
+
+    A unit that does not exist has properties, too: its LoadState is C(not-found).
+    """
+    argv = [
+        "systemctl",
+        "show",
+        "--no-pager",
+        "--property=" + ",".join(PROPERTIES),
+        "--",
+        name(service),
+    ]
+    try:
+        status, out, err = process.run(argv, deadline)
+    except (process.CommandMissing, DeadlineExceeded) as reason:
+        return {}, str(reason)
+    properties = parse(out)
+    if "LoadState" not in properties:
+        why = err.strip().split("\n", 1)[0] or "exit status %d" % status
+        return {}, "systemctl does not know %s: %s" % (name(service), why)
+    return properties, None
+
+
+def parse(text):
+    """Return {name: value} of the lines NAME=VALUE; values of a repeated name are joined by
+    lines.
+    """
+    properties = {}
+    for line in text.splitlines():
+        key, sign, value = line.partition("=")
+        if sign and value:
+            properties[key] = properties[key] + "\n" + value if properties.get(key) else value
+        elif sign:
+            properties.setdefault(key, "")
+    return properties
+
+
+def working_directory(properties):
+    """Return the folder the unit works in, or None."""
+    path = properties.get("WorkingDirectory", "").lstrip("!-")
+    return path if path.startswith("/") else None
+
+
+def environment_file(properties):
+    """Return the unit's C(.env): of several files the one of that name, else the last, else
+    None.
+    """
+    lines = properties.get("EnvironmentFiles", "").split("\n")
+    paths = [line.rsplit(" (ignore_errors=", 1)[0].lstrip("-") for line in lines if line]
+    named = [path for path in paths if os.path.basename(path) == ".env"]
+    return (named or paths or [None])[-1]
+
+
+def command_line(properties):
+    """Return the command the unit runs, as one text, or an empty one."""
+    return properties.get("ExecStart", "").partition("argv[]=")[2].partition(" ; ")[0]
+
+
+def user_and_group(properties):
+    """Return (user, group) that the unit runs as, by name; None for each that is not known."""
+    if not is_loaded(properties):
+        return None, None
+    user, group = properties.get("User") or "root", properties.get("Group") or None
+    if group is None:
+        try:
+            account = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+            group = grp.getgrgid(account.pw_gid).gr_name
+        except KeyError:
+            pass
+    return user, group
+
+
+def virtual_interpreter(properties, app_dir):
+    """Return the Python of the virtual environment that the app runs in, or None.
+
+    Args:
+        properties: of the unit, whose command tells, if it is one of that environment.
+        app_dir: the folder of the app, where it lies else.
+    """
+    command = properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
+    folders = [os.path.dirname(os.path.dirname(command))] if command.startswith("/") else []
+    folders += [os.path.join(app_dir, name) for name in ("venv", ".venv", "env")]
+    for folder in folders:
+        python = os.path.join(folder, "bin", "python")
+        if os.path.exists(os.path.join(folder, "pyvenv.cfg")) and os.path.exists(python):
+            return python
+    return None
+
+
+def port(properties):
+    """Return the port that the unit's command line pins, or None where it does not or uses a
+    variable.
+    """
+    found = _PORT.findall(command_line(properties))
+    return int(found[-1]) if found and 0 < int(found[-1]) < 65536 else None
+
+
+def workers(properties):
+    """Return the number of worker processes on the unit's command line, or None."""
+    found = _WORKERS.findall(command_line(properties))
+    return int(found[-1]) if found else None
+
+
+def number(properties, key):
+    """Return a property as a whole number, or None where it is not set, infinite or not a
+    number.
+    """
+    value = properties.get(key, "")
+    return None if value in _UNSET or not value.isdigit() else int(value)
+
+
+def since(properties, key, now, monotonic=None):
+    """Return when something happened, in seconds since the epoch, or None if it never did.
+
+    Args:
+        key: a property without its suffix C(Monotonic), for example C(ActiveEnterTimestamp).
+        now: the time of the diagnosis, in seconds since the epoch.
+        monotonic: the same moment on the clock systemd uses, in seconds.
+    """
+    microseconds = number(properties, key + "Monotonic")
+    if not microseconds:
+        return None
+    if monotonic is None:
+        monotonic = time.clock_gettime(time.CLOCK_MONOTONIC)
+    return now - (monotonic - microseconds / 1e6)
+
+
+def is_running(properties):
+    """Return whether the unit is up with a process of its own."""
+    return (
+        properties.get("ActiveState") in ("active", "reloading")
+        and properties.get("SubState") != "exited"
+    )
+
+
+def is_loaded(properties):
+    """Return whether there is such a unit and systemd can make sense of it."""
+    return properties.get("LoadState") == "loaded"
+
+
+def processes(properties):
+    """Return the pids of the unit's main process and all that descend from it, the main one
+    first.
+    """
+    main = number(properties, "MainPID")
+    pids = [main] if main else []
+    for pid in pids:
+        try:
+            for task in os.listdir("/proc/%d/task" % pid):
+                with open("/proc/%d/task/%s/children" % (pid, task), encoding="ascii") as children:
+                    pids += [int(child) for child in children.read().split()]
+        except OSError:
+            continue
+    return pids
+
+
+def memory_limit(properties):
+    """Return the unit's memory limit in bytes, or None."""
+    return unit.number(properties, "MemoryMax") or unit.number(properties, "MemoryLimit")
+
+
+def listen_address(unit):
+    """Return where the app is to be asked: on loopback, unless it listens on one address only."""
+    match = re.search(r"--(?:host|bind)[ =]([^\s;]+)", str(unit.get("ExecStart", "")))
+    text = match.group(1).strip("\"'") if match else ""
+    host = addresses.known(text) or text.partition(":")[0]
+    if host in ("", "localhost", "unix") or "$" in host or addresses.is_any(host):
+        return "127.0.0.1"
+    return host

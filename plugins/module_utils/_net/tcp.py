@@ -1,0 +1,253 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""TCP and Unix connections under one deadline, with the phases timed and the failures told
+apart.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+import time
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._net import url
+
+_KINDS = {
+    errno.ECONNREFUSED: "refused",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EHOSTDOWN: "unreachable",
+    errno.ETIMEDOUT: "timeout",
+    errno.ECONNRESET: "closed",
+    errno.EPIPE: "closed",
+    errno.EACCES: "denied",
+    errno.EPERM: "denied",
+    errno.ENOENT: "missing",
+}
+
+
+class ConnectionFailed(Exception):
+    """A connection that could not be made or did not last.
+
+    Attributes:
+        kind: dns, refused, unreachable, denied, missing (no such socket file), timeout, closed, tls
+            or protocol (what answered speaks another language).
+        phase: name, connect, tls, first_byte or total: what was being waited for.
+        phases: {phase: seconds} of the phases that were completed.
+    """
+
+    def __init__(self, kind, phase, message, phases=None):
+        Exception.__init__(self, message)
+        self.kind = kind
+        self.phase = phase
+        self.phases = phases or {}
+
+    def told(self):
+        """Return the kind, where a timeout is told apart by what was being waited for.
+
+        Nothing comes back from a filter or a dead host (timeout); a server that accepts and then
+        says nothing hangs (hung); and without its name (dns) a host cannot be asked at all.
+        """
+        if self.kind != "timeout":
+            return self.kind
+        return {"name": "dns", "connect": "timeout"}.get(self.phase, "hung")
+
+
+def resolve(host, port, deadline):
+    """Return the addresses of a host as L(socket.getaddrinfo) does, bounded in time as it is not.
+
+    Raises:
+        ConnectionFailed: the kind is dns, or timeout with the phase name.
+    """
+    # A text would be put into IDNA, whose tables take longer to load than most answers to come.
+    name = host.encode("ascii") if host.isascii() else host
+    try:
+        # An address needs no resolver, so it cannot be held up by one.
+        return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        pass
+    answer = []
+
+    def look_up():
+        try:
+            answer.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answer.append(error)
+
+    # The resolver of the C library takes no timeout.
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(deadline.remaining())
+    if not answer:
+        raise ConnectionFailed("timeout", "name", "the name %s was not resolved in time" % host)
+    if isinstance(answer[0], Exception):
+        reason = getattr(answer[0], "strerror", None) or answer[0]
+        raise ConnectionFailed("dns", "name", "the name %s cannot be resolved: %s" % (host, reason))
+    return answer[0]
+
+
+def connect(host, port, deadline):
+    """Connect to the first address of a host that answers; a host that begins with / is a folder or
+    socket.
+
+    Returns:
+        Stream
+
+    Raises:
+        ConnectionFailed: no address answered; what is told is that of the last one tried.
+    """
+    phases = {}
+    if host.startswith("/"):
+        return _open(socket.AF_UNIX, host, host, deadline, phases)
+    started = time.monotonic()
+    addresses = resolve(host, port, deadline)
+    phases["name"] = time.monotonic() - started
+    failure = None
+    for index, (family, _type, _protocol, _name, target) in enumerate(addresses):
+        # One address that swallows packets must leave time for the others.
+        share = deadline.within(deadline.remaining() / (len(addresses) - index))
+        try:
+            stream = _open(family, target, url.address(host, port), share, phases)
+        except ConnectionFailed as error:
+            failure = error
+        else:
+            stream.deadline = deadline
+            return stream
+    raise failure
+
+
+def _open(family, target, peer, deadline, phases):
+    started = time.monotonic()
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConnectionFailed("unreachable", "connect", "%s: %s" % (peer, error.strerror), phases)
+    try:
+        sock.settimeout(max(deadline.remaining(), 0.001))
+        sock.connect(target)
+    except OSError as error:
+        sock.close()
+        raise _failure(error, "connect", peer, phases)
+    phases["connect"] = time.monotonic() - started
+    return Stream(sock, peer, deadline, phases)
+
+
+def _failure(error, phase, peer, phases):
+    if isinstance(error, socket.timeout):
+        return ConnectionFailed("timeout", phase, "%s: no answer in time" % peer, phases)
+    # The numbers of OpenSSL's errors are not those of the system.
+    of_tls = type(error).__name__.startswith("SSL")
+    kind = "closed" if of_tls else _KINDS.get(error.errno, "closed")
+    words = {"refused": "connection refused", "denied": "not allowed by this host"}
+    return ConnectionFailed(
+        kind, phase, "%s: %s" % (peer, words.get(kind) or error.strerror or error), phases
+    )
+
+
+class Stream:
+    """A connection that is read piece by piece, never for longer than its deadline."""
+
+    def __init__(self, sock, peer, deadline, phases):
+        self.peer = peer
+        self.deadline = deadline
+        self.phases = phases
+        self.phase = "first_byte"
+        self._sock = sock
+        self._buffer = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self.close()
+
+    def close(self):
+        """Close the connection, whatever its state."""
+        try:
+            self._sock.close()
+        except OSError:
+            pass
+
+    def start_tls(self, host, context=None):
+        """Go on in TLS.
+
+        Args:
+            host: the name for the server's choice of a certificate.
+            context: an C(ssl.SSLContext); without one, the certificate is not verified.
+        """
+        import ssl  # 20 ms of CPU: only where it is needed
+
+        if context is None:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        started = time.monotonic()
+        try:
+            self._sock.settimeout(self._left("tls"))
+            self._sock = context.wrap_socket(self._sock, server_hostname=host)
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", None) or error.reason or "handshake failed"
+            raise ConnectionFailed("tls", "tls", "%s: TLS: %s" % (self.peer, reason), self.phases)
+        except OSError as error:
+            raise _failure(error, "tls", self.peer, self.phases)
+        self.phases["tls"] = time.monotonic() - started
+
+    def _left(self, phase):
+        try:
+            return self.deadline.timeout(self.peer)
+        except DeadlineExceeded as error:
+            raise ConnectionFailed("timeout", phase, str(error), self.phases)
+
+    def send(self, data):
+        """Send all of the data."""
+        try:
+            self._sock.settimeout(self._left(self.phase))
+            self._sock.sendall(data)
+        except OSError as error:
+            raise _failure(error, self.phase, self.peer, self.phases)
+
+    def read(self, limit=65536):
+        """Return what has come, at most limit bytes; empty at the end."""
+        if self._buffer:
+            data, self._buffer = self._buffer[:limit], self._buffer[limit:]
+            return data
+        try:
+            self._sock.settimeout(self._left(self.phase))
+            return self._sock.recv(limit)
+        except OSError as error:
+            raise _failure(error, self.phase, self.peer, self.phases)
+
+    def read_exactly(self, size):
+        """Return this many bytes; fewer before the end is a failure of the kind closed."""
+        parts = []
+        while size:
+            data = self.read(min(size, 65536))
+            if not data:
+                raise ConnectionFailed(
+                    "closed", self.phase, "%s closed the connection" % self.peer, self.phases
+                )
+            parts.append(data)
+            size -= len(data)
+        return b"".join(parts)
+
+    def read_line(self, limit=8192):
+        """Return the next line without its end; a longer one is a failure of the kind protocol."""
+        data = b""
+        while b"\n" not in data:
+            if len(data) > limit:
+                raise ConnectionFailed(
+                    "protocol", self.phase, "%s sends endless lines" % self.peer, self.phases
+                )
+            part = self.read(4096)
+            if not part:
+                raise ConnectionFailed(
+                    "closed", self.phase, "%s closed the connection" % self.peer, self.phases
+                )
+            data += part
+        line, _newline, rest = data.partition(b"\n")
+        self._buffer = rest + self._buffer
+        return line[:-1] if line.endswith(b"\r") else line

@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Asks Zoho's accounts server and its API. Secrets go in bodies and headers, never in URLs.
+
+The standard library serves, so that a host needs no driver to be diagnosed and mended.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
+from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import replies
+from ansible_collections.sergas.ops.plugins.module_utils._zoho.replies import Failed, Verdict
+
+#: Real replies have a few hundred bytes; a page has some thousands.
+_MAX_BYTES = 65536
+_TOKEN = "/oauth/v2/token"
+_REVOKE = "/oauth/v2/token/revoke"
+_CHECK = "/crm/v8/users?type=CurrentUser"
+#: of the form of a refresh token, and nobody's
+_MADE_UP = "1000.%s.%s" % ("0" * 32, "0" * 32)
+#: told: what it means for a request; the rest of the sentence is the host's name
+_FAILURES = {
+    "dns": "the name %s cannot be resolved",
+    "refused": "%s cannot be reached: nothing listens there",
+    "unreachable": "%s cannot be reached: no route leads there",
+    "denied": "%s cannot be reached: this host's own firewall rejects it",
+    "timeout": "%s cannot be reached: nothing comes back",
+    "hung": "%s accepts the connection and does not answer in time",
+    "closed": "%s cuts the connection",
+    "protocol": "what %s sends is no HTTP",
+    "proxy": "the proxy on the way to %s does not let the request through",
+}
+_TOLD = {"denied": "unreachable", "protocol": "garbage"}
+
+
+class Client:
+    """Requests to one L(Place), each bounded in time as a whole."""
+
+    def __init__(self, place, timeout, ca_path=None):
+        """Keep what the requests need.
+
+        Args:
+            place: a zoho_credentials.Place.
+            timeout: seconds for each request, from the name to the last byte.
+            ca_path: a file with the authorities to trust; without it, those of the system.
+        """
+        self.place = place
+        self.timeout = timeout
+        self._ca_path = ca_path
+        self._context = None
+
+    def refresh(self, credentials):
+        """Return a new L(Grant). This spends one of the tokens that Zoho gives in ten minutes.
+        Raises Failed.
+        """
+        return replies.token(*self._post(self.place.accounts_url, _TOKEN, _form(credentials)))
+
+    def check(self, access_token, api_url=None):
+        """Return the L(Verdict) of the API on a token. Raises Failed.
+
+        Args:
+            api_url: that of the reply the token came in; an address that was configured comes
+                first.
+        """
+        if not re.match(r"[\x21-\x7e]+\Z", access_token):
+            return Verdict("dead", "what is cached is no token, by its characters")
+        headers = {"Authorization": "Zoho-oauthtoken " + access_token}
+        api_url = self.place.api_url if self.place.api_given or not api_url else api_url
+        reply = self._send("GET", api_url + _CHECK, headers)
+        return replies.check(reply.status, reply.headers, reply.body)
+
+    def revoke(self, token):
+        """Revoke an access or a refresh token; return False where it was dead already. Raises
+        Failed.
+        """
+        return replies.revoked(*self._post(self.place.accounts_url, _REVOKE, {"token": token}))
+
+    def client_refusal(self, accounts_url, credentials):
+        """Return why a data centre refuses the client, as a Failed, or None: asked with a made-up
+        refresh token, it spends nothing. Raises Failed where there is no answer to that.
+        """
+        form = _form(credentials._replace(refresh_token=_MADE_UP))
+        return replies.client_refusal(*self._post(accounts_url, _TOKEN, form))
+
+    def _post(self, origin, path, form):
+        body = "&".join("%s=%s" % (name, url.quote(value)) for name, value in form.items())
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        reply = self._send("POST", origin + path, headers, body.encode("ascii"))
+        return reply.status, reply.body
+
+    def _send(self, method, address, headers, body=None):
+        parts = url.split(address)
+        try:
+            return http.send(
+                method,
+                address,
+                Deadline(self.timeout),
+                body,
+                _MAX_BYTES,
+                headers,
+                self._trust() if parts.scheme == "https" else None,
+                proxy_for(parts, os.environ),
+            )
+        except ConnectionFailed as error:
+            raise explain(error, url.address(parts.host, parts.port) if parts.port else parts.host)
+
+    def _trust(self):
+        if self._context is None:
+            try:
+                self._context = ssl.create_default_context(cafile=self._ca_path)
+            except OSError as error:
+                reason = error.strerror or "it holds no certificate"
+                raise Failed("tls", "%s: %s" % (self._ca_path, reason))
+        return self._context
+
+
+def _form(credentials):
+    return {
+        "refresh_token": credentials.refresh_token,
+        "client_id": credentials.client_id,
+        "client_secret": credentials.client_secret,
+        "grant_type": "refresh_token",
+    }
+
+
+def proxy_for(parts, environment):
+    """Return the L(Url) of the proxy that the environment names for a request, or None (pure).
+
+    Args:
+        parts: the Url of the request.
+        environment: {name: value}, with HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in lower
+            case as well.
+
+    Raises:
+        Failed: what is named is no proxy that can be used.
+    """
+
+    def value(name):
+        return (environment.get(name.lower()) or environment.get(name) or "").strip()
+
+    named = value("HTTPS_PROXY" if parts.scheme == "https" else "HTTP_PROXY") or value("ALL_PROXY")
+    if not named or _is_exempt(parts, value("NO_PROXY")):
+        return None
+    try:
+        proxy = url.split(named if "://" in named else "http://" + named)
+    except ValueError:
+        proxy = None
+    if proxy is None or proxy.scheme != "http" or not proxy.host:
+        raise Failed("proxy", "the environment's proxy is none of the form http://host:port")
+    return proxy
+
+
+def _is_exempt(parts, exemptions):
+    host = addresses.same(parts.host)
+    for item in exemptions.lower().replace(",", " ").split():
+        name, _colon, port = item.rpartition(":") if item.count(":") == 1 else (item, "", "")
+        if port and port != str(parts.port or {"https": 443}.get(parts.scheme, 80)):
+            continue
+        name = addresses.known(name) or name.lstrip("*").lstrip(".")
+        if item == "*" or (name and (host == name or host.endswith("." + name))):
+            return True
+    return False
+
+
+def explain(error, host):
+    """Return the Failed for a ConnectionFailed (pure)."""
+    told = error.told() if error.kind != "proxy" else "proxy"
+    if told == "tls":
+        reason = str(error).rpartition("TLS: ")[2]
+        return Failed("tls", "TLS with %s fails: %s" % (host, reason))
+    sentence = _FAILURES.get(told, _FAILURES["closed"]) % host
+    return Failed(_TOLD.get(told, told if told in _FAILURES else "closed"), sentence)

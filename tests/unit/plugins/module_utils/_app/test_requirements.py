@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils._app import requirements
+
+LACKING = {"name": "structlog", "requirement": "structlog==25.4.0", "installed": None}
+OLD = {"name": "redis", "requirement": "redis<6,>=5", "installed": "4.0.0"}
+BROKEN = {
+    "name": "idna",
+    "requirement": "idna==3.10",
+    "installed": "3.10",
+    "file": "idna/core.py",
+}
+
+
+def compared(lacking=(), broken=()):
+    return {"lacking": list(lacking), "broken": list(broken)}
+
+
+def test_a_pinned_version_is_named_without_asking_pip():
+    (step,) = requirements.plan(compared([LACKING]))
+    assert (step.before, step.after, step.why) == (None, "25.4.0", "it is not installed")
+
+
+def test_where_pip_does_not_say_the_requirement_is_named():
+    steps = requirements.plan(compared([OLD]))
+    assert (steps[0].before, steps[0].after) == ("4.0.0", None)
+    diff = requirements.difference(steps, "venv")
+    assert (diff["before"], diff["after"]) == ("redis==4.0.0\n", "redis<6,>=5\n")
+
+
+def test_what_pip_would_choose_is_named_with_what_that_needs():
+    steps = requirements.plan(compared([OLD]), {"redis": "5.2.1", "async-timeout": "5.0.1"})
+    assert [(step.name, step.after) for step in steps] == [
+        ("redis", "5.2.1"),
+        ("async-timeout", "5.0.1"),
+    ]
+
+
+def test_a_package_that_lost_files_comes_again_in_its_version():
+    steps = requirements.plan(compared(broken=[BROKEN]))
+    diff = requirements.difference(steps, "venv")
+    assert diff["before"] == "idna==3.10 (broken)\n"
+    assert diff["after"] == "idna==3.10\n"
+    assert "idna/core.py" in steps[0].why
+
+
+def test_where_all_is_there_nothing_is_planned():
+    assert requirements.plan(compared()) == []
+
+
+def test_names_of_a_report_of_pip_are_compared_as_pip_does():
+    report = {"install": [{"metadata": {"name": "Typing_Extensions", "version": "4.12"}}]}
+    assert requirements.chosen(report) == {"typing-extensions": "4.12"}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """A virtual environment with a package that needs another one, both made by hand."""
+    folder = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    site = next(folder.glob("lib/python*/site-packages"))
+    for name, version, needs in (("alpha", "1.0", "beta>=2"), ("beta", "2.1", None)):
+        (site / (name + ".py")).write_text("")
+        info = site / ("%s-%s.dist-info" % (name, version))
+        info.mkdir()
+        lines = ["Metadata-Version: 2.1", "Name: " + name, "Version: " + version]
+        lines += ["Requires-Dist: " + needs] if needs else []
+        (info / "METADATA").write_text("\n".join(lines) + "\n")
+        (info / "RECORD").write_text(
+            "%s.py,,\n%s/METADATA,,\n%s/RECORD,,\n" % (name, info.name, info.name)
+        )
+    return folder
+
+
+def compare(environment, tmp_path, text):
+    path = tmp_path / "requirements.txt"
+    path.write_text(text)
+    done = subprocess.run(
+        [str(environment / "bin" / "python"), "-I", "-c", requirements.COMPARE, str(path)],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(done.stdout.decode())
+
+
+def names(found, key):
+    return [item["requirement"] for item in found[key]]
+
+
+def test_an_environment_that_has_all_lacks_nothing(environment, tmp_path):
+    found = compare(environment, tmp_path, "# the app\nAlpha == 1.0  # pinned\nbeta\n")
+    assert found["lacking"] == found["broken"] == []
+    assert found["compared"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "lacking"),
+    [
+        ("alpha==2.0\n", ["alpha==2.0"]),
+        ("gamma>=1 ; python_version >= '3'\ndelta ; python_version < '3'\n", ["gamma>=1"]),
+        ("--index-url https://example.com\nalpha\ngamma==1 --hash=sha256:00\n", ["gamma==1"]),
+        ("alpha \\\n  ==2.0\n", ["alpha==2.0"]),
+    ],
+)
+def test_what_lacks_is_named_as_it_is_asked_for(environment, tmp_path, text, lacking):
+    assert names(compare(environment, tmp_path, text), "lacking") == lacking
+
+
+def test_further_files_are_read_and_what_cannot_be_compared_is_told(environment, tmp_path):
+    (tmp_path / "more.txt").write_text("gamma\n")
+    found = compare(environment, tmp_path, "-r more.txt\n-e ./here\ngit+https://example.com/x\n")
+    assert names(found, "lacking") == ["gamma"]
+    assert found["unchecked"] == ["-e ./here", "git+https://example.com/x"]
+
+
+def test_what_is_no_file_or_never_ends_is_named_at_once(environment, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    found = compare(environment, tmp_path, "-r pipe\n")
+    assert found == {"error": "%s is not a regular file" % (tmp_path / "pipe")}
+    (tmp_path / "more.txt").touch()
+    os.truncate(tmp_path / "more.txt", 10 << 30)
+    found = compare(environment, tmp_path, "-r more.txt\n")
+    assert found == {"error": "%s is larger than 1048576 bytes" % (tmp_path / "more.txt")}
+
+
+def test_a_requirement_of_a_requirement_counts(environment, tmp_path):
+    site = next(environment.glob("lib/python*/site-packages"))
+    hidden = site / "beta-2.1.dist-info"
+    hidden.rename(site / "beta.hidden")
+    try:
+        found = compare(environment, tmp_path, "alpha\n")
+    finally:
+        (site / "beta.hidden").rename(hidden)
+    assert names(found, "lacking") == ["beta>=2"]
+
+
+def test_a_file_that_is_gone_makes_a_package_broken(environment, tmp_path):
+    site = next(environment.glob("lib/python*/site-packages"))
+    (site / "beta.py").unlink()
+    try:
+        found = compare(environment, tmp_path, "alpha\n")
+    finally:
+        (site / "beta.py").write_text("")
+    assert found["broken"] == [
+        {"name": "beta", "requirement": "beta==2.1", "installed": "2.1", "file": "beta.py"}
+    ]

@@ -1,0 +1,272 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import types
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes import database
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
+
+THRESHOLD = (80.0, 90.0, "%")
+
+
+def reached(**details):
+    given = {
+        "address": "db1:5432",
+        "socket": None,
+        "name": "prod",
+        "user": "app",
+        "tls": "prefer",
+        "local": False,
+        "alive": True,
+        "encrypted": False,
+        "slots": 97,
+        "max_connections": 100,
+        "used": 3,
+        "server_version": "15.4",
+        "in_recovery": False,
+    }
+    return dict(given, **details)
+
+
+def refused(told, **details):
+    failure = dict({"told": told, "message": "m"}, **details.pop("failure", {}))
+    return reached(failure=failure, alive=details.pop("alive", False), **details)
+
+
+def judged(result):
+    return database.judge(result, THRESHOLD)
+
+
+def test_a_database_that_lets_the_app_in():
+    item = judged(reached())
+    assert (item["id"], item["status"], item["value"]) == ("db.connection.ok", "ok", 3.1)
+    assert item["evidence"]["target"] == "db1:5432"
+
+
+@pytest.mark.parametrize(
+    ("used", "status"), [(79, "ok"), (80, "warn"), (89, "warn"), (90, "fail"), (100, "fail")]
+)
+def test_connections_against_the_slots(used, status):
+    item = judged(reached(slots=100, used=used))
+    assert item["status"] == status
+    assert item["id"] == ("db.connection.ok" if status == "ok" else "db.connections.exhausted")
+
+
+def test_slots_that_are_not_told_are_no_failure():
+    item = judged(reached(slots=None, why="permission denied"))
+    assert (item["status"], item["evidence"]["slots_unknown"]) == ("ok", "permission denied")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "routine", "told", "id"),
+    [
+        ("28P01", "auth_failed", "password", "db.auth.failed"),
+        ("28000", "ClientAuthentication", "pg_hba", "db.auth.failed"),
+        ("28000", "auth_failed", "identity", "db.auth.failed"),
+        ("28000", "InitializeSessionUserId", "role", "db.auth.failed"),
+        ("42501", "CheckMyDatabase", "privilege", "db.auth.failed"),
+        ("3D000", "InitPostgres", "database", "db.missing"),
+        ("53300", "InitProcess", "slots", "db.connections.exhausted"),
+        ("53300", "InitializeSessionUserId", "role_limit", "db.connections.exhausted"),
+        ("53300", "CheckMyDatabase", "database_limit", "db.connections.exhausted"),
+        ("57P03", "ProcessStartupPacket", "starting", "db.unreachable"),
+        ("57P01", "", "stopping", "db.unreachable"),
+        ("XX000", "", "refusal", "db.unreachable"),
+    ],
+)
+def test_refusals_are_told_apart_by_sqlstate_and_routine(sqlstate, routine, told, id):
+    assert database.classify(sqlstate, routine) == told
+    item = judged(refused(told, failure={"sqlstate": sqlstate}))
+    assert (item["id"], item["status"], item["evidence"]["told"]) == (id, "fail", told)
+    assert sqlstate in item["summary"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "dns",
+        "refused",
+        "missing",
+        "unreachable",
+        "denied",
+        "timeout",
+        "hung",
+        "closed",
+        "protocol",
+        "tls",
+    ],
+)
+def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
+    item = judged(refused(kind))
+    assert item["id"] == "db.unreachable"
+    assert item["advice"]
+    sentences = [sentence for _id, sentence, _remedy, _advice in database._TOLD.values()]
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_remedies():
+    assert judged(refused("refused"))["remedy"] == "start_postgresql"
+    assert judged(refused("password"))["remedy"] == "database_credentials"
+    assert judged(refused("timeout"))["remedy"] is None
+
+
+def test_tls_that_is_required_is_told():
+    item = judged(refused("pg_hba", failure={"needs_tls": True}))
+    assert item["evidence"]["told"] == "tls_required"
+    assert "over TLS only" in item["summary"]
+
+
+def test_a_cluster_of_this_host_that_asks_for_a_password_is_alive():
+    item = judged(refused("password_missing", local=True, alive=True))
+    assert (item["id"], item["status"]) == ("db.connection.ok", "ok")
+    assert judged(refused("refused", local=True))["status"] == "fail"
+    assert judged(refused("starting", local=True))["status"] == "fail"
+    assert judged(refused("slots", local=True, alive=True))["id"] == "db.connections.exhausted"
+
+
+def test_peer_authentication_cannot_be_tried_by_somebody_else():
+    item = judged(refused("identity", socket="/run/postgresql", alive=True))
+    assert (item["id"], item["status"]) == ("db.connection.unknown", "unknown")
+
+
+def test_settings_that_are_missing_are_unknown():
+    item = judged(
+        {
+            "unset": ["DATABASE_HOST", "DATABASE_NAME"],
+            "why": "DATABASE_HOST, DATABASE_NAME are not set in .env",
+        }
+    )
+    assert (item["id"], item["status"]) == ("db.connection.unknown", "unknown")
+    assert "DATABASE_HOST, DATABASE_NAME are not set" in item["summary"]
+
+
+def target(text, **options):
+    return app_config.database_target(app_config.settings(app_config.interpret(text), options))
+
+
+def test_the_settings_of_the_app():
+    text = 'DATABASE_HOST=db1\nDATABASE_PORT=5433\nDATABASE_NAME=prod\nDATABASE_USER=app\nDATABASE_PASSWORD="a=b#c"\n'  # noqa: E501
+    assert target(text) == {
+        "host": "db1",
+        "port": 5433,
+        "name": "prod",
+        "user": "app",
+        "password": "a=b#c",
+        "tls": "prefer",
+        "root": None,
+    }
+    assert target(text, database_host="db2", database_password="x")["host"] == "db2"
+    assert target("DATABASE_HOST=db1\nDATABASE_PORT=none\n")["port"] == 5432
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (
+            "postgresql://u:p%40@db:6000/prod",
+            {"host": "db", "port": 6000, "name": "prod", "user": "u", "password": "p@"},
+        ),
+        ("postgresql+asyncpg://u:p@db/prod?ssl=require", {"port": 5432, "tls": "require"}),
+        (
+            "postgres://u:p@db/prod?sslmode=verify-full&sslrootcert=%2Fca.pem",
+            {"tls": "verify-full", "root": "/ca.pem"},
+        ),
+        ("postgresql://u:p@/prod?host=/run/pg", {"host": "/run/pg"}),
+        ("postgresql://u@[::1]/prod", {"host": "::1", "password": None}),
+    ],
+)
+def test_a_url(address, expected):
+    found = target("DATABASE_URL=%s\n" % address)
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_options_replace_parts_of_a_url():
+    found = target(
+        "DATABASE_URL=postgresql://u:p@db/prod\n", database_host="db9", database_password="q"
+    )
+    assert (found["host"], found["password"], found["user"], found["name"]) == (
+        "db9",
+        "q",
+        "u",
+        "prod",
+    )
+
+
+def test_another_database_system():
+    with pytest.raises(NotHere, match="sqlite"):
+        target("DATABASE_URL=sqlite:///data.db\n")
+
+
+def test_clusters_of_debian(tmp_path):
+    for name, start, port in (
+        ("13/old", "manual", 5431),
+        ("15/main", "auto", 5432),
+        ("17/main", "auto # x", 5433),
+    ):
+        folder = tmp_path / "etc/postgresql" / name
+        (folder / "conf.d").mkdir(parents=True)
+        (folder / "start.conf").write_text("# how\n%s\n" % start)
+        (folder / "postgresql.conf").write_text(
+            "#port = 1\nport = %d   # (change requires restart)\n" % port
+        )
+    (tmp_path / "etc/postgresql/17/main/conf.d/a.conf").write_text("port = '5444'\n")
+    assert [item["port"] for item in database.local_clusters(str(tmp_path))] == [5432, 5444]
+
+
+def test_clusters_that_show_only_their_sockets(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    for name in (".s.PGSQL.5555", ".s.PGSQL.5555.lock"):
+        (tmp_path / "tmp" / name).write_text("")
+    assert [item["port"] for item in database.local_clusters(str(tmp_path))] == [5555]
+    assert database.local_clusters(str(tmp_path / "none")) == []
+
+
+class TestObserve:
+    def context(self, app, components=None, text="", error=None):
+        return types.SimpleNamespace(
+            has=lambda component: app,
+            components=components,
+            env_file="/app/.env",
+            environment_error=error,
+            settings=app_config.settings(app_config.interpret(text), {}),
+            deadline=Deadline(3),
+        )
+
+    def test_a_host_without_either(self, monkeypatch):
+        monkeypatch.setattr(database, "local_clusters", list)
+        with pytest.raises(NotHere):
+            database.observe(self.context(app=False))
+
+    def test_the_clusters_of_a_host_without_an_app(self, monkeypatch):
+        monkeypatch.setattr(database, "local_clusters", lambda: [database._local("1")])
+        (result,) = database.observe(self.context(app=False))["reached"]
+        assert (result["local"], result["failure"]["told"]) == (True, "refused")
+
+    def test_the_app_s_own_database_is_not_asked_twice(self, monkeypatch):
+        monkeypatch.setattr(
+            database, "local_clusters", lambda: [database._local("1"), database._local("2")]
+        )
+        text = "DATABASE_HOST=127.0.0.1\nDATABASE_PORT=1\nDATABASE_NAME=p\nDATABASE_USER=u\n"
+        found = database.observe(
+            self.context(app=True, components=["app", "postgresql"], text=text)
+        )
+        assert [result["address"] for result in found["reached"]] == ["127.0.0.1:1", "127.0.0.1:2"]
+        assert (found["target"], found["slots"]) == ("127.0.0.1:1", None)
+
+    def test_settings_that_are_missing(self):
+        found = database.observe(self.context(app=True, text="DATABASE_HOST=x\n"))
+        why = "DATABASE_USER, DATABASE_NAME are not set in /app/.env"
+        assert found["reached"] == [{"unset": ["DATABASE_USER", "DATABASE_NAME"], "why": why}]
+
+    def test_an_env_that_cannot_be_read_is_the_reason(self):
+        found = database.observe(
+            self.context(app=True, error="/app/.env cannot be read: Permission denied")
+        )
+        assert found["reached"][0]["why"] == "/app/.env cannot be read: Permission denied"

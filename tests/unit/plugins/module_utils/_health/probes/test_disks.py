@@ -1,0 +1,201 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import pathlib
+import types
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes import disks
+
+CONTAINER = (
+    pathlib.Path(__file__).parents[4] / "fixtures" / "container-v1" / "mountinfo"
+).read_text()
+GIB = 1024**3
+PERCENT = (80.0, 90.0, "%")
+#: a server as cloud images set it up, with a data disk, a snap, a share, and a container on it
+MACHINE = """\
+22 1 259:2 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p2 rw,errors=remount-ro
+23 22 0:21 / /proc rw,nosuid - proc proc rw
+24 22 0:22 / /sys rw,nosuid - sysfs sysfs rw
+25 22 0:5 / /dev rw,nosuid - devtmpfs udev rw,size=4000000k
+26 25 0:24 / /dev/shm rw,nosuid - tmpfs tmpfs rw
+27 22 0:25 / /run rw,nosuid - tmpfs tmpfs rw,size=800000k
+28 27 0:26 / /run/user/1000 rw - tmpfs tmpfs rw
+29 27 0:27 / /run/credentials/x.service ro - ramfs none ro
+30 22 259:1 / /boot/efi rw - vfat /dev/nvme0n1p1 rw
+31 22 7:0 / /snap/core/1 ro,nodev - squashfs /dev/loop0 ro
+32 22 259:5 / /srv/my\\040data rw - xfs /dev/nvme1n1p1 rw
+33 22 259:5 /pg /var/lib/postgresql rw - xfs /dev/nvme1n1p1 rw
+34 22 0:40 / /mnt/share rw - nfs4 nas:/share rw
+35 22 0:41 / /mnt/sshfs rw - fuse.sshfs host:/ rw
+36 22 0:42 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw
+37 22 0:43 / /mnt/auto rw - autofs systemd-1 rw
+38 22 259:2 /etc /srv/chroot/etc ro,bind - ext4 /dev/nvme0n1p2 rw,errors=remount-ro
+39 22 0:50 /@home /home rw - btrfs /dev/sdb1 rw
+40 22 0:51 /@log /var/log rw - btrfs /dev/sdb1 rw
+"""
+FSTAB = """\
+# comment
+UUID=1 / ext4 defaults,errors=remount-ro 0 1
+UUID=2 /srv/my\\040data xfs defaults 0 0
+/dev/sr0 /media/cd iso9660 ro,user 0 0
+"""
+
+
+def mounts(mountinfo, fstab, files=()):
+    return disks.local_mounts(mountinfo, fstab, lambda path: path not in files)
+
+
+def paths(mountinfo, fstab=FSTAB, files=()):
+    return [mount["path"] for mount in mounts(mountinfo, fstab, files)]
+
+
+def test_local_filesystems_of_a_machine_once_for_each_device():
+    assert paths(MACHINE) == ["/", "/dev/shm", "/run", "/boot/efi", "/srv/my data", "/home"]
+
+
+def test_local_filesystems_of_a_real_container():
+    files = ["/run/.containerenv", "/etc/hostname", "/etc/resolv.conf", "/etc/hosts"]
+    files += ["/root/.ssh/authorized_keys", "/home/ops/.ssh/authorized_keys"]
+    expected = ["/", "/tmp", "/run", "/dev/shm", "/run/lock", "/var/log/journal"]
+    assert paths(CONTAINER, "", files) == expected
+    volume = "270 220 254:0 /volumes/pg /var/lib/postgresql rw - ext4 /dev/vda rw\n"
+    assert paths(CONTAINER + volume, "", files) == expected + ["/var/lib/postgresql"]
+
+
+def test_a_file_is_no_filesystem_of_this_host(tmp_path):
+    (tmp_path / "hosts").write_text("")
+    line = "1 0 8:1 / %s rw - ext4 /dev/sda1 rw\n"
+    assert disks.local_mounts(line % (tmp_path / "hosts"), "") == []
+    assert len(disks.local_mounts(line % tmp_path, "")) == 1
+
+
+def test_a_mount_over_another_hides_it():
+    text = (
+        "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:2 / /data rw - ext4 /dev/sdb rw\n3 2 8:3 / /data"
+        " rw - ext4 /dev/sdc rw\n"
+    )
+    found = mounts(text, "")
+    assert [(mount["path"], mount["source"]) for mount in found] == [
+        ("/", "/dev/sda1"),
+        ("/data", "/dev/sdc"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "fstab", "readonly"),
+    [
+        (
+            "1 0 8:1 / / rw - ext4 /dev/sda1 ro,errors=remount-ro",
+            "/dev/sda1 / ext4 errors=remount-ro 0 1",
+            "fstab",
+        ),
+        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "/dev/sda1 /d xfs defaults 0 0", "fstab"),
+        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "/dev/sda1 /d xfs ro 0 0", None),
+        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "", "type"),
+        ("1 0 8:1 /sub /d ro - xfs /dev/sda1 rw", "", None),
+        ("1 0 8:1 / /d ro - xfs /dev/sda1 rw", "", None),
+        ("1 0 0:9 / /d ro - tmpfs tmpfs ro", "", None),
+        ("1 0 0:9 / /d ro - tmpfs tmpfs ro", "tmpfs /d tmpfs size=1m 0 0", "fstab"),
+        ("1 0 8:1 / /d rw - xfs /dev/sda1 rw", "", None),
+    ],
+)
+def test_what_is_read_only_and_should_not_be(line, fstab, readonly):
+    (mount,) = mounts(line, fstab)
+    assert mount["readonly"] == readonly
+
+
+def disk(path="/", used=0.5, inodes_used=0.1, **details):
+    given = {
+        "path": path,
+        "source": "/dev/sda1",
+        "type": "ext4",
+        "readonly": None,
+        "error": None,
+        "blocks": 100 * GIB,
+        "free": int(100 * GIB * (1 - used)),
+        "available": int(100 * GIB * (1 - used)),
+        "inodes": 1000,
+        "free_inodes": int(1000 * (1 - inodes_used)),
+    }
+    return dict(given, **details)
+
+
+def judged(*found):
+    return {item["id"]: item for item in disks.judge(list(found), PERCENT, PERCENT)}
+
+
+def test_room_enough():
+    assert [(id, item["status"]) for id, item in judged(disk(), disk("/data")).items()] == [
+        ("host.disk.ok", "ok"),
+        ("host.inodes.ok", "ok"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("used", "status"), [(0.79, "ok"), (0.80, "warn"), (0.90, "fail"), (1.0, "fail")]
+)
+def test_bytes(used, status):
+    found = judged(disk(), disk("/data", used))
+    item = found["host.disk.ok" if status == "ok" else "host.disk.high"]
+    assert (item["status"], item["value"]) == (status, round(used * 100, 1))
+    assert "/data is" in item["summary"]
+
+
+def test_inodes_run_out_with_bytes_left():
+    found = judged(disk(used=0.1, inodes_used=0.95))
+    assert [(id, item["status"]) for id, item in found.items()] == [
+        ("host.disk.ok", "ok"),
+        ("host.inodes.high", "fail"),
+    ]
+
+
+def test_filesystems_without_inodes_are_not_counted():
+    assert judged(disk(inodes=0, free_inodes=0))["host.inodes.skipped"]["status"] == "skipped"
+
+
+def test_what_is_reserved_for_root_is_not_available():
+    item = judged(disk(free=20 * GIB, available=15 * GIB))["host.disk.high"]
+    assert item["value"] == 84.2
+
+
+def test_the_fullest_is_named_and_the_others_beside_it():
+    item = judged(disk("/", 0.85), disk("/data", 0.95), disk("/srv", 0.2))["host.disk.high"]
+    assert (item["status"], item["value"]) == ("fail", 95.0)
+    assert item["summary"].startswith(
+        "Disk: /data is 95.0 % full, 5 GiB of 100 GiB left (threshold 90 %); also /"
+    )
+    assert item["remedy"] is None
+
+
+def test_the_journal_is_the_remedy_where_it_lies_there():
+    assert judged(disk("/", 0.95))["host.disk.high"]["remedy"] == "vacuum_journal"
+
+
+def test_read_only():
+    item = judged(disk(readonly="type"), disk("/data", readonly="fstab"))["host.disk.readonly"]
+    assert (item["status"], item["evidence"]["filesystems"]) == ("fail", ["/", "/data"])
+    assert item["summary"].startswith("/data")
+    assert judged(disk(readonly="type"))["host.disk.readonly"]["status"] == "warn"
+
+
+def test_a_filesystem_that_cannot_be_asked_is_unknown():
+    broken = dict(disk("/data"), error="Input/output error", blocks=0)
+    found = judged(disk(), broken)
+    assert (found["host.disk.unknown"]["status"], found["host.disk.ok"]["status"]) == (
+        "unknown",
+        "ok",
+    )
+
+
+def test_this_host_as_df_sees_it():
+    ctx = types.SimpleNamespace(thresholds=thresholds.merge({}))
+    found = disks.observe(ctx)
+    root = next(mount for mount in found if mount["path"] == "/")
+    assert root["blocks"] == os.statvfs("/").f_blocks * os.statvfs("/").f_frsize

@@ -1,0 +1,209 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import types
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes import redis
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
+
+THRESHOLD = (80.0, 90.0, "%")
+MIB = 1024 * 1024
+
+
+def answered(refused=None, **info):
+    given = {
+        "used_memory": 10 * MIB,
+        "maxmemory": 100 * MIB,
+        "evicted_keys": 0,
+        "maxmemory_policy": "allkeys-lru",
+    }
+    return {"address": "r1:6379", "local": False, "info": dict(given, **info), "refused": refused}
+
+
+def judged(result):
+    (item,) = redis.judge(result, THRESHOLD)
+    return item
+
+
+def test_a_server_that_is_well():
+    item = judged(answered(keyspace_hits=80, keyspace_misses=20))
+    assert (item["id"], item["status"], item["value"]) == ("redis.ok", "ok", 10.0)
+    assert (item["evidence"]["target"], item["evidence"]["hit_percent"]) == ("r1:6379", 80.0)
+
+
+@pytest.mark.parametrize(
+    ("used", "evicted", "id", "status"),
+    [
+        (79 * MIB, 0, "redis.ok", "ok"),
+        (80 * MIB, 0, "redis.memory.high", "warn"),
+        (90 * MIB, 0, "redis.memory.high", "fail"),
+        (95 * MIB, 7, "redis.evicting", "fail"),
+        (10 * MIB, 7, "redis.ok", "ok"),
+    ],
+)
+def test_memory_against_its_limit(used, evicted, id, status):
+    item = judged(answered(used_memory=used, evicted_keys=evicted))
+    assert (item["id"], item["status"]) == (id, status)
+
+
+def test_without_a_limit_the_memory_is_reported_only():
+    item = judged(answered(maxmemory=0, used_memory=3 * MIB))
+    assert (item["status"], item["value"], item["unit"]) == ("ok", 3 * MIB, "bytes")
+
+
+def test_figures_that_may_not_be_read():
+    item = judged(
+        {"address": "r1:6379", "local": False, "info": {}, "refused": None, "why": "NOPERM"}
+    )
+    assert (item["status"], item["evidence"]["memory_unknown"]) == ("ok", "NOPERM")
+
+
+def test_a_server_that_cannot_save_refuses_writes():
+    item = judged(answered(refused="MISCONF Redis is configured to save RDB snapshots"))
+    assert (item["id"], item["status"]) == ("redis.writes.refused", "fail")
+
+
+#: what real servers say (7.0, and 5.0 where it says it otherwise)
+@pytest.mark.parametrize(
+    ("message", "told", "id"),
+    [
+        ("NOAUTH Authentication required.", "password", "redis.auth.failed"),
+        (
+            "WRONGPASS invalid username-password pair or user is disabled.",
+            "password",
+            "redis.auth.failed",
+        ),
+        ("ERR invalid password", "password", "redis.auth.failed"),
+        ("ERR Client sent AUTH, but no password is set", "password_unused", "redis.auth.failed"),
+        (
+            "ERR AUTH <password> called without any password configured for the default user.",
+            "password_unused",
+            "redis.auth.failed",
+        ),
+        ("DENIED Redis is running in protected mode because", "protected", "redis.auth.failed"),
+        ("LOADING Redis is loading the dataset in memory", "loading", "redis.unreachable"),
+        ("BUSY Redis is busy running a script.", "busy", "redis.unreachable"),
+        ("MASTERDOWN Link with MASTER is down", "replica", "redis.unreachable"),
+        ("ERR max number of clients reached", "clients", "redis.unreachable"),
+        ("ERR unknown command", "refusal", "redis.unreachable"),
+    ],
+)
+def test_errors_are_told_apart(message, told, id):
+    assert redis.classify(message) == told
+    item = judged(
+        {"address": "r1:6379", "local": False, "failure": {"told": told, "message": message}}
+    )
+    assert (item["id"], item["status"]) == (id, "fail")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "dns",
+        "refused",
+        "missing",
+        "unreachable",
+        "denied",
+        "timeout",
+        "hung",
+        "closed",
+        "protocol",
+        "tls",
+    ],
+)
+def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
+    item = judged({"address": "r1:6379", "local": False, "failure": {"told": kind, "message": "m"}})
+    assert item["id"] == "redis.unreachable"
+    sentences = [sentence for _id, sentence, _remedy, _advice in redis._TOLD.values()]
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_a_server_of_this_host_that_asks_for_a_password_is_alive():
+    failure = {"told": "password", "message": "NOAUTH Authentication required."}
+    assert (
+        judged({"address": "127.0.0.1:6379", "local": True, "failure": failure})["status"] == "ok"
+    )
+
+
+def test_settings_that_are_missing_are_unknown():
+    item = judged({"unset": "REDIS_HOST is not set in .env"})
+    assert (item["id"], item["status"]) == ("redis.unknown", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "REDIS_HOST=r\n",
+            {"host": "r", "port": 6379, "user": None, "password": None, "tls": False},
+        ),
+        (
+            "REDIS_HOST=r\nREDIS_PORT=7000\nREDIS_SSL=True\nREDIS_PASSWORD=x\n",
+            {"port": 7000, "tls": True, "password": "x"},
+        ),
+        (
+            "REDIS_URL=rediss://u:p%40@r:7000/1\n",
+            {"host": "r", "user": "u", "password": "p@", "tls": True},
+        ),
+        ("REDIS_URL=redis://r/1\nREDIS_SSL=true\n", {"tls": False}),
+        ("REDIS_URL=unix:///run/redis.sock\n", {"host": "/run/redis.sock"}),
+    ],
+)
+def test_the_settings_of_the_app(text, expected):
+    found = app_config.redis_target(app_config.settings(app_config.interpret(text), {}))
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_no_settings():
+    assert app_config.redis_target({}) is None
+
+
+def test_the_server_of_this_host(tmp_path):
+    path = tmp_path / "redis.conf"
+    path.write_text('# port 1\nbind 127.0.0.1\nport 6380\nrequirepass "s3cret"\n')
+    found = redis.local_target(str(path))
+    assert (found["port"], found["password"]) == (6380, "s3cret")
+    assert redis.local_target(str(tmp_path / "none")) is None
+
+
+class TestObserve:
+    def context(self, app, components=None, text="", error=None):
+        return types.SimpleNamespace(
+            has=lambda component: app,
+            components=components,
+            env_file="/app/.env",
+            environment_error=error,
+            settings=app_config.settings(app_config.interpret(text), {}),
+            deadline=Deadline(3),
+        )
+
+    def test_a_host_without_either(self, monkeypatch):
+        monkeypatch.setattr(redis, "local_target", lambda: None)
+        with pytest.raises(NotHere):
+            redis.observe(self.context(app=False))
+
+    def test_the_server_of_a_host_without_an_app(self, monkeypatch, tmp_path):
+        local = {"host": "127.0.0.1", "port": 1, "user": None, "password": None, "tls": False}
+        monkeypatch.setattr(redis, "local_target", lambda: local)
+        wants = tmp_path / "multi-user.target.wants"
+        monkeypatch.setattr(redis, "_ENABLED", str(tmp_path / "*.wants" / "redis*.service"))
+        with pytest.raises(NotHere, match="not meant to run"):
+            redis.observe(self.context(app=False))
+        (result,) = redis.observe(self.context(app=False, components=["redis"]))
+        assert (result["local"], result["failure"]["told"]) == (True, "refused")
+        wants.mkdir()
+        (wants / "redis-server.service").touch()
+        (result,) = redis.observe(self.context(app=False))
+        assert result["failure"]["told"] == "refused"
+
+    def test_settings_that_are_missing(self):
+        assert redis.observe(self.context(app=True)) == [
+            {"unset": "REDIS_HOST is not set in /app/.env"}
+        ]

@@ -1,0 +1,402 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One fault gives one root, two faults give two: with the findings that hosts of the fleet gave."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, roots
+from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
+
+COMPONENTS = {"db": "database", "lb": "loadbalancer"}
+
+
+def bad(id, status="fail", **evidence):
+    component = id.partition(".")[0]
+    return finding(id, COMPONENTS.get(component, component), status, "as seen", evidence=evidence)
+
+
+def down(*reasons, **more):
+    """What an app that does not start looks like."""
+    return [
+        bad("app.service.down", reasons=list(reasons), stopped=False, loop=True),
+        bad("app.port.closed", port=8000),
+        bad("api.health.unreachable", kind="refused"),
+        bad("api.latency.unknown", "unknown"),
+        *([bad("app.exceptions", "warn", kinds=dict.fromkeys(reasons, 3))] if reasons else []),
+    ]
+
+
+TARGET = "127.0.0.1:5432"
+#: fault: (root, its findings)
+FAULTS = {
+    "port in use": (
+        "app.port.conflict",
+        [
+            bad("app.port.conflict", pid=4711),
+            bad("app.service.down", reasons=["port"], stopped=False),
+            bad("api.health.failing", statuses=[404]),
+            bad("lb.blocked", listening=["127.0.0.1"]),
+            bad("app.errors.rate", "warn", kinds={"port": 12}),
+        ],
+    ),
+    "missing variable": (
+        "app.env.missing",
+        [
+            bad("app.env.missing", variables=["DATABASE_NAME: it is not set"]),
+            bad("db.connection.unknown", "unknown", unset=["DATABASE_NAME"]),
+            *down("environment"),
+        ],
+    ),
+    "variable read in two ways": (
+        "app.env.ambiguous",
+        [bad("app.env.ambiguous", "warn"), *down("environment")],
+    ),
+    "database stopped": (
+        "db.unreachable",
+        [
+            bad("db.unreachable", target=TARGET, told="refused"),
+            bad("app.errors.rate", "warn", kinds={"other": 12}),
+            *down("database.unreachable"),
+        ],
+    ),
+    "database stopped under the app": (
+        "db.unreachable",
+        [
+            bad("db.unreachable", target=TARGET, told="refused"),
+            bad(
+                "api.health.degraded",
+                dependencies={"database": "disconnected", "redis": "connected"},
+            ),
+            bad("app.errors.rate", kinds={"database.unreachable": 20, "other": 20}),
+        ],
+    ),
+    "database password": (
+        "db.auth.failed",
+        [bad("db.auth.failed", target=TARGET, told="password"), *down("database.auth")],
+    ),
+    "database missing": (
+        "db.missing",
+        [bad("db.missing", target=TARGET, told="database"), *down("database.missing")],
+    ),
+    "import error": ("app.import.error", [bad("app.import.error", modules=[]), *down("import")]),
+    "out of memory": (
+        "app.oom.killed",
+        [bad("app.oom.killed", scope="unit"), bad("app.service.restarting", "warn")],
+    ),
+    "open files": (
+        "app.resources.exhausted",
+        [
+            bad("app.resources.exhausted", resource="open_files"),
+            bad("app.exceptions", kinds={"files": 700}),
+            bad("api.health.unreachable", kind="timeout"),
+            bad("api.latency.high"),
+        ],
+    ),
+    "pool arithmetic": (
+        "app.resources.exhausted",
+        [bad("app.resources.exhausted", resource="database_connections")],
+    ),
+    "exceptions": (
+        "app.exceptions",
+        [
+            bad("app.exceptions", kinds={"other": 12}),
+            bad("app.errors.rate", "warn", kinds={"other": 24}),
+        ],
+    ),
+    "slow database": (
+        "app.errors.rate",
+        [bad("app.errors.rate", "warn", kinds={"database.timeout": 15, "other": 15})],
+    ),
+    "failing API": ("app.errors.rate", [bad("app.errors.rate", "warn", kinds={"zoho": 30})]),
+    "latency": ("api.latency.high", [bad("api.latency.high", "warn", slow_phase="first_byte")]),
+    "memory": (
+        "host.memory.high",
+        [bad("host.memory.high"), bad("host.swap.high", "warn"), bad("host.iowait.high", "warn")],
+    ),
+    "brute force": ("security.bruteforce", [bad("security.bruteforce")]),
+    "balancer blocked": ("lb.blocked", [bad("lb.blocked", blocked=["192.0.2.2: rule 1"])]),
+    "health endpoint": (
+        "api.health.failing",
+        [
+            bad("api.health.failing", statuses=[404, 404, 404]),
+            bad("lb.health.failing", target="app1:8000"),
+        ],
+    ),
+    "slow start": ("lb.health.failing", [bad("lb.health.failing", "warn")]),
+    "starting for ever": (
+        "app.port.closed",
+        [
+            bad("app.port.closed"),
+            bad("api.health.unreachable", kind="refused"),
+            bad("api.latency.unknown", "unknown"),
+        ],
+    ),
+    "processors": ("host.cpu.high", [bad("host.cpu.high"), bad("host.load.high", "warn")]),
+    "disk": ("host.disk.high", [bad("host.disk.high")]),
+    "inodes": ("host.inodes.high", [bad("host.inodes.high")]),
+    "read-only": ("host.disk.readonly", [bad("host.disk.readonly")]),
+    "redis down": (
+        "redis.unreachable",
+        [
+            bad("redis.unreachable", target="127.0.0.1:6379", told="refused"),
+            bad(
+                "api.health.degraded",
+                dependencies={"redis": "disconnected", "database": "connected"},
+            ),
+        ],
+    ),
+    "redis full": ("redis.memory.high", [bad("redis.memory.high", target="127.0.0.1:6379")]),
+    "redis password": (
+        "redis.auth.failed",
+        [
+            bad("redis.auth.failed", target="127.0.0.1:6379", told="password"),
+            bad("api.health.degraded", dependencies={"redis": "disconnected"}),
+        ],
+    ),
+    "stopped by a person": (
+        "app.service.down",
+        [
+            bad("app.service.down", reasons=[], stopped=True),
+            bad("app.port.closed"),
+            bad("api.health.unreachable", kind="refused"),
+            bad("api.latency.unknown", "unknown"),
+        ],
+    ),
+}
+
+
+def found_roots(findings):
+    return {item["id"] for item in roots(cause_rules.derive(findings))}
+
+
+def both(first, second):
+    """Return the findings of a host with both faults: what both report is one finding."""
+    merged = {}
+    for item in copy.deepcopy(first + second):
+        known = merged.setdefault(item["id"], item)
+        if known is not item:
+            for kind, count in item["evidence"].get("kinds", {}).items():
+                known["evidence"]["kinds"][kind] = known["evidence"]["kinds"].get(kind, 0) + count
+            if "reasons" in item["evidence"]:
+                known["evidence"]["reasons"] = (
+                    known["evidence"]["reasons"] + item["evidence"]["reasons"]
+                )
+            if item["evidence"].get("dependencies"):
+                known["evidence"]["dependencies"].update(
+                    {
+                        name: state
+                        for name, state in item["evidence"]["dependencies"].items()
+                        if state != "connected"
+                    }
+                )
+    return list(merged.values())
+
+
+@pytest.mark.parametrize("name", list(FAULTS))
+def test_one_fault_gives_its_root(name):
+    root, findings = FAULTS[name]
+    assert found_roots(findings) == {root}
+
+
+#: what two faults of a pair share, so that one cannot be told from the other's symptom
+TOLD_APART_BY_NOTHING = {
+    frozenset(pair)
+    for pair in [
+        # The same finding is the root of both, or of one and a symptom of the other.
+        ("port in use", "balancer blocked"),
+        ("port in use", "health endpoint"),
+        ("port in use", "starting for ever"),
+        ("open files", "latency"),
+        ("open files", "pool arithmetic"),
+        ("missing variable", "starting for ever"),
+        ("missing variable", "database stopped"),
+        ("missing variable", "database stopped under the app"),
+        ("missing variable", "database password"),
+        ("missing variable", "database missing"),
+        ("exceptions", "failing API"),
+        ("health endpoint", "slow start"),
+        # An app that does not run has no symptoms but that.
+        *[
+            (down, hidden)
+            for down in (
+                "port in use",
+                "missing variable",
+                "variable read in two ways",
+                "database stopped",
+                "database password",
+                "database missing",
+                "import error",
+                "stopped by a person",
+                "starting for ever",
+            )
+            for hidden in (
+                "latency",
+                "health endpoint",
+                "slow start",
+                "open files",
+                "starting for ever",
+                "stopped by a person",
+            )
+        ],
+    ]
+}
+
+
+PAIRS = [
+    pair
+    for pair in itertools.combinations(FAULTS, 2)
+    if frozenset(pair) not in TOLD_APART_BY_NOTHING
+]
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_two_faults_give_two_roots(one, other):
+    expected = {FAULTS[one][0], FAULTS[other][0]}
+    assert found_roots(both(FAULTS[one][1], FAULTS[other][1])) == expected
+
+
+def test_no_finding_derives_from_itself_by_any_way():
+    ids = set(cause_rules.CAUSES) | {
+        cause for found in cause_rules.CAUSES.values() for cause in found if not cause.endswith(".")
+    }
+    edges = {
+        id: (
+            {
+                other
+                for cause in cause_rules.CAUSES.get(id, ())
+                for other in ids
+                if other == cause
+                or cause.endswith(".")
+                and other.startswith(cause)
+                and not other.endswith(".unknown")
+            }
+            - {id}
+        )
+        for id in ids
+    }
+    done, open_ = set(), []
+
+    def visit(id):
+        assert id not in open_, "%s derives from itself: %s" % (id, " <- ".join(open_))
+        if id in done:
+            return
+        open_.append(id)
+        for cause in sorted(edges[id]):
+            visit(cause)
+        open_.pop()
+        done.add(id)
+
+    for id in sorted(ids):
+        visit(id)
+
+
+def test_what_is_good_is_no_cause_and_has_none():
+    good = finding("app.port.conflict", "app", "ok", "x")
+    item = bad("app.service.down", reasons=[], stopped=False)
+    assert found_roots([good, item]) == {"app.service.down"}
+    assert cause_rules.derive([good])[0]["cause"] is None
+
+
+def test_what_is_unknown_explains_nothing():
+    assert found_roots(
+        [bad("db.connection.unknown", "unknown"), *down("database.unreachable")]
+    ) == {
+        "db.connection.unknown",
+        "app.service.down",
+        "app.exceptions",
+    }
+
+
+def test_an_unreadable_journal_is_one_root():
+    checks = (
+        "app.import",
+        "app.exceptions",
+        "app.errors",
+        "app.oom",
+        "app.crash",
+        "zoho.api",
+        "security.access",
+    )
+    assert found_roots([bad(check + ".unknown", "unknown") for check in checks]) == {
+        "app.errors.unknown"
+    }
+    assert (
+        len(
+            found_roots(
+                [bad(check + ".unknown", "unknown") for check in checks if check != "app.errors"]
+            )
+        )
+        == 1
+    )
+
+
+def test_a_trouble_that_is_over_does_not_blame_another_one():
+    findings = [
+        bad("app.service.down", reasons=["database.unreachable"], stopped=False),
+        bad("redis.unreachable", told="refused"),
+    ]
+    assert found_roots(findings) == {"app.service.down", "redis.unreachable"}
+
+
+def test_a_dependency_that_the_app_calls_good_does_not_degrade_it():
+    findings = [
+        bad("api.health.degraded", dependencies={"zoho": "error", "redis": "connected"}),
+        bad("redis.memory.high", target="r:6379"),
+    ]
+    assert found_roots(findings) == {"api.health.degraded", "redis.memory.high"}
+
+
+def test_a_cause_that_was_told_already_stays():
+    item = dict(bad("app.port.closed"), cause="host.reboot")
+    assert (
+        cause_rules.derive([item, bad("app.service.down", stopped=True)])[0]["cause"]
+        == "host.reboot"
+    )
+
+
+@pytest.mark.parametrize(("told", "cause"), [("timeout", "db.unreachable"), ("refused", None)])
+def test_only_waiting_makes_slow(told, cause):
+    item, _other = cause_rules.derive([bad("api.latency.high"), bad("db.unreachable", told=told)])
+    assert item["cause"] == cause
+
+
+@pytest.mark.parametrize(("deaths", "cause"), [(7, "app.service.down"), (0, None)])
+def test_workers_that_loop_keep_the_processors_busy(deaths, cause):
+    loop = bad("app.service.down", reasons=["import"], worker_deaths=deaths)
+    item, _other = cause_rules.derive([bad("host.cpu.high"), loop])
+    assert item["cause"] == cause
+
+
+@pytest.mark.parametrize(
+    ("resource", "refused", "cause"),
+    [
+        ("open_files", 14202, "app.resources.exhausted"),
+        ("open_files", 0, None),
+        ("pool", 14202, None),
+    ],
+)
+def test_an_app_that_may_open_no_further_file_keeps_the_processor_busy(resource, refused, cause):
+    exhausted = bad("app.resources.exhausted", resource=resource, refused=refused)
+    item, _other = cause_rules.derive([bad("host.cpu.high"), exhausted])
+    assert item["cause"] == cause
+
+
+@pytest.mark.parametrize(("scope", "cause"), [("machine", "host.memory.high"), ("unit", None)])
+def test_the_limit_of_a_unit_is_not_the_machines_memory(scope, cause):
+    item, _other = cause_rules.derive([bad("app.oom.killed", scope=scope), bad("host.memory.high")])
+    assert item["cause"] == cause
+
+
+@pytest.mark.parametrize(("starting", "cause"), [(True, "db.unreachable"), (False, None)])
+def test_an_app_that_starts_does_not_listen_while_its_database_refuses(starting, cause):
+    item, _other = cause_rules.derive(
+        [bad("app.port.closed", starting=starting), bad("db.unreachable", told="refused")]
+    )
+    assert item["cause"] == cause

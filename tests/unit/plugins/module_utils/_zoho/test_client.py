@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils._net import url
+from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import client
+from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import Place
+from ansible_collections.sergas.ops.plugins.module_utils._zoho.replies import Failed
+
+PROXY = "http://proxy.example.com:3128"
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "told"),
+    [
+        ("dns", "name", "dns"),
+        ("timeout", "name", "dns"),
+        ("timeout", "connect", "timeout"),
+        ("timeout", "tls", "hung"),
+        ("timeout", "first_byte", "hung"),
+        ("timeout", "total", "hung"),
+        ("refused", "connect", "refused"),
+        ("unreachable", "connect", "unreachable"),
+        ("denied", "connect", "unreachable"),
+        ("closed", "total", "closed"),
+        ("missing", "connect", "closed"),
+        ("protocol", "first_byte", "garbage"),
+        ("proxy", "connect", "proxy"),
+    ],
+)
+def test_failures_are_told_apart_and_name_the_host(kind, phase, told):
+    failure = client.explain(ConnectionFailed(kind, phase, "x"), "accounts.zoho.com")
+    assert failure.told == told
+    assert "accounts.zoho.com" in str(failure)
+
+
+def test_a_certificate_that_is_not_accepted_says_why():
+    error = ConnectionFailed("tls", "tls", "a:443: TLS: self-signed certificate")
+    failure = client.explain(error, "accounts.zoho.com")
+    assert failure.told == "tls"
+    assert str(failure) == "TLS with accounts.zoho.com fails: self-signed certificate"
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": PROXY}, "proxy.example.com"),
+        ({"https_proxy": PROXY}, "proxy.example.com"),
+        ({"ALL_PROXY": PROXY}, "proxy.example.com"),
+        ({"HTTP_PROXY": PROXY}, None),
+        ({"HTTPS_PROXY": "proxy.example.com:3128"}, "proxy.example.com"),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "localhost, .zoho.eu"}, None),
+        ({"HTTPS_PROXY": PROXY, "no_proxy": "accounts.zoho.eu:443"}, None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "accounts.zoho.eu:8443"}, "proxy.example.com"),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "ho.eu,zoho.com"}, "proxy.example.com"),
+    ],
+)
+def test_the_proxy_of_the_environment(environment, address):
+    proxy = client.proxy_for(url.split("https://accounts.zoho.eu/x"), environment)
+    assert (proxy and proxy.host) == address
+
+
+@pytest.mark.parametrize("proxy", ["https://proxy.example.com", "socks5://proxy:1080", "http://"])
+def test_a_proxy_that_cannot_be_used_is_said_so(proxy):
+    with pytest.raises(Failed) as failure:
+        client.proxy_for(url.split("https://accounts.zoho.eu"), {"HTTPS_PROXY": proxy})
+    assert failure.value.told == "proxy"
+
+
+@pytest.mark.parametrize("cached", ["1000.a.b\r\nX-Other: 1", "two words", "tokén"])
+def test_what_is_no_token_is_not_sent(cached):
+    # Nothing listens there: a request would fail.
+    place = Place(None, "https://127.0.0.1:1", "https://127.0.0.1:1", True)
+    assert client.Client(place, 1).check(cached).told == "dead"
+
+
+def test_authorities_that_are_not_there_are_named(tmp_path):
+    place = Place(None, "https://127.0.0.1:1", "https://127.0.0.1:1", True)
+    for name, text in (("missing.pem", None), ("empty.pem", "nothing")):
+        if text:
+            (tmp_path / name).write_text(text)
+        with pytest.raises(Failed) as failure:
+            client.Client(place, 1, str(tmp_path / name)).check("1000.a.b")
+        assert failure.value.told == "tls"
+        assert name in str(failure.value)
