@@ -89,12 +89,8 @@ note:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._app import (
-    debug_logging,
-    env,
-    env_plan,
-    unit,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._app import debug_logging
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 
 
 def main():
@@ -105,13 +101,7 @@ def main():
         "seconds": {"type": "int", "default": 1800},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    if not 1 <= module.params["seconds"] <= 7 * 86400:
-        module.fail_json(msg="seconds: from 1 second to 7 days (604800) are possible")
-    try:
-        result = debug_logging.run(module.params, module.check_mode)
-    except (unit.AppError, env_plan.Refused, env.EnvError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    runner.run(module, debug_logging.run, module.check_mode)
 
 
 if __name__ == "__main__":

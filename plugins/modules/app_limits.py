@@ -133,7 +133,8 @@ memory:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._app import limits, unit
+from ansible_collections.sergas.ops.plugins.module_utils._app import limits
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 
 
 def main():
@@ -149,11 +150,7 @@ def main():
         "start_timeout": {"type": "int"},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    try:
-        result = limits.run(module.params, module.check_mode)
-    except unit.AppError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    runner.run(module, limits.run, module.check_mode)
 
 
 if __name__ == "__main__":

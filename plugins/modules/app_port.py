@@ -142,7 +142,8 @@ move_to:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._app import port, unit
+from ansible_collections.sergas.ops.plugins.module_utils._app import port
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 
 
 def main():
@@ -159,13 +160,7 @@ def main():
         "wait": {"type": "float", "default": 10},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    try:
-        result = port.run(module.params, module.check_mode)
-    except unit.AppError as error:
-        module.fail_json(msg=str(error))
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    module.exit_json(**result)
+    runner.run(module, port.run, module.check_mode)
 
 
 if __name__ == "__main__":

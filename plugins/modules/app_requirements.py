@@ -135,6 +135,7 @@ virtualenv:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import requirements
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 
 
 def main():
@@ -148,11 +149,7 @@ def main():
         "timeout": {"type": "float", "default": 600},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    try:
-        result = requirements.run(module.params, module.check_mode)
-    except requirements.RequirementsError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    runner.run(module, requirements.run, module.check_mode)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,8 @@ waited:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._app import service, unit
+from ansible_collections.sergas.ops.plugins.module_utils._app import service
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 
 
 def main():
@@ -143,11 +144,7 @@ def main():
         "patience": {"type": "float", "default": 60},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    try:
-        result = service.run(module.params, module.check_mode)
-    except unit.AppError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    runner.run(module, service.run, module.check_mode)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,8 @@ next:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._app import timer, unit
+from ansible_collections.sergas.ops.plugins.module_utils._app import timer
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 
 
 def main():
@@ -110,11 +111,7 @@ def main():
         required_if=[("state", "present", ("calendar", "command"))],
         supports_check_mode=True,
     )
-    try:
-        result = timer.run(module.params, module.check_mode)
-    except unit.AppError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    runner.run(module, timer.run, module.check_mode)
 
 
 if __name__ == "__main__":

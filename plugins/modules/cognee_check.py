@@ -302,6 +302,7 @@ bad:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import check
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 
 
@@ -330,11 +331,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        result = check.run(module.params, Deadline(module.params["deadline"]))
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **result)
+    runner.run(module, check.run, Deadline(module.params["deadline"]))
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ bans:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans
 
 
@@ -146,15 +146,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        result = bans.run(module.params, module.check_mode)
-    except bans.FAILURES + (DeadlineExceeded, OSError) as error:
-        module.fail_json(msg=str(error))
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
+    runner.run(module, bans.run, module.check_mode)
 
 
 if __name__ == "__main__":

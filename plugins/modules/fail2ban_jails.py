@@ -201,8 +201,7 @@ overridden:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import client, setup
 
 
@@ -224,22 +223,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        result = setup.run(module.params, module.check_mode)
-    except (
-        setup.SetupError,
-        addresses.AddressError,
-        client.Refused,
-        process.CommandMissing,
-        DeadlineExceeded,
-        OSError,
-    ) as error:
-        module.fail_json(msg=str(error))
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
+    runner.run(module, setup.run, module.check_mode)
 
 
 if __name__ == "__main__":

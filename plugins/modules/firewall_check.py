@@ -292,12 +292,9 @@ bad:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import check, plan
-from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 
 
 def main():
@@ -330,15 +327,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        result = check.run(module.params, Deadline(module.params["deadline"]))
-    except (ValueError, tcp.ConnectionFailed, DeadlineExceeded) as error:
-        module.fail_json(msg=str(error))
-    except PermissionError as error:
-        module.fail_json(msg="%s: run with become" % error)
-    difference = {"before_header": "ufw", "after_header": "ufw"}
-    difference.update(before=result["before"], after=result["after"])
-    module.exit_json(diff=difference, **result)
+    runner.run(module, check.run, Deadline(module.params["deadline"]))
 
 
 if __name__ == "__main__":

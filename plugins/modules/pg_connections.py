@@ -448,8 +448,9 @@ candidates:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     connections,
@@ -511,36 +512,7 @@ def main():
         required_if=[("state", "terminated", connections.LISTS + connections.AGES, True)],
         supports_check_mode=True,
     )
-    try:
-        connections.check_ranges(module.params)
-        deadline = Deadline(module.params["deadline"])
-        if module.params["state"] == "observed":
-            module.exit_json(changed=False, **connections.observed(module.params, deadline))
-        result = connections.terminated(module.params, deadline, module.check_mode)
-    except connections.Refused as refusal:
-        module.fail_json(msg=str(refusal), **refusal.result)
-    except connections.Interrupted as interruption:
-        module.fail_json(msg=str(interruption), changed=True)
-    except session.ClientMissing as error:
-        module.fail_json(
-            msg=missing_required_lib(
-                "psycopg2", reason="where psql is not installed either: %s" % error
-            )
-        )
-    except (ValueError, session.PostgresError) as error:
-        module.fail_json(msg=str(error))
-    if result["spared"].get("hidden"):
-        module.warn(
-            "%d sessions may match, but this role may not see what they do: grant it pg_monitor"
-            % result["spared"]["hidden"]
-        )
-    if result["survived"]:
-        pids = ", ".join("%d (%s)" % (item["pid"], item["reason"]) for item in result["survived"])
-        module.fail_json(
-            msg="%d sessions were to end and did not: %s" % (len(result["survived"]), pids),
-            **result,
-        )
-    module.exit_json(**result)
+    runner.run(module, connections.run, Deadline(module.params["deadline"]), module.check_mode)
 
 
 if __name__ == "__main__":

@@ -144,10 +144,8 @@ bytes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import index
 
@@ -170,18 +168,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    params = module.params
-    if params["state"] == "present" and not params["columns"]:
-        module.fail_json(msg="columns: an index needs at least one")
-    if params["state"] == "absent" and not (params["name"] or params["columns"]):
-        module.fail_json(
-            msg="name: which index of %s? Give its name or its columns" % params["table"]
-        )
-    try:
-        result = index.run(params, Deadline(params["deadline"]), module.check_mode)
-    except (index.IndexRefused, session.PostgresError, DeadlineExceeded, ValueError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    runner.run(module, index.run, Deadline(module.params["deadline"]), module.check_mode)
 
 
 if __name__ == "__main__":

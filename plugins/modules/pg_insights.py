@@ -205,6 +205,7 @@ query_seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
 
@@ -224,11 +225,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    try:
-        result = diagnosis.run(module.params)
-    except (ValueError, session.UnsupportedServer) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    runner.run(module, diagnosis.run)
 
 
 if __name__ == "__main__":

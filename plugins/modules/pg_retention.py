@@ -183,15 +183,10 @@ remaining:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session, table_session
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import (
-    retention,
-    wal_room,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import retention
 
 
 def main():
@@ -209,27 +204,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    for name, least in (("days", 0), ("batch_rows", 1), ("pause", 0)):
-        if module.params[name] < least:
-            module.fail_json(msg="%s: %g is below %d" % (name, module.params[name], least))
-    try:
-        result = retention.run(
-            module.params, Deadline(module.params["deadline"]), module.check_mode
-        )
-    except (
-        retention.RetentionError,
-        table_session.CodeOfOthers,
-        wal_room.NoRoom,
-        session.PostgresError,
-        DeadlineExceeded,
-        ValueError,
-    ) as error:
-        module.fail_json(msg=str(error))
-    if not result["finished"]:
-        module.warn(
-            "Stopped: %s; about %d old rows are left." % (result["stopped_by"], result["remaining"])
-        )
-    module.exit_json(**result)
+    runner.run(module, retention.run, Deadline(module.params["deadline"]), module.check_mode)
 
 
 if __name__ == "__main__":

@@ -103,10 +103,8 @@ hba_unread:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import server, session
 
 
@@ -125,16 +123,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    try:
-        result = server.run(module.params, Deadline(module.params["deadline"]), module.check_mode)
-    except (
-        server.ServerError,
-        session.PostgresError,
-        DeadlineExceeded,
-        ValueError,
-    ) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    runner.run(module, server.run, Deadline(module.params["deadline"]), module.check_mode)
 
 
 if __name__ == "__main__":

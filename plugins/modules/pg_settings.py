@@ -401,9 +401,9 @@ unvalidated:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import change, cluster
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import change
 
 
 def main():
@@ -454,21 +454,7 @@ def main():
         restart_timeout={"type": "float", "default": 120},
     )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    try:
-        result = change.run(module.params, module.check_mode)
-    except (
-        change.SettingsError,
-        cluster.ClusterError,
-        cluster.ProgramFailed,
-        session.PostgresError,
-        DeadlineExceeded,
-        OSError,
-        ValueError,
-    ) as error:
-        module.fail_json(msg=str(error))
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    module.exit_json(**result)
+    runner.run(module, change.run, module.check_mode)
 
 
 if __name__ == "__main__":

@@ -131,15 +131,10 @@ freed_bytes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import (
-    vacuum,
-    wal_room,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import vacuum
 
 
 def main():
@@ -158,21 +153,7 @@ def main():
         required_if=[("full", True, ("tables",)), ("always", True, ("tables",))],
         supports_check_mode=True,
     )
-    try:
-        result = vacuum.run(module.params, Deadline(module.params["deadline"]), module.check_mode)
-    except (
-        vacuum.VacuumRefused,
-        wal_room.NoRoom,
-        session.PostgresError,
-        DeadlineExceeded,
-        ValueError,
-    ) as error:
-        module.fail_json(msg=str(error))
-    if result["left"]:
-        module.warn(
-            "The deadline came first: %d tables are left for the next run." % len(result["left"])
-        )
-    module.exit_json(**result)
+    runner.run(module, vacuum.run, Deadline(module.params["deadline"]), module.check_mode)
 
 
 if __name__ == "__main__":

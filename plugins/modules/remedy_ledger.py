@@ -309,6 +309,7 @@ written_to:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger, restore_points
 from ansible_collections.sergas.ops.plugins.module_utils._remediation import host_lock
 from ansible_collections.sergas.ops.plugins.module_utils._remediation import (
@@ -350,11 +351,7 @@ def main():
         ],
         supports_check_mode=True,
     )
-    try:
-        result = remediation_ledger.run(module.params, module.check_mode)
-    except remediation_ledger.LedgerError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    runner.run(module, remediation_ledger.run, module.check_mode)
 
 
 if __name__ == "__main__":

@@ -293,8 +293,9 @@ outcome:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger, restore_points
-from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import plan, point
+from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import point
 
 
 def main():
@@ -321,15 +322,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        result = point.run(module.params, module.check_mode)
-    except plan.Refused as error:
-        module.fail_json(msg=str(error), holder=error.holder)
-    except point.PointError as error:
-        module.fail_json(msg=str(error), **error.result)
-    if not module._diff:
-        result.pop("diff", None)
-    module.exit_json(**result)
+    runner.run(module, point.run, module.check_mode)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,7 @@ probe_seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._security import check
 
 
@@ -126,11 +127,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        result = check.run(module.params)
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    runner.run(module, check.run)
 
 
 if __name__ == "__main__":

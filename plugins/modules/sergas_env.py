@@ -243,7 +243,8 @@ backup_file:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._app import env, env_plan
+from ansible_collections.sergas.ops.plugins.module_utils._app import env
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 
 
 def main():
@@ -263,16 +264,8 @@ def main():
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     # no_log masks every value wherever it stands, the "5" of a pool in each number of the result.
     module.no_log_values = env.maskable(module.params)
-    shown = {"module_args": env.shown_options(module.params)}
-    try:
-        result = env.run(module.params, module.check_mode)
-    except (env.EnvError, env_plan.Refused) as error:
-        module.fail_json(msg=str(error), invocation=shown)
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(invocation=shown, **result)
+    shown = {"invocation": {"module_args": env.shown_options(module.params)}}
+    runner.run(module, env.run, module.check_mode, always=shown)
 
 
 if __name__ == "__main__":

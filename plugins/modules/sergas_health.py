@@ -401,6 +401,7 @@ probe_seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._health import checks
 
 ARGUMENT_SPEC = {
@@ -463,10 +464,7 @@ ARGUMENT_SPEC = {
 
 def main():
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    result = checks.run(module.params)
-    if result.get("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    runner.run(module, checks.run)
 
 
 if __name__ == "__main__":

@@ -428,6 +428,7 @@ bad:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.zoho_data_centres import DATA_CENTRES
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import credentials, token
@@ -486,34 +487,14 @@ def main():
         mutually_exclusive=[("data_centre", "accounts_url")],
         supports_check_mode=True,
     )
-    params = module.params
-    if params["return_token"] and not module.no_log:
-        module.fail_json(msg="return_token returns a secret: set no_log: true on the task")
-    if params["verify"] is None:
-        params["verify"] = params["state"] in ("valid", "refreshed")
-
-    def hide(secret):
-        if not params["return_token"]:
-            module.no_log_values.add(secret)
-
-    try:
-        token.check_ranges(params)
-        run = token.Run(params, Deadline(params["deadline"]), module.check_mode, hide)
-        if params["state"] == "observed":
-            result = run.observe()
-        elif params["state"] == "absent":
-            result = run.clear()
-        else:
-            result = run.obtain(forced=params["state"] == "refreshed")
-    except token.Refused as refusal:
-        if params["state"] == "observed":
-            module.exit_json(**refusal.result)
-        module.fail_json(msg=str(refusal), **refusal.result)
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    for warning in run.warnings:
-        module.warn(warning)
-    module.exit_json(**result)
+    runner.run(
+        module,
+        token.run,
+        Deadline(module.params["deadline"]),
+        module.check_mode,
+        module.no_log_values.add,
+        module.no_log,
+    )
 
 
 if __name__ == "__main__":

@@ -179,6 +179,8 @@ def run(params, check_mode):
         AppError: it cannot be done; dotenv_plan.Refused, sergas_env.EnvError: the file is in the
         way.
     """
+    if not 1 <= params["seconds"] <= 7 * 86400:
+        raise AppError("seconds: from 1 second to 7 days (604800) are possible")
     app = unit.read(params["service"], None, params["env_file"])
     state = _state()
     if params["state"] == "absent":

@@ -20,6 +20,7 @@ from typing import NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import env_plan
 from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import MASK, redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
@@ -36,7 +37,7 @@ _CLAUSE = re.compile(r"([ugo]+)([=+-])([rwx]*)\Z")
 _SHORTEST_SECRET = 6
 
 
-class EnvError(Exception):
+class EnvError(OperationError):
     """It cannot be done; the message says why, and the file is as it was."""
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from typing import List, NamedTuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, dotenv_masking
 
 #: Needs no quotes anywhere. A C(~) would be a home folder to a shell.
@@ -24,7 +25,7 @@ _COMMENT = re.compile(r"(?:^|\s)(#[^\r\n]*)")
 _NOT_SHOWN = "systemd and python-dotenv read it differently (a secret, not shown)"
 
 
-class Refused(Exception):
+class Refused(OperationError):
     """It cannot be done; the message names the variable and says why, never its value."""
 
 

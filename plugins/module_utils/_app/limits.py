@@ -17,6 +17,7 @@ from typing import Dict, NamedTuple, Optional
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
 from ansible_collections.sergas.ops.plugins.module_utils._core import sizes
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._host import memory
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 
@@ -69,7 +70,7 @@ def size(text):
     """
     found = re.match(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*\Z", str(text), re.I)
     if not found:
-        raise ValueError("%r is no amount of memory, such as 512M or 2G" % (text,))
+        raise InvalidValue("%r is no amount of memory, such as 512M or 2G" % (text,))
     return int(float(found.group(1)) * _UNITS[found.group(2).upper()])
 
 

@@ -17,6 +17,8 @@ import re
 import subprocess
 from typing import Dict, List, NamedTuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+
 #: Runs in the app's environment. Prints what lacks and what is broken, as JSON.
 COMPARE = r"""
 import importlib.metadata as metadata, json, os, re, stat, sys
@@ -124,7 +126,7 @@ _PINNED = re.compile(r"==\s*([^,\s*]+)\Z")
 _FAULT_LENGTH = 600
 
 
-class RequirementsError(Exception):
+class RequirementsError(OperationError):
     """It cannot be done; the message says why."""
 
 

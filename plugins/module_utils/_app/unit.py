@@ -16,6 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
     restore_points,
@@ -29,7 +30,7 @@ _SYSTEMCTL_SECONDS = 120
 FOLDER = "/etc/systemd/system"
 
 
-class AppError(Exception):
+class AppError(OperationError):
     """It cannot be done; the message says why and what to do about it."""
 
 

@@ -17,6 +17,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._cognee import replies 
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import settings as cognee_settings
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses as core_addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
@@ -38,7 +39,7 @@ def check_ranges(params):
     """Raise a ValueError for the first number among the options that is out of its range."""
     for name, least, most in RANGES:
         if not least <= params[name] <= most:
-            raise ValueError(
+            raise InvalidValue(
                 "%s: %r is not allowed, it must be from %g to %g"
                 % (name, params[name], least, most)
             )

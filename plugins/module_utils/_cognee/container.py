@@ -14,6 +14,7 @@ import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
 
 ENGINES = ("docker", "podman")
@@ -26,7 +27,7 @@ _LOG_LINES = 10
 _LOG_LINE_LENGTH = 300
 
 
-class EngineFailed(Exception):
+class EngineFailed(OperationError):
     """An engine is there and cannot be asked; the message says why."""
 
 

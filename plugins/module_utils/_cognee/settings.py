@@ -13,6 +13,7 @@ import re
 from typing import NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._net import url
 
 URLS = ("COGNEE_BASE_URL", "COGNEE_API_URL", "COGNEE_URL")
@@ -54,7 +55,7 @@ def service(params, settings, published=None):
     """
     key = params["api_key"] or settings.get("COGNEE_API_KEY") or None
     if key and not _SENDABLE.match(key):
-        raise ValueError("COGNEE_API_KEY has characters that no header can have")
+        raise InvalidValue("COGNEE_API_KEY has characters that no header can have")
     for source, text in [("url", params["url"])] + [(name, settings.get(name)) for name in URLS]:
         if text:
             return _from_url(source, text, key)
@@ -70,9 +71,9 @@ def _from_url(source, text, key):
     try:
         parts = url.split(text.strip())
     except ValueError as error:
-        raise ValueError("%s: %s" % (source, error))
+        raise InvalidValue("%s: %s" % (source, error))
     if parts.scheme not in ("http", "https") or not parts.host:
-        raise ValueError("%s is no URL of http or https" % source)
+        raise InvalidValue("%s is no URL of http or https" % source)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     path = _API_PATH.sub("", parts.path).rstrip("/")
     address = url.address(parts.host, port)

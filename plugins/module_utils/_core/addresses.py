@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+
 #: No address, network, zone and port is longer.
 _LONGEST = 160
 _SHOWN = 60
@@ -54,7 +56,7 @@ _EMBEDDING = (
 )
 
 
-class AddressError(ValueError):
+class AddressError(InvalidValue):
     """A text is no address or no network; the message says which text and what is allowed."""
 
 

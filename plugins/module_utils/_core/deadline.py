@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 
-class DeadlineExceeded(Exception):
+
+class DeadlineExceeded(OperationError):
     """The time is up; the message says what was being waited for."""
 
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+
 COMPONENTS = (
     "app",
     "api",
@@ -24,7 +26,7 @@ BAD = ("warn", "unknown", "fail")
 CONFIDENCES = ("measured", "estimated", "blind")
 
 
-class Unmeasurable(Exception):
+class Unmeasurable(OperationError):
     """What was to be measured cannot be; the message is the reason, as the report shall give it."""
 
 
@@ -96,5 +98,5 @@ def roots(findings):
     return [item for item in findings if is_bad(item) and not item["cause"]]
 
 
-class NotHere(Exception):
+class NotHere(OperationError):
     """The thing to probe is not on this host; the message is the sentence for the report."""

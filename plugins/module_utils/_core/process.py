@@ -11,12 +11,13 @@ import signal
 import subprocess
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 
 #: systemd and the PostgreSQL tools live here, whatever PATH the login gave us.
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class CommandMissing(Exception):
+class CommandMissing(OperationError):
     """The host does not have this command."""
 
 

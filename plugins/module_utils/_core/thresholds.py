@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+
 #: name: (warn, fail, unit). The guide's 80 percent is the warning; 90 percent is where things
 #: break.
 DEFAULTS = {
@@ -47,22 +49,22 @@ def merge(overrides, defaults=None):
     merged = dict(defaults)
     for name, given in (overrides or {}).items():
         if name not in defaults:
-            raise ValueError(
+            raise InvalidValue(
                 "thresholds: unknown name %r, allowed are %s" % (name, ", ".join(sorted(defaults)))
             )
         if not isinstance(given, dict) or not given or set(given) - {"warn", "fail"}:
-            raise ValueError(
+            raise InvalidValue(
                 "thresholds.%s: %r must be a dictionary with warn, fail or both" % (name, given)
             )
         warn, fail, unit = defaults[name]
         warn = _number(name, "warn", given.get("warn", warn))
         fail = _number(name, "fail", given.get("fail", fail))
         if warn > fail:
-            raise ValueError(
+            raise InvalidValue(
                 "thresholds.%s: warn %g is above fail %g, it must not be" % (name, warn, fail)
             )
         if unit == "%" and fail > 100 and name != "pool_percent":
-            raise ValueError("thresholds.%s: fail %g is above 100 percent" % (name, fail))
+            raise InvalidValue("thresholds.%s: fail %g is above 100 percent" % (name, fail))
         merged[name] = (warn, fail, unit)
     return merged
 
@@ -73,7 +75,7 @@ def _number(name, key, value):
             raise TypeError
         number = float(value)
     except (TypeError, ValueError):
-        raise ValueError("thresholds.%s.%s: %r is not a number" % (name, key, value))
+        raise InvalidValue("thresholds.%s.%s: %r is not a number" % (name, key, value))
     if not 0 <= number < float("inf"):
-        raise ValueError("thresholds.%s.%s: %r must be 0 or more" % (name, key, value))
+        raise InvalidValue("thresholds.%s.%s: %r must be 0 or more" % (name, key, value))
     return number

@@ -11,15 +11,16 @@ import socket
 import time
 from typing import Dict, List, NamedTuple
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, errors
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import client, rules
 
 _POLL_SECONDS = 0.2
 _WITH_TIME = re.compile(r"(\S+)\s+\S+ \S+ \+ (-?\d+) = (\S+ \S+)")
 
 
-class BanError(Exception):
+class BanError(OperationError):
     """It cannot be done; the message says why."""
 
 
@@ -115,6 +116,7 @@ def parse_times(lines):
     return found
 
 
+@errors.reported()
 def run(params, check_mode):
     """Do what the module's options ask for and return its result, with the key C(warnings).
 
@@ -215,13 +217,3 @@ def _carry_out(server, jail, todo, deadline):
             )
         if waiting:
             time.sleep(_POLL_SECONDS)
-
-
-#: What a run may raise for a person to read.
-FAILURES = (
-    BanError,
-    addresses.AddressError,
-    client.ServerDown,
-    client.Refused,
-    process.CommandMissing,
-)

@@ -17,6 +17,7 @@ import socket
 from typing import Dict, List, NamedTuple, Tuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 
 SOCKET = "/run/fail2ban/fail2ban.sock"
 CONFIG = "/etc/fail2ban"
@@ -27,11 +28,11 @@ _PLAIN = {(module, name) for module in ("builtins", "__builtin__") for name in (
 _LONGEST_ANSWER = 16 * 1024 * 1024
 
 
-class ServerDown(Exception):
+class ServerDown(OperationError):
     """Nothing answers on the socket; the message says why."""
 
 
-class Refused(Exception):
+class Refused(OperationError):
     """The server answers that it cannot; the message is its own."""
 
 

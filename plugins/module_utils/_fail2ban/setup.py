@@ -18,12 +18,13 @@ import tempfile
 import time
 from typing import Dict, List, NamedTuple
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, errors, process
 from ansible_collections.sergas.ops.plugins.module_utils._core import files as core_files
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans, client, rules
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
     sources as fail2ban_sources,
@@ -41,7 +42,7 @@ _POLL_SECONDS = 0.2
 _MOST_LOOKUPS = 20
 
 
-class SetupError(Exception):
+class SetupError(OperationError):
     """It cannot be done or was taken back; the message says why and what holds now."""
 
 
@@ -91,6 +92,7 @@ def check_paths(files):
             )
 
 
+@errors.reported()
 def run(params, check_mode):
     """Do what the module's options ask for and return its result, with the key C(warnings).
 

@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, files, process
+from ansible_collections.sergas.ops.plugins.module_utils._core import (
+    addresses,
+    errors,
+    files,
+    process,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import host
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
@@ -26,6 +31,7 @@ STRANGER = {4: "192.0.2.254", 6: "2001:db8:ffff:ffff::fe"}
 _RULES_SHOWN = 20
 
 
+@errors.reported()
 def run(params, deadline):
     """Return the result of the module: the plan, what it would shut out, and the findings.
 
@@ -85,6 +91,8 @@ def run(params, deadline):
     )
     for item in findings:
         item["guide"] = item["guide"] or _GUIDE
+    before = told(state, state.rules, {}, None)
+    after = told(state._replace(enabled=True), plan.rules, plan.policies, plan.logging)
     return {
         "installed": state.installed,
         "enabled": state.enabled,
@@ -105,8 +113,9 @@ def run(params, deadline):
                 for port in ([item["port"]] if item["port"] else ssh)
             ],
         ),
-        "before": told(state, state.rules, {}, None),
-        "after": told(state._replace(enabled=True), plan.rules, plan.policies, plan.logging),
+        "before": before,
+        "after": after,
+        "diff": {"before_header": "ufw", "after_header": "ufw", "before": before, "after": after},
         "published": published,
         "published_rules": table if ports else None,
         "published_current": current,

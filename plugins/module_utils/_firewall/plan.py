@@ -15,6 +15,7 @@ import re
 from typing import Dict, List, NamedTuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
 
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
@@ -65,7 +66,7 @@ def declare(rules, tag, ipv6=True):
         try:
             wanted += _declare(rule, tag, ipv6)
         except ValueError as error:
-            raise ValueError("rule %d (%s): %s" % (number, _told(rule), error))
+            raise InvalidValue("rule %d (%s): %s" % (number, _told(rule), error))
     unique = {}
     for rule in wanted:
         unique.setdefault(key(rule), rule)
@@ -83,17 +84,17 @@ def _declare(rule, tag, ipv6):
     source = str(rule.get("from") or "any")
     comment = "%s: %s" % (tag, rule["comment"]) if rule.get("comment") else tag
     if action not in ACTIONS:
-        raise ValueError("the action is one of " + ", ".join(ACTIONS))
+        raise InvalidValue("the action is one of " + ", ".join(ACTIONS))
     if protocol not in PROTOCOLS:
-        raise ValueError("the protocol is one of " + ", ".join(PROTOCOLS))
+        raise InvalidValue("the protocol is one of " + ", ".join(PROTOCOLS))
     if not _PORTS.match(port) or any(
         not 0 < int(number) < 65536 for number in re.findall(r"\d+", port)
     ):
-        raise ValueError("the port is a number, a range as 8000:8010, a list as 80,443, or any")
+        raise InvalidValue("the port is a number, a range as 8000:8010, a list as 80,443, or any")
     if protocol == "any" and not (port == "any" or port.isdigit()):
-        raise ValueError("a range or a list of ports needs the protocol tcp or udp")
+        raise InvalidValue("a range or a list of ports needs the protocol tcp or udp")
     if not _COMMENT.match(comment):
-        raise ValueError("the comment has a character that ufw's command line would not keep")
+        raise InvalidValue("the comment has a character that ufw's command line would not keep")
     if source == "any":
         sources = [(4, ANYWHERE[4])] + ([(6, ANYWHERE[6])] if ipv6 else [])
     else:

@@ -8,6 +8,7 @@ here.
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
     cpu,
@@ -128,5 +129,5 @@ def run(params):
     """
     try:
         return diagnose(params, CHECKS, PROBES)
-    except ValueError as error:
+    except OperationError as error:
         return {"failed": True, "msg": str(error)}

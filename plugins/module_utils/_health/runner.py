@@ -22,6 +22,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     NotHere,
     Unmeasurable,
@@ -237,7 +238,7 @@ def check_ranges(params):
         value = params.get(name)
         # Written so that "not a number" is out of every range, too.
         if value is not None and not least <= value <= most:
-            raise ValueError(
+            raise InvalidValue(
                 "%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most)
             )
 
@@ -259,5 +260,7 @@ def select(known, wanted, skip):
     """
     names = [name for name in known if (not wanted or name in wanted) and name not in (skip or ())]
     if not names:
-        raise ValueError("checks and skip leave no check to run, there are: %s" % ", ".join(known))
+        raise InvalidValue(
+            "checks and skip leave no check to run, there are: %s" % ", ".join(known)
+        )
     return names

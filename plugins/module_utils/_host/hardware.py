@@ -15,6 +15,8 @@ import os
 import re
 from collections import namedtuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+
 #: More than this is what version 1 of control groups has for "no limit".
 _UNLIMITED_BYTES = 1 << 60
 
@@ -38,7 +40,7 @@ def parse_meminfo_kb(text):
     """
     match = re.search(r"^MemTotal:\s+(\d+) kB$", text, re.MULTILINE)
     if match is None:
-        raise ValueError("/proc/meminfo has no MemTotal")
+        raise InvalidValue("/proc/meminfo has no MemTotal")
     return int(match.group(1))
 
 

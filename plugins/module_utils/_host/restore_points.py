@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+
 DIRECTORY = "/var/lib/sergas/restore"
 #: The environment variable that tells a module which run it works for.
 RUN_VARIABLE = "SERGAS_RUN"
@@ -19,7 +21,7 @@ _OUTCOME_BYTES = 8192
 _MOST_POINTS = 100
 
 
-class Armed(Exception):
+class Armed(OperationError):
     """A file is covered by a restore point of another run; the message names both."""
 
 

@@ -14,6 +14,7 @@ import re
 import time
 from collections import namedtuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
 
@@ -137,12 +138,12 @@ def _send_once(
 ):
     parts = url.split(address)
     if parts.scheme not in _DEFAULT_PORTS or not parts.host:
-        raise ValueError("%s is no URL of http or https" % address)
+        raise InvalidValue("%s is no URL of http or https" % address)
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
     host = url.address(parts.host, port) if parts.port else url.address(parts.host, 0)[:-2]
     path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
     if re.search(r"[\x00-\x20\x7f]", path + host):
-        raise ValueError("%r has characters that a URL must not have" % address)
+        raise InvalidValue("%r has characters that a URL must not have" % address)
     sent = {
         "Host": host,
         "User-Agent": "sergas-ops",

@@ -17,6 +17,7 @@ import os
 import struct
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, files
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
 
@@ -39,7 +40,7 @@ SESSION = {
 }
 
 
-class ServerError(Exception):
+class ServerError(OperationError):
     """The server refused.
 
     Attributes:
@@ -53,11 +54,11 @@ class ServerError(Exception):
         self.routine = fields.get("R", "")
 
 
-class AuthenticationUnsupported(Exception):
+class AuthenticationUnsupported(OperationError):
     """The server asks for a way to authenticate that this client does not know (Kerberos, SSPI)."""
 
 
-class PasswordMissing(Exception):
+class PasswordMissing(OperationError):
     """The server asks for a password and none is known."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
 
@@ -19,7 +20,7 @@ _LONGEST_ARRAY = 100000
 _DEEPEST_ARRAY = 4
 
 
-class RedisError(Exception):
+class RedisError(OperationError):
     """The server answered a command with an error; C(code) is its first word."""
 
     def __init__(self, text):

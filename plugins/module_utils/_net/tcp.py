@@ -14,6 +14,7 @@ import threading
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._net import url
 
 _KINDS = {
@@ -30,7 +31,7 @@ _KINDS = {
 }
 
 
-class ConnectionFailed(Exception):
+class ConnectionFailed(OperationError):
     """A connection that could not be made or did not last.
 
     Attributes:

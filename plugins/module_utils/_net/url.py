@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
     r"(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^/?#]*))?@)?"
@@ -42,10 +44,10 @@ def split(text):
     """
     match = _URL.match(text)
     if not match:
-        raise ValueError("it is not of the form scheme://user:password@host:port/path")
+        raise InvalidValue("it is not of the form scheme://user:password@host:port/path")
     port = int(match.group("port")) if match.group("port") else None
     if port is not None and not 0 < port < 65536:
-        raise ValueError("%s is not a port" % port)
+        raise InvalidValue("%s is not a port" % port)
     user, password = match.group("user"), match.group("password")
     return Url(
         match.group("scheme").lower(),
@@ -94,4 +96,4 @@ def split_address(text, default_port):
             return match.group("six") or match.group("host"), port
     elif text.count(":") > 1 and re.match(r"[0-9A-Fa-f:.]+\Z", text):
         return text, default_port
-    raise ValueError("%r is not of the form host:port" % text)
+    raise InvalidValue("%r is not of the form host:port" % text)

@@ -12,6 +12,10 @@ import json
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
+    InvalidValue,
+    OperationError,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
@@ -96,7 +100,7 @@ def check_ranges(params):
         value = params[name]
         # Written so that "not a number" is out of every range, too.
         if value is not None and not least <= value <= most:
-            raise ValueError(
+            raise InvalidValue(
                 "%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most)
             )
 
@@ -274,7 +278,7 @@ def _remaining(session, victims, method):
     return [victim for victim in victims if holds_on(victim)]
 
 
-class Refused(Exception):
+class Refused(OperationError):
     """Nothing was ended; the message says why, result what would have been."""
 
     def __init__(self, message, result):
@@ -282,8 +286,30 @@ class Refused(Exception):
         self.result = result
 
 
-class Interrupted(Exception):
+class Interrupted(OperationError):
     """Some sessions may have been ended and others not: the server was lost on the way."""
+
+    result = {"changed": True}
+
+
+def run(params, deadline, check_mode):
+    """Return the result of the module, see ``observed`` and ``terminated``; it has failed where a
+    session that was to end is still there.
+    """
+    check_ranges(params)
+    if params["state"] == "observed":
+        return observed(params, deadline)
+    result = terminated(params, deadline, check_mode)
+    if result["spared"].get("hidden"):
+        result["warnings"] = [
+            "%d sessions may match, but this role may not see what they do: grant it pg_monitor"
+            % result["spared"]["hidden"]
+        ]
+    if result["survived"]:
+        pids = ", ".join("%d (%s)" % (item["pid"], item["reason"]) for item in result["survived"])
+        result["failed"] = True
+        result["msg"] = "%d sessions were to end and did not: %s" % (len(result["survived"]), pids)
+    return result
 
 
 def terminated(params, deadline, check_mode):
@@ -390,7 +416,7 @@ def _filters(params):
         # Most likely a variable that should have held something: it must not come to mean
         # everybody.
         if filters[name] is not None and not filters[name]:
-            raise ValueError(
+            raise InvalidValue(
                 "%s: an empty list chooses nobody, leave the option out or name somebody" % name
             )
     postgresql_sessions.networks(filters["clients"] or [], "clients")

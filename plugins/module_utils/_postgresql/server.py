@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
@@ -30,7 +31,7 @@ FROM pg_roles r WHERE r.rolname = current_user
 _LOADED = "SELECT pg_conf_load_time()::text AS at"
 
 
-class ServerError(Exception):
+class ServerError(OperationError):
     """It cannot be done, or did not take effect; the message says why."""
 
 

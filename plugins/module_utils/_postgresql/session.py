@@ -39,6 +39,10 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
+    InvalidValue,
+    OperationError,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._net import pgwire, tcp
 
@@ -95,7 +99,7 @@ LOCK_TIMEOUT = 2.0
 _LAST_SYSTEM_USER = 999
 
 
-class PostgresError(Exception):
+class PostgresError(OperationError):
     """Something went wrong with the server; the subclass says what.
 
     Attributes:
@@ -114,6 +118,7 @@ class ClientMissing(PostgresError):
     """The target has neither psycopg2 nor psql."""
 
     kind = "client_missing"
+    library = "psycopg2"
 
 
 class NameUnresolved(PostgresError):
@@ -323,7 +328,7 @@ def statement_error(message, sqlstate):
 def identifier(name):
     """Return a name quoted for use in SQL."""
     if "\0" in name:
-        raise ValueError("a name in PostgreSQL cannot hold a null character")
+        raise InvalidValue("a name in PostgreSQL cannot hold a null character")
     return '"%s"' % name.replace('"', '""')
 
 
@@ -343,7 +348,7 @@ def literal(value):
         return " %r" % value if value - value == 0 else "'%r'::double precision" % value
     if isinstance(value, str):
         if "\0" in value:
-            raise ValueError("a text in PostgreSQL cannot hold a null character")
+            raise InvalidValue("a text in PostgreSQL cannot hold a null character")
         return " E'%s'" % value.replace("\\", "\\\\").replace("'", "''")
     if isinstance(value, list):
         return "ARRAY[%s]" % ", ".join(literal(item) for item in value) if value else "'{}'"

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
@@ -129,14 +130,14 @@ LIMIT 1
 """
 
 
-class CodeOfOthers(Exception):
+class CodeOfOthers(OperationError):
     """A statement on the table would run code of others with a superuser's rights.
 
     The message names the table and the code and says what to do.
     """
 
 
-class NoLogin(Exception):
+class NoLogin(OperationError):
     """The table's owner does not log in; the message says why."""
 
 

@@ -16,6 +16,7 @@ import os
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact, redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     ledger,
@@ -33,7 +34,7 @@ _LONGEST = 300
 _MOST_BYTES = 16 * 1024 * 1024
 
 
-class LedgerError(Exception):
+class LedgerError(OperationError):
     """It cannot be done; the message says why."""
 
 

@@ -15,6 +15,7 @@ import os
 import signal
 import time
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host.restore_points import RUN_VARIABLE
 
 #: Seconds: most tasks end by themselves within them.
@@ -25,7 +26,7 @@ _PAUSE_S = 0.25
 _NEVER_ENDED = ("apt", "apt-get", "dpkg", "unattended-upgr")
 
 
-class StillRunning(Exception):
+class StillRunning(OperationError):
     """A task of a run that is gone must not be ended; the message names it."""
 
 

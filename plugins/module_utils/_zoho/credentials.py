@@ -10,6 +10,7 @@ import hashlib
 import re
 from typing import NamedTuple, Optional
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.zoho_data_centres import (
     DATA_CENTRES,
     region_name,
@@ -27,7 +28,7 @@ _PLACEHOLDER = re.compile(
 )
 
 
-class Unusable(Exception):
+class Unusable(OperationError):
     """The configuration gives no credentials or no place to use them at.
 
     Attributes:

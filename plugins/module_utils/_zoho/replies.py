@@ -12,6 +12,8 @@ import json
 import re
 from typing import NamedTuple, Optional
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+
 #: how long a token lives where a reply does not say, in seconds (Zoho's documentation)
 LIFETIME = 3600
 #: the error codes of the token endpoint
@@ -29,7 +31,7 @@ PERMANENT = ("refresh_token", "client", "client_secret")
 TRANSIENT = ("closed", "refused", "server")
 
 
-class Failed(Exception):
+class Failed(OperationError):
     """A request that gave no answer to work with.
 
     Attributes:

@@ -20,6 +20,7 @@ import time
 from typing import Dict, List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._net import resp
 from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import (
@@ -148,7 +149,7 @@ return now
 )
 
 
-class StoreFailed(Exception):
+class StoreFailed(OperationError):
     """Redis cannot be used; told is unreachable, loading, auth, readonly, tls or refusal."""
 
     def __init__(self, told, message):

@@ -14,6 +14,10 @@ import re
 import time
 import uuid
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
+    InvalidValue,
+    OperationError,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.zoho_data_centres import DATA_CENTRES
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, unit
@@ -51,7 +55,44 @@ RANGES = (
 )
 
 
-class Refused(Exception):
+def run(params, deadline, check_mode, hide, quiet):
+    """Do what the module's options ask for and return its result, with the key ``warnings``.
+
+    Args:
+        hide: called with each secret that no result may show.
+        quiet: whether the task's result is kept out of logs (``no_log``).
+
+    Raises:
+        Refused: there is no token.
+        InvalidValue: an option is not allowed.
+    """
+    if params["return_token"] and not quiet:
+        raise InvalidValue("return_token returns a secret: set no_log: true on the task")
+    check_ranges(params)
+    state = params["state"]
+    if params["verify"] is None:
+        params["verify"] = state in ("valid", "refreshed")
+    try:
+        work = Run(
+            params,
+            deadline,
+            check_mode,
+            hide if not params["return_token"] else lambda secret: None,
+        )
+        if state == "observed":
+            result = work.observe()
+        elif state == "absent":
+            result = work.clear()
+        else:
+            result = work.obtain(forced=state == "refreshed")
+    except Refused as refusal:
+        if state != "observed":
+            raise
+        return refusal.result
+    return dict(result, warnings=work.warnings)
+
+
+class Refused(OperationError):
     """There is no token; the message says why and what to do, the result has the findings."""
 
     def __init__(self, item, result):
@@ -64,7 +105,7 @@ def check_ranges(params):
     for name, least, most in RANGES:
         value = params[name]
         if value is not None and not least <= value <= most:
-            raise ValueError("%s must be from %s to %s, it is %s" % (name, least, most, value))
+            raise InvalidValue("%s must be from %s to %s, it is %s" % (name, least, most, value))
 
 
 class Run:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
@@ -26,7 +27,7 @@ P95 = (
 _MAX_BYTES = 4 * 1024 * 1024
 
 
-class QueryFailed(Exception):
+class QueryFailed(OperationError):
     """Prometheus gave no result; the message says why."""
 
 

@@ -17,6 +17,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
@@ -147,7 +148,9 @@ def select(wanted, skip):
     """
     names = [name for name in CHECKS if (not wanted or name in wanted) and name not in (skip or ())]
     if not names:
-        raise ValueError("checks and skip leave nothing to run, there are: %s" % ", ".join(CHECKS))
+        raise InvalidValue(
+            "checks and skip leave nothing to run, there are: %s" % ", ".join(CHECKS)
+        )
     return names
 
 
@@ -217,7 +220,7 @@ def run(params):
     names = select(params["checks"], params["skip"])
     thresholds = limits.merge(params["thresholds"])
     if params["limit"] < 1:
-        raise ValueError("limit: %d must be 1 or more" % params["limit"])
+        raise InvalidValue("limit: %d must be 1 or more" % params["limit"])
     deadline = Deadline(params["deadline"])
     target = postgresql_session.target(params)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import server
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import MARKER
 
@@ -50,7 +51,7 @@ class Scope:
         self.schemas_json = json.dumps(schemas) if schemas else None
         self.server = server.observe(self, session.version)
         if previous and self.earlier("server", "database") != self.server["database"]:
-            raise ValueError(
+            raise InvalidValue(
                 "previous: these are not the insights of an earlier run into the database %s"
                 % self.server["database"]
             )

@@ -10,6 +10,10 @@ no read, and keeps its name from the next attempt.
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
+    InvalidValue,
+    OperationError,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
@@ -47,7 +51,7 @@ WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'm', 'p')
 """
 
 
-class IndexRefused(Exception):
+class IndexRefused(OperationError):
     """The index cannot be made or dropped; the message says why."""
 
 
@@ -169,6 +173,12 @@ def run(params, deadline, check_mode):
             again.
         postgresql.PostgresError: the server cannot be asked, or refused.
     """
+    if params["state"] == "present" and not params["columns"]:
+        raise InvalidValue("columns: an index needs at least one")
+    if params["state"] == "absent" and not (params["name"] or params["columns"]):
+        raise InvalidValue(
+            "name: which index of %s? Give its name or its columns" % params["table"]
+        )
     with postgresql_session.connect(
         params,
         deadline,
@@ -235,7 +245,7 @@ def _apply(session, params, planned):
             if hopeless or attempt == params["attempts"]:
                 raise IndexRefused("%s (after %d attempts)" % (error, attempt)) from error
             planned = Plan(create=planned.create)
-    raise ValueError("attempts: %d is below 1" % params["attempts"])
+    raise InvalidValue("attempts: %d is below 1" % params["attempts"])
 
 
 def _clear_away(session, params):

@@ -17,6 +17,10 @@ from __future__ import annotations
 
 import time
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
+    InvalidValue,
+    OperationError,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
@@ -79,7 +83,7 @@ DELETE FROM ONLY {table} WHERE ctid = ANY (ARRAY(
 """
 
 
-class RetentionError(Exception):
+class RetentionError(OperationError):
     """The table is not one that rows can be deleted from like this; the message says why."""
 
 
@@ -234,6 +238,9 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         postgresql.PostgresError: the server cannot be asked, is a standby, or refused.
     """
     name = "sergas.ops pg_retention"
+    for option, least in (("days", 0), ("batch_rows", 1), ("pause", 0)):
+        if params[option] < least:
+            raise InvalidValue("%s: %g is below %d" % (option, params[option], least))
     with postgresql_session.connect(params, deadline, acting=True, name=name) as login:
         before = login.rows(
             "SELECT coalesce(%s::timestamptz, now() - make_interval(secs => %s))::text AS before",
@@ -248,6 +255,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
             done = {"rows": old["rows"], "bytes": old["bytes"], "batches": 0, "finished": True}
             if not check_mode:
                 done = _delete(table, wal_room.WalRoom(login, params), params, deadline, sleep)
+    left = 0 if check_mode else max(0, old["rows"] - done["rows"])
     return {
         "changed": done["rows"] > 0,
         "before": before,
@@ -257,7 +265,10 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         "role": work.role,
         "finished": done["finished"],
         "stopped_by": done.get("stopped_by"),
-        "remaining": 0 if check_mode else max(0, old["rows"] - done["rows"]),
+        "remaining": left,
+        "warnings": []
+        if done["finished"]
+        else ["Stopped: %s; about %d old rows are left." % (done["stopped_by"], left)],
         "diff": {
             "before": {"old_rows": old["rows"]},
             "after": {"old_rows": max(0, old["rows"] - done["rows"])},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
@@ -54,7 +55,7 @@ _DUE = {"db.vacuum.overdue": VACUUM, "db.statistics.stale": ANALYZE}
 _CHECKS = {VACUUM: ["vacuum", "statistics"], FULL: ["bloat"]}
 
 
-class VacuumRefused(Exception):
+class VacuumRefused(OperationError):
     """A table cannot be worked on; the message says why."""
 
 
@@ -191,6 +192,11 @@ def run(params, deadline, check_mode):
         "changed": bool(done),
         "tables": done,
         "left": left,
+        "warnings": [
+            "The deadline came first: %d tables are left for the next run." % len(left),
+        ]
+        if left
+        else [],
         "freed_bytes": sum(
             max(0, e["bytes_before"] - e["bytes_after"])
             for e in done

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
@@ -25,7 +26,7 @@ _BETWEEN = 8 * 1024**2
 _POSITION = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS at"
 
 
-class NoRoom(Exception):
+class NoRoom(OperationError):
     """There is too little room for WAL to go on; the message says how much."""
 
 

@@ -15,11 +15,12 @@ import re
 import stat
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core import errors, files
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
@@ -75,12 +76,13 @@ _POLL_SECONDS = 0.1
 _PASSWORD = re.compile(r"(password\s*=\s*)('{2}(?:[^']|'{4})*?'{2}|'[^']*'|[^\s']+)", re.IGNORECASE)
 
 
-class SettingsError(Exception):
+class SettingsError(OperationError):
     """It cannot be done, or was taken back; the message says why and what state the server is
     in.
     """
 
 
+@errors.reported()
 def run(params, check_mode):
     """Do what the module's options ask for and return its result.
 

@@ -16,6 +16,7 @@ from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import files, process
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import conf
 
 #: pg_dropcluster and friends call the pair "VERSION NAME"; name is None outside of Debian.
@@ -39,11 +40,11 @@ _LOG = re.compile(
 )
 
 
-class ClusterError(Exception):
+class ClusterError(OperationError):
     """There is no such cluster, or more than one; the message names what there is."""
 
 
-class ProgramFailed(Exception):
+class ProgramFailed(OperationError):
     """A program of PostgreSQL ended with an error; the message is its own."""
 
 

@@ -13,6 +13,7 @@ import os
 import re
 from collections import namedtuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
     values as postgresql_values,
 )
@@ -68,7 +69,7 @@ def quote(value):
         ValueError: a character that no configuration file can hold.
     """
     if "\0" in value:
-        raise ValueError("a setting cannot hold a null character")
+        raise InvalidValue("a setting cannot hold a null character")
     text = value.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n").replace("\r", "\\r")
     return "'%s'" % text
 

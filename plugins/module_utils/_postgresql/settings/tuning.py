@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import values
 
 OLDEST_VERSION = 13
@@ -86,23 +87,23 @@ def check(machine):
     """
     for name, known in (("storage", STORAGES), ("workload", WORKLOADS), ("dataset", DATASETS)):
         if getattr(machine, name) not in known:
-            raise ValueError(
+            raise InvalidValue(
                 "%s must be one of %s, not %s" % (name, ", ".join(known), getattr(machine, name))
             )
     if machine.version < OLDEST_VERSION:
-        raise ValueError(
+        raise InvalidValue(
             "PostgreSQL %d is not supported: %d is the oldest that settings are calculated for"
             % (machine.version, OLDEST_VERSION)
         )
     if machine.cpus < 1:
-        raise ValueError("a machine has at least 1 CPU, not %d" % machine.cpus)
+        raise InvalidValue("a machine has at least 1 CPU, not %d" % machine.cpus)
     if machine.memory_kb < 64 * MB:
-        raise ValueError(
+        raise InvalidValue(
             "%s of memory is too little to tune PostgreSQL for: 64MB is the least"
             % values.memory_text(machine.memory_kb)
         )
     if machine.connections is not None and not 1 <= machine.connections <= 262143:
-        raise ValueError("connections must be 1 to 262143, not %d" % machine.connections)
+        raise InvalidValue("connections must be 1 to 262143, not %d" % machine.connections)
 
 
 def connections(machine):

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+
 MEMORY_BYTES = {
     "B": 1,
     "kB": 1024,
@@ -49,7 +51,7 @@ _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT])(?:i?B)?\s*\Z")
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 
 
-class ValueInvalid(ValueError):
+class ValueInvalid(InvalidValue):
     """The value cannot be one of the setting; the message says why."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact, redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, dotenv_masking
 
@@ -21,7 +22,7 @@ _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,254}\Z")
 _LONGEST_SHOWN = 65536
 
 
-class Refused(Exception):
+class Refused(OperationError):
     """It cannot be done, and nothing has been touched; the message says why and what to do.
 
     Attributes:
@@ -31,6 +32,7 @@ class Refused(Exception):
     def __init__(self, message, holder=None):
         super().__init__(message)
         self.holder = holder
+        self.result = {"holder": holder}
 
 
 def check(params):

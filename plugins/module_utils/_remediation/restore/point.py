@@ -27,6 +27,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger, restore_points
 from ansible_collections.sergas.ops.plugins.module_utils._remediation import host_lock
 from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import plan, program
@@ -54,7 +55,7 @@ RestartSec=10
 """
 
 
-class PointError(Exception):
+class PointError(OperationError):
     """It did not work; the message says what and in which state the host is now."""
 
     def __init__(self, message, **result):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import ipaddress
+import os
 import random
 import subprocess
 import sys
@@ -257,12 +258,15 @@ def test_a_bad_address_is_no_name(text):
 def test_plain_ipv4_costs_no_import():
     """Most of what a diagnosis meets is plain IPv4."""
     script = (
-        "import runpy, sys; module = runpy.run_path(sys.argv[1]);"
-        " [module[name]('192.0.2.7') for name in ('in_log', 'canonical', 'is_loopback', 'family')];"
-        " module['known']('app1.example');"
+        "import importlib, sys; sys.path.insert(0, sys.argv[1]);"
+        " module = importlib.import_module(sys.argv[2]);"
+        " [getattr(module, name)('192.0.2.7')"
+        " for name in ('in_log', 'canonical', 'is_loopback', 'family')];"
+        " module.known('app1.example');"
         " sys.exit('ipaddress' in sys.modules)"
     )
-    words = [sys.executable, "-I", "-S", "-c", script, addresses.__file__]
+    root = os.path.abspath(addresses.__file__).split("ansible_collections")[0]
+    words = [sys.executable, "-I", "-S", "-c", script, root, addresses.__name__]
     assert subprocess.run(words, check=False).returncode == 0
 
 
