@@ -18,7 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppErr
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 #: between two looks at an app that starts, in seconds
 _PAUSE = 0.3

@@ -15,7 +15,7 @@ import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import replies
 from ansible_collections.sergas.ops.plugins.module_utils._net import http
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 #: C(GET /) takes milliseconds on a server that lives; in seconds.
 _ALIVE_SECONDS = 3.0
@@ -81,7 +81,7 @@ class Client:
                 context=self._context,
             )
         except ConnectionFailed as error:
-            answer = {"told": error.told(), "error": str(error)}
+            answer = {"told": error.reason, "error": str(error)}
         else:
             answer = {
                 "status": reply.status,

@@ -18,6 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     roots,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures
 
 GUIDE = "Cognee Memory Service Down"
 THRESHOLDS = {"health_seconds": (2.0, 5.0, "s"), "restarts": (3, 10, "restarts")}
@@ -27,25 +28,21 @@ _STOPPED = {
     "exited": "has ended with status %s",
     "paused": "is paused",
 }
-_SILENCE = {
-    "dns": "its name cannot be resolved",
-    "refused": "the connection is refused",
-    "unreachable": "there is no way to it",
-    "denied": "this host does not let the connection out",
-    "timeout": "nothing comes back",
-    "hung": "it accepts connections and says nothing",
-    "closed": "it accepts connections and closes them",
-    "tls": "TLS fails",
-}
 _SILENCE_ADVICE = {
-    "dns": "Correct COGNEE_BASE_URL, or the name in DNS or /etc/hosts.",
-    "refused": "Start it, and see in its log why it ended.",
-    "unreachable": "Check the route to it and that its host is up.",
-    "denied": "Allow it in the firewall of this host for outgoing connections.",
-    "timeout": "See from its own host whether it answers: if it does, a firewall is in between.",
-    "hung": "Restart it; its log says what it was doing.",
-    "closed": "The server in the container is not up (yet) behind the published port: see its log.",
-    "tls": "Check the scheme of COGNEE_BASE_URL and the certificate, and ca_path for an own one.",
+    failures.DNS: "Correct COGNEE_BASE_URL, or the name in DNS or /etc/hosts.",
+    failures.REFUSED: "Start it, and see in its log why it ended.",
+    failures.UNREACHABLE: "Check the route to it and that its host is up.",
+    failures.DENIED: "Allow it in the firewall of this host for outgoing connections.",
+    failures.TIMEOUT: (
+        "See from its own host whether it answers: if it does, a firewall is in between."
+    ),
+    failures.HUNG: "Restart it; its log says what it was doing.",
+    failures.CLOSED: (
+        "The server in the container is not up (yet) behind the published port: see its log."
+    ),
+    failures.TLS: (
+        "Check the scheme of COGNEE_BASE_URL and the certificate, and ca_path for an own one."
+    ),
 }
 _WHO = {
     "cognee-mcp": "cognee-mcp, whose API is another one",
@@ -205,7 +202,8 @@ def _down(seen, who):
     return _finding(
         "cognee.down",
         "fail",
-        "Cognee at %s is down: %s" % (seen["target"], _SILENCE.get(told, root.get("error", told))),
+        "Cognee at %s is down: %s"
+        % (seen["target"], failures.WORDS.get(told, root.get("error", told))),
         seen,
         told,
         evidence=evidence,

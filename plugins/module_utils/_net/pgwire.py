@@ -19,7 +19,7 @@ import struct
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, files
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _PROTOCOL = 196608

@@ -10,7 +10,7 @@ import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 DEFAULT_PORT = 6379
 #: INFO is about 6 KB.

@@ -8,54 +8,13 @@ apart.
 
 from __future__ import annotations
 
-import errno
 import socket
 import threading
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._net import url
-
-_KINDS = {
-    errno.ECONNREFUSED: "refused",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.EHOSTDOWN: "unreachable",
-    errno.ETIMEDOUT: "timeout",
-    errno.ECONNRESET: "closed",
-    errno.EPIPE: "closed",
-    errno.EACCES: "denied",
-    errno.EPERM: "denied",
-    errno.ENOENT: "missing",
-}
-
-
-class ConnectionFailed(OperationError):
-    """A connection that could not be made or did not last.
-
-    Attributes:
-        kind: dns, refused, unreachable, denied, missing (no such socket file), timeout, closed, tls
-            or protocol (what answered speaks another language).
-        phase: name, connect, tls, first_byte or total: what was being waited for.
-        phases: {phase: seconds} of the phases that were completed.
-    """
-
-    def __init__(self, kind, phase, message, phases=None):
-        Exception.__init__(self, message)
-        self.kind = kind
-        self.phase = phase
-        self.phases = phases or {}
-
-    def told(self):
-        """Return the kind, where a timeout is told apart by what was being waited for.
-
-        Nothing comes back from a filter or a dead host (timeout); a server that accepts and then
-        says nothing hangs (hung); and without its name (dns) a host cannot be asked at all.
-        """
-        if self.kind != "timeout":
-            return self.kind
-        return {"name": "dns", "connect": "timeout"}.get(self.phase, "hung")
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, url
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 
 def resolve(host, port, deadline):
@@ -86,8 +45,7 @@ def resolve(host, port, deadline):
     if not answer:
         raise ConnectionFailed("timeout", "name", "the name %s was not resolved in time" % host)
     if isinstance(answer[0], Exception):
-        reason = getattr(answer[0], "strerror", None) or answer[0]
-        raise ConnectionFailed("dns", "name", "the name %s cannot be resolved: %s" % (host, reason))
+        raise failures.unresolved(host, answer[0])
     return answer[0]
 
 
@@ -132,21 +90,9 @@ def _open(family, target, peer, deadline, phases):
         sock.connect(target)
     except OSError as error:
         sock.close()
-        raise _failure(error, "connect", peer, phases)
+        raise failures.of(error, "connect", peer, phases)
     phases["connect"] = time.monotonic() - started
     return Stream(sock, peer, deadline, phases)
-
-
-def _failure(error, phase, peer, phases):
-    if isinstance(error, socket.timeout):
-        return ConnectionFailed("timeout", phase, "%s: no answer in time" % peer, phases)
-    # The numbers of OpenSSL's errors are not those of the system.
-    of_tls = type(error).__name__.startswith("SSL")
-    kind = "closed" if of_tls else _KINDS.get(error.errno, "closed")
-    words = {"refused": "connection refused", "denied": "not allowed by this host"}
-    return ConnectionFailed(
-        kind, phase, "%s: %s" % (peer, words.get(kind) or error.strerror or error), phases
-    )
 
 
 class Stream:
@@ -190,11 +136,8 @@ class Stream:
         try:
             self._sock.settimeout(self._left("tls"))
             self._sock = context.wrap_socket(self._sock, server_hostname=host)
-        except ssl.SSLError as error:
-            reason = getattr(error, "verify_message", None) or error.reason or "handshake failed"
-            raise ConnectionFailed("tls", "tls", "%s: TLS: %s" % (self.peer, reason), self.phases)
         except OSError as error:
-            raise _failure(error, "tls", self.peer, self.phases)
+            raise failures.of(error, "tls", self.peer, self.phases)
         self.phases["tls"] = time.monotonic() - started
 
     def _left(self, phase):
@@ -209,7 +152,7 @@ class Stream:
             self._sock.settimeout(self._left(self.phase))
             self._sock.sendall(data)
         except OSError as error:
-            raise _failure(error, self.phase, self.peer, self.phases)
+            raise failures.of(error, self.phase, self.peer, self.phases)
 
     def read(self, limit=65536):
         """Return what has come, at most limit bytes; empty at the end."""
@@ -220,7 +163,7 @@ class Stream:
             self._sock.settimeout(self._left(self.phase))
             return self._sock.recv(limit)
         except OSError as error:
-            raise _failure(error, self.phase, self.peer, self.phases)
+            raise failures.of(error, self.phase, self.peer, self.phases)
 
     def read_exactly(self, size):
         """Return this many bytes; fewer before the end is a failure of the kind closed."""

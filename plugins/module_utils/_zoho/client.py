@@ -15,8 +15,8 @@ import ssl
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, http, url
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import replies
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.replies import Failed, Verdict
 
@@ -27,19 +27,12 @@ _REVOKE = "/oauth/v2/token/revoke"
 _CHECK = "/crm/v8/users?type=CurrentUser"
 #: of the form of a refresh token, and nobody's
 _MADE_UP = "1000.%s.%s" % ("0" * 32, "0" * 32)
-#: told: what it means for a request; the rest of the sentence is the host's name
-_FAILURES = {
-    "dns": "the name %s cannot be resolved",
-    "refused": "%s cannot be reached: nothing listens there",
-    "unreachable": "%s cannot be reached: no route leads there",
-    "denied": "%s cannot be reached: this host's own firewall rejects it",
-    "timeout": "%s cannot be reached: nothing comes back",
-    "hung": "%s accepts the connection and does not answer in time",
-    "closed": "%s cuts the connection",
-    "protocol": "what %s sends is no HTTP",
-    "proxy": "the proxy on the way to %s does not let the request through",
+#: reason of a failed connection: what a result calls it, where that is another word
+_TOLD = {
+    failures.DENIED: "unreachable",
+    failures.PROTOCOL: "garbage",
+    failures.MISSING: "closed",
 }
-_TOLD = {"denied": "unreachable", "protocol": "garbage"}
 
 
 class Client:
@@ -173,9 +166,7 @@ def _is_exempt(parts, exemptions):
 
 def explain(error, host):
     """Return the Failed for a ConnectionFailed (pure)."""
-    told = error.told() if error.kind != "proxy" else "proxy"
-    if told == "tls":
-        reason = str(error).rpartition("TLS: ")[2]
-        return Failed("tls", "TLS with %s fails: %s" % (host, reason))
-    sentence = _FAILURES.get(told, _FAILURES["closed"]) % host
-    return Failed(_TOLD.get(told, told if told in _FAILURES else "closed"), sentence)
+    if error.reason == failures.TLS:
+        return Failed("tls", "TLS with %s fails: %s" % (host, error.detail))
+    message = "%s cannot be used: %s" % (host, failures.WORDS[error.reason])
+    return Failed(_TOLD.get(error.reason, error.reason), message)

@@ -22,7 +22,7 @@ from typing import Dict, List, NamedTuple, Optional
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._net import resp
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import (
     digest,
     trusted_api,
@@ -399,8 +399,7 @@ def explain(text, address):
 def _unreachable(error, address):
     """Return the StoreFailed for a connection that could not be made, or did not last."""
     if error.kind == "tls":
-        reason = str(error).rpartition("TLS: ")[2]
-        return StoreFailed("tls", "TLS with Redis at %s fails: %s" % (address, reason))
+        return StoreFailed("tls", "TLS with Redis at %s fails: %s" % (address, error.detail))
     if error.kind == "protocol":
         return StoreFailed("refusal", "what answers at %s is no Redis" % address)
     return StoreFailed("unreachable", "Redis at %s cannot be reached" % address)

@@ -20,7 +20,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.zoho_data_centres
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes.logs import clock
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 _REDIRECTS = 3
 #: the documented fields of the reply, and the variables that say the app uses such a thing

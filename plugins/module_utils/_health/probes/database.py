@@ -17,8 +17,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     grade,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
-from ansible_collections.sergas.ops.plugins.module_utils._net import pgwire, url
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, pgwire, url
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 #: pg_stat_activity counts background workers, too. A role that may not see another one's session
 #: gets no backend_type for it: a session with a user and a database is a client's then.
@@ -208,7 +208,7 @@ def _measure(session):
 def _failure(error):
     """Return told (what is wrong in one word) and message, and sqlstate where the server spoke."""
     if isinstance(error, ConnectionFailed):
-        return {"told": error.told(), "message": str(error)}
+        return {"told": error.reason, "message": str(error)}
     if isinstance(error, pgwire.PasswordMissing):
         return {"told": "password_missing", "message": str(error), "sqlstate": None}
     if isinstance(error, pgwire.AuthenticationUnsupported):
@@ -246,68 +246,26 @@ def classify(sqlstate, routine=""):
     }.get(sqlstate, "refusal")
 
 
+#: What to do about a failed connection to this service.
+_ADVICE = {
+    **failures.ADVICE,
+    failures.REFUSED: "Start the cluster, or correct the host and the port in .env.",
+    failures.MISSING: "Start the cluster.",
+    failures.HUNG: "See on the server what hangs: a stopped process, a full disk, no memory.",
+    failures.CLOSED: "See the server's log, and what is in between.",
+    failures.TLS: "Compare sslmode with what the server offers.",
+}
 #: told: (id, sentence, remedy, advice)
 _TOLD = {
-    "dns": (
-        "db.unreachable",
-        "its name cannot be resolved",
-        None,
-        "Mend the host name in .env, or the resolver of this host.",
-    ),
-    "refused": (
-        "db.unreachable",
-        "nothing listens there",
-        "start_postgresql",
-        "Start the cluster, or correct the host and the port in .env.",
-    ),
-    "missing": (
-        "db.unreachable",
-        "its socket is not there",
-        "start_postgresql",
-        "Start the cluster.",
-    ),
-    "unreachable": (
-        "db.unreachable",
-        "no route leads there",
-        None,
-        "Look at the network and at the host name in .env.",
-    ),
-    "denied": (
-        "db.unreachable",
-        "this host's own firewall rejects it",
-        None,
-        "Allow the connection in this host's firewall.",
-    ),
-    "timeout": (
-        "db.unreachable",
-        "nothing comes back: a packet filter in between, or the host is down",
-        None,
-        "Look at the firewalls in between and whether the host is up.",
-    ),
-    "hung": (
-        "db.unreachable",
-        "it accepts connections and then does not answer",
-        None,
-        "See on the server what hangs: a stopped process, a full disk, no memory.",
-    ),
-    "closed": (
-        "db.unreachable",
-        "the connection was cut",
-        None,
-        "See the server's log, and what is in between.",
-    ),
-    "protocol": (
-        "db.unreachable",
-        "what listens there is not PostgreSQL",
-        None,
-        "Correct the host and the port in .env.",
-    ),
-    "tls": (
-        "db.unreachable",
-        "TLS cannot be agreed on",
-        None,
-        "Compare sslmode with what the server offers.",
-    ),
+    **{
+        reason: (
+            "db.unreachable",
+            failures.WORDS[reason],
+            "start_postgresql" if reason in (failures.REFUSED, failures.MISSING) else None,
+            advice,
+        )
+        for reason, advice in _ADVICE.items()
+    },
     "starting": (
         "db.unreachable",
         "the server is starting up, recovering or shutting down",

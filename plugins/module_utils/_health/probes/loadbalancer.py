@@ -12,7 +12,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
 from ansible_collections.sergas.ops.plugins.module_utils._net import http, tcp, url
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 #: Where a host that is up answers something, if only that nothing is there.
 _OTHER_PORTS = (22, 1)

@@ -17,8 +17,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.sizes import size
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
-from ansible_collections.sergas.ops.plugins.module_utils._net import resp, url
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, resp, url
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 _CONFIGURATION = "/etc/redis/redis.conf"
 #: where systemd keeps what starts at boot
@@ -101,7 +101,7 @@ def _reach(target, deadline, local):
         with resp.Client(target["host"], target["port"], deadline, target["tls"]) as client:
             result.update(_ask(client, target))
     except ConnectionFailed as error:
-        result["failure"] = {"told": error.told(), "message": str(error)}
+        result["failure"] = {"told": error.reason, "message": str(error)}
     except resp.RedisError as error:
         result["failure"] = {"told": classify(str(error)), "message": str(error)}
     return result
@@ -146,63 +146,27 @@ def classify(message):
     }.get(code, "clients" if "max number of clients" in message else "refusal")
 
 
+#: What to do about a failed connection to this service.
+_ADVICE = {
+    **failures.ADVICE,
+    failures.REFUSED: "Start Redis, or correct the host and the port in .env.",
+    failures.MISSING: "Start Redis.",
+    failures.HUNG: "See whether the process is stopped or busy with a slow command.",
+    failures.CLOSED: "See the server's log, and whether it wants TLS (REDIS_SSL).",
+    failures.PROTOCOL: "Correct the host, the port and REDIS_SSL in .env.",
+    failures.TLS: "Compare REDIS_SSL with what the server offers.",
+}
 #: told: (id, sentence, remedy, advice)
 _TOLD = {
-    "dns": (
-        "redis.unreachable",
-        "its name cannot be resolved",
-        None,
-        "Mend the host name in .env, or the resolver of this host.",
-    ),
-    "refused": (
-        "redis.unreachable",
-        "nothing listens there",
-        "start_redis",
-        "Start Redis, or correct the host and the port in .env.",
-    ),
-    "missing": ("redis.unreachable", "its socket is not there", "start_redis", "Start Redis."),
-    "unreachable": (
-        "redis.unreachable",
-        "no route leads there",
-        None,
-        "Look at the network and at the host name in .env.",
-    ),
-    "denied": (
-        "redis.unreachable",
-        "this host's own firewall rejects it",
-        None,
-        "Allow the connection in this host's firewall.",
-    ),
-    "timeout": (
-        "redis.unreachable",
-        "nothing comes back: a packet filter in between, or the host is down",
-        None,
-        "Look at the firewalls in between and whether the host is up.",
-    ),
-    "hung": (
-        "redis.unreachable",
-        "it accepts connections and then does not answer",
-        None,
-        "See whether the process is stopped or busy with a slow command.",
-    ),
-    "closed": (
-        "redis.unreachable",
-        "the connection was cut",
-        None,
-        "See the server's log, and whether it wants TLS (REDIS_SSL).",
-    ),
-    "protocol": (
-        "redis.unreachable",
-        "what listens there is not Redis",
-        None,
-        "Correct the host, the port and REDIS_SSL in .env.",
-    ),
-    "tls": (
-        "redis.unreachable",
-        "TLS cannot be agreed on",
-        None,
-        "Compare REDIS_SSL with what the server offers.",
-    ),
+    **{
+        reason: (
+            "redis.unreachable",
+            failures.WORDS[reason],
+            "start_redis" if reason in (failures.REFUSED, failures.MISSING) else None,
+            advice,
+        )
+        for reason, advice in _ADVICE.items()
+    },
     "loading": (
         "redis.unreachable",
         "it is still loading its data",

@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans, client, rules, setup
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
     sources as fail2ban_sources,
@@ -243,7 +244,9 @@ def test_only_who_is_banned_is_let_go():
 
 @pytest.mark.parametrize("text", ["name.example", "192.0.2.0/24", "", "192.0.2.256"])
 def test_only_addresses_are_banned(text):
-    with pytest.raises(bans.FAILURES, match="^banned: .* is not one IPv4 or IPv6 address$"):
+    with pytest.raises(
+        addresses.AddressError, match="^banned: .* is not one IPv4 or IPv6 address$"
+    ):
         bans.normal("banned", [text])
 
 
@@ -266,7 +269,7 @@ def test_what_is_neither_an_address_nor_a_name_is_not_looked_up(text):
     def lookup(_name, _port):
         raise AssertionError("looked up")
 
-    with pytest.raises(bans.FAILURES, match="^protected: .* is not an IPv4 or IPv6 addr"):
+    with pytest.raises(addresses.AddressError, match="^protected: .* is not an IPv4 or IPv6 addr"):
         bans.resolve([text], lookup)
 
 

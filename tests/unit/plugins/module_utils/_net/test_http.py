@@ -21,7 +21,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._net import http
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #: what a busy machine may add to a deadline
@@ -201,7 +201,7 @@ def test_byte_by_byte_ends_at_the_deadline(head, phase):
 def test_no_answer_ends_at_the_deadline():
     with serving(lambda _connection, _request: time.sleep(5)) as url:
         failure = failing(url, 0.3)
-    assert (failure.kind, failure.phase, failure.told()) == ("timeout", "first_byte", "hung")
+    assert (failure.kind, failure.phase, failure.reason) == ("timeout", "first_byte", "hung")
     assert "connect" in failure.phases
 
 
@@ -253,7 +253,7 @@ def test_packets_that_are_swallowed():
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
         failure = failing("http://127.0.0.1:%d" % listener.getsockname()[1], 0.5)
-    assert (failure.kind, failure.phase, failure.told()) == ("timeout", "connect", "timeout")
+    assert (failure.kind, failure.phase, failure.reason) == ("timeout", "connect", "timeout")
 
 
 def test_a_name_that_does_not_exist():
@@ -270,7 +270,7 @@ def test_a_resolver_that_hangs_is_left_behind(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     failure = failing("http://app/", 0.3)
-    assert (failure.kind, failure.phase, failure.told()) == ("timeout", "name", "dns")
+    assert (failure.kind, failure.phase, failure.reason) == ("timeout", "name", "dns")
 
 
 def test_tls_with_a_server_that_has_none():

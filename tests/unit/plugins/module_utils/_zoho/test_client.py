@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._net import url
-from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import client
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import Place
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.replies import Failed
@@ -40,7 +40,8 @@ def test_failures_are_told_apart_and_name_the_host(kind, phase, told):
 
 
 def test_a_certificate_that_is_not_accepted_says_why():
-    error = ConnectionFailed("tls", "tls", "a:443: TLS: self-signed certificate")
+    detail = "self-signed certificate"
+    error = ConnectionFailed("tls", "tls", "a:443: TLS: " + detail, detail=detail)
     failure = client.explain(error, "accounts.zoho.com")
     assert failure.told == "tls"
     assert str(failure) == "TLS with accounts.zoho.com fails: self-signed certificate"
