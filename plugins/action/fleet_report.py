@@ -22,6 +22,7 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import account
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
     history,
@@ -70,7 +71,7 @@ class ActionModule(ActionBase):
         previous, note = history.read_previous(options["report_dir"])
         report = model.build(
             hosts,
-            generated_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            generated_at=times.clock(now.timestamp()),
             version=collection_version(),
             run=self._run_info(task_vars, options["run"]),
             fail_on=options["fail_on"],

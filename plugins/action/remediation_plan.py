@@ -16,6 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.action import fleet_report
+from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
 from ansible_collections.sergas.ops.plugins.plugin_utils import controller
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
@@ -86,7 +87,7 @@ class ActionModule(ActionBase):
         result.update(planned)
         result.update(
             changed=False,
-            run="%s-%d" % (now.strftime("%Y%m%dT%H%M%SZ"), os.getppid()),
+            run="%s-%d" % (times.compact(now.timestamp()), os.getppid()),
             by=controller.who(task_vars),
             mode=mode,
             from_report=from_report,
@@ -125,7 +126,7 @@ class ActionModule(ActionBase):
         hosts = fleet_report.host_entries(task_vars, _registered(task_vars, given.get("results")))
         return model.build(
             hosts,
-            generated_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            generated_at=times.clock(now.timestamp()),
             version="",
             run={},
             fail_on="never",

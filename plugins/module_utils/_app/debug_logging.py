@@ -18,7 +18,7 @@ from typing import List, NamedTuple, Optional
 from ansible_collections.sergas.ops.plugins.module_utils._app import env, env_plan, unit
 from ansible_collections.sergas.ops.plugins.module_utils._app import timer as app_timer
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
-from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
 from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv
 
 NAME = "sergas-debug-logging"
@@ -239,12 +239,12 @@ def run(params, check_mode):
 
 
 def when(at):
-    """Return a time as C(OnCalendar=) takes it. Pure.
+    """Return a time as ``OnCalendar=`` takes it. Pure.
 
     Args:
         at: in seconds since the epoch.
     """
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+    return times.clock(at).replace("T", " ").replace("Z", " UTC")
 
 
 def _place(path):

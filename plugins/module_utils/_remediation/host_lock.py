@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import times
+from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger, ledger_reader
 from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import program
 
@@ -71,7 +70,7 @@ def take(runtime, run, remedy, by=None, controller=None, seconds=LEASE_S):
         "taken": before["taken"] if same and "taken" in before else round(now, 3),
         "ends": round(now + seconds, 1),
     }
-    write(ledger_reader.lease_path(runtime), json.dumps(lease).encode("utf-8"))
+    files.replace(ledger_reader.lease_path(runtime), json.dumps(lease).encode("utf-8"), mode=0o600)
     return lease
 
 
@@ -89,7 +88,9 @@ def renew(runtime, run, taken, seconds=LEASE_S):
             if lease is None or (lease["run"], lease.get("taken")) != (run, taken):
                 return False
             lease["ends"] = round(times.uptime() + seconds, 1)
-            write(ledger_reader.lease_path(runtime), json.dumps(lease).encode("utf-8"))
+            files.replace(
+                ledger_reader.lease_path(runtime), json.dumps(lease).encode("utf-8"), mode=0o600
+            )
             return True
     except FileNotFoundError:
         return False
@@ -101,29 +102,3 @@ def release(runtime):
         os.unlink(ledger_reader.lease_path(runtime))
     except FileNotFoundError:
         pass
-
-
-def write(path, data):
-    """Write a whole file in one step, for root alone.
-
-    Args:
-        path: of the file, in a directory that only root may write.
-        data: its bytes.
-
-    Raises:
-        OSError: it could not be written, and what was there is as it was.
-    """
-    handle, temporary = tempfile.mkstemp(
-        prefix=".%s." % os.path.basename(path), dir=os.path.dirname(path)
-    )
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(handle, 0o600)
-            os.fsync(handle)
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    program.sync(os.path.dirname(path))

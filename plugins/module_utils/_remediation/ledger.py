@@ -15,7 +15,7 @@ import errno
 import os
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import times
+from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact, redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
@@ -292,12 +292,12 @@ def _record(params, main, moved, entry):
     entries = ledger.merge(moved, [entry])
     try:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        host_lock.write(path, ledger.rewritten(main, entries, params["max_bytes"]))
+        files.replace(path, ledger.rewritten(main, entries, params["max_bytes"]), mode=0o600)
     except OSError as error:
         if error.errno not in _NO_PLACE:
             raise
         # What is there is as it was.
-        host_lock.write(fallback, ledger.rewritten(b"", entries, params["max_bytes"]))
+        files.replace(fallback, ledger.rewritten(b"", entries, params["max_bytes"]), mode=0o600)
         return fallback
     try:
         os.unlink(fallback)

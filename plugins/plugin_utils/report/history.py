@@ -16,6 +16,7 @@ import re
 import shutil
 import tempfile
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.model import SCHEMA_VERSION
 
 LATEST = "latest"
@@ -115,7 +116,7 @@ def write(folder, moment, documents):
             )
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
-        return _publish(folder, moment.strftime("%Y-%m-%dT%H%M%SZ"), unfinished)
+        return _publish(folder, times.clock(moment.timestamp()).replace(":", ""), unfinished)
     except OSError as error:
         if unfinished:
             shutil.rmtree(unfinished, ignore_errors=True)

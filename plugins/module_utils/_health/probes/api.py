@@ -13,11 +13,11 @@ import re
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
+from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.module_utils._core.zoho_data_centres import (
     DATA_CENTRES,
     region_name,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._health.probes.logs import clock
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._host import cgroup
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
@@ -105,7 +106,7 @@ def _age(pid):
             )
     except (OSError, IndexError):
         return None
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    return times.uptime() - started
 
 
 def parse_stat(text):

@@ -15,7 +15,7 @@ import re
 import signal
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
-from ansible_collections.sergas.ops.plugins.module_utils._health.probes.logs import clock
+from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets, unit
 
 DUMP_FOLDERS = ("/var/crash", "/var/lib/systemd/coredump")

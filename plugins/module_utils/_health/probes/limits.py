@@ -12,7 +12,7 @@ import os
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
-from ansible_collections.sergas.ops.plugins.module_utils._health.probes.logs import clock
+from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 
 #: SQLAlchemy's own, where the app sets a pool size only

@@ -15,12 +15,13 @@ import os
 import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
+from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs.survey import SHOWN, Survey
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 from ansible_collections.sergas.ops.plugins.module_utils._host.journal import (
@@ -49,7 +50,7 @@ def observe(ctx):
     survey = Survey(
         ctx.now,
         (ctx.params["health_path"], "/metrics"),
-        _boot(),
+        times.boot_id().replace("-", "") or None,
         time.clock_gettime(time.CLOCK_MONOTONIC),
         ctx.thresholds["latency_seconds"][0],
     )
@@ -75,14 +76,6 @@ def observe(ctx):
     if result["imports"]:
         result["requirements"] = requirements(ctx.app_dir)
     return result
-
-
-def _boot():
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
-            return source.read().strip().replace("-", "")
-    except OSError:
-        return None
 
 
 def requirements(folder):
@@ -141,11 +134,6 @@ def requirement(module, known):
 
 
 # Deciding
-
-
-def clock(at):
-    """Return a time in seconds since the epoch as UTC, or None."""
-    return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _extent(logs):

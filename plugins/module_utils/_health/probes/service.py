@@ -12,7 +12,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     finding,
     grade,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._health.probes.logs import clock
+from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 
 #: systemd.exec(5): statuses with which systemd itself reports that it could not start a command

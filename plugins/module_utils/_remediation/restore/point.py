@@ -290,8 +290,8 @@ def _new_point(params, found):
     return {
         "name": params["name"],
         "run": params["run"],
-        "armed_at": program.clock(now),
-        "due": program.clock(now + params["deadline"]) if params["deadline"] else None,
+        "armed_at": times.clock(now),
+        "due": times.clock(now + params["deadline"]) if params["deadline"] else None,
         "boot": program.boot(),
         "files": files,
         "commands": params["commands"],
@@ -387,7 +387,7 @@ def _fill(staging, point):
         _copy(item.get("leads_to", item), os.path.join(staging, name))
     source = program.__loader__.get_source(program.__name__)
     program.write_outcome(staging, None)
-    _write(os.path.join(staging, "restore.py"), source, 0o700)
+    core_files.replace(os.path.join(staging, "restore.py"), source.encode("utf-8"), mode=0o700)
     program.write_point(staging, point)
 
 
@@ -405,15 +405,6 @@ def _copy(item, saved):
                 raise Refused("%s is being changed by someone else just now" % item["path"])
         finally:
             os.close(copy)
-
-
-def _write(path, text, mode):
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fchmod(handle, mode)
-        os.fsync(handle)
 
 
 def _rearm(params, folder, new):
@@ -455,7 +446,7 @@ def _rearm(params, folder, new):
 def _write_unit(params, folder):
     unit, link = program.unit_files(params["name"])
     text = _UNIT % {"name": params["name"], "folder": folder, "python": sys.executable}
-    _write(unit, text, 0o644)
+    core_files.replace(unit, text.encode("utf-8"), mode=0o644)
     os.makedirs(os.path.dirname(link), exist_ok=True)
     if not os.path.islink(link):
         os.symlink(unit, link)
