@@ -69,7 +69,7 @@ def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
         target = reply.headers.get("location")
         if reply.status not in _REDIRECTS or not target or not redirects:
             return reply
-        following = _join(address, target)
+        following = url.join(address, target)
         if following is None:
             return reply
         seen.append(address)
@@ -105,24 +105,6 @@ def send(
         ValueError: the address is no URL of http or https.
     """
     return _send_once(address, deadline, max_bytes, headers or {}, [], method, body, context, proxy)
-
-
-def _join(address, target):
-    """Return the URL a redirect points to, or None where that is another server."""
-    origin = re.match(r"[a-zA-Z]+://[^/?#]*", address).group()
-    if target.startswith("//"):
-        target = origin.partition("//")[0] + target
-    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", target):
-        if target.lower().startswith(origin.lower()) and target[len(origin) : len(origin) + 1] in (
-            "",
-            "/",
-            "?",
-        ):
-            return target.partition("#")[0]
-        return None
-    if not target.startswith("/"):
-        target = address[len(origin) :].partition("?")[0].rpartition("/")[0] + "/" + target
-    return origin + target.partition("#")[0]
 
 
 def _send_once(
