@@ -39,9 +39,9 @@ def weigh(figures, contained, group):
     (pure).
 
     Args:
-        figures: as L(parse_meminfo) returns them.
+        figures: as ``parse_meminfo`` returns them.
         contained: whether the host is a container.
-        group: as L(cgroup.memory) returns it, or None.
+        group: as ``cgroup.memory`` returns it, or None.
     """
     total = figures["MemTotal"]
     if not contained:

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from typing import Optional, Tuple
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
-_SERVER = re.compile(r"(?:\[([^\]]*)\]|([^:@\s]*))(?::([0-9]*))?\Z")
+_SERVER = re.compile(r"(?:\[([^\]]*)\]|([^:@\s]*))(?::([0-9]{0,9}))?\Z")
 #: ``urlsplit`` leaves these out wherever they are.
 _LEFT_OUT = re.compile(r"[\t\r\n]")
+#: What no encoding has: bytes that were none of UTF-8, or half a character of JSON.
+_UNDECODED = re.compile("[\ud800-\udfff]")
+_FORM = "it is not of the form scheme://user:password@host:port/path"
 
 
 class Url(namedtuple("Url", ["scheme", "user", "password", "host", "port", "path", "query"])):
@@ -47,34 +50,32 @@ def split(text: str) -> Url:
     from urllib.parse import quote as escaped
     from urllib.parse import urlsplit
 
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = _UNDECODED.sub("\ufffd", text)
     scheme, separator, rest = text.partition("://")
     login = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[0]
     after = rest[len(login) :]
-    parts = server = None
     if separator and _SCHEME.match(scheme) and not _LEFT_OUT.search(after):
-        # Any character of a password is its own, also one that is none of a URL.
-        login = escaped(login, ":%")
         try:
-            parts = urlsplit("%s://%s%s" % (scheme, login, after))
-            server = _SERVER.match(parts.netloc.rpartition("@")[2])
+            # Any character of a password is its own, also one that is none of a URL.
+            parts = urlsplit("%s://%s%s" % (scheme, escaped(login, ":%"), after))
         except ValueError:
-            pass
-    if not server:
-        raise InvalidValue("it is not of the form scheme://user:password@host:port/path")
-    port = int(server.group(3)) if server.group(3) else None
-    if port is not None and not 0 < port < 65536:
-        raise InvalidValue("%s is not a port" % port)
-    return Url(
-        parts.scheme,
-        parts.username and unquote(parts.username),
-        parts.password and unquote(parts.password),
+            raise InvalidValue(_FORM) from None
         # Not parts.hostname, which is in lower case: it may be the path of a socket.
-        unquote(server.group(1) or server.group(2) or ""),
-        port,
-        parts.path,
-        parts.query,
-    )
+        server = _SERVER.match(parts.netloc.rpartition("@")[2])
+        if server:
+            six, host, port = server.groups()
+            if port and not 0 < int(port) < 65536:
+                raise InvalidValue("%s is not a port" % int(port))
+            return Url(
+                parts.scheme,
+                parts.username and unquote(parts.username),
+                parts.password and unquote(parts.password),
+                unquote(six or host or ""),
+                int(port) if port else None,
+                parts.path,
+                parts.query,
+            )
+    raise InvalidValue(_FORM)
 
 
 def unquote(text: str) -> str:

@@ -40,6 +40,7 @@ def test_split():
         ("postgresql://%2Frun%2FPg/prod", "/run/Pg", None),
         ("postgresql+asyncpg://u:p@Db.example:6432/prod", "Db.example", 6432),
         ("http://h\udcff/", "h\ufffd", None),
+        ("http://h\ud800/", "h\ufffd", None),
     ],
 )
 def test_hosts(text, host, port):
@@ -104,6 +105,7 @@ def test_join(target, expected):
 @pytest.mark.parametrize(
     "text",
     [
+        "http://a:%s/" % ("1" * 5000),
         "http://a/\tb",
         "http://a\nb/",
         " http://a/",
