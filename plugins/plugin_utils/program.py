@@ -100,7 +100,8 @@ def pack(entry, params, paths=()):
     """
     data = json.dumps([sources(entry), params, list(paths)])
     program = _PROGRAM % (data, _COLLECTION + entry, _MARK)
-    return zlib.compress(program.encode(), 1)
+    # The next level makes it 6 % smaller in a fraction of a millisecond, those after it take longer.
+    return zlib.compress(program.encode(), 2)
 
 
 def result(stdout):
