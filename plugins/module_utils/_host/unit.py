@@ -114,7 +114,7 @@ def virtual_interpreter(properties, app_dir):
     """Return the Python of the virtual environment that the app runs in, or None.
 
     Args:
-        properties: of the unit, whose command says so, if it is one of that environment.
+        properties: of the unit; its command shows it, if it is one of that environment.
         app_dir: the directory of the app, where it lies else.
     """
     command = properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
@@ -200,10 +200,33 @@ def memory_limit(properties):
 
 
 def listen_address(unit):
-    """Return the address to query the app at: loopback, unless it listens on one address only."""
+    """Return where the app is to be reached: on loopback, unless it listens on one address only."""
     match = re.search(r"--(?:host|bind)[ =]([^\s;]+)", str(unit.get("ExecStart", "")))
     text = match.group(1).strip("\"'") if match else ""
     host = addresses.known(text) or text.partition(":")[0]
     if host in ("", "localhost", "unix") or "$" in host or addresses.is_any(host):
         return "127.0.0.1"
     return host
+
+
+def open_files(properties):
+    """Return ([{pid, open_files, limit}, ...], how many processes of the unit may not be read)."""
+    found, hidden = [], 0
+    for pid in processes(properties):
+        try:
+            used = len(os.listdir("/proc/%d/fd" % pid))
+            with open("/proc/%d/limits" % pid, encoding="ascii") as source:
+                limit = open_files_limit(source.read())
+        except PermissionError:
+            hidden += 1
+            continue
+        except OSError:
+            continue  # it has ended in the meantime
+        found.append({"pid": pid, "open_files": used, "limit": limit})
+    return found, hidden
+
+
+def open_files_limit(text):
+    """Return the soft limit of open files of a /proc/PID/limits, or None where there is none."""
+    found = re.search(r"^Max open files\s+(\d+|unlimited)", text, re.M)
+    return int(found.group(1)) if found and found.group(1).isdigit() else None

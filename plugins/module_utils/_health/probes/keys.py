@@ -63,13 +63,13 @@ def decide(ctx):
             )
         )
     if found:
-        told = ", ".join("%s %s" % item for item in sorted(found.items()))
+        shown = ", ".join("%s %s" % item for item in sorted(found.items()))
         findings.append(
             finding(
                 "security.keys.weak",
                 "security",
                 "warn",
-                "%d security keys of the app are weak: %s" % (len(found), told),
+                "%d security keys of the app are weak: %s" % (len(found), shown),
                 value=len(found),
                 unit="weak keys",
                 warn=1,
@@ -116,12 +116,4 @@ def _without_file(ctx, subject):
     if not ctx.environment_error:
         summary = "%s does not exist" % ctx.env_file
         return [finding(subject + ".skipped", "security", "skipped", summary)]
-    return [
-        finding(
-            subject + ".unknown",
-            "security",
-            "unknown",
-            ctx.environment_error,
-            cause="app.env.unreadable",
-        )
-    ]
+    return [finding(subject + ".unknown", "security", "unknown", ctx.environment_error)]
