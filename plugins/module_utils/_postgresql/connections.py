@@ -17,6 +17,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
     OperationError,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, is_bad, roots
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import findings, location
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
@@ -170,7 +172,7 @@ def observed(params, deadline):
         ValueError: an option that cannot be.
     """
     limits = thresholds.merge(params["thresholds"], postgresql_sessions.THRESHOLDS)
-    target = postgresql_session.target(params)
+    target = location.shown(params)
     try:
         with postgresql_session.connect(
             params, deadline, name="sergas.ops pg_connections"
@@ -180,7 +182,7 @@ def observed(params, deadline):
                 server_version=session.version,
                 reserved_slot=session.reserved,
             )
-    except postgresql_session.PostgresError as error:
+    except errors.PostgresError as error:
         item = _failure(error, target)
         return {
             "connections": None,
@@ -200,9 +202,9 @@ def _failure(error, target):
     if isinstance(
         error,
         (
-            postgresql_session.StatementFailed,
-            postgresql_session.InsufficientPrivilege,
-            postgresql_session.LockTimedOut,
+            errors.StatementFailed,
+            errors.InsufficientPrivilege,
+            errors.LockTimedOut,
         ),
     ):
         return finding(
@@ -213,7 +215,7 @@ def _failure(error, target):
             evidence={"target": target, "sqlstate": error.sqlstate},
             guide=postgresql_sessions.GUIDE,
         )
-    return postgresql_session.unreachable_finding(error, target)
+    return findings.unreachable(error, target)
 
 
 class Ending:
@@ -332,7 +334,7 @@ def terminated(params, deadline, check_mode):
     limits = thresholds.merge(params["thresholds"], postgresql_sessions.THRESHOLDS)
     filters = _filters(params)
     protection = _protection(params)
-    target = postgresql_session.target(params)
+    target = location.shown(params)
     with postgresql_session.connect(
         params, deadline, acting=True, name="sergas.ops pg_connections"
     ) as session:
@@ -359,7 +361,7 @@ def terminated(params, deadline, check_mode):
             try:
                 ending = end(session, allowed, params["method"], wait)
                 seen = Observation(session)
-            except postgresql_session.PostgresError as error:
+            except errors.PostgresError as error:
                 raise Interrupted(
                     "the server was lost while %d sessions were being ended, look again: %s"
                     % (len(allowed), error)

@@ -20,6 +20,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
+from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import (
+    InsufficientPrivilege,
+    PostgresError,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import findings, location
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
@@ -40,10 +46,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights im
     wal,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import Scope
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
-    InsufficientPrivilege,
-    PostgresError,
-)
 
 #: One slow query of ours is not worth more to a sick server than this; in seconds.
 _LONGEST_STATEMENT = 10.0
@@ -222,7 +224,7 @@ def run(params):
     if params["limit"] < 1:
         raise InvalidValue("limit: %d must be 1 or more" % params["limit"])
     deadline = Deadline(params["deadline"])
-    target = postgresql_session.target(params)
+    target = location.shown(params)
     try:
         with postgresql_session.connect(
             params, deadline, statement_timeout=_LONGEST_STATEMENT
@@ -236,16 +238,16 @@ def run(params):
                 previous=params["previous"],
             )
             return diagnose(scope, names, target)
-    except postgresql_session.UnsupportedServer:
+    except errors.UnsupportedServer:
         raise
     except DeadlineExceeded as late:
-        return _unreachable(postgresql_session.TimedOut(str(late)), target)
+        return _unreachable(errors.TimedOut(str(late)), target)
     except PostgresError as error:
         return _unreachable(error, target)
 
 
 def _unreachable(error, target):
-    return _result([postgresql_session.unreachable_finding(error, target)])
+    return _result([findings.unreachable(error, target)])
 
 
 def diagnose(scope, names, target):

@@ -10,7 +10,7 @@ import json
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import server
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import MARKER
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import MARKER
 
 #: Needs the alias n for pg_namespace, and scope.schemas_json twice as arguments.
 IN_SCHEMAS = """n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import member
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.extension_members import member
 
 _FACTS = (
     """

@@ -14,10 +14,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
     InvalidValue,
     OperationError,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import identifier
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import identifier
 
 #: PostgreSQL cuts longer names off, in bytes.
 _LONGEST_NAME = 63
@@ -235,13 +236,11 @@ def _apply(session, params, planned):
             for statement in statements(params, planned):
                 session.execute(statement)
             return attempt if planned.create else 0
-        except postgresql_session.ConnectionLost:
+        except errors.ConnectionLost:
             raise
-        except postgresql_session.PostgresError as error:
+        except errors.PostgresError as error:
             _clear_away(session, params)
-            hopeless = not isinstance(
-                error, (postgresql_session.LockTimedOut, postgresql_session.StatementFailed)
-            )
+            hopeless = not isinstance(error, (errors.LockTimedOut, errors.StatementFailed))
             if hopeless or attempt == params["attempts"]:
                 raise IndexRefused("%s (after %d attempts)" % (error, attempt)) from error
             planned = Plan(create=planned.create)

@@ -26,7 +26,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import table_session
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import wal_room
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import identifier
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import identifier
 
 _TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
 #: Ranges of blocks are read as such from 14 on; before, each would read the whole table.

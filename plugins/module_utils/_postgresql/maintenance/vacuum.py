@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import location
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import wal_room
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import identifier
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import identifier
 
 #: So many tables of a finding are worked on in a run; the next one goes on.
 _MOST_TABLES = 300
@@ -250,7 +251,7 @@ def _findings(params, deadline):
 
 def _free(session, params, schema, table):
     host = params["login_host"]
-    if host and not host.startswith("/") and not postgresql_session.is_local(host):
+    if host and not host.startswith("/") and not location.is_local(host):
         return None
     path = session.rows(_DIRECTORY, [schema, table])[0]["path"]
     try:

@@ -21,6 +21,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     DeadlineExceeded,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     session as postgresql_session,
 )
@@ -293,9 +294,9 @@ class Run:
             try:
                 session = self._session()
                 break
-            except postgresql_session.StartingUp as error:
+            except postgres_errors.StartingUp as error:
                 starting = error
-            except (postgresql_session.TimedOut, DeadlineExceeded):
+            except (postgres_errors.TimedOut, DeadlineExceeded):
                 if starting is None:
                     raise
             if self._deadline.remaining() < 2 * _POLL_SECONDS:
@@ -310,11 +311,11 @@ class Run:
                     "the role %s must be a superuser to see and to reload the server's files"
                     % state["role"]
                 )
-            errors = [row for row in self._file_errors(session) if row["sourcefile"] != self._path]
-            if errors:
+            faults = [row for row in self._file_errors(session) if row["sourcefile"] != self._path]
+            if faults:
                 raise SettingsError(
                     "the configuration has errors already, so that the server would not take a"
-                    " change: %s" % _file_error_text(errors)
+                    " change: %s" % _file_error_text(faults)
                 )
             rows = {row["name"].lower(): row for row in session.rows(_ROWS)}
         return state, Live(rows, stale=_written(self._path) > state["loaded"])
@@ -575,12 +576,12 @@ class Run:
         refuses.
         """
         with self._session() as session:
-            errors = self._file_errors(session)
-        if errors:
+            faults = self._file_errors(session)
+        if faults:
             self._take_back(plan)
             raise SettingsError(
                 "the server refuses the file, which was taken back before it was read: %s"
-                % _file_error_text(errors)
+                % _file_error_text(faults)
             )
 
     def _take_back(self, plan):
@@ -682,13 +683,13 @@ class Run:
         try:
             self._session(deadline.within(5)).close()
         except (
-            postgresql_session.StartingUp,
-            postgresql_session.Refused,
-            postgresql_session.ConnectionLost,
-            postgresql_session.TimedOut,
+            postgres_errors.StartingUp,
+            postgres_errors.Refused,
+            postgres_errors.ConnectionLost,
+            postgres_errors.TimedOut,
         ):
             return False
-        except postgresql_session.PostgresError:
+        except postgres_errors.PostgresError:
             # It answers, if only to refuse.
             return True
         return True

@@ -9,14 +9,14 @@ import inspect
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
-    causes,
-    diagnosis,
-)
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
+from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import (
     InsufficientPrivilege,
     TooManyConnections,
     UnsupportedServer,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
+    causes,
+    diagnosis,
 )
 from ansible_collections.sergas.ops.plugins.modules import pg_insights
 
