@@ -405,6 +405,12 @@ bad:
   returned: success
   type: int
   sample: 1
+driver:
+  description: What spoke to the server, C(psycopg2) or C(pgwire), the client of this collection;
+    null where the server could not be queried.
+  returned: success
+  type: str
+  sample: psycopg2
 server_version:
   description: The server's version as a number; null where it could not be asked.
   returned: success

@@ -179,6 +179,7 @@ def observed(params, deadline):
         ) as session:
             return dict(
                 Observation(session).result(limits, target),
+                driver=session.driver,
                 server_version=session.version,
                 reserved_slot=session.reserved,
             )
@@ -193,6 +194,7 @@ def observed(params, deadline):
             "findings": [item],
             "roots": [item["id"]],
             "bad": 1,
+            "driver": None,
             "server_version": None,
             "reserved_slot": False,
         }
@@ -374,6 +376,7 @@ def terminated(params, deadline, check_mode):
                 spared["moved_on"] = len(ending.moved_on)
         result.update(
             seen.result(limits, target),
+            driver=session.driver,
             server_version=session.version,
             reserved_slot=session.reserved,
             terminated=[postgresql_sessions.described(victim) for victim in ended],

@@ -66,6 +66,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
                 access = session.rows(_ACCESS)[0]
         return {
             "changed": changes,
+            "driver": session.driver,
             "version": session.version,
             "login_roles": [row["role"] for row in session.rows(_ROLES)],
             "settings": _settings(session, params["settings"]),

@@ -237,7 +237,7 @@ def run(params):
                 schemas=params["schemas"],
                 previous=params["previous"],
             )
-            return diagnose(scope, names, target)
+            return dict(diagnose(scope, names, target), driver=session.driver)
     except errors.UnsupportedServer:
         raise
     except DeadlineExceeded as late:
@@ -247,7 +247,7 @@ def run(params):
 
 
 def _unreachable(error, target):
-    return _result([findings.unreachable(error, target)])
+    return dict(_result([findings.unreachable(error, target)]), driver=None)
 
 
 def diagnose(scope, names, target):

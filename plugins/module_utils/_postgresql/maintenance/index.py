@@ -211,6 +211,7 @@ def run(params, deadline, check_mode):
         )
     return {
         "changed": planned.changes,
+        "driver": session.driver,
         "name": name_of(params),
         "served_by": planned.served_by,
         "dropped": planned.drop,

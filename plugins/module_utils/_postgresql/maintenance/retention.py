@@ -258,6 +258,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
     left = 0 if check_mode else max(0, old["rows"] - done["rows"])
     return {
         "changed": done["rows"] > 0,
+        "driver": login.driver,
         "before": before,
         "rows": done["rows"],
         "bytes": done["bytes"],

@@ -191,6 +191,7 @@ def run(params, deadline, check_mode):
             _reset_statements(session, params["reset_statements"])
     return {
         "changed": bool(done),
+        "driver": session.driver,
         "tables": done,
         "left": left,
         "warnings": [
