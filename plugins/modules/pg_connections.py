@@ -462,6 +462,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     connections,
     session,
     sessions,
+    termination_plan,
 )
 
 
@@ -515,7 +516,7 @@ def main():
             deadline={"type": "float", "default": 15},
             thresholds={"type": "dict", "default": {}},
         ),
-        required_if=[("state", "terminated", connections.LISTS + connections.AGES, True)],
+        required_if=[("state", "terminated", termination_plan.LISTS + termination_plan.AGES, True)],
         supports_check_mode=True,
     )
     runner.run(module, connections.run, Deadline(module.params["deadline"]), module.check_mode)

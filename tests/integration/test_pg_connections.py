@@ -17,11 +17,10 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._net import postgres
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    connections as postgresql_connections,
-)
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import termination
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import connect
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sessions_report import (
+    Observation,
 )
 
 DRIVERS = ["psycopg2", "pgwire"]
@@ -457,15 +456,13 @@ def test_options_that_cannot_be_are_refused(server, crowd, run_module, options, 
 def acting(request, server, monkeypatch):
     if request.param == "pgwire":
         monkeypatch.setattr(postgres, "psycopg2", None)
-    with postgresql_session.connect(server.login(), Deadline(20), acting=True) as session:
+    with connect(server.login(), Deadline(20), acting=True) as session:
         yield session
 
 
 def observed(session, connection):
     pid = connection.info.backend_pid
-    return next(
-        item for item in postgresql_connections.Observation(session).sessions if item["pid"] == pid
-    )
+    return next(item for item in Observation(session).sessions if item["pid"] == pid)
 
 
 def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, acting):
@@ -478,7 +475,7 @@ def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, a
         [used.info.backend_pid],
         1,
     )
-    ending = postgresql_connections.end(acting, victims, "terminate", wait=5)
+    ending = termination.end(acting, victims, "terminate", wait=5)
     assert listed(ending.ended) == pids([idle])
     assert listed(ending.moved_on) == pids([used])
     used.cursor().execute("SELECT 3")
@@ -487,7 +484,7 @@ def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, a
 def test_a_process_id_that_belongs_to_another_session_is_left_alone(crowd, acting):
     [other] = crowd.idle(1)
     victim = {**observed(acting, other), "backend_start": "2020-01-01T00:00:00+00:00"}
-    ending = postgresql_connections.end(acting, [victim], "terminate", wait=5)
+    ending = termination.end(acting, [victim], "terminate", wait=5)
     assert (ending.ended, ending.survived) == ([], [])
     assert ending.moved_on == [victim]
     other.cursor().execute("SELECT 1")
@@ -498,7 +495,7 @@ def test_a_session_that_does_not_go_is_reported_and_not_called_ended(server, cro
     victims = [observed(acting, stuck), observed(acting, idle)]
     os.kill(stuck.info.backend_pid, signal.SIGSTOP)
     try:
-        ending = postgresql_connections.end(acting, victims, "terminate", wait=0.3)
+        ending = termination.end(acting, victims, "terminate", wait=0.3)
     finally:
         os.kill(stuck.info.backend_pid, signal.SIGCONT)
     assert listed(ending.survived) == pids([stuck])

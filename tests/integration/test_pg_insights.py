@@ -17,15 +17,13 @@ import psycopg2
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
-)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import sql
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
     diagnosis,
     limits,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import Scope
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import connect
 
 DRIVERS = ["psycopg2", "pgwire"]
 GOOD = {"ok", "skipped"}
@@ -478,7 +476,7 @@ def test_transactions_open_for_long_and_prepared_ones(insights, server, database
         # What is a minute old counts: the test must not wait for that.
         assert value(server, database, "SELECT count(*) FROM pg_prepared_xacts") == 1
         statement = diagnosis.locks._TRANSACTIONS.replace("interval '1 minute'", "interval '0'")
-        with postgresql_session.connect(server.login(login_db=database), Deadline(10)) as session:
+        with connect(server.login(login_db=database), Deadline(10)) as session:
             rows = session.rows(statement)
     finally:
         execute(server, database, "ROLLBACK PREPARED 'forgotten'")
@@ -612,7 +610,7 @@ class Counting:
 
 def test_number_of_questions_does_not_grow_with_the_tables(server, database):
     def questions():
-        with postgresql_session.connect(server.login(login_db=database), Deadline(60)) as session:
+        with connect(server.login(login_db=database), Deadline(60)) as session:
             counting = Counting(session)
             diagnosis.diagnose(Scope(counting, limits.merge({})), list(diagnosis.CHECKS), "here")
             return counting.questions

@@ -23,8 +23,9 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Ope
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
 from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
+    connect,
+    refuse_standby,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import identifier
 
@@ -171,7 +172,7 @@ class TableSession:
         if self.unguarded is None:
             yield
             return
-        postgresql_session.refuse_standby(self.session, "what a superuser does in such a table")
+        refuse_standby(self.session, "what a superuser does in such a table")
         shown = "%s.%s" % (table["schema"], table["table"])
         with self.session.transaction():
             self.session.rows(_HOLD_SCHEMA, [table["schema"]])
@@ -255,7 +256,7 @@ def _logged_in(login, params, deadline, owners, name):
     reasons = []
     for host, port in found["places"]:
         try:
-            session = postgresql_session.connect(
+            session = connect(
                 {
                     "login_host": host,
                     "login_port": port,

@@ -15,8 +15,9 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
     OperationError,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
+    connect,
+    refuse_standby,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import identifier
 
@@ -180,7 +181,7 @@ def run(params, deadline, check_mode):
         raise InvalidValue(
             "name: which index of %s? Give its name or its columns" % params["table"]
         )
-    with postgresql_session.connect(
+    with connect(
         params,
         deadline,
         acting=True,
@@ -201,7 +202,7 @@ def run(params, deadline, check_mode):
         planned = plan(params, before)
         sql = statements(params, planned)
         if sql:
-            postgresql_session.refuse_standby(session, "an index")
+            refuse_standby(session, "an index")
         attempts = 0
         if not check_mode and sql:
             attempts = _apply(session, params, planned)

@@ -12,11 +12,12 @@ import os
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import location
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
-)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import wal_room
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
+    connect,
+    refuse_standby,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import identifier
 
 #: So many tables of a finding are worked on in a run; the next one goes on.
@@ -146,7 +147,7 @@ def run(params, deadline, check_mode):
         postgresql.PostgresError: the server cannot be asked, or refused.
     """
     findings = _findings(params, deadline)
-    with postgresql_session.connect(
+    with connect(
         params,
         deadline,
         acting=True,
@@ -165,7 +166,7 @@ def run(params, deadline, check_mode):
                     raise VacuumRefused(refusal)
             work.append((row, what))
         if work:
-            postgresql_session.refuse_standby(session, "VACUUM")
+            refuse_standby(session, "VACUUM")
         done, left = [], []
         room = None if check_mode else wal_room.WalRoom(session, params)
         for row, what in work:
