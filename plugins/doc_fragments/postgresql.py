@@ -6,10 +6,10 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """How a module reaches PostgreSQL; the argument spec is module_utils/postgresql.CONNECTION.
+    """How a module reaches PostgreSQL; the argument spec is ``_postgresql.session.CONNECTION``.
 
-    C(sergas.ops.postgresql.table) names one table of it (module_utils/postgresql.TABLE),
-    C(sergas.ops.postgresql.work) says what all modules share that work on one.
+    ``sergas.ops.postgresql.table`` names one table of it (``_postgresql.session.TABLE``),
+    ``sergas.ops.postgresql.work`` says what all modules share that work on one.
     """
 
     DOCUMENTATION = r"""
@@ -27,14 +27,13 @@ options:
     description:
       - The role to connect as.
       - If not given, the role named as the system user. B(root) has no such role as a rule; over
-        the local socket it
-        connects as the system user that the server runs as, and so do tasks with C(become) but
-          without C(become_user).
+        the local socket it connects as the system user that the server runs as, and so do tasks
+        with C(become) but without C(become_user).
     type: str
   login_password:
     description:
       - The password of O(login_user). It is never put on a command line.
-      - If not given, and the server asks for one, the system user's C(~/.pgpass) is used.
+      - If not given, and the server wants one, the system user's C(~/.pgpass) is used.
     type: str
   login_db:
     description:
@@ -43,19 +42,20 @@ options:
     default: postgres
   login_unix_socket:
     description:
-      - The folder of the server's Unix socket. If not given, the usual folders are looked into, and
-        then what the system lists as listening.
+      - The directory of the server's Unix socket. If not given, the usual directories are searched,
+        and then what the system lists as listening.
     type: path
   ssl_mode:
     description:
-      - Whether a connection over TCP is encrypted, and how far the server has to prove its
-        identity.
+      - Whether a connection over TCP is encrypted, and how far the identity of the server is
+        verified.
     type: str
     choices: [disable, allow, prefer, require, verify-ca, verify-full]
     default: prefer
   ca_cert:
     description:
       - The certificates of the authorities that the server's certificate is checked against.
+        If not given, C(~/.postgresql/root.crt) of the system user.
     type: path
   ssl_cert:
     description:
@@ -66,9 +66,10 @@ options:
       - The key of the client's certificate.
     type: path
 notes:
-  - With psycopg2 in the Python of the target, that is used; else C(psql), with the same result.
-  - Over the local socket, a superuser gets in through the reserved slots when every ordinary one is
-    taken.
+  - With psycopg2 in the Python of the target, that is used; else a client of this collection, which
+    needs nothing on the target. The result is the same, and its C(driver) says which one it was.
+  - Over the local socket, a superuser connects through the reserved slots when every ordinary one
+    is taken.
 """
 
     TABLE = r"""

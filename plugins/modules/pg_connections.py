@@ -405,6 +405,12 @@ bad:
   returned: success
   type: int
   sample: 1
+driver:
+  description: What spoke to the server, C(psycopg2) or C(pgwire), the client of this collection;
+    null where the server could not be queried.
+  returned: success
+  type: str
+  sample: psycopg2
 server_version:
   description: The server's version as a number; null where it could not be asked.
   returned: success
@@ -456,6 +462,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     connections,
     session,
     sessions,
+    termination_plan,
 )
 
 
@@ -509,7 +516,7 @@ def main():
             deadline={"type": "float", "default": 15},
             thresholds={"type": "dict", "default": {}},
         ),
-        required_if=[("state", "terminated", connections.LISTS + connections.AGES, True)],
+        required_if=[("state", "terminated", termination_plan.LISTS + termination_plan.AGES, True)],
         supports_check_mode=True,
     )
     runner.run(module, connections.run, Deadline(module.params["deadline"]), module.check_mode)

@@ -116,6 +116,11 @@ dropped:
   returned: success
   type: str
   sample: null
+driver:
+  description: What spoke to the server, C(psycopg2) or C(pgwire), the client of this collection.
+  returned: success
+  type: str
+  sample: psycopg2
 statements:
   description: The SQL that was run, or would be in check mode.
   returned: success

@@ -179,6 +179,12 @@ findings:
       advice: "Check with EXPLAIN, then: CREATE INDEX CONCURRENTLY ON public.activities
         (account_id);"
       guide: Slow Database Queries
+driver:
+  description: What spoke to the server, C(psycopg2) or C(pgwire), the client of this collection;
+    null where the server did not answer.
+  returned: success
+  type: str
+  sample: psycopg2
 insights:
   description:
     - The figures behind the findings, by query. Give it to O(previous) of a later run.

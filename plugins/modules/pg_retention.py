@@ -159,6 +159,11 @@ before:
   returned: success
   type: str
   sample: "2026-03-01 10:00:00.123456+00"
+driver:
+  description: What spoke to the server, C(psycopg2) or C(pgwire), the client of this collection.
+  returned: success
+  type: str
+  sample: psycopg2
 role:
   description: The role that counted and deleted them.
   returned: success

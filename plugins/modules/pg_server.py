@@ -71,6 +71,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+driver:
+  description: What spoke to the server, C(psycopg2) or C(pgwire), the client of this collection.
+  returned: success
+  type: str
+  sample: psycopg2
 version:
   description: The version of the server.
   returned: success

@@ -320,6 +320,12 @@ cluster:
   returned: when O(state) is not V(calculated)
   type: dict
   sample: {version: 15, name: main, port: 5432, server: running}
+driver:
+  description: What spoke to the server, C(psycopg2) or C(pgwire), the client of this collection;
+    null where the server is stopped.
+  returned: when O(state) is not V(calculated)
+  type: str
+  sample: psycopg2
 file:
   description: The file.
   returned: when O(state) is not V(calculated)

@@ -117,6 +117,11 @@ tables:
       description: The same afterwards; not in check mode.
       type: int
       sample: 8388608
+driver:
+  description: What spoke to the server, C(psycopg2) or C(pgwire), the client of this collection.
+  returned: success
+  type: str
+  sample: psycopg2
 left:
   description: What is still due because O(deadline) came first. Keys as in RV(tables).
   returned: success

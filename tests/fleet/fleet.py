@@ -623,9 +623,22 @@ def down() -> None:
             (STATE / "inventory.yml").unlink()
 
 
-def reset(names: list[str]) -> None:
-    """Put fresh hosts in the place of these, and wait until they are healthy."""
-    renew([find(name) for name in names])
+def reset(names: list[str], without: list[str] | None = None) -> None:
+    """Replace these hosts by fresh ones, and wait until they are healthy.
+
+    Args:
+        without: Debian packages that they then do not have.
+    """
+    hosts = [find(name) for name in names]
+    renew(hosts)
+    for host in hosts:
+        remove_packages(host, without or [])
+
+
+def remove_packages(host: Host, packages: list[str]) -> None:
+    """Remove packages from a running host, until it is renewed; what depends on them stays."""
+    if packages:
+        on(host, "dpkg --remove --force-depends " + " ".join(packages))
 
 
 def renew(hosts: list[Host]) -> None:
@@ -785,7 +798,9 @@ def _arguments() -> argparse.Namespace:
     verbs.add_parser("inventory")
     verbs.add_parser("list")
     verbs.add_parser("faults")
-    verbs.add_parser("reset").add_argument("host", nargs="+")
+    sub = verbs.add_parser("reset")
+    sub.add_argument("host", nargs="+")
+    sub.add_argument("--without", action="append", metavar="PACKAGE", help="may be repeated")
     for verb in ("inject", "clear"):
         sub = verbs.add_parser(verb)
         sub.add_argument("fault")
@@ -826,7 +841,7 @@ def main() -> int:
             for fault in faults().values():
                 say("%-32s %-28s %s" % (fault.name, fault.root, fault.description))
         elif args.verb == "reset":
-            reset(args.host)
+            reset(args.host, args.without)
         elif args.verb == "exec":
             words = args.command[1:] if args.command[:1] == ["--"] else args.command
             tty = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []

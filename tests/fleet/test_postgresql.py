@@ -433,6 +433,8 @@ def test_tuning_is_planned_applied_and_holds(tuned):
         assert "authentication failed" in answers["refused"]
 
 
+#: Which of the hosts has no psycopg2, so that the built-in client speaks to its server.
+WITHOUT_PSYCOPG2 = 0
 #: A fault of each kind: which of the hosts has it, the remedy that fix.yml has for it, and what
 #: then holds there.
 REMEDIES = {
@@ -452,6 +454,7 @@ def remedy(aside):
         ({fault: host}, what each run did, {fault: what its proof prints}).
     """
     names = aside.hosts()
+    reference.remove_packages(reference.find(names[WITHOUT_PSYCOPG2]), ["python3-psycopg2"])
     hosts = {fault: names[which] for fault, (which, *_rest) in REMEDIES.items()}
 
     def inject(name):
@@ -487,6 +490,22 @@ def test_fix_mends_what_it_planned_once(fault, remedied):
     assert proofs[fault] == expected
     assert not applied.roots(host), applied.shown[-5000:]
     assert not again.changed.get(host) and not [key for key in again.entries if key[0] == host]
+
+
+def test_a_host_without_psycopg2_is_diagnosed_and_fixed_by_the_built_in_client(remedied):
+    hosts, runs, _proofs = remedied
+    drivers = {}
+    for run in runs:
+        for host, tasks in run.tasks.items():
+            for results in tasks.values():
+                drivers.setdefault(host, set()).update(
+                    result["driver"] for result in results if result.get("driver")
+                )
+    for fault, (which, *_rest) in REMEDIES.items():
+        expected = {"pgwire"} if which == WITHOUT_PSYCOPG2 else {"psycopg2"}
+        assert drivers[hosts[fault]] == expected, fault
+    without = hosts["09_pool_idle_sessions"]
+    assert [task for task in runs[1].changed[without] if "idle for long" in task]
 
 
 #: What the app's role can do on its own. Wherever this runs with a superuser's rights, also once

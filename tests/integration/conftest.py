@@ -216,10 +216,10 @@ def postgres(make_postgres):
     return server
 
 
-#: With the argument psql the module finds no psycopg2, as on a host without it.
+#: With the argument pgwire the module finds no psycopg2, as on a host without it.
 RUN_MODULE = """
 import runpy, sys
-if sys.argv.pop(1) == "psql":
+if sys.argv.pop(1) == "pgwire":
     sys.modules["psycopg2"] = None
 path = sys.argv.pop(1)
 runpy.run_path(path, run_name="__main__")
@@ -235,10 +235,10 @@ def run_module(tmp_path_factory):
     (tree / "ansible_collections" / "sergas").mkdir(parents=True)
     (tree / "ansible_collections" / "sergas" / "ops").symlink_to(COLLECTION)
 
-    def run(name, options, client="psycopg2", check=False, diff=False):
+    def run(name, options, driver="psycopg2", check=False, diff=False):
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
         done = subprocess.run(
-            [sys.executable, "-c", RUN_MODULE, client, str(MODULES / f"{name}.py")],
+            [sys.executable, "-c", RUN_MODULE, driver, str(MODULES / f"{name}.py")],
             input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
             env={**os.environ, "PYTHONPATH": str(tree)},
             capture_output=True,

@@ -16,14 +16,14 @@ import psycopg2
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    connections as postgresql_connections,
-)
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import termination
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import connect
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sessions_report import (
+    Observation,
 )
 
-CLIENTS = ["psycopg2", "psql"]
+DRIVERS = ["psycopg2", "pgwire"]
 #: Nothing is idle longer than no time at all, but by a little.
 AT_ONCE = 0
 
@@ -144,9 +144,9 @@ def by_id(result):
     return {finding["id"]: finding for finding in result["findings"]}
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_an_idle_server_is_fine(server, crowd, run_module, client):
-    result = run_module("pg_connections", server.login(), client=client)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_idle_server_is_fine(server, crowd, run_module, driver):
+    result = run_module("pg_connections", server.login(), driver=driver)
     assert result["changed"] is False
     assert result["bad"] == 0
     assert [finding["id"] for finding in result["findings"]] == [
@@ -158,12 +158,12 @@ def test_an_idle_server_is_fine(server, crowd, run_module, client):
     assert result["connections"]["slots"] == 17
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_sessions_are_counted_by_everything(server, crowd, run_module, client):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_sessions_are_counted_by_everything(server, crowd, run_module, driver):
     crowd.idle(3)
     crowd.idle(2, user="report", application="report-1")
     crowd.in_transaction(database="other")
-    result = run_module("pg_connections", server.login(), client=client)
+    result = run_module("pg_connections", server.login(), driver=driver)
     counted = result["connections"]
     assert counted["by_state"] == {"idle": 5, "idle in transaction": 1}
     assert counted["by_user"] == {"sergas": 4, "report": 2}
@@ -173,14 +173,14 @@ def test_sessions_are_counted_by_everything(server, crowd, run_module, client):
     assert counted["percent"] == round(100 * 6 / 17, 1)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_every_ordinary_slot_is_taken(server, crowd, run_module, client):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_every_ordinary_slot_is_taken(server, crowd, run_module, driver):
     held = crowd.idle(17)
     with pytest.raises(psycopg2.OperationalError, match="slots"):
         server.connect("sergas", "sergas_prod")
     # As the app's role there is no way in; the socket of this machine has one.
     result = run_module(
-        "pg_connections", server.tcp("sergas", login_db="sergas_prod"), client=client
+        "pg_connections", server.tcp("sergas", login_db="sergas_prod"), driver=driver
     )
     assert result["reserved_slot"] is True
     finding = by_id(result)["db.connections.exhausted"]
@@ -195,17 +195,17 @@ def test_every_ordinary_slot_is_taken(server, crowd, run_module, client):
     options = server.login(
         state="terminated", databases=["sergas_prod"], states=["idle"], idle_longer_than=AT_ONCE
     )
-    planned = run_module("pg_connections", options, client=client, check=True)
+    planned = run_module("pg_connections", options, driver=driver, check=True)
     assert planned["changed"] is True
     assert listed(planned["terminated"]) == pids(held)
     assert crowd.count() == 17
 
-    done = run_module("pg_connections", options, client=client)
+    done = run_module("pg_connections", options, driver=driver)
     assert listed(done["terminated"]) == pids(held)
     assert done["survived"] == []
     assert crowd.count() == 0
     assert by_id(done)["db.connections.ok"]["value"] == 0
-    again = run_module("pg_connections", options, client=client)
+    again = run_module("pg_connections", options, driver=driver)
     assert again["changed"] is False
     assert again["terminated"] == []
 
@@ -254,8 +254,8 @@ def test_too_many_matches_end_nothing(server, crowd, run_module):
     assert crowd.count() == 1
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_a_chain_of_locks_has_its_root_named_and_ended(server, crowd, run_module, client):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_chain_of_locks_has_its_root_named_and_ended(server, crowd, run_module, driver):
     root = crowd.in_transaction(
         "UPDATE accounts SET name = 'secret literal' WHERE id = 1", application="cron"
     )
@@ -273,7 +273,7 @@ def test_a_chain_of_locks_has_its_root_named_and_ended(server, crowd, run_module
         "lock_wait_seconds": {"warn": 0, "fail": 3600},
         "idle_transaction_seconds": {"warn": 0, "fail": 3600},
     }
-    result = run_module("pg_connections", server.login(thresholds=thresholds), client=client)
+    result = run_module("pg_connections", server.login(thresholds=thresholds), driver=driver)
     [blocking] = result["blocking"]
     assert (blocking["pid"], blocking["blocks"], blocking["depth"]) == (root.info.backend_pid, 2, 2)
     assert listed(result["blocked"]) == pids([first, second])
@@ -287,7 +287,7 @@ def test_a_chain_of_locks_has_its_root_named_and_ended(server, crowd, run_module
     options = server.login(
         state="terminated", databases=["sergas_prod"], blocking_longer_than=AT_ONCE
     )
-    done = run_module("pg_connections", options, client=client)
+    done = run_module("pg_connections", options, driver=driver)
     assert listed(done["terminated"]) == [root.info.backend_pid]
     crowd.until(
         "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s", [first.info.backend_pid], 0
@@ -299,14 +299,14 @@ def _quietly(connection, statement):
         connection.cursor().execute(statement)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_cancel_ends_the_statement_and_not_the_session(server, crowd, run_module, client):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_cancel_ends_the_statement_and_not_the_session(server, crowd, run_module, driver):
     busy = crowd.busy("SELECT pg_sleep(60)")
     crowd.idle(1)
     options = server.login(
         state="terminated", method="cancel", databases=["sergas_prod"], query_longer_than=AT_ONCE
     )
-    result = run_module("pg_connections", options, client=client)
+    result = run_module("pg_connections", options, driver=driver)
     assert listed(result["terminated"]) == pids([busy])
     assert crowd.count() == 2
     assert (
@@ -316,7 +316,7 @@ def test_cancel_ends_the_statement_and_not_the_session(server, crowd, run_module
         )
         == 0
     )
-    assert run_module("pg_connections", options, client=client)["changed"] is False
+    assert run_module("pg_connections", options, driver=driver)["changed"] is False
 
 
 def test_what_cannot_be_cancelled_is_spared(server, crowd, run_module):
@@ -329,10 +329,10 @@ def test_what_cannot_be_cancelled_is_spared(server, crowd, run_module):
     assert result["spared"] == {"nothing_to_cancel": 2}
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_a_role_that_may_not_see_says_so(server, crowd, run_module, client):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_role_that_may_not_see_says_so(server, crowd, run_module, driver):
     crowd.idle(16)
-    result = run_module("pg_connections", server.tcp("report", login_db="postgres"), client=client)
+    result = run_module("pg_connections", server.tcp("report", login_db="postgres"), driver=driver)
     assert result["connections"]["hidden"] == 16
     assert result["connections"]["by_state"] == {"hidden": 16}
     assert result["connections"]["percent"] is None
@@ -344,7 +344,7 @@ def test_a_role_that_may_not_see_says_so(server, crowd, run_module, client):
     options = server.tcp(
         "report", state="terminated", databases=["sergas_prod"], idle_longer_than=AT_ONCE
     )
-    result = run_module("pg_connections", options, client=client)
+    result = run_module("pg_connections", options, driver=driver)
     assert result["changed"] is False
     assert result["spared"] == {"hidden": 16}
     assert "grant it pg_monitor" in str(result["warnings"])
@@ -400,7 +400,7 @@ def test_transactions_left_open_are_what_exhausts(server, crowd, run_module):
     assert finding["remedy"] == "end_idle_transactions"
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize(
     ("change", "id"),
     [
@@ -410,14 +410,14 @@ def test_transactions_left_open_are_what_exhausts(server, crowd, run_module):
         ({"login_host": "no-such-host.invalid"}, "db.unreachable"),
     ],
 )
-def test_a_server_that_cannot_be_asked_is_a_finding(server, run_module, client, change, id):
-    result = run_module("pg_connections", server.tcp("sergas", **change), client=client)
+def test_a_server_that_cannot_be_asked_is_a_finding(server, run_module, driver, change, id):
+    result = run_module("pg_connections", server.tcp("sergas", **change), driver=driver)
     assert result["roots"] == [id]
     assert result["connections"] is None
     result = run_module(
         "pg_connections",
         server.tcp("sergas", state="terminated", states=["idle"], **change),
-        client=client,
+        driver=driver,
     )
     assert result["failed"] is True
 
@@ -452,19 +452,17 @@ def test_options_that_cannot_be_are_refused(server, crowd, run_module, options, 
 # --- what happens between the choice and the signal
 
 
-@pytest.fixture(params=CLIENTS)
+@pytest.fixture(params=DRIVERS)
 def acting(request, server, monkeypatch):
-    if request.param == "psql":
-        monkeypatch.setattr(postgresql_session, "psycopg2", None)
-    with postgresql_session.connect(server.login(), Deadline(20), acting=True) as session:
+    if request.param == "pgwire":
+        monkeypatch.setattr(postgres, "psycopg2", None)
+    with connect(server.login(), Deadline(20), acting=True) as session:
         yield session
 
 
 def observed(session, connection):
     pid = connection.info.backend_pid
-    return next(
-        item for item in postgresql_connections.Observation(session).sessions if item["pid"] == pid
-    )
+    return next(item for item in Observation(session).sessions if item["pid"] == pid)
 
 
 def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, acting):
@@ -477,7 +475,7 @@ def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, a
         [used.info.backend_pid],
         1,
     )
-    ending = postgresql_connections.end(acting, victims, "terminate", wait=5)
+    ending = termination.end(acting, victims, "terminate", wait=5)
     assert listed(ending.ended) == pids([idle])
     assert listed(ending.moved_on) == pids([used])
     used.cursor().execute("SELECT 3")
@@ -486,7 +484,7 @@ def test_a_session_that_did_something_since_it_was_chosen_is_left_alone(crowd, a
 def test_a_process_id_that_belongs_to_another_session_is_left_alone(crowd, acting):
     [other] = crowd.idle(1)
     victim = {**observed(acting, other), "backend_start": "2020-01-01T00:00:00+00:00"}
-    ending = postgresql_connections.end(acting, [victim], "terminate", wait=5)
+    ending = termination.end(acting, [victim], "terminate", wait=5)
     assert (ending.ended, ending.survived) == ([], [])
     assert ending.moved_on == [victim]
     other.cursor().execute("SELECT 1")
@@ -497,7 +495,7 @@ def test_a_session_that_does_not_go_is_reported_and_not_called_ended(server, cro
     victims = [observed(acting, stuck), observed(acting, idle)]
     os.kill(stuck.info.backend_pid, signal.SIGSTOP)
     try:
-        ending = postgresql_connections.end(acting, victims, "terminate", wait=0.3)
+        ending = termination.end(acting, victims, "terminate", wait=0.3)
     finally:
         os.kill(stuck.info.backend_pid, signal.SIGCONT)
     assert listed(ending.survived) == pids([stuck])

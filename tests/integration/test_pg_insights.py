@@ -17,16 +17,15 @@ import psycopg2
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import sql
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
     diagnosis,
     limits,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import Scope
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import connect
 
-CLIENTS = ["psycopg2", "psql"]
+DRIVERS = ["psycopg2", "pgwire"]
 GOOD = {"ok", "skipped"}
 
 
@@ -57,7 +56,7 @@ def reads_all_data(server):
 
 
 def quoted(server):
-    return postgresql_session.literal(server.tcp("x")["login_password"])
+    return sql.literal(server.tcp("x")["login_password"])
 
 
 @pytest.fixture
@@ -110,9 +109,9 @@ def until(condition, seconds=20):
 def insights(server, run_module):
     """Return a function that runs the module and returns {id: finding} and the whole result."""
 
-    def run(options=None, client="psycopg2", login=None, **more):
+    def run(options=None, driver="psycopg2", login=None, **more):
         result = run_module(
-            "pg_insights", {**(login or server.login()), **(options or {}), **more}, client
+            "pg_insights", {**(login or server.login()), **(options or {}), **more}, driver
         )
         assert not result.get("failed"), result
         assert not result["changed"]
@@ -121,15 +120,15 @@ def insights(server, run_module):
     return run
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_healthy_database_has_nothing_bad(insights, server, database, client):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_healthy_database_has_nothing_bad(insights, server, database, driver):
     execute(
         server,
         database,
         "CREATE TABLE accounts (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text)",
         "INSERT INTO accounts (name) SELECT 'account ' || i FROM generate_series(1, 500) i",
     )
-    findings, result = insights(login_db=database, client=client)
+    findings, result = insights(login_db=database, driver=driver)
     assert {item["status"] for item in findings.values()} <= GOOD, result["findings"]
     assert result["bad"] == 0 and result["roots"] == []
     assert len(findings) == len(diagnosis.CHECKS)
@@ -477,7 +476,7 @@ def test_transactions_open_for_long_and_prepared_ones(insights, server, database
         # What is a minute old counts: the test must not wait for that.
         assert value(server, database, "SELECT count(*) FROM pg_prepared_xacts") == 1
         statement = diagnosis.locks._TRANSACTIONS.replace("interval '1 minute'", "interval '0'")
-        with postgresql_session.connect(server.login(login_db=database), Deadline(10)) as session:
+        with connect(server.login(login_db=database), Deadline(10)) as session:
             rows = session.rows(statement)
     finally:
         execute(server, database, "ROLLBACK PREPARED 'forgotten'")
@@ -556,10 +555,10 @@ def test_schemas_select(insights, server, database):
     assert 'DROP INDEX CONCURRENTLY "odd ""one""".b' in findings["db.index.duplicate"]["advice"]
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_plain_role_gets_unknown_and_the_role_to_grant(insights, server, database, client):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_plain_role_gets_unknown_and_the_role_to_grant(insights, server, database, driver):
     execute(server, database, "CREATE SEQUENCE s", "SELECT count(*) FROM pg_class")
-    findings, _result = insights(login=server.tcp("plain", login_db=database), client=client)
+    findings, _result = insights(login=server.tcp("plain", login_db=database), driver=driver)
     for id, role in (
         ("db.queries.slow.unknown", "pg_read_all_stats"),
         ("db.queries.running.unknown", "pg_read_all_stats"),
@@ -580,9 +579,9 @@ def test_monitor_sees_all_but_sequences_and_column_statistics(insights, server, 
     ]
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_wrong_password_is_a_finding(insights, server, client):
-    findings, result = insights(login=server.tcp("plain", login_password="wrong"), client=client)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_wrong_password_is_a_finding(insights, server, driver):
+    findings, result = insights(login=server.tcp("plain", login_password="wrong"), driver=driver)
     assert list(findings) == ["db.auth.failed"] and result["roots"] == ["db.auth.failed"]
 
 
@@ -611,7 +610,7 @@ class Counting:
 
 def test_number_of_questions_does_not_grow_with_the_tables(server, database):
     def questions():
-        with postgresql_session.connect(server.login(login_db=database), Deadline(60)) as session:
+        with connect(server.login(login_db=database), Deadline(60)) as session:
             counting = Counting(session)
             diagnosis.diagnose(Scope(counting, limits.merge({})), list(diagnosis.CHECKS), "here")
             return counting.questions
@@ -796,8 +795,8 @@ def test_disk_full_names_what_fills_it(insights, small_disk):
     with contextlib.suppress(OSError), (small_disk.data / "ballast").open("wb", 0) as ballast:
         while ballast.write(bytes(65536)):
             pass
-    for client in CLIENTS:
-        findings, _result = insights(login=login, client=client)
+    for driver in DRIVERS:
+        findings, _result = insights(login=login, driver=driver)
         item = findings["db.disk.full"]
         assert item["status"] == "fail" and item["evidence"]["filesystem"]["free"] == 0
         assert "other files" in [row["what"] for row in item["evidence"]["filled_by"]]
@@ -826,9 +825,9 @@ def sergas_is_superuser(server):
     return value(server, "postgres", "SELECT rolsuper FROM pg_roles WHERE rolname = 'sergas'")
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_what_an_old_extension_lacks_is_called_of_nobody_else(
-    insights, run_module, server, database, client
+    insights, run_module, server, database, driver
 ):
     execute(
         server,
@@ -853,7 +852,7 @@ def test_what_an_old_extension_lacks_is_called_of_nobody_else(
         "reset_counters": True,
         "reset_statements": ["1"],
     }
-    assert run_module("pg_vacuum", options, client)["changed"]
+    assert run_module("pg_vacuum", options, driver)["changed"]
     findings, _result = insights(login_db=database, checks=["slow_queries"])
     assert "db.queries.slow.unknown" not in findings
     assert not sergas_is_superuser(server)

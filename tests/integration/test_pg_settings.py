@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="clusters are made and
 
 COLLECTION = Path(__file__).resolve().parents[2]
 MODULE = COLLECTION / "plugins" / "modules" / "pg_settings.py"
-CLIENTS = ["psycopg2", "psql"]
+DRIVERS = ["psycopg2", "pgwire"]
 AUTHENTICATION = ["--auth-local=peer", "--auth-host=scram-sha-256"]
 #: The same machine everywhere, so that nothing depends on where the tests run.
 MACHINE = {
@@ -185,9 +185,9 @@ def cluster(shared_cluster):
 def settings(run_module, cluster):
     """Return a function that runs the module on the cluster and returns its result."""
 
-    def run(client="psycopg2", check=False, **options):
+    def run(driver="psycopg2", check=False, **options):
         return run_module(
-            "pg_settings", {"cluster": cluster.name, **options}, client, check, diff=True
+            "pg_settings", {"cluster": cluster.name, **options}, driver, check, diff=True
         )
 
     return run
@@ -256,22 +256,22 @@ def unchanged(result):
     return not (result["changed"] or result["reloaded"] or result["restarted"])
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_a_check_run_predicts_the_real_one_and_a_second_one_changes_nothing(
-    cluster, settings, client
+    cluster, settings, driver
 ):
     before, pid = cluster.files(), cluster.pid()
-    predicted = settings(client, check=True, allow_restart=True, **MACHINE)
+    predicted = settings(driver, check=True, allow_restart=True, **MACHINE)
     assert (cluster.files(), cluster.pid()) == (before, pid), "a check run has changed something"
-    result = settings(client, allow_restart=True, **MACHINE)
+    result = settings(driver, allow_restart=True, **MACHINE)
     assert without(result) == without(predicted)
     assert result["changed"]
     assert result["restarted"]
     assert cluster.pid() != pid
     assert cluster.show(*TUNED) == TUNED
     assert result["diff"][0]["after"] == cluster.file.read_text()
-    assert unchanged(settings(client, allow_restart=True, **MACHINE))
-    assert unchanged(settings(client, check=True, allow_restart=True, **MACHINE))
+    assert unchanged(settings(driver, allow_restart=True, **MACHINE))
+    assert unchanged(settings(driver, check=True, allow_restart=True, **MACHINE))
 
 
 def test_the_file_is_the_server_s_and_says_why(cluster, settings):

@@ -13,9 +13,9 @@ import time
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import sql
 
-CLIENTS = ["psycopg2", "psql"]
+DRIVERS = ["psycopg2", "pgwire"]
 ROWS = """
 INSERT INTO {table} (actor, created_at)
 SELECT 'a', now() - n * interval '1 day' - interval '1 hour' FROM generate_series(0, 199) AS n
@@ -69,15 +69,15 @@ def make(connection, kind):
     run(connection, ROWS.format(table="log"))
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("kind", ["indexed", "plain", "partitioned"])
-def test_old_rows_go_and_no_other_one(database, run_module, kind, client):
+def test_old_rows_go_and_no_other_one(database, run_module, kind, driver):
     connection, login = database
     make(connection, kind)
     options = {**login, "table": "log", "days": 90, "batch_rows": 7, "pause": 0}
-    planned = run_module("pg_retention", options, client, check=True)
+    planned = run_module("pg_retention", options, driver, check=True)
     assert run(connection, "SELECT count(*) FROM log") == [(200,)]
-    done = run_module("pg_retention", options, client)
+    done = run_module("pg_retention", options, driver)
     assert (planned["changed"], planned["rows"]) == (done["changed"], done["rows"]) == (True, 110)
     # The same rows in two ways: how they are padded differs by a few bytes.
     assert planned["bytes"] == pytest.approx(done["bytes"], rel=0.01) and done["bytes"] > 110 * 20
@@ -86,7 +86,7 @@ def test_old_rows_go_and_no_other_one(database, run_module, kind, client):
         connection,
         "SELECT count(*), count(*) FILTER (WHERE created_at < now() - interval '90 days') FROM log",
     ) == [(90, 0)]
-    again = run_module("pg_retention", options, client)
+    again = run_module("pg_retention", options, driver)
     assert (again["changed"], again["rows"]) == (False, 0)
 
 
@@ -228,18 +228,18 @@ def test_code_in_a_table_never_runs_with_a_superusers_rights(keeper, postgres, r
     assert postgres.password not in str(done)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_a_plain_table_needs_no_owner(keeper, run_module, client):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_plain_table_needs_no_owner(keeper, run_module, driver):
     connection, options = keeper
     run(connection, TABLE + OLD_ROWS)
-    planned = run_module("pg_retention", {**options, "batch_rows": 3}, client, check=True)
-    done = run_module("pg_retention", {**options, "batch_rows": 3}, client)
+    planned = run_module("pg_retention", {**options, "batch_rows": 3}, driver, check=True)
+    done = run_module("pg_retention", {**options, "batch_rows": 3}, driver)
     assert (planned["rows"], done["rows"]) == (10, 10)
     assert done["finished"] and done["role"] == planned["role"] != "keeper"
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_the_owner_logs_in_with_what_the_app_has(keeper, postgres, run_module, client, tmp_path):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_owner_logs_in_with_what_the_app_has(keeper, postgres, run_module, driver, tmp_path):
     connection, options = keeper
     run(connection, SEIZE + CODE["trigger"][0])
     run(connection, OLD_ROWS)
@@ -247,7 +247,7 @@ def test_the_owner_logs_in_with_what_the_app_has(keeper, postgres, run_module, c
     env = tmp_path / "env"
     # The address leads to a pooler, or to nothing: the server is the one of the module's own login.
     env.write_text("DATABASE_URL=postgresql://keeper:of-the-app@192.0.2.9:6432/kept\n")
-    done = run_module("pg_retention", {**options, "env_file": str(env)}, client)
+    done = run_module("pg_retention", {**options, "env_file": str(env)}, driver)
     assert (done["rows"], done["role"]) == (10, "keeper"), done
     assert "of-the-app" not in str(done) and not superuser(connection)
 
@@ -349,20 +349,20 @@ def test_what_takes_a_tables_place_meanwhile_is_not_touched(keeper, postgres, ru
     assert not superuser(connection)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_names_are_names_whatever_is_in_them(keeper, postgres, run_module, client, tmp_path):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_names_are_names_whatever_is_in_them(keeper, postgres, run_module, driver, tmp_path):
     connection, options = keeper
     name = "a\"; DROP TABLE log; --\n\\! touch %s\n%%s%%(x)s' {where} :ERROR" % (tmp_path / "x")
     assert len(name.encode()) > 63
     name = name.encode()[:63].decode()
     run(connection, TABLE + OLD_ROWS)
-    run(connection, "ALTER TABLE log RENAME TO %s" % session.identifier(name))
+    run(connection, "ALTER TABLE log RENAME TO %s" % sql.identifier(name))
     tmp_path.chmod(0o777)
     for given in ({}, {"owner_password": postgres.password}):
-        planned = run_module("pg_retention", {**options, **given, "table": name}, client, True)
+        planned = run_module("pg_retention", {**options, **given, "table": name}, driver, True)
         assert planned["rows"] == 10, planned
     index = {key: options[key] for key in ("login_unix_socket", "login_port", "login_db")}
-    made = run_module("pg_index", {**index, "table": name, "columns": ["created_at"]}, client)
+    made = run_module("pg_index", {**index, "table": name, "columns": ["created_at"]}, driver)
     assert made["changed"] and made["valid"], made
     # Nor is what a server's message holds anything else than a message.
     run(
@@ -370,33 +370,33 @@ def test_names_are_names_whatever_is_in_them(keeper, postgres, run_module, clien
         "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
         " E'it''s\n\\! touch {0}/y\n`touch {0}/z` :ERROR'; END $$;"
         "CREATE TRIGGER hook BEFORE DELETE ON {1} FOR EACH ROW EXECUTE FUNCTION fail()".format(
-            tmp_path, session.identifier(name)
+            tmp_path, sql.identifier(name)
         ),
     )
     owner = {**options, "table": name, "owner_password": postgres.password}
-    failed = run_module("pg_retention", owner, client)
+    failed = run_module("pg_retention", owner, driver)
     assert failed["failed"] and "touch" in failed["msg"], failed
     run(connection, "DROP FUNCTION fail CASCADE")
-    done = run_module("pg_retention", {**options, "table": name, "batch_rows": 3}, client)
+    done = run_module("pg_retention", {**options, "table": name, "batch_rows": 3}, driver)
     assert done["rows"] == 10 and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_an_index_is_made_once(database, run_module, client):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_index_is_made_once(database, run_module, driver):
     connection, login = database
     make(connection, "plain")
     options = {**login, "table": "log", "columns": ["actor"]}
-    planned = run_module("pg_index", options, client, check=True, diff=True)
+    planned = run_module("pg_index", options, driver, check=True, diff=True)
     assert planned["changed"] and not run(
         connection, "SELECT 1 FROM pg_indexes WHERE tablename = 'log'"
     )
-    done = run_module("pg_index", options, client, diff=True)
+    done = run_module("pg_index", options, driver, diff=True)
     assert (done["changed"], done["valid"], done["diff"]) == (True, True, planned["diff"])
     assert run(connection, "SELECT indexname FROM pg_indexes WHERE tablename = 'log'") == [
         ("idx_log_actor",)
     ]
-    assert not run_module("pg_index", options, client)["changed"]
-    gone = run_module("pg_index", {**options, "state": "absent"}, client)
+    assert not run_module("pg_index", options, driver)["changed"]
+    gone = run_module("pg_index", {**options, "state": "absent"}, driver)
     assert gone["changed"] and not run(
         connection, "SELECT 1 FROM pg_indexes WHERE tablename = 'log'"
     )
@@ -426,20 +426,20 @@ def test_an_invalid_leftover_of_somebody_else_is_replaced(database, run_module):
     ) == [(True, False)]
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_what_is_due_is_vacuumed_once(database, run_module, client):
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_is_due_is_vacuumed_once(database, run_module, driver):
     connection, login = database
     run(connection, "CREATE TABLE busy (n int) WITH (autovacuum_enabled = false)")
     run(connection, "INSERT INTO busy SELECT generate_series(1, 60000)")
     run(connection, "DELETE FROM busy WHERE n > 5000")
     connection.close()
-    planned = run_module("pg_vacuum", login, client, check=True)
-    done = run_module("pg_vacuum", login, client)
+    planned = run_module("pg_vacuum", login, driver, check=True)
+    done = run_module("pg_vacuum", login, driver)
     assert planned["changed"] and done["changed"]
     assert [(t["table"], t["action"]) for t in planned["tables"]] == [("busy", "vacuum")]
     assert [(t["table"], t["action"]) for t in done["tables"]] == [("busy", "vacuum")]
     assert done["freed_bytes"] > 0
-    assert not run_module("pg_vacuum", login, client)["changed"]
+    assert not run_module("pg_vacuum", login, driver)["changed"]
 
 
 def test_full_gives_the_space_of_a_bloated_table_back(database, run_module):
@@ -466,7 +466,7 @@ def standby(make_postgres):
     """A server in recovery, with an old row in a table of the app's role."""
     server = make_postgres()
     connection = server.connect()
-    run(connection, f"CREATE ROLE app LOGIN PASSWORD {session.literal(server.password)}")
+    run(connection, f"CREATE ROLE app LOGIN PASSWORD {sql.literal(server.password)}")
     run(connection, "CREATE TABLE audit_logs (id int, created_at timestamptz)")
     run(connection, "INSERT INTO audit_logs VALUES (1, now() - interval '100 days')")
     run(connection, "ALTER TABLE audit_logs OWNER TO app")

@@ -2,10 +2,12 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A PostgreSQL client for the diagnosis: protocol 3.0, simple queries, failures by their SQLSTATE.
+"""The built-in PostgreSQL client: protocol 3.0, simple queries, failures by their SQLSTATE.
 
 It does what the app's driver does (name, connection, TLS, authentication, database), needs no
 library on the host, and understands a server in any language: the text of a message is only shown.
+Statements with parameters are in ``pgwire_statements``, which a diagnosis without them need not
+load.
 """
 
 from __future__ import annotations
@@ -17,19 +19,24 @@ import os
 import struct
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, files
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
+    InvalidValue,
+    OperationError,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _PROTOCOL = 196608
-#: An error, a row or a notice of these queries is far smaller.
+#: An error, a row or a notice of a login and of simple queries is far smaller.
 _LONGEST_MESSAGE = 1024 * 1024
 #: PostgreSQL uses 4096. A hostile server must not keep the CPU busy, which no deadline ends.
 _MOST_ITERATIONS = 1000000
+#: What may come between a statement and the end of its result, and needs no answer.
+_PASSED_OVER = (b"1", b"2", b"A", b"D", b"I", b"N", b"S", b"T", b"n")
 DEFAULT_PORT = 5432
 TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-#: A diagnosis never hurts a sick server: it writes nothing, waits for no lock and ends soon.
+#: A diagnosis never hurts an overloaded server: it writes nothing, waits for no lock and ends soon.
 #: The role may be a superuser, and what the database's owner has put into another schema must not
 #: be called with its rights.
 SESSION = {
@@ -55,20 +62,30 @@ class ServerError(OperationError):
 
 
 class AuthenticationUnsupported(OperationError):
-    """The server asks for a way to authenticate that this client does not know (Kerberos, SSPI)."""
+    """The server wants a way to authenticate that this client does not know (Kerberos, SSPI)."""
 
 
 class PasswordMissing(OperationError):
-    """The server asks for a password and none is known."""
+    """The server wants a password and none is known."""
 
 
 class Session:
-    """A session in which simple queries can be run."""
+    """A session in which simple queries can be run.
+
+    Attributes:
+        encrypted: whether it is in TLS.
+        parameters: {name: value} of what the server reports, for example server_version.
+        closed: whether it has ended.
+    """
+
+    longest_message = _LONGEST_MESSAGE
 
     def __init__(self, stream, encrypted):
         self._stream = stream
         self.encrypted = encrypted
         self.parameters = {}
+        self.closed = False
+        self._cancel_key = b""
 
     def __enter__(self):
         return self
@@ -78,57 +95,75 @@ class Session:
             self._stream.send(b"X\0\0\0\4")
         except ConnectionFailed:
             pass
+        self._end()
+
+    def _end(self):
+        self.closed = True
         self._stream.close()
 
-    def start(self, user, database, password, options):
-        """Authenticate and wait until the server is ready."""
-        words = {
-            "user": user,
-            "database": database,
-            "application_name": "sergas-ops",
-            "client_encoding": "UTF8",
-        }
-        if options:
-            words["options"] = " ".join("-c %s=%s" % item for item in SESSION.items())
-        packed = (
-            b"".join(b"%s\0%s\0" % (name.encode(), value.encode()) for name, value in words.items())
-            + b"\0"
-        )
+    def start(self, startup, password):
+        """Authenticate and wait until the server is ready.
+
+        Args:
+            startup: {name: value} of the parameters of the startup packet, user among them.
+        """
+        words = [word.encode("utf-8") for item in startup.items() for word in item]
+        if b"\0" in b"".join(words):
+            raise InvalidValue("a parameter of a PostgreSQL session cannot hold a null character")
+        packed = b"\0".join(words) + b"\0\0"
         self._stream.send(struct.pack("!ii", len(packed) + 8, _PROTOCOL) + packed)
-        login = _Login(user, password)
+        login = _Login(startup["user"], password)
         while True:
             kind, body = self._receive()
             if kind == b"R":
                 answer = login.answer(*self._request(body))
                 if answer is not None:
-                    self._stream.send(b"p" + struct.pack("!i", len(answer) + 4) + answer)
+                    self._stream.send(message(b"p", answer))
             elif kind == b"S":
-                name, value = body.split(b"\0")[:2]
+                name, value = (body + b"\0").split(b"\0")[:2]
                 self.parameters[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
+            elif kind == b"K":
+                self._cancel_key = body
             elif kind == b"Z":
                 return
-            elif kind not in (b"K", b"N", b"v"):
+            elif kind not in (b"N", b"v"):
                 raise self._foreign()
 
     def query(self, sql):
         """Run a simple query and return the rows of its last result as lists of text or None."""
-        data = sql.encode("utf-8") + b"\0"
-        self._stream.send(b"Q" + struct.pack("!i", len(data) + 4) + data)
-        rows, failure = [], None
+        self._stream.send(message(b"Q", sql.encode("utf-8") + b"\0"))
+        return self._result()[1]
+
+    def _result(self):
+        """Return (the types of the columns as oids, rows, tag) of the last result, once the server
+        is ready for the next statement.
+        """
+        types, rows, tag, failure = [], [], b"", None
         while True:
             try:
                 kind, body = self._receive()
             except ServerError as error:
                 failure = failure or error
                 continue
-            if kind == b"T":
-                rows = []
-            elif kind == b"D":
-                rows.append(_row(body))
+            except ConnectionFailed as lost:
+                self._end()
+                # A server that ends a session says why before.
+                raise failure or lost
+            try:
+                if kind == b"T":
+                    types, rows = _types(body), []
+                elif kind == b"D":
+                    rows.append(_row(body))
+            except (struct.error, ValueError):
+                raise self._foreign()
+            if kind == b"C":
+                tag = body
             elif kind == b"Z":
                 if failure:
                     raise failure
-                return rows
+                return types, rows, tag
+            elif kind not in _PASSED_OVER:
+                raise self._foreign()
 
     def _request(self, body):
         if len(body) < 4:
@@ -138,7 +173,7 @@ class Session:
     def _receive(self):
         """Return (type, body) of the next message; raises ServerError for an error."""
         kind, length = struct.unpack("!ci", self._stream.read_exactly(5))
-        if not 4 <= length <= _LONGEST_MESSAGE or not kind.isalnum():
+        if not 4 <= length <= self.longest_message or not kind.isalnum():
             raise self._foreign()
         body = self._stream.read_exactly(length - 4)
         self._stream.phase = "total"
@@ -155,6 +190,21 @@ class Session:
     def _foreign(self):
         message = "%s does not speak PostgreSQL's protocol" % self._stream.peer
         return ConnectionFailed("protocol", self._stream.phase, message)
+
+
+def message(kind, body):
+    """Return a message of the protocol."""
+    return kind + struct.pack("!i", len(body) + 4) + body
+
+
+def _types(body):
+    """Return the oids of the types of a row's columns."""
+    types, rest = [], body[2:]
+    for _column in range(struct.unpack("!h", body[:2])[0]):
+        _name, _end, rest = rest.partition(b"\0")
+        types.append(struct.unpack("!I", rest[6:10])[0])
+        rest = rest[18:]
+    return types
 
 
 def _row(body):
@@ -180,7 +230,7 @@ class _Login:
     @property
     def _password(self):
         if not self._given:
-            raise PasswordMissing("the server asks for a password, and none is set")
+            raise PasswordMissing("the server wants a password, and none is set")
         return self._given
 
     def answer(self, request, data):
@@ -198,16 +248,16 @@ class _Login:
             first = b"n,," + self._bare
             return b"SCRAM-SHA-256\0" + struct.pack("!i", len(first)) + first
         if request == 11:
-            return self._prove(data)
+            return self._final_message(data)
         if request == 12:
             if data != b"v=" + base64.b64encode(self._expected):
                 raise ConnectionFailed(
-                    "protocol", "total", "the server does not prove that it knows the password"
+                    "protocol", "total", "the server did not show that it knows the password"
                 )
             return None
-        raise AuthenticationUnsupported("the server asks for authentication method %d" % request)
+        raise AuthenticationUnsupported("the server wants authentication method %d" % request)
 
-    def _prove(self, challenge):
+    def _final_message(self, challenge):
         """Return the client's final message of SCRAM-SHA-256 (RFC 5802, RFC 7677)."""
         try:
             parts = dict(part.split(b"=", 1) for part in challenge.split(b","))
@@ -245,25 +295,52 @@ def _prepared(password):
     return password.encode("utf-8")
 
 
-def connect(host, port, user, database, password, deadline, tls="prefer", root=None):
+def connect(
+    host,
+    port,
+    user,
+    database,
+    password,
+    deadline,
+    tls="prefer",
+    root=None,
+    certificate=None,
+    settings=None,
+    name="sergas-ops",
+    session=Session,
+):
     """Open a session as a driver with these settings would.
 
     Args:
-        host: a name, an address, or the folder of the server's Unix socket.
+        host: a name, an address, or the directory of the server's Unix socket.
         port: also names the Unix socket.
         user, database, password: text; the password may be None.
         deadline: for the whole of it.
-        tls: one of TLS_MODES, with libpq's meaning. To this machine itself C(prefer) tries without
-            TLS first: what can be reached is the same, nobody can listen, and it saves the
+        tls: one of TLS_MODES, with libpq's meaning. To this machine itself ``prefer`` tries without
+            TLS first: what can be reached is the same, no one can listen, and it saves the
             handshake.
         root: a file of certificates for verify-ca and verify-full, or None for the system's.
+        certificate: (file of the client's certificate, file of its key or None), or None.
+        settings: {name: value} of what the session starts with. Without them it is SESSION, or
+            nothing where a pooler does not pass that on.
+        name: the session's application_name.
+        session: the class of what is returned.
 
     Raises:
         ConnectionFailed, ServerError, AuthenticationUnsupported, PasswordMissing.
+        OSError: a file of certificates cannot be read.
     """
     local = host.startswith("/") or addresses.is_loopback(host)
     if host.startswith("/"):
         host, tls = os.path.join(host, ".s.PGSQL.%s" % port), "disable"
+    startup = {
+        "user": user,
+        "database": database,
+        "application_name": name,
+        "client_encoding": "UTF8",
+    }
+    # PgBouncer refuses options in the startup packet unless it is configured to ignore them.
+    options = (SESSION, None) if settings is None else (settings,)
     attempts = {
         "disable": (False,),
         "allow": (False, True),
@@ -272,7 +349,8 @@ def connect(host, port, user, database, password, deadline, tls="prefer", root=N
     failure = None
     for encrypted in attempts:
         try:
-            return _open(host, port, user, database, password, deadline, encrypted, tls, root)
+            encryption = (tls, root, certificate) if encrypted else None
+            return _open(session, host, port, startup, options, password, deadline, encryption)
         except ServerError as error:
             # Only a rule of pg_hba.conf can differ between the two. The first refusal is the one
             # to show: the second says no more than that the other way is not offered either.
@@ -290,27 +368,36 @@ class TlsUnavailable(ConnectionFailed):
     """The server does not offer TLS."""
 
 
-def _open(host, port, user, database, password, deadline, encrypted, tls, root):
-    # PgBouncer refuses options in the startup packet unless it is told to ignore them.
-    for options in (True, False):
+def options_text(settings):
+    """Return settings as the parameter ``options`` of the startup packet has them."""
+    return " ".join(
+        "-c %s=%s" % (name, value.replace("\\", "\\\\").replace(" ", "\\ "))
+        for name, value in settings.items()
+    )
+
+
+def _open(session, host, port, startup, options, password, deadline, encryption):
+    for settings in options:
         stream = tcp.connect(host, port, deadline)
         try:
-            if encrypted:
-                _encrypt(stream, host, _verifying(tls, root) if tls.startswith("verify") else None)
-            session = Session(stream, encrypted)
-            session.start(user, database, password, options)
-            return session
+            if encryption:
+                encrypt(stream, host, *encryption)
+            opened = session(stream, encryption is not None)
+            words = dict(startup, options=options_text(settings)) if settings else startup
+            opened.start(words, password)
+            return opened
         except ServerError as error:
             stream.close()
-            if error.sqlstate != "08P01" or not options:
+            if error.sqlstate != "08P01" or settings is options[-1]:
                 raise
         except Exception:
             stream.close()
             raise
-    raise AssertionError("both attempts return or raise")
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _encrypt(stream, host, context):
+def encrypt(stream, host, tls, root=None, certificate=None):
+    """Have a new connection to a server continue in TLS; see ``connect``."""
     stream.send(_SSL_REQUEST)
     answer = stream.read_exactly(1)
     if answer in b"NE":
@@ -319,17 +406,24 @@ def _encrypt(stream, host, context):
         raise ConnectionFailed(
             "protocol", "tls", "%s does not speak PostgreSQL's protocol" % stream.peer
         )
-    stream.start_tls(host, context)
+    stream.start_tls(host, _context(tls, root, certificate))
 
 
-def _verifying(tls, root):
-    import ssl  # only where certificates are verified
+def _context(tls, root, certificate):
+    """Return the context of TLS for one of TLS_MODES."""
+    import ssl  # 20 ms of CPU: only where it is needed
 
-    if root:
+    verified = tls.startswith("verify")
+    if verified and root:
         # The app names the file, and root reads it.
         with files.open_safely(root) as certificates:
             context = ssl.create_default_context(cafile="/proc/self/fd/%d" % certificates)
     else:
         context = ssl.create_default_context()
     context.check_hostname = tls == "verify-full"
+    if not verified:
+        context.verify_mode = ssl.CERT_NONE
+    if certificate:
+        # Without a password OpenSSL would ask for that of an encrypted key on the terminal.
+        context.load_cert_chain(*certificate, password="")
     return context

@@ -9,9 +9,7 @@ from __future__ import annotations
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import connect
 
 #: Between two checks of whether a reload has taken effect; in seconds.
 _PAUSE = 0.05
@@ -49,9 +47,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         postgresql.PostgresError: the server cannot be queried, or refused.
     """
     acting = params["state"] != "observed" and not check_mode
-    with postgresql_session.connect(
-        params, deadline, acting=acting, name="sergas.ops pg_server"
-    ) as session:
+    with connect(params, deadline, acting=acting, name="sergas.ops pg_server") as session:
         access = session.rows(_ACCESS)[0]
         changes = (
             params["state"] == "checkpointed"
@@ -66,6 +62,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
                 access = session.rows(_ACCESS)[0]
         return {
             "changed": changes,
+            "driver": session.driver,
             "version": session.version,
             "login_roles": [row["role"] for row in session.rows(_ROLES)],
             "settings": _settings(session, params["settings"]),

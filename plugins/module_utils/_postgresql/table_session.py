@@ -22,10 +22,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import D
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
+    connect,
+    refuse_standby,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import identifier
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import identifier
 
 #: How the owner of a table logs in.
 OWNER = {
@@ -39,13 +41,13 @@ OWNER = {
 _LONGEST_LOGIN = 5.0
 #: After these, the server may well let the owner in from elsewhere.
 _ELSEWHERE = (
-    postgresql_session.Refused,
-    postgresql_session.NotAllowed,
-    postgresql_session.NameUnresolved,
-    postgresql_session.Unreachable,
-    postgresql_session.TimedOut,
-    postgresql_session.EncryptionFailed,
-    postgresql_session.PoolerInBetween,
+    errors.Refused,
+    errors.NotAllowed,
+    errors.NameUnresolved,
+    errors.Unreachable,
+    errors.TimedOut,
+    errors.EncryptionFailed,
+    errors.PoolerInBetween,
 )
 
 # By the role that has logged in: code that runs in the session can go back to it. A superuser is a
@@ -170,7 +172,7 @@ class TableSession:
         if self.unguarded is None:
             yield
             return
-        postgresql_session.refuse_standby(self.session, "what a superuser does in such a table")
+        refuse_standby(self.session, "what a superuser does in such a table")
         shown = "%s.%s" % (table["schema"], table["table"])
         with self.session.transaction():
             self.session.rows(_HOLD_SCHEMA, [table["schema"]])
@@ -254,7 +256,7 @@ def _logged_in(login, params, deadline, owners, name):
     reasons = []
     for host, port in found["places"]:
         try:
-            session = postgresql_session.connect(
+            session = connect(
                 {
                     "login_host": host,
                     "login_port": port,
@@ -270,7 +272,7 @@ def _logged_in(login, params, deadline, owners, name):
                 reserve=False,
                 login_timeout=_LONGEST_LOGIN,
             )
-        except (postgresql_session.PostgresError, DeadlineExceeded) as error:
+        except (errors.PostgresError, DeadlineExceeded) as error:
             reasons.append("%s does not log in at %s:%d: %s" % (owner, host, port, error))
             if isinstance(error, _ELSEWHERE + (DeadlineExceeded,)):
                 continue

@@ -16,7 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan a
 from ansible_collections.sergas.ops.plugins.module_utils._health import runner
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lines, survey
 from ansible_collections.sergas.ops.plugins.module_utils._host import container_rules, ufw
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import sessions
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import termination_plan
 from ansible_collections.sergas.ops.plugins.module_utils._security import check as security_check
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import fleet
 
@@ -150,7 +150,7 @@ def test_rules_of_a_fleet_are_not_doubled():
 
 @pytest.mark.parametrize("text", [*GIVEN, "::ffff:192.0.2.0/120"])
 def test_sessions_of_a_database_are_protected(text):
-    (given,) = sessions.networks([text], "protected_clients")
+    (given,) = termination_plan.networks([text], "protected_clients")
     session = {
         "pid": 1,
         "backend_type": "client backend",
@@ -164,7 +164,7 @@ def test_sessions_of_a_database_are_protected(text):
         "state_seconds": 9.0,
     }
     nobody = {"include": [], "database": "d", "users": [], "applications": []}
-    plan = sessions.plan([session], {"users": ["x"]}, {**nobody, "clients": [given]})
+    plan = termination_plan.plan([session], {"users": ["x"]}, {**nobody, "clients": [given]})
     assert plan.victims == [] and list(plan.spared) == ["listed"]
 
 

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules, checks
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
-    causes as insights_causes,
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
+    cause_rules as database_rules,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import host as report_host
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
 #: Modules with rules; an id that is named in one of them only is not made by anything.
-RULES = (cause_rules, insights_causes, report_host)
+RULES = (cause_rules, database_rules, report_host)
 _ID = re.compile(r"(?:app|api|db|redis|zoho|cognee|host|security|lb)(?:\.[a-z_]+){1,3}")
 #: What makes a finding: its first argument is the id.
 _MAKERS = ("finding", "_finding", "bad")

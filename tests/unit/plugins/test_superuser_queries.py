@@ -22,15 +22,22 @@ TASKS = sorted([*(ROOT / "roles").rglob("*.yml"), *(ROOT / "playbooks").rglob("*
 CONNECTION = "_postgresql/session.py"
 #: Modules beside it that import a client of the server, by their names, and why they may.
 CLIENTS = {
+    "psycopg2": {"_net/postgres.py": "one of the drivers"},
     "pgwire": {
-        "_postgresql/session.py": "a second attempt to log in tells why the first failed; it runs"
-        " no query",
+        "_net/postgres.py": "the other driver",
+        "_net/pgwire_statements.py": "a part of that driver",
         "_health/reach.py": "logs in as the app does, and runs fixed queries on catalogs:"
         " search_path is pinned as the session starts",
         "_host/app_config.py": "knows its port and opens nothing",
     },
-    "psycopg2": {"_postgresql/session.py": "the connection module"},
+    "pgwire_statements": {"_net/postgres.py": "the other driver"},
+    "postgres": {
+        CONNECTION: "the connection module, which pins what each session starts with",
+        "_postgresql/location.py": "makes the targets for the connection module and opens nothing",
+    },
 }
+#: The function of the drivers that opens a connection.
+OPENS = re.compile(r"\bpostgres\.connect\b")
 #: Modules that hold the name of a client and do not run it.
 NAMES = {"modules/pg_connections.py": "the application names whose sessions are spared"}
 #: Modules of community.postgresql that send no SQL.
@@ -73,7 +80,7 @@ def prose(tree):
 
 
 def words(tree):
-    """Return the texts of a module that are a whole word of a command: C(psql) or a path to it."""
+    """Return the texts of a module that are a whole word of a command: ``psql`` or a path to it."""
     skipped = prose(tree)
     return [
         node.value
@@ -101,8 +108,15 @@ def test_a_server_is_only_reached_through_the_connection_module(path):
     name = str(path.relative_to(ROOT / "plugins")).replace("module_utils/", "")
     for client, allowed in CLIENTS.items():
         assert client not in names or name in allowed, client
-    assert not words(tree) or name == CONNECTION or name in NAMES
+    assert not words(tree) or name in NAMES
     assert not commands(tree)
+
+
+def test_only_the_connection_module_opens_a_connection():
+    opening = [path for path in PLUGINS if OPENS.search(path.read_text())]
+    modules = {str(path.relative_to(ROOT / "plugins/module_utils")) for path in opening}
+    # The driver's own manual has an example.
+    assert modules - {"_net/postgres.py"} == {CONNECTION}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +126,8 @@ def test_a_server_is_only_reached_through_the_connection_module(path):
         ("from psycopg2 import connect", imported),
         ("from ..module_utils import pgwire", imported),
         ("from a.b.pgwire import connect", imported),
+        ("from a.b._net import postgres", imported),
+        ("from a.b._net.postgres import connect", imported),
         ("run(['psql', '-c', query])", words),
         ("run(['/usr/bin/psql'])", words),
         ("run('runuser -u postgres -- psql -c x', shell=True)", commands),
@@ -120,7 +136,7 @@ def test_a_server_is_only_reached_through_the_connection_module(path):
 )
 def test_what_goes_around_it_is_found(code, finder):
     found = list(finder(ast.parse(code)))
-    assert {"psycopg2", "pgwire"} & set(found) if finder is imported else found
+    assert set(CLIENTS) & set(found) if finder is imported else found
 
 
 def tasks(items):

@@ -13,12 +13,12 @@ from __future__ import annotations
 import math
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import grade
+from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import PostgresError
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import verdict
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import (
     EXCLUSIVELY_LOCKED,
     IN_SCHEMAS,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import PostgresError
 
 #: What is smaller, or has less to give back, is not worth a thought.
 _SMALLEST = 10 * 1024**2

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from typing import Callable, NamedTuple, Tuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import causes, thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
@@ -20,15 +21,17 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
+from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import (
+    InsufficientPrivilege,
+    PostgresError,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import cause_rules, location
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.findings import unreachable
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
     bloat,
     cache,
-    causes,
     indexes,
-    limits,
     locks,
     maintenance,
     missing_indexes,
@@ -39,11 +42,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights im
     verdict,
     wal,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import Scope
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
-    InsufficientPrivilege,
-    PostgresError,
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import (
+    THRESHOLDS,
+    Scope,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import connect
 
 #: One slow query of ours is not worth more to a sick server than this; in seconds.
 _LONGEST_STATEMENT = 10.0
@@ -218,34 +221,32 @@ def run(params):
         UnsupportedServer: the server is older than PostgreSQL 13.
     """
     names = select(params["checks"], params["skip"])
-    thresholds = limits.merge(params["thresholds"])
+    merged = thresholds.merge(params["thresholds"], THRESHOLDS)
     if params["limit"] < 1:
         raise InvalidValue("limit: %d must be 1 or more" % params["limit"])
     deadline = Deadline(params["deadline"])
-    target = postgresql_session.target(params)
+    target = location.shown(params)
     try:
-        with postgresql_session.connect(
-            params, deadline, statement_timeout=_LONGEST_STATEMENT
-        ) as session:
+        with connect(params, deadline, statement_timeout=_LONGEST_STATEMENT) as session:
             scope = Scope(
                 session,
-                thresholds,
+                merged,
                 deadline=deadline,
                 limit=params["limit"],
                 schemas=params["schemas"],
                 previous=params["previous"],
             )
-            return diagnose(scope, names, target)
-    except postgresql_session.UnsupportedServer:
+            return dict(diagnose(scope, names, target), driver=session.driver)
+    except errors.UnsupportedServer:
         raise
     except DeadlineExceeded as late:
-        return _unreachable(postgresql_session.TimedOut(str(late)), target)
+        return _unreachable(errors.TimedOut(str(late)), target)
     except PostgresError as error:
         return _unreachable(error, target)
 
 
 def _unreachable(error, target):
-    return _result([postgresql_session.unreachable_finding(error, target)])
+    return dict(_result([unreachable(error, target)]), driver=None)
 
 
 def diagnose(scope, names, target):
@@ -257,7 +258,9 @@ def diagnose(scope, names, target):
         target: C(host:port) of the server, for the evidence.
     """
     answers = ask(scope, names)
-    findings = causes.derive([item for name in names for item in decide(scope, name, answers)])
+    findings = causes.derive(
+        [item for name in names for item in decide(scope, name, answers)], cause_rules.RULES
+    )
     for item in findings:
         item["evidence"] = dict(item["evidence"], target=target, database=scope.server["database"])
     insights = {query: answer.value for query, answer in answers.items() if not answer.error}

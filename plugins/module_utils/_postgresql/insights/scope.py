@@ -2,24 +2,50 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a diagnosis looks at: which schemas, how many rows, by which thresholds, since when."""
+"""The scope of a diagnosis: which server, schemas and thresholds, how many rows, since when."""
 
 from __future__ import annotations
 
 import json
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import server
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import MARKER
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.extension_members import (
+    member,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import MARKER
+
+#: Of pg_insights, {name: (warn, fail, unit)}.
+THRESHOLDS = {
+    # a statement's mean time; a statement below the guide's 1000 ms counts when it is called often
+    "statement_ms": (20.0, 1000.0, "ms"),
+    # the guide looks at what runs for more than a minute
+    "running_seconds": (60.0, 600.0, "s"),
+    "lock_wait_seconds": (5.0, 60.0, "s"),
+    "transaction_seconds": (3600.0, 14400.0, "s"),
+    "bloat_percent": (40.0, 80.0, "%"),
+    # dead rows, or rows changed since ANALYZE, as a multiple of what makes autovacuum start
+    "vacuum_factor": (2.0, 10.0, "times autovacuum's threshold"),
+    "analyze_factor": (2.0, 10.0, "times autovacuum's threshold"),
+    # transaction ids are used up at 2.1e9; vacuum_failsafe_age is 1.6e9
+    "wraparound_age": (1.3e9, 1.4e9, "transactions"),
+    "cache_miss_percent": (5.0, 20.0, "%"),
+    "archive_backlog": (16.0, 128.0, "WAL files"),
+    "slot_bytes": (64.0 * 1024**2, 1024.0**3, "B"),
+    "replication_seconds": (5.0, 60.0, "s"),
+    "replication_bytes": (128.0 * 1024**2, 1024.0**3, "B"),
+    "disk_percent": (80.0, 90.0, "%"),
+    "sequence_percent": (85.0, 95.0, "%"),
+    "memory_percent": (100.0, 200.0, "% of the memory"),
+}
 
 #: Needs the alias n for pg_namespace, and scope.schemas_json twice as arguments.
 IN_SCHEMAS = """n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND (CAST(%s AS text) IS NULL
        OR n.nspname IN (SELECT json_array_elements_text(CAST(%s AS json))))"""
 
-#: Relations that somebody holds, or waits to hold, exclusively: asking for their size would have
-#: the diagnosis wait in the same queue.
-#: A table counts as locked with its TOAST table or one of its indexes.
+#: Relations that another session holds, or waits to hold, exclusively: reading their size would
+#: have the diagnosis wait in the same queue. A table counts as locked with its TOAST table or one
+#: of its indexes.
 EXCLUSIVELY_LOCKED = """SELECT DISTINCT u.relation FROM pg_locks l
     LEFT JOIN pg_index i ON i.indexrelid = l.relation
     LEFT JOIN pg_class t ON t.reltoastrelid = l.relation
@@ -27,15 +53,50 @@ EXCLUSIVELY_LOCKED = """SELECT DISTINCT u.relation FROM pg_locks l
   WHERE l.mode = 'AccessExclusiveLock' AND u.relation IS NOT NULL AND l.relation <> 0
     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())"""
 
+_FACTS = (
+    """
+SELECT
+  current_user::text AS role,
+  current_database()::text AS database,
+  r.rolsuper AS superuser,
+  pg_is_in_recovery() AS in_recovery,
+  pg_has_role(r.oid, 'pg_read_all_stats', 'USAGE') AS sees_sessions,
+  pg_has_role(r.oid, 'pg_monitor', 'USAGE') AS monitors,
+  pg_has_role(r.oid, 'pg_read_all_settings', 'USAGE') AS sees_settings,
+  pg_has_role(r.oid, 'pg_stat_scan_tables', 'USAGE') AS scans_tables,
+  coalesce((SELECT pg_has_role(r.oid, a.oid, 'USAGE')
+            FROM pg_roles a WHERE a.rolname = 'pg_read_all_data'), r.rolsuper) AS reads_data,
+  current_setting('block_size')::int AS block_bytes,
+  current_setting('max_connections')::int AS max_connections,
+  host(inet_server_addr()) AS address,
+  pg_backend_pid() AS backend_pid,
+  extract(epoch FROM clock_timestamp())::float8 AS taken_at,
+  extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8 AS up_seconds,
+  extract(epoch FROM clock_timestamp() - coalesce(
+    d.stats_reset, (SELECT b.stats_reset FROM pg_stat_bgwriter b), pg_postmaster_start_time()
+  ))::float8 AS statistics_seconds,
+  (SELECT m.schema FROM ("""
+    + member("pg_stat_statements", "pg_stat_statements")
+    + """) m) AS statements_schema,
+  (SELECT e.extversion FROM pg_extension e
+   WHERE e.extname = 'pg_stat_statements') AS statements_version,
+  current_setting('pg_stat_statements.max', true) IS NOT NULL AS statements_loaded,
+  (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+   WHERE e.extname = 'pgstattuple') AS pgstattuple_schema
+FROM pg_roles r, pg_stat_database d
+WHERE r.rolname = current_user AND d.datname = current_database()
+"""
+)
+
 
 class Scope:
-    """The options of the diagnosis, the server's facts, and the session to ask.
+    """The options of the diagnosis, the server's facts, and the session for its queries.
 
     Raises:
         ValueError: the earlier run was not of this database.
 
     Attributes:
-        server: the facts of the server, see L(server.observe).
+        server: the facts of the server and of the session's role.
         thresholds: {name: (warn, fail, unit)}.
         limit: how many rows a finding's evidence may have.
         previous: the insights of an earlier run, {} where there is none.
@@ -49,7 +110,7 @@ class Scope:
         self.limit = limit
         self.previous = previous or {}
         self.schemas_json = json.dumps(schemas) if schemas else None
-        self.server = server.observe(self, session.version)
+        self.server = dict(self.row(_FACTS), version=session.version)
         if previous and self.earlier("server", "database") != self.server["database"]:
             raise InvalidValue(
                 "previous: these are not the insights of an earlier run into the database %s"
@@ -63,7 +124,7 @@ class Scope:
         return self._session.rows(MARKER + statement, args)
 
     def member(self, extension, name, arguments=None):
-        """Return the context of a member of an extension, see L(postgresql.Session.member)."""
+        """Return the context of a member of an extension, see ``Session.member``."""
         return self._session.member(extension, name, arguments)
 
     def row(self, statement, *args):

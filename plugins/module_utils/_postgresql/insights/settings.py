@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._host import cgroup
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import verdict
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import is_local
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.location import is_local
 
 #: (name, harmful value, status, why)
 _HARMFUL = (

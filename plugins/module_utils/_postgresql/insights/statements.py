@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import grade
+from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import PostgresError
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import verdict
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import PostgresError
 
 #: As many statements, by total time, are looked at.
 _MOST_STATEMENTS = 200

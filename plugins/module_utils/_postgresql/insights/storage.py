@@ -16,7 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.sc
     EXCLUSIVELY_LOCKED,
     IN_SCHEMAS,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import is_local
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.location import is_local
 
 #: So many tables are remembered for the next run, whatever the limit of the findings is.
 _MOST_TABLES = 100

@@ -14,10 +14,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
     InvalidValue,
     OperationError,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
+    connect,
+    refuse_standby,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import identifier
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import identifier
 
 #: PostgreSQL cuts longer names off, in bytes.
 _LONGEST_NAME = 63
@@ -179,7 +181,7 @@ def run(params, deadline, check_mode):
         raise InvalidValue(
             "name: which index of %s? Give its name or its columns" % params["table"]
         )
-    with postgresql_session.connect(
+    with connect(
         params,
         deadline,
         acting=True,
@@ -200,7 +202,7 @@ def run(params, deadline, check_mode):
         planned = plan(params, before)
         sql = statements(params, planned)
         if sql:
-            postgresql_session.refuse_standby(session, "an index")
+            refuse_standby(session, "an index")
         attempts = 0
         if not check_mode and sql:
             attempts = _apply(session, params, planned)
@@ -210,6 +212,7 @@ def run(params, deadline, check_mode):
         )
     return {
         "changed": planned.changes,
+        "driver": session.driver,
         "name": name_of(params),
         "served_by": planned.served_by,
         "dropped": planned.drop,
@@ -235,13 +238,11 @@ def _apply(session, params, planned):
             for statement in statements(params, planned):
                 session.execute(statement)
             return attempt if planned.create else 0
-        except postgresql_session.ConnectionLost:
+        except errors.ConnectionLost:
             raise
-        except postgresql_session.PostgresError as error:
+        except errors.PostgresError as error:
             _clear_away(session, params)
-            hopeless = not isinstance(
-                error, (postgresql_session.LockTimedOut, postgresql_session.StatementFailed)
-            )
+            hopeless = not isinstance(error, (errors.LockTimedOut, errors.StatementFailed))
             if hopeless or attempt == params["attempts"]:
                 raise IndexRefused("%s (after %d attempts)" % (error, attempt)) from error
             planned = Plan(create=planned.create)

@@ -21,12 +21,13 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
     InvalidValue,
     OperationError,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
-)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import table_session
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import wal_room
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import identifier
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
+    connect,
+    refuse_standby,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import identifier
 
 _TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
 #: Ranges of blocks are read as such from 14 on; before, each would read the whole table.
@@ -241,7 +242,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
     for option, least in (("days", 0), ("batch_rows", 1), ("pause", 0)):
         if params[option] < least:
             raise InvalidValue("%s: %g is below %d" % (option, params[option], least))
-    with postgresql_session.connect(params, deadline, acting=True, name=name) as login:
+    with connect(params, deadline, acting=True, name=name) as login:
         before = login.rows(
             "SELECT coalesce(%s::timestamptz, now() - make_interval(secs => %s))::text AS before",
             [params["before"], params["days"] * 86400.0],
@@ -251,13 +252,14 @@ def run(params, deadline, check_mode, sleep=time.sleep):
             table = Table(work, leaves, params["column"], before)
             old = table.old()
             if old["rows"]:
-                postgresql_session.refuse_standby(login, "the deletion of old rows")
+                refuse_standby(login, "the deletion of old rows")
             done = {"rows": old["rows"], "bytes": old["bytes"], "batches": 0, "finished": True}
             if not check_mode:
                 done = _delete(table, wal_room.WalRoom(login, params), params, deadline, sleep)
     left = 0 if check_mode else max(0, old["rows"] - done["rows"])
     return {
         "changed": done["rows"] > 0,
+        "driver": login.driver,
         "before": before,
         "rows": done["rows"],
         "bytes": done["bytes"],

@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import location
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import wal_room
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import identifier
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
+    connect,
+    refuse_standby,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import identifier
 
 #: So many tables of a finding are worked on in a run; the next one goes on.
 _MOST_TABLES = 300
@@ -145,7 +147,7 @@ def run(params, deadline, check_mode):
         postgresql.PostgresError: the server cannot be asked, or refused.
     """
     findings = _findings(params, deadline)
-    with postgresql_session.connect(
+    with connect(
         params,
         deadline,
         acting=True,
@@ -164,7 +166,7 @@ def run(params, deadline, check_mode):
                     raise VacuumRefused(refusal)
             work.append((row, what))
         if work:
-            postgresql_session.refuse_standby(session, "VACUUM")
+            refuse_standby(session, "VACUUM")
         done, left = [], []
         room = None if check_mode else wal_room.WalRoom(session, params)
         for row, what in work:
@@ -190,6 +192,7 @@ def run(params, deadline, check_mode):
             _reset_statements(session, params["reset_statements"])
     return {
         "changed": bool(done),
+        "driver": session.driver,
         "tables": done,
         "left": left,
         "warnings": [
@@ -250,7 +253,7 @@ def _findings(params, deadline):
 
 def _free(session, params, schema, table):
     host = params["login_host"]
-    if host and not host.startswith("/") and not postgresql_session.is_local(host):
+    if host and not host.startswith("/") and not location.is_local(host):
         return None
     path = session.rows(_DIRECTORY, [schema, table])[0]["path"]
     try:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import os
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    session as postgresql_session,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import location
 
 #: Below this, WAL is recycled by a checkpoint of ours instead of taking new files; in bytes, four
 #: files of 16 MB.
@@ -47,11 +46,11 @@ class WalRoom:
     @staticmethod
     def _on_this_host(session, params):
         host = params.get("login_host")
-        if host and not host.startswith("/") and not postgresql_session.is_local(host):
+        if host and not host.startswith("/") and not location.is_local(host):
             return lambda: None
         try:
             folder = session.rows("SELECT current_setting('data_directory') AS path")[0]["path"]
-        except postgresql_session.InsufficientPrivilege:
+        except errors.InsufficientPrivilege:
             # A plain role, which may not CHECKPOINT either.
             return lambda: None
 

@@ -10,15 +10,15 @@ from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._host import hardware
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    budget as postgresql_budget,
+    budget as budgets,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    cluster as postgresql_cluster,
-)
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    tenants as postgresql_tenants,
+    cluster as clusters,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import tuning, values
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.tenants import (
+    discover as discover_tenants,
+)
 
 DEFAULT_VERSION = 17
 
@@ -53,7 +53,7 @@ def calculate(params, cluster, control_data, pid):
     tenants, tenants_from = _tenants(params, found.memory_kb)
     shared = params["shared_host"]
     if shared is None:
-        shared = postgresql_budget.anybody(tenants)
+        shared = budgets.anybody(tenants)
     given = params["memory"] is not None
     total = values.memory_kb(params["memory"]) if given else found.memory_kb
     limit = None if given else found.service_limit_kb
@@ -89,7 +89,7 @@ def calculate(params, cluster, control_data, pid):
 
 def _tenants(params, memory_kb):
     """Return (L(pg_budget.Tenants) as discovered and as given, where each is from)."""
-    tenants, evidence = postgresql_tenants.discover(params["env_file"], memory_kb)
+    tenants, evidence = discover_tenants(params["env_file"], memory_kb)
     options = params["tenants"] or {}
     changes = {
         name: options[name]
@@ -126,7 +126,7 @@ def _dedicated(machine, evidence):
 
 
 def _shared(machine, total, limit, tenants, control_data, evidence):
-    budget = postgresql_budget.share(total, tenants, limit)
+    budget = budgets.share(total, tenants, limit)
     machine = machine._replace(memory_kb=budget.postgresql_kb)
     now = control_data.get("max_connections setting", "")
     # The app's pools may rely on what the server has: only a person takes connections away.
@@ -236,7 +236,7 @@ def locate_for_calculation(params, deadline):
     # The version may be one that is not here yet.
     for version in (params["version"], None):
         try:
-            return postgresql_cluster.locate(
+            return clusters.locate(
                 version,
                 params["cluster"],
                 params["login_port"],
@@ -244,6 +244,6 @@ def locate_for_calculation(params, deadline):
                 params["service"],
                 deadline,
             )
-        except postgresql_cluster.ClusterError:
+        except clusters.ClusterError:
             continue
     return None

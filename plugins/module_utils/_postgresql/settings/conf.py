@@ -14,9 +14,7 @@ import re
 from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    values as postgresql_values,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.values import plain
 
 #: One setting of one line. The last entry of a name wins.
 Entry = namedtuple("Entry", "name value path line")
@@ -225,5 +223,5 @@ def render(values, reasons, about):
         out.append("")
         if reasons.get(name):
             out.append("# %s" % " ".join(reasons[name].split()))
-        out.append("%s = %s" % (name, quote(postgresql_values.plain(value))))
+        out.append("%s = %s" % (name, quote(plain(value))))
     return "\n".join(out) + "\n"

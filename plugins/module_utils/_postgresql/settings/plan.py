@@ -13,10 +13,13 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import conf, values
 
-#: A setting that is asked for. exact: the tolerance is not for it.
+#: A requested setting. exact: the tolerance is not for it.
 Wanted = namedtuple("Wanted", "value why exact")
+#: The server would not find its own files again.
+_NOT_OURS = ("data_directory", "config_file")
 
 #: What has to be done and what it will lead to.
 #: before, after: text of the owned file, None where there is none.
@@ -40,6 +43,37 @@ Plan = namedtuple(
 _HIDING = ("client", "session", "interactive", "user", "database", "database user", "global")
 #: Sources that no file can beat.
 _COMMAND = ("command line", "environment variable", "override")
+
+
+class SettingsError(OperationError):
+    """It cannot be done, or was rolled back; the message says why and what state the server is
+    in.
+    """
+
+
+def wanted_settings(calculated, given):
+    """Return {name: ``Wanted``}: what is calculated, with what is given on top.
+
+    Raises:
+        SettingsError: a value is none for a setting, or the setting is none for a file.
+    """
+    wanted = {
+        setting.name: Wanted(values.plain(setting.value), setting.why, False)
+        for setting in calculated
+    }
+    for name, value in (given or {}).items():
+        key = str(name).strip().lower()
+        if key in _NOT_OURS:
+            raise SettingsError("%s is not for a file that the server finds by it" % key)
+        if isinstance(value, dict):
+            raise SettingsError(
+                "%s: the value of a setting is a text, a number, a boolean or a list" % key
+            )
+        if value is None:
+            wanted.pop(key, None)
+        else:
+            wanted[key] = Wanted(values.plain(value), "as given", True)
+    return wanted
 
 
 class Live:

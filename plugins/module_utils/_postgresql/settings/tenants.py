@@ -17,8 +17,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import addresses,
 from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv
 from ansible_collections.sergas.ops.plugins.module_utils._net import url
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import budget
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    values as postgresql_values,
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.values import (
+    memory_text,
 )
 
 REDIS_FILES = ("/etc/redis/redis.conf", "/etc/redis.conf", "/etc/redis/redis-server.conf")
@@ -153,7 +153,7 @@ def discover(env_file, memory_kb):
     other = other_step_kb(resident.get("other", 0), memory_kb)
     if other is not None:
         fields["other_kb"] = other
-        evidence["other_kb"] = "%s resident in other processes" % postgresql_values.memory_text(
+        evidence["other_kb"] = "%s resident in other processes" % memory_text(
             resident["other"] // 1024 * 1024
         )
     return budget.Tenants(**fields), evidence

@@ -7,7 +7,11 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
-    sessions as postgresql_sessions,
+    sessions as seen,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
+    sessions_findings,
+    termination_plan,
 )
 
 LIMITS = {"max_connections": 100, "superuser_reserved_connections": 3, "reserved_connections": None}
@@ -60,8 +64,8 @@ def crowd(count, first=100, **given):
 
 def decide(sessions, waits=(), limits=None, **thresholds):
     limits = LIMITS if limits is None else limits
-    findings = postgresql_sessions.decide(
-        sessions, list(waits), limits, {**postgresql_sessions.THRESHOLDS, **thresholds}, "db1:5432"
+    findings = sessions_findings.decide(
+        sessions, list(waits), limits, {**sessions_findings.THRESHOLDS, **thresholds}, "db1:5432"
     )
     return {finding["id"].rsplit(".", 1)[0]: finding for finding in findings}
 
@@ -75,7 +79,7 @@ def wait(pid, *blockers, seconds=30.0):
 
 @pytest.mark.parametrize(("reserved", "slots"), [(None, 97), (0, 97), (5, 92)])
 def test_slots_are_less_than_max_connections(reserved, slots):
-    assert postgresql_sessions.slots({**LIMITS, "reserved_connections": reserved}) == slots
+    assert seen.slots({**LIMITS, "reserved_connections": reserved}) == slots
 
 
 def test_only_clients_take_slots():
@@ -87,7 +91,7 @@ def test_only_clients_take_slots():
         session(4, **WALSENDER),
         session(5, **AUTOVACUUM),
     ]
-    assert postgresql_sessions.summary(sessions, LIMITS)["used"] == 2
+    assert seen.summary(sessions, LIMITS)["used"] == 2
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,7 @@ def test_what_is_seen_is_enough_to_be_too_many():
 
 
 def test_a_summary_with_hidden_sessions_claims_no_states():
-    counts = postgresql_sessions.summary([session(1), session(2, **HIDDEN)], LIMITS)
+    counts = seen.summary([session(1), session(2, **HIDDEN)], LIMITS)
     assert counts["by_state"] == {"idle": 1, "hidden": 1}
     assert counts["by_user"] == {"sergas": 2}
     assert (counts["percent"], counts["idle_longest_seconds"]) == (None, None)
@@ -176,7 +180,7 @@ def test_background_processes_are_not_hidden_sessions():
     """As a plain role sees the launcher of logical replication and a checkpointer."""
     launcher = session(1, **{**HIDDEN, "user": "postgres", "database": None})
     checkpointer = session(2, **{**HIDDEN, "user": None, "database": None})
-    assert postgresql_sessions.summary([launcher, checkpointer], LIMITS)["hidden"] == 0
+    assert seen.summary([launcher, checkpointer], LIMITS)["hidden"] == 0
 
 
 # --- transactions and locks
@@ -194,7 +198,7 @@ def test_a_chain_of_locks_has_one_root():
         *crowd(3, first=2, state="active"),
     ]
     waits = [wait(2, 1, seconds=50.0), wait(3, 2, seconds=40.0), wait(4, 3, 2, seconds=30.0)]
-    blocked, blocking = postgresql_sessions.lock_chains(sessions, waits)
+    blocked, blocking = seen.lock_chains(sessions, waits)
     [root] = blocking
     assert (root["pid"], root["blocks"], root["depth"], root["longest_wait_seconds"]) == (
         1,
@@ -230,14 +234,14 @@ def test_a_lock_held_by_a_prepared_transaction():
 
 def test_a_deadlock_ends_the_search():
     sessions = crowd(2, first=1, state="active")
-    blocked, blocking = postgresql_sessions.lock_chains(sessions, [wait(1, 2), wait(2, 1)])
+    blocked, blocking = seen.lock_chains(sessions, [wait(1, 2), wait(2, 1)])
     assert [item["roots"] for item in blocked] == [[1, 2], [1, 2]]
     assert {item["pid"] for item in blocking} == {1, 2}
 
 
 def test_a_blocker_that_is_gone_or_hidden_is_still_named():
     sessions = [session(2, state="active"), session(3, state="active"), session(9, **HIDDEN)]
-    _blocked, blocking = postgresql_sessions.lock_chains(sessions, [wait(2, 7), wait(3, 9)])
+    _blocked, blocking = seen.lock_chains(sessions, [wait(2, 7), wait(3, 9)])
     assert {item["pid"]: item["user"] for item in blocking} == {7: None, 9: "sergas"}
     assert decide(sessions, [wait(2, 7), wait(3, 9)])["db.locks"]["status"] == "warn"
 
@@ -274,7 +278,7 @@ NOBODY = {"include": [], "database": "sergas_prod", "users": [], "applications":
 
 
 def chosen(sessions, filters, method="terminate", blocking=(), **protection):
-    plan = postgresql_sessions.plan(sessions, filters, {**NOBODY, **protection}, method, blocking)
+    plan = termination_plan.plan(sessions, filters, {**NOBODY, **protection}, method, blocking)
     return [item["pid"] for item in plan.victims], {
         reason: len(items) for reason, items in plan.spared.items()
     }
@@ -411,10 +415,10 @@ def test_those_longest_in_their_state_come_first():
 
 
 def test_networks_are_checked_by_name_of_the_option():
-    assert postgresql_sessions.networks(["local", "10.0.0.0/8", "::1"], "clients") == [
+    assert termination_plan.networks(["local", "10.0.0.0/8", "::1"], "clients") == [
         "local",
         "10.0.0.0/8",
         "::1",
     ]
     with pytest.raises(ValueError, match=r"clients: '10\.0\.0\.300'"):
-        postgresql_sessions.networks(["10.0.0.300"], "clients")
+        termination_plan.networks(["10.0.0.300"], "clients")

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import limits
+from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds as merging
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import (
+    THRESHOLDS,
+)
 
 
 class FakeScope:
@@ -27,7 +30,7 @@ class FakeScope:
             "statistics_seconds": 30 * 86400.0,
             **server,
         }
-        self.thresholds = limits.merge(thresholds or {})
+        self.thresholds = merging.merge(thresholds or {}, THRESHOLDS)
         self.limit = 20
         self.previous = previous or {}
 

@@ -8,15 +8,16 @@ import inspect
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
-    causes,
-    diagnosis,
-)
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
+from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import (
     InsufficientPrivilege,
     TooManyConnections,
     UnsupportedServer,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import cause_rules
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
+    diagnosis,
 )
 from ansible_collections.sergas.ops.plugins.modules import pg_insights
 
@@ -26,7 +27,7 @@ def bad(id, **evidence):
 
 
 def causes_of(*findings):
-    return {item["id"]: item["cause"] for item in causes.derive(list(findings))}
+    return {item["id"]: item["cause"] for item in causes.derive(list(findings), cause_rules.RULES)}
 
 
 SLOW = bad(
@@ -101,11 +102,11 @@ def test_what_is_good_causes_nothing_and_has_no_cause():
 
 def test_no_finding_can_cause_itself():
     def reachable(id, seen=()):
-        for cause, _applies in causes.CAUSES.get(id, ()):
+        for cause in {name for rule in cause_rules.RULES.get(id, ()) for name in rule.causes}:
             assert cause not in seen, (id, cause)
             reachable(cause, (*seen, cause))
 
-    for id in causes.CAUSES:
+    for id in cause_rules.RULES:
         reachable(id, (id,))
 
 
@@ -124,7 +125,7 @@ def test_documented_choices_are_the_checks():
 
 def test_documented_thresholds_are_the_defaults():
     text = " ".join(pg_insights.DOCUMENTATION.split())
-    for name, (warn, fail, _unit) in diagnosis.limits.DEFAULTS.items():
+    for name, (warn, fail, _unit) in diagnosis.THRESHOLDS.items():
         assert "V(%s) %d, %d" % (name, warn, fail) in text
 
 
@@ -158,7 +159,7 @@ def run(monkeypatch, error):
     def connect(*_args, **_options):
         raise error
 
-    monkeypatch.setattr(diagnosis.postgresql_session, "connect", connect)
+    monkeypatch.setattr(diagnosis, "connect", connect)
     params = {"checks": None, "skip": None, "thresholds": {}, "limit": 20, "deadline": 5}
     return diagnosis.run(dict(params, login_host="db1", login_port=5432))
 

@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import (
-    index as postgresql_index,
+    index as indexes,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import (
     retention,
@@ -54,9 +54,9 @@ def index(**changes):
 
 
 def test_an_index_that_is_not_there_is_made_concurrently():
-    planned = postgresql_index.plan(wanted(), [])
+    planned = indexes.plan(wanted(), [])
     assert (planned.drop, planned.create) == (None, True)
-    assert postgresql_index.statements(wanted(), planned) == [
+    assert indexes.statements(wanted(), planned) == [
         'CREATE INDEX CONCURRENTLY "idx_accounts_owner_id" ON "public"."accounts" USING "btree"'
         ' ("owner_id")'
     ]
@@ -71,15 +71,15 @@ def test_names_are_quoted_and_all_options_are_used():
         unique=True,
         where="c IS NOT NULL",
     )
-    assert postgresql_index.statements(params, postgresql_index.plan(params, [])) == [
+    assert indexes.statements(params, indexes.plan(params, [])) == [
         'CREATE UNIQUE INDEX CONCURRENTLY "x" ON "public"."odd""name" USING "btree" ("a b", "c")'
         ' INCLUDE ("d") WHERE c IS NOT NULL'
     ]
 
 
 def test_an_index_that_is_there_is_no_change_whatever_its_name():
-    assert not postgresql_index.plan(wanted(), [index()]).changes
-    other = postgresql_index.plan(wanted(), [index(name="by_owner")])
+    assert not indexes.plan(wanted(), [index()]).changes
+    other = indexes.plan(wanted(), [index(name="by_owner")])
     assert (other.changes, other.served_by) == (False, "by_owner")
 
 
@@ -97,13 +97,13 @@ def test_an_index_that_is_there_is_no_change_whatever_its_name():
     ],
 )
 def test_an_index_that_does_something_else_under_another_name_is_not_enough(other):
-    assert postgresql_index.plan(wanted(), [index(name="by_owner", **other)]).create
+    assert indexes.plan(wanted(), [index(name="by_owner", **other)]).create
 
 
 def test_a_leftover_is_dropped_first():
-    planned = postgresql_index.plan(wanted(), [index(valid=False)])
+    planned = indexes.plan(wanted(), [index(valid=False)])
     assert (
-        postgresql_index.statements(wanted(), planned)[0]
+        indexes.statements(wanted(), planned)[0]
         == 'DROP INDEX CONCURRENTLY "public"."idx_accounts_owner_id"'
     )
     assert planned.create
@@ -119,17 +119,17 @@ def test_a_leftover_is_dropped_first():
     ],
 )
 def test_a_name_that_is_something_elses_is_refused(there):
-    with pytest.raises(postgresql_index.IndexRefused):
-        postgresql_index.plan(wanted(), [index(**there)])
+    with pytest.raises(indexes.IndexRefused):
+        indexes.plan(wanted(), [index(**there)])
 
 
 def test_absent_drops_only_what_is_there():
-    assert postgresql_index.plan(wanted(state="absent"), [index()]).drop == "idx_accounts_owner_id"
-    assert not postgresql_index.plan(wanted(state="absent"), []).changes
+    assert indexes.plan(wanted(state="absent"), [index()]).drop == "idx_accounts_owner_id"
+    assert not indexes.plan(wanted(state="absent"), []).changes
 
 
 def test_a_long_name_is_cut_as_the_server_does():
-    name = postgresql_index.name_of(wanted(columns=["ü" * 40]))
+    name = indexes.name_of(wanted(columns=["ü" * 40]))
     assert len(name.encode()) <= 63 and name.startswith("idx_accounts_ü")
 
 

@@ -9,7 +9,7 @@ import itertools
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    budget as postgresql_budget,
+    budget as budgets,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.budget import (
     GB,
@@ -23,7 +23,7 @@ def lines(budget):
 
 
 def test_a_host_is_given_out_line_by_line():
-    budget = postgresql_budget.share(
+    budget = budgets.share(
         16 * GB,
         Tenants(
             app_workers=4,
@@ -60,7 +60,7 @@ def test_the_lines_of_every_host_add_up_to_its_memory_or_it_is_said():
         (None, 3 * GB),
         (None, 400 * MB),
     ):
-        budget = postgresql_budget.share(
+        budget = budgets.share(
             memory, Tenants(app, None, celery, None, redis, cognee, other), limit
         )
         total = sum(line.kb for line in budget.lines)
@@ -78,19 +78,19 @@ def test_the_lines_of_every_host_add_up_to_its_memory_or_it_is_said():
 
 
 def test_others_that_take_everything_are_named_in_a_warning():
-    budget = postgresql_budget.share(4 * GB, Tenants(app_workers=16))
+    budget = budgets.share(4 * GB, Tenants(app_workers=16))
     assert budget.postgresql_kb == 608 * MB
     assert "move a tenant, or add memory" in budget.warnings[0]
 
 
 def test_a_limit_of_postgresql_s_own_group_bounds_its_share():
-    budget = postgresql_budget.share(16 * GB, Tenants(app_workers=2), service_limit_kb=2 * GB)
+    budget = budgets.share(16 * GB, Tenants(app_workers=2), service_limit_kb=2 * GB)
     assert budget.postgresql_kb == 2 * GB
     assert lines(budget)["unassigned"] == 16 * GB - 2 * GB - 512 * MB - 16 * GB // 10
 
 
 def test_redis_without_a_bound_gets_a_line_that_says_so():
-    budget = postgresql_budget.share(10 * GB, Tenants(redis_kb=0))
+    budget = budgets.share(10 * GB, Tenants(redis_kb=0))
     line = next(line for line in budget.lines if line.consumer == "redis")
     assert line.kb == GB
     assert "maxmemory" in line.why
@@ -107,4 +107,4 @@ def test_redis_without_a_bound_gets_a_line_that_says_so():
     ],
 )
 def test_whether_anybody_else_is_there(tenants, expected):
-    assert postgresql_budget.anybody(tenants) is expected
+    assert budgets.anybody(tenants) is expected

@@ -9,15 +9,13 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._host import hardware
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
     budget,
-    change,
+    tenants,
     tuning,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    calculation as postgresql_calculation,
+    calculation as calculations,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    tenants as postgresql_tenants,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import plan as plans
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.tuning import GB, MB
 
 NOBODY = budget.Tenants()
@@ -55,7 +53,7 @@ def found(monkeypatch):
             dict.fromkeys(("memory", "cpus", "storage"), "seen"),
         )
         monkeypatch.setattr(hardware, "discover", lambda *unused: machine._replace(**changes))
-        monkeypatch.setattr(postgresql_tenants, "discover", lambda *unused: (tenants, {}))
+        monkeypatch.setattr(calculations, "discover_tenants", lambda *unused: (tenants, {}))
 
     return here
 
@@ -66,7 +64,7 @@ def values(calculation):
 
 def test_a_machine_of_its_own_is_found_out(found):
     found()
-    calculation = postgresql_calculation.calculate(params(), None, {}, None)
+    calculation = calculations.calculate(params(), None, {}, None)
     assert not calculation.shared
     assert calculation.budget == []
     assert values(calculation)["shared_buffers"] == "4GB"
@@ -76,7 +74,7 @@ def test_a_machine_of_its_own_is_found_out(found):
 
 def test_a_shared_machine_is_found_out(found):
     found(budget.Tenants(app_workers=4, redis_kb=GB))
-    calculation = postgresql_calculation.calculate(params(), None, {}, None)
+    calculation = calculations.calculate(params(), None, {}, None)
     assert calculation.shared
     assert sum(line["kb"] for line in calculation.budget) == 16 * GB
     assert {line["consumer"] for line in calculation.budget} >= {
@@ -86,12 +84,12 @@ def test_a_shared_machine_is_found_out(found):
         "redis",
     }
     assert calculation.budget[0]["memory"].endswith(("MB", "GB"))
-    assert postgresql_calculation.calculate(params(shared_host=False), None, {}, None).budget == []
+    assert calculations.calculate(params(shared_host=False), None, {}, None).budget == []
 
 
 def test_what_is_given_counts_more_than_what_is_found(found):
     found(budget.Tenants(app_workers=4))
-    calculation = postgresql_calculation.calculate(
+    calculation = calculations.calculate(
         params(
             memory="8GB",
             cpus=2,
@@ -111,16 +109,12 @@ def test_what_is_given_counts_more_than_what_is_found(found):
 
 def test_a_limit_of_the_server_s_own_group_counts_either_way(found):
     found(service_limit_kb=2 * GB)
-    assert (
-        values(postgresql_calculation.calculate(params(), None, {}, 1))["shared_buffers"] == "512MB"
-    )
-    calculation = postgresql_calculation.calculate(params(shared_host=True), None, {}, 1)
+    assert values(calculations.calculate(params(), None, {}, 1))["shared_buffers"] == "512MB"
+    calculation = calculations.calculate(params(shared_host=True), None, {}, 1)
     assert calculation.budget[0]["kb"] == 2 * GB
     # Who gives the memory means it.
     assert (
-        values(postgresql_calculation.calculate(params(memory="16GB"), None, {}, 1))[
-            "shared_buffers"
-        ]
+        values(calculations.calculate(params(memory="16GB"), None, {}, 1))["shared_buffers"]
         == "4GB"
     )
 
@@ -128,23 +122,21 @@ def test_a_limit_of_the_server_s_own_group_counts_either_way(found):
 def test_the_server_s_segment_and_connections_count(found):
     found(wal_disk_kb=2 * GB)
     control = {"max_connections setting": "350", "Bytes per WAL segment": str(256 << 20)}
-    shared = values(postgresql_calculation.calculate(params(shared_host=True), None, control, None))
+    shared = values(calculations.calculate(params(shared_host=True), None, control, None))
     assert shared["max_connections"] == 350
     assert (shared["min_wal_size"], shared["max_wal_size"]) == ("512MB", "512MB")
     given = values(
-        postgresql_calculation.calculate(
-            params(shared_host=True, connections=50), None, control, None
-        )
+        calculations.calculate(params(shared_host=True, connections=50), None, control, None)
     )
     assert given["max_connections"] == 50
-    own = postgresql_calculation.calculate(params(shared_host=False), None, control, None)
+    own = calculations.calculate(params(shared_host=False), None, control, None)
     assert values(own)["max_wal_size"] == "4GB"
     assert "max_wal_size 4GB is more than" in own.warnings[0]
 
 
 def test_a_given_wal_disk_bounds_the_wal(found):
     found()
-    calculation = postgresql_calculation.calculate(
+    calculation = calculations.calculate(
         params(shared_host=True, wal_disk_size="5GB"), None, {}, None
     )
     assert values(calculation)["max_wal_size"] == "3GB"
@@ -156,17 +148,14 @@ def test_what_a_build_lacks_is_left_out():
         tuning.Setting("io_method", "io_uring", "why"),
         tuning.Setting("jit", "off", "why"),
     ]
-    assert postgresql_calculation.for_this_server(settings, lambda values: [], True) == (
+    assert calculations.for_this_server(settings, lambda values: [], True) == (
         settings,
         [],
     )
-    found, warnings = postgresql_calculation.for_this_server(settings, lambda values: ["no"], True)
+    found, warnings = calculations.for_this_server(settings, lambda values: ["no"], True)
     assert [setting.value for setting in found] == ["on", "worker", "off"]
     assert "io_uring" in warnings[0]
-    assert (
-        postgresql_calculation.for_this_server(settings, lambda values: [], False)[0][1].value
-        == "worker"
-    )
+    assert calculations.for_this_server(settings, lambda values: [], False)[0][1].value == "worker"
 
 
 def test_what_is_given_comes_on_top_of_what_is_calculated():
@@ -174,7 +163,7 @@ def test_what_is_given_comes_on_top_of_what_is_calculated():
         tuning.Setting("work_mem", "4MB", "usual"),
         tuning.Setting("jit", "off", "usual"),
     ]
-    wanted = change._wanted(
+    wanted = plans.wanted_settings(
         calculated,
         {"Work_Mem": "8MB", "jit": None, "log_connections": True, "search_path": ["a", "b"]},
     )
@@ -184,8 +173,8 @@ def test_what_is_given_comes_on_top_of_what_is_calculated():
         "search_path": ("a, b", True),
     }
     for name, value in (("config_file", "/x"), ("data_directory", "/x"), ("work_mem", {"a": 1})):
-        with pytest.raises(change.SettingsError, match=name):
-            change._wanted([], {name: value})
+        with pytest.raises(plans.SettingsError, match=name):
+            plans.wanted_settings([], {name: value})
 
 
 @pytest.mark.parametrize(
@@ -200,7 +189,7 @@ def test_what_is_given_comes_on_top_of_what_is_calculated():
     ],
 )
 def test_redis_maxmemory(text, kilobytes):
-    assert postgresql_tenants.redis_maxmemory_kb(text) == kilobytes
+    assert tenants.redis_maxmemory_kb(text) == kilobytes
 
 
 @pytest.mark.parametrize(
@@ -215,7 +204,7 @@ def test_redis_maxmemory(text, kilobytes):
     ],
 )
 def test_the_app_s_env_says_who_lives_here(values, fields):
-    assert postgresql_tenants.from_environment(values) == fields
+    assert tenants.from_environment(values) == fields
 
 
 @pytest.mark.parametrize(
@@ -231,12 +220,12 @@ def test_the_app_s_env_says_who_lives_here(values, fields):
     ],
 )
 def test_whose_process_it_is(command, tenant):
-    assert postgresql_tenants.tenant_of(command) == tenant
+    assert tenants.tenant_of(command) == tenant
 
 
 def test_the_others_are_counted_beyond_the_reserve_and_in_steps():
     memory = 16 * GB
-    assert postgresql_tenants.other_step_kb(GB, memory) is None
-    assert postgresql_tenants.other_step_kb(2 * GB, memory) == 2 * GB
-    assert postgresql_tenants.other_step_kb(3 * GB, memory) == 2 * GB
-    assert postgresql_tenants.other_step_kb(5 * GB, memory) == 4 * GB
+    assert tenants.other_step_kb(GB, memory) is None
+    assert tenants.other_step_kb(2 * GB, memory) == 2 * GB
+    assert tenants.other_step_kb(3 * GB, memory) == 2 * GB
+    assert tenants.other_step_kb(5 * GB, memory) == 4 * GB

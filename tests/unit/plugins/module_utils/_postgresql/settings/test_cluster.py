@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    cluster as postgresql_cluster,
+    cluster as clusters,
 )
 
 # pg_lsclusters --no-header of a host with three clusters
@@ -38,7 +38,7 @@ Bytes per WAL segment:                16777216
 
 
 def test_clusters_are_read_as_debian_lists_them():
-    main, down, reports = postgresql_cluster.parse_clusters(LISTED)
+    main, down, reports = clusters.parse_clusters(LISTED)
     assert (main.version, main.name, main.port, main.owner) == (13, "main", 5432, "postgres")
     assert main.config_file == "/etc/postgresql/13/main/postgresql.conf"
     assert main.programs == "/usr/lib/postgresql/13/bin"
@@ -58,16 +58,11 @@ def test_clusters_are_read_as_debian_lists_them():
     ],
 )
 def test_a_cluster_is_chosen_by_what_tells_it_apart(choice, port):
-    assert (
-        postgresql_cluster.choose(postgresql_cluster.parse_clusters(LISTED), **choice).port == port
-    )
+    assert clusters.choose(clusters.parse_clusters(LISTED), **choice).port == port
 
 
 def test_the_only_cluster_needs_no_choice():
-    assert (
-        postgresql_cluster.choose(postgresql_cluster.parse_clusters(LISTED.splitlines()[0])).port
-        == 5432
-    )
+    assert clusters.choose(clusters.parse_clusters(LISTED.splitlines()[0])).port == 5432
 
 
 @pytest.mark.parametrize(
@@ -88,13 +83,13 @@ def test_the_only_cluster_needs_no_choice():
     ],
 )
 def test_a_cluster_that_is_not_one_is_an_error_that_names_them(choice, message):
-    with pytest.raises(postgresql_cluster.ClusterError, match=message):
-        postgresql_cluster.choose(postgresql_cluster.parse_clusters(LISTED), **choice)
+    with pytest.raises(clusters.ClusterError, match=message):
+        clusters.choose(clusters.parse_clusters(LISTED), **choice)
 
 
 def test_no_cluster_at_all_is_an_error():
-    with pytest.raises(postgresql_cluster.ClusterError, match="there is none"):
-        postgresql_cluster.choose([])
+    with pytest.raises(clusters.ClusterError, match="there is none"):
+        clusters.choose([])
 
 
 @pytest.mark.parametrize(
@@ -102,17 +97,17 @@ def test_no_cluster_at_all_is_an_error():
 )
 def test_a_data_directory_that_is_too_old_is_refused(tmp_path, version, message):
     (tmp_path / "PG_VERSION").write_text(version + "\n")
-    with pytest.raises(postgresql_cluster.ClusterError, match=message):
-        postgresql_cluster.locate(None, None, None, str(tmp_path), None, Deadline(10))
+    with pytest.raises(clusters.ClusterError, match=message):
+        clusters.locate(None, None, None, str(tmp_path), None, Deadline(10))
 
 
 def test_a_folder_that_is_no_data_directory_is_refused(tmp_path):
-    with pytest.raises(postgresql_cluster.ClusterError, match="is no data directory"):
-        postgresql_cluster.locate(None, None, None, str(tmp_path), None, Deadline(10))
+    with pytest.raises(clusters.ClusterError, match="is no data directory"):
+        clusters.locate(None, None, None, str(tmp_path), None, Deadline(10))
 
 
 def test_what_the_server_says_is_kept_in_its_words_with_its_hints():
-    assert postgresql_cluster.parse_refusals(COMPLAINTS, "/tmp/x/postgresql.conf") == [
+    assert clusters.parse_refusals(COMPLAINTS, "/tmp/x/postgresql.conf") == [
         (
             'invalid value for parameter "shared_buffers": "1XB"'
             ' (Valid units for this parameter are "B", "kB", "MB", "GB", and "TB")'
@@ -123,17 +118,15 @@ def test_what_the_server_says_is_kept_in_its_words_with_its_hints():
 
 
 def test_control_data_is_read_by_its_labels():
-    data = postgresql_cluster.parse_control_data(CONTROL)
+    data = clusters.parse_control_data(CONTROL)
     assert data["max_connections setting"] == "100"
     assert data["Bytes per WAL segment"] == "16777216"
     assert data["pg_control last modified"] == "Tue 24 Nov 2026 03:05:43 PM UTC"
 
 
 def cluster(tmp_path, **fields):
-    values = dict.fromkeys(postgresql_cluster.Cluster._fields)
-    return postgresql_cluster.Cluster(
-        **{**values, "version": 15, "data_directory": str(tmp_path), **fields}
-    )
+    values = dict.fromkeys(clusters.Cluster._fields)
+    return clusters.Cluster(**{**values, "version": 15, "data_directory": str(tmp_path), **fields})
 
 
 def test_the_log_says_why_a_server_did_not_start(tmp_path):
@@ -148,15 +141,12 @@ def test_the_log_says_why_a_server_did_not_start(tmp_path):
             " Ask for less.\n"
         )
     here = cluster(tmp_path, log_file=str(log))
-    assert postgresql_cluster.log_complaints(here, since) == [
+    assert clusters.log_complaints(here, since) == [
         "could not map anonymous shared memory: Cannot allocate memory (Ask for less)"
     ]
     # The log was rotated meanwhile: all of the new one counts.
-    assert len(postgresql_cluster.log_complaints(here, since + 10**6)) == 2
-    assert (
-        postgresql_cluster.log_complaints(cluster(tmp_path, log_file=str(tmp_path / "gone")), 0)
-        == []
-    )
+    assert len(clusters.log_complaints(here, since + 10**6)) == 2
+    assert clusters.log_complaints(cluster(tmp_path, log_file=str(tmp_path / "gone")), 0) == []
 
 
 @pytest.mark.parametrize(
@@ -170,14 +160,12 @@ def test_the_log_says_why_a_server_did_not_start(tmp_path):
     ],
 )
 def test_a_restart_takes_the_way_of_the_system(tmp_path, fields, expected):
-    assert (
-        postgresql_cluster.control_command(cluster(tmp_path, **fields), "restart", 60) == expected
-    )
+    assert clusters.control_command(cluster(tmp_path, **fields), "restart", 60) == expected
 
 
 def test_elsewhere_pg_ctl_waits_and_ends_sessions(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    command = postgresql_cluster.control_command(
+    command = clusters.control_command(
         cluster(tmp_path, programs="/opt/pg/bin", log_file="/srv/log"), "restart", 60.5
     )
     assert command[0] == "/opt/pg/bin/pg_ctl"
@@ -188,8 +176,8 @@ def test_elsewhere_pg_ctl_waits_and_ends_sessions(tmp_path, monkeypatch):
 
 def test_a_process_id_of_somebody_else_is_not_a_server(tmp_path):
     pid_file = tmp_path / "postmaster.pid"
-    assert postgresql_cluster.pid_of(str(tmp_path)) is None
+    assert clusters.pid_of(str(tmp_path)) is None
     # This test itself is running, and no server.
     pid_file.write_text("%d\n%s\n1790000000\n5433\n/tmp\n*\n" % (os.getpid(), tmp_path))
-    assert postgresql_cluster.pid_of(str(tmp_path)) is None
-    assert postgresql_cluster.socket_folder(str(tmp_path)) == "/tmp"
+    assert clusters.pid_of(str(tmp_path)) is None
+    assert clusters.socket_folder(str(tmp_path)) == "/tmp"

@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import conf
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    plan as postgresql_plan,
+    plan as plans,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.plan import (
     Live,
@@ -70,7 +70,7 @@ def plan(wanted, files=None, live=None, tolerance=0.05):
         name: want if isinstance(want, Wanted) else Wanted(want, "for a test", False)
         for name, want in wanted.items()
     }
-    return postgresql_plan.make(
+    return plans.make(
         OURS, MAIN, AUTO, wanted, [], live or Live(rows()), files.get, names, tolerance
     )
 
@@ -350,7 +350,7 @@ def effective(**changes):
     ],
 )
 def test_what_contradicts_itself_is_refused(changes, version, slots, reason):
-    found = postgresql_plan.contradictions(effective(**changes), version, 16 << 20, slots)
+    found = plans.contradictions(effective(**changes), version, 16 << 20, slots)
     assert len(found) == 1
     assert reason in found[0]
 
@@ -359,11 +359,9 @@ def test_what_contradicts_itself_is_refused(changes, version, slots, reason):
     "changes", [{}, {"wal_level": "minimal", "max_wal_senders": "0"}, {"max_connections": "4"}]
 )
 def test_what_does_not_contradict_itself_is_not(changes):
-    assert postgresql_plan.contradictions(effective(**changes), 15, 16 << 20, 0) == []
+    assert plans.contradictions(effective(**changes), 15, 16 << 20, 0) == []
     # reserved_connections is of 16 and newer
-    assert (
-        postgresql_plan.contradictions(effective(reserved_connections="500"), 15, 16 << 20, 0) == []
-    )
+    assert plans.contradictions(effective(reserved_connections="500"), 15, 16 << 20, 0) == []
 
 
 def test_a_standby_gets_no_less_than_its_primary():
@@ -378,7 +376,7 @@ def test_a_standby_gets_no_less_than_its_primary():
         "max_wal_senders": Wanted("2", "as given", True),
         "work_mem": Wanted("4MB", "usual", False),
     }
-    raised, refused = postgresql_plan.standby_floor(wanted, control)
+    raised, refused = plans.standby_floor(wanted, control)
     assert raised["max_connections"].value == "250"
     assert "primary" in raised["max_connections"].why
     assert raised["max_worker_processes"] == wanted["max_worker_processes"]
