@@ -230,3 +230,25 @@ def test_what_is_a_root_beside_it_follows_nothing(makers, make):
         ("start_app", None),
     ]
     assert made["entries"][1]["findings"] == ["app.port.closed", "app.service.down"]
+
+
+@pytest.mark.parametrize(
+    ("orders", "turns"),
+    [
+        ({}, []),
+        ({"a": [], "b": ["x"]}, [("x", ["b"])]),
+        ({"a": ["x", "y"], "b": ["x", "y"]}, [("x", ["a", "b"]), ("y", ["a", "b"])]),
+        # Each keeps its own order, whichever host answers first, and what is the same runs at once.
+        (
+            {"a": ["redis", "app"], "b": ["database", "app"]},
+            [("redis", ["a"]), ("database", ["b"]), ("app", ["a", "b"])],
+        ),
+        ({"a": ["y"], "b": ["x", "y"]}, [("x", ["b"]), ("y", ["a", "b"])]),
+        ({"a": ["x", "y"], "b": ["y", "x"]}, [("x", ["a"]), ("y", ["a", "b"]), ("x", ["b"])]),
+    ],
+)
+def test_hosts_of_a_batch_take_turns_in_which_each_keeps_its_order(orders, turns):
+    found = [(turn["remedy"], turn["hosts"]) for turn in plan.turns(orders)]
+    assert found == turns
+    for host, remedies in orders.items():
+        assert [remedy for remedy, hosts in found if host in hosts] == remedies
