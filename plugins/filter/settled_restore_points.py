@@ -47,7 +47,6 @@ _value:
 
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
 
-
 _POINTS = "host.restore_point."
 
 

@@ -29,12 +29,14 @@ def _by_name(remedy):
 
 def approval(entry, approved):
     """Hold back what has to be named, unless it is."""
-    if entry["remedy"] in approved or not (entry["approval"] or entry["risk"] == "disruptive"):
+    why = ["disruptive"] if entry["impact"] == "disruptive" else []
+    why += [] if entry["reversible"] else ["not reversible"]
+    if entry["remedy"] in approved or not (why or entry["approval"]):
         return None
-    why = "it is disruptive" if entry["risk"] == "disruptive" else "it needs approval"
     return _guard(
         "approval",
-        "%s, so it is only done when it is named" % why,
+        "it %s, so it is only done when it is named"
+        % ("is " + " and ".join(why) if why else "needs approval"),
         _by_name(entry["remedy"]),
     )
 
@@ -87,7 +89,7 @@ def fleet_cause(entry, approved):
     shared = entry["fleet"]
     if entry["remedy"] in approved:
         return None
-    if shared is None or entry["risk"] not in INTERRUPTING or entry["on_target"]:
+    if shared is None or entry["impact"] not in INTERRUPTING or entry["on_target"]:
         return None
     return _guard(
         "fleet",
@@ -105,7 +107,7 @@ def maintenance(entry, window, now):
         window: by L(window.parse), or None.
         now: a datetime that knows its time zone.
     """
-    if window is None or entry["risk"] not in INTERRUPTING or windows.is_open(window, now):
+    if window is None or entry["impact"] not in INTERRUPTING or windows.is_open(window, now):
         return None
     return _guard(
         "window",
@@ -128,7 +130,7 @@ def share(entries, users, most):
     """
     touched = {}
     for entry in entries:
-        if entry["risk"] != "none":
+        if entry["impact"] != "none":
             touched.setdefault(entry["host"], set()).add(entry["remedy"])
     guards = {}
     for component, names in users.items():

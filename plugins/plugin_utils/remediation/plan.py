@@ -106,7 +106,7 @@ def make(model, remedies, places, owners, wishes, now):
     ]
     held = guards.share(free, _users(model), wishes.max_share)
     for entry in free:
-        if entry["host"] in held and entry["risk"] != "none":
+        if entry["host"] in held and entry["impact"] != "none":
             entry["guards"].append(held[entry["host"]])
     ready = [entry for entry in chosen if is_ready(entry)]
     first = {entry["host"]: _depth(entry) for entry in reversed(ready)}
@@ -239,7 +239,8 @@ def _add(entries, place, item, shared, remedy, owners):
                 "hosts": shared["evidence"].get("hosts_bad"),
             },
             "changes": remedy["changes"],
-            "risk": remedy["risk"],
+            "impact": remedy["impact"],
+            "reversible": remedy["reversible"],
             "component": remedy["component"],
             "approval": remedy["needs"]["approval"],
             "variables": remedy["needs"]["variables"],

@@ -11,7 +11,7 @@ import textwrap
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import is_ready
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import printable
 
-#: risk: colour of its line
+#: impact: colour of its line
 _COLOURS = {"none": "green", "reload": "green", "restart": "yellow", "disruptive": "red"}
 #: Beyond these, a plan is in the report.
 _ENTRIES, _PERSONS = 40, 8
@@ -66,12 +66,14 @@ def _count(number, word):
 def _entry(entry, width):
     ready = is_ready(entry)
     head = "%s  %s  %s - %s" % (
-        ("risk " + entry["risk"]) if ready else "HELD BACK",
+        "impact " + _impact(entry) if ready else "HELD BACK",
         entry["host"] or entry["probe_host"],
         entry["remedy"],
         entry["title"],
     )
-    result = [(printable(head), _COLOURS[entry["risk"]] if ready else "bright blue")]
+    result = [(printable(head), _COLOURS[entry["impact"]] if ready else "bright blue")]
+    if not ready:
+        result += _paragraph("impact", _impact(entry), width)
     why = "%s: %s" % (", ".join(entry["findings"]), entry["why"])
     if entry["probe_host"] != entry["host"] or len(entry["helps"]) > 1:
         why = "%s, on %s" % (why.rstrip("."), ", ".join(entry["helps"][:5]))
@@ -87,6 +89,10 @@ def _entry(entry, width):
         result += _paragraph("guard", "%s: %s" % (guard["name"], guard["reason"]), width)
         result += _paragraph("allow", guard["allow"], width)
     return result
+
+
+def _impact(entry):
+    return entry["impact"] + ("" if entry["reversible"] else ", NOT REVERSIBLE")
 
 
 def _paragraph(word, text, width):

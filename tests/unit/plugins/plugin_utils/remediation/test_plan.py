@@ -88,7 +88,7 @@ def test_what_an_interrupted_run_has_left_comes_first(makers, make):
 
 def test_what_an_interrupted_run_has_left_is_not_held_back_by_its_share(makers, make):
     armed = makers.bad("host.restore_point.armed", "settle", "host")
-    remedies = {"settle": {"component": "host", "risk": "restart"}}
+    remedies = {"settle": {"component": "host", "impact": "restart"}}
     made = make({name: [armed] for name in "abc"}, remedies, max_share=0.3)
     assert [entry["guards"] for entry in made["entries"]] == [[], [], []]
 
@@ -114,7 +114,7 @@ def test_a_remedy_of_the_target_runs_there_once_for_all_that_suffer(makers, make
     shared = {"target": "10.0.0.5:5432"}
     down = makers.bad("db.unreachable", "start_db", "database", evidence=shared)
     hosts = {"app1": [down], "app2": [down], "db1": [makers.good()]}
-    remedies = {"start_db": {"component": "database", "runs_on": "target", "risk": "restart"}}
+    remedies = {"start_db": {"component": "database", "runs_on": "target", "impact": "restart"}}
     made = make(hosts, remedies, owners={"10.0.0.5": "db1"})
     assert planned(made) == [("start_db", "db1", [])]
     assert made["entries"][0]["probe_host"] == "app1"
@@ -134,9 +134,12 @@ def test_a_loopback_address_is_the_hosts_own(makers, make):
 def test_a_cause_of_the_fleet_forbids_interruptions_of_its_hosts(makers, make):
     down = makers.bad(evidence={"target": "10.0.0.7:6379"})
     hosts = {"app1": [down], "app2": [down], "app3": [makers.good()]}
-    made = make(hosts, {"start_redis": {"risk": "restart"}}, max_share=1)
+    remedies = {"start_redis": {"impact": "restart"}}
+    made = make(hosts, remedies, max_share=1)
     assert planned(made) == [("start_redis", "app1", ["fleet"]), ("start_redis", "app2", ["fleet"])]
-    made = make(hosts, {"start_redis": {"risk": "restart"}}, max_share=1, approve=("start_redis",))
+    made = make(
+        hosts, {"start_redis": {"impact": "restart"}}, max_share=1, approve=("start_redis",)
+    )
     assert [pair[2] for pair in planned(made)] == [[], []]
 
 
