@@ -128,7 +128,7 @@ def remedy(name, document):
 
 
 def _undo(check, undo):
-    """Return C({none: reason}), or C({files, commands, restarts}), which are still templates."""
+    """Return ``{none: reason}``, or ``{files, commands, restarts}``, which are still templates."""
     check.keys("undo", undo, (), ("none", "files", "commands", "restarts"))
     if "none" in undo:
         if len(undo) > 1:

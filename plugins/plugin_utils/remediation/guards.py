@@ -5,8 +5,8 @@
 """Guards: what holds a remedy back on a host, and how a person allows it nevertheless. Pure.
 
 Each guard takes an entry of the plan and what it has to know, and returns None or
-C({name, reason, allow}). None of them touches a host; the lock and the repetitions are looked at
-again on the host itself, by M(sergas.ops.remedy_ledger).
+``{name, reason, allow}``. None of them touches a host; the lock and the repetitions are checked
+again on the host itself, by ``sergas.ops.remedy_ledger``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def approval(entry, approved):
 
 
 def variables(entry, defined):
-    """Hold back what lacks a variable.
+    """Hold back what misses a variable.
 
     Args:
         defined: the names of the host's variables.
@@ -93,9 +93,9 @@ def fleet_cause(entry, approved):
         return None
     return _guard(
         "fleet",
-        "%s is one fault of the fleet, on %d hosts: restarting them one by one does not mend it"
+        "%s is one fault of the fleet, on %d hosts: restarting them one by one does not fix it"
         % (shared["id"], shared["hosts"]),
-        "mend %s first; if the hosts themselves are wrong, %s"
+        "fix %s first; if the hosts themselves are wrong, %s"
         % (shared["target"] or shared["id"], _by_name(entry["remedy"])),
     )
 
@@ -104,7 +104,7 @@ def maintenance(entry, window, now):
     """Hold back interruptions outside of the maintenance window.
 
     Args:
-        window: by L(window.parse), or None.
+        window: by ``window.parse``, or None.
         now: a datetime that knows its time zone.
     """
     if window is None or entry["impact"] not in INTERRUPTING or windows.is_open(window, now):
@@ -174,7 +174,7 @@ def lock(entry, changes):
                     entry["host"],
                     change["remedy"],
                 ),
-                "wait until it ends; the lock of a run that died ends by itself",
+                "wait until it ends; the lock of a run that died ends automatically",
             )
     return None
 

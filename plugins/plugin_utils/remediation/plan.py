@@ -60,7 +60,7 @@ class Place(NamedTuple):
 
     #: the names of its variables
     variables: frozenset = frozenset()
-    #: the recent entries of its ledger, by L(ledger.parse)
+    #: the recent entries of its ledger, by ``ledger.parse``
     changes: tuple = ()
 
 
@@ -69,7 +69,7 @@ def make(model, remedies, places, owners, wishes, now):
 
     Args:
         model: the model of a report.
-        remedies: {name: remedy} by L(catalogue.catalogue).
+        remedies: {name: remedy} by ``catalogue.catalogue``.
         places: {host name: Place} of the hosts that can be acted on.
         owners: {address: host name} of the inventory, for remedies that belong on another host.
         wishes: Wishes.
@@ -214,7 +214,7 @@ def _add(entries, place, item, shared, remedy, owners):
             return
         same = (entry["remedy"], entry["host"]) == (remedy["name"], host)
         if same and (host is not None or entry["target"] == target):
-            # One cure for several that suffer: whoever has it first is asked whether it helped.
+            # One remedy for several unhealthy hosts: the first of them is checked afterwards.
             entry["helps"] = list(dict.fromkeys([*entry["helps"], name]))
             return
     entries.append(
@@ -343,7 +343,7 @@ def _users(model):
 
 
 def _without_remedy(model, remedies):
-    """Return the root causes that nothing here mends: id, hosts, advice."""
+    """Return the root causes that no remedy fixes: id, hosts, advice."""
     answered = {
         item["id"]
         for host in model["hosts"]

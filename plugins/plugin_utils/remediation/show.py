@@ -21,7 +21,7 @@ def lines(plan, applying, width):
     """Return the plan as [(text, colour or None)].
 
     Args:
-        plan: by L(plan.make).
+        plan: by ``plan.make``.
         applying: what comes next: apply, check or plan.
         width: columns of the terminal.
     """
@@ -116,7 +116,7 @@ def _for_persons(roots, width):
         result += _paragraph("person", text, width)
     if len(roots) > _PERSONS:
         result += _paragraph("person", "and %d more root causes" % (len(roots) - _PERSONS), width)
-    return [("For a person, nothing here mends it:", None), *result] if result else []
+    return [("For a person, no remedy fixes it:", None), *result] if result else []
 
 
 def _next(applying, plan):

@@ -148,8 +148,8 @@ def fail(state, reason, now):
         if state["verdict"]["good"]:
             # The time of the restore point was over before the remedy was kept.
             return dict(state, next="end", outcome="undone", reason=reason)
-        told = "%s; undoing it failed: %s" % (state["verdict"]["reason"], reason)
-        return dict(state, next="end", outcome="failed", reason=told, stuck=True)
+        reason = "%s; undoing it failed: %s" % (state["verdict"]["reason"], reason)
+        return dict(state, next="end", outcome="failed", reason=reason, stuck=True)
     # Not the remedy but what surrounds it: the check, the ledger.
     return _done(dict(state, outcome="failed", reason=reason, stuck=state["acted"]), now)
 
