@@ -112,6 +112,5 @@ class _Host:
 
     def progress_of(self, name):
         """Return (records of the remedies that ended on a host, the one in progress or "")."""
-        found = self._hostvars.raw_get(name).get(_STATE)
-        state = steps.state_of(plain(found) if isinstance(found, dict) else None)
+        state = steps.state_of(self._hostvars.raw_get(name).get(_STATE))
         return state["outcomes"], state["current"]
