@@ -22,6 +22,7 @@ from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
+from ansible_collections.sergas.ops.plugins.plugin_utils import inventory
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import account
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
     history,
@@ -148,7 +149,7 @@ def host_entries(task_vars, names):
             results.host_entry(
                 str(name),
                 [str(group) for group in variables.get("group_names", ())],
-                [str(address_of(variables, hostvars, name))],
+                inventory.known_as(hostvars, name, variables),
                 found,
                 names,
                 left_play=name not in in_play,
@@ -182,13 +183,6 @@ def remediation(task_vars, name, ahead=False):
         {host: str(of.get("sergas_remediate_current", "")) for host, of in acting.items()},
         ahead,
     )
-
-
-def address_of(variables, hostvars, name):
-    """Return the address by which a host is reached, its name where none is set."""
-    if "ansible_host" not in variables:
-        return name
-    return _value(variables, "ansible_host", hostvars, name)
 
 
 def show(lines):

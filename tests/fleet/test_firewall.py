@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import shlex
 import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import fleet as reference
 import playbook
@@ -495,3 +497,76 @@ def test_a_firewall_that_was_opened_by_hand_is_brought_back(hardened, hosts, bal
     assert not opens(None, host.address, 5432)
     again = fix([name], **given)
     assert not again.changed and not again.entries, again.told(name)
+
+
+@contextlib.contextmanager
+def resolved_here(name, address):
+    """Have a name resolved on this machine, and nowhere else."""
+    path, line = Path("/etc/hosts"), "%s %s\n" % (address, name)
+    with path.open("a") as file:
+        file.write(line)
+    try:
+        yield
+    finally:
+        path.write_text(path.read_text().replace(line, ""))
+
+
+def test_a_balancer_is_allowed_by_the_address_that_it_connects_from(
+    hosts, balancer, fix
+):
+    """What Ansible reaches one balancer at is for management only; another one has just a name,
+    which the host cannot resolve. The diagnosis, its remedy and the role take the same addresses.
+    """
+    name, host = next(iter(hosts.items()))
+    network = reference.network()
+    management, data, by_name = balancer.address, str(network[-9]), str(network[-10])
+    for address in (data, by_name):
+        ask(balancer, "ip address replace %s/%d dev eth0" % (address, network.prefixlen))
+    ask(
+        host,
+        "ufw --force reset > /dev/null && rm -f /etc/ufw/*.rules.2* && ufw allow 22/tcp > /dev/null"
+        " && ufw --force enable > /dev/null",
+    )
+    named = "named-%s.sergas.test" % balancer.name
+    inventory = playbook.inventory(
+        reference.STATE / "test_addresses.json",
+        {
+            name: {},
+            balancer.name: {"ansible_host": management, "sergas_addresses": [data]},
+            named: {},
+        },
+        {"sergas_app": [name], "sergas_lb": [balancer.name, named]},
+    )
+    given = {
+        "inventory": inventory,
+        "sergas_balancer_addresses": [],
+        "sergas_checks": ["loadbalancer"],
+        "sergas_remedies": ["allow_balancer"],
+        "sergas_zoho_hosts": "all:!all",
+    }
+    with resolved_here(named, by_name):
+        fixed = fix([name], **given)
+        again = fix([name], sergas_apply=False, **given)
+        words = playbook.command(
+            reference.STATE / "test_firewall.yml",
+            "--check",
+            inventory=inventory,
+            **{**admins(), "sergas_balancer_addresses": [], "sergas_hosts": name},
+        )
+        declared = playbook.play(words).results()[name]
+    assert fixed.outcome(name, "allow_balancer") == "kept", fixed.told(name)
+    assert not again.entries, again.told(name)
+
+    def answers(address):
+        script = "curl -s -o /dev/null -m 2 --interface %s http://%s:8000/" % (address, host.address)
+        return reference.on(balancer, script, check=False).returncode == 0
+
+    assert {address: answers(address) for address in (data, by_name, management)} == {
+        data: True,
+        by_name: True,
+        management: False,
+    }
+    assert not playbook.failures(declared)
+    after = declared["See what differs from the declared rules"][0]["after"]
+    sources = re.findall(r"^allow from (\S+) to any port 8000 ", after, re.M)
+    assert sources == [data, by_name]
