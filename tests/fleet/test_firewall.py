@@ -511,9 +511,7 @@ def resolved_here(name, address):
         path.write_text(path.read_text().replace(line, ""))
 
 
-def test_a_balancer_is_allowed_by_the_address_that_it_connects_from(
-    hosts, balancer, fix
-):
+def test_a_balancer_is_allowed_by_the_address_that_it_connects_from(hosts, balancer, fix):
     """What Ansible reaches one balancer at is for management only; another one has just a name,
     which the host cannot resolve. The diagnosis, its remedy and the role take the same addresses.
     """
@@ -558,7 +556,10 @@ def test_a_balancer_is_allowed_by_the_address_that_it_connects_from(
     assert not again.entries, again.told(name)
 
     def answers(address):
-        script = "curl -s -o /dev/null -m 2 --interface %s http://%s:8000/" % (address, host.address)
+        script = "curl -s -o /dev/null -m 2 --interface %s http://%s:8000/" % (
+            address,
+            host.address,
+        )
         return reference.on(balancer, script, check=False).returncode == 0
 
     assert {address: answers(address) for address in (data, by_name, management)} == {
