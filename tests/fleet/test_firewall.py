@@ -59,6 +59,13 @@ def hosts(fleet, balancer):
     return {name: reference.find(name) for name in fleet.fresh_of_each()}
 
 
+def written():
+    """Write PLAYBOOK and return its path."""
+    path = reference.STATE / "test_firewall.yml"
+    path.write_text(PLAYBOOK)
+    return path
+
+
 def command(hosts, balancer, variables, *options, name=None):
     """Return the command for a playbook on hosts that are the whole fleet.
 
@@ -69,9 +76,7 @@ def command(hosts, balancer, variables, *options, name=None):
         options: of ansible-playbook.
         name: that of the playbook, if it is not PLAYBOOK.
     """
-    if name is None:
-        name = reference.STATE / "test_firewall.yml"
-        name.write_text(PLAYBOOK)
+    name = name or written()
     backends = ["%s:8000" % host.address for host in hosts.values()]
     apps = {host: variables.get(host, {}) for host in hosts}
     own = playbook.inventory(
@@ -546,7 +551,7 @@ def test_a_balancer_is_allowed_by_the_address_that_it_connects_from(hosts, balan
         fixed = fix([name], **given)
         again = fix([name], sergas_apply=False, **given)
         words = playbook.command(
-            reference.STATE / "test_firewall.yml",
+            written(),
             "--check",
             inventory=inventory,
             **{**admins(), "sergas_balancer_addresses": [], "sergas_hosts": name},
