@@ -197,9 +197,7 @@ def test_what_is_open_and_should_not_be_is_found(hardened, hosts):
     before, _runs = hardened
     found = {}
     for name in hosts:
-        result = before["found"][name][
-            "Compare the firewall of a host with what is declared for it"
-        ][0]
+        result = before["found"][name]["Check the firewall of the host"][0]
         found[name] = {
             (item["id"], item["status"], item["evidence"].get("port"))
             for item in result["findings"]
@@ -213,10 +211,10 @@ def test_what_is_open_and_should_not_be_is_found(hardened, hosts):
 def test_check_mode_says_what_is_then_done(hardened, hosts):
     _before, runs = hardened
     for name, host in hosts.items():
-        compared = "See what differs from the declared rules"
+        compared = "Compare ufw with the declared rules"
         predicted, actual = (runs[run][name][compared][0] for run in ("check", "second"))
         assert predicted["after"] == actual["before"]
-        ufw = {"Change the rules of ufw", "Set how much ufw logs", "Make ufw active"}
+        ufw = {"Change the rules of ufw", "Set the log level of ufw", "Enable ufw"}
         # Of each rule, too.
         changed = [ufw & set(playbook.changes(runs[run][name])) for run in ("check", "apply")]
         assert changed[0] == changed[1]
@@ -287,7 +285,7 @@ def test_who_would_be_shut_out_is_refused_and_nothing_changes(hosts, balancer):
     results = play(hosts, balancer, dict(zip(hosts, attempts)))
     reasons = [playbook.failures(results[name]) for name in hosts]
     for reason, address in zip(reasons, (balancer.address, "198.51.100.9", "2001:db8::5")):
-        assert list(reason) == ["Refuse to shut out who must get in"]
+        assert list(reason) == ["Refuse to lock out clients that must stay allowed"]
         assert address in next(iter(reason.values()))
     assert {name: rules(host) for name, host in hosts.items()} == before
 
@@ -302,7 +300,7 @@ def test_the_session_gets_in_whatever_is_declared(hosts, balancer):
     results = play(hosts, balancer, {None: variables}, "--check")
     for name in hosts:
         assert not playbook.failures(results[name])
-        after = results[name]["See what differs from the declared rules"][0]["after"]
+        after = results[name]["Compare ufw with the declared rules"][0]["after"]
         first = next(line for line in after.splitlines() if " port 22 " in line)
         assert first.startswith("allow from %s to any port 22 proto tcp" % controller())
 
@@ -316,11 +314,14 @@ class LockOut:
     prepare: str = "true"
     mend: str = "true"
     #: the task that tells of it, unless the host has gone back before that, on a busy machine
-    told_by: str = "Reach the host over a new connection"
+    told_by: str = "Connect to the host over a new connection"
 
 
 #: Whichever of them comes first after the host has gone back by itself.
-GONE_BACK = {"See that it is a new one, and that the rules are as declared", "Keep the change"}
+GONE_BACK = {
+    "Verify that the connection is new and the rules are as declared",
+    "Disarm the host's restore point",
+}
 REHEARSAL = {
     "sergas_firewall_refuse": False,
     "sergas_firewall_exclusive": True,
@@ -352,7 +353,7 @@ BALANCER_LOST = LockOut(
         **REHEARSAL,
         "sergas_firewall_rules": [{"action": "deny", "from": "{{ balancer }}", "port": 8000}],
     },
-    told_by="See that the app still answers its balancers",
+    told_by="Verify that the app still answers its balancers",
 )
 
 
@@ -390,9 +391,9 @@ def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, hardened,
     results = play(hosts, balancer, {**variables, None: {"balancer": balancer.address}})
     for attempt, (name, host) in zip(attempts, hosts.items()):
         told = playbook.failures(results[name])
-        told_by = set(told) - {"Say what came of it"}
+        told_by = set(told) - {"Fail with the reason of the roll-back"}
         assert len(told_by) == 1 and told_by <= {attempt.told_by, *GONE_BACK}, told
-        said = " ".join(told["Say what came of it"].split())
+        said = " ".join(told["Fail with the reason of the roll-back"].split())
         assert "has its old rules again. " + told_by.pop() in said
         assert reachable(host), attempt.name
         assert opens(balancer, host.address, 8000)
@@ -573,6 +574,6 @@ def test_a_balancer_is_allowed_by_the_address_that_it_connects_from(hosts, balan
         management: False,
     }
     assert not playbook.failures(declared)
-    after = declared["See what differs from the declared rules"][0]["after"]
+    after = declared["Compare ufw with the declared rules"][0]["after"]
     sources = re.findall(r"^allow from (\S+) to any port 8000 ", after, re.M)
     assert sources == [data, by_name]
