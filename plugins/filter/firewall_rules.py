@@ -15,7 +15,7 @@ description:
     the rules say, for O(sergas.ops.firewall_check#module:rules) and
     O(sergas.ops.firewall_check#module:keep).
   - A host in none of the groups C(sergas_app), C(sergas_postgresql), C(sergas_redis),
-    C(sergas_cognee) and C(sergas_lb) has everything on itself, and only its app is for others.
+    C(sergas_cognee) and C(sergas_lb) has all components, and only its app is for other hosts.
 options:
   _input:
     description:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whom nothing may ever block: the hosts of the inventory, and who is named beside them. Pure."""
+"""The addresses that nothing may ever block: the inventory's hosts, and further ones. Pure."""
 
 from __future__ import annotations
 
