@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The addresses of the inventory's hosts: the only place that computes them.
+"""The addresses of the inventory's hosts. No other code computes them.
 
 A host's addresses are its variable ``sergas_addresses`` where that is set, since these are what the
 hosts use among themselves; else its ``ansible_host``, which may be an address for management only;
