@@ -23,6 +23,7 @@ from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
+from ansible_collections.sergas.ops.plugins.plugin_utils import inventory
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import account, steps
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
     history,
@@ -149,7 +150,7 @@ def host_entries(task_vars, names):
             results.host_entry(
                 str(name),
                 [str(group) for group in variables.get("group_names", ())],
-                [str(address_of(variables, hostvars, name))],
+                inventory.known_as(hostvars, name, variables),
                 found,
                 names,
                 left_play=name not in in_play,
@@ -184,13 +185,6 @@ def remediation(task_vars, name, ahead=False):
         {host: state["current"] for host, state in states.items()},
         ahead,
     )
-
-
-def address_of(variables, hostvars, name):
-    """Return the address by which a host is reached, its name where none is set."""
-    if "ansible_host" not in variables:
-        return name
-    return _value(variables, "ansible_host", hostvars, name)
 
 
 def show(lines):

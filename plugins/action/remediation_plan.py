@@ -18,7 +18,7 @@ from ansible.utils.display import Display
 from ansible_collections.sergas.ops.plugins.action import fleet_report
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
-from ansible_collections.sergas.ops.plugins.plugin_utils import controller
+from ansible_collections.sergas.ops.plugins.plugin_utils import controller, inventory
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     options as checked,
 )
@@ -134,10 +134,8 @@ class ActionModule(ActionBase):
         left = []
         for name in task_vars["ansible_play_hosts_all"]:
             variables = hostvars.raw_get(name)
-            address = fleet_report.address_of(variables, hostvars, name)
-            addresses.append(
-                {"name": str(name), "addresses": sorted({str(address), str(name)})},
-            )
+            known = inventory.known_as(hostvars, name, variables)
+            addresses.append({"name": str(name), "addresses": sorted({*known, str(name)})})
             health = variables.get("sergas_diagnose_health")
             lost = isinstance(health, dict) and health.get("unreachable")
             if name in (task_vars.get("ansible_play_hosts") or ()) and not lost:

@@ -81,7 +81,7 @@ def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, in
         earlier, later = applied.entries[host, before], applied.entries[host, "start_redis"]
         assert earlier["ended"] <= later["started"], applied.told(host)
     # An app that comes back by itself needs no start any more, and that is a question of time.
-    by_itself = {"Start the app's unit, or restart it with its configuration of now"}
+    by_itself = {"Start the app's unit, or restart it with its current configuration"}
     for host in three:
         foreseen, done = set(planned.changed.get(host, ())), set(applied.changed.get(host, ()))
         assert foreseen ^ done <= by_itself and foreseen & done, (host, foreseen, done)

@@ -17,8 +17,8 @@ whole seconds since the epoch.
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils.finding import is_bad
-from ansible_collections.sergas.ops.plugins.module_utils.ledger import clock
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
 
 #: Seconds between two checks.

@@ -41,7 +41,7 @@ def plan(monkeypatch):
         fleet_report.display, "display", lambda text, **_options: shown.append(text)
     )
 
-    def run(hosts, check_mode=False, variables=None, **options):
+    def run(hosts, check_mode=False, variables=None, of=None, **options):
         task = SimpleNamespace(args=options, check_mode=check_mode, async_val=0, action="x")
         connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="x"))
         action = remediation_plan.ActionModule(task, connection, None, None, None)
@@ -49,6 +49,7 @@ def plan(monkeypatch):
             name: {
                 "group_names": [],
                 **(variables or {}),
+                **(of or {}).get(name, {}),
                 **({} if result is None else {"sergas_diagnose_health": result}),
             }
             for name, result in hosts.items()
@@ -93,6 +94,23 @@ def test_what_follows_acts_on_planned_hosts_only(plan, check_mode, mode):
     names = Hostvars({"app1": {"sergas_remediation_plan": made}})
     assert remediation_hosts.remediation_hosts(names, "apply") == ["app2", "app1"]
     assert remediation_hosts.remediation_hosts(names, "look_again") == ["app2"]
+
+
+def test_a_target_is_the_host_that_has_its_address(plan):
+    """A balancer reaches an app by its address among the hosts, not by that for management."""
+    blocked = finding(
+        "lb.blocked",
+        "loadbalancer",
+        "fail",
+        "ufw",
+        evidence={"target": "198.51.100.11:8000"},
+        remedy="allow_balancer",
+    )
+    own = {"ansible_host": "192.0.2.11", "sergas_addresses": ["198.51.100.11"]}
+    made = plan({"app1": found(FINE), "lb1": found(blocked)}, of={"app1": own})
+    assert [(entry["remedy"], entry["host"]) for entry in made["entries"]] == [
+        ("allow_balancer", "app1")
+    ]
 
 
 def test_a_fleet_without_trouble_has_no_hosts_to_act_on(plan):

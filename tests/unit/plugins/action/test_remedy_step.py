@@ -10,7 +10,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.sergas.ops.plugins.action import remedy_step
-from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 
 DOWN = finding("redis.unreachable", "redis", "fail", "nothing listens")
 TURN = {"remedy": "start_redis", "hosts": ["a", "b"]}
