@@ -12,7 +12,7 @@ from ansible.errors import AnsibleActionFail, AnsibleFilterError
 
 from ansible_collections.sergas.ops.plugins.action import fleet_report, remediation_plan
 from ansible_collections.sergas.ops.plugins.filter import remediation_hosts
-from ansible_collections.sergas.ops.plugins.module_utils.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import model, results
 
 DOWN = finding(
