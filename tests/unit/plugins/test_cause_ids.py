@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import checks as fail2ban_checks
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules, checks
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     cause_rules as database_rules,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
+from ansible_collections.sergas.ops.plugins.module_utils._security import sshd
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import host as report_host
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
@@ -30,9 +32,10 @@ _MAKERS = ("finding", "_finding", "bad")
 #: Ids that are built from parts: {file below plugins: ids}.
 BUILT = {
     # absent, unmeasurable and missing: the subject of a check and one of these
-    "module_utils/_health/runner.py": {
+    "module_utils/_core/diagnosis.py": {
         check.subject + state
-        for check in checks.CHECKS.values()
+        for table in (checks, fail2ban_checks, sshd)
+        for check in table.CHECKS.values()
         for state in (".skipped", ".unknown", *([".missing"] if check.belongs else []))
     },
     # the same for the checks of pg_insights
