@@ -20,9 +20,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import D
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import sql
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
     diagnosis,
-    limits,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import Scope
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import (
+    THRESHOLDS,
+    Scope,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import connect
 
 DRIVERS = ["psycopg2", "pgwire"]
@@ -612,7 +614,7 @@ def test_number_of_questions_does_not_grow_with_the_tables(server, database):
     def questions():
         with connect(server.login(login_db=database), Deadline(60)) as session:
             counting = Counting(session)
-            diagnosis.diagnose(Scope(counting, limits.merge({})), list(diagnosis.CHECKS), "here")
+            diagnosis.diagnose(Scope(counting, THRESHOLDS), list(diagnosis.CHECKS), "here")
             return counting.questions
 
     execute(
