@@ -74,7 +74,7 @@ test: environment collection ## All of the above but bench, from nothing, as roo
 	@$(tools) python tests/suite.py
 
 build: environment ## The collection as an installable tarball in .build/
-	@$(tools) ansible-galaxy collection build --force --output-path .build .
+	@$(tools) scripts/collection.sh build .build
 
 clean: ## Remove what make made: .venv, .build, reports of tests
 	rm -rf .venv .build .cache tests/output

@@ -1,29 +1,45 @@
 #!/usr/bin/env bash
-# Lays the checkout where Ansible looks for a collection called sergas.ops.
+# Makes the collection sergas.ops of this checkout available to Ansible and its tools.
 #
-#   scripts/collection.sh link         .build/ansible_collections/sergas/ops is this checkout (playbooks, pytest)
-#   scripts/collection.sh copy FOLDER  a copy of its files under FOLDER (ansible-test refuses a link)
+#   scripts/collection.sh link             .build/ansible_collections/sergas/ops is this checkout (playbooks, pytest)
+#   scripts/collection.sh copy DIRECTORY   a copy of its files in DIRECTORY (ansible-test refuses a link)
+#   scripts/collection.sh build DIRECTORY  an installable tarball in DIRECTORY, from such a copy
+#
+# Copies hold what git tracks and no more: what else lies in a checkout (an environment, a report, a vault, an editor's
+# backup) is neither tested nor shipped. A new file counts after `git add`.
 set -euo pipefail
+
+# The path of DIRECTORY is relative to where this was started.
+target=${2:+$(mkdir -p "$2" && cd "$2" && pwd)}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-case "${1:-}" in
-    link)
+copy() {
+    local collection=$1/ansible_collections/sergas/ops
+    rm -rf "$collection"
+    mkdir -p "$collection"
+    # Not those that were deleted and are still tracked.
+    git ls-files -z --cached |
+        while IFS= read -r -d '' file; do [ ! -f "$file" ] || printf '%s\0' "$file"; done |
+        tar --create --null --files-from=- --file=- | tar --extract --file=- --directory="$collection"
+    printf '%s\n' "$collection"
+}
+
+case "${1:-} ${target:+DIRECTORY}" in
+    "link ")
         mkdir -p .build/ansible_collections/sergas
         [ "$(readlink .build/ansible_collections/sergas/ops)" = ../../.. ] ||
             ln -sfn ../../.. .build/ansible_collections/sergas/ops
         ;;
-    copy)
-        place=${2:?usage: scripts/collection.sh copy FOLDER}/ansible_collections/sergas/ops
-        rm -rf "$place"
-        mkdir -p "$place"
-        # What git would commit, and no more: neither an environment nor a report of an earlier run.
-        git ls-files -z --cached --others --exclude-standard |
-            while IFS= read -r -d '' file; do [ -f "$file" ] && printf '%s\0' "$file"; done |
-            tar --create --null --files-from=- --file=- | tar --extract --file=- --directory="$place"
-        printf '%s\n' "$place"
+    "copy DIRECTORY")
+        copy "$target"
+        ;;
+    "build DIRECTORY")
+        tree=$(mktemp -d)
+        trap 'rm -rf "$tree"' EXIT
+        ansible-galaxy collection build --force --output-path "$target" "$(copy "$tree")"
         ;;
     *)
-        echo "usage: scripts/collection.sh link | copy FOLDER" >&2
+        echo "usage: scripts/collection.sh link | copy DIRECTORY | build DIRECTORY" >&2
         exit 2
         ;;
 esac

@@ -24,19 +24,28 @@ def catalogue():
 
 def render(remedies):
     """Return the catalogue as Markdown, remedy by remedy within its component."""
-    parts = [BEGIN, "", "| remedy | answers | risk | needs |", "| --- | --- | --- | --- |"]
+    parts = [BEGIN, "", "| remedy | answers | impact | reversible | needs |"]
+    parts += ["| --- | --- | --- | --- | --- |"]
     ordered = sorted(remedies.values(), key=lambda one: (one["component"], one["name"]))
     for one in ordered:
         answers = ", ".join("`%s`" % id for id in one["answers"])
         parts.append(
-            "| [`%s`](#%s) | %s | %s | %s |"
-            % (one["name"], one["name"], answers, one["risk"], _needs(one) or "nothing")
+            "| [`%s`](#%s) | %s | %s | %s | %s |"
+            % (
+                one["name"],
+                one["name"],
+                answers,
+                one["impact"],
+                "yes" if one["reversible"] else "no",
+                _needs(one) or "nothing",
+            )
         )
     for one in ordered:
         parts += ["", "## %s" % one["name"], "", "%s." % one["title"], ""]
         parts += ["- Changes: %s." % "; ".join(one["changes"])]
         parts += ["- Answers: %s." % ", ".join("`%s`" % id for id in one["answers"])]
-        parts += ["- Risk: %s. Runs on %s." % (one["risk"], _place(one))]
+        parts += ["- Impact: %s. Runs on %s." % (one["impact"], _location(one))]
+        parts += ["- Reversible: %s." % ("yes" if one["reversible"] else "no")]
         needs = _needs(one)
         parts += ["- Needs: %s." % needs] * bool(needs)
         parts += ["- Undo: %s." % _undo(one["undo"]).rstrip(".")]
@@ -51,14 +60,14 @@ def render(remedies):
     return "\n".join(parts) + "\n"
 
 
-def _place(one):
+def _location(one):
     if one["runs_on"] == "host":
         return "the host of the finding"
     return "the host that the finding speaks of"
 
 
 def _needs(one):
-    named = one["needs"]["approval"] or one["risk"] == "disruptive"
+    named = one["needs"]["approval"] or one["impact"] == "disruptive"
     needs = ["`sergas_approve: [%s]`" % one["name"]] if named else []
     return ", ".join(needs + ["`%s`" % name for name in one["needs"]["variables"]])
 

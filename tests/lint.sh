@@ -3,6 +3,11 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
+# What git tracks: a report, a vault or an unfinished file in the checkout is not linted.
+tree=$(mktemp -d) || exit
+trap 'rm -rf "$tree"' EXIT
+collection=$(scripts/collection.sh copy "$tree") && cd "$collection" || exit
+
 failed=()
 check() {
     local name=$1
@@ -13,19 +18,15 @@ check() {
 
 documentation() {
     # References are looked up in what the collection needs, not in all that is installed: 12 s instead of two minutes.
-    local bundled tree dependency
-    tree=$(mktemp -d) || return 1
-    # shellcheck disable=SC2064  # the folder of now, not of then
-    trap "rm -rf '$tree'" EXIT
+    local bundled dependency
     bundled=$(python -c 'import ansible_collections; print(ansible_collections.__path__[0])') || return 1
-    scripts/collection.sh copy "$tree" >/dev/null || return 1
     for dependency in $(python -c 'import yaml; print(*yaml.safe_load(open("galaxy.yml"))["dependencies"])'); do
         mkdir -p "$tree/ansible_collections/${dependency%.*}"
         ln -s "$bundled/${dependency/.//}" "$tree/ansible_collections/${dependency/.//}"
     done
     ANSIBLE_COLLECTIONS_PATH=$tree antsibull-docs lint-collection-docs \
         --plugin-docs --validate-collection-refs=self --skip-rstcheck \
-        "$tree/ansible_collections/sergas/ops"
+        "$collection"
 }
 
 check ruff ruff check --quiet --output-format concise .

@@ -23,7 +23,8 @@ from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import account
+from ansible_collections.sergas.ops.plugins.plugin_utils import inventory
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import account, steps
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
     history,
     model,
@@ -149,7 +150,7 @@ def host_entries(task_vars, names):
             results.host_entry(
                 str(name),
                 [str(group) for group in variables.get("group_names", ())],
-                [str(address_of(variables, hostvars, name))],
+                inventory.known_as(hostvars, name, variables),
                 found,
                 names,
                 left_play=name not in in_play,
@@ -174,22 +175,16 @@ def remediation(task_vars, name, ahead=False):
         return None
     planned = results.plain(planned)
     acting = {host: task_vars["hostvars"].raw_get(host) for host in planned["acting"]}
+    states = {
+        host: steps.state_of(results.plain(of.get("sergas_remediate")))
+        for host, of in acting.items()
+    }
     return account.account(
         planned,
-        {
-            host: results.plain(of.get("sergas_remediate_outcomes", []))
-            for host, of in acting.items()
-        },
-        {host: str(of.get("sergas_remediate_current", "")) for host, of in acting.items()},
+        {host: state["outcomes"] for host, state in states.items()},
+        {host: state["current"] for host, state in states.items()},
         ahead,
     )
-
-
-def address_of(variables, hostvars, name):
-    """Return the address by which a host is reached, its name where none is set."""
-    if "ansible_host" not in variables:
-        return name
-    return _value(variables, "ansible_host", hostvars, name)
 
 
 def show(lines):

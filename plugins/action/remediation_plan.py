@@ -18,7 +18,7 @@ from ansible.utils.display import Display
 from ansible_collections.sergas.ops.plugins.action import fleet_report
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
-from ansible_collections.sergas.ops.plugins.plugin_utils import controller
+from ansible_collections.sergas.ops.plugins.plugin_utils import controller, inventory
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     options as checked,
 )
@@ -83,6 +83,7 @@ class ActionModule(ActionBase):
         _refuse_nonsense(planned, wishes, found, addresses, from_report)
         applying = mode != "plan"
         acting = [name for batch in planned["batches"] for name in batch] if applying else []
+        orders = _orders(planned)
         _show([("", None), *show.lines(planned, mode, _COLUMNS), ("", None)])
         result.update(planned)
         result.update(
@@ -93,15 +94,8 @@ class ActionModule(ActionBase):
             from_report=from_report,
             files=files,
             acting=acting,
-            orders={
-                name: [
-                    dict(entry, batch=number)
-                    for entry in planned["entries"]
-                    if entry["host"] == name and plan.is_ready(entry)
-                ]
-                for number, batch in enumerate(planned["batches"])
-                for name in batch
-            },
+            orders=orders,
+            schedule=_schedule(planned["batches"], orders) if applying else [],
             bystander=_bystander(left, acting),
             # A check run looks at them, too: what proofs have asked there is not all.
             suffering=acting if mode == "check" else _suffering(found, acting, left),
@@ -140,10 +134,8 @@ class ActionModule(ActionBase):
         left = []
         for name in task_vars["ansible_play_hosts_all"]:
             variables = hostvars.raw_get(name)
-            address = fleet_report.address_of(variables, hostvars, name)
-            addresses.append(
-                {"name": str(name), "addresses": sorted({str(address), str(name)})},
-            )
+            known = inventory.known_as(hostvars, name, variables)
+            addresses.append({"name": str(name), "addresses": sorted({*known, str(name)})})
             health = variables.get("sergas_diagnose_health")
             lost = isinstance(health, dict) and health.get("unreachable")
             if name in (task_vars.get("ansible_play_hosts") or ()) and not lost:
@@ -246,6 +238,32 @@ def _refuse_nonsense(planned, wishes, found, addresses, from_report):
             "sergas_report_file: none of its hosts (%s) is a host of this run"
             % ", ".join([host["name"] for host in found["hosts"]][:10])
         )
+
+
+def _orders(planned):
+    """Return {host: its entries that nothing holds back}, with what carrying them out needs."""
+    return {
+        name: [
+            dict(entry, batch=number, settles=plan.settles(entry))
+            for entry in planned["entries"]
+            if entry["host"] == name and plan.is_ready(entry)
+        ]
+        for number, batch in enumerate(planned["batches"])
+        for name in batch
+    }
+
+
+def _schedule(batches, orders):
+    """Return the batches, each with its hosts and the turns in which they get their remedies."""
+    return [
+        {
+            "hosts": batch,
+            "turns": plan.turns(
+                {name: [order["remedy"] for order in orders[name]] for name in batch}
+            ),
+        }
+        for batch in batches
+    ]
 
 
 def _bystander(left, acting):

@@ -21,7 +21,10 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         del tmp
         args = dict(self._task.args)
-        if args.get("state") == "begun" and not args.get("controller"):
-            args["controller"] = controller.identity()
+        if args.get("state") == "begun":
+            args.setdefault("by", controller.who(task_vars))
+            args.setdefault("host", task_vars.get("inventory_hostname"))
+            if not args.get("controller"):
+                args["controller"] = controller.identity()
         result.update(host_lock.execute(self, args, task_vars))
         return result

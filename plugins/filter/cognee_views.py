@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: cognee_views
-short_description: Put what other hosts see of Cognee to what its own host sees
+short_description: Combine what other hosts see of Cognee with what its own host sees
 version_added: 1.0.0
 description:
   - A service that answers on its own host and not to the hosts that use it is blocked; one that
-    answers nobody is down. No host can tell by itself.
+    answers no host is down. No host can decide that alone.
 positional: views
 options:
   _input:
@@ -22,14 +22,14 @@ options:
     description:
       - What M(sergas.ops.cognee_check) with C(view=reach) returned for the other hosts, the
         C(results) of a task with a loop. The C(item) of each is the name of the host.
-      - Hosts that could not be asked are passed over.
+      - Hosts without an answer are passed over.
     type: list
     elements: dict
     required: true
   clients:
     description:
-      - The names of the hosts that must get through, unless their app uses a Cognee of its own.
-        Others only tell more.
+      - The names of the hosts that must get through, unless their app uses another Cognee.
+        Others only add information.
     type: list
     elements: str
     default: []
@@ -38,7 +38,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Put the views together
+- name: Combine the views
   ansible.builtin.set_fact:
     cognee: "{{ here | sergas.ops.cognee_views(others.results, clients=groups['sergas_app']) }}"
 """
@@ -57,7 +57,9 @@ from ansible_collections.sergas.ops.plugins.module_utils._cognee import decide
 def cognee_views(result, views, clients=()):
     """Return a result of cognee_check with the views of other hosts; see DOCUMENTATION."""
     if not isinstance(result, dict) or not isinstance(views, list):
-        raise AnsibleFilterError("cognee_views puts a list of results to a result of cognee_check")
+        raise AnsibleFilterError(
+            "cognee_views combines a result of cognee_check with a list of results"
+        )
     if not isinstance(result.get("findings"), list) or "identity" not in result:
         # It was skipped, failed or was not reachable: the report says so.
         return result

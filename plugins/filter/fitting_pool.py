@@ -38,7 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The variables to set, empty if the pool of now fits.
+  description: The variables to set, empty if the current pool fits.
   type: dict
   sample: {DATABASE_POOL_SIZE: 6, DATABASE_MAX_OVERFLOW: 4}
 """
@@ -49,7 +49,7 @@ from ansible_collections.sergas.ops.plugins.module_utils import connection_budge
 
 
 def fitting_pool(findings, hosts=1):
-    """Return {name: value} of the largest pool that fits the database, {} if the pool of now does.
+    """Return {name: value} of the largest pool that fits the database, {} if the current one does.
 
     Args:
         findings: of C(sergas_health); those of the check C(resources) have in their evidence what

@@ -11,7 +11,7 @@ name: lacking_variables
 short_description: Name the variables that no value is known for
 version_added: 1.0.0
 description:
-  - Tells which of the variables that a C(.env) lacks cannot be set, for want of a value.
+  - Returns those of the variables missing in a C(.env) that cannot be set, since no value is known.
 positional: _input, values
 options:
   _input:
@@ -31,7 +31,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Refuse to set only a part of what is missing
+- name: Require a value for each missing variable
   ansible.builtin.assert:
     that: missing | sergas.ops.lacking_variables(sergas_env_values) | length == 0
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whom nothing may ever block: the hosts of the inventory, and who is named beside them. Pure."""
+"""The addresses that nothing may ever block: the inventory's hosts, and further ones. Pure."""
 
 from __future__ import annotations
 
@@ -55,22 +55,19 @@ _value:
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.plugin_utils import inventory
 
 
 def protected_addresses(hostvars, hosts, more=()):
     """Return the addresses that must never be banned, sorted; see DOCUMENTATION."""
-    found = {("more", item) for item in more}
-    for name in hosts:
-        host = hostvars[name]
-        if host.get("ansible_connection", "ssh") == "local":
-            continue
-        found.add(("ansible_host of %s" % name, host.get("ansible_host") or name))
-        for item in host.get("sergas_addresses") or ():
-            found.add(("sergas_addresses of %s" % name, item))
     try:
-        texts = {addresses.option_or_name(source, str(item)) for source, item in found if item}
+        texts = {addresses.option_or_name("more", str(item)) for item in more if item}
+        for host in hosts:
+            connection = inventory.read(hostvars, host, ["ansible_connection"])
+            if connection["ansible_connection"] != "local":
+                texts.update(inventory.declared(hostvars, host, reached_too=True))
     except addresses.AddressError as error:
-        raise AnsibleFilterError(str(error))
+        raise AnsibleFilterError(str(error)) from error
     return sorted(item for item in texts if not addresses.is_loopback(item))
 
 

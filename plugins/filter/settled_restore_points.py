@@ -15,18 +15,12 @@ description:
     remedy has helped if its findings were checked again and are gone, and nothing else has failed
     since. Its restore point is disarmed then.
   - Whatever was not checked counts as not resolved, and is restored.
-positional: _input, results
+positional: _input
 options:
   _input:
     description:
-      - The C(evidence.points) of the finding C(host.restore_point.armed) or
-        C(host.restore_point.failed).
-    type: list
-    elements: dict
-    required: true
-  results:
-    description:
-      - The registered results of the host's diagnosis.
+      - The registered results of the host's diagnosis. The restore points are those of the finding
+        C(host.restore_point.armed) or C(host.restore_point.failed) among them.
     type: list
     elements: dict
     required: true
@@ -38,8 +32,8 @@ EXAMPLES = r"""
 - name: Name what becomes of each restore point
   ansible.builtin.debug:
     msg: >-
-      {{ armed.evidence.points
-         | sergas.ops.settled_restore_points([sergas_health]) }}
+      {{ [sergas_diagnose_health]
+         | sergas.ops.settled_restore_points }}
 """
 
 RETURN = r"""
@@ -53,18 +47,21 @@ _value:
 
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
 
+_POINTS = "host.restore_point."
 
-def settled_restore_points(points, results):
+
+def settled_restore_points(results):
     """Return what becomes of each of the restore points; see the documentation."""
-    found = [
+    every = [
         item
         for result in results
         if isinstance(result, dict)
         for item in verdict.findings_of([result]) or ()
-        if not item["id"].startswith("host.restore_point.")
     ]
+    found = [item for item in every if not item["id"].startswith(_POINTS)]
+    left = [item for item in every if item["id"] in (_POINTS + "armed", _POINTS + "failed")]
     settled = []
-    for point in points:
+    for point in left[0]["evidence"]["points"] if left else ():
         wanted = point["findings"]
         # Good is what is not bad any more, gone is what was checked again. One that is restored in
         # part has nothing left to keep.

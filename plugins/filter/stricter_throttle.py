@@ -8,11 +8,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: stricter_throttle
-short_description: Say which variables throttle an app more than its .env does
+short_description: Return the variables that throttle an app more than its .env does
 version_added: 1.0.0
 description:
-  - Of the variables that bound how much an app asks of Zoho, returns those that its C(.env) lacks,
-    or has a number for that allows more.
+  - Of the variables that limit an app's calls of Zoho, returns those that are missing in its
+    C(.env), or have a number there that allows more.
   - A number of the app that is stricter than the wanted one stays.
 positional: _input
 options:
@@ -31,7 +31,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Read how far the app is throttled
+- name: Read the app's limits
   sergas.ops.sergas_env:
     values: &wanted
       RATE_LIMIT_PER_MINUTE: 50

@@ -30,7 +30,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Bound what calls that fail cost
+- name: Limit the cost of failing calls
   sergas.ops.sergas_env:
     values: "{{ finding | sergas.ops.tuning_for({'zoho': {'MAX_RETRY_ATTEMPTS': 5}}) }}"
 """

@@ -11,7 +11,7 @@ name: variables_to_set
 short_description: Choose the variables that are to be set
 version_added: 1.0.0
 description:
-  - Chooses, of the values that are known, those of the variables that a C(.env) lacks. Of
+  - Chooses, of the values that are known, those of the variables missing in a C(.env). Of
     alternatives, the first one with a value is chosen.
 positional: _input, missing
 options:

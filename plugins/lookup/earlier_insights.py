@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""earlier_insights: what the latest report knows of the databases, to tell what grew since."""
+"""earlier_insights: what the latest report knows of the databases, to find what grew since."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ name: earlier_insights
 short_description: Read what the latest report knows of the sizes of the databases
 version_added: 1.1.0
 description:
-  - Reads the C(report.json) of the latest run in a folder of reports, and returns for each host
+  - Reads the C(report.json) of the latest run in a directory of reports, and returns for each host
     with a database what O(sergas.ops.pg_insights#module:previous) takes.
   - Where there is no report yet, or none that can be read, there is nothing earlier, and no error.
 options:
   _terms:
     description:
-      - The folder of the reports, as O(sergas.ops.fleet_report#module:report_dir). A relative one
-        is looked for where the playbook was started.
+      - The directory of the reports, as O(sergas.ops.fleet_report#module:report_dir). A relative
+        one starts where the playbook was started.
     type: list
     elements: str
     required: true
@@ -30,7 +30,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Tell what grew since the latest report
+- name: Find what grew since the latest report
   sergas.ops.pg_insights:
     login_db: sergas_prod
     previous: >-
@@ -41,7 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _list:
-  description: For each folder, what is known of each host's database by the name of the host.
+  description: For each directory, what is known of each host's database by the name of the host.
   type: list
   elements: dict
   sample:
@@ -65,15 +65,15 @@ class LookupModule(LookupBase):
     """Reads reports on the controller."""
 
     def run(self, terms, variables=None, **kwargs):
-        """Return {host: insights} of the latest report in each of the folders."""
+        """Return {host: insights} of the latest report in each of the directories."""
         del variables
         self.set_options(direct=kwargs)
-        folders = [os.path.abspath(os.path.expanduser(term)) for term in terms]
-        return [by_host(history.read_previous(folder)[0]) for folder in folders]
+        directories = [os.path.abspath(os.path.expanduser(term)) for term in terms]
+        return [by_host(history.read_previous(directory)[0]) for directory in directories]
 
 
 def by_host(report):
-    """Return what a report tells of the sizes of databases: {host: insights}.
+    """Return what a report has about the sizes of databases: {host: insights}.
 
     Args:
         report: the model of a report, or None.
@@ -88,7 +88,7 @@ def by_host(report):
 
 
 def _insights(item):
-    """Return what a finding tells of sizes, or None where it is not all there."""
+    """Return the sizes of a finding, or None where it is not all there."""
     evidence = item.get("evidence")
     try:
         for kind, numbers in _ROWS.items():

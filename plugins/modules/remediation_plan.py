@@ -15,8 +15,9 @@ version_added: 1.0.0
 description:
   - Reads what the hosts' diagnoses found, or a report of an earlier run, and plans what would mend
     it.
-  - The plan names for each remedy its host, its risk, why it is planned, what it changes, what
-    holds it back, and how a person allows it nevertheless. It is shown on the terminal.
+  - The plan names for each remedy its host, its impact, whether it is reversible, why it is
+    planned, what it changes, what holds it back, and how a person allows it nevertheless. It is
+    shown on the terminal.
   - It runs once, on the controller, and connects to no host. It changes nothing, and fails before
     anything is touched if an option, the report or a remedy of the catalogue cannot be.
   - Root causes have remedies, what derives from them has none. An interruption of single hosts for
@@ -53,8 +54,9 @@ options:
     default: []
   approve:
     description:
-      - The remedies that are allowed by name. It takes that for what is disruptive, for what says
-        that it needs approval, and for an interruption of single hosts for a cause of the fleet.
+      - The remedies that are allowed by name. It takes that for what is disruptive or not
+        reversible, for what says that it needs approval, and for an interruption of single hosts
+        for a cause of the fleet.
       - An approval of what nothing planned is an error.
     type: list
     elements: str
@@ -63,7 +65,7 @@ options:
     description:
       - The share of the hosts with a component that a run may touch, over all of its remedies, one
         host at least. If more hosts need remedies, they have something in common, and these are
-        held back on all of them. A remedy with the risk V(none) is not counted.
+        held back on all of them. A remedy with the impact V(none) is not counted.
     type: float
     default: 0.5
   batches:
@@ -76,7 +78,7 @@ options:
     description:
       - When services may be interrupted, with C(start) and C(end) as C(HH:MM), and perhaps C(days)
         (V(mon) to V(sun), those on which it starts) and C(timezone) (V(UTC) if not given). Outside
-        of it, what has the risk V(restart) or V(disruptive) is held back.
+        of it, what has the impact V(restart) or V(disruptive) is held back.
     type: dict
   cooldown:
     description:
@@ -166,10 +168,15 @@ entries:
       description: Where it runs. Null if that is no host of this run.
       type: str
       sample: app1
-    risk:
-      description: V(none), V(reload), V(restart) or V(disruptive).
+    impact:
+      description: What it does to the service while it acts, V(none), V(reload), V(restart) or
+        V(disruptive).
       type: str
       sample: reload
+    reversible:
+      description: Whether what it changes can be brought back as it was.
+      type: bool
+      sample: true
     findings:
       description: The ids of the findings that it answers.
       type: list
@@ -195,6 +202,13 @@ batches:
   type: list
   elements: list
   sample: [[app1], [app2, app3]]
+schedule:
+  description: The batches with their C(hosts) and C(turns), for M(sergas.ops.remedy_step). Each
+    turn has a C(remedy) and the C(hosts) that get it at once. Empty where nothing is applied.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{hosts: [app1], turns: [{remedy: start_redis, hosts: [app1]}]}]
 gone:
   description: Hosts of the report that are no longer in the inventory.
   returned: success

@@ -278,7 +278,7 @@ def test_second_run_changes_nothing(hosts, applied):
 def test_operators_own_settings_count_and_are_told(hosts, applied):
     for name, release in hosts.items():
         if release == "bookworm":
-            done = applied[1][name]["Set up the jails, and check whether they work"][0]
+            done = applied[1][name]["Set the jails up and verify that they work"][0]
             told = [item for item in done["overridden"] if item["jail"] == "sergas-app"]
             assert [(item["key"], item["ours"], item["theirs"]) for item in told] == [
                 ("maxretry", "5", "4")
@@ -332,7 +332,7 @@ def test_jail_that_would_watch_nothing_is_refused(attacked):
     refusals = [
         result
         for many in results.values()
-        for result in many.get("See what differs from the declared jails", [])
+        for result in many.get("Compare the jails with the declared ones", [])
     ]
     assert refusals and all(
         result.get("failed") and "ghost.service is no unit of this host" in result["msg"]
@@ -385,13 +385,16 @@ def test_no_notation_of_ours_is_banned_and_no_ban_cuts_the_run_off(attacked):
     assert time.monotonic() - began < DEADLINE_S + 60
     # Ours are refused by name, all of them.
     ((task, told),) = playbook.failures(results[bookworm]).items()
-    assert task == "See which addresses are to be banned" and "nothing was changed" in told
+    assert task == "Plan which addresses to ban" and "nothing was changed" in told
     assert all(one in told for one in ours)
     # What nobody could know is undone, and what was there before is still there.
     told = playbook.failures(results[trixie])
-    reason = told.pop("Say why the addresses are not banned")
+    reason = told.pop("Fail with the reason why the addresses are not banned")
     assert "has rolled back the ban of %s," % controller() in reason
-    assert list(told) in (["Reach the host over a new connection"], ["Keep the change"]), told
+    assert list(told) in (
+        ["Connect to the host over a new connection"],
+        ["Disarm the host's restore point"],
+    ), told
     assert {name: denied(name) for name in (bookworm, trixie)} == before
     # Who attacks is blocked as the packet filter sees it, and unblocked in any notation.
     assert not playbook.failures(results[bullseye])

@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import shlex
 import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import fleet as reference
 import playbook
@@ -57,6 +59,13 @@ def hosts(fleet, balancer):
     return {name: reference.find(name) for name in fleet.fresh_of_each()}
 
 
+def written():
+    """Write PLAYBOOK and return its path."""
+    path = reference.STATE / "test_firewall.yml"
+    path.write_text(PLAYBOOK)
+    return path
+
+
 def command(hosts, balancer, variables, *options, name=None):
     """Return the command for a playbook on hosts that are the whole fleet.
 
@@ -67,9 +76,7 @@ def command(hosts, balancer, variables, *options, name=None):
         options: of ansible-playbook.
         name: that of the playbook, if it is not PLAYBOOK.
     """
-    if name is None:
-        name = reference.STATE / "test_firewall.yml"
-        name.write_text(PLAYBOOK)
+    name = name or written()
     backends = ["%s:8000" % host.address for host in hosts.values()]
     apps = {host: variables.get(host, {}) for host in hosts}
     own = playbook.inventory(
@@ -190,9 +197,7 @@ def test_what_is_open_and_should_not_be_is_found(hardened, hosts):
     before, _runs = hardened
     found = {}
     for name in hosts:
-        result = before["found"][name][
-            "Compare the firewall of a host with what is declared for it"
-        ][0]
+        result = before["found"][name]["Check the firewall of the host"][0]
         found[name] = {
             (item["id"], item["status"], item["evidence"].get("port"))
             for item in result["findings"]
@@ -206,10 +211,10 @@ def test_what_is_open_and_should_not_be_is_found(hardened, hosts):
 def test_check_mode_says_what_is_then_done(hardened, hosts):
     _before, runs = hardened
     for name, host in hosts.items():
-        compared = "See what differs from the declared rules"
+        compared = "Compare ufw with the declared rules"
         predicted, actual = (runs[run][name][compared][0] for run in ("check", "second"))
         assert predicted["after"] == actual["before"]
-        ufw = {"Change the rules of ufw", "Set how much ufw logs", "Make ufw active"}
+        ufw = {"Change the rules of ufw", "Set the log level of ufw", "Enable ufw"}
         # Of each rule, too.
         changed = [ufw & set(playbook.changes(runs[run][name])) for run in ("check", "apply")]
         assert changed[0] == changed[1]
@@ -280,7 +285,7 @@ def test_who_would_be_shut_out_is_refused_and_nothing_changes(hosts, balancer):
     results = play(hosts, balancer, dict(zip(hosts, attempts)))
     reasons = [playbook.failures(results[name]) for name in hosts]
     for reason, address in zip(reasons, (balancer.address, "198.51.100.9", "2001:db8::5")):
-        assert list(reason) == ["Refuse to shut out who must get in"]
+        assert list(reason) == ["Refuse to lock out clients that must stay allowed"]
         assert address in next(iter(reason.values()))
     assert {name: rules(host) for name, host in hosts.items()} == before
 
@@ -295,7 +300,7 @@ def test_the_session_gets_in_whatever_is_declared(hosts, balancer):
     results = play(hosts, balancer, {None: variables}, "--check")
     for name in hosts:
         assert not playbook.failures(results[name])
-        after = results[name]["See what differs from the declared rules"][0]["after"]
+        after = results[name]["Compare ufw with the declared rules"][0]["after"]
         first = next(line for line in after.splitlines() if " port 22 " in line)
         assert first.startswith("allow from %s to any port 22 proto tcp" % controller())
 
@@ -309,11 +314,14 @@ class LockOut:
     prepare: str = "true"
     mend: str = "true"
     #: the task that tells of it, unless the host has gone back before that, on a busy machine
-    told_by: str = "Reach the host over a new connection"
+    told_by: str = "Connect to the host over a new connection"
 
 
 #: Whichever of them comes first after the host has gone back by itself.
-GONE_BACK = {"See that it is a new one, and that the rules are as declared", "Keep the change"}
+GONE_BACK = {
+    "Verify that the connection is new and the rules are as declared",
+    "Disarm the host's restore point",
+}
 REHEARSAL = {
     "sergas_firewall_refuse": False,
     "sergas_firewall_exclusive": True,
@@ -345,7 +353,7 @@ BALANCER_LOST = LockOut(
         **REHEARSAL,
         "sergas_firewall_rules": [{"action": "deny", "from": "{{ balancer }}", "port": 8000}],
     },
-    told_by="See that the app still answers its balancers",
+    told_by="Verify that the app still answers its balancers",
 )
 
 
@@ -383,9 +391,9 @@ def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, hardened,
     results = play(hosts, balancer, {**variables, None: {"balancer": balancer.address}})
     for attempt, (name, host) in zip(attempts, hosts.items()):
         told = playbook.failures(results[name])
-        told_by = set(told) - {"Say what came of it"}
+        told_by = set(told) - {"Fail with the reason of the roll-back"}
         assert len(told_by) == 1 and told_by <= {attempt.told_by, *GONE_BACK}, told
-        said = " ".join(told["Say what came of it"].split())
+        said = " ".join(told["Fail with the reason of the roll-back"].split())
         assert "has its old rules again. " + told_by.pop() in said
         assert reachable(host), attempt.name
         assert opens(balancer, host.address, 8000)
@@ -495,3 +503,77 @@ def test_a_firewall_that_was_opened_by_hand_is_brought_back(hardened, hosts, bal
     assert not opens(None, host.address, 5432)
     again = fix([name], **given)
     assert not again.changed and not again.entries, again.told(name)
+
+
+@contextlib.contextmanager
+def resolved_here(name, address):
+    """Have a name resolved on this machine, and nowhere else."""
+    path, line = Path("/etc/hosts"), "%s %s\n" % (address, name)
+    with path.open("a") as file:
+        file.write(line)
+    try:
+        yield
+    finally:
+        path.write_text(path.read_text().replace(line, ""))
+
+
+def test_a_balancer_is_allowed_by_the_address_that_it_connects_from(hosts, balancer, fix):
+    """What Ansible reaches one balancer at is for management only; another one has just a name,
+    which the host cannot resolve. The diagnosis, its remedy and the role take the same addresses.
+    """
+    name, host = next(iter(hosts.items()))
+    network = reference.network()
+    management, data, by_name = balancer.address, str(network[-9]), str(network[-10])
+    for address in (data, by_name):
+        ask(balancer, "ip address replace %s/%d dev eth0" % (address, network.prefixlen))
+    ask(
+        host,
+        "ufw --force reset > /dev/null && rm -f /etc/ufw/*.rules.2* && ufw allow 22/tcp > /dev/null"
+        " && ufw --force enable > /dev/null",
+    )
+    named = "named-%s.sergas.test" % balancer.name
+    inventory = playbook.inventory(
+        reference.STATE / "test_addresses.json",
+        {
+            name: {},
+            balancer.name: {"ansible_host": management, "sergas_addresses": [data]},
+            named: {},
+        },
+        {"sergas_app": [name], "sergas_lb": [balancer.name, named]},
+    )
+    given = {
+        "inventory": inventory,
+        "sergas_balancer_addresses": [],
+        "sergas_checks": ["loadbalancer"],
+        "sergas_remedies": ["allow_balancer"],
+        "sergas_zoho_hosts": "all:!all",
+    }
+    with resolved_here(named, by_name):
+        fixed = fix([name], **given)
+        again = fix([name], sergas_apply=False, **given)
+        words = playbook.command(
+            written(),
+            "--check",
+            inventory=inventory,
+            **{**admins(), "sergas_balancer_addresses": [], "sergas_hosts": name},
+        )
+        declared = playbook.play(words).results()[name]
+    assert fixed.outcome(name, "allow_balancer") == "kept", fixed.told(name)
+    assert not again.entries, again.told(name)
+
+    def answers(address):
+        script = "curl -s -o /dev/null -m 2 --interface %s http://%s:8000/" % (
+            address,
+            host.address,
+        )
+        return reference.on(balancer, script, check=False).returncode == 0
+
+    assert {address: answers(address) for address in (data, by_name, management)} == {
+        data: True,
+        by_name: True,
+        management: False,
+    }
+    assert not playbook.failures(declared)
+    after = declared["Compare ufw with the declared rules"][0]["after"]
+    sources = re.findall(r"^allow from (\S+) to any port 8000 ", after, re.M)
+    assert sources == [data, by_name]

@@ -56,11 +56,13 @@ def guards(fix_run, remedy):
 
 
 def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, inject):
-    """Two faults on one host and one on each of the others; the check run names the changes."""
+    """Faults that differ from host to host; the check run names the changes, and each host gets its
+    remedies in the order of the plan, beside others that get the same ones.
+    """
     first, second, third = three
     inject(first, "19_redis_down", "03_database_stopped")
     inject(second, "19_redis_password")
-    inject(third, "03_wrong_password")
+    inject(third, "03_wrong_password", "19_redis_down")
     secrets = {"REDIS_PASSWORD": "rotated", "DATABASE_PASSWORD": "rotated"}
     # How busy the machine of the tests is, is no fault of the hosts.
     asked = {"sergas_env_values": secrets, "sergas_skip": playbook.OF_THE_MACHINE}
@@ -71,11 +73,15 @@ def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, in
         (first, "start_redis"),
         (second, "redis_credentials"),
         (third, "database_credentials"),
+        (third, "start_redis"),
     }
     assert {planned.outcome(*key) for key in remedies} == {"would apply"}, planned.shown
     assert {applied.outcome(*key) for key in remedies} == {"kept"}, applied.shown
+    for host, before in ((first, "start_postgresql"), (third, "database_credentials")):
+        earlier, later = applied.entries[host, before], applied.entries[host, "start_redis"]
+        assert earlier["ended"] <= later["started"], applied.told(host)
     # An app that comes back by itself needs no start any more, and that is a question of time.
-    by_itself = {"Start the app's unit, or restart it with its configuration of now"}
+    by_itself = {"Start the app's unit, or restart it with its current configuration"}
     for host in three:
         foreseen, done = set(planned.changed.get(host, ())), set(applied.changed.get(host, ()))
         assert foreseen ^ done <= by_itself and foreseen & done, (host, foreseen, done)

@@ -22,9 +22,9 @@ chmod 0644 /home/sergas/super-account-manager/.env
 """
 #: The tasks that know of the whole change beforehand, and tell it as a diff.
 TELLING = (
-    "See what differs from the declared rules",
-    "Set up the jails, and check whether they work",
-    "Close the app's .env to others",
+    "Compare ufw with the declared rules",
+    "Set the jails up and verify that they work",
+    "Remove access to the app's .env for other users",
 )
 
 

@@ -423,7 +423,7 @@ def test_tuning_is_planned_applied_and_holds(tuned):
     (planned, applied, again), seen = tuned
     for host, answers in seen.items():
         for run in (planned, applied):
-            assert "Bring the settings into effect" in playbook.changes(run[host])
+            assert "Apply the server's settings" in playbook.changes(run[host])
         assert not playbook.changes(again[host])
         assert answers["slow"] == "1s"
         assert answers["statements"] == "t"

@@ -196,7 +196,9 @@ def settings(run_module, cluster):
 #: The module as a process that dies, as hard as can be, when it gets to one of its steps.
 KILLED = """
 import os, runpy, signal, sys
-from ansible_collections.sergas.ops.plugins.module_utils import pg_settings
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
+    change as pg_settings,
+)
 path, step = sys.argv.pop(1), sys.argv.pop(1)
 assert hasattr(pg_settings.Run, step)
 setattr(pg_settings.Run, step, lambda *unused: os.kill(os.getpid(), signal.SIGKILL))
@@ -207,7 +209,9 @@ runpy.run_path(path, run_name="__main__")
 #: The module without what its server's program says of a candidate.
 BLIND = """
 import runpy, sys
-from ansible_collections.sergas.ops.plugins.module_utils import pg_cluster
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
+    cluster as pg_cluster,
+)
 pg_cluster.Candidate.refusals = lambda *unused: []
 runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """

@@ -498,9 +498,10 @@ def test_a_user_who_cannot_keep_the_owner_is_told_so(env):
     code = (
         "import os, sys; sys.path.insert(0, %r); import conftest; os.setgroups([]);"
         " os.setgid(65534); os.setuid(65534)\nfrom"
-        " ansible_collections.sergas.ops.plugins.module_utils import sergas_env\nparams ="
-        " dict(path=%r, values={'A': '1'}, absent=[], mend=False, systemd=True, secret_keys=[],"
-        " create=False,\n              owner=None, group=None, mode=None, backup=False)\nfor check"
+        " ansible_collections.sergas.ops.plugins.module_utils._app import env as sergas_env\n"
+        "params = dict(path=%r, values={'A': '1'}, absent=[], mend=False, systemd=True,"
+        " secret_keys=[], create=False,\n              owner=None, group=None, mode=None,"
+        " backup=False)\nfor check"
         " in (True, False):\n    try:\n        sergas_env.run(params, check)\n    except"
         " sergas_env.EnvError as error:\n        print(error)\n"
         % (str(COLLECTION / "tests"), str(env))

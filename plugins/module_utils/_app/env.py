@@ -116,7 +116,8 @@ def _run(place, params, check_mode):
     """Do what L(run) does, with the file's directory held open.
 
     Args:
-        place: the L(files.Place) of the file. A wanted link stays, what it leads to is replaced.
+        place: the ``files.Location`` of the file. A wanted link stays, what it leads to is
+            replaced.
     """
     path = place.path
     marked = params["secret_keys"] or ()

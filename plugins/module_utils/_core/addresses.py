@@ -6,15 +6,15 @@
 
 This is the only parser of addresses. It answers two different questions:
 
-- Which address does the packet filter see? An IPv4-mapped address (C(::ffff:192.0.2.7), RFC 4291
+- Which address does the packet filter see? An IPv4-mapped address (``::ffff:192.0.2.7``, RFC 4291
   2.5.5.2) is never on the wire: it is how a dual-stack socket shows an IPv4 client. So it is that
   IPv4 address here, and a mapped network is that IPv4 network.
 - Whom does an address lead to? Addresses of 6to4 (RFC 3056), Teredo (RFC 4380), NAT64 (RFC 6052,
   RFC 8215) and the old IPv4-compatible ones (RFC 4291 2.5.5.1) are on the wire as they are, so they
   are banned and compared as they are. They lead to a client that has an IPv4 address, so what
-  protects that address protects them, and the other way round: L(overlap) and L(covering).
+  protects that address protects them, and the other way round: ``overlap`` and ``covering``.
 
-The module C(ipaddress) is imported where a text is not plain IPv4 or is really compared, because
+The module ``ipaddress`` is imported where a text is not plain IPv4 or is really compared, because
 its import would be a part of the time that a diagnosis takes.
 """
 
@@ -23,6 +23,14 @@ from __future__ import annotations
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ipaddress
+    from typing import Any, Callable, Iterable, List, Optional, Union
+
+    Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+    Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 #: No address, network, zone and port is longer.
 _LONGEST = 160
@@ -60,7 +68,7 @@ class AddressError(InvalidValue):
     """A text is no address or no network; the message says which text and what is allowed."""
 
 
-def address(text):
+def address(text: str) -> Address:
     """Return the address that the packet filter sees.
 
     Args:
@@ -80,11 +88,12 @@ def address(text):
     return found.network_address
 
 
-def network(text):
+def network(text: str) -> Network:
     """Return the network that the packet filter sees; an address is a network of one.
 
     Args:
-        text: as for L(address), or with a prefix length or a netmask. Bits of the host are dropped.
+        text: as for ``address``, or with a prefix length or a netmask; bits of the host are
+            dropped.
 
     Returns:
         ipaddress.IPv4Network or ipaddress.IPv6Network
@@ -143,11 +152,11 @@ def _no_address(text):
     return "%s is neither an IPv4 nor an IPv6 address or network" % _shown(text)
 
 
-def canonical(text):
+def canonical(text: str) -> str:
     """Return an address or a network in the one notation that is compared and given to commands.
 
     Args:
-        text: as for L(network).
+        text: as for ``network``.
 
     Returns:
         str, of a network of one only the address.
@@ -160,40 +169,45 @@ def canonical(text):
     return plain(network(text))
 
 
-def plain(found):
+def plain(found: Network) -> str:
     """Return the text of a network; of a network of one only the address (pure)."""
     alone = found.prefixlen == found.max_prefixlen
     return str(found.network_address) if alone else str(found)
 
 
-def known(text):
-    """Return L(canonical) of a text, or None where it is neither an address nor a network."""
+def known(text: Any) -> Optional[str]:
+    """Return ``canonical`` of a text, or None where it is neither an address nor a network."""
     try:
         return canonical(text)
     except AddressError:
         return None
 
 
-def same(text):
-    """Return a text to compare by: L(canonical) of an address or a network, else the text in lower
+def same(text: Any) -> str:
+    """Return a text to compare by: ``canonical`` of an address or a network, else the text in lower
     case without spaces around, as names of hosts are compared.
     """
     return known(text) or str(text).strip().lower()
 
 
-def is_name(text):
+def is_name(text: Any) -> bool:
     """Return whether a text may be the name of a host, which an address in a bad form is not."""
     return isinstance(text, str) and bool(re.match(_NAME, text.strip()))
 
 
-def option(name, text, allowed="an IPv4 or IPv6 address", parse=address):
+def option(
+    name: str,
+    text: str,
+    allowed: str = "an IPv4 or IPv6 address",
+    parse: Callable[[str], Any] = address,
+) -> str:
     """Return an address of a module's option in the canonical notation.
 
     Args:
         name: of the option.
         text: its value.
         allowed: what it may be, for the message.
-        parse: L(address), or L(network) where networks are allowed.
+        parse: ``address``, or ``network`` where networks are allowed.
 
     Raises:
         AddressError: the message has the option, the value and what is allowed.
@@ -205,7 +219,7 @@ def option(name, text, allowed="an IPv4 or IPv6 address", parse=address):
         raise AddressError("%s: %s is not %s" % (name, _shown(text), allowed))
 
 
-def option_or_name(name, text):
+def option_or_name(name: str, text: str) -> str:
     """Return an option's address or network in the canonical notation, or its host name.
 
     Raises:
@@ -223,7 +237,7 @@ def option_or_name(name, text):
     )
 
 
-def family(text):
+def family(text: str) -> int:
     """Return 4 or 6, the family that the packet filter sees an address or a network in.
 
     Raises:
@@ -232,7 +246,7 @@ def family(text):
     return 4 if _PLAIN_IPV4.match(text) else network(text).version
 
 
-def within(inner, outer):
+def within(inner: str, outer: str) -> bool:
     """Return whether all of a network lies in another one for the packet filter, which does not
     know whom an address leads to. What is no network lies in none and holds none.
 
@@ -244,10 +258,10 @@ def within(inner, outer):
         one, other = network(inner), network(outer)
     except AddressError:
         return False
-    return one.version == other.version and one.subnet_of(other)
+    return one.version == other.version and one.subnet_of(other)  # type: ignore[arg-type]
 
 
-def leads_to(found):
+def leads_to(found: Network) -> List[Network]:
     """Return the networks that a network is or leads to (pure).
 
     Args:
@@ -278,7 +292,7 @@ def leads_to(found):
     return every
 
 
-def overlap(one, other):
+def overlap(one: str, other: str) -> bool:
     """Return whether two addresses or networks share an address, in whatever notation, or lead to
     the same client.
 
@@ -298,7 +312,7 @@ def _overlap(ones, others):
     )
 
 
-def covering(networks, text):
+def covering(networks: Iterable[str], text: str) -> Optional[str]:
     """Return the first of some networks that shares an address with another one, or None.
 
     Args:
@@ -319,7 +333,7 @@ def covering(networks, text):
     return None
 
 
-def is_no_client(text):
+def is_no_client(text: str) -> bool:
     """Return whether no client has an address: loopback, unspecified, multicast or broadcast, in
     whatever notation.
 
@@ -335,8 +349,8 @@ def is_no_client(text):
     )
 
 
-def is_loopback(text):
-    """Return whether a text means this host itself: an address of loopback, or C(localhost)."""
+def is_loopback(text: Any) -> bool:
+    """Return whether a text means this host itself: an address of loopback, or ``localhost``."""
     if not isinstance(text, str):
         return False
     if _PLAIN_IPV4.match(text):
@@ -350,7 +364,7 @@ def is_loopback(text):
         return False
 
 
-def is_any(text):
+def is_any(text: str) -> bool:
     """Return whether a text stands for all addresses of a host, as one that a server listens on."""
     if text in ("0.0.0.0", "::"):  # noqa: S104 (compared with, nothing is bound)
         return True
@@ -360,8 +374,8 @@ def is_any(text):
         return False
 
 
-def in_log(text, trimmed="\"'(),;<>"):
-    """Return L(canonical) of an address as a log has it, or None.
+def in_log(text: str, trimmed: str = "\"'(),;<>") -> Optional[str]:
+    """Return ``canonical`` of an address as a log has it, or None.
 
     Args:
         text: a word of a log, possibly with punctuation around. A network is no client.

@@ -10,6 +10,10 @@ import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
 
 class DeadlineExceeded(OperationError):
     """The time is up; the message says what was being waited for."""
@@ -18,23 +22,23 @@ class DeadlineExceeded(OperationError):
 class Deadline:
     """A number of seconds that starts to run when it is made."""
 
-    def __init__(self, seconds, clock=time.monotonic):
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
         self._end = clock() + seconds
 
-    def remaining(self):
+    def remaining(self) -> float:
         """Return the seconds left, never below zero."""
         return max(0.0, self._end - self._clock())
 
-    def expired(self):
+    def expired(self) -> bool:
         """Return whether no time is left."""
         return self.remaining() == 0.0
 
-    def within(self, seconds):
+    def within(self, seconds: float) -> Deadline:
         """Return a deadline in this many seconds, or this one if that comes first."""
         return Deadline(min(seconds, self.remaining()), self._clock)
 
-    def timeout(self, waiting_for):
+    def timeout(self, waiting_for: str) -> float:
         """Return the seconds left, for a call that takes a timeout.
 
         Raises:

@@ -10,8 +10,7 @@ import contextlib
 import errno
 import os
 
-# Loading it costs a diagnosis more than half of its own modules; the annotations need it only when
-# they are checked.
+# A diagnosis does not load it: that takes as long as a probe, and only a type checker needs it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, Optional

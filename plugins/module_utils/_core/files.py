@@ -5,25 +5,25 @@
 """Reads and replaces files below directories that another user may write, without being led astray.
 
 Each directory of a path is opened by its name in the one before it, and is held while the file in
-it is read or replaced. Nothing that somebody swaps in the meantime is followed.
+it is read or replaced. Nothing that another user swaps in the meantime is followed.
 
 A link among the directories is followed only if root made it, in a directory that only root may
 change, which is as good as a directory (/var/run, a merged /usr). A link at the end is followed
-only if it is wanted, which L(held) decides, the one place of that rule:
+only if it is wanted, which ``held`` decides, the only code with that rule:
 
 - root made it, it is the only link at the end, and it has one name;
 - it leads to a regular file with one name, which belongs to root or to the app's user;
 - no third user may change one of the directories of that file.
 
-The app's user is whoever owns the directory of the link. In a directory that only root may change,
+The app's user is the owner of the directory of the link. In a directory that only root may change,
 the link is root's word as the path itself is, and the owner of the file that it leads to, or of
 that file's directory where the file is root's, counts as the app's user.
 
-Whoever runs this as another user than root counts as root: nobody else gains anything then.
+Another user than root who runs this counts as root: no one else gains anything then.
 
 The standard library only, and nothing of the collection: a copy of this file lies beside the
-program that ends debug logging on the host. C(restore_program) has the same rule once more, because
-it is a single file; the tests hold both to the same cases.
+program that ends debug logging on the host. The program that restores files has the same rule once
+more, because it is a single file; the tests hold both to the same cases.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ import os
 import pwd
 import stat as status_of
 from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 #: No file that is read whole is larger, in bytes.
 MAX_BYTES = 1024 * 1024
@@ -61,10 +65,10 @@ _ANYTHING = object()
 class FileRefused(OSError):
     """The file is not what may be read or written here; the message says why and what to do.
 
-    It is an OSError, so that what reports those by their C(strerror) and C(filename) names it.
+    It is an OSError, so that what reports those by their ``strerror`` and ``filename`` names it.
     """
 
-    def __init__(self, path, why):
+    def __init__(self, path: str, why: str):
         super().__init__(errno.ELOOP, why, path)
 
     def __str__(self):
@@ -97,7 +101,7 @@ def _privileged():
     return {0, os.geteuid()}
 
 
-def kind(status):
+def kind(status: os.stat_result) -> Optional[str]:
     """Return what a file is other than a regular one, as words with an article, or None."""
     for is_kind, words in _KINDS:
         if is_kind(status.st_mode):
@@ -106,7 +110,7 @@ def kind(status):
 
 
 class _Chain:
-    """The directories from C(/) down to one, each held open."""
+    """The directories from ``/`` down to one, each held open."""
 
     def __init__(self):
         self._held = [(os.open("/", _HOLD), "")]
@@ -156,7 +160,7 @@ class _Chain:
             return None
 
     def descend(self, path, create=None):
-        """Enter the directories of a path one by one, from C(/) on for an absolute one.
+        """Enter the directories of a path one by one, from ``/`` on for an absolute one.
 
         Args:
             create: the mode of those that are missing; None raises FileNotFoundError for them.
@@ -206,11 +210,11 @@ class _Chain:
         self.descend(target, create)
 
 
-class Place:
-    """A file by its name in a directory that is held open; see L(held).
+class Location:
+    """A file by its name in a directory that is held open; see ``held``.
 
     Attributes:
-        given: the path that was asked for.
+        given: the requested path.
         path: where the file is, without any link.
         name: its name there.
     """
@@ -222,23 +226,23 @@ class Place:
         self.path = chain.join(name)
 
     @property
-    def directory(self):
+    def directory(self) -> int:
         """The descriptor of its directory."""
         return self._chain.last
 
-    def beside(self, name):
-        """Return the L(Place) of another name in the same directory."""
-        return Place(self._chain, self._chain.join(name), name)
+    def beside(self, name: str) -> Location:
+        """Return the ``Location`` of another name in the same directory."""
+        return Location(self._chain, self._chain.join(name), name)
 
-    def status(self):
+    def status(self) -> Optional[os.stat_result]:
         """Return its os.stat_result, of a link itself, or None where nothing is."""
         return self._chain.status(self.name)
 
-    def writable(self):
+    def writable(self) -> bool:
         """Return whether this user may make files in its directory."""
         return os.access(".", os.W_OK | os.X_OK, dir_fd=self.directory, effective_ids=True)
 
-    def check(self, status):
+    def check(self, status: os.stat_result) -> None:
         """Refuse what is no regular file, or is another user's file under a second name.
 
         Args:
@@ -254,11 +258,11 @@ class Place:
             raise FileRefused(
                 self.path,
                 "it is one of %d names of the same file (hard links), and another user than root"
-                " may change its directory: it may be a file of another user. Copy it, and put the"
-                " copy in its place" % status.st_nlink,
+                " may change its directory: it may be a file of another user. Copy it, and replace"
+                " it by the copy" % status.st_nlink,
             )
 
-    def open(self):
+    def open(self) -> int:
         """Return a descriptor to read it; the caller closes it.
 
         Raises:
@@ -284,8 +288,8 @@ class Place:
             raise
         return descriptor
 
-    def read(self, limit=MAX_BYTES):
-        """Return its L(Content).
+    def read(self, limit: int = MAX_BYTES) -> Content:
+        """Return its ``Content``.
 
         Args:
             limit: the most bytes that it may have.
@@ -311,7 +315,14 @@ class Place:
             raise FileUnsuitable(self.path, "it is larger than %d bytes" % limit)
         return Content(status, b"".join(parts))
 
-    def replace(self, data, owner=None, mode=None, since=_ANYTHING, like=None):
+    def replace(
+        self,
+        data: bytes,
+        owner: Optional[Tuple[int, int]] = None,
+        mode: Optional[int] = None,
+        since: Any = _ANYTHING,
+        like: Optional[Location] = None,
+    ) -> None:
         """Replace it by a file with other bytes in one step: on a full disk, and whenever the host
         goes down, it is the old one or the new one.
 
@@ -324,7 +335,8 @@ class Place:
             mode: None for that of the old file, or 0600.
             since: the os.stat_result of the file that it is to replace, None for no file; if not
                 given, whatever is there.
-            like: the L(Place) of the file whose attributes the new one gets, if it is another one.
+            like: the ``Location`` of the file whose attributes the new one gets, if it is another
+                one.
 
         Raises:
             FileChanged: another process has changed it since.
@@ -380,7 +392,7 @@ class Place:
     def _rename(self, temporary, written):
         """Give the temporary file its name, and make that last."""
         with self._readable() as directory:
-            # Whoever may write the directory may have put another file there.
+            # A user who may write the directory may have created another file there.
             if _inode(self._chain.status(temporary)) != _inode(written):
                 raise FileRefused(self.path, "another user replaces files beside it just now")
             os.rename(temporary, self.name, src_dir_fd=directory, dst_dir_fd=directory)
@@ -395,7 +407,7 @@ class Place:
                 self.path, "another user has moved it, or its directory, while it was written"
             )
 
-    def remove(self):
+    def remove(self) -> None:
         """Remove it, and make that last; a link goes itself."""
         with self._readable() as directory:
             os.unlink(self.name, dir_fd=directory)
@@ -411,7 +423,7 @@ class Place:
         finally:
             os.close(directory)
 
-    def attributes(self):
+    def attributes(self) -> Dict[str, bytes]:
         """Return {name: bytes} of its extended attributes, access control lists among them."""
         descriptor = self.open()
         try:
@@ -436,9 +448,9 @@ def _identity(status):
     )
 
 
-def attributes_of(descriptor):
+def attributes_of(descriptor: int) -> Dict[str, bytes]:
     """Return {name: bytes} of the extended attributes of an open file that go with its content."""
-    found = {}
+    found: Dict[str, bytes] = {}
     try:
         names = os.listxattr(descriptor)
     except OSError as error:
@@ -474,12 +486,12 @@ def _set_attributes(descriptor, attributes):
 
 
 @contextlib.contextmanager
-def held(path, follow=True):
-    """Hold the directory of a file open, and yield the L(Place) of the file.
+def held(path: str, follow: bool = True) -> Iterator[Location]:
+    """Hold the directory of a file open, and yield the ``Location`` of the file.
 
     Args:
-        path: of the file. A wanted link leads to the place that it names.
-        follow: whether a link at the end is followed, or is the place itself.
+        path: of the file. A wanted link leads to the location that it names.
+        follow: whether a link at the end is followed, or is the location itself.
 
     Raises:
         FileRefused: a link on the way is not wanted.
@@ -494,7 +506,7 @@ def held(path, follow=True):
         status = chain.status(name)
         if follow and status is not None and status_of.S_ISLNK(status.st_mode):
             name = _wanted(chain, name, status)
-        yield Place(chain, path, name)
+        yield Location(chain, path, name)
     finally:
         chain.close()
 
@@ -531,7 +543,7 @@ def _wanted(chain, name, link):
     if why:
         raise FileRefused(
             path,
-            "it is a link to %s, which is not followed: %s. Put the file itself in its place, or"
+            "it is a link to %s, which is not followed: %s. Replace the link by the file, or"
             " have root make a link to a file of root or of the app's user, in a directory that"
             " no other user may write" % (target, why),
         )
@@ -568,8 +580,8 @@ def _unwanted(chain, name, trusted, of_root):
 
 
 @contextlib.contextmanager
-def open_safely(path):
-    """Yield a descriptor to read a regular file that nobody else can have put another one behind.
+def open_safely(path: str) -> Iterator[int]:
+    """Yield a descriptor to read a regular file that no one else can have replaced by another one.
 
     Raises:
         FileRefused: it is none that may be read.
@@ -583,18 +595,23 @@ def open_safely(path):
             os.close(descriptor)
 
 
-def read(path, limit=MAX_BYTES):
-    """Return the bytes of a file; see L(Place.read)."""
+def read(path: str, limit: int = MAX_BYTES) -> bytes:
+    """Return the bytes of a file; see ``Location.read``."""
     with held(path) as place:
         return place.read(limit).data
 
 
-def read_text(path, limit=MAX_BYTES, errors="replace", newline=None):
+def read_text(
+    path: str,
+    limit: int = MAX_BYTES,
+    errors: str = "replace",
+    newline: Optional[str] = None,
+) -> str:
     """Return the text of a UTF-8 file.
 
     Args:
         limit: the most bytes that it may have.
-        errors, newline: as C(open) takes them.
+        errors, newline: as ``open`` takes them.
 
     Raises:
         FileRefused, FileNotFoundError, OSError, UnicodeDecodeError
@@ -603,7 +620,7 @@ def read_text(path, limit=MAX_BYTES, errors="replace", newline=None):
     return io.TextIOWrapper(data, encoding="utf-8", errors=errors, newline=newline).read()
 
 
-def stat(path):
+def stat(path: str) -> Optional[os.stat_result]:
     """Return the os.stat_result of what is at a path, or None for nothing.
 
     Raises:
@@ -617,7 +634,7 @@ def stat(path):
         return None
 
 
-def stat_directory(path):
+def stat_directory(path: str) -> os.stat_result:
     """Return the os.stat_result of a directory; a link to one counts as one among the directories.
 
     Raises:
@@ -632,7 +649,7 @@ def stat_directory(path):
         chain.close()
 
 
-def names(path):
+def names(path: str) -> List[str]:
     """Return the names in a directory.
 
     Raises:
@@ -651,13 +668,18 @@ def names(path):
         chain.close()
 
 
-def replace(path, data, owner=None, mode=None):
-    """Replace a file in one step, or make it; see L(Place.replace)."""
+def replace(
+    path: str,
+    data: bytes,
+    owner: Optional[Tuple[int, int]] = None,
+    mode: Optional[int] = None,
+) -> None:
+    """Replace a file in one step, or make it; see ``Location.replace``."""
     with held(path) as place:
         place.replace(data, owner, mode)
 
 
-def remove(path):
+def remove(path: str) -> bool:
     """Remove a file, or a link itself; return whether there was one."""
     try:
         with held(path, follow=False) as place:
@@ -667,7 +689,7 @@ def remove(path):
     return True
 
 
-def remove_empty_directory(path):
+def remove_empty_directory(path: str) -> None:
     """Remove a directory unless something is in it, or it is not there."""
     try:
         with held(path, follow=False) as place:
@@ -677,7 +699,7 @@ def remove_empty_directory(path):
             raise
 
 
-def make_directories(path, mode=0o755, owner=None):
+def make_directories(path: str, mode: int = 0o755, owner: Optional[Tuple[int, int]] = None) -> None:
     """Make a directory and those above it that are missing.
 
     Args:
@@ -703,7 +725,7 @@ def make_directories(path, mode=0o755, owner=None):
         chain.close()
 
 
-def own_directory(path):
+def own_directory(path: str) -> None:
     """Make a directory for what only this user may read or write, with those above it.
 
     Raises:
@@ -726,7 +748,7 @@ def own_directory(path):
         chain.close()
 
 
-def refuse_shared(path):
+def refuse_shared(path: str) -> None:
     """Refuse a directory that is missing and would be made where another user may change it.
 
     Raises:
@@ -755,7 +777,7 @@ def _give(chain, name, owner):
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, dir_fd=chain.last)
     try:
-        # Not one that somebody has just put in its place.
+        # Not one that another user has just replaced it by.
         if os.fstat(descriptor).st_uid != os.geteuid() or os.listdir(descriptor):
             raise FileRefused(chain.join(name), "another user has just replaced it")
         os.fchown(descriptor, *owner)

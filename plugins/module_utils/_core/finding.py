@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterable, List, Optional
+
 COMPONENTS = (
     "app",
     "api",
@@ -27,14 +31,14 @@ CONFIDENCES = ("measured", "estimated", "blind")
 
 
 class Unmeasurable(OperationError):
-    """What was to be measured cannot be; the message is the reason, as the report shall give it."""
+    """What was to be measured cannot be; the message is the reason, as a report shows it."""
 
 
-def finding(id, component, status, summary, **details):
+def finding(id: str, component: str, status: str, summary: str, **details: Any) -> Dict[str, Any]:
     """Return one finding, with every key of the contract.
 
     Args:
-        id: dotted and stable, C(component.subject.state).
+        id: dotted and stable, ``component.subject.state``.
         component: one of COMPONENTS.
         status: one of STATUSES.
         summary: one sentence with the figure and its threshold.
@@ -42,13 +46,13 @@ def finding(id, component, status, summary, **details):
 
     Raises:
         ValueError: for a component, status, confidence or key that the contract does not know, and
-            for a blind finding that claims anything but C(unknown).
+            for a blind finding that claims anything but ``unknown``.
     """
     if component not in COMPONENTS:
         raise ValueError("component %r is not one of %s" % (component, ", ".join(COMPONENTS)))
     if status not in STATUSES:
         raise ValueError("status %r is not one of %s" % (status, ", ".join(STATUSES)))
-    result = {
+    result: Dict[str, Any] = {
         "id": id,
         "component": component,
         "status": status,
@@ -64,9 +68,9 @@ def finding(id, component, status, summary, **details):
         "advice": None,
         "guide": None,
     }
-    surplus = set(details) - set(result)
-    if surplus:
-        raise ValueError("a finding has no %s" % ", ".join(sorted(surplus)))
+    extra = set(details) - set(result)
+    if extra:
+        raise ValueError("a finding has no %s" % ", ".join(sorted(extra)))
     result.update(details)
     if result["confidence"] not in CONFIDENCES:
         raise ValueError(
@@ -77,8 +81,8 @@ def finding(id, component, status, summary, **details):
     return result
 
 
-def grade(value, warn, fail):
-    """Return C(ok), C(warn) or C(fail) for a number where more is worse; a threshold may be
+def grade(value: float, warn: Optional[float], fail: Optional[float]) -> str:
+    """Return ``ok``, ``warn`` or ``fail`` for a number where more is worse; a threshold may be
     None.
     """
     if fail is not None and value >= fail:
@@ -88,12 +92,12 @@ def grade(value, warn, fail):
     return "ok"
 
 
-def is_bad(item):
-    """Return whether a finding needs somebody's attention: C(unknown) does, it is not ok."""
+def is_bad(item: Dict[str, Any]) -> bool:
+    """Return whether a finding needs attention: ``unknown`` does, it is not ok."""
     return item["status"] in BAD
 
 
-def roots(findings):
+def roots(findings: Iterable[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """Return the bad findings that derive from no other one."""
     return [item for item in findings if is_bad(item) and not item["cause"]]
 

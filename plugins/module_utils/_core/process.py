@@ -10,8 +10,15 @@ import os
 import signal
 import subprocess
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Optional, Sequence, Tuple
 
 #: systemd and the PostgreSQL tools live here, whatever PATH the login gave us.
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -21,22 +28,22 @@ class CommandMissing(OperationError):
     """The host does not have this command."""
 
 
-def find(name):
+def find(name: str) -> Optional[str]:
     """Return the full path of a command, or None."""
-    for folder in SEARCH_PATH.split(":"):
-        path = os.path.join(folder, name)
+    for directory in SEARCH_PATH.split(":"):
+        path = os.path.join(directory, name)
         if os.access(path, os.X_OK) and not os.path.isdir(path):
             return path
     return None
 
 
-def environment():
+def environment() -> Dict[str, str]:
     """Return the environment for a command: its messages untranslated, its times in UTC."""
     return {"PATH": SEARCH_PATH, "LC_ALL": "C", "TZ": "UTC", "HOME": os.environ.get("HOME", "/")}
 
 
-def start(argv):
-    """Start a command whose standard output is read as bytes; it leads a process group of its own.
+def start(argv: Sequence[str]) -> subprocess.Popen:
+    """Start a command whose standard output is read as bytes; it leads a dedicated process group.
 
     Raises:
         CommandMissing: there is no such command.
@@ -54,18 +61,19 @@ def start(argv):
     )
 
 
-def stop(process):
+def stop(process: subprocess.Popen) -> None:
     """End a started command and its children at once, and close its pipes."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except OSError:
         pass
-    process.stdout.close()
-    process.stderr.close()
+    for pipe in (process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
     process.wait()
 
 
-def run(argv, deadline):
+def run(argv: Sequence[str], deadline: Deadline) -> Tuple[int, str, str]:
     """Run a command to its end and return (exit status, standard output, standard error) as text.
 
     Raises:

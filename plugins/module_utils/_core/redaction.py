@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable
+
 MASK = "********"
 
 _SECRET_NAME = (
@@ -38,12 +42,12 @@ _SECRET_KEY = re.compile(r"%s|%s\Z" % (_SECRET_NAME, _SECRET_ENDING), re.I)
 _SHORTEST_SECRET = 6
 
 
-def is_secret_name(name):
+def is_secret_name(name: str) -> bool:
     """Return whether the name of a variable or key says that its value is a secret."""
     return bool(_SECRET_KEY.search(name))
 
 
-def redact(text, secrets=()):
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return text without the given secret values and without what looks like a secret."""
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
@@ -53,7 +57,7 @@ def redact(text, secrets=()):
     return text
 
 
-def redact_all(value, secrets=()):
+def redact_all(value: Any, secrets: Iterable[str] = ()) -> Any:
     """Return a copy of plain data (dicts, lists, strings, numbers) with every string redacted."""
     if isinstance(value, dict):
         return {

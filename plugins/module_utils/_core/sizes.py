@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 
-def size(count):
+def size(count: float) -> str:
     """Return a number of bytes for people, 1024-based."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if abs(count) < 1024 or unit == "TiB":
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
             return "%.4g %s" % (count, unit)
         count /= 1024.0
-    return None
+    return "%.4g TiB" % count

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Tuple
+
+    Threshold = Tuple[float, float, str]
+
 #: name: (warn, fail, unit). The guide's 80 percent is the warning; 90 percent is where things
 #: break.
 DEFAULTS = {
@@ -35,15 +41,17 @@ DEFAULTS = {
 }
 
 
-def merge(overrides, defaults=None):
+def merge(
+    overrides: Optional[Dict[str, Any]], defaults: Optional[Dict[str, Threshold]] = None
+) -> Dict[str, Threshold]:
     """Return {name: (warn, fail, unit)}: the defaults with an operator's own values over them.
 
     Args:
         overrides: {name: {"warn": number, "fail": number}}, either key may be left out.
-        defaults: {name: (warn, fail, unit)} of whoever asks; L(DEFAULTS) if not given.
+        defaults: {name: (warn, fail, unit)} of the caller; ``DEFAULTS`` if not given.
 
     Raises:
-        ValueError: a name, key or value that cannot be; the message names it and what is allowed.
+        InvalidValue: a name, key or value is not allowed; the message names it and what is.
     """
     defaults = DEFAULTS if defaults is None else defaults
     merged = dict(defaults)

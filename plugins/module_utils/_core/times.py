@@ -41,7 +41,7 @@ def seconds(text: Any) -> Optional[int]:
 
 
 def boot_id() -> str:
-    """Return the id of this boot of the host, or an empty text where the kernel does not tell."""
+    """Return the id of this boot of the host, or an empty text where the kernel gives none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
             return source.read().strip()

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
 #: name: (host of the accounts server, host of the API); Zoho's documentation of its multi-DC
 #: support
 DATA_CENTRES = {
@@ -24,7 +28,7 @@ DATA_CENTRES = {
 _ALIASES = {"com": "us", "com.au": "au", "com.cn": "cn", "cloud.ca": "ca"}
 
 
-def region_name(text):
+def region_name(text: str) -> Optional[str]:
     """Return the key of DATA_CENTRES for a region as people write it, or None for none of them."""
     name = re.sub(r"^(?:https?://)?(?:accounts\.)?(?:zoho\.?)?", "", text.strip().lower())
     name = name.strip("/.")

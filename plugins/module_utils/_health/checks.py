@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The checks of M(sergas.ops.sergas_health), and the probes they need. A new check is a line
+"""The checks of ``sergas_health``, and the probes they need. A new check is a line
 here.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
+    attacks,
     cpu,
     crashes,
     database,
@@ -97,7 +98,7 @@ CHECKS = {
     "rate_limit": Check(
         logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
     ),
-    "attacks": Check(logs.decide_attacks, ("logs",), "security.access", "security", APP, _ATTACKS),
+    "attacks": Check(attacks.decide, ("logs",), "security.access", "security", APP, _ATTACKS),
     "keys": Check(keys.decide, (), "security.keys", "security", APP, _ATTACKS),
     "env_file": Check(keys.decide_file, (), "security.env", "security", APP, _ATTACKS),
     "loadbalancer": Check(
@@ -122,7 +123,7 @@ CHECKS = {
 
 
 def run(params):
-    """Return the result of M(sergas.ops.sergas_health); for an option that cannot be, its failure.
+    """Return the result of ``sergas_health``; for an option that cannot be, its failure.
 
     Args:
         params: the module's options, validated.

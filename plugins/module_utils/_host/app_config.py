@@ -32,7 +32,7 @@ class Value(namedtuple("Value", ["systemd", "dotenv", "line"])):
 
 
 class Refusal(str):
-    """Why a file was not read that may be another user's; see L(files.FileRefused)."""
+    """Why a file was not read that may be another user's; see ``files.FileRefused``."""
 
     __slots__ = ()
 
@@ -45,7 +45,7 @@ class Reading(
     Attributes:
         path: its path.
         mode: its mode.
-        lines: a list of L(dotenv.Line).
+        lines: a list of ``dotenv.Line``.
         values: {name: Value}.
         duplicates: the names set more than once: the last one counts.
         malformed: (number, reason) of the lines that are no statements.
@@ -57,11 +57,11 @@ class Reading(
 def read(path):
     """Return (Reading, None), (None, None) for a file that does not exist, or (None, reason).
 
-    The reason is a L(Refusal) where the file may be another user's; see L(files.held).
+    The reason is a ``Refusal`` where the file may be another user's; see ``files.held``.
     """
     try:
-        with core_files.held(path) as place:
-            content = place.read(MAX_BYTES)
+        with core_files.held(path) as target:
+            content = target.read(MAX_BYTES)
     except FileNotFoundError:
         return None, None
     except core_files.FileUnsuitable as error:
@@ -74,10 +74,10 @@ def read(path):
 
 
 def decode(content, path):
-    """Return what L(read) does, of a file that has been read.
+    """Return what ``read`` does, of a file that has been read.
 
     Args:
-        content: its L(files.Content).
+        content: its ``files.Content``.
         path: for the messages.
     """
     status, data = content
@@ -91,7 +91,7 @@ def decode(content, path):
 
 
 def interpret(text, path=".env", mode=0o600):
-    """Return the L(Reading) of the text of a .env file."""
+    """Return the ``Reading`` of the text of a .env file."""
     lines = dotenv.parse(text)
     by_dotenv = dotenv.dotenv_values(lines)
     by_systemd = dotenv.systemd_values(text)
@@ -114,7 +114,7 @@ def settings(reading, params, unit=None):
     """Return {name: value}: what the app runs with, and the module's options over it.
 
     python-dotenv and pydantic leave a variable alone that the process has already, so what systemd
-    put there wins. The parts of DATABASE_URL and REDIS_URL are added as DATABASE_URL.host and so
+    set there wins. The parts of DATABASE_URL and REDIS_URL are added as DATABASE_URL.host and so
     on (scheme, user, password, host, port, path, query).
     """
     result = {}
@@ -153,7 +153,7 @@ def settings(reading, params, unit=None):
 
 
 def loaded_by_systemd(path, unit):
-    """Return whether the unit has this file as its C(EnvironmentFile); True where that is not
+    """Return whether the unit has this file as its ``EnvironmentFile``; True where that is not
     known.
     """
     files = (unit or {}).get("EnvironmentFiles")
@@ -161,7 +161,7 @@ def loaded_by_systemd(path, unit):
 
 
 def unit_environment(unit):
-    """Return {name: value} of the unit's own C(Environment=) lines."""
+    """Return {name: value} of the unit's own ``Environment=`` lines."""
     text = (unit or {}).get("Environment")
     if not text:
         return {}
@@ -184,7 +184,7 @@ def port(settings):
 
 
 def secrets(settings, reading=None):
-    """Return the set of values that nobody may see, passwords within URLs among them."""
+    """Return the set of values that no one may see, passwords within URLs among them."""
     pairs = list(settings.items())
     for name, value in reading.values.items() if reading is not None else ():
         pairs += [(name, value.dotenv), (name, value.systemd)]
@@ -241,7 +241,7 @@ def database_target(settings):
     host = part("DATABASE_URL.host") or (query and query.option("host"))
     if scheme and not host:
         # libpq's default for postgresql:///name
-        host = next((folder for folder in SOCKETS if os.path.isdir(folder)), SOCKETS[0])
+        host = next((directory for directory in SOCKETS if os.path.isdir(directory)), SOCKETS[0])
     tls = (
         (query and query.option("sslmode", "ssl"))
         or part("DATABASE_SSLMODE")

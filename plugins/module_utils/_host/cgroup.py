@@ -31,32 +31,32 @@ def memory(root="/"):
     A limit is None where there is none. What can be dropped at once (inactive file cache) is not
     used, as in the kubelet's working set.
     """
-    for folder in _folders(root, "memory"):
-        found = _memory(folder)
+    for directory in _directories(root, "memory"):
+        found = _memory(directory)
         if found and found["limit"] is not None:
             return found
-    return _memory(_folders(root, "memory")[0])
+    return _memory(_directories(root, "memory")[0])
 
 
-def _memory(folder):
-    unified = os.path.exists(os.path.join(folder, "memory.current"))
-    used = _number(folder, "memory.current" if unified else "memory.usage_in_bytes")
+def _memory(directory):
+    unified = os.path.exists(os.path.join(directory, "memory.current"))
+    used = _number(directory, "memory.current" if unified else "memory.usage_in_bytes")
     if used is None:
         return None
     figures = dict(
-        re.findall(r"^(\w+) ([0-9]+)$", _read(os.path.join(folder, "memory.stat")), re.M)
+        re.findall(r"^(\w+) ([0-9]+)$", _read(os.path.join(directory, "memory.stat")), re.M)
     )
     cache = int(figures.get("inactive_file" if unified else "total_inactive_file", 0))
     swap_limit, swap_used = None, None
     if unified:
         swap_limit, swap_used = (
-            _number(folder, "memory.swap.max"),
-            _number(folder, "memory.swap.current"),
+            _number(directory, "memory.swap.max"),
+            _number(directory, "memory.swap.current"),
         )
     elif "total_swap" in figures:
         swap_used = int(figures["total_swap"])
     return {
-        "limit": _number(folder, "memory.max" if unified else "memory.limit_in_bytes"),
+        "limit": _number(directory, "memory.max" if unified else "memory.limit_in_bytes"),
         "used": max(0, used - cache),
         "swap_limit": swap_limit,
         "swap_used": swap_used,
@@ -68,19 +68,21 @@ def cpu(root="/"):
     or None.
     """
     result = None
-    for folder in _folders(root, "cpu"):
-        quota, period = (_read(os.path.join(folder, "cpu.max")).split() + ["", ""])[:2]
-        usage = re.search(r"^usage_usec ([0-9]+)$", _read(os.path.join(folder, "cpu.stat")), re.M)
+    for directory in _directories(root, "cpu"):
+        quota, period = (_read(os.path.join(directory, "cpu.max")).split() + ["", ""])[:2]
+        usage = re.search(
+            r"^usage_usec ([0-9]+)$", _read(os.path.join(directory, "cpu.stat")), re.M
+        )
         if usage:
             seconds = int(usage.group(1)) / 1e6
         else:
             quota, period = (
-                _read(os.path.join(folder, "cpu.cfs_%s_us" % name)).strip()
+                _read(os.path.join(directory, "cpu.cfs_%s_us" % name)).strip()
                 for name in ("quota", "period")
             )
-            # cpuacct is a hierarchy of its own where nobody has mounted the two together.
-            for place in (folder, folder.replace("/cgroup/cpu", "/cgroup/cpuacct", 1)):
-                nanoseconds = _number(place, "cpuacct.usage")
+            # cpuacct is a separate hierarchy where the two are not mounted together.
+            for hierarchy in (directory, directory.replace("/cgroup/cpu", "/cgroup/cpuacct", 1)):
+                nanoseconds = _number(hierarchy, "cpuacct.usage")
                 if nanoseconds is not None:
                     break
             else:
@@ -105,7 +107,7 @@ def unit_of(pid, root="/"):
     return services[-1] if services else units[-1] if units else None
 
 
-def _folders(root, controller):
+def _directories(root, controller):
     """Return where the host's group of a controller may be: what is mounted, and init's own path in
     it.
 
@@ -123,9 +125,9 @@ def _folders(root, controller):
     return [base, base + inner.rstrip("/")] if inner.strip("/") else [base]
 
 
-def _number(folder, name):
+def _number(directory, name):
     """Return the number in a file, or None where there is no such file or no limit."""
-    text = _read(os.path.join(folder, name)).strip()
+    text = _read(os.path.join(directory, name)).strip()
     return int(text) if text.isdigit() and int(text) < _NO_LIMIT else None
 
 

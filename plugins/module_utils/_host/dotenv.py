@@ -4,7 +4,7 @@
 
 """An app's .env file: its lines as they are, and its values as python-dotenv and systemd read them.
 
-Both read the same file and disagree on inline comments, C(export), backslashes and quotes. The
+Both read the same file and disagree on inline comments, ``export``, backslashes and quotes. The
 lines keep their exact text, so that joining them gives the file again and a value can be replaced
 in its place.
 """
@@ -26,7 +26,7 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _BLANK = re.compile(r"[^\S\r\n]*")
 _ESCAPED = {"single": re.compile(r"\\([\\'])"), "double": re.compile(r"\\([\\'\"abfnrtv])")}
 _CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-#: What python-dotenv puts another value in place of, whatever the quotes.
+#: What python-dotenv replaces by another value, whatever the quotes.
 REFERENCE = re.compile(r"\$\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
 #: What a shell and systemd take as the name of a variable.
 VALID_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -49,10 +49,10 @@ class Line(
         number: that of its first line, from 1.
         name: the variable it sets, None for a comment, an empty line and a malformed one.
         value: its value for python-dotenv before references are resolved; None where there is no
-            C(=).
+            ``=``.
         start: where the raw value, quotes included, begins in the text.
         end: where it ends.
-        export: whether the word C(export) stands before it.
+        export: whether the word ``export`` stands before it.
         error: what is wrong with it, or None.
     """
 
@@ -60,7 +60,7 @@ class Line(
 
 
 def parse(text):
-    """Return the file as a list of L(Line), in the grammar of python-dotenv."""
+    """Return the file as a list of ``Line``, in the grammar of python-dotenv."""
     lines = []
     position = number = 0
     while position < len(text):
@@ -113,10 +113,10 @@ def _parse_line(text, position, number):
 
 
 def dotenv_values(lines):
-    """Return {name: value} as python-dotenv gives them, C(${NAME}) references resolved.
+    """Return {name: value} as python-dotenv gives them, ``${NAME}`` references resolved.
 
     A reference finds what the file set above it; the process's own environment, which python-dotenv
-    looks at first, is not known here.
+    reads first, is not known here.
     """
     values = {}
     for line in lines:
@@ -129,14 +129,14 @@ def dotenv_values(lines):
 
 
 def systemd_values(text, comments_join=False):
-    """Return {name: value} as systemd's C(EnvironmentFile=) reads them (systemd.exec(5)).
+    """Return {name: value} as systemd's ``EnvironmentFile=`` reads them (systemd.exec(5)).
 
     Args:
         text: of the file.
         comments_join: as before systemd 254, where a backslash at the end of a comment makes the
             next line part of it.
 
-    Names that cannot be those of variables (C(export NAME)) are dropped there, so they are here.
+    Names that cannot be those of variables (``export NAME``) are dropped there, so they are here.
     """
     values = {}
     state, key, value, keep = "before", "", "", 0

@@ -21,7 +21,7 @@ _URL_PASSWORD = re.compile(r"(://[^\s:/@]*:).*@", re.S)
 
 
 def is_secret(name, marked=()):
-    """Return whether nobody may see the value of this variable; marked ones are secret by
+    """Return whether no one may see the value of this variable; marked ones are secret by
     request.
     """
     return name in marked or is_secret_name(name)
@@ -57,7 +57,7 @@ def masked(text, hidden, marked=(), changed=()):
     Args:
         text: of the file.
         hidden: the secret values, wherever they stand.
-        marked: names whose values nobody may see, beyond those that say so themselves.
+        marked: names whose values no one may see, beyond those that say so themselves.
         changed: names whose secret gets a mark, so that a diff shows that it is another one.
     """
     parts = []
@@ -71,7 +71,7 @@ def masked(text, hidden, marked=(), changed=()):
             # A ; begins a comment, too, for systemd.
             parts.append(redact(line.text, hidden))
         elif name is None or not dotenv.VALID_NAME.match(name):
-            # Nobody knows what it is; it may be the second line of a key.
+            # It is not known what it is; it may be the second line of a key.
             parts.append(MASK + end)
         elif is_secret(name, marked) or line.error:
             prefix = ASSIGNMENT.match(line.text)

@@ -36,7 +36,7 @@ def parse_meminfo_kb(text):
     """Return MemTotal of /proc/meminfo in kB.
 
     Raises:
-        ValueError: there is none.
+        InvalidValue: there is none.
     """
     match = re.search(r"^MemTotal:\s+(\d+) kB$", text, re.MULTILINE)
     if match is None:
@@ -86,7 +86,7 @@ def parse_cgroups(text):
 
 
 def parse_mount(text, path):
-    """Return the L(Mount) that holds a path, or None.
+    """Return the ``Mount`` that holds a path, or None.
 
     Args:
         text: /proc/self/mountinfo.
@@ -100,7 +100,7 @@ def parse_mount(text, path):
             continue
         point = re.sub(r"\\(\d{3})", lambda match: chr(int(match.group(1), 8)), fields[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")
-        # Of two mounts on the same folder, the later one is on top.
+        # Of two mounts on the same directory, the later one is on top.
         if inside and len(point) >= length:
             found, length = Mount(fields[2], kinds[1]), len(point)
     return found
@@ -154,34 +154,34 @@ class Host:
             parse_limit_kb(self.read("/sys/fs/cgroup/memory/memory.limit_in_bytes")),
         ]
         below = []
-        for place in self._groups(pid, "memory"):
-            below.append(parse_limit_kb(self.read(place + "/memory.max")))
-            below.append(parse_limit_kb(self.read(place + "/memory.limit_in_bytes")))
+        for path in self._groups(pid, "memory"):
+            below.append(parse_limit_kb(self.read(path + "/memory.max")))
+            below.append(parse_limit_kb(self.read(path + "/memory.limit_in_bytes")))
         return _least(root), _least(below)
 
     def cpu_limit(self, pid):
         """Return the CPUs that the control groups of a process allow, or None."""
         limits = []
-        for place in ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu"] + self._groups(pid, "cpu"):
-            limits.append(parse_cpu_max(self.read(place + "/cpu.max")))
+        for path in ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu"] + self._groups(pid, "cpu"):
+            limits.append(parse_cpu_max(self.read(path + "/cpu.max")))
             limits.append(
                 parse_cfs_quota(
-                    self.read(place + "/cpu.cfs_quota_us"), self.read(place + "/cpu.cfs_period_us")
+                    self.read(path + "/cpu.cfs_quota_us"), self.read(path + "/cpu.cfs_period_us")
                 )
             )
         return _least(limits)
 
     def _groups(self, pid, controller):
-        """Return the folders in /sys of a process's control groups, the root's left out."""
+        """Return the directories in /sys of a process's control groups, the root's left out."""
         groups = parse_cgroups(self.read("/proc/%s/cgroup" % pid) or "")
-        folders = []
+        directories = []
         for name, top in (("", "/sys/fs/cgroup"), (controller, "/sys/fs/cgroup/" + controller)):
             path = groups.get(name, "/")
             # A path from outside of our own view of the tree starts with "/..".
             while path.strip("/") and ".." not in path:
-                folders.append(top + path)
+                directories.append(top + path)
                 path = os.path.dirname(path)
-        return folders
+        return directories
 
     def storage(self, path):
         """Return (storage, where that is from) of the filesystem that holds a path."""
@@ -227,14 +227,14 @@ def _least(values):
 
 
 def discover(data_directory=None, pid="self", host=None):
-    """Return the L(Hardware) of this host.
+    """Return the ``Hardware`` of this host.
 
     Args:
         data_directory: PostgreSQL's, or None where there is none yet.
         pid: the process whose control groups count: PostgreSQL's first, where it runs.
 
     Raises:
-        ValueError: the system does not tell.
+        InvalidValue: the system does not say.
     """
     host = host or Host()
     evidence = {}
@@ -256,8 +256,8 @@ def discover(data_directory=None, pid="self", host=None):
     if quota is not None and quota < cpus:
         cpus = max(1, int(math.ceil(quota)))
         evidence["cpus"] = "the quota of the control group"
-    folder = _existing(data_directory or "/var/lib/postgresql")
-    storage, evidence["storage"] = host.storage(folder)
+    directory = _existing(data_directory or "/var/lib/postgresql")
+    storage, evidence["storage"] = host.storage(directory)
     wal_disk, wal_own = _wal_disk(data_directory)
     return Hardware(memory, service_limit, cpus, storage, wal_disk, wal_own, evidence)
 

@@ -4,8 +4,8 @@
 
 """The journal of one unit, newest first, in bounded time and memory.
 
-One C(journalctl) reads backwards: where the time runs out, what is missing is the oldest. That
-costs no more than reading forwards (measured), and only the fields that are asked for are written
+One ``journalctl`` reads backwards: where the time runs out, what is missing is the oldest. That
+costs no more than reading forwards (measured), and only the selected fields are written
 out.
 """
 
@@ -41,7 +41,7 @@ class JournalUnreadable(Unmeasurable):
 
 #: How the kernel reports that it killed a process, at its priority of errors.
 _KERNEL_KILLS = ["_TRANSPORT=kernel", "PRIORITY=3"]
-#: What it tells beside that (the memory group, its limit, faults of a program) stands among all its
+#: What it logs beside that (the memory group, its limit, faults of a program) stands among all its
 #: information, which is most of the journal on a host whose network interfaces come and go.
 KERNEL_DETAILS = ["_TRANSPORT=kernel", "PRIORITY=6"]
 
@@ -74,7 +74,7 @@ class Journal:
     """
 
     def __init__(self, selected, since, deadline, directory=None):
-        """Args: selected: L(matches) or KERNEL_DETAILS; since: seconds since the epoch; directory:
+        """Args: selected: ``matches`` or KERNEL_DETAILS; since: seconds since the epoch; directory:
         of journal files.
         """
         self._argv = ["journalctl", "--no-pager", "--output=json", "--all", "--reverse"]
@@ -124,7 +124,7 @@ class Journal:
             if not part:
                 break
             if oversize:
-                # In the middle of an entry that is too large: forget all of it.
+                # In the middle of an entry that is too large: discard all of it.
                 _rest, newline, part = part.partition(b"\n")
                 if not newline:
                     continue

@@ -4,8 +4,8 @@
 
 """The ledger of a host: what remedies did there, one entry a line, and who may act next.
 
-Nothing here touches the host. Times are texts in UTC (C(2026-03-01T09:30:00Z)); C(now) and the end
-of a lease are seconds, the former since the epoch, the latter since the boot.
+Nothing here touches the host. Times are texts in UTC (``2026-03-01T09:30:00Z``); ``now`` and the
+end of a lease are seconds, the former since the epoch, the latter since the boot.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def parse(data):
         data: the bytes of the file, or of its tail from the beginning of a line.
 
     Returns:
-        tuple: the entries, each with all of L(KEYS), and how many lines were no entry.
+        tuple: the entries, each with all of ``KEYS``, and how many lines were no entry.
     """
     entries, skipped = [], 0
     for line in data.split(b"\n"):
@@ -87,7 +87,7 @@ def merge(*ledgers):
     return sorted(merged.values(), key=lambda entry: times.seconds(entry["time"]))
 
 
-def told(entries, lease_run):
+def with_interruptions(entries, lease_run):
     """Return the entries with what became of those that were begun and not ended.
 
     Args:
@@ -95,8 +95,8 @@ def told(entries, lease_run):
         lease_run: the run that holds the host's lock, or None.
 
     Returns:
-        list: copies, whose outcome is C(begun) only while the lock of their run is held; it is
-        C(interrupted) else.
+        list: copies, whose outcome is ``begun`` only while the lock of their run is held; it is
+        ``interrupted`` else.
     """
     result = []
     for entry in entries:
@@ -107,7 +107,7 @@ def told(entries, lease_run):
 
 
 def holder(lease, boot_id, uptime, dead_runs=()):
-    """Return the lease if somebody holds it, or None.
+    """Return the lease if a run holds it, or None.
 
     Args:
         lease: {run, boot_id, ends, ...}, or None.
@@ -124,11 +124,11 @@ def refusal(entries, remedy, now, cooldown, repeat_times, repeat_hours):
     """Return why a remedy must not act again by what it did before, or None.
 
     Args:
-        entries: what L(told) returned.
+        entries: what ``with_interruptions`` returned.
         remedy: its name.
         now: seconds since the epoch.
         cooldown: seconds it has to wait after it last ended.
-        repeat_times: how often it may have begun within C(repeat_hours); 0 for no limit.
+        repeat_times: how often it may have begun within ``repeat_hours``; 0 for no limit.
         repeat_hours: hours that count.
     """
     own = [entry for entry in entries if entry["remedy"] == remedy]

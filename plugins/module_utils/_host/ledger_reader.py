@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads what was changed on a host lately: its ledger, and what it has restored by itself."""
+"""Reads what was changed on a host lately: its ledger, and what it has restored automatically."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def read(path=ledger.PATH, runtime=ledger.RUNTIME, restore=restore_points.DIRECT
 
     Args:
         path: of the ledger.
-        runtime: the folder of its fallback and of the lock.
-        restore: the folder of the restore points.
+        runtime: the directory of its fallback and of the lock.
+        restore: the directory of the restore points.
     """
     try:
         found = entries(path, runtime)
         lease = ledger.holder(read_lease(runtime), times.boot_id(), times.uptime())
-        found = ledger.told(found, lease["run"] if lease else None)
-        found += by_itself(restore)
+        found = ledger.with_interruptions(found, lease["run"] if lease else None)
+        found += automatic(restore)
     except PermissionError:
         return None
     for entry in found:
@@ -105,14 +105,14 @@ def entries(path=ledger.PATH, runtime=ledger.RUNTIME):
     )
 
 
-def by_itself(folder):
-    """Return what the host has restored with nobody's help, in the shape of the ledger's entries.
+def automatic(directory):
+    """Return what the host has restored automatically, in the shape of the ledger's entries.
 
     Raises:
-        PermissionError: this user may not look there.
+        PermissionError: this user may not read there.
     """
     found = []
-    for item in restore_points.points(folder):
+    for item in restore_points.points(directory):
         outcome = item["outcome"]
         if outcome and outcome.get("by") in ("timer", "boot"):
             entry = restored_entry(item["name"], item["point"], outcome)
@@ -122,12 +122,12 @@ def by_itself(folder):
 
 
 def restored_entry(name, point, outcome):
-    """Return an entry for a restore that the host did by itself, or None if it makes no sense.
+    """Return an entry for an automatic restore, or None if it makes no sense.
 
     Args:
         name: of the restore point.
         point: its point.json.
-        outcome: what came of it, with C(by) C(timer) or C(boot).
+        outcome: what came of it, with ``by`` ``timer`` or ``boot``.
     """
     at = outcome.get("restored_at")
     if times.seconds(at) is None:
@@ -145,9 +145,9 @@ def restored_entry(name, point, outcome):
         "before": [],
         "after": [],
         "known": [],
-        "reason": "the host restored it by itself, %s"
+        "reason": "the host restored it automatically, %s"
         % (
-            "as nobody had disarmed it at its deadline"
+            "as no one had disarmed it by its deadline"
             if outcome["by"] == "timer"
             else "as it came up again while it was armed"
         ),

@@ -12,7 +12,7 @@ import re
 from ansible_collections.sergas.ops.plugins.module_utils._host import cgroup
 
 _SHOWN = 5
-#: only the largest processes are looked up by unit: more would cost time on a host with thousands
+#: Only the largest processes are resolved to units: more would cost time on a host with thousands.
 _LOOKED_UP = 30
 
 
@@ -39,9 +39,9 @@ def weigh(figures, contained, group):
     (pure).
 
     Args:
-        figures: as L(parse_meminfo) returns them.
+        figures: as ``parse_meminfo`` returns them.
         contained: whether the host is a container.
-        group: as L(cgroup.memory) returns it, or None.
+        group: as ``cgroup.memory`` returns it, or None.
     """
     total = figures["MemTotal"]
     if not contained:

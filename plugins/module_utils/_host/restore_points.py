@@ -14,7 +14,7 @@ import os
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 
 DIRECTORY = "/var/lib/sergas/restore"
-#: The environment variable that tells a module which run it works for.
+#: The environment variable that names the run that a module works for.
 RUN_VARIABLE = "SERGAS_RUN"
 _POINT_BYTES = 1 << 20
 _OUTCOME_BYTES = 8192
@@ -26,7 +26,7 @@ class Armed(OperationError):
 
 
 def points(directory=DIRECTORY):
-    """Return the restore points of the host as a list of C({name, point, outcome}).
+    """Return the restore points of the host as a list of ``{name, point, outcome}``.
 
     Args:
         directory: where they are kept.
@@ -59,7 +59,7 @@ def _json(path, most):
 
 
 def standing(point, outcome):
-    """Return the state of a point: C(none), C(armed), C(failed) for half restored, C(restored)."""
+    """Return the state of a point: ``none``, ``armed``, ``restored``, ``failed`` (in part)."""
     if point is None:
         return "none"
     if outcome is None:
@@ -68,7 +68,7 @@ def standing(point, outcome):
 
 
 def pending(found):
-    """Return those of L(points) that the host will still restore automatically."""
+    """Return those of ``points`` that the host will still restore automatically."""
     return [
         item
         for item in found
@@ -118,7 +118,7 @@ def conflict(paths, run=None, directory=DIRECTORY, but=()):
 def refuse_covered(paths, run=None, directory=DIRECTORY):
     """Refuse to write files that the host will restore automatically for another run.
 
-    Args: see L(conflict).
+    Args: see ``conflict``.
 
     Raises:
         Armed: one of the files is covered by an armed restore point of another run.

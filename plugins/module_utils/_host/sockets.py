@@ -60,12 +60,12 @@ def observe(ctx):
 
 
 def read(port, likely=()):
-    """Return ([listener], {state: connections}) of a local port, as parse, with the C(holders) of
+    """Return ([listener], {state: connections}) of a local port, as parse, with the ``holders`` of
     each listener.
 
     Args:
         port: the local port.
-        likely: the pids to look at first.
+        likely: the pids to check first.
 
     Raises:
         OSError: /proc cannot be read.
@@ -138,15 +138,15 @@ def _holders(inodes, likely):
 def _look(inodes, pids, found):
     wanted = {"socket:[%s]" % inode: inode for inode in inodes}
     for pid in pids:
-        folder = "/proc/%d/fd" % pid
+        directory = "/proc/%d/fd" % pid
         try:
-            handles = os.listdir(folder)
+            handles = os.listdir(directory)
         except OSError:
             continue
         held = set()
         for handle in handles:
             try:
-                target = os.readlink("%s/%s" % (folder, handle))
+                target = os.readlink("%s/%s" % (directory, handle))
             except OSError:
                 continue
             if target in wanted:
@@ -252,14 +252,14 @@ def command(arguments):
 
 
 def belongs(process, properties, app_dir, container=None):
-    """Return C(own), C(leftover) or C(foreign): what a process is to the app's unit.
+    """Return ``own``, ``leftover`` or ``foreign``: what a process is to the app's unit.
 
     leftover: it is in the unit's cgroup, but from a run that systemd takes for ended.
 
     Args:
-        process: as L(describe) returns it.
+        process: as ``describe`` returns it.
         properties: those of the unit, {} where there is no systemd.
-        app_dir: the folder of the app.
+        app_dir: the directory of the app.
         container: the id of the container that this host is, or None.
     """
     path = process["cgroup"] or ""

@@ -36,14 +36,14 @@ class Rule(
         defaults=["in", "", "", ("", ""), "", 0],
     )
 ):
-    """One rule, as ufw keeps it in a C(### tuple ###) line.
+    """One rule, as ufw keeps it in a ``### tuple ###`` line.
 
     Attributes:
         direction: in, out or route.
         interface_out: where a rule of the direction route lets traffic out.
         log: empty, log or log-all.
         applications: the profiles that the ports come from, of the destination and the source.
-        family: 4 or 6: the file that the rule is in; 0 where nobody asked.
+        family: 4 or 6: the file that the rule is in; 0 where it was not requested.
     """
 
     __slots__ = ()
@@ -57,14 +57,14 @@ class Firewall(
     Attributes:
         policy: what happens to what no rule names: ACCEPT, DROP or REJECT.
         rules: in the order in which they are tried, IPv4 before IPv6.
-        ipv6: whether ufw looks after IPv6 at all: without, it drops all of it.
+        ipv6: whether ufw filters IPv6 at all: without, it drops all of it.
     """
 
     __slots__ = ()
 
 
 class State(namedtuple("State", ["installed", "enabled", "ipv6", "policies", "logging", "rules"])):
-    """All that ufw has been told, whether or not it is active.
+    """All that ufw is configured with, whether or not it is active.
 
     Attributes:
         policies: {"incoming": , "outgoing": , "routed": }, each allow, deny or reject.
@@ -80,19 +80,19 @@ _VERDICTS = {"ACCEPT": "allow", "DROP": "deny", "REJECT": "reject"}
 
 
 def read(root="/"):
-    """Return the L(Firewall) of the host. Raises PermissionError where its files may not be
+    """Return the ``Firewall`` of the host. Raises PermissionError where its files may not be
     read.
     """
     state = read_state(root)
     if not state.installed:
         return Firewall(False, False, "ACCEPT", [])
-    policy = {told: name for name, told in _VERDICTS.items()}[state.policies["incoming"]]
+    policy = {verdict: name for name, verdict in _VERDICTS.items()}[state.policies["incoming"]]
     incoming = [rule for rule in state.rules if rule.direction == "in"]
     return Firewall(True, state.enabled, policy, incoming, state.ipv6)
 
 
 def read_state(root="/"):
-    """Return the L(State) of the host's ufw. Raises PermissionError where its files may not be
+    """Return the ``State`` of the host's ufw. Raises PermissionError where its files may not be
     read.
     """
     settings = _read(os.path.join(root, "etc/ufw/ufw.conf"))
@@ -186,7 +186,7 @@ def verdict(firewall, port, source):
     it.
 
     Args:
-        firewall: a L(Firewall).
+        firewall: a ``Firewall``.
         port: the port of this host.
         source: the address it comes from, in any notation.
 
@@ -211,7 +211,7 @@ def verdict(firewall, port, source):
 
 
 def opens(firewall, port):
-    """Return whether ufw may let somebody reach a TCP port of this host."""
+    """Return whether ufw may let any client reach a TCP port of this host."""
     if not firewall.enabled or firewall.policy == "ACCEPT":
         return True
     return any(

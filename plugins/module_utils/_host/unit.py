@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The app's systemd unit, as C(systemctl show) gives it, and what its properties say."""
+"""The app's systemd unit, as ``systemctl show`` gives it, and what its properties say."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _UNSET = ("", "[not set]", "infinity", str(2**64 - 1))
 
 
 def name(service):
-    """Return the full name of a unit that may be given without C(.service)."""
+    """Return the full name of a unit that may be given without ``.service``."""
     return service if _SUFFIXES.search(service) else service + ".service"
 
 
 def read(service, deadline):
     """Return (properties, reason): the unit's properties, or {} and why there are none.
 
-    A unit that does not exist has properties, too: its LoadState is C(not-found).
+    A unit that does not exist has properties, too: its LoadState is ``not-found``.
     """
     argv = [
         "systemctl",
@@ -76,13 +76,13 @@ def parse(text):
 
 
 def working_directory(properties):
-    """Return the folder the unit works in, or None."""
+    """Return the directory the unit works in, or None."""
     path = properties.get("WorkingDirectory", "").lstrip("!-")
     return path if path.startswith("/") else None
 
 
 def environment_file(properties):
-    """Return the unit's C(.env): of several files the one of that name, else the last, else
+    """Return the unit's ``.env``: of several files the one of that name, else the last, else
     None.
     """
     lines = properties.get("EnvironmentFiles", "").split("\n")
@@ -114,15 +114,15 @@ def virtual_interpreter(properties, app_dir):
     """Return the Python of the virtual environment that the app runs in, or None.
 
     Args:
-        properties: of the unit, whose command tells, if it is one of that environment.
-        app_dir: the folder of the app, where it lies else.
+        properties: of the unit; its command shows it, if it is one of that environment.
+        app_dir: the directory of the app, where it lies else.
     """
     command = properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
-    folders = [os.path.dirname(os.path.dirname(command))] if command.startswith("/") else []
-    folders += [os.path.join(app_dir, name) for name in ("venv", ".venv", "env")]
-    for folder in folders:
-        python = os.path.join(folder, "bin", "python")
-        if os.path.exists(os.path.join(folder, "pyvenv.cfg")) and os.path.exists(python):
+    directories = [os.path.dirname(os.path.dirname(command))] if command.startswith("/") else []
+    directories += [os.path.join(app_dir, name) for name in ("venv", ".venv", "env")]
+    for directory in directories:
+        python = os.path.join(directory, "bin", "python")
+        if os.path.exists(os.path.join(directory, "pyvenv.cfg")) and os.path.exists(python):
             return python
     return None
 
@@ -153,7 +153,7 @@ def since(properties, key, now, monotonic=None):
     """Return when something happened, in seconds since the epoch, or None if it never did.
 
     Args:
-        key: a property without its suffix C(Monotonic), for example C(ActiveEnterTimestamp).
+        key: a property without its suffix ``Monotonic``, for example ``ActiveEnterTimestamp``.
         now: the time of the diagnosis, in seconds since the epoch.
         monotonic: the same moment on the clock systemd uses, in seconds.
     """
@@ -166,7 +166,7 @@ def since(properties, key, now, monotonic=None):
 
 
 def is_running(properties):
-    """Return whether the unit is up with a process of its own."""
+    """Return whether the unit is up with its own process."""
     return (
         properties.get("ActiveState") in ("active", "reloading")
         and properties.get("SubState") != "exited"
@@ -200,10 +200,33 @@ def memory_limit(properties):
 
 
 def listen_address(unit):
-    """Return where the app is to be asked: on loopback, unless it listens on one address only."""
+    """Return where the app is to be reached: on loopback, unless it listens on one address only."""
     match = re.search(r"--(?:host|bind)[ =]([^\s;]+)", str(unit.get("ExecStart", "")))
     text = match.group(1).strip("\"'") if match else ""
     host = addresses.known(text) or text.partition(":")[0]
     if host in ("", "localhost", "unix") or "$" in host or addresses.is_any(host):
         return "127.0.0.1"
     return host
+
+
+def open_files(properties):
+    """Return ([{pid, open_files, limit}, ...], how many processes of the unit may not be read)."""
+    found, hidden = [], 0
+    for pid in processes(properties):
+        try:
+            used = len(os.listdir("/proc/%d/fd" % pid))
+            with open("/proc/%d/limits" % pid, encoding="ascii") as source:
+                limit = open_files_limit(source.read())
+        except PermissionError:
+            hidden += 1
+            continue
+        except OSError:
+            continue  # it has ended in the meantime
+        found.append({"pid": pid, "open_files": used, "limit": limit})
+    return found, hidden
+
+
+def open_files_limit(text):
+    """Return the soft limit of open files of a /proc/PID/limits, or None where there is none."""
+    found = re.search(r"^Max open files\s+(\d+|unlimited)", text, re.M)
+    return int(found.group(1)) if found and found.group(1).isdigit() else None

@@ -126,10 +126,10 @@ def of(
         return ConnectionFailed(TIMEOUT, phase, "%s: %s" % (peer, detail), phases, detail)
     # The numbers of OpenSSL's errors are not those of the system.
     if not type(error).__name__.startswith("SSL"):
-        kind = _BY_ERRNO.get(error.errno, CLOSED)
+        kind = _BY_ERRNO.get(error.errno or 0, CLOSED)
     elif phase == "tls":
-        detail = getattr(error, "verify_message", None) or getattr(error, "reason", None)
-        detail = detail or "handshake failed"
+        reason = getattr(error, "verify_message", None) or getattr(error, "reason", None)
+        detail = reason or "handshake failed"
         message = "%s: TLS: %s" % (peer, detail)
         return ConnectionFailed(TLS, phase, message, phases, detail)
     else:

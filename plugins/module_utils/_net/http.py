@@ -4,7 +4,7 @@
 
 """A small HTTP/1.1 client: it times each phase and no server can hold it up.
 
-C(http.client) costs more CPU to import than a whole probe, and neither it nor urllib bounds the
+``http.client`` costs more CPU to import than a whole probe, and neither it nor urllib bounds the
 total time against a server that sends byte by byte.
 """
 
@@ -14,9 +14,15 @@ import re
 import time
 from collections import namedtuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from typing import Dict, List, Optional
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?\Z", re.S)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -32,7 +38,7 @@ class Reply(
     Attributes:
         status: its status.
         headers: {name in lower case: value}.
-        body: bytes, as many as were asked for.
+        body: bytes, as many as were requested.
         truncated: whether there was more of it.
         phases: seconds: name, connect and tls (https only) until each was done, first_byte from the
             request to the answer's first byte, total from the beginning to the end.
@@ -42,13 +48,19 @@ class Reply(
 
     __slots__ = ()
 
-    def text(self):
+    def text(self) -> str:
         """Return the body as text; what is not UTF-8 is replaced."""
         return self.body.decode("utf-8", "replace")
 
 
-def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
-    """Ask for a URL.
+def get(
+    address: str,
+    deadline: Deadline,
+    max_bytes: int = 65536,
+    headers: Optional[Dict[str, str]] = None,
+    redirects: int = 0,
+) -> Reply:
+    """Request a URL.
 
     Args:
         address: an http or https URL.
@@ -63,13 +75,13 @@ def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
             circle.
         ValueError: the address is no URL of http or https.
     """
-    seen = []
+    seen: List[str] = []
     while True:
         reply = _send_once(address, deadline, max_bytes, headers or {}, list(seen))
         target = reply.headers.get("location")
         if reply.status not in _REDIRECTS or not target or not redirects:
             return reply
-        following = _join(address, target)
+        following = url.join(address, target)
         if following is None:
             return reply
         seen.append(address)
@@ -85,8 +97,15 @@ def get(address, deadline, max_bytes=65536, headers=None, redirects=0):
 
 
 def send(
-    method, address, deadline, body=None, max_bytes=65536, headers=None, context=None, proxy=None
-):
+    method: str,
+    address: str,
+    deadline: Deadline,
+    body: Optional[bytes] = None,
+    max_bytes: int = 65536,
+    headers: Optional[Dict[str, str]] = None,
+    context: Optional[ssl.SSLContext] = None,
+    proxy: Optional[url.Url] = None,
+) -> Reply:
     """Send one request and return its Reply, which may be a redirect.
 
     Args:
@@ -96,33 +115,15 @@ def send(
         body: bytes to send, or None.
         max_bytes: how much of the answer's body is read.
         headers: {name: value} to send besides Host.
-        context: an C(ssl.SSLContext) to verify the certificate with; without one, it is not
+        context: an ``ssl.SSLContext`` to verify the certificate with; without one, it is not
             verified.
-        proxy: the L(url.Url) of an HTTP proxy to go through, or None.
+        proxy: the ``url.Url`` of an HTTP proxy to go through, or None.
 
     Raises:
         ConnectionFailed: no answer, or none in HTTP; the kind is proxy where one is the reason.
         ValueError: the address is no URL of http or https.
     """
     return _send_once(address, deadline, max_bytes, headers or {}, [], method, body, context, proxy)
-
-
-def _join(address, target):
-    """Return the URL a redirect points to, or None where that is another server."""
-    origin = re.match(r"[a-zA-Z]+://[^/?#]*", address).group()
-    if target.startswith("//"):
-        target = origin.partition("//")[0] + target
-    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", target):
-        if target.lower().startswith(origin.lower()) and target[len(origin) : len(origin) + 1] in (
-            "",
-            "/",
-            "?",
-        ):
-            return target.partition("#")[0]
-        return None
-    if not target.startswith("/"):
-        target = address[len(origin) :].partition("?")[0].rpartition("/")[0] + "/" + target
-    return origin + target.partition("#")[0]
 
 
 def _send_once(
@@ -161,9 +162,9 @@ def _send_once(
     with _reach(parts, port, deadline, proxy) as stream:
         if parts.scheme == "https":
             stream.start_tls(parts.host, context)
-        asked = time.monotonic()
+        sent_at = time.monotonic()
         stream.send(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8") + (body or b""))
-        status, fields = _read_head(stream, asked)
+        status, fields = _read_head(stream, sent_at)
         stream.phase = "total"
         answer, truncated = b"", False
         if status not in (204, 304):
@@ -173,7 +174,7 @@ def _send_once(
 
 
 def _reach(parts, port, deadline, proxy):
-    """Return the L(tcp.Stream) to a server, or to the proxy on the way there."""
+    """Return the ``tcp.Stream`` to a server, or to the proxy on the way there."""
     if proxy is None:
         return tcp.connect(parts.host, port, deadline)
     try:
@@ -212,11 +213,11 @@ def _login(proxy):
     return {"Proxy-Authorization": "Basic " + base64.b64encode(login.encode("utf-8")).decode()}
 
 
-def _read_head(stream, asked):
+def _read_head(stream, sent_at):
     """Return (status, headers); interim answers (1xx) are passed over."""
     for _interim in range(10):
         first = stream.read_exactly(1)
-        stream.phases.setdefault("first_byte", time.monotonic() - asked)
+        stream.phases.setdefault("first_byte", time.monotonic() - sent_at)
         match = _STATUS.match(first + stream.read_line()) if first == b"H" else None
         if not match:
             raise ConnectionFailed(

@@ -2,9 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""TCP and Unix connections under one deadline, with the phases timed and the failures told
-apart.
-"""
+"""TCP and Unix connections under one deadline, with the phases timed."""
 
 from __future__ import annotations
 
@@ -12,18 +10,26 @@ import socket
 import threading
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._net import failures, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from typing import Any, Dict, List, Optional
 
-def resolve(host, port, deadline):
-    """Return the addresses of a host as L(socket.getaddrinfo) does, bounded in time as it is not.
+
+def resolve(host: str, port: Optional[int], deadline: Deadline) -> List[Any]:
+    """Return the addresses of a host as ``socket.getaddrinfo`` does, bounded in time as it is not.
 
     Raises:
         ConnectionFailed: the kind is dns, or timeout with the phase name.
     """
-    # A text would be put into IDNA, whose tables take longer to load than most answers to come.
+    # A text would be encoded as IDNA, whose tables take longer to load than most answers to come.
     name = host.encode("ascii") if host.isascii() else host
     try:
         # An address needs no resolver, so it cannot be held up by one.
@@ -49,23 +55,24 @@ def resolve(host, port, deadline):
     return answer[0]
 
 
-def connect(host, port, deadline):
-    """Connect to the first address of a host that answers; a host that begins with / is a folder or
-    socket.
+def connect(host: str, port: int, deadline: Deadline) -> Stream:
+    """Connect to the first address of a host that answers.
+
+    A host that begins with ``/`` is a Unix socket.
 
     Returns:
         Stream
 
     Raises:
-        ConnectionFailed: no address answered; what is told is that of the last one tried.
+        ConnectionFailed: no address answered; it is the failure of the last one tried.
     """
-    phases = {}
+    phases: Dict[str, float] = {}
     if host.startswith("/"):
         return _open(socket.AF_UNIX, host, host, deadline, phases)
     started = time.monotonic()
     addresses = resolve(host, port, deadline)
     phases["name"] = time.monotonic() - started
-    failure = None
+    failure = ConnectionFailed(failures.DNS, "name", "the name %s has no address" % host)
     for index, (family, _type, _protocol, _name, target) in enumerate(addresses):
         # One address that swallows packets must leave time for the others.
         share = deadline.within(deadline.remaining() / (len(addresses) - index))
@@ -98,7 +105,9 @@ def _open(family, target, peer, deadline, phases):
 class Stream:
     """A connection that is read piece by piece, never for longer than its deadline."""
 
-    def __init__(self, sock, peer, deadline, phases):
+    def __init__(
+        self, sock: socket.socket, peer: str, deadline: Deadline, phases: Dict[str, float]
+    ):
         self.peer = peer
         self.deadline = deadline
         self.phases = phases
@@ -112,19 +121,19 @@ class Stream:
     def __exit__(self, *_exception):
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Close the connection, whatever its state."""
         try:
             self._sock.close()
         except OSError:
             pass
 
-    def start_tls(self, host, context=None):
+    def start_tls(self, host: str, context: Optional[ssl.SSLContext] = None) -> None:
         """Go on in TLS.
 
         Args:
             host: the name for the server's choice of a certificate.
-            context: an C(ssl.SSLContext); without one, the certificate is not verified.
+            context: an ``ssl.SSLContext``; without one, the certificate is not verified.
         """
         import ssl  # 20 ms of CPU: only where it is needed
 
@@ -146,7 +155,7 @@ class Stream:
         except DeadlineExceeded as error:
             raise ConnectionFailed("timeout", phase, str(error), self.phases)
 
-    def send(self, data):
+    def send(self, data: bytes) -> None:
         """Send all of the data."""
         try:
             self._sock.settimeout(self._left(self.phase))
@@ -154,7 +163,7 @@ class Stream:
         except OSError as error:
             raise failures.of(error, self.phase, self.peer, self.phases)
 
-    def read(self, limit=65536):
+    def read(self, limit: int = 65536) -> bytes:
         """Return what has come, at most limit bytes; empty at the end."""
         if self._buffer:
             data, self._buffer = self._buffer[:limit], self._buffer[limit:]
@@ -165,7 +174,7 @@ class Stream:
         except OSError as error:
             raise failures.of(error, self.phase, self.peer, self.phases)
 
-    def read_exactly(self, size):
+    def read_exactly(self, size: int) -> bytes:
         """Return this many bytes; fewer before the end is a failure of the kind closed."""
         parts = []
         while size:
@@ -178,7 +187,7 @@ class Stream:
             size -= len(data)
         return b"".join(parts)
 
-    def read_line(self, limit=8192):
+    def read_line(self, limit: int = 8192) -> bytes:
         """Return the next line without its end; a longer one is a failure of the kind protocol."""
         data = b""
         while b"\n" not in data:

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""URLs taken apart and put together, without the import time of urllib."""
+"""URLs taken apart and put together, as ``urllib.parse`` does.
+
+It is loaded where a URL is met: it takes a diagnosis as long as the modules of this package.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,17 @@ from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 
-_URL = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
-    r"(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^/?#]*))?@)?"
-    r"(?:\[(?P<six>[^\]/?#]*)\]|(?P<host>[^:/?#@\s]*))(?::(?P<port>[0-9]*))?"
-    r"(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?(?:#.*)?\Z",
-    re.S,
-)
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional, Tuple
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
+_SERVER = re.compile(r"(?:\[([^\]]*)\]|([^:@\s]*))(?::([0-9]{0,9}))?\Z")
+#: ``urlsplit`` leaves these out wherever they are.
+_LEFT_OUT = re.compile(r"[\t\r\n]")
+#: What no encoding has: bytes that were none of UTF-8, or half a character of JSON.
+_UNDECODED = re.compile("[\ud800-\udfff]")
+_FORM = "it is not of the form scheme://user:password@host:port/path"
 
 
 class Url(namedtuple("Url", ["scheme", "user", "password", "host", "port", "path", "query"])):
@@ -30,61 +35,86 @@ class Url(namedtuple("Url", ["scheme", "user", "password", "host", "port", "path
 
     __slots__ = ()
 
-    def option(self, *names):
+    def option(self, *names: str) -> Optional[str]:
         """Return the value of the first of these names in the query, or None."""
         options = dict(item.partition("=")[::2] for item in self.query.split("&"))
         return next((unquote(options[name]) for name in names if name in options), None)
 
 
-def split(text):
-    """Return the L(Url) of a text.
+def split(text: str) -> Url:
+    """Return the ``Url`` of a text.
 
     Raises:
-        ValueError: it is none. The message has no part of it, as there may be a password in it.
+        InvalidValue: it is none. The message has no part of it, as there may be a password in it.
     """
-    match = _URL.match(text)
-    if not match:
-        raise InvalidValue("it is not of the form scheme://user:password@host:port/path")
-    port = int(match.group("port")) if match.group("port") else None
-    if port is not None and not 0 < port < 65536:
-        raise InvalidValue("%s is not a port" % port)
-    user, password = match.group("user"), match.group("password")
-    return Url(
-        match.group("scheme").lower(),
-        user and unquote(user),
-        password and unquote(password),
-        unquote(match.group("six") or match.group("host") or ""),
-        port,
-        match.group("path") or "",
-        match.group("query") or "",
-    )
+    from urllib.parse import quote as escaped
+    from urllib.parse import urlsplit
+
+    text = _UNDECODED.sub("\ufffd", text)
+    scheme, separator, rest = text.partition("://")
+    login = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[0]
+    after = rest[len(login) :]
+    if separator and _SCHEME.match(scheme) and not _LEFT_OUT.search(after):
+        try:
+            # Any character of a password is its own, also one that is none of a URL.
+            parts = urlsplit("%s://%s%s" % (scheme, escaped(login, ":%"), after))
+        except ValueError:
+            raise InvalidValue(_FORM) from None
+        # Not parts.hostname, which is in lower case: it may be the path of a socket.
+        server = _SERVER.match(parts.netloc.rpartition("@")[2])
+        if server:
+            six, host, port = server.groups()
+            if port and not 0 < int(port) < 65536:
+                raise InvalidValue("%s is not a port" % int(port))
+            return Url(
+                parts.scheme,
+                parts.username and unquote(parts.username),
+                parts.password and unquote(parts.password),
+                unquote(six or host or ""),
+                int(port) if port else None,
+                parts.path,
+                parts.query,
+            )
+    raise InvalidValue(_FORM)
 
 
-def unquote(text):
+def unquote(text: str) -> str:
     """Return a text with its percent escapes decoded."""
-    decoded = _ESCAPE.sub(
-        lambda found: bytes([int(found.group(1), 16)]), text.encode("utf-8", "surrogateescape")
-    )
-    return decoded.decode("utf-8", "replace")
+    from urllib.parse import unquote as decoded
+
+    return decoded(text)
 
 
-def quote(text):
+def quote(text: str) -> str:
     """Return a text with all but unreserved characters escaped, for a value in a query."""
-    return "".join(
-        chr(byte) if byte in _UNRESERVED else "%%%02X" % byte for byte in text.encode("utf-8")
-    )
+    from urllib.parse import quote as escaped
+
+    return escaped(text, "")
 
 
-def address(host, port):
+def join(base: str, target: str) -> Optional[str]:
+    """Return the URL that a reference leads to, without a fragment; None for another server."""
+    from urllib.parse import urldefrag, urljoin, urlsplit
+
+    try:
+        found = urldefrag(urljoin(base, target)).url
+        server, own = urlsplit(found), urlsplit(base)
+    except ValueError:
+        return None
+    same = (server.scheme, server.netloc.lower()) == (own.scheme, own.netloc.lower())
+    return found if same else None
+
+
+def address(host: str, port: int) -> str:
     """Return host:port, with brackets around an IPv6 address."""
     return "%s:%s" % ("[%s]" % host if ":" in host else host, port)
 
 
-def split_address(text, default_port):
-    """Return (host, port) of C(host), C(host:port), C([IPv6]:port) or a bare IPv6 address.
+def split_address(text: str, default_port: int) -> Tuple[str, int]:
+    """Return (host, port) of ``host``, ``host:port``, ``[IPv6]:port`` or a bare IPv6 address.
 
     Raises:
-        ValueError: it is none of these.
+        InvalidValue: it is none of these.
     """
     match = re.match(
         r"\s*(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^:/\s\[\]]+))(?::(?P<port>[0-9]{1,5}))?\s*\Z",

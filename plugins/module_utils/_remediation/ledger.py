@@ -120,7 +120,7 @@ def _begin(params, check_mode):
             refused=ledger.lock_refusal(lease, times.uptime()),
             holder=lease,
         )
-    entries = ledger.told(entries, lease["run"] if lease else None)
+    entries = ledger.with_interruptions(entries, lease["run"] if lease else None)
     running = [
         entry for entry in entries if entry["outcome"] == "begun" and entry["run"] == params["run"]
     ]

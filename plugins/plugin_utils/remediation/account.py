@@ -18,7 +18,8 @@ _SHOWN = (
     "remedy",
     "title",
     "host",
-    "risk",
+    "impact",
+    "reversible",
     "findings",
     "why",
     "helps",
@@ -34,7 +35,7 @@ def account(planned, records, current, ahead=False):
     """Return the remediation as the report has it.
 
     Args:
-        planned: the result of the action C(remediation_plan).
+        planned: the result of the action ``remediation_plan``.
         records: {host name: [record of a remedy that ended there]}.
         current: {host name: the remedy that was begun there last, or an empty text}.
         ahead: whether it is about to be carried out, and this is what a run leaves that does not

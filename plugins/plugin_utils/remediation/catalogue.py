@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The catalogue of remedies: what each one answers, risks, changes and needs. Pure.
+"""The catalogue of remedies: what each one answers, changes, interrupts and needs. Pure.
 
 A remedy is a file with metadata and a file with tasks, both named after it. Whatever is wrong with
 the metadata is said before a host is touched.
@@ -14,10 +14,10 @@ import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import COMPONENTS
 
-#: From harmless to harmful. The first one is not counted against the share of hosts, the last one
-#: is only taken when it is named.
-RISKS = ("none", "reload", "restart", "disruptive")
-#: The risks that interrupt a service: what guards hold back outside of a maintenance window, and
+#: What a remedy does to the service while it acts. The first one is not counted against the share
+#: of hosts, the last one is only taken when it is named.
+IMPACTS = ("none", "reload", "restart", "disruptive")
+#: The impacts that interrupt a service: what guards hold back outside of a maintenance window, and
 #: where a cause is the fleet's.
 INTERRUPTING = ("restart", "disruptive")
 RUNS_ON = ("host", "target")
@@ -25,7 +25,16 @@ RUNS_ON = ("host", "target")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_REQUIRED = ("title", "answers", "changes", "risk", "component", "undo", "proof")
+_REQUIRED = (
+    "title",
+    "answers",
+    "changes",
+    "impact",
+    "reversible",
+    "component",
+    "undo",
+    "proof",
+)
 _OPTIONAL = {
     "runs_on": "host",
     "follows": False,
@@ -45,7 +54,7 @@ def catalogue(documents, tasks, own=()):
     Args:
         documents: {name: what its metadata file holds}.
         tasks: the names that have a tasks file.
-        own: the names that are from the user's own folder.
+        own: the names that are from the user's own directory.
 
     Raises:
         CatalogueError: for the first remedy that does not keep the contract.
@@ -63,7 +72,10 @@ def catalogue(documents, tasks, own=()):
 def remedy(name, document):
     """Return one remedy, with every key of the contract; cooldown and timeout are seconds.
 
-    One that C(follows) is also planned for findings that derive from what another remedy mends, in
+    It is reversible if what it changes can be brought back as it was, by its undo, by its end or by
+    hand, or if it changes nothing that lasts. What is not reversible needs approval.
+
+    One that ``follows`` is also planned for findings that derive from what another remedy fixes, in
     case they outlast it.
 
     Raises:
@@ -72,6 +84,9 @@ def remedy(name, document):
     check = _Checker(name)
     if not _NAME.match(name):
         raise CatalogueError("remedy %r: a name is of a-z, 0-9 and _, a letter first" % name)
+    if isinstance(document, dict) and "risk" in document:
+        allowed = "given as impact (%s) and reversible (true or false)" % ", ".join(IMPACTS)
+        check.fail("risk", document["risk"], allowed)
     check.keys("", document, _REQUIRED, tuple(_OPTIONAL))
     document = {**_OPTIONAL, **document}
     title = check.text("title", document["title"])
@@ -79,6 +94,10 @@ def remedy(name, document):
         check.fail("title", title, "a title without a full stop")
     needs = document["needs"]
     check.keys("needs", needs, (), ("approval", "variables"))
+    approval = check.switch("needs.approval", needs.get("approval", False))
+    reversible = check.switch("reversible", document["reversible"])
+    if not reversible and not approval:
+        check.fail("needs.approval", approval, "true: it is not reversible")
     proof = document["proof"]
     check.keys("proof", proof, ("part",), ("checks", "patience"))
     return {
@@ -86,12 +105,13 @@ def remedy(name, document):
         "title": title,
         "answers": check.texts("answers", document["answers"], _ID, "the ids of findings"),
         "changes": check.texts("changes", document["changes"]),
-        "risk": check.choice("risk", document["risk"], RISKS),
+        "impact": check.choice("impact", document["impact"], IMPACTS),
+        "reversible": reversible,
         "component": check.choice("component", document["component"], COMPONENTS),
         "runs_on": check.choice("runs_on", document["runs_on"], RUNS_ON),
         "follows": check.switch("follows", document["follows"]),
         "needs": {
-            "approval": check.switch("needs.approval", needs.get("approval", False)),
+            "approval": approval,
             "variables": check.texts(
                 "needs.variables", needs.get("variables", []), _VARIABLE, "variables", least=0
             ),
@@ -108,7 +128,7 @@ def remedy(name, document):
 
 
 def _undo(check, undo):
-    """Return C({none: reason}), or C({files, commands, restarts}), which are still templates."""
+    """Return ``{none: reason}``, or ``{files, commands, restarts}``, which are still templates."""
     check.keys("undo", undo, (), ("none", "files", "commands", "restarts"))
     if "none" in undo:
         if len(undo) > 1:

@@ -5,8 +5,8 @@
 """Guards: what holds a remedy back on a host, and how a person allows it nevertheless. Pure.
 
 Each guard takes an entry of the plan and what it has to know, and returns None or
-C({name, reason, allow}). None of them touches a host; the lock and the repetitions are looked at
-again on the host itself, by M(sergas.ops.remedy_ledger).
+``{name, reason, allow}``. None of them touches a host; the lock and the repetitions are checked
+again on the host itself, by ``sergas.ops.remedy_ledger``.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ def _by_name(remedy):
 
 def approval(entry, approved):
     """Hold back what has to be named, unless it is."""
-    if entry["remedy"] in approved or not (entry["approval"] or entry["risk"] == "disruptive"):
+    why = ["disruptive"] if entry["impact"] == "disruptive" else []
+    why += [] if entry["reversible"] else ["not reversible"]
+    if entry["remedy"] in approved or not (why or entry["approval"]):
         return None
-    why = "it is disruptive" if entry["risk"] == "disruptive" else "it needs approval"
     return _guard(
         "approval",
-        "%s, so it is only done when it is named" % why,
+        "it %s, so it is only done when it is named"
+        % ("is " + " and ".join(why) if why else "needs approval"),
         _by_name(entry["remedy"]),
     )
 
 
 def variables(entry, defined):
-    """Hold back what lacks a variable.
+    """Hold back what misses a variable.
 
     Args:
         defined: the names of the host's variables.
@@ -87,13 +89,13 @@ def fleet_cause(entry, approved):
     shared = entry["fleet"]
     if entry["remedy"] in approved:
         return None
-    if shared is None or entry["risk"] not in INTERRUPTING or entry["on_target"]:
+    if shared is None or entry["impact"] not in INTERRUPTING or entry["on_target"]:
         return None
     return _guard(
         "fleet",
-        "%s is one fault of the fleet, on %d hosts: restarting them one by one does not mend it"
+        "%s is one fault of the fleet, on %d hosts: restarting them one by one does not fix it"
         % (shared["id"], shared["hosts"]),
-        "mend %s first; if the hosts themselves are wrong, %s"
+        "fix %s first; if the hosts themselves are wrong, %s"
         % (shared["target"] or shared["id"], _by_name(entry["remedy"])),
     )
 
@@ -102,10 +104,10 @@ def maintenance(entry, window, now):
     """Hold back interruptions outside of the maintenance window.
 
     Args:
-        window: by L(window.parse), or None.
+        window: by ``window.parse``, or None.
         now: a datetime that knows its time zone.
     """
-    if window is None or entry["risk"] not in INTERRUPTING or windows.is_open(window, now):
+    if window is None or entry["impact"] not in INTERRUPTING or windows.is_open(window, now):
         return None
     return _guard(
         "window",
@@ -128,7 +130,7 @@ def share(entries, users, most):
     """
     touched = {}
     for entry in entries:
-        if entry["risk"] != "none":
+        if entry["impact"] != "none":
             touched.setdefault(entry["host"], set()).add(entry["remedy"])
     guards = {}
     for component, names in users.items():
@@ -172,7 +174,7 @@ def lock(entry, changes):
                     entry["host"],
                     change["remedy"],
                 ),
-                "wait until it ends; the lock of a run that died ends by itself",
+                "wait until it ends; the lock of a run that died ends automatically",
             )
     return None
 

@@ -45,7 +45,7 @@ def names(option, value, known):
 
 
 def switch(option, value):
-    """Return a boolean, also of the texts that C(-e name=true) gives."""
+    """Return a boolean, also of the texts that ``-e name=true`` gives."""
     if isinstance(value, bool):
         return value
     words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -69,7 +69,7 @@ def share(option, value):
 
 
 def number(option, value, default, least, most):
-    """Return a whole number, also of the text that C(-e name=5) gives; None is the default."""
+    """Return a whole number, also of the text that ``-e name=5`` gives; None is the default."""
     if value is None:
         return default
     try:
@@ -86,7 +86,7 @@ def number(option, value, default, least, most):
 def batches(option, value):
     """Return how many hosts each batch takes: numbers and shares in percent; the last one repeats.
 
-    As C(serial) of a play: C(5), C("30%"), or a list of those.
+    As ``serial`` of a play: ``5``, ``"30%"``, or a list of those.
     """
     if value is None:
         return list(DEFAULT_BATCHES)
@@ -108,7 +108,7 @@ def batches(option, value):
 
 
 def maintenance_window(option, value):
-    """Return a window by L(window.parse), or None where none is given."""
+    """Return a window by ``window.parse``, or None where none is given."""
     if value is None or value == {}:
         return None
     try:
@@ -122,7 +122,7 @@ def split(hosts, sizes):
 
     Args:
         hosts: their names, in order.
-        sizes: what L(batches) returns; a share is one of all the hosts, rounded down, at least one.
+        sizes: what ``batches`` returns; a share is one of all hosts, rounded down, at least one.
     """
     rest = list(hosts)
     result = []

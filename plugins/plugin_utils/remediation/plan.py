@@ -60,7 +60,7 @@ class Place(NamedTuple):
 
     #: the names of its variables
     variables: frozenset = frozenset()
-    #: the recent entries of its ledger, by L(ledger.parse)
+    #: the recent entries of its ledger, by ``ledger.parse``
     changes: tuple = ()
 
 
@@ -69,7 +69,7 @@ def make(model, remedies, places, owners, wishes, now):
 
     Args:
         model: the model of a report.
-        remedies: {name: remedy} by L(catalogue.catalogue).
+        remedies: {name: remedy} by ``catalogue.catalogue``.
         places: {host name: Place} of the hosts that can be acted on.
         owners: {address: host name} of the inventory, for remedies that belong on another host.
         wishes: Wishes.
@@ -102,11 +102,11 @@ def make(model, remedies, places, owners, wishes, now):
     free = [
         entry
         for entry in chosen
-        if not entry["guards"] and not entry["gone"] and not _settles(entry)
+        if not entry["guards"] and not entry["gone"] and not settles(entry)
     ]
     held = guards.share(free, _users(model), wishes.max_share)
     for entry in free:
-        if entry["host"] in held and entry["risk"] != "none":
+        if entry["host"] in held and entry["impact"] != "none":
             entry["guards"].append(held[entry["host"]])
     ready = [entry for entry in chosen if is_ready(entry)]
     first = {entry["host"]: _depth(entry) for entry in reversed(ready)}
@@ -141,6 +141,31 @@ def unused_approvals(plan, approve):
     """Return the approved names that nothing planned, in order."""
     planned = {entry["remedy"] for entry in plan["entries"]}
     return [name for name in approve if name not in planned]
+
+
+def turns(orders):
+    """Return the order in which the remedies of a batch are taken: for each turn its remedy and the
+    names of its hosts.
+
+    Each host keeps its own order, and a remedy that several hosts get is taken on them at once
+    where their orders allow that.
+
+    Args:
+        orders: {host name: names of its remedies, in their order}.
+    """
+    left = {name: list(remedies) for name, remedies in orders.items() if remedies}
+    found = []
+    while left:
+        heads = list(dict.fromkeys(remedies[0] for remedies in left.values()))
+        later = {remedy for remedies in left.values() for remedy in remedies[1:]}
+        remedy = next((head for head in heads if head not in later), heads[0])
+        hosts = [name for name, remedies in left.items() if remedies[0] == remedy]
+        found.append({"remedy": remedy, "hosts": hosts})
+        for name in hosts:
+            left[name].pop(0)
+            if not left[name]:
+                del left[name]
+    return found
 
 
 def _is_chosen(name, wishes):
@@ -189,7 +214,7 @@ def _add(entries, place, item, shared, remedy, owners):
             return
         same = (entry["remedy"], entry["host"]) == (remedy["name"], host)
         if same and (host is not None or entry["target"] == target):
-            # One cure for several that suffer: whoever has it first is asked whether it helped.
+            # One remedy for several unhealthy hosts: the first of them is checked afterwards.
             entry["helps"] = list(dict.fromkeys([*entry["helps"], name]))
             return
     entries.append(
@@ -214,7 +239,8 @@ def _add(entries, place, item, shared, remedy, owners):
                 "hosts": shared["evidence"].get("hosts_bad"),
             },
             "changes": remedy["changes"],
-            "risk": remedy["risk"],
+            "impact": remedy["impact"],
+            "reversible": remedy["reversible"],
             "component": remedy["component"],
             "approval": remedy["needs"]["approval"],
             "variables": remedy["needs"]["variables"],
@@ -264,9 +290,10 @@ def _depth(entry):
     return ORDER.index(entry["finding"]["component"])
 
 
-def _settles(entry):
-    """Return whether an entry is about what an interrupted run has left: what the host would do by
-    itself a little later is no further interruption.
+def settles(entry):
+    """Return whether an entry is about what an interrupted run has left.
+
+    What the host would do automatically a little later is no further interruption.
     """
     return entry["finding"]["id"].startswith(FIRST)
 
@@ -274,7 +301,7 @@ def _settles(entry):
 def _order(entry):
     item = entry["finding"]
     return (
-        not _settles(entry),
+        not settles(entry),
         _depth(entry),
         # An index waits for each transaction that another remedy may be there to end.
         entry["timeout"] >= _LONG_S,
@@ -294,7 +321,7 @@ def _guards(entry, places, wishes, now):
         guards.fleet_cause(entry, wishes.approve),
         guards.lock(entry, place.changes),
     ]
-    if not _settles(entry):
+    if not settles(entry):
         found += [
             guards.maintenance(entry, wishes.window, now),
             guards.cooldown(entry, place.changes, now),
@@ -316,7 +343,7 @@ def _users(model):
 
 
 def _without_remedy(model, remedies):
-    """Return the root causes that nothing here mends: id, hosts, advice."""
+    """Return the root causes that no remedy fixes: id, hosts, advice."""
     answered = {
         item["id"]
         for host in model["hosts"]

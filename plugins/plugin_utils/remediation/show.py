@@ -11,7 +11,7 @@ import textwrap
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import is_ready
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import printable
 
-#: risk: colour of its line
+#: impact: colour of its line
 _COLOURS = {"none": "green", "reload": "green", "restart": "yellow", "disruptive": "red"}
 #: Beyond these, a plan is in the report.
 _ENTRIES, _PERSONS = 40, 8
@@ -21,7 +21,7 @@ def lines(plan, applying, width):
     """Return the plan as [(text, colour or None)].
 
     Args:
-        plan: by L(plan.make).
+        plan: by ``plan.make``.
         applying: what comes next: apply, check or plan.
         width: columns of the terminal.
     """
@@ -66,12 +66,14 @@ def _count(number, word):
 def _entry(entry, width):
     ready = is_ready(entry)
     head = "%s  %s  %s - %s" % (
-        ("risk " + entry["risk"]) if ready else "HELD BACK",
+        "impact " + _impact(entry) if ready else "HELD BACK",
         entry["host"] or entry["probe_host"],
         entry["remedy"],
         entry["title"],
     )
-    result = [(printable(head), _COLOURS[entry["risk"]] if ready else "bright blue")]
+    result = [(printable(head), _COLOURS[entry["impact"]] if ready else "bright blue")]
+    if not ready:
+        result += _paragraph("impact", _impact(entry), width)
     why = "%s: %s" % (", ".join(entry["findings"]), entry["why"])
     if entry["probe_host"] != entry["host"] or len(entry["helps"]) > 1:
         why = "%s, on %s" % (why.rstrip("."), ", ".join(entry["helps"][:5]))
@@ -87,6 +89,10 @@ def _entry(entry, width):
         result += _paragraph("guard", "%s: %s" % (guard["name"], guard["reason"]), width)
         result += _paragraph("allow", guard["allow"], width)
     return result
+
+
+def _impact(entry):
+    return entry["impact"] + ("" if entry["reversible"] else ", NOT REVERSIBLE")
 
 
 def _paragraph(word, text, width):
@@ -110,7 +116,7 @@ def _for_persons(roots, width):
         result += _paragraph("person", text, width)
     if len(roots) > _PERSONS:
         result += _paragraph("person", "and %d more root causes" % (len(roots) - _PERSONS), width)
-    return [("For a person, nothing here mends it:", None), *result] if result else []
+    return [("For a person, no remedy fixes it:", None), *result] if result else []
 
 
 def _next(applying, plan):

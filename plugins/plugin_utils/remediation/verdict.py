@@ -9,7 +9,7 @@ from __future__ import annotations
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.comparison import subject
 
-#: One trouble may hide the next: behind a database that is down there may be a wrong password. What
+#: One problem may hide the next: behind a database that is down there may be a wrong password. What
 #: comes to light deeper in one of these rows is not the work of the remedy.
 LAYERS = (
     ("db.unreachable", "db.auth.failed", "db.missing", "db.connections.exhausted", "db."),
@@ -39,14 +39,14 @@ OUTCOMES = {
     "not tried": "the run stopped before it",
     "would apply": "it would be carried out",
     "guarded": "something holds it back",
-    "planned": "it was not asked for",
+    "planned": "it was not requested",
 }
 WORSE = ("undone", "failed", "unknown")
 _BAD = {"good": False, "gone": False, "worse": False}
 
 
 def judge(wanted, before, after):
-    """Return C({good, gone, worse, reason}) of a look at a host.
+    """Return ``{good, gone, worse, reason}`` of a look at a host.
 
     Args:
         wanted: the ids of the findings that should be gone.
@@ -85,7 +85,7 @@ def _told(item):
 
 
 def _is_deeper(id, other):
-    """Return whether a trouble could not be seen while another one was there."""
+    """Return whether a problem could not be seen while another one was there."""
     for layers in LAYERS:
         depth, hidden_by = _depth(id, layers), _depth(other, layers)
         if depth is not None and hidden_by is not None and depth > hidden_by:

@@ -20,7 +20,7 @@ def parse(value):
     and timezone.
 
     Args:
-        value: dict with start and end as C(HH:MM), and perhaps days (all of them if not given) and
+        value: dict with start and end as ``HH:MM``, and perhaps days (all of them if not given) and
             timezone (UTC if not given). One whose end is not after its start lasts into the next
             day; the days are those on which it starts.
 

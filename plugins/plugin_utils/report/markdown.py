@@ -72,19 +72,21 @@ def _remedies(remediation):
         "",
         "Run `%s` by %s." % (remediation["run"], text(remediation["by"])),
         "",
-        "| outcome | host | remedy | why | how it ended |",
-        "| --- | --- | --- | --- | --- |",
+        "| outcome | host | remedy | impact | why | how it ended |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for entry in remediation["entries"][:_REMEDIES]:
         held = "; ".join("%(name)s: %(reason)s (%(allow)s)" % guard for guard in entry["guards"])
         result.append(
-            "| %s %s | %s | `%s` %s | `%s` %s | %s |"
+            "| %s %s | %s | `%s` %s | %s, %sreversible | `%s` %s | %s |"
             % (
                 _MARKS[OUTCOMES.get(entry["outcome"], "skipped")],
                 entry["outcome"],
                 text(entry["host"] or entry["helps"][0]),
                 entry["remedy"],
                 text(entry["title"]),
+                entry["impact"],
+                "" if entry["reversible"] else "not ",
                 ", ".join(entry["findings"]),
                 text(entry["why"]),
                 text(held or entry["reason"] or ""),

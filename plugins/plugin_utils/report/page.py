@@ -230,15 +230,16 @@ def _remedy(entry, anchors):
     if entry["started"] and entry["ended"]:
         told.append("%s to %s" % (escape(entry["started"]), escape(entry["ended"][11:])))
     return (
-        '<tr><td><span class="tag %s">%s</span></td><td>%s</td><td><code>%s</code><br>%s<br>risk'
-        " %s; changes: %s</td><td>%s</td><td>%s</td></tr>"
+        '<tr><td><span class="tag %s">%s</span></td><td>%s</td><td><code>%s</code><br>%s<br>impact'
+        " %s, %sreversible; changes: %s</td><td>%s</td><td>%s</td></tr>"
         % (
             OUTCOMES.get(entry["outcome"], "skipped"),
             escape(entry["outcome"]),
             _host_link(entry["host"] or entry["helps"][0], anchors),
             escape(entry["remedy"]),
             escape(entry["title"]),
-            escape(entry["risk"]),
+            escape(entry["impact"]),
+            "" if entry["reversible"] else "not ",
             escape("; ".join(entry["changes"])),
             "<br>".join(
                 "%s <code>%s</code> %s"

@@ -144,7 +144,7 @@ def test_published_ports_are_judged_in_every_notation(text):
 
 
 def test_rules_of_a_fleet_are_not_doubled():
-    rules = firewall_rules({"groups": ["sergas_redis"], "apps": GIVEN})
+    rules = firewall_rules({"groups": ["sergas_redis"], "apps": GIVEN})["rules"]
     assert [rule["from"] for rule in rules] == ["any", "192.0.2.7"]
 
 

@@ -26,7 +26,7 @@ CLIENTS = {
     "pgwire": {
         "_net/postgres.py": "the other driver",
         "_net/pgwire_statements.py": "a part of that driver",
-        "_health/probes/database.py": "logs in as the app does, and runs fixed queries on catalogs:"
+        "_health/reach.py": "logs in as the app does, and runs fixed queries on catalogs:"
         " search_path is pinned as the session starts",
         "_host/app_config.py": "knows its port and opens nothing",
     },

@@ -4,81 +4,38 @@
 
 """Deaths of the app that it did not choose: the kernel's memory kills, signals, crash dumps.
 
-The kernel log is the machine's: on a container host it tells of the kills of all containers. Only a
+The kernel log is the machine's: on a container host it lists the kills of all containers. Only a
 kill that the unit's cgroup, its container or its own death at that moment claims is this host's.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import signal
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets, unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import crash_dumps, sockets, unit
 
-DUMP_FOLDERS = ("/var/crash", "/var/lib/systemd/coredump")
 #: the kernel's line and the death of the process that systemd reports lie this close together, in
 #: seconds
 _TOGETHER_SECONDS = 3.0
-_CORE = r"core\.(.+?)\.(\d+)\.[0-9a-f]{32}\.(\d+)\."
-_APPORT = r"(.+)\.(\d+)\.crash$"
 _SHOWN = 10
-#: signals with which somebody ends a unit on purpose
+#: Signals with which a unit is ended on purpose.
 _ON_PURPOSE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def observe(ctx):
     """Return the crash dumps of the window, and the container that this host is, if any."""
-    dumps, unreadable = [], []
-    since = ctx.now - ctx.params["window"]
-    for folder in DUMP_FOLDERS:
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    if status.st_mtime >= since and not entry.name.startswith("."):
-                        dumps.append(
-                            dict(
-                                dump(entry.name),
-                                path=entry.path,
-                                bytes=status.st_size,
-                                at=status.st_mtime,
-                                user=sockets.user_name(status.st_uid),
-                            )
-                        )
-        except FileNotFoundError:
-            continue
-        except PermissionError:
-            unreadable.append(folder)
-    dumps.sort(key=lambda item: -item["at"])
+    dumps, unreadable = crash_dumps.read(ctx.now - ctx.params["window"])
     return {"dumps": dumps, "unreadable": unreadable, "container": sockets.own_container()}
-
-
-def dump(name):
-    """Return {program, uid, pid} as the name of a dump tells: systemd-coredump's and apport's
-    ways.
-    """
-    found = re.match(_CORE, name)
-    if found:
-        return {"program": found.group(1), "uid": int(found.group(2)), "pid": int(found.group(3))}
-    found = re.match(_APPORT, name)
-    if found:
-        return {
-            "program": found.group(1).rpartition("_")[2],
-            "uid": int(found.group(2)),
-            "pid": None,
-        }
-    return {"program": None, "uid": None, "pid": None}
 
 
 def attribute(kill, properties, deaths, own_container):
     """Return how a kill of the kernel is known to be of the app, or None if it is not.
 
-    C(cgroup): it names the unit's cgroup. C(container): it names the unit's in this container.
-    C(container, time): it names this container, and a process of the app died at that moment.
-    C(time): only the moment fits.
+    ``cgroup``: it names the unit's cgroup. ``container``: it names the unit's in this container.
+    ``container, time``: it names this container, and a process of the app died at that moment.
+    ``time``: only the moment fits.
 
     Args:
         kill: one of the kills of the log's observation.
@@ -120,8 +77,12 @@ def app_kills(logs, properties, own_container=None):
         if how:
             kills.append(dict(kill, known_by=how))
     for event in events:
-        told = event["what"] == "oom" or event["what"] == "failed" and event["result"] == "oom-kill"
-        if told and not any(abs(kill["at"] - event["at"]) <= _TOGETHER_SECONDS for kill in kills):
+        reported = (
+            event["what"] == "oom" or event["what"] == "failed" and event["result"] == "oom-kill"
+        )
+        if reported and not any(
+            abs(kill["at"] - event["at"]) <= _TOGETHER_SECONDS for kill in kills
+        ):
             kills.append(
                 {
                     "at": event["at"],
@@ -233,7 +194,7 @@ def decide_oom(ctx, logs, own_container=None):
 
 
 def deaths(logs, kills):
-    """Return the deaths of the app's processes that nobody meant and that no memory kill
+    """Return the deaths of the app's processes that were not on purpose and that no memory kill
     explains.
     """
 
@@ -294,7 +255,7 @@ def decide(ctx, logs, crash_dumps):
                 "Processes of the app died %d times, last by %s at %s (%s)"
                 % (
                     len(found),
-                    last["signal"] or "a signal that is not told",
+                    last["signal"] or "an unknown signal",
                     clock(last["at"]),
                     last["what"],
                 ),

@@ -4,26 +4,25 @@
 
 """The app's log within the window: one pass over its journal, and what follows from it.
 
-What a clean start has cured (an import that failed, a port that was taken) is no present fault;
+What a clean start has resolved (an import that failed, a port that was taken) is no current fault;
 errors, exceptions and attacks count over the whole window.
 """
 
 from __future__ import annotations
 
-import glob
-import os
-import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
+from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs.survey import SHOWN, Survey
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import extent
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs.requests import SHOWN
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs.survey import Survey
+from ansible_collections.sergas.ops.plugins.module_utils._host import requirements, unit
 from ansible_collections.sergas.ops.plugins.module_utils._host.journal import (
     KERNEL_DETAILS,
     Journal,
@@ -74,27 +73,8 @@ def observe(ctx):
         oldest=journal.oldest,
     )
     if result["imports"]:
-        result["requirements"] = requirements(ctx.app_dir)
+        result["requirements"] = requirements.read(ctx.app_dir)
     return result
-
-
-def requirements(folder):
-    """Return {name in lower case: its line} of the app's requirement files; their folder may have
-    none.
-    """
-    found = {}
-    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "requirements*.txt"))):
-        try:
-            lines = files.read_text(path).splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            match = re.match(r"\s*([A-Za-z0-9][\w.-]*)", line)
-            if match:
-                found.setdefault(
-                    match.group(1).lower().replace("_", "-"), line.split("#")[0].strip()
-                )
-    return found
 
 
 #: module: the distribution that has it, where the names differ
@@ -136,37 +116,8 @@ def requirement(module, known):
 # Deciding
 
 
-def _extent(logs):
-    """Return how much of the journal the figures stand for, for the evidence."""
-    extent = {"window_seconds": logs["window"], "lines": logs["lines"]}
-    if logs["truncated"]:
-        extent["truncated"] = True
-        extent["read_back_to"] = clock(logs["oldest"])
-    if logs["skipped"]:
-        extent["skipped"] = logs["skipped"]
-    return extent
-
-
-def _suffix(logs):
-    if not logs["truncated"]:
-        return "in the last %s" % _span(logs["window"])
-    return "since %s, where the time to read the journal ran out" % (
-        clock(logs["oldest"]) or "an unknown time"
-    )
-
-
-def _span(seconds):
-    if seconds % 3600 == 0:
-        return "hour" if seconds == 3600 else "%d hours" % (seconds // 3600)
-    return "%d minutes" % (seconds // 60) if seconds >= 120 else "%d s" % seconds
-
-
-def _confidence(logs):
-    return "estimated" if logs["truncated"] else "measured"
-
-
 def decide_imports(ctx, logs):
-    """Return whether the app can import what it needs, as far as its last start tells."""
+    """Return whether the app can import what it needs, as far as its last start shows."""
     missing = logs["imports"]
     if not missing:
         return [
@@ -175,7 +126,7 @@ def decide_imports(ctx, logs):
                 "app",
                 "ok",
                 "No import has failed since the last clean start",
-                evidence=_extent(logs),
+                evidence=extent.evidence(logs),
             )
         ]
     known = logs.get("requirements", {})
@@ -206,7 +157,7 @@ def decide_imports(ctx, logs):
             value=len(missing),
             unit="modules",
             evidence=dict(
-                _extent(logs),
+                extent.evidence(logs),
                 last_seen=clock(max(group["last"] for group in missing)),
                 modules=modules,
             ),
@@ -224,12 +175,12 @@ def decide_imports(ctx, logs):
 
 
 def decide_exceptions(ctx, logs):
-    """Return the unhandled exceptions of the window, grouped by type and place."""
+    """Return the unhandled exceptions of the window, grouped by type and location."""
     warn, fail, unit_name = ctx.thresholds["exceptions"]
     count = logs["exception_count"]
     status = grade(count, warn, fail)
     groups = logs["exceptions"]
-    evidence = _extent(logs)
+    evidence = extent.evidence(logs)
     if groups:
         evidence["last_seen"] = clock(max(group["last"] for group in groups))
     evidence["groups"] = [
@@ -245,12 +196,12 @@ def decide_exceptions(ctx, logs):
                 "app.exceptions.ok",
                 "app",
                 "ok",
-                "%d unhandled exceptions %s" % (count, _suffix(logs)),
+                "%d unhandled exceptions %s" % (count, extent.suffix(logs)),
                 value=count,
                 unit=unit_name,
                 warn=warn,
                 fail=fail,
-                confidence=_confidence(logs),
+                confidence=extent.confidence(logs),
                 evidence=evidence,
             )
         ]
@@ -264,10 +215,10 @@ def decide_exceptions(ctx, logs):
             % (
                 count,
                 len(groups),
-                _suffix(logs),
+                extent.suffix(logs),
                 warn,
                 top["type"],
-                top["place"] or "an unknown place",
+                top["place"] or "an unknown location",
             ),
             value=count,
             unit=unit_name,
@@ -276,7 +227,7 @@ def decide_exceptions(ctx, logs):
             evidence=evidence,
             remedy="debug_logging",
             advice=(
-                "Mend the code at the places named; LOG_LEVEL=DEBUG for a limited time shows what"
+                "Fix the code at the locations named; LOG_LEVEL=DEBUG for a limited time shows what"
                 " leads there."
             ),
         )
@@ -313,15 +264,15 @@ def decide_errors(ctx, logs, prometheus=None):
         figure = "%.3g %% of the requests fail, by %s (from %g %% on)" % (rate, source, rate_warn)
     else:
         status, value, unit_name, warn, fail = by_lines, lines, lines_unit, lines_warn, lines_fail
-        figure = "%d error lines %s (from %g on)" % (lines, _suffix(logs), lines_warn)
+        figure = "%d error lines %s (from %g on)" % (lines, extent.suffix(logs), lines_warn)
     evidence = dict(
-        _extent(logs),
+        extent.evidence(logs),
         error_lines=lines,
         requests=logs["requests"],
         server_errors=logs["server_errors"],
     )
     last = max([group["last"] for group in logs["errors"]] + [logs.get("last_server_error") or 0])
-    # Prometheus counts over a short time of its own, and what it tells is of the present.
+    # Prometheus counts over its own short time, and what it says is current.
     if last and not (source == "Prometheus" and by_rate != "ok"):
         evidence["last_seen"] = clock(last)
     evidence["by_type"] = [
@@ -368,7 +319,7 @@ def decide_errors(ctx, logs, prometheus=None):
             unit=unit_name,
             warn=warn,
             fail=fail,
-            confidence=_confidence(logs),
+            confidence=extent.confidence(logs),
             evidence=evidence,
             remedy=None if good else _error_remedy(evidence["kinds"]),
             advice=None if good else _error_advice(evidence["kinds"]),
@@ -380,8 +331,8 @@ def _error_rate(logs, prometheus):
     """Return (percent, source), or (None, None) where too few requests are known."""
     if logs["requests"] >= _FEWEST_REQUESTS:
         return logs["server_errors"] * 100.0 / logs["requests"], "the log"
-    told = (prometheus or {}).get("error_rate_percent")
-    return (float(told), "Prometheus") if told is not None else (None, None)
+    rate = (prometheus or {}).get("error_rate_percent")
+    return (float(rate), "Prometheus") if rate is not None else (None, None)
 
 
 def _by_path(groups):
@@ -398,25 +349,25 @@ def _by_path(groups):
 _ADVICE = (
     (
         "database.timeout",
-        "Look for slow queries and locks; DATABASE_TIMEOUT bounds how long the app waits.",
+        "Check for slow queries and locks; DATABASE_TIMEOUT bounds how long the app waits.",
     ),
     (
         "database.pool",
         (
-            "Look for sessions that are not given back, and at DATABASE_POOL_SIZE and"
+            "Check for sessions that are not returned, and DATABASE_POOL_SIZE and"
             " DATABASE_MAX_OVERFLOW."
         ),
     ),
-    ("database", "Look at the database first: most of the errors come from it."),
+    ("database", "Check the database first: most of the errors come from it."),
     (
         "zoho",
         (
-            "Look at Zoho first; CIRCUIT_BREAKER_FAILURE_THRESHOLD and MAX_RETRY_ATTEMPTS bound"
+            "Check Zoho first; CIRCUIT_BREAKER_FAILURE_THRESHOLD and MAX_RETRY_ATTEMPTS bound"
             " what its failures cost."
         ),
     ),
-    ("redis", "Look at Redis first: most of the errors come from it."),
-    ("cognee", "Look at Cognee first: most of the errors come from it."),
+    ("redis", "Check Redis first: most of the errors come from it."),
+    ("cognee", "Check Cognee first: most of the errors come from it."),
 )
 
 
@@ -429,7 +380,7 @@ def _commonest(kinds):
 
 def _error_remedy(kinds):
     """Return the remedy: calls that take too long or fail outside can be bounded, other errors
-    take values that somebody has to give.
+    take values that a person has to choose.
     """
     bounded = _commonest(kinds).startswith(("database.timeout", "zoho"))
     return "bound_failures" if bounded else "tune_concurrency"
@@ -440,7 +391,7 @@ def _error_advice(kinds):
     for start, advice in _ADVICE:
         if common.startswith(start):
             return advice
-    return "Look at the types and paths in the evidence, the commonest first."
+    return "Check the types and paths in the evidence, the commonest first."
 
 
 def decide_rate_limit(ctx, logs):
@@ -455,14 +406,14 @@ def decide_rate_limit(ctx, logs):
                 "zoho.rate_limited",
                 "zoho",
                 grade(count, warn, fail),
-                "%d lines of the log tell of a rate limit %s (from %g on), the last one at %s"
-                % (count, _suffix(logs), warn, clock(limited["last"])),
+                "%d lines of the log report a rate limit %s (from %g on), the last one at %s"
+                % (count, extent.suffix(logs), warn, clock(limited["last"])),
                 value=count,
                 unit=unit_name,
                 warn=warn,
                 fail=fail,
                 evidence=dict(
-                    _extent(logs),
+                    extent.evidence(logs),
                     first=clock(limited["first"]),
                     last_seen=clock(limited["last"]),
                     line=limited["sample"],
@@ -485,14 +436,14 @@ def decide_rate_limit(ctx, logs):
                 value=opened["count"],
                 unit="log lines",
                 evidence=dict(
-                    _extent(logs),
+                    extent.evidence(logs),
                     first=clock(opened["first"]),
                     last_seen=clock(opened["last"]),
                     line=opened["sample"],
                 ),
                 remedy="zoho_throttle",
                 advice=(
-                    "See why the calls to Zoho fail; the breaker closes by itself after"
+                    "See why the calls to Zoho fail; the breaker closes automatically after"
                     " CIRCUIT_BREAKER_RECOVERY_TIMEOUT."
                 ),
             )
@@ -504,122 +455,12 @@ def decide_rate_limit(ctx, logs):
             "zoho.api.ok",
             "zoho",
             "ok",
-            "%d lines tell of a rate limit or an open circuit %s" % (count, _suffix(logs)),
+            "%d lines report a rate limit or an open circuit %s" % (count, extent.suffix(logs)),
             value=count,
             unit=unit_name,
             warn=warn,
             fail=fail,
-            confidence=_confidence(logs),
-            evidence=_extent(logs),
-        )
-    ]
-
-
-def decide_attacks(ctx, logs):
-    """Return the addresses that fail to authenticate too often or scan the API, and of those the
-    ones that got in.
-    """
-    warn, fail, unit_name = ctx.thresholds["auth_failures"]
-    scan_warn, scan_fail, _scan_unit = ctx.thresholds["scanned_paths"]
-    order = ("ok", "warn", "fail")
-    listed, worst = [], "ok"
-    for client in logs["addresses"]:
-        status = max(
-            grade(client["failures"], warn, fail),
-            grade(client["scanned"], scan_warn, scan_fail),
-            key=order.index,
-        )
-        if status != "ok":
-            told = {key: clock(client[key]) for key in ("first", "last")}
-            told["logged_in"] = clock(client["logged_in"]) if client["logged_in"] else None
-            listed.append(dict(client, **told))
-            worst = max(worst, status, key=order.index)
-    most = max([client["failures"] for client in logs["addresses"]] or [0])
-    if worst == "ok":
-        return [
-            finding(
-                "security.access.ok",
-                "security",
-                "ok",
-                "At most %d failed authentications by one address %s (from %g on)"
-                % (most, _suffix(logs), warn),
-                value=most,
-                unit=unit_name,
-                warn=warn,
-                fail=fail,
-                confidence=_confidence(logs),
-                evidence=_extent(logs),
-            )
-        ]
-    top = listed[0]
-    return [
-        finding(
-            "security.bruteforce",
-            "security",
-            worst,
-            "%d addresses attack the API %s: %s with %d failed authentications (from %g on) and %d"
-            " paths tried (from %g on)"
-            % (
-                len(listed),
-                _suffix(logs),
-                top["address"],
-                top["failures"],
-                warn,
-                top["scanned"],
-                scan_warn,
-            ),
-            value=most,
-            unit=unit_name,
-            warn=warn,
-            fail=fail,
-            evidence=dict(
-                _extent(logs),
-                last_seen=max(client["last"] for client in listed),
-                addresses=listed[:20],
-                count=len(listed),
-            ),
-            remedy="block_addresses",
-            advice=(
-                "Block the addresses if they are nobody's you know, and limit the rate of logins."
-            ),
-        )
-    ] + _guessed(logs, warn, fail, unit_name)
-
-
-def _guessed(logs, warn, fail, unit_name):
-    """Return the finding about who logged in after as many failures as an attack has, [] for
-    none.
-    """
-    inside = [
-        client
-        for client in logs["addresses"]
-        if client["failures"] >= warn
-        and client["logged_in"]
-        and client["logged_in"] >= client["first"]
-    ]
-    if not inside:
-        return []
-    top = max(inside, key=lambda client: client["failures"])
-    return [
-        finding(
-            "security.login.guessed",
-            "security",
-            grade(top["failures"], warn, fail),
-            "%s logged in at %s, after %d failed authentications (from %g on)"
-            % (top["address"], clock(top["logged_in"]), top["failures"], warn),
-            value=top["failures"],
-            unit=unit_name,
-            warn=warn,
-            fail=fail,
-            evidence=dict(
-                _extent(logs),
-                last_seen=clock(max(client["logged_in"] for client in inside)),
-                addresses=[client["address"] for client in inside[:20]],
-            ),
-            remedy="revoke_sessions",
-            advice=(
-                "If that is nobody you know, revoke all sessions and give the account a new"
-                " password."
-            ),
+            confidence=extent.confidence(logs),
+            evidence=extent.evidence(logs),
         )
     ]

@@ -6,23 +6,16 @@
 
 from __future__ import annotations
 
-import glob
-import re
-
-from ansible_collections.sergas.ops.plugins.module_utils._core import files
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     NotHere,
     finding,
     grade,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.sizes import size
-from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
-from ansible_collections.sergas.ops.plugins.module_utils._net import failures, resp, url
-from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._health import reach
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, url
 
-_CONFIGURATION = "/etc/redis/redis.conf"
-#: where systemd keeps what starts at boot
-_ENABLED = "/etc/systemd/system/*.wants/redis*.service"
 _MARGIN = 0.3
 #: what INFO says that a finding shows
 _FIGURES = (
@@ -48,22 +41,26 @@ def observe(ctx):
     """Reach Redis with the app's settings; without an app, the server of this host.
 
     Returns:
-        list of dicts: C(unset), or address, local and either failure or info.
+        list of dicts: ``unset``, or address, local and either failure or info.
     """
     results = []
-    # A little less than there is, so that a server that hangs is told as such and not as a late
+    # A little less than there is, so that a server that hangs is reported as such and not as a late
     # probe.
     deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
     if ctx.has("app"):
         target = app_config.redis_target(ctx.settings)
         why = ctx.environment_error or "REDIS_HOST is not set in %s" % ctx.env_file
-        results.append(_reach(target, deadline, False) if target else {"unset": why})
+        results.append(reach.redis(target, deadline, False) if target else {"unset": why})
     if not results or "redis" in (ctx.components or ()):
-        target = local_target()
+        target = local_servers.redis()
         known = {item.get("address") for item in results}
         if target and url.address(target["host"], target["port"]) not in known:
-            result = _reach(target, deadline, True)
-            if "failure" in result and ctx.components is None and not glob.glob(_ENABLED):
+            result = reach.redis(target, deadline, True)
+            if (
+                "failure" in result
+                and ctx.components is None
+                and not local_servers.is_redis_enabled()
+            ):
                 raise NotHere(
                     "Redis is installed on this host, but not meant to run: its unit is not enabled"
                 )
@@ -71,79 +68,6 @@ def observe(ctx):
     if not results:
         raise NotHere("Redis is not on this host")
     return results
-
-
-def local_target(path=_CONFIGURATION):
-    """Return the target of this host's own server, from its configuration, or None."""
-    try:
-        # In Debian, the directory is the server's own user's.
-        text = files.read_text(path)
-    except OSError:
-        return None
-    port = re.findall(r"^\s*port\s+([0-9]{1,5})\s*$", text, re.M)
-    password = re.findall(r"^\s*requirepass\s+\"?([^\s\"]+)\"?\s*$", text, re.M)
-    return {
-        "host": "127.0.0.1",
-        "port": int(port[-1]) if port and port[-1] != "0" else resp.DEFAULT_PORT,
-        "user": None,
-        "password": password[-1] if password else None,
-        "tls": False,
-    }
-
-
-def _reach(target, deadline, local):
-    unix = target["host"].startswith("/")
-    result = {
-        "address": url.address("localhost" if unix else target["host"], target["port"]),
-        "local": local,
-    }
-    try:
-        with resp.Client(target["host"], target["port"], deadline, target["tls"]) as client:
-            result.update(_ask(client, target))
-    except ConnectionFailed as error:
-        result["failure"] = {"told": error.reason, "message": str(error)}
-    except resp.RedisError as error:
-        result["failure"] = {"told": classify(str(error)), "message": str(error)}
-    return result
-
-
-def _ask(client, target):
-    if target["password"]:
-        words = [target["user"], target["password"]] if target["user"] else [target["password"]]
-        client.call("AUTH", *words)
-    refused = None
-    try:
-        answer = client.call("PING")
-    except resp.RedisError as error:
-        # It refuses even this while it refuses writes, and still gives its figures.
-        if classify(str(error)) != "writes":
-            raise
-        refused, answer = str(error), "PONG"
-    if answer != "PONG":
-        raise ConnectionFailed(
-            "protocol", "first_byte", "it answers PING with %r" % str(answer)[:40]
-        )
-    try:
-        return {"info": resp.parse_info(client.call("INFO") or ""), "refused": refused}
-    except resp.RedisError as error:
-        return {"info": {}, "refused": refused, "why": str(error)}
-
-
-def classify(message):
-    """Return what an error of the server means, from its code."""
-    code = message.partition(" ")[0]
-    if "without any password" in message or "no password is set" in message:
-        return "password_unused"
-    if code in ("NOAUTH", "WRONGPASS", "NOPERM") or "invalid password" in message:
-        return "password"
-    return {
-        "DENIED": "protected",
-        "LOADING": "loading",
-        "MISCONF": "writes",
-        "READONLY": "writes",
-        "BUSY": "busy",
-        "MASTERDOWN": "replica",
-    }.get(code, "clients" if "max number of clients" in message else "refusal")
 
 
 #: What to do about a failed connection to this service.
@@ -177,7 +101,7 @@ _TOLD = {
         "redis.unreachable",
         "a script blocks it",
         None,
-        "SCRIPT KILL, after a look at what runs.",
+        "SCRIPT KILL, once it is clear what runs.",
     ),
     "replica": (
         "redis.unreachable",
@@ -225,14 +149,14 @@ def judge(result, threshold):
     """Return the findings about one Redis (pure).
 
     Args:
-        result: an element of what L(observe) returns.
+        result: an element of what ``observe`` returns.
         threshold: (warn, fail, unit) for used_memory in percent of maxmemory.
     """
     if "unset" in result:
         advice = "Set REDIS_HOST in .env, or give the option redis_host."
         summary = "Which Redis the app uses is not known: " + result["unset"]
         return [finding("redis.unknown", "redis", "unknown", summary, advice=advice)]
-    place = "Redis at %s" % result["address"]
+    server = "Redis at %s" % result["address"]
     failure = result.get("failure")
     if failure:
         evidence = {
@@ -247,36 +171,36 @@ def judge(result, threshold):
                     "redis.ok",
                     "redis",
                     "ok",
-                    "%s answers, and asks for a password" % place,
+                    "%s answers, and requires a password" % server,
                     evidence=evidence,
                 )
             ]
-        summary = "%s cannot be used: %s" % (place, sentence)
+        summary = "%s cannot be used: %s" % (server, sentence)
         return [
             finding(
                 identity, "redis", "fail", summary, evidence=evidence, remedy=remedy, advice=advice
             )
         ]
-    return _judge_info(place, result, threshold)
+    return _judge_info(server, result, threshold)
 
 
-def _judge_info(place, result, threshold):
+def _judge_info(server, result, threshold):
     info = result["info"]
     evidence = {"target": result["address"]}
     evidence.update({name: info[name] for name in _FIGURES if name in info})
-    asked = (info.get("keyspace_hits") or 0) + (info.get("keyspace_misses") or 0)
-    if asked:
-        evidence["hit_percent"] = round(100.0 * info["keyspace_hits"] / asked, 1)
+    lookups = (info.get("keyspace_hits") or 0) + (info.get("keyspace_misses") or 0)
+    if lookups:
+        evidence["hit_percent"] = round(100.0 * info["keyspace_hits"] / lookups, 1)
     if result["refused"]:
         return [
             finding(
                 "redis.writes.refused",
                 "redis",
                 "fail",
-                "%s answers but refuses writes: it cannot save to its disk" % place,
+                "%s answers but refuses writes: it cannot save to its disk" % server,
                 evidence=dict(evidence, message=result["refused"][:300]),
                 advice=(
-                    "Look at the disk of Redis and its log; it accepts writes again after a BGSAVE"
+                    "Check the disk of Redis and its log; it accepts writes again after a BGSAVE"
                     " that succeeds."
                 ),
             )
@@ -289,19 +213,19 @@ def _judge_info(place, result, threshold):
                 "redis.ok",
                 "redis",
                 "ok",
-                "%s answers PONG; its memory may not be read" % place,
+                "%s answers PONG; its memory may not be read" % server,
                 evidence=evidence,
             )
         ]
     if not limit:
-        summary = "%s answers PONG and uses %s, without a limit of its own" % (place, size(used))
+        summary = "%s answers PONG and uses %s, without its own limit" % (server, size(used))
         return [
             finding("redis.ok", "redis", "ok", summary, value=used, unit="bytes", evidence=evidence)
         ]
-    return [_judge_memory(place, info, threshold, evidence)]
+    return [_judge_memory(server, info, threshold, evidence)]
 
 
-def _judge_memory(place, info, threshold, evidence):
+def _judge_memory(server, info, threshold, evidence):
     warn, fail, unit = threshold
     used, limit = info["used_memory"], info["maxmemory"]
     percent = round(100.0 * used / limit, 1)
@@ -326,7 +250,7 @@ def _judge_memory(place, info, threshold, evidence):
         status,
         "%s uses %s of its %s (%.1f %%, threshold %g %%)%s"
         % (
-            place,
+            server,
             size(used),
             size(limit),
             percent,

@@ -436,7 +436,7 @@ def _led_to(place, link, target):
             return _described(place, place.path)
     raise Refused(
         path,
-        "it is a link to %s, which is not followed: %s. Put the file itself in its place, or have"
+        "it is a link to %s, which is not followed: %s. Replace the link by the file, or have"
         " root make a link to a file of root or of the app's user, in a directory that no other"
         " user may write" % (target, why),
     )

@@ -11,7 +11,7 @@ import pytest
 from ansible.errors import AnsibleActionFail, AnsibleFilterError
 
 from ansible_collections.sergas.ops.plugins.action import fleet_report, remediation_plan
-from ansible_collections.sergas.ops.plugins.filter import remediation_hosts, remedy_stopper
+from ansible_collections.sergas.ops.plugins.filter import remediation_hosts
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import model, results
 
@@ -41,7 +41,7 @@ def plan(monkeypatch):
         fleet_report.display, "display", lambda text, **_options: shown.append(text)
     )
 
-    def run(hosts, check_mode=False, variables=None, **options):
+    def run(hosts, check_mode=False, variables=None, of=None, **options):
         task = SimpleNamespace(args=options, check_mode=check_mode, async_val=0, action="x")
         connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="x"))
         action = remediation_plan.ActionModule(task, connection, None, None, None)
@@ -49,6 +49,7 @@ def plan(monkeypatch):
             name: {
                 "group_names": [],
                 **(variables or {}),
+                **(of or {}).get(name, {}),
                 **({} if result is None else {"sergas_diagnose_health": result}),
             }
             for name, result in hosts.items()
@@ -77,7 +78,7 @@ def test_the_real_catalogue_answers_a_real_finding(plan):
         ("start_redis", "app1")
     ]
     assert (made["mode"], made["by"], made["changed"]) == ("plan", "alice", False)
-    assert made["acting"] == [] and made["suffering"] == []
+    assert made["acting"] == [] and made["suffering"] == [] and made["schedule"] == []
     assert any("Plan: 1 remedy on 1 host." in line for line in plan.lines)
 
 
@@ -87,10 +88,29 @@ def test_what_follows_acts_on_planned_hosts_only(plan, check_mode, mode):
     made = plan(hosts, check_mode=check_mode, apply="true")
     assert (made["mode"], made["acting"], made["bystander"]) == (mode, ["app2"], "app1")
     assert list(made["orders"]) == ["app2"] and made["orders"]["app2"][0]["batch"] == 0
+    turns = [{"remedy": "start_redis", "hosts": ["app2"]}]
+    assert made["schedule"] == [{"hosts": ["app2"], "turns": turns}]
     assert made["suffering"] == ["app2"]
     names = Hostvars({"app1": {"sergas_remediation_plan": made}})
     assert remediation_hosts.remediation_hosts(names, "apply") == ["app2", "app1"]
     assert remediation_hosts.remediation_hosts(names, "look_again") == ["app2"]
+
+
+def test_a_target_is_the_host_that_has_its_address(plan):
+    """A balancer reaches an app by its address among the hosts, not by that for management."""
+    blocked = finding(
+        "lb.blocked",
+        "loadbalancer",
+        "fail",
+        "ufw",
+        evidence={"target": "198.51.100.11:8000"},
+        remedy="allow_balancer",
+    )
+    own = {"ansible_host": "192.0.2.11", "sergas_addresses": ["198.51.100.11"]}
+    made = plan({"app1": found(FINE), "lb1": found(blocked)}, of={"app1": own})
+    assert [(entry["remedy"], entry["host"]) for entry in made["entries"]] == [
+        ("allow_balancer", "app1")
+    ]
 
 
 def test_a_fleet_without_trouble_has_no_hosts_to_act_on(plan):
@@ -165,11 +185,3 @@ def test_a_report_gives_the_findings_of_hosts_that_were_not_asked(plan, tmp_path
         plan({"other": None}, report_file=report_of(tmp_path))
     with pytest.raises(AnsibleActionFail, match="schema version 2.0, allowed is 1.x"):
         plan({"app1": None}, report_file=report_of(tmp_path, schema_version="2.0"))
-
-
-def test_the_stopper_reads_what_the_hosts_have_registered():
-    record = {"remedy": "x", "outcome": "undone", "worse": False}
-    names = Hostvars({"a": {"sergas_remediate_outcomes": [record]}, "b": {}})
-    assert remedy_stopper.remedy_stopper(names, ["b", "a"], "x") == "a"
-    assert remedy_stopper.remedy_stopper(names, ["b"], "x") == ""
-    assert remedy_stopper.remedy_stopper(names, ["a"], "y") == ""

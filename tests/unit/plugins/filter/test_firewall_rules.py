@@ -9,7 +9,8 @@ from ansible_collections.sergas.ops.plugins.filter.firewall_rules import firewal
 
 def told(**fleet):
     return [
-        "%s %s %s" % (rule["action"], rule["from"], rule["port"]) for rule in firewall_rules(fleet)
+        "%s %s %s" % (rule["action"], rule["from"], rule["port"])
+        for rule in firewall_rules(fleet)["rules"]
     ]
 
 
@@ -70,5 +71,26 @@ def test_own_rules_come_first_and_none_twice():
         {"action": "deny", "from": "203.0.113.9"},
         {"action": "allow", "from": "192.0.2.2", "port": 8000},
     ]
-    found = firewall_rules({"groups": ["sergas_app"], "balancers": ["192.0.2.2"], "rules": rules})
+    found = firewall_rules({"groups": ["sergas_app"], "balancers": ["192.0.2.2"], "rules": rules})[
+        "rules"
+    ]
     assert found[:2] == rules and len(found) == 3
+
+
+def test_who_must_stay_allowed_whatever_the_rules_say():
+    fleet = {
+        "balancers": ["192.0.2.2"],
+        "monitoring": ["192.0.2.9"],
+        "controllers": ["198.51.100.7"],
+        "apps": APPS,
+        "ports": {"app": 8010},
+    }
+    controller = {"who": "the controller", "address": "198.51.100.7"}
+    for groups in (["sergas_app"], ["bookworm"]):
+        assert firewall_rules({**fleet, "groups": groups})["keep"] == [
+            {"who": "the balancer", "address": "192.0.2.2", "port": 8010},
+            {"who": "the monitoring", "address": "192.0.2.9", "port": 8010},
+            controller,
+        ]
+    assert firewall_rules({**fleet, "groups": ["sergas_redis"]})["keep"] == [controller]
+    assert firewall_rules({})["keep"] == []

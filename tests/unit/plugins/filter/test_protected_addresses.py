@@ -7,7 +7,6 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.sergas.ops.plugins.filter.canonical_addresses import canonical_addresses
 from ansible_collections.sergas.ops.plugins.filter.protected_addresses import protected_addresses
 
 HOSTVARS = {
@@ -36,11 +35,6 @@ def test_addresses_are_protected_in_the_notation_of_the_packet_filter():
 def test_what_is_no_address_fails_by_its_name():
     with pytest.raises(AnsibleFilterError, match="sergas_addresses of app1: '192.0.2.011' is not"):
         protected_addresses({"app1": {"sergas_addresses": ["192.0.2.011"]}}, ["app1"])
-
-
-def test_canonical_addresses_keep_their_order_and_names():
-    found = canonical_addresses(["lb.example", "::ffff:192.0.2.7", "192.0.2.7", "2001:DB8::1"])
-    assert found == ["lb.example", "192.0.2.7", "2001:db8::1"]
 
 
 def test_others_join_once_and_loopback_does_not():

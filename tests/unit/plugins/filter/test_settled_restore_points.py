@@ -20,7 +20,15 @@ POINT = {
     "errors": [],
 }
 ENV_OK = finding("app.env.ok", "app", "ok", "all there")
-ARMED = finding("host.restore_point.armed", "host", "fail", "armed")
+ARMED = finding("host.restore_point.armed", "host", "fail", "armed", evidence={"points": [POINT]})
+
+
+def left(**changes):
+    """Return the finding about a restore point that differs from POINT in this."""
+    point = {**POINT, **changes}
+    return finding(
+        "host.restore_point.failed", "host", "fail", "failed", evidence={"points": [point]}
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,19 +48,23 @@ ARMED = finding("host.restore_point.armed", "host", "fail", "armed")
 )
 def test_a_point_is_verified_by_the_check_that_found_its_fault(findings, verified):
     results = [{}, {"skipped": True}, {"findings": findings}]
-    (settled,) = settled_restore_points([POINT], results)
+    (settled,) = settled_restore_points(results)
     assert (settled["name"], settled["run"], settled["remedy"]) == ("set_variables", "r1", True)
     expected = ("disarmed", "kept") if verified else ("restored", "undone")
     assert (settled["state"], settled["outcome"]) == expected
 
 
 def test_what_is_restored_in_part_is_restored():
-    point = {**POINT, "errors": ["/opt/app/.env: No space left on device"]}
-    (settled,) = settled_restore_points([point], [{"findings": [ENV_OK]}])
+    point = left(errors=["/opt/app/.env: No space left on device"])
+    (settled,) = settled_restore_points([{"findings": [ENV_OK, point]}])
     assert (settled["state"], settled["outcome"]) == ("restored", "undone")
 
 
 def test_a_point_of_no_remedy_cannot_be_verified():
-    point = {**POINT, "remedy": False, "findings": [], "known": []}
-    (settled,) = settled_restore_points([point], [{"findings": [ENV_OK]}])
+    point = left(remedy=False, findings=[], known=[])
+    (settled,) = settled_restore_points([{"findings": [ENV_OK, point]}])
     assert (settled["state"], settled["remedy"]) == ("restored", False)
+
+
+def test_a_host_on_which_nothing_is_left_has_nothing_to_settle():
+    assert settled_restore_points([{"findings": [ENV_OK]}, {"unreachable": True}]) == []

@@ -213,7 +213,7 @@ def test_the_message_says_where_it_leads_why_not_and_what_to_do(host):
         files.read(str(path))
     told = str(caught.value)
     assert told.startswith("%s is a link to %s," % (path, host / "etc" / "passwd"))
-    assert "user 1234 made it, not root" in told and "Put the file itself in its place" in told
+    assert "user 1234 made it, not root" in told and "Replace the link by the file" in told
 
 
 # What is followed: each returns the path, and where the file is.

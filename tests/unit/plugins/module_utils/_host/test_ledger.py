@@ -113,9 +113,9 @@ def test_who_holds_the_lock_is_said():
 
 def test_begun_without_an_end_is_interrupted_unless_its_run_holds_the_lock():
     begun = [entry(20, "begun", run="r")]
-    assert ledger.told(begun, "r")[0]["outcome"] == "begun"
-    assert ledger.told(begun, None)[0]["outcome"] == "interrupted"
-    assert ledger.told(begun, "another")[0]["outcome"] == "interrupted"
+    assert ledger.with_interruptions(begun, "r")[0]["outcome"] == "begun"
+    assert ledger.with_interruptions(begun, None)[0]["outcome"] == "interrupted"
+    assert ledger.with_interruptions(begun, "another")[0]["outcome"] == "interrupted"
     # It was told of a copy: what is written down stays.
     assert begun[0]["outcome"] == "begun"
 

@@ -86,7 +86,7 @@ DONE = {"restored_at": "2026-03-01T12:00:30Z", "by": "timer", "complete": True}
 @pytest.mark.parametrize(
     ("by", "complete", "outcome", "words"),
     [
-        ("timer", True, "undone", "at its deadline"),
+        ("timer", True, "undone", "by its deadline"),
         ("boot", True, "undone", "came up again"),
         ("boot", False, "failed", "came up again"),
     ],

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._net import url
@@ -33,6 +36,11 @@ def test_split():
         ("redis://:secret@r/0", "r", None),
         ("postgresql:///prod", "", None),
         ("postgresql://%2Frun%2Fpg/prod", "/run/pg", None),
+        # Not in lower case: on the host, that is another socket.
+        ("postgresql://%2Frun%2FPg/prod", "/run/Pg", None),
+        ("postgresql+asyncpg://u:p@Db.example:6432/prod", "Db.example", 6432),
+        ("http://h\udcff/", "h\ufffd", None),
+        ("http://h\ud800/", "h\ufffd", None),
     ],
 )
 def test_hosts(text, host, port):
@@ -40,8 +48,76 @@ def test_hosts(text, host, port):
 
 
 @pytest.mark.parametrize(
+    "password",
+    [
+        "a:b",
+        "p@ss",
+        "[x",
+        "a]b",
+        "\ta\n",
+        "50%",
+        "%zz",
+        "a b",
+        "\u2100",
+        "p\u00e4ss",
+        '"',
+        "\\",
+        "+&=;",
+        "",
+    ],
+)
+def test_whatever_a_password_is_it_stays(password):
+    parts = url.split("postgresql+asyncpg://app:%s@db:5433/prod" % password)
+    assert parts == ("postgresql+asyncpg", "app", password, "db", 5433, "/prod", "")
+
+
+def test_hostile_texts_take_no_longer_than_others():
+    for piece in ("@", ":", "[", "%", "/", "?", "://", "a@"):
+        text = "http://" + piece * (400000 // len(piece))
+        began = time.process_time()
+        with contextlib.suppress(ValueError):
+            url.split(text)
+        assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/b", "http://app:8000/b"),
+        ("b?x=1", "http://app:8000/dir/b?x=1"),
+        ("?x=1", "http://app:8000/dir/a?x=1"),
+        ("../b#c", "http://app:8000/b"),
+        ("//app:8000/b", "http://app:8000/b"),
+        ("HTTP://APP:8000/b", "http://APP:8000/b"),
+        ("http://app/b", None),
+        ("http://user@app:8000/b", None),
+        ("https://app:8000/b", None),
+        ("//other/b", None),
+        ("http://app:8000.evil/b", None),
+        ("http://[x/", None),
+        ("javascript:x", None),
+    ],
+)
+def test_join(target, expected):
+    assert url.join("http://app:8000/dir/a", target) == expected
+
+
+@pytest.mark.parametrize(
     "text",
-    ["", "db:5432", "http://a b/", "http://u:secret@h:99999/", "http://u:secret@h:port/", "://x"],
+    [
+        "http://a:%s/" % ("1" * 5000),
+        "http://a/\tb",
+        "http://a\nb/",
+        " http://a/",
+        "1http://a",
+        "http://[a",
+        "http://a]/",
+        "",
+        "http://a b/",
+        "http://u:secret@h:99999/",
+        "http://u:secret@h:port/",
+        "://x",
+    ],
 )
 def test_what_is_no_url_is_refused_without_being_shown(text):
     with pytest.raises(ValueError) as refused:

@@ -151,6 +151,8 @@ def test_every_outcome_keeps_the_schema_and_is_in_every_format(makers, planned):
         found = report(makers, account.account(planned(), records, {}))
         written = json.loads(json_document.render(found))
         jsonschema.validate(written, SCHEMA, cls=jsonschema.Draft202012Validator)
+        assert "| reload, reversible |" in markdown.render(found)
+        assert "impact reload, reversible; changes" in page.render(found)
         assert outcome in markdown.render(found) and "&lt;b&gt;because" in markdown.render(found)
         html = page.render(found)
         assert "&lt;b&gt;because" in html and "<b>because" not in html and "&lt;alice&gt;" in html
@@ -178,10 +180,15 @@ def shown(made, mode="plan", width=100):
 def test_the_plan_tells_what_why_how_and_what_holds_it_back(planned):
     text = shown(planned("plan"))
     assert text.startswith("Plan: 3 remedies on 3 hosts.")
-    assert "risk reload  a  start_redis - Start Redis".replace("  ", " ") in text.replace("  ", " ")
+    assert "impact reload a start_redis - Start Redis" in text
     for word in ("why", "changes", "no undo", "Nothing was changed", "sergas_apply=true"):
         assert word in text
+    made = planned("plan")
+    for entry in made["entries"]:
+        entry.update(impact="disruptive", reversible=False)
+    assert "impact disruptive, NOT REVERSIBLE a start_redis - Start Redis" in shown(made)
     text = shown(planned("plan", max_share=0.5))
+    assert "impact   reload" in text
     assert "Plan: 0 remedies on 0 hosts, 3 held back." in text
     assert "HELD BACK" in text and "allow" in text and "sergas_max_share=0.75" in text
 

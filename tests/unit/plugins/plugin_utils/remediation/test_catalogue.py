@@ -29,7 +29,17 @@ def test_what_is_templated_on_the_host_stays_a_template(makers):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"risk": "high"}, "risk: 'high' is not allowed, it must be one of: none, reload"),
+        ({"impact": "high"}, "impact: 'high' is not allowed, it must be one of: none, reload"),
+        ({"reversible": "no"}, "reversible: 'no' is not allowed, it must be true or false"),
+        (
+            {"risk": "restart"},
+            "risk: 'restart' is not allowed, it must be given as impact (none, reload, restart,"
+            " disruptive) and reversible (true or false)",
+        ),
+        (
+            {"reversible": False},
+            "needs.approval: False is not allowed, it must be true: it is not reversible",
+        ),
         ({"component": "db"}, "component: 'db' is not allowed"),
         ({"answers": []}, "answers: [] is not allowed"),
         ({"answers": ["Redis"]}, "answers: ['Redis'] is not allowed, it must be a list of the ids"),
@@ -55,7 +65,16 @@ def test_what_cannot_be_is_named_with_what_may_be(makers, changes, told):
 
 
 def test_each_key_that_has_no_default_is_required(makers):
-    for key in ("title", "answers", "changes", "risk", "component", "undo", "proof"):
+    for key in (
+        "title",
+        "answers",
+        "changes",
+        "impact",
+        "reversible",
+        "component",
+        "undo",
+        "proof",
+    ):
         document = makers.document()
         del document[key]
         with pytest.raises(catalogue.CatalogueError, match="a dictionary with %s" % key):

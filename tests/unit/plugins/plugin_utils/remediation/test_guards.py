@@ -20,7 +20,8 @@ def entry(**changes):
     return {
         "remedy": "restart_app",
         "host": "app1",
-        "risk": "restart",
+        "impact": "restart",
+        "reversible": True,
         "component": "app",
         "approval": False,
         "variables": [],
@@ -47,9 +48,11 @@ def change(minutes_ago, outcome="kept", remedy="restart_app", run="r1"):
         ({}, (), False),
         ({"approval": True}, (), True),
         ({"approval": True}, ("restart_app",), False),
-        ({"risk": "disruptive"}, (), True),
-        ({"risk": "disruptive"}, ("other",), True),
-        ({"risk": "disruptive"}, ("restart_app",), False),
+        ({"impact": "disruptive"}, (), True),
+        ({"impact": "disruptive"}, ("other",), True),
+        ({"impact": "disruptive"}, ("restart_app",), False),
+        ({"impact": "none", "reversible": False}, (), True),
+        ({"impact": "none", "reversible": False}, ("restart_app",), False),
     ],
 )
 def test_what_has_to_be_named_waits_for_it(changes, approved, held):
@@ -57,6 +60,20 @@ def test_what_has_to_be_named_waits_for_it(changes, approved, held):
     assert bool(guard) is held
     if guard:
         assert guard["allow"] == """-e '{"sergas_approve": ["restart_app"]}'"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"approval": True}, "it needs approval"),
+        ({"approval": True, "impact": "disruptive"}, "it is disruptive"),
+        ({"approval": True, "reversible": False}, "it is not reversible"),
+        ({"impact": "disruptive", "reversible": False}, "it is disruptive and not reversible"),
+    ],
+)
+def test_the_approval_says_what_it_is_needed_for(changes, why):
+    reason = guards.approval(entry(**changes), ())["reason"]
+    assert reason == why + ", so it is only done when it is named"
 
 
 def test_missing_variables_are_named():
@@ -80,8 +97,8 @@ SHARED = {"id": "fleet.db.unreachable", "target": "db1:5432", "hosts": 12}
     ("changes", "approved", "held"),
     [
         ({"fleet": SHARED}, (), True),
-        ({"fleet": SHARED, "risk": "disruptive"}, (), True),
-        ({"fleet": SHARED, "risk": "reload"}, (), False),
+        ({"fleet": SHARED, "impact": "disruptive"}, (), True),
+        ({"fleet": SHARED, "impact": "reload"}, (), False),
         ({"fleet": SHARED, "on_target": True}, (), False),
         ({"fleet": SHARED}, ("restart_app",), False),
         ({}, (), False),
@@ -98,13 +115,13 @@ def test_interruptions_wait_for_the_window():
     night = window.parse({"start": "22:00", "end": "04:00"})
     noon = window.parse({"start": "11:00", "end": "13:00"})
     assert "22:00-04:00" in guards.maintenance(entry(), night, NOW)["reason"]
-    assert guards.maintenance(entry(risk="reload"), night, NOW) is None
+    assert guards.maintenance(entry(impact="reload"), night, NOW) is None
     assert guards.maintenance(entry(), noon, NOW) is None
     assert guards.maintenance(entry(), None, NOW) is None
 
 
 @pytest.mark.parametrize(
-    ("hosts", "users", "most", "risk", "held"),
+    ("hosts", "users", "most", "impact", "held"),
     [
         (1, 1, 0.5, "restart", False),  # one host is always allowed
         (2, 3, 0.5, "restart", True),
@@ -116,15 +133,15 @@ def test_interruptions_wait_for_the_window():
         (3, 20, 0.1, "reload", True),
     ],
 )
-def test_a_remedy_may_touch_a_share_of_the_hosts(hosts, users, most, risk, held):
-    entries = [entry(host="app%d" % number, risk=risk) for number in range(hosts)]
+def test_a_remedy_may_touch_a_share_of_the_hosts(hosts, users, most, impact, held):
+    entries = [entry(host="app%d" % number, impact=impact) for number in range(hosts)]
     names = {"app%d" % number for number in range(users)}
     assert bool(guards.share(entries, {"app": names}, most)) is held
 
 
 def test_the_share_counts_hosts_over_all_remedies():
     """Two remedies that each touch half of a tier touch all of it."""
-    entries = [entry(host="a"), entry(host="b", remedy="other"), entry(host="c", risk="none")]
+    entries = [entry(host="a"), entry(host="b", remedy="other"), entry(host="c", impact="none")]
     found = guards.share(entries, {"app": {"a", "b", "c", "d"}, "redis": {"c"}}, 0.25)
     assert sorted(found) == ["a", "b"]
     assert "2 of 4 hosts with app (other, restart_app)" in found["a"]["reason"]

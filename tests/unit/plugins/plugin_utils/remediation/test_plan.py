@@ -88,7 +88,7 @@ def test_what_an_interrupted_run_has_left_comes_first(makers, make):
 
 def test_what_an_interrupted_run_has_left_is_not_held_back_by_its_share(makers, make):
     armed = makers.bad("host.restore_point.armed", "settle", "host")
-    remedies = {"settle": {"component": "host", "risk": "restart"}}
+    remedies = {"settle": {"component": "host", "impact": "restart"}}
     made = make({name: [armed] for name in "abc"}, remedies, max_share=0.3)
     assert [entry["guards"] for entry in made["entries"]] == [[], [], []]
 
@@ -114,7 +114,7 @@ def test_a_remedy_of_the_target_runs_there_once_for_all_that_suffer(makers, make
     shared = {"target": "10.0.0.5:5432"}
     down = makers.bad("db.unreachable", "start_db", "database", evidence=shared)
     hosts = {"app1": [down], "app2": [down], "db1": [makers.good()]}
-    remedies = {"start_db": {"component": "database", "runs_on": "target", "risk": "restart"}}
+    remedies = {"start_db": {"component": "database", "runs_on": "target", "impact": "restart"}}
     made = make(hosts, remedies, owners={"10.0.0.5": "db1"})
     assert planned(made) == [("start_db", "db1", [])]
     assert made["entries"][0]["probe_host"] == "app1"
@@ -134,9 +134,12 @@ def test_a_loopback_address_is_the_hosts_own(makers, make):
 def test_a_cause_of_the_fleet_forbids_interruptions_of_its_hosts(makers, make):
     down = makers.bad(evidence={"target": "10.0.0.7:6379"})
     hosts = {"app1": [down], "app2": [down], "app3": [makers.good()]}
-    made = make(hosts, {"start_redis": {"risk": "restart"}}, max_share=1)
+    remedies = {"start_redis": {"impact": "restart"}}
+    made = make(hosts, remedies, max_share=1)
     assert planned(made) == [("start_redis", "app1", ["fleet"]), ("start_redis", "app2", ["fleet"])]
-    made = make(hosts, {"start_redis": {"risk": "restart"}}, max_share=1, approve=("start_redis",))
+    made = make(
+        hosts, {"start_redis": {"impact": "restart"}}, max_share=1, approve=("start_redis",)
+    )
     assert [pair[2] for pair in planned(made)] == [[], []]
 
 
@@ -230,3 +233,25 @@ def test_what_is_a_root_beside_it_follows_nothing(makers, make):
         ("start_app", None),
     ]
     assert made["entries"][1]["findings"] == ["app.port.closed", "app.service.down"]
+
+
+@pytest.mark.parametrize(
+    ("orders", "turns"),
+    [
+        ({}, []),
+        ({"a": [], "b": ["x"]}, [("x", ["b"])]),
+        ({"a": ["x", "y"], "b": ["x", "y"]}, [("x", ["a", "b"]), ("y", ["a", "b"])]),
+        # Each keeps its own order, whichever host answers first, and what is the same runs at once.
+        (
+            {"a": ["redis", "app"], "b": ["database", "app"]},
+            [("redis", ["a"]), ("database", ["b"]), ("app", ["a", "b"])],
+        ),
+        ({"a": ["y"], "b": ["x", "y"]}, [("x", ["b"]), ("y", ["a", "b"])]),
+        ({"a": ["x", "y"], "b": ["y", "x"]}, [("x", ["a"]), ("y", ["a", "b"]), ("x", ["b"])]),
+    ],
+)
+def test_hosts_of_a_batch_take_turns_in_which_each_keeps_its_order(orders, turns):
+    found = [(turn["remedy"], turn["hosts"]) for turn in plan.turns(orders)]
+    assert found == turns
+    for host, remedies in orders.items():
+        assert [remedy for remedy, hosts in found if host in hosts] == remedies

@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""remedy_step: decides on the controller which step of a remedy comes next on a host."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import steps, verdict
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.results import plain
+
+_EVENTS = ("taken", "failed", "recheck")
+_STATE = "sergas_remediate"
+_HEALTH = "sergas_diagnose_health"
+
+
+class ActionModule(ActionBase):
+    """Reads what the tasks of the role have registered, and never connects to a host."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Return the state of the host's remedies; see ``steps``."""
+        del tmp
+        result = super().run(task_vars=task_vars)
+        event = self._task.args.get("event", "taken")
+        if event not in _EVENTS:
+            raise AnsibleActionFail(
+                "event: %r is not allowed, it must be one of: %s" % (event, ", ".join(_EVENTS))
+            )
+        host = _Host(task_vars["hostvars"], task_vars["inventory_hostname"])
+        state = steps.state_of(host.registered(_STATE))
+        now = int(time.time())
+        if event == "recheck":
+            state = steps.recheck(state, host.diagnosis(), now)
+        elif event == "failed":
+            failed, task = map(host.registered, ("ansible_failed_result", "ansible_failed_task"))
+            state = steps.fail(state, steps.failure(failed, task.get("name")), now)
+        elif state["next"] != "done":
+            state = steps.advance(state, host.situation(state), now)
+        else:
+            state = self._take_up(state, host, now)
+        # What a remedy has just changed may need a moment to take effect.
+        time.sleep(state["wait"])
+        result.update(state, changed=False)
+        return result
+
+    def _take_up(self, state, host, now):
+        """Return the state in which the remedy of the turn begins, or the same one where it is not
+        the turn of this host.
+        """
+        turn = self._task.args.get("turn") or {}
+        if host.name not in turn.get("hosts", ()):
+            return state
+        planned = host.variables["sergas_remediation_plan"]
+        remedy = str(turn["remedy"])
+        orders = planned["orders"][host.name]
+        (position,) = (i for i, order in enumerate(orders) if order["remedy"] == remedy)
+        order = dict(plain(orders[position]), position=position)
+        earlier = [name for batch in planned["batches"][: order["batch"]] for name in batch]
+        part = order["proof"]["part"]
+        facts = {
+            "name": host.name,
+            "app": host.app(),
+            "from_report": bool(planned["from_report"]),
+            "checked": any(host.registered(name) for name in steps.registered_by(part)),
+            "blocked_by": verdict.stopped_by(
+                {str(name): host.progress_of(name) for name in [*earlier, host.name]}, remedy
+            ),
+            "check_mode": bool(self._task.check_mode),
+        }
+        return steps.start(state, order, facts, now)
+
+
+class _Host:
+    """What the tasks have registered on a host."""
+
+    def __init__(self, hostvars, name):
+        self._hostvars = hostvars
+        self.name = str(name)
+        self.variables = hostvars.raw_get(name)
+
+    def registered(self, name):
+        """Return a registered result, empty where there is none."""
+        found = self.variables.get(name)
+        return plain(found) if isinstance(found, dict) else {}
+
+    def app(self):
+        """Return what the diagnosis knows of the host's app."""
+        return self.registered(_HEALTH).get("app") or {}
+
+    def diagnosis(self):
+        """Return {variable: registered result} of the diagnosis."""
+        names = [name for name in self.variables if str(name).startswith("sergas_diagnose_")]
+        return {str(name): self.registered(name) for name in names}
+
+    def situation(self, state):
+        """Return what there is to know after the step of a state."""
+        part = state["check"].get("part", "")
+        return {
+            "name": self.name,
+            "app": self.app(),
+            "results": [self.registered(name) for name in steps.registered_by(part)],
+            "returned": self.registered("__remediate_returned"),
+        }
+
+    def progress_of(self, name):
+        """Return (records of the remedies that ended on a host, the one in progress or "")."""
+        state = steps.state_of(self._hostvars.raw_get(name).get(_STATE))
+        return state["outcomes"], state["current"]
