@@ -51,7 +51,7 @@ options:
   idle_longer_than:
     description:
       - Ends sessions that have been idle, in a transaction or not, for more than this many seconds.
-      - Add O(states) to tell the two apart.
+      - Add O(states) to distinguish the two.
     type: float
   query_longer_than:
     description:
@@ -178,7 +178,7 @@ attributes:
     platforms: posix
 notes:
   - PostgreSQL 13 and newer.
-  - Ending sessions cures nothing by itself. C(idle_session_timeout) (14 and newer) and
+  - Ending sessions alone resolves nothing. C(idle_session_timeout) (14 and newer) and
     C(idle_in_transaction_session_timeout) keep them from piling
     up again, and they act on new sessions only.
   - Ending sessions of other roles takes a superuser or a member of C(pg_signal_backend), which may
@@ -222,7 +222,7 @@ EXAMPLES = r"""
 RETURN = r"""
 connections:
   description:
-    - The sessions of clients, without the module's own; null where the server could not be asked.
+    - The sessions of clients, without the module's own; null where the server could not be queried.
     - With O(state=terminated), as they are afterwards.
   returned: success
   type: dict
@@ -368,7 +368,7 @@ blocked:
       type: bool
       sample: true
 blocking:
-  description: The sessions at the roots, which wait for nobody, the widest first, at most 20. Keys
+  description: The sessions at the roots, which wait for no one, the widest first, at most 20. Keys
     as in RV(idle), and these.
   returned: success
   type: list
@@ -390,7 +390,7 @@ findings:
   description:
     - "What there is to say: C(db.connections.*), C(db.transactions.*), C(db.locks.*), with the keys
       of RV(sergas.ops.sergas_health#module:findings)."
-    - Where the server could not be asked, the one finding that says why.
+    - Where the server could not be queried, the one finding that says why.
   returned: success
   type: list
   elements: dict
@@ -412,7 +412,7 @@ driver:
   type: str
   sample: psycopg2
 server_version:
-  description: The server's version as a number; null where it could not be asked.
+  description: The server's version as a number; null where it could not be queried.
   returned: success
   type: int
   sample: 150004

@@ -11,8 +11,8 @@ module: pg_index
 short_description: Make or drop a PostgreSQL index while the table is in use
 version_added: 1.0.0
 description:
-  - Makes an index with CREATE INDEX CONCURRENTLY, so that nobody waits to read or write the table
-    meanwhile.
+  - Makes an index with CREATE INDEX CONCURRENTLY, so that no session waits to read or write the
+    table meanwhile.
   - What a failed attempt has left behind, now or earlier, is an invalid index. It is dropped, and
     the index is tried again.
   - An index that does the same under another name is enough. One of this name that is another index
@@ -62,7 +62,7 @@ options:
   lock_timeout:
     description:
       - How long an attempt may wait for older transactions on the table, in seconds. It keeps
-        nobody waiting meanwhile.
+        no session waiting meanwhile.
     type: float
     default: 60
   deadline:
@@ -90,7 +90,7 @@ EXAMPLES = r"""
     columns: [account_id, created_at]
   become: true
 
-- name: Drop an index that nobody uses
+- name: Drop an index that is not used
   sergas.ops.pg_index:
     login_db: sergas_prod
     state: absent

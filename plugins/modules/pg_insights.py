@@ -11,7 +11,7 @@ module: pg_insights
 short_description: Find out what slows a PostgreSQL server down, fills its disk or is about to break
 version_added: 1.0.0
 description:
-  - Looks into one database of a PostgreSQL server, 13 or newer, and at the server as a whole, and
+  - Inspects one database of a PostgreSQL server, 13 or newer, and the server as a whole, and
     returns findings together
     with the figures they rest on.
   - It reads only, in read-only transactions with statement and lock timeouts, under one deadline,
@@ -58,7 +58,7 @@ options:
     choices: *checks
   schemas:
     description:
-      - Only look at tables, indexes and sequences in these schemas. All but the server's own, if
+      - Only inspect tables, indexes and sequences in these schemas. All but the server's own, if
         not given.
     type: list
     elements: str
@@ -92,7 +92,7 @@ options:
       - RV(insights) of an earlier run against the same server and database. With it, slow
         statements, tables read from end to
         end and the cache are judged by what happened since, and C(sizes.growth) in RV(insights)
-          tells what grew.
+          shows what grew.
     type: dict
     default: {}
   deadline:
@@ -117,7 +117,7 @@ notes:
   - A member of C(pg_monitor) sees all but the statistics of columns and the sequences;
     C(pg_read_all_data) (14 and newer) adds
     those. A superuser over the local socket sees everything.
-  - The disk is looked at where the server runs on the same host, and also without the right to see
+  - The disk is inspected where the server runs on the same host, and also without the right to see
     C(data_directory) if the
     module runs as root.
   - On a standby, what is the primary's business (vacuum, statistics, unused indexes, archiving) is
@@ -129,13 +129,13 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look into the database of the app, over the local socket
+- name: Inspect the database of the app, over the local socket
   sergas.ops.pg_insights:
     login_db: sergas_prod
   become: true
   register: insights
 
-- name: Ask only why queries are slow, since the last run
+- name: Check only why queries are slow, since the last run
   sergas.ops.pg_insights:
     login_db: sergas_prod
     checks: [slow_queries, running_queries, missing_indexes, statistics, locks]
@@ -203,7 +203,7 @@ bad:
   type: int
   sample: 2
 query_seconds:
-  description: How long each query took, on the clock of the host that asked.
+  description: How long each query took, on the clock of the host that ran it.
   returned: when the server answered
   type: dict
   sample: {sizes: 0.021}

@@ -13,7 +13,7 @@ version_added: 1.0.0
 description:
   - Deletes the rows of one table, partitioned or not, whose time is older than O(days), in batches
     that each commit, with a pause
-    after each, so that whoever writes to the table waits for no more than a batch.
+    after each, so that a session that writes to the table waits for no more than a batch.
   - At O(deadline) it stops after a batch and says so with RV(finished); the next run goes on.
   - It refuses a table that others refer to by a foreign key, since a deletion there would touch
     their rows or fail halfway.
@@ -37,7 +37,7 @@ description:
       That takes a role that may CHECKPOINT.
   - Deleted rows leave their space to new rows of the table. VACUUM (M(sergas.ops.pg_vacuum)) makes
     that so;
-    only VACUUM FULL gives it back to the disk.
+    only VACUUM FULL returns it to the disk.
 options:
   column:
     description:

@@ -64,7 +64,7 @@ EXAMPLES = r"""
   become: true
   register: server
 
-- name: Have the server read its access rules
+- name: Reload the access rules of the server
   sergas.ops.pg_server:
     state: reloaded
   become: true

@@ -21,7 +21,7 @@ description:
 options:
   tables:
     description:
-      - The tables to look at, as V(table) or V(schema.table). All of the database, if not given.
+      - The tables to inspect, as V(table) or V(schema.table). All of the database, if not given.
     type: list
     elements: str
     default: []
@@ -57,7 +57,7 @@ options:
     default: {}
   lock_timeout:
     description:
-      - How long to wait for a table that somebody else has locked, in seconds.
+      - How long to wait for a table that another session has locked, in seconds.
     type: float
     default: 10
   deadline:
@@ -82,7 +82,7 @@ EXAMPLES = r"""
     login_db: sergas_prod
   become: true
 
-- name: Give the space of deleted audit rows back to the disk, while nobody uses the table
+- name: Return the space of deleted audit rows to the disk, while the table is not used
   sergas.ops.pg_vacuum:
     login_db: sergas_prod
     tables: [audit_logs]
@@ -128,7 +128,7 @@ left:
   type: list
   elements: dict
 freed_bytes:
-  description: What was given back to the disk.
+  description: What was returned to the disk.
   returned: success
   type: int
   sample: 2097152

@@ -454,7 +454,6 @@ def remedy(aside):
         ({fault: host}, what each run did, {fault: what its proof prints}).
     """
     names = aside.hosts()
-    reference.remove_packages(reference.find(names[WITHOUT_PSYCOPG2]), ["python3-psycopg2"])
     hosts = {fault: names[which] for fault, (which, *_rest) in REMEDIES.items()}
 
     def inject(name):
@@ -463,6 +462,8 @@ def remedy(aside):
                 reference.inject(fault, host)
 
     side_by_side(inject, names)
+    # The faults are made with it.
+    reference.remove_packages(reference.find(names[WITHOUT_PSYCOPG2]), ["python3-psycopg2"])
     variables = {
         **DIAGNOSIS,
         "sergas_approve": [remedy for _which, remedy, _proof, _expected in REMEDIES.values()],

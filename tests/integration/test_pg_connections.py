@@ -410,7 +410,7 @@ def test_transactions_left_open_are_what_exhausts(server, crowd, run_module):
         ({"login_host": "no-such-host.invalid"}, "db.unreachable"),
     ],
 )
-def test_a_server_that_cannot_be_asked_is_a_finding(server, run_module, driver, change, id):
+def test_a_server_that_cannot_be_queried_is_a_finding(server, run_module, driver, change, id):
     result = run_module("pg_connections", server.tcp("sergas", **change), driver=driver)
     assert result["roots"] == [id]
     assert result["connections"] is None

@@ -20,9 +20,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import D
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import sql
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
     diagnosis,
-    limits,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import Scope
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import (
+    THRESHOLDS,
+    Scope,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import connect
 
 DRIVERS = ["psycopg2", "pgwire"]
@@ -73,7 +75,7 @@ def execute(server, database, *statements):
     """Run statements in a session that ends, so that its statistics are counted.
 
     ANALYZE takes effect at once, and what its own session counted before comes after it: it gets
-    a session of its own.
+    a separate session.
     """
     sessions = [[]]
     for statement in statements:
@@ -95,7 +97,7 @@ def value(server, database, statement):
 
 
 def until(condition, seconds=20):
-    """Ask until the condition holds, and return what it returned."""
+    """Query until the condition holds, and return what it returned."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         result = condition()
@@ -201,11 +203,11 @@ def test_missing_index_is_the_cause_of_slow_queries_and_its_creation_ends_both(
     execute(server, database, missing["evidence"]["create"][0])
     activities()
 
-    def mended():
+    def fixed():
         findings, _result = insights(options, previous=result["insights"])
         return set(findings) >= {"db.queries.slow.ok", "db.index.missing.ok"}
 
-    until(mended)
+    until(fixed)
 
 
 def test_without_the_extension_columns_are_candidates_only(insights, server, database, activities):
@@ -451,7 +453,7 @@ def test_locked_index_does_not_hold_up_the_diagnosis(insights, server, database)
         connection.cursor().execute("REINDEX INDEX r_id")
         findings, result = insights(login_db=database)
         connection.rollback()
-    # That one table's bloat is what cannot be told, and it says why.
+    # That one table's bloat is unknown, and it says why.
     unknown = [item["summary"] for item in findings.values() if item["status"] == "unknown"]
     assert len(unknown) == 1 and "exclusively locked (r)" in unknown[0]
     assert max(result["query_seconds"].values()) < 2, result["query_seconds"]
@@ -470,7 +472,7 @@ def test_transactions_open_for_long_and_prepared_ones(insights, server, database
         "CREATE TABLE p (id int)",
         "BEGIN",
         "INSERT INTO p VALUES (1)",
-        "PREPARE TRANSACTION 'forgotten'",
+        "PREPARE TRANSACTION 'abandoned'",
     )
     try:
         # What is a minute old counts: the test must not wait for that.
@@ -479,11 +481,11 @@ def test_transactions_open_for_long_and_prepared_ones(insights, server, database
         with connect(server.login(login_db=database), Deadline(10)) as session:
             rows = session.rows(statement)
     finally:
-        execute(server, database, "ROLLBACK PREPARED 'forgotten'")
-    assert [row["prepared"] for row in rows] == ["forgotten"]
+        execute(server, database, "ROLLBACK PREPARED 'abandoned'")
+    assert [row["prepared"] for row in rows] == ["abandoned"]
 
 
-def test_slot_that_nobody_reads_holds_wal(insights, server, database):
+def test_slot_that_no_client_reads_holds_wal(insights, server, database):
     execute(
         server,
         database,
@@ -612,7 +614,7 @@ def test_number_of_questions_does_not_grow_with_the_tables(server, database):
     def questions():
         with connect(server.login(login_db=database), Deadline(60)) as session:
             counting = Counting(session)
-            diagnosis.diagnose(Scope(counting, limits.merge({})), list(diagnosis.CHECKS), "here")
+            diagnosis.diagnose(Scope(counting, THRESHOLDS), list(diagnosis.CHECKS), "here")
             return counting.questions
 
     execute(
@@ -826,7 +828,7 @@ def sergas_is_superuser(server):
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_what_an_old_extension_lacks_is_called_of_nobody_else(
+def test_what_an_old_extension_does_not_have_is_not_called_elsewhere(
     insights, run_module, server, database, driver
 ):
     execute(
@@ -873,7 +875,7 @@ def test_counters_of_statements_are_reset_by_their_ids(run_module, server, datab
     assert until(lambda: value(server, database, scans) == 0)
 
 
-def test_a_schema_that_is_being_replaced_is_not_asked(insights, server, database):
+def test_a_schema_that_is_being_replaced_is_not_queried(insights, server, database):
     """The owner of the database owns public since 15: what is in there by the time it is called
     may be another one's.
     """

@@ -92,7 +92,7 @@ def test_old_rows_go_and_no_other_one(database, run_module, kind, driver):
 
 @pytest.mark.parametrize("batch_rows", [1, 7, 5000])
 @pytest.mark.parametrize("kind", ["indexed", "plain"])
-def test_a_row_that_somebody_works_on_is_left_to_a_later_run(
+def test_a_row_that_another_session_works_on_is_left_to_a_later_run(
     database, run_module, postgres, kind, batch_rows
 ):
     connection, login = database
@@ -323,7 +323,7 @@ def test_a_role_that_may_become_a_superuser_is_taken_for_one(keeper, postgres, r
         "ALTER SCHEMA public RENAME TO gone; ALTER SCHEMA trap RENAME TO public",
     ],
 )
-def test_what_takes_a_tables_place_meanwhile_is_not_touched(keeper, postgres, run_module, swap):
+def test_what_takes_a_tables_name_meanwhile_is_not_touched(keeper, postgres, run_module, swap):
     connection, options = keeper
     if "SCHEMA" in swap and connection.server_version < 150000:
         pytest.skip("public belongs to the owner of the database since 15")
@@ -411,7 +411,7 @@ def test_what_a_failed_attempt_leaves_is_cleared_away(database, run_module):
     assert not run(connection, "SELECT 1 FROM pg_index WHERE indrelid = 'log'::regclass")
 
 
-def test_an_invalid_leftover_of_somebody_else_is_replaced(database, run_module):
+def test_an_invalid_leftover_of_another_session_is_replaced(database, run_module):
     connection, login = database
     make(connection, "plain")
     with contextlib.suppress(Exception):

@@ -387,7 +387,7 @@ def test_every_slot_is_taken(server, driver):
             for _number in range(14):
                 stack.enter_context(connect(over_tcp(server), driver))
         assert caught.value.sqlstate == "53300"
-        # A superuser has slots of its own.
+        # A superuser has reserved slots.
         stack.enter_context(connect(over_socket(server), driver))
 
 
@@ -595,8 +595,8 @@ def test_a_server_that_is_up_at_the_second_attempt_is_used(server, monkeypatch):
         assert connection.driver == "psycopg2"
 
 
-def test_a_child_of_another_user_is_not_needed(server):
-    """The identity is taken for the login only, and given up whatever happens."""
+def test_the_system_user_is_taken_for_the_login_only(server):
+    """Whatever happens there."""
     if os.geteuid() == 0:
         assert pwd.getpwnam(server.owner).pw_uid != 0
         with pytest.raises(errors.Refused):

@@ -159,14 +159,14 @@ def test_password_is_on_no_command_line(postgres, driver):
     [
         ({"login_password": "wrong"}, errors.AuthenticationFailed, "28P01"),
         ({"login_password": None}, errors.AuthenticationFailed, "28P01"),
-        ({"login_user": "nobody_here"}, errors.AuthenticationFailed, "28P01"),
+        ({"login_user": "no_such_role"}, errors.AuthenticationFailed, "28P01"),
         ({"login_db": "no_such"}, errors.DatabaseMissing, "3D000"),
         ({"login_host": "no-such-host.invalid"}, errors.NameUnresolved, None),
         ({"login_port": 1}, errors.Refused, None),
         ({"ssl_mode": "require"}, errors.EncryptionFailed, None),
     ],
 )
-def test_reasons_are_told_apart(postgres, driver, change, error, sqlstate):
+def test_reasons_are_distinguished(postgres, driver, change, error, sqlstate):
     with pytest.raises(errors.PostgresError) as caught:
         connect(postgres.tcp("sergas", **change))
     assert caught.value.__class__ is error, caught.value
@@ -195,12 +195,12 @@ def spanish(make_postgres):
     ("change", "error", "sqlstate"),
     [
         ({"login_password": "wrong"}, errors.AuthenticationFailed, "28P01"),
-        ({"login_user": "nobody_here"}, errors.AuthenticationFailed, "28P01"),
+        ({"login_user": "no_such_role"}, errors.AuthenticationFailed, "28P01"),
         ({"login_db": "no_such"}, errors.DatabaseMissing, "3D000"),
         ({"login_user": "two"}, errors.TooManyConnections, "53300"),
     ],
 )
-def test_reasons_are_told_apart_in_another_language(
+def test_reasons_are_distinguished_in_another_language(
     spanish, driver, monkeypatch, change, error, sqlstate
 ):
     monkeypatch.setattr(location, "reserved_target", lambda *unused: None)

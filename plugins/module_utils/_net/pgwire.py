@@ -52,7 +52,7 @@ class ServerError(OperationError):
 
     Attributes:
         sqlstate: its code.
-        routine: the function of the server that raised it, which tells causes with one code apart.
+        routine: the function of the server that raised it: causes with one code differ in it.
     """
 
     def __init__(self, fields):
@@ -275,9 +275,9 @@ class _Login:
         signed = self._bare + b"," + challenge + b"," + final
         client = _digest(salted, b"Client Key")
         signature = _digest(hashlib.sha256(client).digest(), signed)
-        proof = bytes(one ^ other for one, other in zip(client, signature))
+        signature = bytes(one ^ other for one, other in zip(client, signature))
         self._expected = _digest(_digest(salted, b"Server Key"), signed)
-        return final + b",p=" + base64.b64encode(proof)
+        return final + b",p=" + base64.b64encode(signature)
 
 
 def _digest(key, message):
@@ -424,6 +424,6 @@ def _context(tls, root, certificate):
     if not verified:
         context.verify_mode = ssl.CERT_NONE
     if certificate:
-        # Without a password OpenSSL would ask for that of an encrypted key on the terminal.
+        # Without a password OpenSSL would prompt for that of an encrypted key on the terminal.
         context.load_cert_chain(*certificate, password="")
     return context

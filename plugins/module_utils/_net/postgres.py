@@ -40,7 +40,7 @@ except ImportError:
 
 #: Cancelling what was given up is not worth more than this; in seconds.
 _LONGEST_CANCEL = 1.0
-#: Those types have a value of their own in Python; every other one is text, as the server shows it.
+#: Values of these types become Python's own; every other one is text, as the server shows it.
 _DECODERS = {16: lambda text: text == "t", 700: float, 701: float}
 _DECODERS.update(dict.fromkeys((20, 21, 23, 26), int))
 
@@ -51,7 +51,7 @@ class Target(NamedTuple):
     Attributes:
         host: a name, an address, or the directory of the server's Unix socket.
         system_user: the system user whose identity the connection takes, or None for the current
-            one. The server asks the kernel who opened its socket.
+            one. The server has the kernel say who opened its socket.
         tls: one of ``pgwire.TLS_MODES``.
         ca_cert, cert, key: files, or None.
         name: the application_name.
@@ -93,7 +93,7 @@ class Connection:
     deadline: Deadline
 
     def execute(self, statement: str, parameters: list = ()) -> Result:
-        """Run one statement, in a transaction of its own unless one is open.
+        """Run one statement, in a separate transaction unless one is open.
 
         Args:
             parameters: a value (None, bool, int, float, str, or a list of these) for each ``%s``.
@@ -257,7 +257,7 @@ class PsycopgConnection(Connection):
                 **{name: value for name, value in keywords.items() if value}
             )
         self._connection.autocommit = True
-        # Without types of its own, psycopg2 returns the server's text.
+        # With one type for all of them, psycopg2 returns the server's text.
         psycopg2.extensions.register_type(
             psycopg2.extensions.new_type(
                 tuple(psycopg2.extensions.string_types), "TEXT", lambda text, _cursor: text
@@ -320,7 +320,7 @@ class PsycopgConnection(Connection):
 
 @contextlib.contextmanager
 def acting_as(system_user):
-    """Take a system user's identity for a moment, or none: the server asks the kernel who opened
+    """Take a system user's identity for a moment, or none: the kernel says to the server who opened
     its socket.
     """
     if not system_user:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Members of an extension: what a superuser may call, whoever may create in its schema."""
+"""Members of an extension: what a superuser may call, whichever role may create in its schema."""
 
 from __future__ import annotations
 

@@ -37,14 +37,14 @@ def run(params, deadline, check_mode, sleep=time.sleep):
     """Do what the options say and return the module's result.
 
     Args:
-        params: the options of M(sergas.ops.pg_server).
+        params: the options of ``pg_server``.
         deadline: the Deadline of it all.
         check_mode: whether to decide only.
         sleep: waits between two checks of whether a reload has taken effect.
 
     Raises:
         ServerError: there is no such setting, or the reload did not take effect in time.
-        postgresql.PostgresError: the server cannot be queried, or refused.
+        PostgresError: the server cannot be queried, or refused.
     """
     acting = params["state"] != "observed" and not check_mode
     with connect(params, deadline, acting=acting, name="sergas.ops pg_server") as session:

@@ -35,7 +35,7 @@ def is_hidden(session):
 
 
 def clients(sessions):
-    """Return the sessions that take a slot, as far as can be seen, without the one that asks."""
+    """Return the sessions that take a slot, as far as can be seen, without one's own."""
     return [
         session for session in sessions if session["backend_type"] == CLIENT and not session["own"]
     ]
@@ -102,8 +102,8 @@ def summary(sessions, limits):
         limits: see slots().
 
     Returns:
-        A dict. The counts are of what can be seen; C(hidden) says how many sessions may have to be
-        added, and where there are any, by_state counts them as C(hidden).
+        A dict. The counts are of what can be seen; ``hidden`` says how many sessions may have to be
+        added, and where there are any, by_state counts them as ``hidden``.
     """
     seen, unseen = clients(sessions), hidden(sessions)
     room = slots(limits)
@@ -119,18 +119,18 @@ def summary(sessions, limits):
             longest_in_state(seen, IDLE_IN_TRANSACTION) if not unseen else None
         ),
     }
-    for group, name, nobody in (
+    for group, name, unnamed in (
         ("by_state", "state", "disabled"),
         ("by_user", "user", ""),
         ("by_application", "application", ""),
         ("by_client", "client", "local"),
         ("by_database", "database", ""),
     ):
-        result[group] = _counts(seen, name, nobody)
+        result[group] = _counts(seen, name, unnamed)
         if unseen and name in ("state", "client"):
             result[group]["hidden"] = len(unseen)
         elif unseen:
-            result[group] = _counts(seen + unseen, name, nobody)
+            result[group] = _counts(seen + unseen, name, unnamed)
     return result
 
 
@@ -140,17 +140,17 @@ def longest_in_state(sessions, states):
     return round(max(ages), 1) if ages else 0.0
 
 
-def _counts(sessions, name, nobody):
+def _counts(sessions, name, unnamed):
     counts = {}
     for session in sessions:
-        value = session[name] or nobody
+        value = session[name] or unnamed
         counts[value] = counts.get(value, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def lock_chains(sessions, waits):
     """Return (blocked, blocking): who waits for a lock, and the sessions at the roots, which wait
-    for nobody.
+    for unnamed.
 
     Args:
         sessions: all rows of pg_stat_activity.

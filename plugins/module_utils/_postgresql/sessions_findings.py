@@ -39,7 +39,7 @@ def decide(sessions, waits, limits, thresholds, target):
         roles, {name: the most
             connections it may have}.
         thresholds: {name: (warn, fail, unit)} with the names of THRESHOLDS.
-        target: C(host:port) of the server.
+        target: ``host:port`` of the server.
     """
     blocked, blocking = lock_chains(sessions, waits)
     locks = _decide_locks(blocked, blocking, thresholds["lock_wait_seconds"], target)
@@ -143,7 +143,7 @@ def _exhaustion(seen, partly):
         return (
             "idle in transaction",
             (
-                "End them, set idle_in_transaction_session_timeout for the app's role, and mend the"
+                "End them, set idle_in_transaction_session_timeout for the app's role, and fix the"
                 " code that leaves them."
             ),
             "end_idle_transactions",
@@ -160,7 +160,7 @@ def _exhaustion(seen, partly):
     return (
         "busy",
         (
-            "Look for slow statements first; then raise max_connections or lower the app's"
+            "Check for slow statements first; then raise max_connections or lower the app's"
             " concurrency."
         ),
         None,

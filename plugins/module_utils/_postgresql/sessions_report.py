@@ -53,7 +53,7 @@ SELECT current_setting('max_connections')::int AS max_connections,
     WHERE r.rolconnlimit > 0 AND r.rolcanlogin AND NOT r.rolsuper) AS roles
 """
 
-# pg_blocking_pids holds up the lock manager for a moment: only those that wait are asked for.
+# pg_blocking_pids holds up the lock manager for a moment: only those that wait are queried.
 _WAITS = """
 SELECT w.pid, pg_blocking_pids(w.pid) AS blockers,
   extract(epoch FROM clock_timestamp() - w.since)::float8 AS waiting_seconds
@@ -73,7 +73,7 @@ class Observation:
         self.limits = session.rows(_LIMITS)[0]
         self.sessions = session.rows(_SESSIONS)
         self.waits = []
-        # Who waits can be seen by anybody, but not in pg_stat_activity.
+        # Who waits can be seen by any role, but not in pg_stat_activity.
         if any(item["wait_event_type"] == "Lock" or is_hidden(item) for item in self.sessions):
             since = "l.waitstart" if session.version >= _WAIT_START else "NULL::timestamptz"
             self.waits = session.rows(_WAITS.format(since=since))
@@ -83,7 +83,7 @@ class Observation:
 
         Args:
             limits: thresholds, {name: (warn, fail, unit)}.
-            target: C(host:port).
+            target: ``host:port``.
         """
         blocked, blocking = lock_chains(self.sessions, self.waits)
         seen = clients(self.sessions)
@@ -107,7 +107,7 @@ def _listed(sessions, states):
 
 
 def observed(params, deadline):
-    """Return the sessions and the findings on them; a server that cannot be asked is a finding,
+    """Return the sessions and the findings on them; a server that cannot be queried is a finding,
     too.
 
     Args:

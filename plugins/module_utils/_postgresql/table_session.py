@@ -75,7 +75,7 @@ WHERE coalesce(a.backend_start = %s::timestamptz, true)
   AND a.datid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 """
 
-# As long as the row is locked, no session can rename the schema and put another one in its place.
+# As long as the row is locked, no session can rename the schema and put another one there.
 _HOLD_SCHEMA = "SELECT n.oid::bigint AS id FROM pg_namespace n WHERE n.nspname = %s FOR SHARE"
 _HELD = """
 SELECT c.oid::bigint AS id, c.relkind::text AS kind FROM pg_class c
@@ -84,24 +84,24 @@ JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname
 # Functions in C and internal ones are a superuser's. A partition has the key of what it is a part
 # of. Only virtual generated columns run code when they are read; stored ones count here as well.
 _CODE = """
-WITH RECURSIVE place AS (
+WITH RECURSIVE held AS (
   SELECT %s::oid AS id UNION SELECT p.relid::oid FROM pg_partition_ancestors(%s::oid) p
 ), part (what, name, class, id) AS (
   SELECT 'the index', x.relname::text, 'pg_class'::regclass::oid, x.oid
-  FROM pg_index i JOIN place ON place.id = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
+  FROM pg_index i JOIN held ON held.id = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
   UNION ALL
   SELECT 'the constraint', k.conname::text, 'pg_constraint'::regclass::oid, k.oid
-  FROM pg_constraint k JOIN place ON place.id = k.conrelid
+  FROM pg_constraint k JOIN held ON held.id = k.conrelid
   UNION ALL
   SELECT 'the statistics', s.stxname::text, 'pg_statistic_ext'::regclass::oid, s.oid
-  FROM pg_statistic_ext s JOIN place ON place.id = s.stxrelid
+  FROM pg_statistic_ext s JOIN held ON held.id = s.stxrelid
   UNION ALL
   SELECT 'the generated column', a.attname::text, 'pg_attrdef'::regclass::oid, f.oid
-  FROM pg_attrdef f JOIN place ON place.id = f.adrelid
+  FROM pg_attrdef f JOIN held ON held.id = f.adrelid
   JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> ''
   UNION ALL
   SELECT 'the partition key or a type of', c.relname::text, 'pg_class'::regclass::oid, c.oid
-  FROM pg_class c JOIN place ON place.id = c.oid
+  FROM pg_class c JOIN held ON held.id = c.oid
 ), reached (what, name, class, id) AS (
   SELECT part.what, part.name, part.class, part.id FROM part
   UNION
@@ -115,14 +115,14 @@ WITH RECURSIVE place AS (
   ) further (class, id)
 )
 SELECT 'the trigger' AS what, t.tgname::text AS name, t.tgfoid::regprocedure::text AS runs
-FROM pg_trigger t JOIN place ON place.id = t.tgrelid WHERE NOT t.tgisinternal
+FROM pg_trigger t JOIN held ON held.id = t.tgrelid WHERE NOT t.tgisinternal
 UNION ALL
-SELECT 'the rule', w.rulename::text, NULL FROM pg_rewrite w JOIN place ON place.id = w.ev_class
+SELECT 'the rule', w.rulename::text, NULL FROM pg_rewrite w JOIN held ON held.id = w.ev_class
 UNION ALL
-SELECT 'the row policy', o.polname::text, NULL FROM pg_policy o JOIN place ON place.id = o.polrelid
+SELECT 'the row policy', o.polname::text, NULL FROM pg_policy o JOIN held ON held.id = o.polrelid
 UNION ALL
 SELECT 'the foreign key', k.conname::text || ' of ' || k.conrelid::regclass::text, NULL
-FROM pg_constraint k JOIN place ON place.id = k.confrelid WHERE k.contype = 'f'
+FROM pg_constraint k JOIN held ON held.id = k.confrelid WHERE k.contype = 'f'
 UNION ALL
 SELECT r.what, r.name, p.oid::regprocedure::text
 FROM reached r JOIN pg_proc p ON r.class = 'pg_proc'::regclass AND r.id = p.oid
@@ -147,7 +147,7 @@ class TableSession:
     """An open session in which statements on tables may run.
 
     Attributes:
-        session: the postgresql.Session.
+        session: the ``session.Session``.
         role: the role that is logged in.
         unguarded: why the session is a superuser's, None where it is not.
     """
@@ -166,8 +166,8 @@ class TableSession:
             table: {id, schema, table}: its oid, and its names, by which the statements name it.
 
         Raises:
-            CodeOfOthers: there is some, or another relation has taken the table's place.
-            postgresql.ReadOnly: the server is a standby, where the locks cannot be taken.
+            CodeOfOthers: there is some, or another relation has the table's name now.
+            ReadOnly: the server is a standby, where the locks cannot be taken.
         """
         if self.unguarded is None:
             yield
@@ -209,10 +209,10 @@ class TableSession:
 
 @contextlib.contextmanager
 def opened(login, params, deadline, tables, name):
-    """Yield the L(TableSession) for the statements on a table and its partitions.
+    """Yield the ``TableSession`` for the statements on a table and its partitions.
 
     Args:
-        login: the acting postgresql.Session of the module's own login.
+        login: the acting ``session.Session`` of the module's own login.
         params: the options of postgresql.CONNECTION and of OWNER.
         deadline: the Deadline of all that the session does.
         tables: {schema, table, owner} of the table and of each of its partitions.
@@ -307,8 +307,8 @@ def _verify(login, session, owner):
 def credentials(params, owner):
     """Return how the owner of a table logs in: {password, places: [(host, port), ...]}.
 
-    Options win over the app's C(.env). The server is the one of the module's own login; the address
-    of the C(.env) is tried where the server does not let the owner in there.
+    Options win over the app's ``.env``. The server is the one of the module's own login; the
+    address of the ``.env`` is tried where the server does not allow the owner there.
 
     Raises:
         NoLogin: no credentials of the owner are known.
@@ -342,7 +342,7 @@ def credentials(params, owner):
 
 
 def _of_app(path):
-    """Return (the app's database as L(database.app_target) tells it or None, why there is none)."""
+    """Return (the app's ``app_config.database_target`` or None, why there is none)."""
     reading, reason = app_config.read(path)
     if reading is None:
         return None, reason or "no password of its owner is known: there is no %s" % path

@@ -37,7 +37,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.termination
 #: Between two checks of whether the sessions are gone; in seconds.
 _PAUSE = 0.02
 
-# One statement for all of them, and yet each is looked at anew right before its signal: what
+# One statement for all of them, and yet each is read anew right before its signal: what
 # pg_stat_activity says is otherwise read once for a statement. A pid that has been given to another
 # session, and a session that has done anything since it was chosen, are left alone.
 _END = """
@@ -65,7 +65,7 @@ class Ending:
     Attributes:
         ended: those that are gone (terminate) or whose statement has ended (cancel).
         survived: those that were signalled and are still there.
-        moved_on: those that did something, or went by themselves, between choice and signal.
+        moved_on: those that did something, or ended on their own, between choice and signal.
     """
 
     def __init__(self, ended, survived, moved_on):
@@ -75,15 +75,15 @@ class Ending:
 
 
 def end(session, victims, method, wait, clock=time.monotonic, sleep=time.sleep):
-    """End sessions and see to it that they are gone.
+    """End sessions and ensure that they are gone.
 
     All are signalled first and then waited for together: the server's own waiting, where it has
     any, takes them one by one, each for a tenth of a second.
 
     Args:
-        session: an acting postgresql.Session.
+        session: an acting ``session.Session``.
         victims: sessions as read by Observation, which the session's role may end.
-        method: C(terminate) or C(cancel).
+        method: ``terminate`` or ``cancel``.
         wait: how long to wait for them to go, in seconds.
     """
     names = ("pid", "backend_start", "state", "state_change", "query_start")
@@ -144,13 +144,13 @@ def terminated(params, deadline, check_mode):
         check_mode: whether to stop once it is decided whom to end.
 
     Returns:
-        The module's result, with C(survived) not empty where something went wrong.
+        The module's result, with ``survived`` not empty where something went wrong.
 
     Raises:
         Refused: more sessions match than may be ended.
         Interrupted: the server was lost after the first signal.
         ValueError: an option that cannot be.
-        postgresql.PostgresError: the server cannot be asked.
+        PostgresError: the server cannot be queried.
     """
     limits = thresholds.merge(params["thresholds"], sessions_findings.THRESHOLDS)
     filters = _filters(params)
@@ -180,7 +180,7 @@ def terminated(params, deadline, check_mode):
                 seen = Observation(session)
             except PostgresError as error:
                 raise Interrupted(
-                    "the server was lost while %d sessions were being ended, look again: %s"
+                    "the server was lost while %d sessions were being ended, check again: %s"
                     % (len(allowed), error)
                 ) from error
             ended = ending.ended
@@ -232,10 +232,10 @@ def _filters(params):
     filters = {name: params[name] for name in LISTS + AGES}
     for name in LISTS:
         # Most likely a variable that should have held something: it must not come to mean
-        # everybody.
+        # every session.
         if filters[name] is not None and not filters[name]:
             raise InvalidValue(
-                "%s: an empty list chooses nobody, leave the option out or name somebody" % name
+                "%s: an empty list chooses no session, leave the option out or name one" % name
             )
     termination_plan.networks(filters["clients"] or [], "clients")
     return filters

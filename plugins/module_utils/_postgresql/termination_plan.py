@@ -23,7 +23,7 @@ AGES = ("idle_longer_than", "query_longer_than", "transaction_longer_than", "blo
 
 
 class Plan:
-    """Whom to end, and who matched and is spared.
+    """Which sessions to end, and which matched and are spared.
 
     Attributes:
         victims: sessions, those longest in their state first.
@@ -55,14 +55,14 @@ def plan(sessions, filters, protection, method="terminate", blocking=()):
 
     Args:
         sessions: all rows of pg_stat_activity.
-        filters: what a session must be, every one that is given (None is not given, empty is
-            nobody): states, users, applications (shell patterns), clients (addresses, networks or
-            C(local)), databases, idle_longer_than, query_longer_than, transaction_longer_than,
+        filters: what a session must be, every one that is given (None is not given, empty is no
+            session): states, users, applications (shell patterns), clients (addresses, networks or
+            ``local``), databases, idle_longer_than, query_longer_than, transaction_longer_than,
             blocking_longer_than (seconds), sessions (pid and backend_start).
         protection: include (values of PROTECTIONS that are lifted), database (the one that is not
             another one),
             users, applications, clients (as in filters) that are spared.
-        method: C(terminate) or C(cancel), which only ends a statement.
+        method: ``terminate`` or ``cancel``, which only ends a statement.
         blocking: the sessions at the roots of lock chains, from lock_chains().
     """
     waits = {root["pid"]: root["longest_wait_seconds"] for root in blocking}
@@ -96,7 +96,7 @@ def _does_what(session, filters, waits):
             continue
         if states and session["state"] not in states:
             return False
-        # Written so that "not a number" chooses nobody.
+        # Written so that "not a number" chooses no session.
         if session[age] is None or not session[age] > filters[name]:
             return False
     least = filters.get("blocking_longer_than")
@@ -178,7 +178,7 @@ def _protection(session, filters, protection, method):
 
 def networks(texts, option):
     """Return the addresses and networks as given, once each of them is known to be one, or
-    C(local).
+    ``local``.
 
     Raises:
         ValueError: one of them is neither; the message names the option.

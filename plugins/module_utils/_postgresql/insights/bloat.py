@@ -20,7 +20,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.sc
     IN_SCHEMAS,
 )
 
-#: What is smaller, or has less to give back, is not worth a thought.
+#: What is smaller, or would free less, is not worth a finding.
 _SMALLEST = 10 * 1024**2
 _MOST_TABLES = 50
 _MOST_MEASURED = 20
@@ -117,7 +117,7 @@ def observe(scope):
     """Return large tables and their large indexes, with what is known of the bloat of each.
 
     Returns:
-        {tables, indexes, unmeasured}: the rows of L(judge), and why nothing could be measured.
+        {tables, indexes, unmeasured}: the rows of ``judge``, and why nothing could be measured.
     """
     block = scope.server["block_bytes"]
     tables = scope.rows(
@@ -153,7 +153,7 @@ def _ids(rows):
 
 
 def _measure(scope, observed, block):
-    """Put what pgstattuple says into the rows; why it says nothing into C(unmeasured)."""
+    """Put what pgstattuple says into the rows, and why it cannot into ``unmeasured``."""
     if not scope.server["pgstattuple_schema"]:
         observed["unmeasured"] = "the extension pgstattuple is not installed"
         return
@@ -232,7 +232,7 @@ def expected_bytes(rows, columns, fillfactor, block):
 
 
 def expected_index_bytes(rows, columns, fillfactor, block):
-    """Return the bytes of a btree without bloat or duplicates, see L(row_bytes)."""
+    """Return the bytes of a btree without bloat or duplicates, see ``row_bytes``."""
     width = sum(column["width"] * (1.0 - column["null_share"]) for column in columns)
     entry = _align(_INDEX_ROW_HEADER + math.ceil(width), 8) + _LINE_POINTER
     usable = (block - _PAGE_HEADER - _INDEX_SPECIAL) * fillfactor / 100.0
@@ -279,7 +279,7 @@ def judge_table(table, block):
 
 
 def judge_index(index, table, block):
-    """Return the same as L(judge_table) of an index.
+    """Return the same as ``judge_table`` of an index.
 
     A btree that is not unique stores equal values once since PostgreSQL 13: no statistics tell how
     large it should be.
@@ -338,12 +338,12 @@ def decide(scope, observed):
     tables, indexes = observed["tables"], observed["indexes"]
     known = [row for row in tables + indexes if row["percent"] is not None]
     bloated = [row for row in known if row["percent"] >= warn and row["wasted_bytes"] >= _SMALLEST]
-    blind_tables = [row for row in tables if row["percent"] is None]
-    blind_indexes = [row for row in indexes if row["percent"] is None]
+    unknown_tables = [row for row in tables if row["percent"] is None]
+    unknown_indexes = [row for row in indexes if row["percent"] is None]
     findings = []
     if bloated:
         findings.append(_bloated(scope, bloated))
-    elif blind_tables and scope.server["in_recovery"]:
+    elif unknown_tables and scope.server["in_recovery"]:
         # Statistics of what was changed and analyzed stay on the primary.
         findings.append(
             verdict.skipped(
@@ -352,8 +352,8 @@ def decide(scope, observed):
                 confidence="blind",
             )
         )
-    elif blind_tables:
-        findings.append(_blind(scope, blind_tables, observed["unmeasured"]))
+    elif unknown_tables:
+        findings.append(_unmeasured(scope, unknown_tables, observed["unmeasured"]))
     else:
         findings.append(
             verdict.ok(
@@ -370,18 +370,18 @@ def decide(scope, observed):
                 fail=fail,
             )
         )
-    if blind_indexes:
+    if unknown_indexes:
         findings.append(
             verdict.skipped(
                 "db.bloat.indexes",
                 "%d large index(es) cannot be estimated, %s: %s"
                 % (
-                    len(blind_indexes),
-                    blind_indexes[0]["reason"],
-                    verdict.some(row["index"] for row in blind_indexes),
+                    len(unknown_indexes),
+                    unknown_indexes[0]["reason"],
+                    verdict.some(row["index"] for row in unknown_indexes),
                 ),
                 confidence="blind",
-                evidence={"indexes": blind_indexes[: scope.limit]},
+                evidence={"indexes": unknown_indexes[: scope.limit]},
                 advice="CREATE EXTENSION pgstattuple lets the diagnosis measure them.",
             )
         )
@@ -424,7 +424,7 @@ def _bloated(scope, rows):
     )
 
 
-def _blind(scope, rows, unmeasured):
+def _unmeasured(scope, rows, unmeasured):
     reasons = {}
     for row in rows:
         reasons.setdefault(row["reason"].split(":")[0], []).append(row["table"])
@@ -435,7 +435,7 @@ def _blind(scope, rows, unmeasured):
         advice = "GRANT %s TO %s" % (role, verdict.quoted(scope.server["role"]))
     return verdict.unknown(
         "db.bloat",
-        "The bloat of %d table(s) cannot be told: %s"
+        "The bloat of %d table(s) is unknown: %s"
         % (
             len(rows),
             "; ".join(

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The insights into a server: queries ask it once each, checks decide, causes are derived.
+"""The insights into a server: each query runs once, checks decide, causes are derived.
 
-One session asks, one query after the other. A query that fails leaves the checks that need it
-C(unknown), with the reason; the others go on.
+One session runs one query after the other. A query that fails leaves the checks that need it
+``unknown``, with the reason; the others go on.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.sc
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import connect
 
-#: One slow query of ours is not worth more to a sick server than this; in seconds.
+#: One slow query of ours is not worth more to an overloaded server than this; in seconds.
 _LONGEST_STATEMENT = 10.0
 
 _SLOW = "Slow Database Queries"
@@ -57,15 +57,15 @@ _POOL = "Database Connection Pool Exhausted"
 
 
 class Check(NamedTuple):
-    """A question an operator can select. C(decide(scope, *observations)) returns findings."""
+    """A check that an operator can select. ``decide(scope, *observations)`` returns findings."""
 
     decide: Callable
-    #: the queries whose answers C(decide) takes, in this order
+    #: the queries whose answers ``decide`` takes, in this order
     needs: Tuple[str, ...]
     #: the findings of the check start with this
     subject: str
     guide: str
-    #: queries that help where they have an answer: C(decide) gets theirs after those, or None
+    #: queries that help where they have an answer: ``decide`` gets theirs after those, or None
     uses: Tuple[str, ...] = ()
 
 
@@ -157,17 +157,17 @@ def select(wanted, skip):
     return names
 
 
-def ask(scope, names):
+def observe(scope, names):
     """Run the queries that the checks of these names need or use and return {query: Answer}."""
     needed = {query for name in names for query in CHECKS[name].needs + CHECKS[name].uses}
     answers = {}
     for query, function in QUERIES.items():
         if query in needed:
-            answers[query] = _ask(scope, function)
+            answers[query] = _observe(scope, function)
     return answers
 
 
-def _ask(scope, function):
+def _observe(scope, function):
     value = error = None
     started = time.monotonic()
     try:
@@ -195,7 +195,7 @@ def decide(scope, name, answers):
         helpful = [answers[query].value for query in check.uses]
         try:
             findings = check.decide(scope, *[answer.value for answer in inputs], *helpful)
-        except Exception as defect:  # see _ask
+        except Exception as defect:  # see _observe
             findings = [_unknown(name, "%s: %s" % (type(defect).__name__, defect))]
     for item in findings:
         item["guide"] = item["guide"] or check.guide
@@ -214,7 +214,7 @@ def run(params):
     A server that does not answer is a finding, too: the diagnosis has worked.
 
     Args:
-        params: the options of M(sergas.ops.pg_insights), as validated by its argument spec.
+        params: the options of ``pg_insights``, as validated by its argument spec.
 
     Raises:
         ValueError: an option that cannot be; the message names it.
@@ -253,11 +253,11 @@ def diagnose(scope, names, target):
     """Return the result of the module for a server that answers.
 
     Args:
-        scope: the Scope of an open session to the database to look into.
-        names: the checks to run, from L(select).
-        target: C(host:port) of the server, for the evidence.
+        scope: the Scope of an open session to the database to inspect.
+        names: the checks to run, from ``select``.
+        target: ``host:port`` of the server, for the evidence.
     """
-    answers = ask(scope, names)
+    answers = observe(scope, names)
     findings = causes.derive(
         [item for name in names for item in decide(scope, name, answers)], cause_rules.RULES
     )

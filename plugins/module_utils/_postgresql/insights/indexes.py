@@ -119,7 +119,7 @@ ORDER BY x.relpages DESC LIMIT 200
 )
 
 
-def _ask(scope, statement):
+def _rows(scope, statement):
     block = scope.server["block_bytes"]
     text = statement.format(block=block, pages=_SMALLEST_UNUSED // block)
     return scope.rows(text, scope.schemas_json, scope.schemas_json)
@@ -127,14 +127,14 @@ def _ask(scope, statement):
 
 def observe_unused(scope):
     """Return the indexes of 10 MB or more that no statement has used since the statistics began."""
-    return _ask(scope, _UNUSED)
+    return _rows(scope, _UNUSED)
 
 
 def observe_duplicate(scope):
     """Return the indexes that another one covers, with that one."""
     seen = set()
     rows = []
-    for row in _ask(scope, _DUPLICATE):
+    for row in _rows(scope, _DUPLICATE):
         key = (row["schema"], row["index"])
         if key not in seen:
             seen.add(key)
@@ -144,7 +144,7 @@ def observe_duplicate(scope):
 
 def observe_invalid(scope):
     """Return the indexes that no statement can use, and whether one is being built just now."""
-    return _ask(scope, _INVALID)
+    return _rows(scope, _INVALID)
 
 
 def decide_unused(scope, rows):

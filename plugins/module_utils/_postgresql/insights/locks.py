@@ -77,7 +77,7 @@ def observe_locks(scope):
 
 
 def roots(waiting):
-    """Return the pids that others wait for and that wait for nobody; 0 is a prepared
+    """Return the pids that others wait for and that wait for no one; 0 is a prepared
     transaction.
     """
     blocked = {row["pid"] for row in waiting}
@@ -137,7 +137,7 @@ def decide_locks(scope, observed):
                 "pg_terminate_backend(%d) does it by force." % root["pid"]
                 if root
                 else (
-                    "Look at pg_prepared_xacts, and COMMIT or ROLLBACK PREPARED what is left there."
+                    "Inspect pg_prepared_xacts, and COMMIT or ROLLBACK PREPARED what is left there."
                 )
             ),
             remedy="end_blocker" if root else None,

@@ -12,7 +12,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.sc
     IN_SCHEMAS,
 )
 
-#: Fewer dead or changed rows hurt nobody, whatever share of a small table they are.
+#: Fewer dead or changed rows do no harm, whatever share of a small table they are.
 _FEWEST_ROWS = 10000
 
 # autovacuum_vacuum_max_threshold came with 18. The table's own options win over the server's.

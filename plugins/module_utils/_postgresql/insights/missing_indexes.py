@@ -21,7 +21,7 @@ _FEWEST_ROWS = 10000
 _FEWEST_SCANS = 50
 _SCANS_WHATEVER_THE_TIME = 1000
 _SCANS_PER_HOUR = 1.0
-#: Below this share of index scans a table lacks one.
+#: Below this share of index scans a table is missing one.
 _INDEX_SHARE = 95.0
 #: An index over fewer different values helps hardly any query.
 _FEWEST_VALUES = 10
@@ -70,8 +70,8 @@ _FOREIGN_KEYS = (
     """
 SELECT n.nspname::text AS schema, c.relname::text AS "table", k.conname::text AS foreign_key,
   k.confrelid::regclass::text AS parent,
-  (SELECT json_agg(a.attname ORDER BY u.place)
-   FROM unnest(k.conkey) WITH ORDINALITY u(number, place)
+  (SELECT json_agg(a.attname ORDER BY u.position)
+   FROM unnest(k.conkey) WITH ORDINALITY u(number, position)
    JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number) AS columns,
   greatest(pg_stat_get_live_tuples(c.oid), c.reltuples)::bigint AS live_rows,
   pg_stat_get_tuples_deleted(k.confrelid) AS parent_deletes,
@@ -140,7 +140,7 @@ def predicate_columns(query, table, columns):
         columns: names of its columns.
 
     Returns:
-        {column: C(equality) or C(range)}, in the order of columns; None where the statement does
+        {column: ``equality`` or ``range``}, in the order of columns; None where the statement does
         not name the table.
     """
     mention = re.compile(
@@ -175,10 +175,10 @@ def predicate_columns(query, table, columns):
 
 
 def suggest(table, statements):
-    """Return what statements say about the index a table lacks.
+    """Return what statements say about the index that a table is missing.
 
     Args:
-        table: a row of C(observe), with its columns.
+        table: a row of ``observe``, with its columns.
         statements: rows with a query and its total time in total_ms.
 
     Returns:
@@ -240,10 +240,10 @@ def _selective(column, rows):
 
 
 def is_read_whole(table, earlier, statistics_seconds):
-    """Return whether a table is read from end to end so often that it seems to lack an index.
+    """Return whether a table is read from end to end so often that it seems to be missing an index.
 
     Args:
-        table: a row of C(observe).
+        table: a row of ``observe``.
         earlier: the same of an earlier run, or None; then what happened since counts.
         statistics_seconds: how long the counters have been counting.
     """
@@ -270,9 +270,9 @@ def decide(scope, observed, statements, running):
     """Return the finding on missing indexes.
 
     Args:
-        observed: what C(observe) returned.
-        statements: what C(statements.observe_statements) returned, or None.
-        running: what C(statements.observe_running) returned, or None.
+        observed: what ``observe`` returned.
+        statements: what ``statements.observe_statements`` returned, or None.
+        running: what ``statements.observe_running`` returned, or None.
     """
     subject = "db.index.missing"
     counted = bool(statements and statements["available"] and statements["top"])
@@ -283,7 +283,7 @@ def decide(scope, observed, statements, running):
         if not _is_read_whole(scope, table):
             continue
         advice = suggest(table, texts)
-        # Where the statements are known and none lacks an index, they want the whole table.
+        # Where the statements are known and none is missing an index, they want the whole table.
         if counted and advice["mentioned"] and not advice["wanted"]:
             continue
         row = _evidence(table, advice["wanted"], observed["foreign_keys"])
@@ -299,7 +299,7 @@ def decide(scope, observed, statements, running):
         return [
             verdict.ok(
                 subject,
-                "No table of %d rows or more seems to lack an index" % _FEWEST_ROWS,
+                "No table of %d rows or more seems to be missing an index" % _FEWEST_ROWS,
                 evidence={"foreign_keys_without_index": len(observed["foreign_keys"])},
             )
         ]
@@ -379,7 +379,7 @@ def _missing(scope, subject, tables, keys):
             "foreign_keys": keys[: scope.limit],
             "create": creations[: scope.limit],
             "indexes": indexes[: scope.limit],
-            # What has been counted of these says nothing any more once the indexes are there.
+            # What has been counted of these is out of date once the indexes are there.
             "counted": {"queryids": sorted(set(counted))},
         },
         remedy="create_indexes" if indexes else None,

@@ -18,7 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import 
 THRESHOLDS = {
     # a statement's mean time; a statement below the guide's 1000 ms counts when it is called often
     "statement_ms": (20.0, 1000.0, "ms"),
-    # the guide looks at what runs for more than a minute
+    # the guide inspects what runs for more than a minute
     "running_seconds": (60.0, 600.0, "s"),
     "lock_wait_seconds": (5.0, 60.0, "s"),
     "transaction_seconds": (3600.0, 14400.0, "s"),

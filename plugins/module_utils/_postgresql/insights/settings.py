@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Settings that lose data, stop maintenance, or ask for more memory than there is."""
+"""Settings that lose data, stop maintenance, or need more memory than there is."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.location im
 
 #: (name, harmful value, status, why)
 _HARMFUL = (
-    ("fsync", "off", "fail", "a crash of the machine destroys the database"),
-    ("full_page_writes", "off", "fail", "a crash of the machine leaves torn pages"),
+    ("fsync", "off", "fail", "a crash of the host destroys the database"),
+    ("full_page_writes", "off", "fail", "a crash of the host leaves torn pages"),
     ("autovacuum", "off", "fail", "dead rows and stale statistics pile up"),
     ("track_counts", "off", "fail", "autovacuum does not know what to do"),
     ("zero_damaged_pages", "on", "fail", "a damaged page loses its rows silently"),

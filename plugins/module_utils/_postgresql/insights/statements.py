@@ -12,14 +12,14 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import gr
 from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import PostgresError
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import verdict
 
-#: As many statements, by total time, are looked at.
+#: As many statements, by total time, are inspected.
 _MOST_STATEMENTS = 200
 #: A mean says little about a statement that ran only a few times.
 _OFTEN = 100
 _OFTEN_WHEN_VERY_SLOW = 10
 #: What takes less of the time of all statements is no reason for a slow application.
 _SMALLEST_SHARE = 1.0
-#: Work that is slow by nature, whoever starts it.
+#: Work that is slow by nature, whichever role starts it.
 _MAINTENANCE = frozenset(
     "vacuum analyze create reindex cluster refresh copy alter checkpoint start_replication".split()
 )
@@ -28,7 +28,7 @@ _HIDDEN = "<insufficient privilege>"
 _LONGEST_TEXT = 500
 
 # 1.8, which comes with PostgreSQL 13, renamed the columns; an upgrade keeps the old extension
-# until somebody runs ALTER EXTENSION pg_stat_statements UPDATE.
+# until an administrator runs ALTER EXTENSION pg_stat_statements UPDATE.
 _TIMES = {True: ("total_exec_time", "mean_exec_time"), False: ("total_time", "mean_time")}
 
 _STATEMENTS = """
@@ -63,7 +63,7 @@ WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND a.stat
 ORDER BY a.query_start LIMIT 200
 """
 
-# One pass over the text, so that a quote in a comment or a comment in a string misleads nobody.
+# One pass over the text, so that a quote in a comment or a comment in a string misleads no one.
 # What ends without its closing mark was cut off by track_activity_query_size.
 _PIECES = re.compile(
     r"""
@@ -84,8 +84,8 @@ _LISTS = re.compile(r"\?(?:\s*,\s*\?)+")
 def without_literals(text):
     """Return a statement without its literals and comments, on one line, at most 500 characters.
 
-    Strings, numbers and dollar-quoted bodies become C(?), a list of them one C(?); parameters
-    (C($1)) and names stay.
+    Strings, numbers and dollar-quoted bodies become ``?``, a list of them one ``?``; parameters
+    (``$1``) and names stay.
     """
 
     def replacement(match):
@@ -153,11 +153,11 @@ def since_previous(top, earlier):
     """Return statements with the calls and times since an earlier run, where that knew them.
 
     A statement's mean holds all that was since the statistics were reset, so that what has been
-    mended stays slow there for long: the difference of two runs tells how it is now. The share
+    fixed stays slow there for long: the difference of two runs shows how it is now. The share
     is left as it is. A statement that was not called since is left out.
 
     Args:
-        top: rows of C(observe_statements).
+        top: rows of ``observe_statements``.
         earlier: the same of the earlier run, or None.
     """
     known = {(row["queryid"], row["role"]): row for row in earlier or ()}
@@ -210,7 +210,7 @@ def decide_slow(scope, statements):
                     "since_previous_run": bool(scope.earlier("statements", "top")),
                 },
                 advice=(
-                    "Mend the cause named here; where there is none, look at the plan: "
+                    "Fix the cause named here; where there is none, inspect the plan: "
                     "EXPLAIN (ANALYZE, BUFFERS) of the statement with real values."
                 ),
                 remedy="slow_query_log",
@@ -257,7 +257,7 @@ def _without_extension(subject, statements):
         reason = "pg_stat_statements is not installed in this database"
     return verdict.skipped(
         subject,
-        reason + ": nobody counts how long statements take",
+        reason + ": the time of statements is not counted",
         advice=(
             "Add pg_stat_statements to shared_preload_libraries, restart the server, and run "
             "CREATE EXTENSION pg_stat_statements in the application's database."

@@ -21,7 +21,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.location im
 #: So many tables are remembered for the next run, whatever the limit of the findings is.
 _MOST_TABLES = 100
 #: Debian's servers log here, whatever log_directory says; the journal is the other usual heap.
-_LOG_FOLDERS = ("/var/log/postgresql", "/var/log/journal")
+_LOG_DIRECTORIES = ("/var/log/postgresql", "/var/log/journal")
 _MOST_LOG_FILES = 10000
 _AUDIT_TABLE = "audit_logs"
 
@@ -94,7 +94,7 @@ def growth(sizes, earlier, seconds):
     """Return what grew between two runs, most first.
 
     Args:
-        sizes: what C(observe_sizes) returned.
+        sizes: what ``observe_sizes`` returned.
         earlier: the same of the earlier run.
         seconds: the time between the two.
 
@@ -128,11 +128,11 @@ def _total(row):
 
 
 def decide_sizes(scope, sizes):
-    """Return the finding that tells the sizes, and with an earlier run what grew."""
+    """Return the finding on the sizes, and with an earlier run what grew."""
     known = [row for row in sizes["databases"] if row["bytes"] is not None]
     total = sum(row["bytes"] for row in known)
     evidence = {
-        # What a later run needs to tell what grew.
+        # What a later run needs to see what grew.
         "taken_at": scope.server["taken_at"],
         "databases": known[: scope.limit],
         "tables": [_table(row) for row in sizes["tables"][: scope.limit]],
@@ -163,7 +163,7 @@ def _table(row):
 
 
 def observe_places(scope):
-    """Return the file systems of the server's folders, where it runs on this host.
+    """Return the file systems of the server's directories, where it runs on this host.
 
     Returns:
         {local, reason, filesystems: [{path, holds, total, used, free, tablespace_bytes}],
@@ -180,8 +180,8 @@ def observe_places(scope):
             all="true" if server["sees_sessions"] else "false",
         )
     )
-    folder = places["data_directory"] or _working_directory(server["backend_pid"])
-    if not folder:
+    directory = places["data_directory"] or _working_directory(server["backend_pid"])
+    if not directory:
         return {
             "local": True,
             "reason": (
@@ -190,18 +190,24 @@ def observe_places(scope):
             ),
             "filesystems": [],
         }
-    if not os.path.isdir(folder):
-        return {"local": False, "reason": "there is no %s on this host" % folder, "filesystems": []}
-    log_folders = list(_LOG_FOLDERS)
+    if not os.path.isdir(directory):
+        return {
+            "local": False,
+            "reason": "there is no %s on this host" % directory,
+            "filesystems": [],
+        }
+    log_directories = list(_LOG_DIRECTORIES)
     if places["log_directory"]:
-        log_folders.append(os.path.join(folder, places["log_directory"]))
-    holds = [("data", folder, 0), ("wal", os.path.join(folder, "pg_wal"), 0)]
+        log_directories.append(os.path.join(directory, places["log_directory"]))
+    holds = [("data", directory, 0), ("wal", os.path.join(directory, "pg_wal"), 0)]
     holds += [("tablespace", row["path"], row["bytes"] or 0) for row in places["tablespaces"]]
     return {
         "local": True,
         "reason": None,
-        "filesystems": _filesystems(holds, folder),
-        "logs": [_folder(path, folder) for path in log_folders if os.path.isdir(path)],
+        "filesystems": _filesystems(holds, directory),
+        "logs": [
+            _log_directory(path, directory) for path in log_directories if os.path.isdir(path)
+        ],
     }
 
 
@@ -216,15 +222,15 @@ def _working_directory(pid):
         return None
 
 
-def _filesystems(holds, folder):
+def _filesystems(holds, directory):
     """Return each file system once, with what it holds."""
     found = {}
     for what, path, tablespace_bytes in holds:
         try:
             device, numbers = os.stat(path).st_dev, os.statvfs(path)
         except OSError:
-            # Inside a folder that only its owner may enter; as a rule the same file system.
-            path = folder
+            # Inside a directory that only its owner may enter; as a rule the same file system.
+            path = directory
             device, numbers = os.stat(path).st_dev, os.statvfs(path)
         entry = found.setdefault(
             device,
@@ -243,18 +249,20 @@ def _filesystems(holds, folder):
     return list(found.values())
 
 
-def _folder(path, data_folder):
-    """Return how many bytes the files of a folder take, and whether it shares the data's disk."""
+def _log_directory(path, data_directory):
+    """Return the bytes of a directory's files, and whether it shares the data's disk."""
     total = 0
     files = (
-        os.path.join(folder, name) for folder, _folders, names in os.walk(path) for name in names
+        os.path.join(directory, name)
+        for directory, _directories, names in os.walk(path)
+        for name in names
     )
     try:
         for file in itertools.islice(files, _MOST_LOG_FILES):
             # A log may be rotated away while it is counted.
             with contextlib.suppress(FileNotFoundError):
                 total += os.lstat(file).st_blocks * 512
-        shares = os.stat(path).st_dev == os.stat(data_folder).st_dev
+        shares = os.stat(path).st_dev == os.stat(data_directory).st_dev
     except OSError:
         return {"path": path, "bytes": None, "shares_disk": None}
     return {"path": path, "bytes": total, "shares_disk": shares}
@@ -269,18 +277,18 @@ def decide_disk(scope, places, sizes, wal, slots, archiver):
     """Return the finding on the disk, with what fills it.
 
     Args:
-        places: what C(observe_places) returned.
-        sizes: what C(observe_sizes) returned, or None.
-        wal, slots, archiver: what those of L(wal) returned, or None.
+        places: what ``observe_places`` returned.
+        sizes: what ``observe_sizes`` returned, or None.
+        wal, slots, archiver: what those of ``wal`` returned, or None.
     """
     subject = "db.disk"
     if not places["filesystems"]:
         if places["local"]:
-            return [verdict.unknown(subject, "The disk cannot be looked at: " + places["reason"])]
+            return [verdict.unknown(subject, "The disk cannot be inspected: " + places["reason"])]
         return [
             verdict.skipped(
                 subject,
-                "The disk can only be looked at on the database's host: " + places["reason"],
+                "The disk can only be inspected on the database's host: " + places["reason"],
                 advice="Run the diagnosis on the host of the database as well.",
             )
         ]
@@ -354,7 +362,7 @@ def wal_holders(slots, archiver):
 
 
 def _disk_remedy(filled, sizes):
-    """Return the remedy for what fills the disk; what holds WAL is a finding of its own."""
+    """Return the remedy for what fills the disk; what holds WAL is a separate finding."""
     what = filled[0]["what"] if filled else None
     if what == "logs":
         return "vacuum_journal"
@@ -371,7 +379,7 @@ def _disk_advice(filled, sizes):
     what = filled[0]["what"] if filled else "other files"
     if what == "wal":
         return (
-            "Mend the archiver or drop the dead slot: the next checkpoint then removes the WAL. "
+            "Repair the archiver or drop the dead slot: the next checkpoint then removes the WAL. "
             "Never delete in pg_wal by hand."
         )
     if what == "logs":
@@ -386,4 +394,4 @@ def _disk_advice(filled, sizes):
                 "gives the space back to the disk." % _AUDIT_TABLE
             )
         return "Remove or archive rows of the largest tables, in batches, or enlarge the disk."
-    return "Something else than PostgreSQL fills the disk: du -x --max-depth=2 on it tells."
+    return "Something else than PostgreSQL fills the disk: du -x --max-depth=2 on it shows which."

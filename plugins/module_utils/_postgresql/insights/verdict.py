@@ -4,8 +4,8 @@
 
 """The findings of the database: their shape, and the numbers in their sentences.
 
-The id of a bad result ends in what is wrong (C(db.disk.full)). A good one ends in C(ok), an
-unmeasurable one in C(unknown) and an absent one in C(skipped), after the subject of the check.
+The id of a bad result ends in what is wrong (``db.disk.full``). A good one ends in ``ok``, an
+unmeasurable one in ``unknown`` and an absent one in ``skipped``, after the subject of the check.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _BINARY = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def bad(id, status, summary, **details):
-    """Return a finding that needs attention, or the ok one where its status is C(ok)."""
+    """Return a finding that needs attention, or the ok one where its status is ``ok``."""
     return finding(id, "database", status, summary, **details)
 
 
@@ -43,7 +43,7 @@ def needs_role(subject, what, role, server):
 
 
 def worst(statuses):
-    """Return the worst of C(ok), C(warn) and C(fail); C(ok) for none."""
+    """Return the worst of ``ok``, ``warn`` and ``fail``; ``ok`` for none."""
     order = ("ok", "warn", "fail")
     return max(statuses, key=order.index, default="ok")
 
@@ -63,10 +63,10 @@ def qualified(row):
 
 def size(value):
     """Return a number of bytes as people read it: 1536 is 1.5 kB."""
-    number, place = float(value), 0
-    while abs(number) >= 1024 and place < len(_BINARY) - 1:
-        number, place = number / 1024, place + 1
-    return ("%.1f %s" if place else "%.0f %s") % (number, _BINARY[place])
+    number, unit = float(value), 0
+    while abs(number) >= 1024 and unit < len(_BINARY) - 1:
+        number, unit = number / 1024, unit + 1
+    return ("%.1f %s" if unit else "%.0f %s") % (number, _BINARY[unit])
 
 
 def span(seconds):

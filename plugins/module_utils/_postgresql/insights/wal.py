@@ -121,7 +121,7 @@ def observe_replication(scope):
 
 
 def decide_volume(scope, observed):
-    """Return the finding that tells how much WAL there is, and with an earlier run how much comes.
+    """Return the finding on how much WAL there is, and with an earlier run how much comes.
 
     What keeps WAL is judged by the checks of the archiver and of the slots, how much of the disk it
     takes by that of the disk.
@@ -181,7 +181,7 @@ def decide_archiver(scope, observed):
                 problem[0].upper() + problem[1:] + ("; " + waiting if waiting else ""),
                 evidence=dict(observed),
                 advice=(
-                    "Mend archive_command (its errors are in the server's log) or where it "
+                    "Fix archive_command (its errors are in the server's log) or where it "
                     "writes to. The server keeps every WAL file until then."
                 ),
                 remedy="mend_archiving",
@@ -198,7 +198,7 @@ def decide_archiver(scope, observed):
 
 
 def decide_slots(scope, slots):
-    """Return the finding on slots that nobody reads from and that hold WAL back."""
+    """Return the finding on slots that no client reads from and that hold WAL back."""
     subject = "db.wal.slot"
     if not slots:
         return [verdict.skipped(subject, "There are no replication slots")]
@@ -277,7 +277,7 @@ def decide_replication(scope, observed):
                 "; ".join(text for state, text in late if state != "ok"),
                 evidence={"replicas": replicas[: scope.limit], "standby": standby},
                 advice=(
-                    "Look at the replica's own load, its long queries and the network between; "
+                    "Inspect the replica's own load, its long queries and the network between; "
                     "a paused replay goes on with SELECT pg_wal_replay_resume()."
                 ),
                 **numbers,

@@ -29,14 +29,14 @@ SELECT x.relname::text AS name, i.indisvalid AS valid, i.indisready AS ready, i.
   "unique",
   m.amname::text AS method, pg_get_indexdef(i.indexrelid) AS definition,
   pg_relation_size(i.indexrelid) AS bytes, pg_get_expr(i.indpred, i.indrelid) AS predicate,
-  (SELECT array_agg(a.attname::text ORDER BY k.place)
-    FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place)
+  (SELECT array_agg(a.attname::text ORDER BY k.position)
+    FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, position)
     LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND k.number > 0
-    WHERE k.place <= i.indnkeyatts) AS columns,
-  (SELECT coalesce(array_agg(a.attname::text ORDER BY k.place), '{}')
-    FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place)
+    WHERE k.position <= i.indnkeyatts) AS columns,
+  (SELECT coalesce(array_agg(a.attname::text ORDER BY k.position), '{}')
+    FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, position)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
-    WHERE k.place > i.indnkeyatts) AS include,
+    WHERE k.position > i.indnkeyatts) AS include,
   i.indoption::text AS options, t.relname::text AS "table",
   (SELECT min(p.pid) FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS
     built_by
@@ -91,7 +91,7 @@ def plan(params, indexes):
     """Decide what is to be done. Pure.
 
     Args:
-        params: the options of M(sergas.ops.pg_index).
+        params: the options of ``pg_index``.
         indexes: the rows of the table's indexes, and of the one with the wanted name.
 
     Raises:
@@ -116,7 +116,7 @@ def plan(params, indexes):
 
 def _same(params, row):
     """Return whether an index serves what is wanted: the same columns in the same order, all rows,
-    all that is asked.
+    all that is requested.
     """
     wanted = (params["columns"], params["include"], params["method"])
     if (row["columns"], row["include"], row["method"]) != wanted or row["table"] != params["table"]:
@@ -166,14 +166,14 @@ def run(params, deadline, check_mode):
     """Bring the index into its state.
 
     Args:
-        params: the options of M(sergas.ops.pg_index).
+        params: the options of ``pg_index``.
         deadline: the Deadline of it all.
         check_mode: whether to decide only.
 
     Raises:
         IndexRefused: see plan(); or the index is invalid after the last attempt, and was dropped
             again.
-        postgresql.PostgresError: the server cannot be asked, or refused.
+        PostgresError: the server cannot be queried, or refused.
     """
     if params["state"] == "present" and not params["columns"]:
         raise InvalidValue("columns: an index needs at least one")
@@ -186,7 +186,7 @@ def run(params, deadline, check_mode):
         deadline,
         acting=True,
         name="sergas.ops pg_index",
-        # It waits for transactions that are older than the index, and holds nobody up meanwhile.
+        # It waits for transactions that are older than the index, and blocks no one meanwhile.
         lock_timeout=params["lock_timeout"],
     ) as session:
         kinds = session.rows(_TABLE, [params["schema"], params["table"]])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Deletes rows older than an age, in batches that each commit, so that nobody waits long for a
+"""Deletes rows older than an age, in batches that each commit, so that no one waits long for a
 lock.
 
 Where an index leads with the column, a batch goes on where the last one ended: the entries of the
@@ -10,7 +10,7 @@ rows that are gone are not read again. Without one, a batch is a range of the ta
 that all of them together read it once.
 
 What is in the table is the business of its owner, and so is the code that a statement on it runs:
-see L(pg_table_session). The module's own login reads catalogs only, and writes checkpoints.
+see ``table_session``. The module's own login reads catalogs only, and writes checkpoints.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND a.attnum >
   a.attisdropped
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')
 """
-# Of a table that is neither partitioned nor a partition, pg_partition_tree() tells nothing: it is
+# Of a table that is neither partitioned nor a partition, pg_partition_tree() has no rows: it is
 # its own only leaf.
 _LEAVES = """
 SELECT c.oid::bigint AS id, n.nspname::text AS schema, c.relname::text AS "table",
@@ -69,14 +69,14 @@ _COUNT = (
 _FILTER = "t.{column} < %s::timestamptz"
 _BATCH = """
 SELECT count(*) AS rows, coalesce(sum(b.bytes), 0)::bigint AS bytes, max(b.at)::text AS reached,
-  coalesce(json_agg(b.place), '[]') AS places
+  coalesce(json_agg(b.id), '[]') AS ids
 FROM (
-  SELECT t.ctid::text AS place, t.{column} AS at, pg_column_size(t.*) AS bytes
+  SELECT t.ctid::text AS id, t.{column} AS at, pg_column_size(t.*) AS bytes
   FROM ONLY {table} t WHERE {old} AND {where} {order} LIMIT {rows}
 ) b
 """
-# The age is asked for again: between the two statements a row may have become another one. What
-# somebody else works on is not waited for.
+# The age is checked again: between the two statements a row may have become another one. What
+# another session works on is not waited for.
 _DELETE = """
 DELETE FROM ONLY {table} WHERE ctid = ANY (ARRAY(
   SELECT t.ctid FROM ONLY {table} t WHERE t.ctid = ANY (%s::tid[]) AND {old} FOR UPDATE SKIP LOCKED
@@ -92,7 +92,7 @@ def find(session, schema, name, column):
     """Return (table, leaves): a table, and the parts with rows of it, which may be the table alone.
 
     Args:
-        session: an open postgresql.Session to the table's database.
+        session: an open ``session.Session`` to the table's database.
         schema, name, column: the table and the time its rows are judged by.
 
     Returns:
@@ -113,8 +113,8 @@ class Table:
     """A table, or the parts of a partitioned one, and the rows that are old.
 
     Args:
-        work: the L(pg_table_session.TableSession) for statements on it.
-        leaves: see L(find).
+        work: the ``table_session.TableSession`` for statements on it.
+        leaves: see ``find``.
         column: the time its rows are judged by.
         before: rows older than this go, as ISO 8601 text.
     """
@@ -143,18 +143,18 @@ class Table:
         return {key: sum(count[key] for count in counts) for key in ("rows", "bytes")}
 
     def batches(self, rows):
-        """Yield each batch of at most so many old rows, as (leaf, {rows, bytes, places}).
+        """Yield each batch of at most so many old rows, as (leaf, {rows, bytes, ids}).
 
-        Whoever takes it puts down in C(deleted) how many went: the others are not offered again.
+        The caller notes in ``deleted`` how many went: the others are not offered again.
         """
         for leaf in self._leaves:
             yield from self._by_index(leaf, rows) if leaf["indexed"] else self._by_block(leaf, rows)
 
     def _by_index(self, leaf, rows):
-        reached, place = None, "true"
+        reached, where = None, "true"
         while True:
             sql = self._sql(
-                _BATCH, leaf, where=place, order="ORDER BY t.%s" % self._column, rows=rows
+                _BATCH, leaf, where=where, order="ORDER BY t.%s" % self._column, rows=rows
             )
             batch = self._row(sql, leaf, [self._before] + ([reached] if reached else []))
             if not batch["rows"]:
@@ -164,21 +164,21 @@ class Table:
                 return
             # Not beyond: rows of the same moment may be left. Unless all of this batch are in use.
             reached = batch["reached"]
-            place = "t.%s %s %%s" % (self._column, ">=" if batch["deleted"] else ">")
+            where = "t.%s %s %%s" % (self._column, ">=" if batch["deleted"] else ">")
 
     def _by_block(self, leaf, rows):
         ranged = self._work.session.version >= _RANGES_SINCE
         # A range holds at most 291 rows to a block of 8 kB, as many as there are line pointers for.
         width = max(1, rows // 100) if ranged else leaf["blocks"] + 1
         for first in range(0, leaf["blocks"], width):
-            place = (
+            where = (
                 "t.ctid >= '(%d,0)' AND t.ctid < '(%d,0)'" % (first, first + width)
                 if ranged
                 else "true"
             )
             while True:
                 batch = self._row(
-                    self._sql(_BATCH, leaf, where=place, order="", rows=rows), leaf, [self._before]
+                    self._sql(_BATCH, leaf, where=where, order="", rows=rows), leaf, [self._before]
                 )
                 if not batch["rows"]:
                     break
@@ -190,7 +190,7 @@ class Table:
         """Delete a batch and return how many rows that were."""
         with self._work.on(leaf):
             return self._work.session.execute(
-                self._sql(_DELETE, leaf), [batch["places"], self._before]
+                self._sql(_DELETE, leaf), [batch["ids"], self._before]
             )
 
 
@@ -225,18 +225,18 @@ def run(params, deadline, check_mode, sleep=time.sleep):
     """Delete the old rows of a table, or count them in check mode.
 
     Args:
-        params: the options of M(sergas.ops.pg_retention).
+        params: the options of ``pg_retention``.
         deadline: the Deadline of it all; reaching it ends the work after a batch, and the next run
             goes on.
         check_mode: whether to count only.
         sleep: waits between batches.
 
     Raises:
-        RetentionError: see L(find).
-        pg_table_session.CodeOfOthers: the owner does not log in, and the table has code that would
+        RetentionError: see ``find``.
+        table_session.CodeOfOthers: the owner does not log in, and the table has code that would
             run with a superuser's rights.
-        pg_space.NoRoom: the disk has no room for the WAL of even one batch.
-        postgresql.PostgresError: the server cannot be asked, is a standby, or refused.
+        wal_room.NoRoom: the disk has no room for the WAL of even one batch.
+        PostgresError: the server cannot be queried, is a standby, or refused.
     """
     name = "sergas.ops pg_retention"
     for option, least in (("days", 0), ("batch_rows", 1), ("pause", 0)):
@@ -303,5 +303,5 @@ def _delete(table, room, params, deadline, sleep):
         if params["pause"]:
             sleep(min(params["pause"], deadline.remaining()))
     if in_use and done["finished"]:
-        done.update(finished=False, stopped_by="rows are in use by somebody else")
+        done.update(finished=False, stopped_by="rows are in use by another session")
     return done

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """Vacuums and analyzes tables where that is due, by the same checks as
-M(sergas.ops.pg_insights).
+``pg_insights``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class VacuumRefused(OperationError):
 
 
 def named(text):
-    """Return (schema, table) of C(table) or C(schema.table)."""
+    """Return (schema, table) of ``table`` or ``schema.table``."""
     schema, dot, table = text.rpartition(".")
     return (schema if dot else "public", table)
 
@@ -96,7 +96,7 @@ def plan(params, findings):
     """Return [(schema, table, what)] to be done, in order. Pure.
 
     Args:
-        params: the options of M(sergas.ops.pg_vacuum).
+        params: the options of ``pg_vacuum``.
         findings: those of the checks that the options need.
     """
     tables = [named(text) for text in params["tables"]]
@@ -137,14 +137,14 @@ def run(params, deadline, check_mode):
     """Do what is due.
 
     Args:
-        params: the options of M(sergas.ops.pg_vacuum).
+        params: the options of ``pg_vacuum``.
         deadline: the Deadline of it all.
         check_mode: whether to decide only.
 
     Raises:
-        pg_space.NoRoom: the disk has no room for WAL.
+        wal_room.NoRoom: the disk has no room for WAL.
         VacuumRefused: there is no such table, or no space for VACUUM FULL; nothing was done then.
-        postgresql.PostgresError: the server cannot be asked, or refused.
+        PostgresError: the server cannot be queried, or refused.
     """
     findings = _findings(params, deadline)
     with connect(

@@ -17,7 +17,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql import loca
 #: Below this, WAL is recycled by a checkpoint of ours instead of taking new files; in bytes, four
 #: files of 16 MB.
 LOW = 64 * 1024**2
-#: Below this, with nothing left to recycle, the server is not asked to write any more; in bytes.
+#: Below this, with nothing left to recycle, nothing more is written; in bytes.
 LEAST = 24 * 1024**2
 #: So much WAL is written between two checkpoints of ours where room is low; in bytes, half a file.
 _BETWEEN = 8 * 1024**2
@@ -33,7 +33,7 @@ class WalRoom:
     """Keeps room for WAL while a session writes.
 
     Args:
-        session: an acting postgresql.Session.
+        session: an acting ``session.Session``.
         params: where the session leads, to know whether its disk is this host's.
         free: returns the free bytes of the disk for WAL, or None; for tests.
     """
@@ -49,13 +49,13 @@ class WalRoom:
         if host and not host.startswith("/") and not location.is_local(host):
             return lambda: None
         try:
-            folder = session.rows("SELECT current_setting('data_directory') AS path")[0]["path"]
+            directory = session.rows("SELECT current_setting('data_directory') AS path")[0]["path"]
         except errors.InsufficientPrivilege:
             # A plain role, which may not CHECKPOINT either.
             return lambda: None
 
         def free():
-            for path in (os.path.join(folder, "pg_wal"), folder):
+            for path in (os.path.join(directory, "pg_wal"), directory):
                 try:
                     numbers = os.statvfs(path)
                 except OSError:
@@ -66,7 +66,7 @@ class WalRoom:
         return free
 
     def make(self):
-        """See to it that there is room before the next statement that writes.
+        """Ensure that there is room before the next statement that writes.
 
         Raises:
             NoRoom: a checkpoint has left too little.
@@ -82,6 +82,6 @@ class WalRoom:
         if free < LEAST:
             raise NoRoom(
                 "only %d MB are free where WAL is written, and %d MB are needed: a server that"
-                " cannot write WAL stops. Look for what holds WAL back (slots, the archiver) and"
+                " cannot write WAL stops. Check what holds WAL back (slots, the archiver) and"
                 " for other files on that disk first" % (free >> 20, LEAST >> 20)
             )

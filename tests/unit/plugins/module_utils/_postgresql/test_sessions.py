@@ -274,11 +274,17 @@ def test_findings_carry_the_target_and_no_literals():
 
 # --- whom to end
 
-NOBODY = {"include": [], "database": "sergas_prod", "users": [], "applications": [], "clients": []}
+UNPROTECTED = {
+    "include": [],
+    "database": "sergas_prod",
+    "users": [],
+    "applications": [],
+    "clients": [],
+}
 
 
 def chosen(sessions, filters, method="terminate", blocking=(), **protection):
-    plan = termination_plan.plan(sessions, filters, {**NOBODY, **protection}, method, blocking)
+    plan = termination_plan.plan(sessions, filters, {**UNPROTECTED, **protection}, method, blocking)
     return [item["pid"] for item in plan.victims], {
         reason: len(items) for reason, items in plan.spared.items()
     }

@@ -117,7 +117,7 @@ def waiting(pid, *blockers, **values):
     return {"pid": pid, "blockers": list(blockers), "seconds": 30.0, "query": "UPDATE t", **values}
 
 
-def test_roots_wait_for_nobody():
+def test_roots_wait_for_no_one():
     chain = [waiting(2, 1), waiting(3, 2, 1), waiting(4, 3), waiting(9, 8)]
     assert locks.roots(chain) == [1, 8]
     assert locks.roots([waiting(2, 0)]) == [0]
@@ -131,8 +131,8 @@ def test_locks(scope):
     assert only(locks.decide_locks(scope(), observed))["status"] == "ok"
     # before 14 a plain role cannot tell for how long
     observed["waiting"][0]["seconds"] = None
-    blind = scope(version=130014, sees_sessions=False)
-    assert only(locks.decide_locks(blind, observed))["status"] == "unknown"
+    unprivileged = scope(version=130014, sees_sessions=False)
+    assert only(locks.decide_locks(unprivileged, observed))["status"] == "unknown"
 
 
 def accesses(hit, read):
@@ -319,7 +319,7 @@ def test_disk_full_of_audit_rows(scope):
     assert item["status"] == "warn" and "90 days" in item["advice"]
 
 
-def test_wal_on_a_disk_of_its_own(scope):
+def test_wal_on_a_separate_disk(scope):
     item = only(
         storage.decide_disk(
             scope(),
@@ -333,7 +333,7 @@ def test_wal_on_a_disk_of_its_own(scope):
     assert item["evidence"]["filled_by"][0] == {"what": "wal", "bytes": 88}
 
 
-def test_tablespace_on_a_disk_of_its_own(scope):
+def test_tablespace_on_a_separate_disk(scope):
     item = only(
         storage.decide_disk(
             scope(),
@@ -435,7 +435,7 @@ def test_settings(scope, values, status):
         ("tables", "audit_logs", "retain_audit"),
         ("tables", "exports", "delete_old_rows"),
         ("logs", "audit_logs", "vacuum_journal"),
-        # What holds WAL is a finding of its own, with its own remedy.
+        # What holds WAL is a separate finding, with its own remedy.
         ("wal", "audit_logs", None),
         ("other files", "audit_logs", None),
     ],

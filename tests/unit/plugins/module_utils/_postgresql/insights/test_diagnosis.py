@@ -38,7 +38,7 @@ SLOW = bad(
 @pytest.mark.parametrize(
     "id", ["db.index.missing", "db.statistics.stale", "db.bloat", "db.vacuum.overdue"]
 )
-def test_slow_derives_from_what_ails_the_same_table(id):
+def test_slow_derives_from_what_is_wrong_with_the_same_table(id):
     same = bad(id, tables=[{"schema": "public", "table": "activities"}])
     other = bad(id, tables=[{"schema": "public", "table": "activities_archive"}])
     assert causes_of(SLOW, same)["db.queries.slow"] == id
@@ -164,7 +164,7 @@ def run(monkeypatch, error):
     return diagnosis.run(dict(params, login_host="db1", login_port=5432))
 
 
-def test_server_that_lets_nobody_in_is_a_finding(monkeypatch):
+def test_server_that_allows_no_one_is_a_finding(monkeypatch):
     result = run(monkeypatch, TooManyConnections("too many clients", "53300"))
     assert result["roots"] == ["db.connections.exhausted"]
     assert result["findings"][0]["evidence"]["target"] == "db1:5432"

@@ -128,7 +128,7 @@ def decide(scope, tables=(), keys=(), top=None, running=None):
     return item
 
 
-def test_table_whose_statements_want_all_rows_lacks_no_index(scope):
+def test_table_whose_statements_want_all_rows_needs_no_index(scope):
     whole = [statement("SELECT count(*) FROM accounts")]
     assert decide(scope(), [table()], top=whole)["status"] == "ok"
     # statements of other tables say nothing about it
@@ -136,7 +136,7 @@ def test_table_whose_statements_want_all_rows_lacks_no_index(scope):
     assert decide(scope(), [table()], top=other)["confidence"] == "estimated"
 
 
-def test_table_without_a_column_worth_an_index_lacks_none(scope):
+def test_table_without_a_column_worth_an_index_needs_none(scope):
     columns = [
         {"column": "id", "n_distinct": -1.0, "leads_index": True},
         {"column": "status", "n_distinct": 3.0, "leads_index": False},

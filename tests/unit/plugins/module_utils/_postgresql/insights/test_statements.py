@@ -124,7 +124,7 @@ def test_hidden_statements_are_never_ok(scope):
     assert item["status"] == "unknown" and "pg_read_all_stats" in item["advice"]
 
 
-def test_library_not_loaded_is_told_from_extension_not_created(scope):
+def test_library_not_loaded_is_distinguished_from_extension_not_created(scope):
     for installed, words in ((True, "has not loaded"), (False, "not installed")):
         [item] = statements.decide_slow(
             scope(), {"available": False, "installed": installed, "top": []}

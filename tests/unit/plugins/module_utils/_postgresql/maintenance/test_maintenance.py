@@ -240,7 +240,7 @@ def test_a_disk_that_a_checkpoint_relieves_is_worked_on():
     assert server.checkpoints == 1
 
 
-def test_the_disk_of_another_host_is_not_looked_at():
+def test_the_disk_of_another_host_is_not_inspected():
     server = Server(free=0, freed=0)
     wal_room.WalRoom(server, {}, free=lambda: None).make()
     assert server.checkpoints == 0

@@ -18,7 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings im
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import plan as plans
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.tuning import GB, MB
 
-NOBODY = budget.Tenants()
+NO_TENANTS = budget.Tenants()
 
 
 def params(**changes):
@@ -42,7 +42,7 @@ def params(**changes):
 def found(monkeypatch):
     """Return a function that says what is discovered here."""
 
-    def here(tenants=NOBODY, **changes):
+    def here(tenants=NO_TENANTS, **changes):
         machine = hardware.Hardware(
             16 * GB,
             None,
@@ -62,7 +62,7 @@ def values(calculation):
     return {setting.name: setting.value for setting in calculation.settings}
 
 
-def test_a_machine_of_its_own_is_found_out(found):
+def test_a_dedicated_machine_is_found_out(found):
     found()
     calculation = calculations.calculate(params(), None, {}, None)
     assert not calculation.shared
@@ -142,7 +142,7 @@ def test_a_given_wal_disk_bounds_the_wal(found):
     assert values(calculation)["max_wal_size"] == "3GB"
 
 
-def test_what_a_build_lacks_is_left_out():
+def test_what_a_build_does_not_have_is_left_out():
     settings = [
         tuning.Setting("wal_compression", "lz4", "why"),
         tuning.Setting("io_method", "io_uring", "why"),

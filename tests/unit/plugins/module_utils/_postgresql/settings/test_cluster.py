@@ -101,7 +101,7 @@ def test_a_data_directory_that_is_too_old_is_refused(tmp_path, version, message)
         clusters.locate(None, None, None, str(tmp_path), None, Deadline(10))
 
 
-def test_a_folder_that_is_no_data_directory_is_refused(tmp_path):
+def test_a_directory_that_is_no_data_directory_is_refused(tmp_path):
     with pytest.raises(clusters.ClusterError, match="is no data directory"):
         clusters.locate(None, None, None, str(tmp_path), None, Deadline(10))
 
@@ -174,7 +174,7 @@ def test_elsewhere_pg_ctl_waits_and_ends_sessions(tmp_path, monkeypatch):
     assert command[command.index("-m") + 1] == "fast"
 
 
-def test_a_process_id_of_somebody_else_is_not_a_server(tmp_path):
+def test_a_process_id_of_another_program_is_not_a_server(tmp_path):
     pid_file = tmp_path / "postmaster.pid"
     assert clusters.pid_of(str(tmp_path)) is None
     # This test itself is running, and no server.

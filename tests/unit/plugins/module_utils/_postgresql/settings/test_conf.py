@@ -21,8 +21,10 @@ class Files:
     def read(self, path):
         return self.files.get(path)
 
-    def names(self, folder):
-        found = [path[len(folder) + 1 :] for path in self.files if path.startswith(folder + "/")]
+    def names(self, directory):
+        found = [
+            path[len(directory) + 1 :] for path in self.files if path.startswith(directory + "/")
+        ]
         return [name for name in found if "/" not in name] or None
 
     def tree(self, changed=None):

@@ -62,8 +62,8 @@ def rows(**changes):
 def plan(wanted, files=None, live=None, tolerance=0.05):
     files = {MAIN: INCLUDING, **(files or {})}
 
-    def names(folder):
-        found = [path[len(folder) + 1 :] for path in files if path.startswith(folder + "/")]
+    def names(directory):
+        found = [path[len(directory) + 1 :] for path in files if path.startswith(directory + "/")]
         return [name for name in found if "/" not in name] or None
 
     wanted = {
@@ -118,7 +118,7 @@ def test_a_value_of_the_file_stays_within_the_tolerance_and_the_file_with_it():
 @pytest.mark.parametrize(
     "addition", ["garbage here too\n", "work_mem = 8MB\n", "include 'other.conf'\n"]
 )
-def test_what_somebody_added_to_the_file_goes(addition):
+def test_what_others_added_to_the_file_goes(addition):
     text = owned(work_mem="8MB")[OURS]
     made = plan({"work_mem": "8MB"}, {OURS: text + addition, "/etc/pg/conf.d/other.conf": ""})
     assert made.before != made.after

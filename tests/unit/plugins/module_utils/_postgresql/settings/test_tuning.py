@@ -106,7 +106,7 @@ def numbers(settings):
 
 
 def machines(count, seed):
-    """Machines of every kind: each edge of every formula, and as many random ones as asked for."""
+    """Machines of every kind: each edge of every formula, and as many random ones as requested."""
     kinds = itertools.product(tuning.WORKLOADS, tuning.STORAGES, tuning.DATASETS, range(13, 19))
     draw = random.Random(seed)
     edges_kb = [
