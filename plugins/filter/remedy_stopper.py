@@ -47,7 +47,7 @@ _value:
   type: str
 """
 
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import outcomes
 
 
 def remedy_stopper(hostvars, hosts, remedy):
@@ -59,7 +59,7 @@ def remedy_stopper(hostvars, hosts, remedy):
             variables.get("sergas_remediate_outcomes", []),
             variables.get("sergas_remediate_current", ""),
         )
-    return verdict.stopped_by(ended, remedy) or ""
+    return outcomes.stopped_by(ended, remedy) or ""
 
 
 class FilterModule:
