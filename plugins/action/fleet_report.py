@@ -8,13 +8,10 @@ reports.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import sys
 from datetime import UTC, datetime
 
-from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -23,12 +20,12 @@ from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
-from ansible_collections.sergas.ops.plugins.plugin_utils import inventory
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import account, steps
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
+    gather,
     history,
     model,
     results,
+    screen,
     terminal,
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.formats import FORMATS
@@ -47,12 +44,6 @@ _OPTIONS = (
     "ahead",
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_TEMPLATE = re.compile(r"\{\{|\{%")
-# The strategy imports this plugin before it forks: only there is standard output still the
-# terminal.
-_COLUMNS = display.columns if sys.stdout.isatty() else terminal.WIDEST
-#: Callbacks whose standard output is for a program.
-_MACHINE_READABLE = ("json", "ansible.posix.json", "ansible.posix.jsonl")
 
 
 class ActionModule(ActionBase):
@@ -63,26 +54,26 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp=None, task_vars=None):
-        """Return paths, counts, root causes and the decision; fails by C(fail_on)."""
+        """Return paths, counts, root causes and the decision; fails by ``fail_on``."""
         del tmp
         result = super().run(task_vars=task_vars)
         options = options_from(self._task.args)
         now = datetime.now(UTC)
-        hosts = host_entries(task_vars, options["results"])
+        hosts = gather.host_entries(task_vars, options["results"])
         previous, note = history.read_previous(options["report_dir"])
         report = model.build(
             hosts,
             generated_at=times.clock(now.timestamp()),
-            version=collection_version(),
+            version=gather.collection_version(),
             run=self._run_info(task_vars, options["run"]),
             fail_on=options["fail_on"],
             title=options["title"],
             previous=previous,
             previous_note=note,
-            remediation=remediation(task_vars, options["plan"], options["ahead"]),
+            remediation=gather.remediation(task_vars, options["plan"], options["ahead"]),
         )
         if not options["ahead"]:
-            show([("", None), *terminal.lines(report, _COLUMNS)])
+            screen.show([("", None), *terminal.lines(report, screen.COLUMNS)])
         result.update(outcome(report))
         result.update(self._write(report, options, now))
         if options["ahead"]:
@@ -93,7 +84,7 @@ class ActionModule(ActionBase):
         return result
 
     def _run_info(self, task_vars, given):
-        """Return what is worth knowing of the run: what was asked for, where it was limited to."""
+        """Return how the run was started: playbook, limit, check mode, options."""
         arguments = context.CLIARGS.get("args") or ()
         info = {
             "playbook": os.path.basename(str(arguments[0])) if arguments else None,
@@ -106,23 +97,23 @@ class ActionModule(ActionBase):
         return results.plain(info)
 
     def _write(self, report, options, now):
-        """Write the reports and say where they are; a folder that cannot be written is told, not
-        raised.
+        """Write the reports and print where they are; a directory that cannot be written is part of
+        the result, not raised.
         """
-        folder = options["report_dir"]
+        directory = options["report_dir"]
         documents = {FORMATS[name][0]: FORMATS[name][1](report) for name in options["formats"]}
         try:
-            run = history.write(folder, now, documents)
+            run = history.write(directory, now, documents)
         except history.Unwritable as error:
-            text = "report_dir: the reports could not be written to %s (%s)" % (folder, error)
-            show([(text, terminal.COLOURS["fail"]), ("", None)])
+            text = "report_dir: the reports could not be written to %s (%s)" % (directory, error)
+            screen.show([(text, terminal.COLOURS["fail"]), ("", None)])
             return {"report_dir": None, "reports": {}, "latest": None, "unwritten": text}
-        latest, why_not = history.link_latest(folder, run)
+        latest, why_not = history.link_latest(directory, run)
         if why_not:
             display.warning("%s. The reports of this run are in %s." % (why_not, run))
-        history.prune(folder, options["keep"])
+        history.prune(directory, options["keep"])
         if not options["ahead"]:
-            show([(where_it_is(run, latest, documents), None), ("", None)])
+            screen.show([(location(run, latest, documents), None), ("", None)])
         return {
             "report_dir": run,
             "reports": {name: os.path.join(run, FORMATS[name][0]) for name in options["formats"]},
@@ -130,86 +121,14 @@ class ActionModule(ActionBase):
         }
 
 
-def host_entries(task_vars, names):
-    """Return an entry for every host of the play.
-
-    The variables are read as they are: registered results need no templating, which takes most of
-    the time that C(hostvars[name]) takes.
-    """
-    hostvars = task_vars["hostvars"]
-    in_play = set(task_vars.get("ansible_play_hosts") or ())
-    hosts = []
-    for name in task_vars["ansible_play_hosts_all"]:
-        variables = hostvars.raw_get(name)
-        found = {
-            variable: results.plain(_value(variables, variable, hostvars, name))
-            for variable in names
-            if variable in variables
-        }
-        hosts.append(
-            results.host_entry(
-                str(name),
-                [str(group) for group in variables.get("group_names", ())],
-                inventory.known_as(hostvars, name, variables),
-                found,
-                names,
-                left_play=name not in in_play,
-            )
-        )
-    for variable in names:
-        if not any(variable in host["results"] for host in hosts):
-            display.warning("results: no host of the play has registered %s" % variable)
-    return hosts
-
-
-def remediation(task_vars, name, ahead=False):
-    """Return what was planned and what became of it, or None where nothing was planned.
-
-    Args:
-        task_vars: of the task.
-        name: the variable that holds the plan, on every host.
-        ahead: whether what is planned is about to be carried out.
-    """
-    planned = task_vars.get(name)
-    if not isinstance(planned, dict) or "entries" not in planned:
-        return None
-    planned = results.plain(planned)
-    acting = {host: task_vars["hostvars"].raw_get(host) for host in planned["acting"]}
-    states = {
-        host: steps.state_of(results.plain(of.get("sergas_remediate")))
-        for host, of in acting.items()
-    }
-    return account.account(
-        planned,
-        {host: state["outcomes"] for host, state in states.items()},
-        {host: state["current"] for host, state in states.items()},
-        ahead,
-    )
-
-
-def show(lines):
-    """Print (text, colour) lines beside whatever callback there is, out of the way of one for
-    programs.
-    """
-    aside = C.DEFAULT_STDOUT_CALLBACK in _MACHINE_READABLE
-    for text, colour in lines:
-        display.display(text, color=colour, stderr=aside)
-
-
-def _value(variables, name, hostvars, host):
-    """Return a variable of a host, templated only where it is a template."""
-    value = variables[name]
-    return hostvars[host][name] if isinstance(value, str) and _TEMPLATE.search(value) else value
-
-
-def where_it_is(run, latest, documents):
+def location(run, latest, documents):
     """Return the line that names the reports of a run, by the link to the latest where there is
     one.
     """
-    folder = latest or run
-    shown = os.path.relpath(folder)
+    directory = latest or run
+    shown = os.path.relpath(directory)
     if shown.startswith(".."):
-        shown = folder
+        shown = directory
     names = list(documents)
     return "Report: %s" % os.path.join(
         shown, names[0] if len(names) == 1 else "{%s}" % ",".join(names)
@@ -248,7 +167,7 @@ def options_from(given):
                 "%s: there is no such option, there are: %s" % (name, ", ".join(_OPTIONS))
             )
     options = {
-        "report_dir": _folder(given.get("report_dir")),
+        "report_dir": _directory(given.get("report_dir")),
         "fail_on": _choice("fail_on", given.get("fail_on"), model.FAIL_ON, "fail"),
         "results": _names("results", given.get("results"), ["sergas_diagnose_health"]),
         "formats": _names("formats", given.get("formats"), list(FORMATS)),
@@ -272,18 +191,18 @@ def options_from(given):
     return options
 
 
-def _folder(value):
+def _directory(value):
     if value is None:
         value = "sergas-reports"
     if not isinstance(value, str) or not value.strip():
-        raise AnsibleActionFail("report_dir: %r is not the path of a folder" % (value,))
+        raise AnsibleActionFail("report_dir: %r is not the path of a directory" % (value,))
     try:
         # Where ansible-playbook was started, not where the playbook lies: that is in an installed
         # collection.
         return os.path.abspath(os.path.expanduser(value))
     except FileNotFoundError as error:
         raise AnsibleActionFail(
-            "report_dir: %r is relative, and the folder this was started in is gone; give an"
+            "report_dir: %r is relative, and the directory this was started in is gone; give an"
             " absolute path" % value
         ) from error
 
@@ -324,21 +243,3 @@ def _count(option, value, default):
     if number < 1:
         raise AnsibleActionFail("%s: %r must be a whole number, 1 or more" % (option, value))
     return number
-
-
-def collection_version():
-    """Return the version of this collection: from its manifest if installed, else from
-    galaxy.yml.
-    """
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    try:
-        with open(os.path.join(root, "MANIFEST.json"), encoding="utf-8") as file:
-            return str(json.load(file)["collection_info"]["version"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    try:
-        with open(os.path.join(root, "galaxy.yml"), encoding="utf-8") as file:
-            found = re.search(r"^version:\s*[\"']?([^\s\"'#]+)", file.read(), re.M)
-    except OSError:
-        found = None
-    return found.group(1) if found else "unknown"

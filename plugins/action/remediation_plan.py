@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from datetime import UTC, datetime
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.sergas.ops.plugins.action import fleet_report
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
 from ansible_collections.sergas.ops.plugins.plugin_utils import controller, inventory
@@ -28,8 +26,13 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     show,
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import CatalogueError
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import model, results, terminal
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import owners_of
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
+    gather,
+    model,
+    results,
+    screen,
+)
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import owners_of
 
 display = Display()
 
@@ -48,7 +51,6 @@ _OPTIONS = (
     "results",
     "skip_remedies",
 )
-_COLUMNS = display.columns if sys.stdout.isatty() else terminal.WIDEST
 _ROLE = os.path.join(
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
     "roles",
@@ -84,7 +86,7 @@ class ActionModule(ActionBase):
         applying = mode != "plan"
         acting = [name for batch in planned["batches"] for name in batch] if applying else []
         orders = _orders(planned)
-        _show([("", None), *show.lines(planned, mode, _COLUMNS), ("", None)])
+        screen.show([("", None), *show.lines(planned, mode, screen.COLUMNS), ("", None)])
         result.update(planned)
         result.update(
             changed=False,
@@ -117,7 +119,7 @@ class ActionModule(ActionBase):
                 checked.refuse("sergas_report_file", path, "the path of a report.json")
             path = os.path.abspath(os.path.expanduser(path))
             return reading.read_report("sergas_report_file", path), True
-        hosts = fleet_report.host_entries(task_vars, _registered(task_vars, given.get("results")))
+        hosts = gather.host_entries(task_vars, _registered(task_vars, given.get("results")))
         return model.build(
             hosts,
             generated_at=times.clock(now.timestamp()),
@@ -292,7 +294,3 @@ def _counts(planned):
         len({entry["host"] for entry in ready}),
         len(planned["entries"]) - len(ready),
     )
-
-
-def _show(lines):
-    fleet_report.show(lines)

@@ -11,7 +11,8 @@ import time
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import steps, verdict
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import steps
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import outcomes
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.results import plain
 
 _EVENTS = ("taken", "failed", "recheck")
@@ -70,7 +71,7 @@ class ActionModule(ActionBase):
             "app": host.app(),
             "from_report": bool(planned["from_report"]),
             "checked": any(host.registered(name) for name in steps.registered_by(part)),
-            "blocked_by": verdict.stopped_by(
+            "blocked_by": outcomes.stopped_by(
                 {str(name): host.progress_of(name) for name in [*earlier, host.name]}, remedy
             ),
             "check_mode": bool(self._task.check_mode),

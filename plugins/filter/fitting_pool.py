@@ -45,7 +45,7 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.sergas.ops.plugins.module_utils import connection_budget
+from ansible_collections.sergas.ops.plugins.plugin_utils import pools
 
 
 def fitting_pool(findings, hosts=1):
@@ -66,7 +66,7 @@ def fitting_pool(findings, hosts=1):
     numbers = {name: found[0][name] for name in ("workers", "pool_size", "max_overflow")}
     numbers["celery_workers"] = found[0].get("celery_workers", 0)
     rows = {"%04d" % number: numbers for number in range(int(hosts))}
-    result = connection_budget.budget(rows, found[0]["slots"])
+    result = pools.budget(rows, found[0]["slots"])
     if result["fits"]:
         return {}
     fit = result["hosts"][0]["fit"]
@@ -77,8 +77,8 @@ def fitting_pool(findings, hosts=1):
             % (hosts, numbers["workers"], numbers["celery_workers"], found[0]["slots"])
         )
     return {
-        connection_budget.VARIABLES["pool_size"]: fit["pool_size"],
-        connection_budget.VARIABLES["max_overflow"]: fit["max_overflow"],
+        pools.VARIABLES["pool_size"]: fit["pool_size"],
+        pools.VARIABLES["max_overflow"]: fit["max_overflow"],
     }
 
 

@@ -156,7 +156,7 @@ def test_a_host_lost_in_the_middle_puts_itself_back_and_the_next_run_converges(
     inventory = playbook.inventory(tmp_path / "own.json", {host: NO_REDIS})
     run = fix([first, host], inventory=inventory, sergas_remedies_dir=str(CUT))
     assert run.outcome(host, "cut_off") == "unknown", run.shown
-    assert "puts itself back, at the latest 75 s" in run.entries[host, "cut_off"]["reason"]
+    assert "rolls back automatically, at the latest 75 s" in run.entries[host, "cut_off"]["reason"]
     assert run.status != 0 and run.report["summary"]["failed"]
     deadline = time.monotonic() + 180
     while there(host, "/etc/sergas-cut.conf") and time.monotonic() < deadline:

@@ -15,7 +15,9 @@ from typing import NamedTuple
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import guards, options
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import host_of, rank
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import rank
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import is_ready
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import host_of
 
 #: What others depend on comes first: a full disk stops a database, a database stops an app.
 ORDER = (
@@ -130,11 +132,6 @@ def choose(item, remedies):
         if item["id"] in remedy["answers"]:
             return remedy
     return remedies.get(item["remedy"])
-
-
-def is_ready(entry):
-    """Return whether nothing holds an entry back."""
-    return not entry["guards"] and not entry["gone"]
 
 
 def unused_approvals(plan, approve):

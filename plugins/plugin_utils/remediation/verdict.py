@@ -28,20 +28,6 @@ LAYERS = (
     ("zoho.token.invalid", "zoho."),
     ("cognee.", "cognee."),
 )
-#: How a remedy may end, and whether that keeps the run from going on to further hosts.
-OUTCOMES = {
-    "kept": "it helped",
-    "undone": "it did not help and was undone",
-    "failed": "it did not help, and was not undone",
-    "unknown": "the host was lost in the middle of it",
-    "refused": "the host's ledger refused it",
-    "not needed": "its finding was gone before it",
-    "not tried": "the run stopped before it",
-    "would apply": "it would be carried out",
-    "guarded": "something holds it back",
-    "planned": "it was not requested",
-}
-WORSE = ("undone", "failed", "unknown")
 _BAD = {"good": False, "gone": False, "worse": False}
 
 
@@ -115,24 +101,3 @@ def findings_of(results):
             return None
         found += result["findings"]
     return found or None
-
-
-def stopped_by(ended, remedy):
-    """Return the name of the host after which a remedy must not be tried any more, or None.
-
-    A remedy that did not help on one host is not tried on the next. One that made things worse, or
-    in the middle of which the host was lost, stops all others as well.
-
-    Args:
-        ended: {host name: (records of the remedies that ended there, the one in progress or "")},
-            in the order of the run.
-        remedy: the name of the remedy that is to be tried.
-    """
-    for name, (records, current) in ended.items():
-        if current:
-            return name
-        for record in records:
-            bad = record["outcome"] in WORSE
-            if bad and (record["worse"] or record["remedy"] == remedy):
-                return name
-    return None

@@ -6,22 +6,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 
 
-def compare(previous, model, note=None):
-    """Return which bad findings are new, resolved, still there, or were not looked at this time.
+def compare(
+    previous: dict[str, Any] | None, model: dict[str, Any], note: str | None = None
+) -> dict[str, Any]:
+    """Return which bad findings are new, resolved, still there, or were not checked this time.
 
     A finding is known by its host and id. It is resolved only where the same subject was measured
     again and is no longer bad: a host that could not be reached, or a check that was not run,
     resolves nothing.
 
     Args:
-        previous: an earlier model with the same major schema version, or None.
+        previous: an earlier model with the same major schema version, or ``None``.
         model: the model of this run, without its comparison.
-        note: why there is no earlier report, or None.
+        note: why there is no earlier report, or ``None``.
     """
-    result = {
+    result: dict[str, Any] = {
         "previous": None,
         "note": note,
         "new": [],
@@ -45,8 +50,8 @@ def compare(previous, model, note=None):
         name, id = key
         if key in after or name in result["hosts_gone"]:
             continue
-        # A finding of the fleet goes when it is no longer that of most hosts: they say themselves
-        # how they are.
+        # A finding of the fleet ends when it is no longer that of most hosts: those that still have
+        # it have a finding each.
         resolved = name is None or subject(id) in measured[name]
         result["resolved" if resolved else "unmeasured"].append(_entry(key, item))
     for key in ("new", "resolved", "still_bad", "unmeasured"):
@@ -54,7 +59,7 @@ def compare(previous, model, note=None):
     return result
 
 
-def _bad(model):
+def _bad(model: dict[str, Any]) -> dict[tuple[str | None, str], dict[str, Any]]:
     """Return {(host name or None, id): finding} of all bad findings, in the order of the model."""
     found = {(None, item["id"]): item for item in model["fleet"]}
     for host in model["hosts"]:
@@ -64,24 +69,24 @@ def _bad(model):
     return found
 
 
-def _measured(findings):
+def _measured(findings: Iterable[dict[str, Any]]) -> set[str]:
     """Return the subjects on which there is something measured, neither unknown nor skipped."""
     measured = set()
     for item in findings:
         if item["status"] in ("ok", "warn", "fail"):
             measured.add(subject(item["id"]))
     if any(item["status"] != "unknown" and item["id"] != "host.unreachable" for item in findings):
-        # Whatever was measured there says that it can be reached, and was diagnosed.
+        # A measurement shows that the host can be reached, and was diagnosed.
         measured.update(("host.unreachable", "host.diagnosis"))
     return measured
 
 
-def subject(id):
-    """Return what an id speaks of: its first two parts, or the first one where a dependency has
+def subject(id: str) -> str:
+    """Return what an id is about: its first two parts, or the first one where a dependency has
     only a state.
 
-    C(db.unreachable) and C(db.connection.ok) speak of one thing, C(host.disk.high) and
-    C(host.cpu.ok) do not.
+    ``db.unreachable`` and ``db.connection.ok`` are about one thing, ``host.disk.high`` and
+    ``host.cpu.ok`` are not.
     """
     parts = id.split(".")
     if id == "host.unreachable":

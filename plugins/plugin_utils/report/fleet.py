@@ -5,126 +5,145 @@
 """Causes that reach across hosts: a dependency that fails for most, a service that fails on its own
 host. Pure.
 
-A finding is a I(node): C((host name, index)), and C((None, index)) for a finding of the fleet.
-I(links) lead from a
-bad finding to the one it derives from; the end of the way is its root.
+A finding is a *node*: ``(host name, index)``, and ``(None, index)`` for a finding of the fleet.
+*Links* lead from a bad finding to the one it derives from; the end of such a chain is its root.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from ansible_collections.sergas.ops.plugins.module_utils import connection_budget
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import STATUSES, is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
-from ansible_collections.sergas.ops.plugins.module_utils._net import url
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import shared_pools
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.host import join
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import (
+    host_of,
+    owner_of,
+    owners_of,
+    target_of,
+)
 
-#: Findings about something that several hosts may share.
-DEPENDENCIES = ("db.", "redis.", "zoho.", "cognee.", "lb.")
+Finding = dict[str, Any]
+Host = dict[str, Any]
+Node = tuple[str | None, int]
+Links = dict[Node, Node]
+Rules = tuple[tuple[str, Callable[[Finding, Finding], bool]], ...]
+
 #: How many hosts the evidence of a fleet finding names.
 _NAMED_HOSTS = 20
 
-#: What explains, on the host that serves a dependency, that nobody gets an answer from there.
-_SILENT = ("host.unreachable", "host.disk.readonly", "host.disk.high", "host.inodes.high")
-#: What explains, on a host of the app, that its load balancer gets no good answer.
-_UNHEALTHY = (
-    "api.",
-    "app.service.",
-    "app.port.",
-    "app.env.",
-    "app.import.",
-    "app.oom.",
-    "app.crash.",
-    "app.resources.",
-    "lb.blocked",
-    "host.unreachable",
+
+def _always(_item: Finding, _other: Finding) -> bool:
+    return True
+
+
+def _fails(_item: Finding, other: Finding) -> bool:
+    return other["status"] == "fail"
+
+
+def _same(item: Finding, other: Finding) -> bool:
+    return other["id"] == _host_id(item)
+
+
+def _host_id(item: Finding) -> str:
+    """Return the id that a finding, or those of hosts that it stands for, has on a host."""
+    return item["id"].removeprefix("fleet.")
+
+
+#: A full or unwritable disk, or a host that is down, keeps a service from answering.
+_SILENT: Rules = (
+    ("host.unreachable", _fails),
+    ("host.disk.readonly", _fails),
+    ("host.disk.high", _fails),
+    ("host.inodes.high", _fails),
 )
-_NO_ANSWER = ("db.unreachable", "redis.unreachable", "cognee.down")
+#: finding about an address: ((what may explain it on the host that has that address, whether it
+#: does), ...). An id that ends in a dot stands for all below it; the most exact one counts.
+SERVER_CAUSES: dict[str, Rules] = {
+    "db.": (("db.", _same),),
+    "db.unreachable": (("db.unreachable", _always), *_SILENT),
+    "redis.": (("redis.", _same),),
+    "redis.unreachable": (("redis.unreachable", _always), *_SILENT),
+    "zoho.": (("zoho.", _same),),
+    "cognee.": (("cognee.", _same),),
+    "cognee.down": (("cognee.down", _always), *_SILENT),
+    "lb.": (
+        ("api.", _always),
+        ("app.service.", _always),
+        ("app.port.", _always),
+        ("app.env.", _always),
+        ("app.import.", _always),
+        ("app.oom.", _always),
+        ("app.crash.", _always),
+        ("app.resources.", _always),
+        ("lb.blocked", _always),
+        ("host.unreachable", _always),
+    ),
+    # A firewall is a fault of its own, whatever else is wrong with the app behind it.
+    "lb.blocked": (("lb.blocked", _always), ("host.unreachable", _always)),
+}
 
 
-def rank(status):
+def rank(status: str) -> int:
     """Return how bad a status is, as a number."""
     return STATUSES.index(status)
 
 
-def target_of(item):
-    """Return C(host:port) of the shared dependency a finding speaks of, or None.
-
-    What only its own host can mean (a loopback address, a socket in the file system) is not shared.
-    """
-    target = item["evidence"].get("target")
-    if not isinstance(target, str) or not item["id"].startswith(DEPENDENCIES):
-        return None
-    target = target.strip().lower()
-    if not target or "/" in target or target.startswith("unix:"):
-        return None
-    host = host_of(target)
-    if not host or addresses.is_loopback(host) or addresses.is_any(host):
-        return None
-    if addresses.known(host) is None:
-        return target
-    # One address in two notations is one dependency.
-    port = re.search(r"(?:\]|\A[^:]+):(\d+)\Z", target)
-    return url.address(host, port.group(1)) if port else host
-
-
-def host_of(target):
-    """Return the host of C(host:port), C([address]:port) or a bare host, an address in the one
-    notation that is compared.
-    """
-    found = addresses.known(target)
-    if found is not None:
-        return found
-    if target.count(":") == 1:
-        target = target.partition(":")[0]
-    return addresses.same(target)
-
-
-def resolve(links, node):
-    """Return the root of a node. In a circle that is the same one from wherever the way begins."""
-    way = [node]
+def resolve(links: Mapping[Node, Node], node: Node) -> Node:
+    """Return the root of a node; in a circle the same one from wherever the chain begins."""
+    chain = [node]
     seen = {node}
-    while way[-1] in links:
-        following = links[way[-1]]
+    while chain[-1] in links:
+        following = links[chain[-1]]
         if following in seen:
-            circle = way[way.index(following) :]
+            circle = chain[chain.index(following) :]
             return min(circle, key=lambda item: (item[0] is not None, item[0] or "", item[1]))
-        way.append(following)
+        chain.append(following)
         seen.add(following)
-    return way[-1]
+    return chain[-1]
 
 
-def correlate(hosts):
+def correlate(hosts: list[Host]) -> tuple[list[Finding], Links]:
     """Find the fleet's own findings and lead every bad finding to its root.
 
     Args:
-        hosts: entries with name, addresses and findings. The findings' C(cause) and
-            C(evidence.cause_host) are
-            set where the cause is not on the same host.
+        hosts: entries with ``name``, ``addresses`` and ``findings``. The findings' ``cause`` and
+            ``evidence.cause_host`` are set where the cause is not on the same host.
 
     Returns:
         (findings of the fleet, links).
     """
-    links = {}
+    links: Links = {}
     owners = owners_of(hosts)
     for host in hosts:
         for item, joined in zip(host["findings"], join(host["findings"]), strict=True):
             item["cause"] = joined["cause"]
         _name_account(host["findings"])
-        _forget_own_faults(host, owners)
+        _drop_own_causes(host, owners)
         _link_local(host, links)
     fleet = _shared_failures(hosts, links)
-    _add_pools(hosts, fleet, owners, links)
+    for item in shared_pools.overcommitted(hosts, owners):
+        for node, other in shared_pools.derived(item, hosts, fleet, owners):
+            _derive(links, node, other, (None, len(fleet)), item)
+        fleet.append(item)
     _link_servers(hosts, fleet, owners, links)
     _link_users(hosts, owners, links)
     return fleet, links
 
 
-def _name_account(findings):
-    """Let what a host's app says of Zoho be about the account that Zoho was asked for there."""
+def _derive(links: Links, node: Node, item: Finding, root: Node, cause: Finding) -> None:
+    """Link a finding to the one it derives from, and name that one in it."""
+    links[node] = root
+    item["cause"] = cause["id"]
+    if root[0] is not None:
+        item["evidence"] = dict(item["evidence"], cause_host=root[0])
+
+
+def _name_account(findings: Iterable[Finding]) -> None:
+    """Add the account that Zoho was queried for on a host to what its app reports of Zoho."""
     accounts = {item["evidence"]["account"] for item in findings if "account" in item["evidence"]}
     if len(accounts) == 1:
         for item in findings:
@@ -132,33 +151,33 @@ def _name_account(findings):
                 item["evidence"] = dict({"account": min(accounts)}, **item["evidence"])
 
 
-def _forget_own_faults(host, owners):
-    """Drop the cause of a balancer's finding on another host's app: what is wrong here does not
+def _drop_own_causes(host: Host, owners: Mapping[str, str]) -> None:
+    """Drop the cause of a balancer's finding on another host's app: a fault of this host does not
     explain that one.
     """
     for item in host["findings"]:
         if item["cause"] and item["id"].startswith("lb."):
-            if _owner(item, owners) not in (None, host["name"]):
+            if owner_of(item, owners) not in (None, host["name"]):
                 item["cause"] = None
 
 
-def _link_local(host, links):
+def _link_local(host: Host, links: Links) -> None:
     by_id = defaultdict(list)
     for index, item in enumerate(host["findings"]):
         if is_bad(item):
             by_id[item["id"]].append(index)
     for index, item in enumerate(host["findings"]):
         # A cause that is not there, or not bad, explains nothing: the finding is a root then. One
-        # of the same id is that of a module which has looked more closely.
+        # of the same id is that of a module which has inspected it more closely.
         candidates = [other for other in by_id[item["cause"]] if other != index]
         if is_bad(item) and candidates:
             links[host["name"], index] = (host["name"], _likeliest(host, item, candidates))
             if item["id"].startswith("zoho.") and item["cause"].startswith("zoho."):
-                # What mends it is said there: a token that is limited is not to be refreshed.
+                # That finding has the remedy: a token that is limited is not to be refreshed.
                 item["remedy"] = None
 
 
-def _likeliest(host, item, candidates):
+def _likeliest(host: Host, item: Finding, candidates: list[int]) -> int:
     """Return which of several findings of one id explains another: the one of the same target, else
     the worst.
     """
@@ -174,7 +193,12 @@ def _likeliest(host, item, candidates):
     )
 
 
-def _shared_failures(hosts, links):
+#: What one finding of the fleet stands for: (id, target, account).
+_Key = tuple[str, str, Any]
+
+
+def _shared_failures(hosts: list[Host], links: Links) -> list[Finding]:
+    """Return a finding of the fleet for each dependency that is bad on most hosts that use it."""
     users = defaultdict(set)
     failures = defaultdict(list)
     for host in hosts:
@@ -182,53 +206,52 @@ def _shared_failures(hosts, links):
             target = target_of(item)
             if target is None:
                 continue
-            # One server, several accounts: what one of them is refused is no matter of the others.
-            place = (target, item["evidence"].get("account"))
-            users[place].add(host["name"])
+            # One server, several accounts: a refusal of one of them does not concern the others.
+            account = item["evidence"].get("account")
+            users[target, account].add(host["name"])
             if is_bad(item):
-                failures[(item["id"], *place)].append((host["name"], index, item))
-    fleet = []
-    node_of = {}
-    groups = []
+                failures[item["id"], target, account].append(((host["name"], index), item))
+    fleet: list[Finding] = []
+    groups: dict[_Key, Node] = {}
     for key, members in failures.items():
-        id, target, account = key
-        affected = list(dict.fromkeys(name for name, _index, _item in members))
-        using = len(users[target, account])
+        affected = list(dict.fromkeys(node[0] for node, _item in members))
+        using = len(users[key[1:]])
         if len(affected) >= 2 and 2 * len(affected) > using:
-            node_of[key] = (None, len(fleet))
-            groups.append((key, members))
-            fleet.append(
-                _fleet_finding(id, target, affected, using, [item for _n, _i, item in members])
-            )
-            if account:
-                fleet[-1]["evidence"]["account"] = account
+            groups[key] = (None, len(fleet))
+            fleet.append(_fleet_finding(key, affected, using, [item for _, item in members]))
     local = dict(links)
-    member_of = {(name, index): key for key, members in groups for name, index, _item in members}
-    for key, members in groups:
-        _link_between(key, members, local, member_of, node_of, fleet, links)
-        for name, index, item in members:
-            item["cause"] = fleet[node_of[key][1]]["id"]
-            links[name, index] = node_of[key]
+    group_of = {node: key for key in groups for node, _item in failures[key]}
+    for key, root in groups.items():
+        _link_between(key, failures[key], local, group_of, groups, fleet, links)
+        for node, item in failures[key]:
+            _derive(links, node, item, root, fleet[root[1]])
     return fleet
 
 
-def _link_between(key, members, local, member_of, node_of, fleet, links):
-    """Let a fleet finding derive from another one, where its members do so on most of their
-    hosts.
-    """
-    votes = defaultdict(int)
-    for name, index, _item in members:
-        other = member_of.get(local.get((name, index)))
+def _link_between(
+    key: _Key,
+    members: list[tuple[Node, Finding]],
+    local: Links,
+    group_of: Mapping[Node, _Key],
+    groups: Mapping[_Key, Node],
+    fleet: list[Finding],
+    links: Links,
+) -> None:
+    """Derive a fleet finding from another one, where its members do so on most of their hosts."""
+    votes: dict[_Key, int] = defaultdict(int)
+    for node, _item in members:
+        other = group_of.get(local.get(node))
         if other is not None and other != key:
             votes[other] += 1
     if votes:
         other, count = max(votes.items(), key=lambda vote: vote[1])
         if 2 * count > len(members):
-            links[node_of[key]] = node_of[other]
-            fleet[node_of[key][1]]["cause"] = fleet[node_of[other][1]]["id"]
+            root = groups[other]
+            _derive(links, groups[key], fleet[groups[key][1]], root, fleet[root[1]])
 
 
-def _fleet_finding(id, target, affected, users, items):
+def _fleet_finding(key: _Key, affected: list[str], users: int, items: list[Finding]) -> Finding:
+    id, target, account = key
     worst = max(items, key=lambda item: rank(item["status"]))
     evidence = {
         "target": target,
@@ -236,6 +259,8 @@ def _fleet_finding(id, target, affected, users, items):
         "hosts_bad": len(affected),
         "hosts_using": users,
     }
+    if account:
+        evidence["account"] = account
     return dict(
         worst,
         id="fleet." + id,
@@ -251,102 +276,12 @@ def _fleet_finding(id, target, affected, users, items):
     )
 
 
-def _add_pools(hosts, fleet, owners, links):
-    """Add what all hosts of a database may open there together, where that is more than it admits.
-
-    Then that is the root of the database's exhausted slots, and of the hosts' own findings on their
-    pools.
-    """
-    for target, pools in sorted(_pools_by_target(hosts).items()):
-        slots = _slots(target, pools, hosts, owners)
-        if len(pools) < 2 or not slots:
-            continue
-        budget = connection_budget.budget(
-            {name: numbers for name, (_index, numbers) in pools.items()}, slots
-        )
-        if budget["fits"]:
-            continue
-        node = (None, len(fleet))
-        item = connection_budget.decide(budget, target)
-        evidence = dict(item["evidence"], pools=item["evidence"]["hosts"])
-        evidence.update(
-            hosts=list(pools)[:_NAMED_HOSTS], hosts_bad=len(pools), hosts_using=len(pools)
-        )
-        fleet.append(dict(item, id="fleet." + item["id"], evidence=evidence))
-        for (name, index), bad in _about_slots(target, pools, hosts, owners):
-            bad["cause"] = fleet[node[1]]["id"]
-            links[name, index] = node
-        for index, other in enumerate(fleet[: node[1]]):
-            if (
-                other["id"] == "fleet.db.connections.exhausted"
-                and other["evidence"]["target"] == target
-            ):
-                other["cause"] = fleet[node[1]]["id"]
-                links[None, index] = node
-
-
-def _pools_by_target(hosts):
-    """Return {target: {host name: (index of the finding, numbers of its pools)}} of databases that
-    can be shared.
-    """
-    found = defaultdict(dict)
-    for host in hosts:
-        for index, item in enumerate(host["findings"]):
-            evidence = item["evidence"]
-            if not item["id"].startswith("app.resources.") or not isinstance(
-                evidence.get("pool_size"), int
-            ):
-                continue
-            target = target_of({"id": "db.", "evidence": evidence})
-            if target:
-                numbers = {
-                    name: evidence[name] for name in connection_budget.DEFAULTS if name in evidence
-                }
-                numbers["assumed"] = ["max_overflow"] if evidence.get("assumed_overflow") else []
-                found[target][host["name"]] = (index, numbers)
-    return found
-
-
-def _slots(target, pools, hosts, owners):
-    """Return how many slots a database has, as its own host or one of its users has seen it; None
-    for nobody.
-    """
-    seen = []
-    for host in hosts:
-        own = owners.get(host_of(target)) == host["name"]
-        for index, item in enumerate(host["findings"]):
-            slots = item["evidence"].get("slots")
-            if not isinstance(slots, int) or slots < 1:
-                continue
-            if own and item["id"].startswith("db.connections."):
-                return slots
-            if pools.get(host["name"], (None,))[0] == index:
-                seen.append(slots)
-    return max(seen, default=None)
-
-
-def _about_slots(target, pools, hosts, owners):
-    """Yield (node, finding) of what a database's slots being too few explains."""
-    for host in hosts:
-        own = owners.get(host_of(target)) == host["name"]
-        for index, item in enumerate(host["findings"]):
-            if not is_bad(item):
-                continue
-            of_pool = (
-                item["id"] == "app.resources.exhausted"
-                and pools.get(host["name"], (None,))[0] == index
-            )
-            about = own or item["evidence"].get("target") == target
-            if of_pool or (
-                item["id"] == "db.connections.exhausted" and about and not item["cause"]
-            ):
-                yield (host["name"], index), item
-
-
-def _link_servers(hosts, fleet, owners, links):
+def _link_servers(
+    hosts: list[Host], fleet: list[Finding], owners: Mapping[str, str], links: Links
+) -> None:
     """Lead a dependency's finding to what is wrong on the host of this inventory that serves it."""
     by_name = {host["name"]: host for host in hosts}
-    nodes = [((None, index), item) for index, item in enumerate(fleet)]
+    nodes: list[tuple[Node, Finding]] = [((None, index), item) for index, item in enumerate(fleet)]
     nodes += [
         ((host["name"], index), item)
         for host in hosts
@@ -354,24 +289,41 @@ def _link_servers(hosts, fleet, owners, links):
         if is_bad(item) and target_of(item)
     ]
     for node, item in nodes:
-        if node in links:
+        owner = owner_of(item, owners)
+        if node in links or owner is None or owner == node[0]:
             continue
-        owner = _owner(item, owners)
-        if owner is None or owner == node[0]:
-            continue
-        root = _explanation(item["id"].replace("fleet.", "", 1), node, by_name[owner], links)
+        root = _explanation(node, item, by_name[owner], links)
         if root is not None:
-            links[node] = root
-            explaining = (
-                fleet[root[1]] if root[0] is None else by_name[root[0]]["findings"][root[1]]
-            )
-            item["cause"] = explaining["id"]
-            if root[0] is not None:
-                item["evidence"] = dict(item["evidence"], cause_host=root[0])
+            name, index = root
+            cause = fleet[index] if name is None else by_name[name]["findings"][index]
+            _derive(links, node, item, root, cause)
 
 
-def _link_users(hosts, owners, links):
-    """Lead what an app suffers to what is wrong within its database, where that is on another host.
+def _explanation(node: Node, item: Finding, owner: Host, links: Links) -> Node | None:
+    """Return the root of the worst finding on ``owner`` that explains one at its address."""
+    best = None
+    for index, other in enumerate(owner["findings"]):
+        if not is_bad(other) or not _explains(item, other):
+            continue
+        root = resolve(links, (owner["name"], index))
+        if root != node and (best is None or rank(other["status"]) > best[0]):
+            best = (rank(other["status"]), root)
+    return best[1] if best else None
+
+
+def _explains(item: Finding, other: Finding) -> bool:
+    """Return whether a bad finding of the serving host explains a finding at its address."""
+    id = _host_id(item)
+    rules = SERVER_CAUSES.get(id) or SERVER_CAUSES.get(id.partition(".")[0] + ".", ())
+    return any(
+        (other["id"].startswith(cause) if cause.endswith(".") else other["id"] == cause)
+        and condition(item, other)
+        for cause, condition in rules
+    )
+
+
+def _link_users(hosts: list[Host], owners: Mapping[str, str], links: Links) -> None:
+    """Lead what is wrong with an app to what is wrong within its database on another host.
 
     An app that waits for a database need not say so: what explains it on one host explains it
     across two.
@@ -394,54 +346,5 @@ def _link_users(hosts, owners, links):
                 continue
             cause = cause_rules.derive([item] + [other for _node, other in theirs])[0]["cause"]
             if cause:
-                node = next(node for node, other in theirs if other["id"] == cause)
-                links[host["name"], index] = node
-                item["cause"] = cause
-                item["evidence"] = dict(item["evidence"], cause_host=node[0])
-
-
-def owners_of(hosts):
-    """Return {address: host name}; an address that several hosts share says nothing and is left
-    out.
-    """
-    owners = {}
-    for host in hosts:
-        for address in map(addresses.same, host["addresses"]):
-            owners[address] = (
-                None if owners.get(address, host["name"]) != host["name"] else host["name"]
-            )
-    return {address: name for address, name in owners.items() if name is not None}
-
-
-def _owner(item, owners):
-    """Return the name of the host of this inventory that a dependency's finding speaks of, or
-    None.
-    """
-    target = item["evidence"].get("target")
-    return owners.get(host_of(target.strip().lower())) if isinstance(target, str) else None
-
-
-def _explanation(id, node, owner, links):
-    """Return the root on owner that explains a finding with this id at its address, or None."""
-    best = None
-    for index, item in enumerate(owner["findings"]):
-        if not is_bad(item) or not _explains(item, id):
-            continue
-        root = resolve(links, (owner["name"], index))
-        if root != node and (best is None or rank(item["status"]) > best[0]):
-            best = (rank(item["status"]), root)
-    return best[1] if best else None
-
-
-def _explains(item, id):
-    """Return whether a bad finding of the serving host explains that others have a finding with
-    this id.
-    """
-    if id == "lb.blocked":
-        # A firewall is a fault of its own, whatever else is wrong with the app behind it.
-        return item["id"] in ("lb.blocked", "host.unreachable")
-    if id.startswith("lb."):
-        return item["id"].startswith(_UNHEALTHY)
-    if item["id"] == id:
-        return True
-    return id in _NO_ANSWER and item["id"] in _SILENT and item["status"] == "fail"
+                root, other = next(pair for pair in theirs if pair[1]["id"] == cause)
+                _derive(links, (host["name"], index), item, root, other)

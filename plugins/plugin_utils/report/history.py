@@ -2,9 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The folder of the reports: one folder for each run, a link to the latest, the oldest removed.
+"""The directory of the reports: one directory for each run, a link to the latest, the oldest
+removed.
 
-A run is C(2026-11-24T145427Z/report.json) and so on; C(latest) is a link to C(2026-11-24T145427Z).
+A run is ``2026-11-24T145427Z/report.json`` and so on; ``latest`` is a link to
+``2026-11-24T145427Z``.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.model import SCHEMA_VERSION
 
 LATEST = "latest"
-#: Reports name hosts, addresses and what is wrong with them: for the group that runs them, not for
-#: everybody.
-FOLDER_MODE = 0o750
+#: Reports name hosts, addresses and what is wrong with them: for the group that runs them only.
+DIRECTORY_MODE = 0o750
 FILE_MODE = 0o640
 
 _RUN = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(?:-(\d+))?\Z")
@@ -34,28 +38,28 @@ class Unwritable(Exception):
     """The reports cannot be written; the message says where and why."""
 
 
-def runs(folder):
-    """Return the names of the runs in a folder, the oldest first; none where there is no folder."""
+def runs(directory: str) -> list[str]:
+    """Return the names of the runs in a directory, the oldest first; none where it is missing."""
     try:
-        names = os.listdir(folder)
+        names = os.listdir(directory)
     except OSError:
         return []
     return sorted(filter(_RUN.match, names), key=lambda name: (name[:18], _number(name)))
 
 
-def _number(name):
-    """Return which run of its second a folder is, from 1."""
+def _number(name: str) -> int:
+    """Return which run of its second a directory is, from 1."""
     return int(_RUN.match(name).group(1) or 1)
 
 
-def read_previous(folder):
-    """Return (model, None) of the latest report in a folder, or (None, why there is none to compare
-    with).
+def read_previous(directory: str) -> tuple[dict[str, Any] | None, str | None]:
+    """Return (model, ``None``) of the latest report in a directory, or (``None``, why there is none
+    to compare with).
     """
-    names = runs(folder)
+    names = runs(directory)
     if not names:
-        return None, "this is the first report in this folder"
-    path = os.path.join(folder, names[-1], "report.json")
+        return None, "this is the first report in this directory"
+    path = os.path.join(directory, names[-1], "report.json")
     try:
         with open(path, encoding="utf-8") as file:
             previous = json.load(file)
@@ -91,46 +95,48 @@ def _comparable(model):
     return False
 
 
-def write(folder, moment, documents):
+def write(directory: str, moment: datetime, documents: Mapping[str, str]) -> str:
     """Write the documents of one run, all or none of them.
 
     Args:
-        folder: the folder of all reports; made where it is missing.
+        directory: the directory of all reports; made where it is missing.
         moment: the time of the run, a datetime in UTC.
         documents: {file name: text}.
 
     Returns:
-        the path of the run's own folder.
+        the path of the run's own directory.
 
     Raises:
         Unwritable: with the path and the reason.
     """
     unfinished = None
     try:
-        os.makedirs(folder, mode=FOLDER_MODE, exist_ok=True)
-        unfinished = tempfile.mkdtemp(prefix=".unfinished-", dir=folder)
-        os.chmod(unfinished, FOLDER_MODE)
+        os.makedirs(directory, mode=DIRECTORY_MODE, exist_ok=True)
+        unfinished = tempfile.mkdtemp(prefix=".unfinished-", dir=directory)
+        os.chmod(unfinished, DIRECTORY_MODE)
         for name, text in documents.items():
             descriptor = os.open(
                 os.path.join(unfinished, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE
             )
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
-        return _publish(folder, times.clock(moment.timestamp()).replace(":", ""), unfinished)
+        return _publish(directory, times.clock(moment.timestamp()).replace(":", ""), unfinished)
     except OSError as error:
         if unfinished:
             shutil.rmtree(unfinished, ignore_errors=True)
-        reason = "it is not a folder" if isinstance(error, FileExistsError) else error.strerror
-        raise Unwritable("%s: %s" % (error.filename or folder, reason)) from error
+        reason = "it is not a directory" if isinstance(error, FileExistsError) else error.strerror
+        raise Unwritable("%s: %s" % (error.filename or directory, reason)) from error
 
 
-def _publish(folder, stamp, unfinished):
-    """Give the finished folder its name: a rename, so that nobody sees half a report."""
-    # Behind the last of this second, not in a gap: the order of the names is that of the runs.
-    attempt = 1 + max((_number(name) for name in runs(folder) if name.startswith(stamp)), default=0)
+def _publish(directory, stamp, unfinished):
+    """Give the finished directory its name: a rename, so that no reader sees half a report."""
+    # After the last one of this second, not in a gap: the order of the names is that of the runs.
+    attempt = 1 + max(
+        (_number(name) for name in runs(directory) if name.startswith(stamp)), default=0
+    )
     while True:
-        path = os.path.join(folder, stamp if attempt == 1 else "%s-%d" % (stamp, attempt))
-        # rename replaces an empty folder silently, and a run that is being removed may be one.
+        path = os.path.join(directory, stamp if attempt == 1 else "%s-%d" % (stamp, attempt))
+        # rename replaces an empty directory silently, and a run that is being removed may be one.
         if not os.path.lexists(path):
             try:
                 os.rename(unfinished, path)
@@ -142,14 +148,14 @@ def _publish(folder, stamp, unfinished):
         attempt += 1
 
 
-def link_latest(folder, run):
-    """Point C(latest) at a run, in one step.
+def link_latest(directory: str, run: str) -> tuple[str | None, str | None]:
+    """Point ``latest`` at a run, in one step.
 
     Returns:
-        (path of the link, None), or (None, why there is none).
+        (path of the link, ``None``), or (``None``, why there is none).
     """
-    link = os.path.join(folder, LATEST)
-    temporary = os.path.join(folder, ".latest-%d" % os.getpid())
+    link = os.path.join(directory, LATEST)
+    temporary = os.path.join(directory, ".latest-%d" % os.getpid())
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -162,16 +168,16 @@ def link_latest(folder, run):
         return None, "%s could not be made a link to this run: %s" % (link, error.strerror)
 
 
-def prune(folder, keep):
-    """Remove the oldest runs beyond the number to keep; a folder with anything but reports in it
+def prune(directory: str, keep: int) -> list[str]:
+    """Remove the oldest runs beyond the number to keep; a directory with anything but reports in it
     stays.
 
     Returns:
         the names of the removed runs.
     """
     removed = []
-    for name in runs(folder)[:-keep]:
-        path = os.path.join(folder, name)
+    for name in runs(directory)[:-keep]:
+        path = os.path.join(directory, name)
         with contextlib.suppress(OSError):
             files = os.listdir(path)
             if not os.path.islink(path) and all(map(_REPORT.match, files)):

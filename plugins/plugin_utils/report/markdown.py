@@ -7,8 +7,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import OUTCOMES
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import OUTCOMES
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import (
+    NOT_COMPARED,
+    NOTHING_WRONG,
+)
 
 _ROOTS, _HOSTS, _CHANGES, _REMEDIES = 30, 50, 15, 50
 _NAMED = 5
@@ -23,17 +29,15 @@ _MARKS = {
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 
 
-def text(value):
-    """Return a host's text so that it stays text: no markup, no HTML, no link, nobody is
-    mentioned.
-    """
+def text(value: object) -> str:
+    """Return a host's text so that it stays text: no markup, no HTML, no link, no mention."""
     value = re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", str(value)).strip()
     value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     value = _SPECIAL.sub(r"\\\1", value)
     return value.replace("@", "&#64;").replace("://", "&#58;//")
 
 
-def render(model):
+def render(model: dict[str, Any]) -> str:
     """Return the model as Markdown."""
     parts = (
         _head(model)
@@ -45,7 +49,7 @@ def render(model):
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _head(model):
+def _head(model: dict[str, Any]) -> list[str]:
     counts = model["summary"]["hosts"]
     shown = [
         "**%d %s**" % (counts[name], name) for name in counts if name != "total" and counts[name]
@@ -64,7 +68,7 @@ def _head(model):
     ]
 
 
-def _remedies(remediation):
+def _remedies(remediation: dict[str, Any] | None) -> list[str]:
     if not remediation or not remediation["entries"]:
         return []
     result = [
@@ -98,9 +102,9 @@ def _remedies(remediation):
     return result + [""]
 
 
-def _roots(roots):
+def _roots(roots: Sequence[dict[str, Any]]) -> list[str]:
     if not roots:
-        return ["Nothing is wrong, everything that was asked for could be measured.", ""]
+        return [NOTHING_WRONG, ""]
     result = [
         "## Root causes",
         "",
@@ -127,19 +131,19 @@ def _roots(roots):
     return result + [""]
 
 
-def _named(names):
+def _named(names: Sequence[str]) -> str:
     shown = ", ".join(text(name) for name in names[:_NAMED])
     return shown + (" +%d" % (len(names) - _NAMED) if len(names) > _NAMED else "")
 
 
-def _changes(comparison):
+def _changes(comparison: dict[str, Any]) -> list[str]:
     if comparison["previous"] is None:
-        return ["No comparison: %s." % text(comparison["note"] or "not asked for"), ""]
+        return ["No comparison: %s." % text(comparison["note"] or NOT_COMPARED), ""]
     result = ["## Since %s" % comparison["previous"], ""]
     for key, word in (
         ("new", "New"),
         ("resolved", "Resolved"),
-        ("unmeasured", "Not looked at again"),
+        ("unmeasured", "Not checked again"),
     ):
         entries = comparison[key]
         if entries:
@@ -153,7 +157,7 @@ def _changes(comparison):
     return result + [""]
 
 
-def _hosts(hosts):
+def _hosts(hosts: Sequence[dict[str, Any]]) -> list[str]:
     bad = [host for host in hosts if host["class"] not in ("ok", "skipped")]
     if not bad:
         return []

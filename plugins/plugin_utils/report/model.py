@@ -4,13 +4,15 @@
 
 """The report as plain data: one model, from which every format is written. Pure.
 
-Its shape is C(docs/report.schema.json); a change there that a reader must know of is a new
-SCHEMA_VERSION.
+Its shape is ``docs/report.schema.json``; a change there that a reader must know of is a new
+``SCHEMA_VERSION``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     BAD,
@@ -18,13 +20,13 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     STATUSES,
     is_bad,
 )
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.verdict import WORSE
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import (
     correlate,
     rank,
     resolve,
 )
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import WORSE
 
 SCHEMA_VERSION = "1.1"
 FAIL_ON = ("fail", "warn", "never")
@@ -33,29 +35,29 @@ HOST_CLASSES = ("unreachable", "fail", "unknown", "warn", "ok", "skipped")
 
 
 def build(
-    hosts,
-    generated_at,
-    version,
-    run,
-    fail_on,
-    title,
-    previous=None,
-    previous_note=None,
-    remediation=None,
-):
+    hosts: list[dict[str, Any]],
+    generated_at: str,
+    version: str,
+    run: dict[str, Any],
+    fail_on: str,
+    title: str,
+    previous: dict[str, Any] | None = None,
+    previous_note: str | None = None,
+    remediation: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return the model of a report.
 
     Args:
-        hosts: what L(results.host_entry) returns, in the order of the play. They are changed:
+        hosts: what ``results.host_entry`` returns, in the order of the play. They are changed:
             causes are added.
         generated_at: the time of the report, an ISO 8601 text in UTC.
         version: the version of the collection.
         run: plain data on the run: playbook, limit, check_mode and the like.
-        fail_on: one of FAIL_ON.
+        fail_on: one of ``FAIL_ON``.
         title: the title of the report.
-        previous: the model of an earlier report to compare with, or None.
-        previous_note: why there is none, or None.
-        remediation: what L(account.account) returns, or None where nothing was planned.
+        previous: the model of an earlier report to compare with, or ``None``.
+        previous_note: why there is none, or ``None``.
+        remediation: what ``outcomes.account`` returns, or ``None`` where nothing was planned.
 
     Returns:
         dict, of JSON's types only.
@@ -99,10 +101,12 @@ def build(
     return model
 
 
-def decide(fail_on, hosts, roots):
+def decide(
+    fail_on: str, hosts: Sequence[dict[str, Any]], roots: Sequence[dict[str, Any]]
+) -> tuple[bool, str]:
     """Return whether the run fails, and the sentence that says why.
 
-    Under C(fail) a host that was not diagnosed counts as well: what nobody has looked at has not
+    Under ``fail`` a host that was not diagnosed counts as well: what was not checked has not
     passed.
     Where no host at all was diagnosed, an option that cannot be for example, there is no diagnosis
     to be lenient with.
@@ -130,13 +134,14 @@ def decide(fail_on, hosts, roots):
     return False, "fail_on is %s: nothing found has the status %s" % (fail_on, _either(counted))
 
 
-def _badly_ended(counts):
+def _badly_ended(counts: dict[str, int]) -> str:
     """Return how many remedies ended badly, and how."""
-    told = ["%d %s" % (counts[name], name) for name in WORSE if counts.get(name)]
-    return "remedies ended badly: %s" % ", ".join(told)
+    return "remedies ended badly: %s" % ", ".join(
+        "%d %s" % (counts[name], name) for name in WORSE if counts.get(name)
+    )
 
 
-def _either(statuses):
+def _either(statuses: Sequence[str]) -> str:
     """Return statuses in a sentence, the worst first: fail, unknown or warn."""
     words = [status for status in reversed(STATUSES) if status in statuses]
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
@@ -186,7 +191,7 @@ def _root(own, derived):
         own: [(node, finding)] that are the root, at least one.
         derived: [(node, finding)] that derive from it.
     """
-    # Of several that are as bad, what was measured tells more than what was estimated.
+    # Of several that are as bad, what was measured says more than what was estimated.
     worst = max(
         (item for _node, item in own),
         key=lambda item: (rank(item["status"]), item["confidence"] == "measured"),
@@ -199,7 +204,7 @@ def _root(own, derived):
         else [pair for pair in derived if worst["id"] == "fleet." + pair[1]["id"]]
     )
     hosts = list(dict.fromkeys(name for (name, _index), _item in holders if name is not None))
-    # One that stands for no findings of theirs names the hosts it is about itself.
+    # One that stands for no findings of hosts names the hosts in its evidence.
     hosts = hosts or list(worst["evidence"].get("hosts") or ()) if scope == "fleet" else hosts
     # What differs from host to host is said of one of them by name.
     differs = (

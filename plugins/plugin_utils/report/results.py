@@ -2,17 +2,19 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the hosts' registered results say, in one shape whatever became of the host. Pure."""
+"""What the hosts' registered results hold, in one shape for every host, also a lost one. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
 
-#: A host that returns more than this for one finding is broken, or wants to break the report.
+#: A host that returns more than this for one finding is broken, or an attack on the report.
 _LONGEST_TEXT = 2000
 _LARGEST_EVIDENCE = 16_000
 #: What of an entry of the host's ledger is reported, of so many entries.
@@ -20,7 +22,7 @@ _CHANGE = ("time", "ended", "run", "remedy", "findings", "by", "outcome", "reaso
 _MOST_CHANGES = 10
 _ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+\Z")
 
-#: What the reason of a lost connection asks a person to do; the first that matches.
+#: What to do about a lost connection, by its reason; the first that matches.
 _UNREACHABLE_ADVICE = (
     (
         r"could not resolve|name or service not known|no address associated",
@@ -33,7 +35,7 @@ _UNREACHABLE_ADVICE = (
     (r"refused", "Check that sshd runs there, and that ansible_port is its port."),
     (
         r"host key|identification has changed",
-        "Compare its host key with the known one: was it reinstalled, or is it another machine?",
+        "Compare its host key with the known one: was it reinstalled, or is it another host?",
     ),
     (
         r"permission denied|authentication|password",
@@ -43,20 +45,27 @@ _UNREACHABLE_ADVICE = (
 _GUIDE = "Quick Diagnostics"
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Return a copy of value in JSON's own types: no tags, no NaN, no other objects."""
     return json.loads(json.dumps(value, default=str), parse_constant=lambda _constant: None)
 
 
-def host_entry(name, groups, addresses, results, names, left_play=False):
+def host_entry(
+    name: str,
+    groups: Iterable[str],
+    addresses: Iterable[str],
+    results: Mapping[str, Any],
+    names: Sequence[str],
+    left_play: bool = False,
+) -> dict[str, Any]:
     """Return what is known of one host.
 
     Args:
         name: its name in the inventory.
         groups: the names of its groups.
-        addresses: under which other hosts may know it, with its name.
-        results: {variable: registered result}, those of names that the host has.
-        names: the variables that were asked for.
+        addresses: by which other hosts may know it; its name is one of them.
+        results: {variable: registered result}, those of ``names`` that the host has.
+        names: the variables with registered results.
         left_play: whether it is out of the play, so that nothing more can come.
 
     Returns:
@@ -64,7 +73,7 @@ def host_entry(name, groups, addresses, results, names, left_play=False):
         (complete, in their order), changes (what was changed on it lately, newest first) and
         probe_seconds. A host that was not diagnosed has a finding that says so.
     """
-    entry = {
+    entry: dict[str, Any] = {
         "name": name,
         "groups": sorted(groups),
         "addresses": sorted(set(addresses) | {name}),
@@ -138,7 +147,7 @@ def _complete(item):
     """Return a finding with every key of the contract and values of the right types.
 
     Raises:
-        KeyError, TypeError, ValueError: it does not keep the contract.
+        KeyError, TypeError, ValueError: it does not follow the contract.
     """
     if not isinstance(item, dict):
         raise TypeError("a finding must be a dictionary")
@@ -183,20 +192,20 @@ def _failed(reason, variable):
     )
 
 
-def unreachable(reason):
+def unreachable(reason: object) -> dict[str, Any]:
     """Return the finding of a host that did not answer, from the reason that Ansible was given."""
     reason = _reason(reason)
     # ssh repeats the address it was given, the report names the host already.
-    gist = re.sub(r"^ssh: (connect to host \S+ port \d+: )?", "", reason)
+    shown = re.sub(r"^ssh: (connect to host \S+ port \d+: )?", "", reason)
     advice = next(
         (advice for pattern, advice in _UNREACHABLE_ADVICE if re.search(pattern, reason, re.I)),
-        "Connect to it by hand with the same user and address, and see what it says.",
+        "Connect to it by hand with the same user and address, and read what it reports.",
     )
     return finding(
         "host.unreachable",
         "host",
         "fail",
-        "Ansible cannot reach it: %s" % gist,
+        "Ansible cannot reach it: %s" % shown,
         evidence={"reason": reason},
         advice=advice,
         guide=_GUIDE,
@@ -204,8 +213,8 @@ def unreachable(reason):
 
 
 def _failure(result):
-    """Return why a task failed: of a module that broke, ansible-core 2.18 says it only in the last
-    line it wrote.
+    """Return why a task failed: of a module that broke, ansible-core 2.18 reports it only in the
+    last line it wrote.
     """
     message = result.get("msg")
     written = result.get("module_stderr") or result.get("exception")
@@ -219,9 +228,7 @@ def _failure(result):
 
 
 def _reason(text):
-    """Return the gist of an error's text in one line, without secrets and without Ansible's
-    preamble.
-    """
+    """Return an error's text in one line, without secrets and without Ansible's preamble."""
     text = re.sub(
         r"\s+", " ", redact(text if isinstance(text, str) else "no reason was given")
     ).strip()

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import OUTCOMES
 
 NARROWEST, WIDEST = 60, 100
 #: With the empty lines around it and the paths below it, 25 however large the fleet.
@@ -25,41 +29,34 @@ COLOURS = {
     "warn": "yellow",
     "ok": "green",
 }
-#: outcome of a remedy: status whose colour it has. What was only planned has been shown already.
-OUTCOMES = {
-    "failed": "fail",
-    "undone": "fail",
-    "unknown": "unknown",
-    "refused": "warn",
-    "not tried": "warn",
-    "kept": "ok",
-    "not needed": "ok",
-    "would apply": "ok",
-}
+#: What each format says where there is nothing to list.
+NOTHING_WRONG = "Nothing is wrong, every requested check could be measured."
+NOT_COMPARED = "not requested"
+Line = tuple[str, str | None]
 _WORDS = {"fail": "FAIL", "unknown": "UNKNOWN", "warn": "WARN"}
-# Sequences that steer a terminal, and every other control character: a host's text may hold any.
+# Sequences that control a terminal, and every other control character: a host's text may hold any.
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*["
     r" -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
 
 
-def printable(text):
-    """Return text in one line, without anything that steers a terminal."""
+def printable(text: str) -> str:
+    """Return text in one line, without anything that controls a terminal."""
     return re.sub(r"\s+", " ", _CONTROL.sub(" ", text)).strip()
 
 
-def moment(text):
+def moment(text: str) -> str:
     """Return an ISO 8601 time in UTC as a person reads it: 2026-11-24 14:54 UTC."""
     return text[:16].replace("T", " ") + " UTC"
 
 
-def lines(model, width):
-    """Return the summary as [(text, colour or None)], at most MOST_LINES of them.
+def lines(model: dict[str, Any], width: int) -> list[Line]:
+    """Return the summary as [(text, colour or ``None``)], at most ``MOST_LINES`` of them.
 
     Args:
         model: the model of the report.
-        width: columns of the terminal; what is used lies between NARROWEST and WIDEST.
+        width: columns of the terminal; what is used lies between ``NARROWEST`` and ``WIDEST``.
     """
     width = max(NARROWEST, min(WIDEST, width))
     # Each text in full where there is room, else its beginning.
@@ -70,21 +67,19 @@ def lines(model, width):
     return result
 
 
-def _summary(model, width, rows):
+def _summary(model: dict[str, Any], width: int, rows: int) -> list[Line]:
     known = [root for root in model["roots"] if root["status"] != "unknown"]
     unknown = [root for root in model["roots"] if root["status"] == "unknown"]
     remedies = _remedies(model["remediation"], width)
     result = [_header(model, width), *remedies]
     if not model["roots"]:
-        result.append(
-            ("Nothing is wrong, everything that was asked for could be measured.", COLOURS["ok"])
-        )
+        result.append((NOTHING_WRONG, COLOURS["ok"]))
     result += _causes(known, width, rows, _ROOTS_BESIDE if remedies else _ROOTS)
     result += _not_measured(unknown, width, rows)
     return result + _absent(model["hosts"], width) + _since(model["comparison"], width)
 
 
-def _header(model, width):
+def _header(model: dict[str, Any], width: int) -> Line:
     counts = model["summary"]["hosts"]
     parts = [
         "%d %s" % (counts[name], name) for name in ("ok", "warn", "fail", "unknown", "unreachable")
@@ -99,7 +94,7 @@ def _header(model, width):
     return _cut("%s - %s: %s" % (title, total, ", ".join(parts)), width), COLOURS[worst]
 
 
-def _remedies(remediation, width):
+def _remedies(remediation: dict[str, Any] | None, width: int) -> list[Line]:
     """Return what remedies did, the worst first, in a line each."""
     done = [
         entry for entry in (remediation or {}).get("entries", ()) if entry["outcome"] in OUTCOMES
@@ -121,7 +116,7 @@ def _remedies(remediation, width):
     return result
 
 
-def _causes(roots, width, rows, most):
+def _causes(roots: Sequence[dict[str, Any]], width: int, rows: int, most: int) -> list[Line]:
     result = []
     for root in roots[:most]:
         head = "%-4s  %s  %s  " % (_WORDS[root["status"]], where(root), root["id"])
@@ -135,7 +130,7 @@ def _causes(roots, width, rows, most):
     return result
 
 
-def _not_measured(roots, width, rows):
+def _not_measured(roots: Sequence[dict[str, Any]], width: int, rows: int) -> list[Line]:
     result = []
     for root in roots[:_UNKNOWN]:
         head = "%s  %s  %s  " % (_WORDS["unknown"], where(root), root["id"])
@@ -147,36 +142,28 @@ def _not_measured(roots, width, rows):
     return result
 
 
-def _absent(hosts, width):
-    """Return what a machine on its own does not have: with many, that is in the report."""
+def _absent(hosts: Sequence[dict[str, Any]], width: int) -> list[Line]:
+    """Return what a single host does not have; of several, that is in the report."""
     absent = [name for name, status in hosts[0]["components"].items() if status == "skipped"]
     if len(hosts) > 1 or not absent:
         return []
     return [(_cut("Skipped, not on this host: %s." % ", ".join(absent), width), None)]
 
 
-def _since(comparison, width):
+def _since(comparison: dict[str, Any], width: int) -> list[Line]:
     if comparison["previous"] is None:
-        return [
-            (
-                _cut(
-                    "No comparison: %s." % printable(comparison["note"] or "not asked for"), width
-                ),
-                None,
-            )
-        ]
+        note = printable(comparison["note"] or NOT_COMPARED)
+        return [(_cut("No comparison: %s." % note, width), None)]
     counts = "%d new, %d resolved, %d still bad" % tuple(
         len(comparison[key]) for key in ("new", "resolved", "still_bad")
     )
     if comparison["unmeasured"]:
-        counts += ", %d not looked at again" % len(comparison["unmeasured"])
+        counts += ", %d not checked again" % len(comparison["unmeasured"])
     return [(_cut("Since %s: %s." % (moment(comparison["previous"]), counts), width), None)]
 
 
-def where(root):
-    """Return where a root cause is: the fleet, or as many of its hosts as there is room for and how
-    many more.
-    """
+def where(root: dict[str, Any]) -> str:
+    """Return where a root cause is: the fleet, or as many of its hosts as fit and how many more."""
     if root["scope"] == "fleet":
         return "fleet (%d hosts)" % len(root["hosts"])
     names = [printable(name) for name in root["hosts"]]
@@ -188,10 +175,8 @@ def where(root):
     return shown + (" +%d" % (len(names) - number) if len(names) > number else "")
 
 
-def _paragraph(head, text, width, rows, colour):
-    """Return a text behind its head, in at most so many rows, the further ones indented under the
-    first.
-    """
+def _paragraph(head: str, text: str, width: int, rows: int, colour: str | None) -> list[Line]:
+    """Return a text after its head, in at most ``rows`` lines, indented from the second one."""
     wrapped = textwrap.wrap(
         head + printable(text),
         width,
@@ -204,5 +189,5 @@ def _paragraph(head, text, width, rows, colour):
     return [(line, colour) for line in wrapped]
 
 
-def _cut(text, width):
+def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 4] + " ..."

@@ -18,7 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._health import runner
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lines, survey
 from ansible_collections.sergas.ops.plugins.module_utils._host import container_rules, ufw
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import termination_plan
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import fleet
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import targets
 
 #: 192.0.2.7, as logs, inventories and people write it
 NOTATIONS = [
@@ -169,19 +169,19 @@ def test_sessions_of_a_database_are_protected(text):
 
 
 def test_a_database_in_two_notations_is_one():
-    targets = ["[%s]:5432" % text if ":" in text else text + ":5432" for text in NOTATIONS]
+    written = ["[%s]:5432" % text if ":" in text else text + ":5432" for text in NOTATIONS]
     found = {
-        fleet.target_of({"id": "db.unreachable", "evidence": {"target": target}})
-        for target in targets
+        targets.target_of({"id": "db.unreachable", "evidence": {"target": target}})
+        for target in written
     }
     assert found == {"192.0.2.7:5432"}
-    owners = fleet.owners_of([{"name": "db1", "addresses": ["::FFFF:192.0.2.7", "db1"]}])
-    assert {owners.get(fleet.host_of(target)) for target in targets} == {"db1"}
+    owners = targets.owners_of([{"name": "db1", "addresses": ["::FFFF:192.0.2.7", "db1"]}])
+    assert {owners.get(targets.host_of(target)) for target in written} == {"db1"}
 
 
 @pytest.mark.parametrize("text", ["[::ffff:127.0.0.1]:5432", "[0:0::1]:5432", "[::]:5432"])
 def test_a_loopback_database_is_its_hosts_own(text):
-    assert fleet.target_of({"id": "db.unreachable", "evidence": {"target": text}}) is None
+    assert targets.target_of({"id": "db.unreachable", "evidence": {"target": text}}) is None
 
 
 @pytest.mark.parametrize("text", GIVEN)

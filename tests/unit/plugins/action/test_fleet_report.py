@@ -176,7 +176,7 @@ def test_a_host_that_left_the_play_is_in_it(report):
 
 def test_the_second_run_compares_with_the_first(report):
     report({"web1": variables(good(BAD))}, fail_on="never")
-    assert "No comparison: this is the first report in this folder." in report.lines
+    assert "No comparison: this is the first report in this directory." in report.lines
     report({"web1": variables(good())})
     assert re.match(r"Since .* UTC: 0 new, 1 resolved, 0 still bad\.", report.lines[-3])
     assert [entry["id"] for entry in report.json["comparison"]["resolved"]] == ["host.disk.high"]
@@ -196,7 +196,7 @@ def test_only_the_formats_asked_for(report):
     assert report.lines[-2] == "Report: sergas-reports/latest/report.md"
 
 
-def test_a_folder_that_cannot_be_written_fails_after_the_summary(report, tmp_path):
+def test_a_directory_that_cannot_be_written_fails_after_the_summary(report, tmp_path):
     (tmp_path / "file").write_text("x")
     result = report({"web1": variables(good())}, report_dir=str(tmp_path / "file"), fail_on="never")
     assert result["failed"] is True
@@ -232,8 +232,8 @@ def test_what_the_run_is_told_is_in_the_report(report):
         ({"formats": []}, "formats: [] must be a list of at least one name"),
         ({"results": {}}, "results: {} must be a list"),
         ({"results": ["a-b"]}, "results: 'a-b' is not the name of a variable"),
-        ({"report_dir": ""}, "report_dir: '' is not the path of a folder"),
-        ({"report_dir": 5}, "report_dir: 5 is not the path of a folder"),
+        ({"report_dir": ""}, "report_dir: '' is not the path of a directory"),
+        ({"report_dir": 5}, "report_dir: 5 is not the path of a directory"),
         ({"title": " "}, "title: ' ' is not a text"),
         ({"run": []}, "run: [] is not a dictionary"),
         ({"titel": "x"}, "titel: there is no such option, there are: report_dir, fail_on"),
@@ -250,7 +250,7 @@ def test_values_from_a_command_line_are_text():
     assert options["report_dir"] == os.path.expanduser("~/x")
 
 
-def test_a_folder_that_is_gone_needs_an_absolute_path(tmp_path, monkeypatch):
+def test_a_directory_that_is_gone_needs_an_absolute_path(tmp_path, monkeypatch):
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)

@@ -12,7 +12,6 @@ import jsonschema
 import pytest
 
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
-    account,
     catalogue,
     options,
     plan,
@@ -20,13 +19,14 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     show,
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
-    json_document,
+    formats,
     markdown,
     model,
     page,
     results,
     terminal,
 )
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import account
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SCHEMA = json.loads(
@@ -72,14 +72,14 @@ def outcomes(told):
 
 
 def test_a_plan_that_is_not_applied_says_so(planned):
-    told = account.account(planned("plan"), {}, {})
+    told = account(planned("plan"), {}, {})
     assert {outcome for outcome, _reason in outcomes(told).values()} == {"planned"}
     assert told["counts"] == {"planned": 3} and not told["failed"]
 
 
 def test_what_ended_badly_fails_and_stops_the_others(planned):
     records = {"a": [ended("undone")]}
-    told = account.account(planned(), records, {"a": ""})
+    told = account(planned(), records, {"a": ""})
     assert outcomes(told) == {
         "a": ("undone", "so it was"),
         "b": ("not tried", "stopped after a"),
@@ -89,26 +89,26 @@ def test_what_ended_badly_fails_and_stops_the_others(planned):
 
 
 def test_a_host_that_was_lost_is_unknown_and_puts_itself_back(planned, makers):
-    told = account.account(planned(), {}, {"a": "start_redis"})
+    told = account(planned(), {}, {"a": "start_redis"})
     outcome, reason = outcomes(told)["a"]
     assert outcome == "unknown" and "no undo" in reason
     made = planned()
     for entry in made["entries"]:
         entry["undo"] = None
-    outcome, reason = outcomes(account.account(made, {}, {"a": "start_redis"}))["a"]
-    assert "puts itself back, at the latest 390 s after the begin" in reason
+    outcome, reason = outcomes(account(made, {}, {"a": "start_redis"}))["a"]
+    assert "rolls back automatically, at the latest 390 s after the start" in reason
     assert outcomes(told)["b"] == ("not tried", "stopped after a")
 
 
 def test_what_is_left_ahead_of_a_run_says_that_nobody_knows(planned):
-    told = account.account(planned(), {}, {}, ahead=True)
+    told = account(planned(), {}, {}, ahead=True)
     assert {outcome for outcome, _reason in outcomes(told).values()} == {"unknown"}
-    held = account.account(planned(max_share=0.5), {}, {}, ahead=True)
+    held = account(planned(max_share=0.5), {}, {}, ahead=True)
     assert {outcome for outcome, _reason in outcomes(held).values()} == {"guarded"}
 
 
 def test_what_is_held_back_keeps_its_reason(planned):
-    told = account.account(planned(max_share=0.5), {}, {})
+    told = account(planned(max_share=0.5), {}, {})
     assert {outcome for outcome, _reason in outcomes(told).values()} == {"guarded"}
     assert "3 of 4 hosts with redis" in outcomes(told)["a"][1]
 
@@ -148,8 +148,8 @@ def report(makers, remediation, fail_on="never"):
 def test_every_outcome_keeps_the_schema_and_is_in_every_format(makers, planned):
     for outcome in ("kept", "undone", "failed", "refused", "not needed", "would apply"):
         records = {"a": [ended(outcome, reason="<b>because</b>", after=[makers.bad()])]}
-        found = report(makers, account.account(planned(), records, {}))
-        written = json.loads(json_document.render(found))
+        found = report(makers, account(planned(), records, {}))
+        written = json.loads(formats.render_json(found))
         jsonschema.validate(written, SCHEMA, cls=jsonschema.Draft202012Validator)
         assert "| reload, reversible |" in markdown.render(found)
         assert "impact reload, reversible; changes" in page.render(found)
@@ -168,7 +168,7 @@ def test_every_outcome_keeps_the_schema_and_is_in_every_format(makers, planned):
 def test_a_report_without_a_plan_has_none(makers):
     found = report(makers, None)
     jsonschema.validate(
-        json.loads(json_document.render(found)), SCHEMA, cls=jsonschema.Draft202012Validator
+        json.loads(formats.render_json(found)), SCHEMA, cls=jsonschema.Draft202012Validator
     )
     assert "Remedies" not in page.render(found) + markdown.render(found)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import outcomes
 
 
 def judge(wanted, before, *after):
@@ -98,4 +99,4 @@ def record(remedy, outcome, worse=False):
     ],
 )
 def test_a_bad_end_stops_the_next(ended, stopper):
-    assert verdict.stopped_by(ended, "x") == stopper
+    assert outcomes.stopped_by(ended, "x") == stopper

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import fleet
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import fleet, targets
 
 TARGET = "10.0.0.5:5432"
 
@@ -57,12 +57,14 @@ def ends(hosts):
     ],
 )
 def test_only_what_several_hosts_can_share_is_a_target(target, shared):
-    assert fleet.target_of(db(target=target)) == shared
+    assert targets.target_of(db(target=target)) == shared
 
 
 def test_a_target_counts_for_dependencies_only():
     assert (
-        fleet.target_of(finding("app.port.closed", "app", "fail", "x", evidence={"target": TARGET}))
+        targets.target_of(
+            finding("app.port.closed", "app", "fail", "x", evidence={"target": TARGET})
+        )
         is None
     )
 

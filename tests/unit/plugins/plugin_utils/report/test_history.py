@@ -10,17 +10,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import history, json_document
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import formats, history
 
 NOW = datetime(2026, 11, 24, 14, 54, 27, tzinfo=UTC)
 STAMP = "2026-11-24T145427Z"
 
 
-def write(folder, documents=None, moment=NOW):
-    return history.write(str(folder), moment, documents or {"report.json": "{}", "report.md": "x"})
+def write(directory, documents=None, moment=NOW):
+    return history.write(
+        str(directory), moment, documents or {"report.json": "{}", "report.md": "x"}
+    )
 
 
-def test_a_run_is_a_folder_named_by_its_time(tmp_path):
+def test_a_run_is_a_directory_named_by_its_time(tmp_path):
     run = write(tmp_path / "deep" / "reports")
     assert run == str(tmp_path / "deep" / "reports" / STAMP)
     assert sorted(os.listdir(run)) == ["report.json", "report.md"]
@@ -60,9 +62,9 @@ def test_text_that_is_not_unicode_is_written_all_the_same(tmp_path):
         assert file.read() == '{"a": "\\udcff"}'
 
 
-def test_a_folder_that_cannot_be_one_is_named(tmp_path):
+def test_a_directory_that_cannot_be_one_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(history.Unwritable, match=r"/file: it is not a folder"):
+    with pytest.raises(history.Unwritable, match=r"/file: it is not a directory"):
         write(tmp_path / "file")
     with pytest.raises(history.Unwritable, match="Not a directory"):
         write(tmp_path / "file" / "reports")
@@ -83,7 +85,7 @@ def test_latest_points_at_the_newest_run(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [STAMP, STAMP + "-2", "latest"]
 
 
-def test_a_folder_called_latest_is_left_alone_and_told(tmp_path):
+def test_a_directory_called_latest_is_left_alone_and_told(tmp_path):
     (tmp_path / "latest").mkdir()
     run = write(tmp_path)
     link, why_not = history.link_latest(str(tmp_path), run)
@@ -139,17 +141,17 @@ def test_a_link_named_like_a_run_is_not_followed(tmp_path):
 def test_the_latest_report_is_read(tmp_path, makers):
     for number, day in enumerate((3, 1, 2)):
         report = makers.build(makers.sample(), title="number %d" % number)
-        write(tmp_path, {"report.json": json_document.render(report)}, NOW.replace(day=day))
+        write(tmp_path, {"report.json": formats.render_json(report)}, NOW.replace(day=day))
     previous, note = history.read_previous(str(tmp_path))
     assert note is None
     assert previous["title"] == "number 0"
 
 
 def test_the_first_report_has_nothing_before_it(tmp_path):
-    for folder in (tmp_path, tmp_path / "missing"):
-        assert history.read_previous(str(folder)) == (
+    for directory in (tmp_path, tmp_path / "missing"):
+        assert history.read_previous(str(directory)) == (
             None,
-            "this is the first report in this folder",
+            "this is the first report in this directory",
         )
 
 
@@ -186,5 +188,5 @@ def test_a_report_that_cannot_be_compared_with_is_told(tmp_path, text, reason):
 
 def test_a_later_minor_version_is_compared_with(tmp_path, makers):
     report = dict(makers.build(makers.sample()), schema_version="1.7", surplus=1)
-    write(tmp_path, {"report.json": json_document.render(report)})
+    write(tmp_path, {"report.json": formats.render_json(report)})
     assert history.read_previous(str(tmp_path))[1] is None

@@ -78,7 +78,7 @@ def disk(fullest, **percent):
             ),
             None,
         ),
-        # Another folder whose name begins alike.
+        # Another directory whose name begins alike.
         (disk("/var/lib/postgres"), None),
     ],
 )

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import json_document, model
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import formats, model
 
 SCHEMA = json.loads(
     (Path(__file__).resolve().parents[5] / "docs" / "report.schema.json").read_text()
@@ -191,7 +191,7 @@ def every_shape(makers):
 def test_the_json_keeps_its_schema(makers):
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     for report in every_shape(makers):
-        written = json.loads(json_document.render(report))
+        written = json.loads(formats.render_json(report))
         jsonschema.validate(written, SCHEMA, cls=jsonschema.Draft202012Validator)
         assert written == report
 
@@ -207,14 +207,14 @@ def test_the_json_keeps_its_schema(makers):
     ],
 )
 def test_the_schema_refuses_what_is_not_a_report(makers, damage):
-    report = json.loads(json_document.render(makers.build(makers.sample(4))))
+    report = json.loads(formats.render_json(makers.build(makers.sample(4))))
     damage(report)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(report, SCHEMA, cls=jsonschema.Draft202012Validator)
 
 
 def test_the_json_has_a_line_for_each_host(makers):
-    lines = json_document.render(makers.build(makers.sample())).splitlines()
+    lines = formats.render_json(makers.build(makers.sample())).splitlines()
     assert sum('"probe_seconds"' in line for line in lines) == 20
 
 

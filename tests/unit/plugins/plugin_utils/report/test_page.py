@@ -11,10 +11,31 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
+    COMPONENTS,
+    STATUSES,
+    finding,
+)
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import page
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import OUTCOMES
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}<style>"
+#: What decides how a report looks, and is never a host's text.
+VOCABULARY = {
+    *STATUSES,
+    *COMPONENTS,
+    *OUTCOMES,
+    "unreachable",
+    "measured",
+    "estimated",
+    "host",
+    "%",
+}
+#: The dictionaries whose keys are a host's text, and the keys that a report reads.
+FREE_KEYS, READ_KEYS = (
+    ("evidence", "run", "probe_seconds"),
+    ("target", "hosts_bad", "hosts_using", "cause_host"),
+)
 VOID = {"meta", "link", "input", "br", "img"}
 OPTIONAL_END = {"li"}
 
@@ -108,6 +129,121 @@ def test_nothing_of_a_host_becomes_markup(makers):
     assert not any(name.startswith("on") for _tag, attributes in parsed.tags for name in attributes)
     assert parsed.open == []
     assert HOSTILE in "".join(parsed.text)
+
+
+def everything(makers):
+    """A report with a value in each field that a page shows."""
+    previous = makers.build(makers.sample())
+    hosts = makers.sample(14)[3:]
+    hosts[0]["changes"] = [
+        {"time": "at", "ended": "then", "remedy": "m", "outcome": "o", "by": "me", "reason": "why"}
+    ]
+    hosts[1]["findings"].append(
+        finding(
+            "db.locks.blocked",
+            "database",
+            "warn",
+            "locked",
+            evidence={
+                "lines": ["a" * 50, "b"],
+                "by": {"pid": "7", "query": "SELECT"},
+                "short": ["c"],
+                "text": "d",
+            },
+            cause="db.transactions.idle",
+        )
+    )
+    hosts[0]["findings"].append(
+        finding("app.port.conflict", "app", "fail", "taken", remedy="free", guide="Ports")
+    )
+    before = {"id": "a.b", "status": "fail", "summary": "it was so"}
+    entry = {
+        "remedy": "restart_app",
+        "title": "Restart",
+        "host": hosts[0]["name"],
+        "impact": "restart",
+        "reversible": True,
+        "helps": ["elsewhere"],
+        "changes": ["one", "two"],
+        "guards": [{"name": "share", "reason": "too many", "allow": "set it"}],
+        "before": [before],
+        "after": [dict(before, status="ok")],
+        "outcome": "kept",
+        "reason": "it helped",
+        "started": "2026-11-24T12:00:01Z",
+        "ended": "2026-11-24T12:00:09Z",
+    }
+    remediation = {
+        "run": "r1",
+        "by": "alice",
+        "failed": False,
+        "entries": [entry, dict(entry, host=None, outcome="guarded")],
+    }
+    report = makers.build(hosts, previous=previous, remediation=remediation)
+    report["fleet"][0]["cause"] = "fleet.host.down"
+    return report
+
+
+def with_texts(value, change, free=False):
+    """Return a report with each text of its own changed."""
+    if isinstance(value, dict):
+        return {
+            (change(key) if free and key not in READ_KEYS else key): with_texts(
+                of, change, free or key in FREE_KEYS
+            )
+            for key, of in value.items()
+        }
+    if isinstance(value, list):
+        return [with_texts(of, change, free) for of in value]
+    return change(value) if isinstance(value, str) and value not in VOCABULARY else value
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        HOSTILE,
+        '"><b>',
+        "' onload='x",
+        "-->",
+        "]]>",
+        "\n<b>\n",
+        "\0<b>\0",
+        "\u2028<b>",
+        "&lt;b&gt;",
+        "%s",
+        "{% raw %}{#",
+    ],
+)
+def test_a_hostile_value_is_the_same_text_in_every_field(makers, hostile):
+    texts, report = {}, everything(makers)
+
+    def evil(text):
+        return texts.setdefault(text, "%04d %s" % (len(texts), hostile))
+
+    def harmless(text):
+        return re.sub(r"[^\d\n]", "x", evil(text))
+
+    attacked = Page(page.render(with_texts(report, evil)))
+    calm = Page(page.render(with_texts(report, harmless)))
+    assert [(tag, list(names)) for tag, names in attacked.tags] == [
+        (tag, list(names)) for tag, names in calm.tags
+    ]
+    written, expected = "".join(attacked.text), "".join(calm.text)
+    missing = [text for text in texts if harmless(text) not in expected]
+    # A report does not show which run of Ansible's a change is of, for example.
+    assert len(missing) < len(texts) / 4
+    for text in texts:
+        shown = evil(text).replace("\0", "\ufffd")
+        assert written.count(shown) == expected.count(harmless(text)), text
+    for attributes, harmless_ones in zip(attacked.tags, calm.tags, strict=True):
+        assert len(attributes[1].get("data-host") or "") == len(
+            harmless_ones[1].get("data-host") or ""
+        )
+
+
+def test_no_page_holds_a_nul(makers):
+    text = page.render(with_texts(everything(makers), "{}\0".format))
+    assert "\0" not in text and "\ufffd" in text
 
 
 def test_a_hostile_note_is_text(makers):

@@ -15,7 +15,9 @@ def shown(report, width=100):
 
 
 def test_the_sample_reads_from_the_worst_down(makers):
-    report = makers.build(makers.sample(), previous_note="this is the first report in this folder")
+    report = makers.build(
+        makers.sample(), previous_note="this is the first report in this directory"
+    )
     assert shown(report) == [
         "Sergas fleet - 20 hosts: 2 ok, 0 warn, 15 fail, 2 unknown, 1 unreachable",
         (
@@ -45,7 +47,7 @@ def test_the_sample_reads_from_the_worst_down(makers):
             " within 5.0 s"
         ),
         "UNKNOWN  app9.example.com  host.diagnosis.failed  Not diagnosed: No space left on device",
-        "No comparison: this is the first report in this folder.",
+        "No comparison: this is the first report in this directory.",
     ]
 
 

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils import connection_budget as budgets
+from ansible_collections.sergas.ops.plugins.plugin_utils import pools
 
 
 def host(workers=4, pool_size=10, max_overflow=20, **more):
@@ -29,35 +29,35 @@ def taken(result):
 
 def test_the_guides_numbers_do_not_fit_a_default_server():
     """Three hosts with 4 workers and the guide's pool of 30 + 50 against max_connections = 100."""
-    result = budgets.budget(
+    result = pools.budget(
         {f"app{i}": host(pool_size=30, max_overflow=50) for i in (1, 2, 3)}, slots=97, reserved=3
     )
     assert (result["demand"], result["fits"]) == (960, False)
     assert [row["demand"] for row in result["hosts"]] == [320, 320, 320]
     # 97 slots less 10 leave 87 for 12 workers: 7 each.
     assert [row["fit"] for row in result["hosts"]] == [{"pool_size": 2, "max_overflow": 5}] * 3
-    found = budgets.decide(result, "db1:5432")
+    found = pools.decide(result, "db1:5432")
     assert (found["id"], found["status"], found["value"]) == ("db.pools.overcommitted", "warn", 960)
     assert found["evidence"]["target"] == "db1:5432"
     assert "app1: DATABASE_POOL_SIZE=2 DATABASE_MAX_OVERFLOW=5" in found["advice"]
 
 
 def test_what_fits_is_left_alone():
-    result = budgets.budget({"app1": host(workers=2, pool_size=5, max_overflow=5)}, slots=97)
+    result = pools.budget({"app1": host(workers=2, pool_size=5, max_overflow=5)}, slots=97)
     assert (result["demand"], result["percent"], result["fits"]) == (20, 20.6, True)
     assert result["hosts"][0]["fit"] == {"pool_size": 5, "max_overflow": 5}
-    assert budgets.decide(result, "db1:5432")["status"] == "ok"
+    assert pools.decide(result, "db1:5432")["status"] == "ok"
 
 
 def test_the_headroom_is_not_the_apps():
-    assert budgets.budget({"app1": host(workers=1, pool_size=87, max_overflow=0)}, slots=97)["fits"]
-    assert not budgets.budget({"app1": host(workers=1, pool_size=88, max_overflow=0)}, slots=97)[
+    assert pools.budget({"app1": host(workers=1, pool_size=87, max_overflow=0)}, slots=97)["fits"]
+    assert not pools.budget({"app1": host(workers=1, pool_size=88, max_overflow=0)}, slots=97)[
         "fits"
     ]
 
 
 def test_a_small_host_keeps_its_pool():
-    result = budgets.budget(
+    result = pools.budget(
         {"big": host(workers=8), "small": host(workers=1, pool_size=2, max_overflow=1)}, slots=97
     )
     fits = {row["host"]: row["fit"] for row in result["hosts"]}
@@ -66,7 +66,7 @@ def test_a_small_host_keeps_its_pool():
 
 
 def test_celery_and_others_count():
-    result = budgets.budget(
+    result = pools.budget(
         {"app1": host(workers=1, pool_size=5, max_overflow=5, celery_workers=8, others=4)}, slots=97
     )
     assert result["demand"] == 10 + 8 + 4
@@ -74,7 +74,7 @@ def test_celery_and_others_count():
 
 @pytest.mark.parametrize("numbers", [host(pool_size=0), host(max_overflow=-1)])
 def test_sqlalchemys_pools_without_a_bound(numbers):
-    result = budgets.budget({"app1": numbers}, slots=97)
+    result = pools.budget({"app1": numbers}, slots=97)
     assert (result["demand"], result["percent"], result["needed_max_connections"]) == (
         None,
         None,
@@ -82,18 +82,18 @@ def test_sqlalchemys_pools_without_a_bound(numbers):
     )
     assert not result["fits"]
     assert taken(result) <= 87
-    assert "without a bound" in budgets.decide(result, "db1:5432")["summary"]
+    assert "without a bound" in pools.decide(result, "db1:5432")["summary"]
 
 
 def test_more_workers_than_slots():
-    result = budgets.budget({"app1": host(workers=200)}, slots=97)
+    result = pools.budget({"app1": host(workers=200)}, slots=97)
     assert result["hosts"][0]["fit"] is None
-    assert "fewer workers" in budgets.decide(result, "db1:5432")["advice"]
+    assert "fewer workers" in pools.decide(result, "db1:5432")["advice"]
 
 
 def test_no_slots():
     with pytest.raises(ValueError, match="0 slots"):
-        budgets.budget({"app1": host()}, slots=0)
+        pools.budget({"app1": host()}, slots=0)
 
 
 def test_the_proposals_fit_and_waste_nothing():
@@ -112,11 +112,11 @@ def test_the_proposals_fit_and_waste_nothing():
             for i in range(random.randint(1, 20))
         }
         slots = random.randint(4, 1000)
-        result = budgets.budget(hosts, slots, reserved=3)
+        result = pools.budget(hosts, slots, reserved=3)
         room = slots - result["headroom"]
         needed = result["needed_max_connections"]
-        assert budgets.budget(hosts, needed - 3)["fits"]
-        assert not budgets.budget(hosts, needed - 4)["fits"]
+        assert pools.budget(hosts, needed - 3)["fits"]
+        assert not pools.budget(hosts, needed - 4)["fits"]
         if any(row["fit"] is None for row in result["hosts"]):
             assert sum(row["workers"] + row["others"] for row in result["hosts"]) > room
             continue
@@ -143,16 +143,14 @@ def test_numbers_of_the_env():
         "DATABASE_MAX_OVERFLOW": "20",
         "CELERY_WORKER_CONCURRENCY": "4",
     }
-    numbers = budgets.from_environment(values)
+    numbers = pools.from_environment(values)
     assert numbers == host(workers=2, celery_workers=4, others=0, assumed=[])
-    assert budgets.from_environment(values, workers=4)["workers"] == 4
+    assert pools.from_environment(values, workers=4)["workers"] == 4
 
 
 def test_what_the_env_does_not_say_is_assumed_and_said_so():
-    numbers = budgets.from_environment(
-        {"DATABASE_POOL_SIZE": "ten", "CELERY_WORKER_CONCURRENCY": ""}
-    )
+    numbers = pools.from_environment({"DATABASE_POOL_SIZE": "ten", "CELERY_WORKER_CONCURRENCY": ""})
     assert numbers["assumed"] == ["max_overflow", "pool_size", "workers"]
     assert (numbers["workers"], numbers["pool_size"], numbers["max_overflow"]) == (1, 5, 10)
-    result = budgets.budget({"app1": numbers}, slots=97)
-    assert budgets.decide(result, "db1:5432")["confidence"] == "estimated"
+    result = pools.budget({"app1": numbers}, slots=97)
+    assert pools.decide(result, "db1:5432")["confidence"] == "estimated"

@@ -1,0 +1,170 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What became of a plan of remedies: each entry with its outcome, for the report. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
+
+#: outcome of a remedy, the worst first: the status it is shown as. What is ``guarded`` or only
+#: ``planned`` was shown with the plan.
+OUTCOMES = {
+    "failed": "fail",  # it did not help, and was not undone
+    "undone": "fail",  # it did not help and was undone
+    "unknown": "unknown",  # the host was lost in the middle of it
+    "refused": "warn",  # the host's ledger refused it
+    "not tried": "warn",  # the run stopped before it
+    "kept": "ok",  # it helped
+    "not needed": "ok",  # its finding was resolved before it
+    "would apply": "ok",  # a check run: it would be carried out
+}
+#: Those that fail the run, and stop the same remedy on further hosts.
+WORSE = ("undone", "failed", "unknown")
+
+#: What of an entry the report shows.
+_SHOWN = (
+    "remedy",
+    "title",
+    "host",
+    "impact",
+    "reversible",
+    "findings",
+    "why",
+    "helps",
+    "changes",
+    "undo",
+    "guards",
+)
+_AHEAD = "the run was about to begin it and did not report how it ended; if in the middle, %s"
+_EVIDENCE = ("id", "status", "summary", "value", "unit", "evidence")
+
+
+def account(
+    planned: dict[str, Any],
+    records: Mapping[str, Sequence[dict[str, Any]]],
+    current: Mapping[str, str],
+    ahead: bool = False,
+) -> dict[str, Any]:
+    """Return the remediation as the report has it.
+
+    Args:
+        planned: the result of the action ``remediation_plan``.
+        records: {host name: [record of a remedy that ended there]}.
+        current: {host name: the remedy that was begun there last, or an empty text}.
+        ahead: whether it is about to be carried out, so that this is all there is of a run that
+            is killed.
+
+    Returns:
+        dict with run, by, mode, entries (each with outcome, reason, started, ended, before and
+        after), gone, left_out, counts and failed.
+    """
+    entries = []
+    for entry in planned["entries"]:
+        shown = {key: entry[key] for key in _SHOWN}
+        shown["before"] = [evidence(entry["finding"])]
+        shown.update(_outcome(entry, planned, records, current))
+        if ahead and is_ready(entry) and planned["mode"] == "apply":
+            shown.update(outcome="unknown", reason=_AHEAD % _after_loss(entry))
+        entries.append(shown)
+    return {
+        "run": planned["run"],
+        "by": planned["by"],
+        "mode": planned["mode"],
+        "entries": entries,
+        "gone": planned["gone"],
+        "left_out": planned["left_out"],
+        "counts": dict(Counter(entry["outcome"] for entry in entries)),
+        "failed": any(entry["outcome"] in WORSE for entry in entries),
+    }
+
+
+def evidence(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a finding that shows how it was."""
+    return {key: item.get(key) for key in _EVIDENCE}
+
+
+def is_ready(entry: Mapping[str, Any]) -> bool:
+    """Return whether no guard holds an entry of a plan back, and its host is there."""
+    return not entry["guards"] and not entry["gone"]
+
+
+def stopped_by(
+    ended: Mapping[str, tuple[Sequence[dict[str, Any]], str]], remedy: str
+) -> str | None:
+    """Return the name of the host after which a remedy must not be tried any more, or ``None``.
+
+    A remedy that did not help on one host is not tried on the next. One that made things worse, or
+    in the middle of which the host was lost, stops all others as well.
+
+    Args:
+        ended: {host name: (records of the remedies that ended there, the one in progress or "")},
+            in the order of the run.
+        remedy: the name of the remedy that is to be tried.
+    """
+    for name, (records, current) in ended.items():
+        if current:
+            return name
+        for record in records:
+            bad = record["outcome"] in WORSE
+            if bad and (record["worse"] or record["remedy"] == remedy):
+                return name
+    return None
+
+
+def _outcome(
+    entry: dict[str, Any],
+    planned: dict[str, Any],
+    records: Mapping[str, Sequence[dict[str, Any]]],
+    current: Mapping[str, str],
+) -> dict[str, Any]:
+    result = {"outcome": None, "reason": None, "started": None, "ended": None, "after": []}
+    if entry["gone"]:
+        return dict(result, outcome="guarded", reason="the host is no longer in the inventory")
+    if not is_ready(entry):
+        return dict(result, outcome="guarded", reason=entry["guards"][0]["reason"])
+    if planned["mode"] == "plan":
+        return dict(result, outcome="planned", reason="sergas_apply is not set")
+    record = _record(entry, records)
+    if record is not None:
+        result.update({key: record.get(key) for key in ("outcome", "started", "ended")})
+        result["reason"] = redact(str(record.get("reason") or ""))
+        for key in ("before", "after"):
+            result[key] = [evidence(item) for item in record.get(key) or ()]
+        return result
+    if current.get(entry["host"]) == entry["remedy"]:
+        reason = "%s was lost in the middle of it; %s" % (entry["host"], _after_loss(entry))
+        return dict(result, outcome="unknown", reason=reason)
+    ended = {
+        name: (records.get(name, ()), current.get(name, ""))
+        for batch in planned["batches"]
+        for name in batch
+    }
+    host = stopped_by(ended, entry["remedy"])
+    return dict(
+        result,
+        outcome="not tried",
+        reason="stopped after %s" % host if host else "the run ended before it",
+    )
+
+
+def _after_loss(entry: dict[str, Any]) -> str:
+    """Return what becomes of a host on which a remedy was begun and did not end."""
+    if entry["undo"]:
+        return "it has no undo, so inspect the host"
+    return "the host rolls back automatically, at the latest %d s after the start" % entry["limit"]
+
+
+def _record(
+    entry: dict[str, Any], records: Mapping[str, Sequence[dict[str, Any]]]
+) -> dict[str, Any] | None:
+    for record in records.get(entry["host"], ()):
+        same = record.get("remedy") == entry["remedy"]
+        if same and record.get("probe_host") == entry["probe_host"]:
+            return record
+    return None
