@@ -140,8 +140,8 @@ def settings(reading, params, unit=None):
             try:
                 parts = url.split(result[service + "_URL"])
             except ValueError:
-                continue
-            for part in _URL_PARTS:
+                parts = None  # the options count all the same
+            for part in _URL_PARTS if parts else ():
                 if getattr(parts, part) not in (None, ""):
                     result["%s_URL.%s" % (service, part)] = str(getattr(parts, part))
         for option in _OPTIONS:

@@ -57,6 +57,9 @@ def observe(ctx):
     if ctx.has("app"):
         target = app_config.redis_target(ctx.settings)
         why = ctx.environment_error or "REDIS_HOST is not set in %s" % ctx.env_file
+        if ctx.settings.get("REDIS_URL", "").startswith(resp.SENTINEL_SCHEMES):
+            if not ctx.params["redis_host"]:
+                target, why = None, "REDIS_URL names Sentinels, which this check does not query"
         results.append(_reach(target, deadline, False) if target else {"unset": why})
     if not results or "redis" in (ctx.components or ()):
         target = local_target()
@@ -103,20 +106,20 @@ def _reach(target, deadline, local):
     except ConnectionFailed as error:
         result["failure"] = {"told": error.told(), "message": str(error)}
     except resp.RedisError as error:
-        result["failure"] = {"told": classify(str(error)), "message": str(error)}
+        # Of these three commands, none is refused for the memory or the slot of a key.
+        kind = error.kind if error.kind in _TOLD else "refusal"
+        result["failure"] = {"told": kind, "message": str(error)}
     return result
 
 
 def _ask(client, target):
-    if target["password"]:
-        words = [target["user"], target["password"]] if target["user"] else [target["password"]]
-        client.call("AUTH", *words)
+    client.log_in(target["user"], target["password"])
     refused = None
     try:
         answer = client.call("PING")
     except resp.RedisError as error:
         # It refuses even this while it refuses writes, and still gives its figures.
-        if classify(str(error)) != "writes":
+        if error.kind != "writes":
             raise
         refused, answer = str(error), "PONG"
     if answer != "PONG":
@@ -127,23 +130,6 @@ def _ask(client, target):
         return {"info": resp.parse_info(client.call("INFO") or ""), "refused": refused}
     except resp.RedisError as error:
         return {"info": {}, "refused": refused, "why": str(error)}
-
-
-def classify(message):
-    """Return what an error of the server means, from its code."""
-    code = message.partition(" ")[0]
-    if "without any password" in message or "no password is set" in message:
-        return "password_unused"
-    if code in ("NOAUTH", "WRONGPASS", "NOPERM") or "invalid password" in message:
-        return "password"
-    return {
-        "DENIED": "protected",
-        "LOADING": "loading",
-        "MISCONF": "writes",
-        "READONLY": "writes",
-        "BUSY": "busy",
-        "MASTERDOWN": "replica",
-    }.get(code, "clients" if "max number of clients" in message else "refusal")
 
 
 #: told: (id, sentence, remedy, advice)

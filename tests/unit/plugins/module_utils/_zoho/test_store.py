@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._net.resp import RedisError
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import store
 
 SCRIPT = "ERR Error running script (call to f_0a): @user_script:9: @user_script: 9: "
@@ -33,7 +34,7 @@ SCRIPT = "ERR Error running script (call to f_0a): @user_script:9: @user_script:
     ],
 )
 def test_what_redis_refuses_is_told_apart_without_its_text(text, told):
-    failure = store.explain(text, "10.0.0.7:6379")
-    assert failure.told == told
+    failure = store.explain(RedisError(text), "10.0.0.7:6379")
+    assert failure.error_kind == told
     assert "10.0.0.7:6379" in str(failure)
     assert "secret-token" not in str(failure)
