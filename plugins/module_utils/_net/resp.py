@@ -150,9 +150,7 @@ class Client:
 
 def not_redis(peer):
     """Return the ``ConnectionFailed`` for a server that sends something else."""
-    return ConnectionFailed(
-        "protocol", "first_byte", "%s does not speak Redis's protocol" % peer
-    )
+    return ConnectionFailed("protocol", "first_byte", "%s does not speak Redis's protocol" % peer)
 
 
 def parse_info(text):

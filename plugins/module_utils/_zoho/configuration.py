@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The configuration of a run: the app's settings, the options over them, and the store they name."""
+"""The configuration of a run: the app's settings, the options over them, and their store."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def read(params, deadline):
         params["app_dir"] or unit.working_directory(properties) or app_config.DEFAULT_APP_DIR
     )
     path = (
-        params["env_file"]
-        or unit.environment_file(properties)
-        or os.path.join(directory, ".env")
+        params["env_file"] or unit.environment_file(properties) or os.path.join(directory, ".env")
     )
     reading, reason = app_config.read(path)
     if reading is None and reason is None:

@@ -174,7 +174,12 @@ _PROBLEMS = {
         None,
         "Find the proxy or the portal between this host and Zoho.",
     ),
-    "garbage": ("zoho.token.unknown", "unknown", None, "Find out what answers there: it is not Zoho."),
+    "garbage": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Find out what answers there: it is not Zoho.",
+    ),
     "redirect": (
         "zoho.token.unknown",
         "unknown",

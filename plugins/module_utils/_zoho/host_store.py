@@ -148,8 +148,8 @@ class HostStore:
 
     def _open(self, flags):
         try:
-            # Any user may write to the directory: neither a link, nor a second name of another file,
-            # nor a file of another user is taken.
+            # Any user may write to the directory: neither a link, nor a second name of another
+            # file, nor a file of another user is taken.
             handle = os.open(  # path: checked below
                 self._path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600
             )

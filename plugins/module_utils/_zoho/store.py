@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The state of Zoho's token that the hosts of a fleet share in Redis: cache, lock, budget, refusals.
+"""The state of Zoho's token that a fleet shares in Redis: cache, lock, budget, refusals.
 
-Every time is by Redis's own clock, so the clocks of the hosts do not matter. The host that refreshes
-holds a lease, a lock that expires. A lease has a number (its fence), higher than that of every
-earlier one; a holder that was suspended beyond its lease cannot replace the token of a later
+Every time is by Redis's own clock, so the clocks of the hosts do not matter. The host that
+refreshes holds a lease, a lock that expires. A lease has a number (its fence), higher than that of
+every earlier one; a holder that was suspended beyond its lease cannot replace the token of a later
 holder, nor spend one of the budget.
 """
 
@@ -264,7 +264,7 @@ class RedisStore:
             grant: a ``replies.Grant``.
 
         Returns:
-            ``kept``, or ``newer`` where a later holder's token is in the cache, which is left there.
+            ``kept``, or ``newer`` where the cache has a later holder's token, which stays.
         """
         return self._run(
             _KEEP,

@@ -172,7 +172,7 @@ class Run:
         return self._obtained(shared, choice, before)
 
     def _obtained(self, shared, choice, before):
-        """Return the result for the last choice: to use a token, or in check mode to request one."""
+        """Return the result of the last choice: use a token, or in check mode request one."""
         predicted = choice.action == "refresh"
         self.result["reason"] = choice.reason
         self.result["changed"] = predicted or self.refresher.issued > 0
@@ -365,9 +365,7 @@ class Run:
         own = self.endpoints.data_centre
         if own is None:
             return None
-        known, unknown = data_centres.find_others(
-            self.client, self.credentials, own, self.deadline
-        )
+        known, unknown = data_centres.find_others(self.client, self.credentials, own, self.deadline)
         self.result.update(client_data_centres=known, unasked_data_centres=unknown)
         return data_centres.advice(known, unknown)
 
