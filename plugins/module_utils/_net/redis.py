@@ -119,9 +119,7 @@ def _library():
     """Return redis-py's package, or None where it cannot be imported."""
     try:
         import redis
-        import redis.connection
-
-        assert redis.connection.Connection and redis.connection.DefaultParser
+        from redis.connection import Connection, DefaultParser  # noqa: F401
     except Exception:  # a damaged library can raise anything, and resp does as well
         return None
     return redis
