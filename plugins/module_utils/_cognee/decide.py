@@ -4,7 +4,7 @@
 
 """Decides what to say about Cognee, from what one host has seen (pure).
 
-``evidence.told`` tells the reasons of one finding apart.
+``evidence.told`` distinguishes the reasons of one finding.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def make(id, status, text, seen, error_kind=None, **details):
     Args:
         id, status, text: of the finding.
         seen: {"target"} and more, see ``decide.decide``.
-        error_kind: tells the reasons of one finding apart.
+        error_kind: distinguishes the reasons of one finding.
         details: more of it; empty values of its evidence are left out.
     """
     evidence = {"target": seen["target"], "told": error_kind}

@@ -179,7 +179,7 @@ def serving(seen, limits):
                 seen,
                 "health",
                 evidence=evidence,
-                advice="It waits for something of its own, mostly the embedding service: check"
+                advice="It waits for one of its own services, mostly for embeddings: check"
                 " its components.",
                 **measured,
             )

@@ -26,7 +26,7 @@ _SENTINEL_URL = re.compile(
     r"(?P<hosts>[^/?#@]+)/(?P<service>[^/?#]+)(?:/(?P<database>[0-9]{1,5}))?/?"
     r"(?:\?(?P<query>[^#]*))?\Z"
 )
-#: For one reply as a whole; redis-py has no limit of its own.
+#: For one reply as a whole; redis-py has no limit.
 _LONGEST_REPLY = 16 * 1024 * 1024
 
 
@@ -243,7 +243,7 @@ def _connection_class():
     class Connection(_library().connection.Connection):
         """One of redis-py's whose socket is there already.
 
-        It sends nothing of its own at the start (HELLO, CLIENT SETINFO): a user's ACL may forbid
+        It sends no command at the start (HELLO, CLIENT SETINFO): a user's ACL may forbid
         it, and an error of the server would be lost.
         """
 

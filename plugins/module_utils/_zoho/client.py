@@ -37,7 +37,7 @@ _FAILURES = {
     "hung": "%s accepts the connection and does not answer in time",
     "closed": "%s cuts the connection",
     "protocol": "%s sends no HTTP",
-    "proxy": "the proxy on the way to %s does not let the request through",
+    "proxy": "the proxy on the way to %s does not pass the request on",
 }
 _KINDS = {"denied": "unreachable", "protocol": "garbage"}
 

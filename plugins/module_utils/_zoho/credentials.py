@@ -90,7 +90,7 @@ def choose(settings, given, pair="auto"):
 
     A refresh token belongs to the client that made it, so the three are taken together: the
     options, or ZOHO_SDK_CLIENT_ID and ZOHO_SDK_CLIENT_SECRET, or where neither of the two is set
-    the pair ZOHO_MCP_*. The MCP pair has a refresh token of its own (ZOHO_MCP_REFRESH_TOKEN), or
+    the pair ZOHO_MCP_*. The MCP pair has a dedicated refresh token (ZOHO_MCP_REFRESH_TOKEN), or
     that of the guide, ZOHO_SDK_REFRESH_TOKEN.
 
     Args:
@@ -158,7 +158,7 @@ def variables(settings, pair="auto"):
         kind = "SDK" if any(map(is_set, _CLIENT["SDK"])) else "MCP"
     refresh = "ZOHO_%s_REFRESH_TOKEN" % kind
     if kind == "MCP" and not is_set(refresh):
-        # Where the SDK has a client of its own, its refresh token is that client's.
+        # Where the SDK has a client, too, its refresh token is that client's.
         if pair == "auto" or not all(map(is_set, _CLIENT["SDK"])):
             refresh = "ZOHO_SDK_REFRESH_TOKEN"
     return [*_CLIENT[kind], refresh]

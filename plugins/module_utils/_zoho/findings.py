@@ -17,7 +17,7 @@ _PROBLEMS = {
         "fail",
         "zoho_credentials",
         (
-            "Make a new refresh token in Zoho's API console with the same client, and put it into"
+            "Make a new refresh token in Zoho's API console with the same client, and set it in"
             " the vault and .env. A user has 20 at most: the 21st kills the oldest."
         ),
     ),
@@ -203,10 +203,7 @@ _PROBLEMS = {
         "zoho.token.unknown",
         "unknown",
         None,
-        (
-            "Fix Redis first: without it, each host would spend a token of its own, and ten lock"
-            " the account."
-        ),
+        ("Fix Redis first: without it, each host would spend a token, and ten lock the account."),
     ),
     "driver": (
         "zoho.token.unknown",

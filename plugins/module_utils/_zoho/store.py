@@ -164,11 +164,11 @@ class Shared(NamedTuple):
     """The state at one moment. Times are milliseconds of the store's clock."""
 
     now: int
-    #: the cached token, which the app may have put there
+    #: the cached token, which may be the app's
     token: Optional[str]
     #: until when the cache keeps it; None for ever
     cached_until: Optional[int]
-    #: of the last token that this collection put there: digest, issued, expires, credentials, host,
+    #: of the last token of this collection: digest, issued, expires, credentials, host,
     #: api, verified, fence
     record: Dict[str, str]
     #: the last refusal for these credentials: told, message, host, at, until
