@@ -274,9 +274,8 @@ def redis_target(settings):
     """
     part = settings.get
     scheme = part("REDIS_URL.scheme", "")
-    host = (
-        part("REDIS_URL.path") if scheme == "unix" else part("REDIS_URL.host") or part("REDIS_HOST")
-    )
+    # Beside the URL of a socket, a host is the one of the options.
+    host = part("REDIS_URL.host") or part("REDIS_URL.path" if scheme == "unix" else "REDIS_HOST")
     if not host:
         return None
     port = part("REDIS_URL.port") or part("REDIS_PORT") or ""
