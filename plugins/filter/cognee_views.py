@@ -51,7 +51,7 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.sergas.ops.plugins.module_utils._cognee import decide
+from ansible_collections.sergas.ops.plugins.module_utils._cognee import views as cognee_view_rules
 
 
 def cognee_views(result, views, clients=()):
@@ -76,7 +76,7 @@ def cognee_views(result, views, clients=()):
         for view in views
         if isinstance(view, dict) and "reachable" in view and "identity" in view
     ]
-    return decide.merge(result, seen)
+    return cognee_view_rules.merge(result, seen)
 
 
 class FilterModule:

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cognee_check
-short_description: See whether Cognee is there, is Cognee, is well, and takes the app's key
+short_description: Check whether Cognee answers, is Cognee, is ready, and accepts the app's key
 version_added: 1.0.0
 description:
-  - Asks the server that the app uses who it is, whether it is ready and how fast it says so,
-    whether it takes the key, and whether it has a route for queries.
-  - Cognee is told apart from cognee-mcp, from a proxy's redirect and from whatever else has its
-    port. The key is sent to nobody who has not shown to be Cognee.
-  - On Cognee's own host, it looks at the container (Docker or podman), at who listens on the port,
-    and at what the firewall says of O(clients).
-  - "It serves what real servers do (C(POST /api/v1/search), C(X-Api-Key)) and what the guide says
-    (C(POST /api/v1/query), C(Authorization: Bearer)), and says which one it was."
+  - Checks the server that the app uses, whether it is ready and how fast it says so, whether it
+    accepts the key, and whether it has a route for queries.
+  - Cognee is distinguished from cognee-mcp, from a proxy's redirect and from any other service on
+    its port. The key is sent only to a server that has shown to be Cognee.
+  - On Cognee's own host, it inspects the container (Docker or podman), the process that listens on
+    the port, and whether the firewall allows O(clients).
+  - "It knows the routes of real servers (C(POST /api/v1/search), C(X-Api-Key)) and those of the
+    guide (C(POST /api/v1/query), C(Authorization: Bearer)), and returns which one it was."
   - It changes nothing, and with O(query=route) leaves no trace in Cognee's history.
-  - What is wrong is a finding, not a failed task.
+  - A problem is a finding, not a failed task.
 options:
   view:
     description:
-      - V(full) looks at everything.
-      - V(reach) only sees whether Cognee is reached from here, without a key. It is for the other
-        hosts; the filter P(sergas.ops.cognee_views#filter) puts both together.
+      - V(full) checks everything.
+      - V(reach) only checks whether this host reaches Cognee, without a key. It is for the other
+        hosts; the filter P(sergas.ops.cognee_views#filter) combines both.
     type: str
     choices: [full, reach]
     default: full
   url:
     description:
-      - Where Cognee is. If not given, C(COGNEE_BASE_URL), C(COGNEE_API_URL), C(COGNEE_URL), or
+      - The URL of Cognee. If not given, C(COGNEE_BASE_URL), C(COGNEE_API_URL), C(COGNEE_URL), or
         C(COGNEE_HOST) and C(COGNEE_PORT) of the app's C(.env), else the port that the container on
         this host publishes, else C(http://127.0.0.1:8001).
     type: str
@@ -42,30 +42,30 @@ options:
     type: str
   query:
     description:
-      - V(route) sends a query without a text, which the server refuses as incomplete. This proves
-        the route and the key.
-      - V(search) searches for C(sergas.ops cognee_check). It goes through all that a search goes
-        through, and stays in the history of the key's owner.
+      - V(route) sends a query without a text, which the server refuses as incomplete. This
+        verifies the route and the key.
+      - V(search) searches for C(sergas.ops cognee_check). It is a complete search, and stays
+        in the history of the key's owner.
       - V(none) sends none.
     type: str
     choices: [route, search, none]
     default: route
   components:
     description:
-      - Whether to ask for the state of the components. With a key, the server calls the language
+      - Whether to request the state of the components. With a key, the server calls the language
         model for that, which is billed.
     type: bool
     default: false
   clients:
     description:
-      - The addresses of the hosts that must get through, to see what this host's firewall says of
-        them.
+      - The addresses of the hosts that must reach Cognee, to check whether this host's firewall
+        allows them.
     type: list
     elements: str
     default: []
   engine:
     description:
-      - The engine that runs the container. V(auto) looks at those that are there, V(none) at none.
+      - The engine that runs the container. V(auto) inspects those that exist, V(none) none.
     type: str
     choices: [auto, docker, podman, none]
     default: auto
@@ -80,7 +80,7 @@ options:
     type: path
   app_dir:
     description:
-      - The app's folder. If not given, the working directory of O(service), else
+      - The app's directory. If not given, the working directory of O(service), else
         C(/home/sergas/super-account-manager).
     type: path
   service:
@@ -100,7 +100,7 @@ options:
     default: {}
   timeout:
     description:
-      - How long one answer may take, in seconds. An unhealthy server can take 40 s; one that lives
+      - How long one answer may take, in seconds. An unhealthy server can take 40 s; one that runs
         and does not answer in time is C(cognee.slow), not down.
     type: float
     default: 5
@@ -130,19 +130,19 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See how Cognee is, as the app on this host uses it
+- name: Check Cognee as the app on this host uses it
   sergas.ops.cognee_check:
   become: true
   register: cognee
 
-- name: Search for real, and ask for the components
+- name: Make a real search, and request the components
   sergas.ops.cognee_check:
     url: http://cognee.example.com:8001
     api_key: "{{ vault_cognee_key }}"
     query: search
     components: true
 
-- name: See whether a host of the app reaches it
+- name: Check whether a host of the app reaches it
   sergas.ops.cognee_check:
     view: reach
     url: http://cognee.example.com:8001
@@ -152,7 +152,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 target:
-  description: What was asked, as host:port; null if the URL is none.
+  description: The server, as host:port; null if the URL is invalid.
   returned: always
   type: str
   sample: 127.0.0.1:8001
@@ -174,12 +174,14 @@ told:
   type: str
   sample: refused
 identity:
-  description: Who answered, which is one of cognee, cognee-mcp, redirect, other, failing, silent.
+  description: The service that answered, which is one of cognee, cognee-mcp, redirect, other,
+    failing, silent.
   returned: always
   type: str
   sample: cognee
 uses_own:
-  description: Whether the app of this host uses a Cognee of its own, whatever O(url) says.
+  description: Whether the app of this host uses a Cognee that only this host reaches, whatever
+    O(url) is.
   returned: O(view=reach)
   type: bool
   sample: false
@@ -200,7 +202,7 @@ ready:
   type: bool
   sample: true
 version:
-  description: What Cognee says of its version; null before 1.0.
+  description: The version that Cognee states; null before 1.0.
   returned: O(view=full)
   type: str
   sample: 1.6.5
@@ -212,7 +214,7 @@ key:
   type: str
   sample: X-Api-Key
 query:
-  description: The route that answered a query and what came of it; null if none was made.
+  description: The route that answered a query and its result; null if none was made.
   returned: O(view=full)
   type: dict
   contains:
@@ -236,7 +238,7 @@ container:
     restarts: 0
     oom_killed: false
 listeners:
-  description: Who listens on the port; null if the service is not on this host.
+  description: The process that listens on the port; null if the service is not on this host.
   returned: O(view=full)
   type: dict
   contains:
@@ -246,7 +248,7 @@ listeners:
       elements: str
       sample: [0.0.0.0]
     holder:
-      description: The process, its user, command and unit; null if it cannot be seen.
+      description: The process, its user, command and unit; null if it is not visible.
       type: dict
 port:
   description: The port.
@@ -260,7 +262,7 @@ guard:
   type: str
   sample: ufw
 access:
-  description: What the firewall of this host says of each of O(clients).
+  description: Whether the firewall of this host allows each of O(clients).
   returned: O(view=full)
   type: list
   elements: dict
@@ -269,18 +271,18 @@ access:
       allowed: false
       by: the default policy DROP
 exposed:
-  description: Whether the engine lets everybody reach the port, past a firewall that does not.
+  description: Whether the engine allows any client to the port, past a firewall that does not.
   returned: O(view=full)
   type: bool
   sample: false
 findings:
   description:
-    - "What there is to say, with the keys of M(sergas.ops.sergas_health): C(cognee.ok),
+    - "The findings, with the keys of M(sergas.ops.sergas_health): C(cognee.ok),
       C(cognee.down), C(cognee.wrong_service), C(cognee.auth), C(cognee.blocked), C(cognee.slow),
       C(cognee.query), C(cognee.open), C(cognee.exposed), C(cognee.container),
       C(cognee.components), C(cognee.unknown)."
-    - C(evidence.told) tells the reasons apart, and C(advice) says what to do. C(evidence.target) is
-      the server that was asked.
+    - C(evidence.told) distinguishes the reasons, and C(advice) says what to do. C(evidence.target)
+      is the server.
     - "Of C(cognee.down): C(stopped), C(exited), C(oom), C(paused), C(unhealthy), C(error), and the
       words of RV(told)."
   returned: always

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: zoho_token
-short_description: See to an access token of Zoho that a whole fleet shares
+short_description: Ensure an access token of Zoho that a whole fleet shares
 version_added: 1.0.0
 description:
   - Zoho issues ten access tokens per refresh token in ten minutes and keeps fifteen alive; the
     sixteenth silently kills the oldest.
     A fleet in which every host refreshes locks itself out and kills tokens that are in use.
   - With O(state=valid), the token in Redis is used if it has at least O(min_ttl) seconds left, was
-    issued for these credentials, and the API takes it.
-    Else one host asks for a new one while the others wait for it, however many there are.
+    issued for these credentials, and the API accepts it.
+    Else one host requests a new one while the others wait for it, however many there are.
   - A host that dies while it refreshes holds up the others for O(timeout) and five seconds at most.
     One that was suspended for longer can neither
     replace a newer token nor spend one.
-  - What Zoho refuses to one host is not asked for again by the others.
+  - What Zoho refuses to one host is not requested again by the others.
   - The requests are counted in Redis across hosts and runs, by Redis's own clock. When O(budget) of
     them were made within O(budget_window) seconds,
-    nobody makes another one.
-  - Nothing secret is returned, logged, or put into a URL or on a command line.
+    no host makes another one.
+  - Nothing secret is returned, logged, or in a URL or on a command line.
 options:
   state:
     description:
-      - V(valid) sees to a token with at least O(min_ttl) seconds left.
-      - V(refreshed) sees to one that was issued within O(max_age) seconds, whatever is cached. It
-        is still one refresh for the fleet.
-      - V(observed) reads only. It says what is cached, for how long, and how much of the budget is
-        left, and fails for nothing.
+      - V(valid) ensures a token with at least O(min_ttl) seconds left.
+      - V(refreshed) ensures one that was issued within O(max_age) seconds, whatever is cached.
+        It is still one refresh for the fleet.
+      - V(observed) reads only. It returns what is cached, for how long, and how much of the budget
+        is left, and never fails.
       - V(absent) removes the cached tokens, C(access_token) and C(refresh_token) with
         O(redis_prefix).
     type: str
@@ -41,7 +41,7 @@ options:
   min_ttl:
     description:
       - How many seconds the token must live at least. Zoho's live for 3600.
-      - One that the app itself put into Redis counts as living for as long as it stays there.
+      - One that the app itself cached in Redis counts as living for as long as it stays there.
     type: int
     default: 300
   max_age:
@@ -52,32 +52,32 @@ options:
     default: 120
   verify:
     description:
-      - Whether to ask the API if it takes the token (C(GET /crm/v8/users?type=CurrentUser)).
-      - With O(state=observed) and no token that it takes, the accounts server is asked whether it
-        knows the client and its secret, with a made-up refresh token, which spends nothing.
+      - Whether to query the API if it accepts the token (C(GET /crm/v8/users?type=CurrentUser)).
+      - With O(state=observed) and no token that it accepts, the accounts server is queried whether
+        it knows the client and its secret, with a made-up refresh token, which spends nothing.
       - One answer holds for a minute and for all hosts, except with O(state=observed).
       - If not given, V(true) with O(state=valid) and O(state=refreshed), else V(false).
     type: bool
   find_data_centre:
     description:
-      - Whether to ask the other data centres for the client if the configured one does not know it,
-        and name the right one.
-      - They are asked with a made-up refresh token, which spends nothing. They do get the client's
+      - Whether to query the other data centres for the client if the configured one does not know
+        it, and name the right one.
+      - The queries have a made-up refresh token, which spends nothing. They do have the client's
         id and secret.
-      - With O(state=observed), the configured one is asked first.
+      - With O(state=observed), the configured one is queried first.
     type: bool
     default: false
   on_throttle:
     description:
-      - What to do while no token may be asked for. V(fail) says when one may; V(wait) waits for
-        that if O(deadline) leaves the time.
+      - What to do while no token may be requested. V(fail) says when one may; V(wait) waits until
+        then if O(deadline) leaves the time.
     type: str
     choices: [fail, wait]
     default: fail
   on_redis_failure:
     description:
       - What to do if Redis cannot be used.
-      - V(fail) asks for no token, as each host would.
+      - V(fail) requests no token, as each host would.
       - V(proceed) goes on for this host alone. Use it on one host only.
     type: str
     choices: [fail, proceed]
@@ -144,7 +144,7 @@ options:
     type: path
   app_dir:
     description:
-      - The app's folder. If not given, the working directory of O(service), else
+      - The app's directory. If not given, the working directory of O(service), else
         C(/home/sergas/super-account-manager).
     type: path
   service:
@@ -157,6 +157,10 @@ options:
       - The Redis that the fleet shares. If not given, C(REDIS_URL) or C(REDIS_HOST) of the app's
         C(.env).
       - One that begins with C(/) is a Unix socket.
+      - C(REDIS_URL) may be C(redis://), C(rediss://), C(unix://), or
+        C(redis+sentinel://user:password@host:port,host:port/service/database). C(rediss+sentinel)
+        uses TLS to the Sentinels and to Redis. The options C(sentinel_username) and
+        C(sentinel_password) of that URL are for the Sentinels, which need redis-py on the host.
     type: str
   redis_port:
     description:
@@ -172,7 +176,8 @@ options:
     type: str
   redis_db:
     description:
-      - The number of the database. If not given, C(REDIS_DB) of the app's C(.env), else 0.
+      - The number of the database. If not given, that of C(REDIS_URL) or C(REDIS_DB) of the app's
+        C(.env), else 0.
     type: int
   redis_tls:
     description:
@@ -190,8 +195,8 @@ options:
     default: "zoho:"
   budget:
     description:
-      - How many tokens may be asked for within O(budget_window). A failed request counts, too. What
-        the app itself asks for is not seen.
+      - How many tokens may be requested within O(budget_window). A failed request counts, too. The
+        requests of the app itself are not counted.
     type: int
     default: 10
   budget_window:
@@ -216,21 +221,22 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: No token is asked for and nothing is written. The API may be asked whether it takes the
-      cached token.
+    details: No token is requested and nothing is written. The API may be queried whether it accepts
+      the cached token.
   diff_mode:
     support: full
     details: Tokens are shown by the first digits of their SHA-256 hash.
   platform:
     platforms: posix
 notes:
-  - It needs no Python library beyond the standard one.
+  - It needs no Python library beyond the standard one. Where redis-py (C(python3-redis)) is on the
+    host, Redis is reached by it.
   - Redis 5 or newer, not as a cluster. The user needs C(EVAL), C(TIME) and the commands on the
     keys with O(redis_prefix).
   - A Redis that loses its data loses the count of the requests.
-  - Without Redis, the module works for one host. It lets one process refresh at a time and keeps to
+  - Without Redis, the module works for one host. One process refreshes at a time, and it keeps to
     the budget there, both in a file without secrets,
-    but the token is not kept, so each run asks for one. O(return_token) is then the way to get at
+    but the token is not kept, so each run requests one. O(return_token) is then the way to get
       it.
   - HTTP proxies are taken from the environment (C(HTTPS_PROXY), C(ALL_PROXY), C(NO_PROXY)).
 author:
@@ -238,11 +244,11 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See to a token that lives for ten minutes at least
+- name: Ensure a token that lives for ten minutes at least
   sergas.ops.zoho_token:
     min_ttl: 600
 
-- name: See what is cached, and whether the API takes it
+- name: Check what is cached, and whether the API accepts it
   sergas.ops.zoho_token:
     state: observed
     verify: true
@@ -256,12 +262,12 @@ EXAMPLES = r"""
     refresh_token: "{{ vault_zoho_refresh_token }}"
     data_centre: eu
 
-- name: Find out which data centre the client belongs to
+- name: Find the data centre that the client belongs to
   sergas.ops.zoho_token:
     state: observed
     find_data_centre: true
 
-- name: Forget the cached tokens after new credentials were put into .env
+- name: Discard the cached tokens after new credentials were written to .env
   sergas.ops.zoho_token:
     state: absent
 """
@@ -277,22 +283,22 @@ token:
       type: str
       sample: 1f3870be274f6c49
     source:
-      description: Whether it was in the cache, or this run asked for it (C(refresh)).
+      description: Whether it was in the cache, or this run requested it (C(refresh)).
       type: str
       sample: cache
     issuer:
-      description: The host that asked for it; null if it was not this module.
+      description: The host that requested it; null if it was not this module.
       type: str
       sample: app-1
     seconds_left:
-      description: How long it lives at least; null if nobody knows.
+      description: How long it lives at least; null if that is unknown.
       type: int
       sample: 3312
     verified:
       description:
         - What the API says of it, which is one of alive, dead, scope, permission, not_arrived,
           rate_limited, unknown.
-        - Null if it was not asked.
+        - Null if it was not queried.
       type: str
       sample: alive
     api_credits_left:
@@ -306,7 +312,7 @@ reason:
   type: str
   sample: the cached token has 3312 s left
 refreshes:
-  description: How many tokens this run asked for and got.
+  description: How many tokens this run requested and got.
   returned: always
   type: int
   sample: 0
@@ -337,7 +343,7 @@ budget:
       type: int
       sample: 0
 data_centre:
-  description: The data centre; null for a server that is none of Zoho's.
+  description: The data centre; null for a server that is not Zoho's.
   returned: always
   type: str
   sample: eu
@@ -370,21 +376,27 @@ coordination:
   returned: always
   type: str
   sample: redis
+driver:
+  description: By which client Redis was reached, which is redis-py or resp, the built-in one; null
+    without Redis.
+  returned: always
+  type: str
+  sample: redis-py
 client_data_centres:
   description: The data centres that know the client.
-  returned: O(find_data_centre=true) and they were asked
+  returned: O(find_data_centre=true) and they were queried
   type: list
   elements: str
   sample: [eu]
 unasked_data_centres:
   description: The data centres that did not answer, or not in time.
-  returned: O(find_data_centre=true) and they were asked
+  returned: O(find_data_centre=true) and they were queried
   type: list
   elements: str
   sample: []
 retry_after:
-  description: In how many seconds a token may be asked for again, at the latest.
-  returned: if none may be asked for now
+  description: In how many seconds a token may be requested again, at the latest.
+  returned: if none may be requested now
   type: int
   sample: 412
 revoked:
@@ -398,18 +410,19 @@ access_token:
   type: str
 findings:
   description:
-    - "What there is to say, with the keys of M(sergas.ops.sergas_health): C(zoho.token.ok),
+    - "The findings, with the keys of M(sergas.ops.sergas_health): C(zoho.token.ok),
       C(zoho.token.invalid), C(zoho.token.scope),
       C(zoho.token.unknown), C(zoho.token.skipped), C(zoho.cache.stale), C(zoho.rate_limited)."
-    - C(evidence.told) tells the reasons apart, and C(advice) says what to do.
-    - C(evidence.target) is the server that was asked, or the Redis that has something dead or old,
-      and C(evidence.account) stands for the credentials.
+    - C(evidence.told) distinguishes the reasons, and C(advice) says what to do.
+    - C(evidence.target) is the server that answered, or the Redis that has a dead or an old value,
+      and C(evidence.account) is a digest of the credentials.
     - "Of the token: C(refresh_token), C(client), C(client_secret), C(credentials), C(mixed),
       C(placeholder), C(region), C(url), C(plaintext),
       C(dead), C(scope), C(permission), C(throttled), C(rate_limited)."
     - "Of the way to Zoho: C(dns), C(refused), C(unreachable), C(timeout), C(hung), C(closed),
       C(tls), C(proxy), C(page), C(garbage), C(redirect),
-      C(server), C(refusal), C(not_arrived); and C(store) or C(busy) of Redis and its lock."
+      C(server), C(refusal), C(not_arrived); and C(store), C(driver) or C(busy) of Redis and its
+      lock."
   returned: always
   type: list
   elements: dict

@@ -7,6 +7,7 @@ planned, mended, proven, once; and never with a token more than it takes.
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 
 import fleet as reference
@@ -329,3 +330,47 @@ def test_second_run_changes_nothing(case, outcomes):
     outcome = outcomes(case)
     assert not outcome.again.changed.get(outcome.host), outcome.again.told(outcome.host)
     assert outcome.issued[3] == outcome.issued[2]
+
+
+# -- the drivers of Redis
+
+#: In no image, so that the other hosts are without it; from the release's packages.
+REDIS_PY = """
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-redis >&2
+"""
+
+
+def test_hosts_with_and_without_redis_py_share_one_token(fleet, world):
+    hosts = fleet.fresh_of_each()
+    for host in hosts:
+        world.join(host)
+    # The release with the oldest redis-py; Redis is on the one with the newest server.
+    world.run(hosts[0], REDIS_PY)
+    app = world.zoho.register("us")
+    options = {
+        **world.share_redis(hosts[-1]),
+        "client_id": app.id,
+        "client_secret": app.secret,
+        "refresh_token": world.zoho.refresh_token(app),
+        "data_centre": "us",
+        "deadline": 120,
+    }
+
+    def on_all(**more):
+        def run(host):
+            return playbook.module(host, "sergas.ops.zoho_token", **options, **more)
+
+        with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
+            return list(pool.map(run, hosts))
+
+    results = on_all()
+    assert [result.get("msg") for result in results] == [None] * len(hosts)
+    assert [result["driver"] for result in results] == ["redis-py", *["resp"] * (len(hosts) - 1)]
+    assert len({result["token"]["fingerprint"] for result in results}) == 1
+    assert [result["token"]["verified"] for result in results] == ["alive"] * len(hosts)
+    assert sum(result["refreshes"] for result in results) == 1
+    assert sum(grant.in_window for grant in world.zoho.grants.values() if grant.app is app) == 1
+    assert not any(result["changed"] for result in on_all())
+    # Each host sees what the others have left there.
+    assert [result["bad"] for result in on_all(state="observed", verify=True)] == [0] * len(hosts)

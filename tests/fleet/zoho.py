@@ -45,11 +45,7 @@ class World:
         """
         app = self.apps[host] = self.zoho.register(data_centre)
         self.refresh_tokens[host] = self.zoho.refresh_token(app)
-        names = " ".join(name for pair in server.HOSTS.values() for name in pair)
-        self.put(host, "/usr/local/share/ca-certificates/zoho.crt", self.served.certificate)
-        self.run(
-            host, "update-ca-certificates >&2; echo %s %s >> /etc/hosts" % (self.address, names)
-        )
+        self.join(host)
         accounts, api = server.HOSTS["us"]
         self.set_env(
             host,
@@ -62,6 +58,25 @@ class World:
         )
         self.forget(host)
         self.restart(host)
+
+    def join(self, host):
+        """Let a host reach this Zoho by its names, and trust its certificate."""
+        names = " ".join(name for pair in server.HOSTS.values() for name in pair)
+        self.put(host, "/usr/local/share/ca-certificates/zoho.crt", self.served.certificate)
+        self.run(
+            host, "update-ca-certificates >&2; echo %s %s >> /etc/hosts" % (self.address, names)
+        )
+
+    def share_redis(self, host):
+        """Open a host's Redis to the fleet, and return the options of zoho_token for it."""
+        self.redis(host, "CONFIG", "SET", "bind", "0.0.0.0")
+        self.run(host, "ufw allow from %s to any port 6379 proto tcp" % reference.network())
+        return {
+            "redis_host": reference.find(host).address,
+            "redis_password": self.env(host, "REDIS_PASSWORD"),
+            # Beside the token of the host's own app.
+            "redis_prefix": "fleet:",
+        }
 
     def secrets(self):
         """Return every secret of Zoho's that there is by now."""

@@ -10,13 +10,14 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 
 from .conftest import PASSWORD
+from .redis_server import RedisServer
 
 HBA = """\
 local   all    all               peer
@@ -193,80 +194,37 @@ def test_settings_that_are_missing(diagnose):
     assert (item["id"], item["status"]) == ("db.connection.unknown", "unknown")
 
 
-class Redis:
-    """A Redis server in a folder of its own."""
-
-    def __init__(self, folder, *options):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        command = [
-            "redis-server",
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            str(folder),
-            *options,
-        ]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            with (
-                contextlib.suppress(OSError),
-                socket.create_connection(("127.0.0.1", self.port), 1),
-            ):
-                return
-            time.sleep(0.02)
-        raise AssertionError("Redis did not start")
-
-    def call(self, *words):
-        done = subprocess.run(
-            ["redis-cli", "-p", str(self.port), *words],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        return done.stdout
-
-    def settings(self, **more):
-        return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.port), **more}
-
-    def remove(self):
-        self.process.send_signal(signal.SIGCONT)
-        self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture
 def redis(redis_programs, tmp_path):
     servers = []
 
-    def start(*options):
-        servers.append(Redis(tmp_path, "--save", "", *options))
+    def start(*options, **settings):
+        servers.append(RedisServer(tmp_path, *options, **settings))
         return servers[-1]
 
     yield start
     for server in servers:
-        server.remove()
+        server.stop()
+
+
+def reached_by(server, **more):
+    return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(server.port), **more}
 
 
 class TestRedis:
     def test_a_server_that_is_well(self, redis, diagnose):
-        (item,) = diagnose("redis", **redis("--maxmemory", "64mb").settings()).values()
+        (item,) = diagnose("redis", **reached_by(redis("--maxmemory", "64mb"))).values()
         assert (item["id"], item["status"]) == ("redis.ok", "ok")
 
     def test_passwords(self, redis, diagnose):
-        server = redis("--requirepass", PASSWORD.replace("\\", "x"))
         good = PASSWORD.replace("\\", "x")
-        assert list(diagnose("redis", **server.settings(REDIS_PASSWORD=good))) == ["redis.ok"]
-        for settings in (server.settings(), server.settings(REDIS_PASSWORD="wrong-one")):
+        server = redis(password=good)
+        assert list(diagnose("redis", **reached_by(server, REDIS_PASSWORD=good))) == ["redis.ok"]
+        for settings in (reached_by(server), reached_by(server, REDIS_PASSWORD="wrong-one")):
             assert (
                 diagnose("redis", **settings)["redis.auth.failed"]["evidence"]["told"] == "password"
             )
-        unused = redis().settings(REDIS_PASSWORD=good)
+        unused = reached_by(redis(), REDIS_PASSWORD=good)
         assert (
             diagnose("redis", **unused)["redis.auth.failed"]["evidence"]["told"]
             == "password_unused"
@@ -278,25 +236,26 @@ class TestRedis:
     def test_memory_that_is_full(self, redis, diagnose, policy, id):
         server = redis("--maxmemory", "3mb", "--maxmemory-policy", policy)
         fill = "for i = 1, 4000 do redis.pcall('set', 'k' .. i, string.rep('x', 1000)) end"
-        server.call("eval", fill, "0")
+        server.client.eval(fill, 0)
         for number in range(200):
-            server.call("set", f"n{number}", "x" * 4000)
-            if id in diagnose("redis", **server.settings()):
+            with contextlib.suppress(OutOfMemoryError):
+                server.client.set(f"n{number}", "x" * 4000)
+            if id in diagnose("redis", **reached_by(server)):
                 break
-        item = diagnose("redis", **server.settings())[id]
+        item = diagnose("redis", **reached_by(server))[id]
         assert item["status"] in ("warn", "fail")
 
     def test_a_server_that_hangs_or_is_gone(self, redis, diagnose):
         server = redis()
-        server.process.send_signal(signal.SIGSTOP)
+        server.suspend()
         started = time.monotonic()
         assert (
-            diagnose("redis", **server.settings())["redis.unreachable"]["evidence"]["told"]
+            diagnose("redis", **reached_by(server))["redis.unreachable"]["evidence"]["told"]
             == "hung"
         )
         assert time.monotonic() - started < 10
-        server.remove()
-        item = diagnose("redis", **server.settings())["redis.unreachable"]
+        server.stop()
+        item = diagnose("redis", **reached_by(server))["redis.unreachable"]
         assert (item["evidence"]["told"], item["remedy"]) == ("refused", "start_redis")
 
     def test_something_else_on_the_port(self, server, diagnose):

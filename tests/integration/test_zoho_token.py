@@ -12,19 +12,20 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-import redis
 import yaml
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._net import redis
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import token as zoho_token
 from ansible_collections.sergas.ops.plugins.modules import zoho_token as module
+
+from .redis_server import RedisServer, until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 REDIS_PASSWORD = "R3dis-s3cret-of-the-fleet"
@@ -46,72 +47,9 @@ def load(path):
 server = load(CHECKOUT / "tests" / "zoho_server" / "server.py")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Redis:
-    """A Redis server of its own on a free port."""
-
-    def __init__(self, folder, durable, certificate=None):
-        self.folder = folder
-        self.durable = durable
-        self.port = free_port()
-        self.certificate, self.tls_port = certificate, free_port()
-        self.client = redis.Redis(port=self.port, password=REDIS_PASSWORD, decode_responses=True)
-        self.start()
-
-    def start(self):
-        command = [
-            "redis-server",
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            str(self.folder),
-        ]
-        command += [
-            "--requirepass",
-            REDIS_PASSWORD,
-            "--save",
-            "",
-            "--appendonly",
-            "yes" if self.durable else "no",
-        ]
-        if self.certificate:
-            command += ["--tls-port", str(self.tls_port), "--tls-auth-clients", "no"]
-            command += ["--tls-cert-file", str(self.certificate)]
-            command += ["--tls-key-file", str(self.certificate.with_name("key.pem"))]
-        self.process = subprocess.Popen(
-            [*command, "--appendfsync", "always"], stdout=subprocess.DEVNULL
-        )
-        until(self.answers)
-
-    def answers(self):
-        try:
-            return self.client.ping()
-        except redis.exceptions.ConnectionError:
-            assert self.process.poll() is None, "redis-server has ended"
-            return False
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="session")
 def redis_server(redis_programs, tmp_path_factory):
-    started = Redis(tmp_path_factory.mktemp("redis"), durable=False)
+    started = RedisServer(tmp_path_factory.mktemp("redis"), password=REDIS_PASSWORD)
     yield started
     started.stop()
 
@@ -211,11 +149,20 @@ def world(make_world):
     return make_world()
 
 
+@pytest.fixture(params=redis.DRIVERS)
+def driver(request, monkeypatch):
+    """Run the test as on a host with redis-py, and as on one without."""
+    if request.param == "resp":
+        monkeypatch.setattr(redis, "_library", lambda: None)
+    return request.param
+
+
 # -- one host
 
 
-def test_a_token_is_fetched_once_and_then_found(world):
+def test_a_token_is_fetched_once_and_then_found(driver, world):
     first = world.run()
+    assert first["driver"] == driver
     assert (first["changed"], first["refreshes"], first["token"]["source"]) == (True, 1, "refresh")
     assert first["token"]["verified"] == "alive"
     assert first["budget"]["left"] == 9
@@ -357,7 +304,7 @@ def test_a_client_that_zoho_knows_is_said_so_while_nothing_is_cached(world):
     assert world.zoho.tokens == {}
 
 
-def test_the_cache_is_cleared_and_tokens_are_revoked(world):
+def test_the_cache_is_cleared_and_tokens_are_revoked(driver, world):
     world.run()
     token = world.cached()
     world.redis.client.set("zoho:refresh_token", "1000.of.former.days")
@@ -466,7 +413,7 @@ def test_a_certificate_of_an_unknown_authority_gets_no_secret(world):
 
 @pytest.mark.parametrize("how", ["throttled", "throttled_200"])
 @pytest.mark.parametrize("language", [0, 1, 2])
-def test_a_throttled_account_is_left_alone(make_world, how, language):
+def test_a_throttled_account_is_left_alone(driver, make_world, how, language):
     world = make_world(language=language)
     world.zoho.behave("token", how)
     finding = world.refused()
@@ -481,7 +428,7 @@ def test_a_throttled_account_is_left_alone(make_world, how, language):
     assert world.zoho.count("token") == 1
 
 
-def test_the_budget_is_kept_across_runs(make_world):
+def test_the_budget_is_kept_across_runs(driver, make_world):
     world = make_world(limit=10, window=600)
     for _time in range(10):
         world.run(state="refreshed", max_age=0, verify=False)
@@ -696,7 +643,7 @@ def test_the_sdk_hears_of_the_scope(real_names, tmp_path):
 
 def test_the_module_in_a_process_of_its_own(world, run_module):
     result = run_module("zoho_token", world.options())
-    assert (result["changed"], result["refreshes"]) == (True, 1)
+    assert (result["changed"], result["refreshes"], result["driver"]) == (True, 1, "redis-py")
     assert run_module("zoho_token", world.options())["changed"] is False
     assert_no_secret(world, json.dumps(result))
     world.zoho.revoke(world.refresh_token)
@@ -736,7 +683,8 @@ def test_a_host_needs_no_library(world):
         text=True,
         check=False,
     )
-    assert json.loads(done.stdout)["refreshes"] == 1
+    result = json.loads(done.stdout)
+    assert (result["refreshes"], result["driver"]) == (1, "resp")
     assert world.zoho.is_active(world.cached())
 
 
@@ -773,14 +721,14 @@ def test_nothing_secret_is_seen_with_all_that_ansible_can_say(world, tmp_path):
 def alone(world, monkeypatch, tmp_path):
     from ansible_collections.sergas.ops.plugins.module_utils._zoho import host_store
 
-    monkeypatch.setattr(host_store, "_FOLDER", str(tmp_path))
+    monkeypatch.setattr(host_store, "_DIRECTORY", str(tmp_path))
     world.write(REDIS_HOST=None)
     return world
 
 
 def test_one_host_goes_on_without_redis_and_says_so(alone):
     result = alone.run()
-    assert (result["coordination"], result["refreshes"]) == ("host", 1)
+    assert (result["coordination"], result["driver"], result["refreshes"]) == ("host", None, 1)
     assert "run_once" in result["warnings"][0]
     for _time in range(9):
         alone.run()
@@ -789,7 +737,7 @@ def test_one_host_goes_on_without_redis_and_says_so(alone):
     assert alone.run(state="observed")["roots"] == ["zoho.rate_limited"]
 
 
-def test_a_redis_that_is_down_is_not_taken_for_none(world):
+def test_a_redis_that_is_down_is_not_taken_for_none(driver, world):
     world.write(REDIS_PORT=1)
     finding = world.refused(deadline=2)
     assert (finding["status"], finding["evidence"]["told"]) == ("unknown", "store")
@@ -799,17 +747,17 @@ def test_a_redis_that_is_down_is_not_taken_for_none(world):
     assert (result["coordination"], result["refreshes"]) == ("host", 1)
 
 
-def test_a_wrong_password_of_redis(world):
+def test_a_wrong_password_of_redis(driver, world):
     world.write(REDIS_PASSWORD="another-password")
     finding = world.refused()
     assert "password" in finding["summary"]
     assert world.zoho.requests == []
 
 
-def test_redis_over_tls_and_with_a_user_of_its_own(make_world, tmp_path):
+def test_redis_over_tls_and_with_a_user_of_its_own(driver, make_world, tmp_path):
     (tmp_path / "redis").mkdir()
     certificate = server.make_certificate(tmp_path / "redis")
-    store = Redis(tmp_path / "redis", durable=False, certificate=certificate)
+    store = RedisServer(tmp_path / "redis", password=REDIS_PASSWORD, certificate=certificate)
     try:
         world = make_world(store)
         world.write(REDIS_PORT=store.tls_port, REDIS_SSL="true")
@@ -830,13 +778,48 @@ def test_redis_over_tls_and_with_a_user_of_its_own(make_world, tmp_path):
         store.stop()
 
 
+def test_redis_by_its_unix_socket(driver, world):
+    address = f"unix://:{REDIS_PASSWORD}@{world.redis.socket}?db=5"
+    world.write(REDIS_HOST=None, REDIS_PORT=None, REDIS_PASSWORD=None, REDIS_URL=address)
+    assert world.run()["refreshes"] == 1
+    assert world.run(state="observed")["roots"] == []
+    assert world.cached() is None
+    world.redis.client.select(5)
+    try:
+        assert world.zoho.is_active(world.cached())
+    finally:
+        world.redis.client.select(0)
+
+
+def test_sentinels_need_redis_py(driver, world):
+    # None of these exists.
+    address = f"redis+sentinel://:{REDIS_PASSWORD}@127.0.0.1:1,127.0.0.1:2/mymaster/0"
+    world.write(REDIS_HOST=None, REDIS_PORT=None, REDIS_PASSWORD=None, REDIS_URL=address)
+    finding = world.refused(deadline=2)
+    kind = "store" if driver == "redis-py" else "driver"
+    assert (finding["status"], finding["evidence"]["told"]) == ("unknown", kind)
+    assert ("needs redis-py" in finding["summary"]) == (driver == "resp")
+    assert world.zoho.requests == []
+    assert world.run(state="observed")["findings"] == [finding]
+
+
+def test_a_url_of_sentinels_that_is_no_url(world):
+    world.write(REDIS_HOST=None, REDIS_URL=f"redis+sentinel://:{REDIS_PASSWORD}@host")
+    finding = world.refused()
+    assert (finding["status"], finding["evidence"]["told"]) == ("unknown", "store")
+    assert "REDIS_URL" in finding["summary"]
+
+
 # -- a fleet
 
 #: Imports once, then forks hosts: 50 starts of Python would measure this machine and nothing else.
+#: Every second one has no redis-py.
 FLEET = """
 import io, json, os, sys, time
 from ansible.module_utils import basic
+from ansible_collections.sergas.ops.plugins.module_utils._net import redis
 from ansible_collections.sergas.ops.plugins.modules import zoho_token
+redis.driver()
 plan = json.load(sys.stdin)
 go = time.monotonic() + 0.5
 children = []
@@ -850,6 +833,8 @@ for number, host in enumerate(plan["hosts"]):
     os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT, 0o600), 1)
     skew, true_time = host.pop("skew", 0), time.time
     time.time = lambda: true_time() + skew
+    if number % 2:
+        redis._library = lambda: None
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": host}).encode()
     basic._ANSIBLE_PROFILE = "legacy"
     time.sleep(max(0, go - time.monotonic()))
@@ -925,6 +910,7 @@ def test_fifty_hosts_at_once_refresh_once(world, start_fleet, cached):
     world.zoho.behave("token", 0.5)
     results = start_fleet(world).results()
     all_have_it(results, world)
+    assert [result["driver"] for result in results] == ["redis-py", "resp"] * (HOSTS // 2)
     assert world.zoho.count("token") == 1
     assert sum(result["changed"] for result in results) == 1
     assert sum(result["refreshes"] for result in results) == 1
@@ -991,7 +977,8 @@ def test_a_holder_that_was_suspended_replaces_nothing(world, start_fleet):
 @pytest.mark.parametrize("durable", [True, False])
 def test_redis_is_restarted_in_the_middle(make_world, start_fleet, tmp_path, durable):
     (tmp_path / "redis").mkdir()
-    store = Redis(tmp_path / "redis", durable)
+    options = ("--appendonly", "yes", "--appendfsync", "always") if durable else ()
+    store = RedisServer(tmp_path / "redis", *options, password=REDIS_PASSWORD)
     try:
         world = make_world(store)
         world.zoho.behave("token", 1.5, times=1)

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asks a server that is said to be Cognee. It decides nothing but what is worth asking next.
+"""Requests to a server that may be Cognee. It decides nothing but which request comes next.
 
-The key is sent to nobody who has not shown to be Cognee, and no question leaves a trace unless that
-is asked for: every real search is written to the history of the key's owner.
+The key is sent only to a server that has shown to be Cognee, and no request leaves a trace unless
+the options say so: every real search is written to the history of the key's owner.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from ansible_collections.sergas.ops.plugins.module_utils._cognee import replies
 from ansible_collections.sergas.ops.plugins.module_utils._net import http
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
-#: C(GET /) takes milliseconds on a server that lives; in seconds.
+#: ``GET /`` takes milliseconds on a server that works; in seconds.
 _ALIVE_SECONDS = 3.0
 _MAX_BYTES = 65536
-#: A body that no search takes: the route and the key are checked, and nothing is searched for.
+#: A body that no search accepts: the route and the key are checked, and nothing is searched for.
 _NO_QUERY = {}
 
 
 class Client:
-    """One server, asked under one deadline.
+    """One server, with one deadline for all requests.
 
     Attributes:
-        replies: {name: what came of it}, see ask.
+        replies: {name: what ``send`` returned}.
     """
 
     def __init__(self, service, deadline, timeout, context=None):
-        """Take what is to be asked.
+        """Keep the settings.
 
         Args:
-            service: a cognee_settings.Service.
-            deadline: for all questions together.
+            service: a ``settings.Service``.
+            deadline: for all requests together.
             timeout: how long one of them may take, in seconds.
-            context: the C(ssl.SSLContext) for https.
+            context: the ``ssl.SSLContext`` for https.
         """
         self.service = service
         self.replies = {}
@@ -46,13 +46,13 @@ class Client:
         self._timeout = timeout
         self._context = context
 
-    def ask(self, name, method, path, body=None, key=None, seconds=None):
-        """Ask, note the answer under a name, and return it.
+    def send(self, name, method, path, body=None, key=None, seconds=None):
+        """Send a request, keep the answer under a name, and return it.
 
         Args:
-            name: what it is noted under.
+            name: of the answer.
             body: of a POST, as plain data.
-            key: how the key is sent: C(X-Api-Key), C(Bearer), or None for not at all.
+            key: how the key is sent: ``X-Api-Key``, ``Bearer``, or None for not at all.
             seconds: to wait, if that is less than the timeout.
 
         Returns:
@@ -94,53 +94,53 @@ class Client:
         return answer
 
     def identify(self, full=True):
-        """Ask who is there, without the key.
+        """Find out which service it is, without the key.
 
         Args:
-            full: whether the health is asked for even if C(/) has said who it is.
+            full: whether the health is requested even if ``/`` has said which service it is.
         """
-        alive = self.ask("root", "GET", "/", seconds=_ALIVE_SECONDS)
+        alive = self.send("root", "GET", "/", seconds=_ALIVE_SECONDS)
         if alive.get("told") in replies.NO_CONNECTION:
             return
         if full or not replies.says_hello(alive):
-            self.ask("health", "GET", "/health")
+            self.send("health", "GET", "/health")
         if replies.identity(self.replies) == "unclear":
             for name, path in replies.QUERIES:
-                self.ask("open_" + name, "POST", path, _NO_QUERY)
+                self.send("open_" + name, "POST", path, _NO_QUERY)
 
     def try_key(self):
-        """See whether the server wants a key and takes the one there is; on a cheap read."""
+        """Check by a cheap read whether the server requires a key and accepts the one there is."""
         method, path, body = "GET", "/api/v1/datasets", None
-        bare = self.ask("bare", method, path)
+        bare = self.send("bare", method, path)
         if bare.get("status") in (404, 405):
             for _name, other in replies.QUERIES:
-                bare = self.ask("bare", "POST", other, _NO_QUERY)
+                bare = self.send("bare", "POST", other, _NO_QUERY)
                 if bare.get("status") != 404:
                     method, path, body = "POST", other, _NO_QUERY
                     break
         if not self.service.key or replies.is_open(bare):
             return
-        reply = self.ask("key", method, path, body, key="X-Api-Key")
+        reply = self.send("key", method, path, body, key="X-Api-Key")
         if reply.get("status") in replies.REFUSED:
-            self.ask("bearer", method, path, body, key="Bearer")
+            self.send("bearer", method, path, body, key="Bearer")
 
     def query(self, text, key):
         """Query by the real route, else by the guide's.
 
         Args:
-            text: what to search for, None for a question that is refused as incomplete, which
-                proves the route and leaves no trace.
-            key: as of ask.
+            text: what to search for; None for a query that is refused as incomplete, which
+                verifies the route and leaves no trace.
+            key: as of ``send``.
         """
         body = _NO_QUERY if text is None else {"query": text, "search_type": "CHUNKS"}
         for name, path in replies.QUERIES:
-            reply = self.ask(name, "POST", path, body, key=key)
+            reply = self.send(name, "POST", path, body, key=key)
             if not replies.is_no_route(reply):
                 return
 
     def components(self, key):
-        """Ask for the state of the components, which may cost calls of the language model."""
-        self.ask("components", "GET", "/health/detailed", key=key)
+        """Request the state of the components, which may cost calls of the language model."""
+        self.send("components", "GET", "/health/detailed", key=key)
 
 
 def _parsed(reply):

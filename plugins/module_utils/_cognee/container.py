@@ -4,7 +4,7 @@
 
 """Cognee's container on this host, by the command line of Docker or podman, which need no library.
 
-Functions that begin with C(read) run commands; all others are pure.
+Functions that begin with ``read`` run commands; all others are pure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LOG_LINE_LENGTH = 300
 
 
 class EngineFailed(OperationError):
-    """An engine is there and cannot be asked; the message says why."""
+    """An engine does not answer; the message has the reason."""
 
 
 def read(params, port, deadline, secrets=()):
@@ -36,20 +36,20 @@ def read(params, port, deadline, secrets=()):
 
     Args:
         params: the module's options: engine, container.
-        port: the port that Cognee is asked on, to choose among several containers.
+        port: the port of Cognee, to choose among several containers.
         deadline: for all commands together.
         secrets: values that no log line may show.
 
     Raises:
-        EngineFailed: all engines of this host refuse to answer, or the container that is named is
-            not there.
+        EngineFailed: no engine of this host answers, or the container that is named does not
+            exist.
     """
     engines = ENGINES if params["engine"] == "auto" else (params["engine"],)
-    reasons, asked = [], 0
+    reasons, queried = [], 0
     for engine in engines:
         if engine == "none" or process.find(engine) is None:
             continue
-        asked += 1
+        queried += 1
         try:
             name = params["container"] or choose(read_list(engine, deadline), port)
             if name:
@@ -62,7 +62,7 @@ def read(params, port, deadline, secrets=()):
             reasons.append("%s: %s" % (engine, error))
     if reasons:
         raise EngineFailed("; ".join(reasons))
-    if params["container"] and asked == 0:
+    if params["container"] and queried == 0:
         raise EngineFailed("neither docker nor podman is on this host")
     return None
 
@@ -105,12 +105,12 @@ def choose(containers, port):
 
 
 def _is_named(text):
-    # Of a registry/folder/name:tag, the name alone.
+    # Of a registry/directory/name:tag, the name alone.
     return bool(_NAME.search(text.rpartition("/")[2].partition(":")[0]))
 
 
 def published(text):
-    """Return [(port of the host, address)] of the ports column of C(ps)."""
+    """Return [(port of the host, address)] of the ports column of ``ps``."""
     return [
         (int(found.group("host")), addresses.known(found.group("address")) or "")
         for found in _PUBLISHED.finditer(text)
@@ -118,7 +118,7 @@ def published(text):
 
 
 def describe(engine, inspected):
-    """Return what matters of an C(inspect), by Docker or podman."""
+    """Return what matters of an ``inspect``, by Docker or podman."""
     state = inspected.get("State") or {}
     host = inspected.get("HostConfig") or {}
     config = inspected.get("Config") or {}
@@ -164,13 +164,13 @@ def describe(engine, inspected):
 def port_of(container):
     """Return the port of the host that leads to Cognee, or None."""
     ports = container["ports"] if container else []
-    # The API listens on 8000 in its image; another mapping is somebody's own.
+    # The API listens on 8000 in its image; another mapping is the administrator's.
     inside = [item for item in ports if item["inside"] == 8000] or ports
     return inside[0]["port"] if inside else None
 
 
 def publishes_widely(container, port):
-    """Return whether the engine itself lets everybody reach a port, past the host's firewall."""
+    """Return whether the engine itself allows any client to a port, past the host's firewall."""
     return bool(container) and any(
         item["port"] == port and (not item["address"] or addresses.is_any(item["address"]))
         for item in container["ports"]

@@ -2,37 +2,38 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What Cognee's replies mean, those of version 0.2 to 1.6 and those that the guide tells of. Pure.
+"""What Cognee's replies mean: those of version 0.2 to 1.6, and those of the guide (pure).
 
-A reply is what L(cognee_client.Client.ask) returns.
+A reply is what ``client.Client.send`` returns.
 """
 
 from __future__ import annotations
 
 #: The routes of a query: what real servers have, and what the guide says.
 QUERIES = (("search", "/api/v1/search"), ("query", "/api/v1/query"))
-#: Nothing more needs to be asked of what does not even accept a connection.
+#: A server that does not even accept a connection gets no further request.
 NO_CONNECTION = ("dns", "refused", "unreachable", "timeout", "denied", "tls")
 REFUSED = (401, 403)
 #: Version 1 says these with 404 for a service that is fine and has nothing stored.
 _NO_DATA = ("DatasetNotFoundError", "NoDataError")
 _HELLO = "Hello, World, I am alive!"
-#: Without these nothing works; the others cost time or quality.
+#: Without these nothing works; without the others, it is slower or worse.
 VITAL_COMPONENTS = ("relational_db", "vector_db", "graph_db", "file_storage")
 
 
 def says_hello(reply):
-    """Return whether this is Cognee's answer to C(GET /)."""
+    """Return whether this is Cognee's answer to ``GET /``."""
     return isinstance(reply.get("json"), dict) and reply["json"].get("message") == _HELLO
 
 
 def identity(replies):
-    """Return who answered, of the replies C(root), C(health) and, once asked, C(open_*).
+    """Return which service answered, by the replies ``root``, ``health`` and, where there are any,
+    ``open_*``.
 
     Returns:
-        str: C(cognee), C(cognee-mcp), C(other), C(redirect) (it sends its clients elsewhere),
-        C(failing) (errors of a server only), C(silent) (no answer at all), or C(unclear) where the
-        routes of a query have not been asked yet.
+        str: ``cognee``, ``cognee-mcp``, ``other``, ``redirect`` (it redirects its clients),
+        ``failing`` (errors of a server only), ``silent`` (no answer at all), or ``unclear`` where
+        there was no request to the routes of a query yet.
     """
     root, health = replies.get("root", {}), replies.get("health", {})
     if says_hello(root) or _is_health(health):
@@ -43,14 +44,14 @@ def identity(replies):
         return "other" if other else "silent"
     if any(300 <= reply["status"] < 400 for reply in answers):
         return "redirect"
-    asked = [replies["open_" + name] for name, _path in QUERIES if "open_" + name in replies]
-    # What asks for a login everywhere says nothing by asking for one here.
+    opened = [replies["open_" + name] for name, _path in QUERIES if "open_" + name in replies]
+    # A server that requires a login everywhere says nothing by requiring one here.
     guarded = root.get("status") in REFUSED
-    if any(_has_route(reply) and not guarded for reply in asked):
+    if any(_has_route(reply) and not guarded for reply in opened):
         return "cognee"
     if all(reply["status"] >= 500 for reply in answers):
         return "failing"
-    if len(asked) < len(QUERIES):
+    if len(opened) < len(QUERIES):
         return "unclear"
     mcp = isinstance(health.get("json"), dict) and health["json"].get("status") == "ok"
     return "cognee-mcp" if mcp and root.get("status") == 404 else "other"
@@ -72,17 +73,17 @@ def _has_route(reply):
 
 
 def readiness(replies):
-    """Return (state, told) of a server that is Cognee: whether it can serve.
+    """Return (state, sentence) of a server that is Cognee: whether it can serve.
 
     Returns:
-        tuple: C(ready), C(unhealthy), C(failing), C(slow) (no answer of the health in time though
-        it lives) or C(unknown), and the sentence for it.
+        tuple: ``ready``, ``unhealthy``, ``failing``, ``slow`` (it runs, and its health does not
+        answer in time) or ``unknown``, and the sentence for it.
     """
     health = replies.get("health", {})
     if "status" not in health:
         if says_hello(replies.get("root", {})) and health.get("told") in ("hung", "timeout"):
             return "slow", "no answer of /health within %.1f s" % health["seconds"]
-        return "unknown", health.get("error", "its health was not asked for")
+        return "unknown", health.get("error", "its health was not requested")
     body = health["json"] if isinstance(health["json"], dict) else {}
     word = str(body.get("health") or body.get("status") or "").lower()
     if health["status"] == 200:
@@ -98,10 +99,10 @@ def readiness(replies):
 
 
 def version(replies):
-    """Return the version that the server tells, or None."""
+    """Return the version that the server states, or None."""
     body = replies.get("health", {}).get("json")
-    told = body.get("version") if isinstance(body, dict) else None
-    return str(told)[:40] if told else None
+    version = body.get("version") if isinstance(body, dict) else None
+    return str(version)[:40] if version else None
 
 
 def is_open(bare):
@@ -113,8 +114,8 @@ def key_state(replies, has_key):
     """Return what became of the key.
 
     Returns:
-        str: C(X-Api-Key) or C(Bearer) (accepted as such), C(unchecked), C(refused), C(missing) (the
-        server wants one and there is none), or C(unknown).
+        str: ``X-Api-Key`` or ``Bearer`` (accepted as such), ``unchecked``, ``refused``,
+        ``missing`` (the server requires one and there is none), or ``unknown``.
     """
     bare = replies.get("bare", {})
     if is_open(bare):
@@ -140,15 +141,15 @@ def is_no_route(reply):
 
 
 def query_state(replies):
-    """Return (path, state, told) of the query; (None, None, None) where none was made.
+    """Return (path, state, sentence) of the query; (None, None, None) where none was made.
 
-    The state is C(answered), C(no data), C(route) (understood, and refused as incomplete),
-    C(refused), C(no route), C(failing) or C(slow).
+    The state is ``answered``, ``no data``, ``route`` (understood, and refused as incomplete),
+    ``refused``, ``no route``, ``failing`` or ``slow``.
     """
-    asked = [(path, replies[name]) for name, path in QUERIES if name in replies]
-    if not asked:
+    queries = [(path, replies[name]) for name, path in QUERIES if name in replies]
+    if not queries:
         return None, None, None
-    path, reply = asked[-1]
+    path, reply = queries[-1]
     if "status" not in reply:
         slow = reply["told"] in ("hung", "timeout")
         return path, "slow" if slow else "failing", reply["error"]
@@ -156,14 +157,14 @@ def query_state(replies):
     if no_data(reply):
         return path, "no data", "nothing is stored yet"
     if is_no_route(reply):
-        return None, "no route", "neither %s nor %s is there" % tuple(item[1] for item in QUERIES)
+        return None, "no route", "neither %s nor %s exists" % tuple(item[1] for item in QUERIES)
     states = {200: "answered", 400: "route", 422: "route", 401: "refused", 403: "refused"}
     return path, states.get(status, "failing"), "%s answers %d" % (path, status)
 
 
 def components(reply):
-    """Return ({name: status}, vital, minor): what is not healthy of each kind; None, [], [] where
-    the server does not tell.
+    """Return ({name: status}, vital, minor): the unhealthy ones of each kind; None, [], [] where
+    the server does not list them.
     """
     body = reply.get("json")
     found = body.get("components") if isinstance(body, dict) else None

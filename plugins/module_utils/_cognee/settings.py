@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where Cognee is and which key is for it: from the module's options and the app's settings. Pure.
+"""Cognee's address and key, from the module's options and the app's settings (pure).
 
-The app's C(.env) names it by a URL (C(COGNEE_BASE_URL) and its other names) or by host and port.
+The app's ``.env`` names it by a URL (``COGNEE_BASE_URL`` and its other names) or by host and port.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Inv
 from ansible_collections.sergas.ops.plugins.module_utils._net import url
 
 URLS = ("COGNEE_BASE_URL", "COGNEE_API_URL", "COGNEE_URL")
-#: where the guide looks for it
+#: the guide's
 DEFAULT_PORT = 8001
 _SENDABLE = re.compile(r"[\x21-\x7e]+\Z")
 #: A base URL may lead to the API already; the health check is beside it.
@@ -25,7 +25,7 @@ _API_PATH = re.compile(r"/api(?:/v[0-9]+)?/*\Z")
 
 
 class Service(NamedTuple):
-    """Which service is asked."""
+    """The service to check."""
 
     #: scheme://host:port and the path in front of all routes, without a slash at its end
     base: str
@@ -42,7 +42,7 @@ class Service(NamedTuple):
 
 
 def service(params, settings, published=None):
-    """Return the L(Service) that is meant.
+    """Return the ``Service``.
 
     Args:
         params: the module's options: url, api_key.
@@ -50,8 +50,8 @@ def service(params, settings, published=None):
         published: the port that the container on this host publishes, or None.
 
     Raises:
-        ValueError: the URL is none of http or https, or the key is none that can be sent. The
-            message names the option or the variable, and has no part of the value.
+        ValueError: the URL is not of http or https, or no header can have the key. The message
+            names the option or the variable, and has no part of the value.
     """
     key = params["api_key"] or settings.get("COGNEE_API_KEY") or None
     if key and not _SENDABLE.match(key):
@@ -83,3 +83,23 @@ def _from_url(source, text, key):
 def is_loopback(host):
     """Return whether an address is one that only its own host reaches."""
     return addresses.is_loopback(host)
+
+
+def url_for_clients(text, own_address):
+    """Return a URL as other hosts must use it: an address of loopback becomes that of its host.
+
+    Args:
+        text: the URL as the host of the service uses it.
+        own_address: the address or the name by which other hosts reach that host; one of IPv6 may
+            have brackets.
+    """
+    try:
+        parts = url.split(text)
+    except ValueError:
+        return text
+    if not is_loopback(parts.host):
+        return text
+    host = own_address.strip("[]")
+    host = "[%s]" % host if ":" in host else host
+    port = ":%d" % parts.port if parts.port else ""
+    return "%s://%s%s%s" % (parts.scheme, host, port, parts.path)

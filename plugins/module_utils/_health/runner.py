@@ -13,9 +13,8 @@ Three steps, so that only the first one touches the host:
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, ranges
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._health import settled
@@ -49,7 +48,7 @@ def diagnose(params, checks, probes):
     Raises:
         ValueError: an option that cannot be; the message names it, its value and what is allowed.
     """
-    check_ranges(params)
+    ranges.check(params, RANGES)
     check_addresses(params)
     names = diagnosis.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
@@ -79,17 +78,6 @@ def _derive(findings):
     from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
 
     return cause_rules.derive(findings)
-
-
-def check_ranges(params):
-    """Raise a ValueError for the first number among the options that is out of its range."""
-    for name, least, most in RANGES:
-        value = params.get(name)
-        # Written so that "not a number" is out of every range, too.
-        if value is not None and not least <= value <= most:
-            raise InvalidValue(
-                "%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most)
-            )
 
 
 def check_addresses(params):

@@ -140,8 +140,8 @@ def settings(reading, params, unit=None):
             try:
                 parts = url.split(result[service + "_URL"])
             except ValueError:
-                continue
-            for part in _URL_PARTS:
+                parts = None  # the options count all the same
+            for part in _URL_PARTS if parts else ():
                 if getattr(parts, part) not in (None, ""):
                     result["%s_URL.%s" % (service, part)] = str(getattr(parts, part))
         for option in _OPTIONS:
@@ -274,9 +274,8 @@ def redis_target(settings):
     """
     part = settings.get
     scheme = part("REDIS_URL.scheme", "")
-    host = (
-        part("REDIS_URL.path") if scheme == "unix" else part("REDIS_URL.host") or part("REDIS_HOST")
-    )
+    # Beside the URL of a socket, a host is the one of the options.
+    host = part("REDIS_URL.host") or part("REDIS_URL.path" if scheme == "unix" else "REDIS_HOST")
     if not host:
         return None
     port = part("REDIS_URL.port") or part("REDIS_PORT") or ""

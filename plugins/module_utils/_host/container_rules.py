@@ -24,11 +24,11 @@ _FINAL = {"RETURN": True, "ACCEPT": True, "DROP": False, "REJECT": False}
 
 
 class Rules(NamedTuple):
-    """What decides for a published port."""
+    """The rules that decide for a published port."""
 
-    #: the lines of ``iptables -S``, None where they cannot be had
+    #: the lines of ``iptables -S``, None where it does not work
     iptables: Optional[List[str]]
-    #: the lines of ``nft list table`` of each of TABLES that is there
+    #: the lines of ``nft list table`` of each of TABLES that exists
     tables: List[List[str]]
 
 
@@ -51,7 +51,7 @@ def verdict(rules, port, source, docker=True):
     """Return (allowed, by) of a new connection to a published port.
 
     Args:
-        rules: ``Rules``.
+        rules: the ``Rules``.
         port: the port of the host.
         source: the address that it comes from.
         docker: whether it is Docker's, so that its chain counts.
@@ -71,13 +71,13 @@ def verdict(rules, port, source, docker=True):
 
 
 def restricts(rules, port, docker=True):
-    """Return whether an address that no rule names is kept from a published port."""
+    """Return whether an address that no rule names is blocked from a published port."""
     # TEST-NET-3: no real client has it.
     return not verdict(rules, port, "203.0.113.254", docker)[0]
 
 
 def _of_nft(line, port, source):
-    """Return what a rule of this collection's own form says; None where it is not about this."""
+    """Return whether a rule of this collection's own form accepts; None where it does not apply."""
     found = re.match(
         r"(?:ip6? saddr (?P<first>\{[^}]*\}|\S+) )?tcp dport (?P<ports>\{[^}]*\}|\S+) "
         r"(?:ip6? saddr (?P<saddr>\{[^}]*\}|\S+) )?(?:meta nfproto (?P<family>\S+) )?"

@@ -13,39 +13,87 @@ from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 DEFAULT_PORT = 6379
+#: A ``REDIS_URL`` that begins with one of these names Sentinels, not a Redis server.
+SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
 #: INFO is about 6 KB.
 _LONGEST_REPLY = 1024 * 1024
 #: Of an array, and of arrays within arrays.
 _LONGEST_ARRAY = 100000
 _DEEPEST_ARRAY = 4
+#: Redis 5 and 6 put the error of a command at the end of the error of the script that ran it.
+_CODE_WITHIN = re.compile(
+    r"(?:^|[ -])(NOPERM|READONLY|MISCONF|OOM|MASTERDOWN|NOREPLICAS|MOVED|CROSSSLOT) "
+)
+_KINDS = {
+    "NOAUTH": "password",
+    "WRONGPASS": "password",
+    "NOPERM": "password",
+    "DENIED": "protected",
+    "LOADING": "loading",
+    "BUSY": "busy",
+    "MISCONF": "writes",
+    "READONLY": "writes",
+    "NOREPLICAS": "writes",
+    "OOM": "memory",
+    "MASTERDOWN": "replica",
+    "MOVED": "cluster",
+    "ASK": "cluster",
+    "CROSSSLOT": "cluster",
+    "CLUSTERDOWN": "cluster",
+}
 
 
 class RedisError(OperationError):
-    """The server answered a command with an error; C(code) is its first word."""
+    """The server answered a command with an error. The text may quote a command with a secret.
+
+    Attributes:
+        code: its first word; of a script's error, the code of the command that failed.
+        kind: what it means: ``password``, ``password_unused``, ``protected``, ``loading``,
+            ``busy``, ``writes``, ``memory``, ``replica``, ``cluster``, ``clients`` or ``refusal``.
+    """
 
     def __init__(self, text):
         Exception.__init__(self, text)
-        self.code = text.partition(" ")[0]
+        within = _CODE_WITHIN.search(text)
+        self.code = within.group(1) if within else text.partition(" ")[0]
+        self.kind = _kind(self.code, text)
+
+
+def _kind(code, text):
+    if "without any password" in text or "no password is set" in text:
+        return "password_unused"
+    if "invalid password" in text or "can't access at least one" in text:
+        return "password"
+    return _KINDS.get(code, "clients" if "max number of clients" in text else "refusal")
+
+
+def open_stream(host, port, deadline, tls=False, context=None):
+    """Return a ``Stream`` to a server; raises ``ConnectionFailed``.
+
+    Args:
+        host: a name, an address, or the path of a Unix socket.
+        deadline: for all that is sent and read.
+        tls: whether to use TLS.
+        context: an ``ssl.SSLContext``; without one, the certificate is not verified.
+    """
+    stream = tcp.connect(host, port, deadline)
+    if tls:
+        try:
+            stream.start_tls(host, context)
+        except ConnectionFailed:
+            stream.close()
+            raise
+    return stream
 
 
 class Client:
     """A connection to a Redis server."""
 
-    def __init__(self, host, port, deadline, tls=False, context=None):
-        """Connect; raises ConnectionFailed. A host that begins with / is a Unix socket.
+    driver = "resp"
 
-        Args:
-            deadline: for all that is asked, until within() replaces it.
-            tls: whether to use TLS.
-            context: an C(ssl.SSLContext); without one, the certificate is not verified.
-        """
-        self._stream = tcp.connect(host, port, deadline)
-        if tls:
-            try:
-                self._stream.start_tls(host, context)
-            except ConnectionFailed:
-                self._stream.close()
-                raise
+    def __init__(self, host, port, deadline, tls=False, context=None):
+        """Connect; raises ``ConnectionFailed``. The arguments are those of ``open_stream``."""
+        self._stream = open_stream(host, port, deadline, tls, context)
 
     def __enter__(self):
         return self
@@ -58,8 +106,15 @@ class Client:
         self._stream.close()
 
     def within(self, deadline):
-        """Give what is asked from now on another deadline."""
+        """Set the deadline of the commands that follow."""
         self._stream.deadline = deadline
+
+    def log_in(self, user, password, database=0):
+        """Authenticate where there is a password, and select a database other than 0."""
+        if password:
+            self.call("AUTH", *([user] if user else []), password)
+        if database:
+            self.call("SELECT", str(database))
 
     def call(self, *words):
         """Send a command and return its reply: text (numbers, too), None for the null reply, or a
@@ -67,7 +122,7 @@ class Client:
 
         Raises:
             RedisError: the server refused it.
-            ConnectionFailed: no reply, or none of Redis (the kind is protocol).
+            ConnectionFailed: no reply, or none of Redis (the kind is ``protocol``).
         """
         parts = [word.encode("utf-8", "surrogateescape") for word in words]
         packed = b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
@@ -91,9 +146,12 @@ class Client:
                 return None
             if count <= _LONGEST_ARRAY:
                 return [self._reply(depth - 1) for _item in range(count)]
-        raise ConnectionFailed(
-            "protocol", "first_byte", "%s does not speak Redis's protocol" % self._stream.peer
-        )
+        raise not_redis(self._stream.peer)
+
+
+def not_redis(peer):
+    """Return the ``ConnectionFailed`` for a server that sends something else."""
+    return ConnectionFailed("protocol", "first_byte", "%s does not speak Redis's protocol" % peer)
 
 
 def parse_info(text):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+from ansible_collections.sergas.ops.plugins.module_utils._core import ranges
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     sessions_report,
     termination,
@@ -22,22 +22,11 @@ RANGES = tuple((name, 0, 10 * 366 * 86400) for name in AGES) + (
 )
 
 
-def check_ranges(params):
-    """Raise a ValueError for the first number among the options that is out of its range."""
-    for name, least, most in RANGES:
-        value = params[name]
-        # Written so that "not a number" is out of every range, too.
-        if value is not None and not least <= value <= most:
-            raise InvalidValue(
-                "%s: %r is not allowed, it must be from %d to %d" % (name, value, least, most)
-            )
-
-
 def run(params, deadline, check_mode):
     """Return the result of the module, see ``observed`` and ``terminated``; it has failed where a
     session that was to end is still there.
     """
-    check_ranges(params)
+    ranges.check(params, RANGES)
     if params["state"] == "observed":
         return sessions_report.observed(params, deadline)
     result = termination.terminated(params, deadline, check_mode)

@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, ranges
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 
@@ -25,10 +24,7 @@ def run(params, *tables):
     """
     for name in params["protected"]:
         addresses.option_or_name("protected", name)
-    if not 1 <= params["deadline"] <= 600:
-        raise InvalidValue(
-            "deadline: %r is not allowed, it must be from 1 to 600" % params["deadline"]
-        )
+    ranges.check(params, (("deadline", 1, 600),))
     checks, probes = {}, {}
     for table in tables:
         checks.update(table.CHECKS)

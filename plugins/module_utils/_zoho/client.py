@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asks Zoho's accounts server and its API. Secrets go in bodies and headers, never in URLs.
+"""Requests to Zoho's accounts server and its API. Secrets go in bodies and headers, never in URLs.
 
-The standard library serves, so that a host needs no driver to be diagnosed and mended.
+The standard library does it, so that a host needs no driver to be diagnosed and fixed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _MAX_BYTES = 65536
 _TOKEN = "/oauth/v2/token"
 _REVOKE = "/oauth/v2/token/revoke"
 _CHECK = "/crm/v8/users?type=CurrentUser"
-#: of the form of a refresh token, and nobody's
+#: It has the form of a refresh token, and belongs to no client.
 _MADE_UP = "1000.%s.%s" % ("0" * 32, "0" * 32)
 #: reason of a failed connection: what a result calls it, where that is another word
-_TOLD = {
+_KINDS = {
     failures.DENIED: "unreachable",
     failures.PROTOCOL: "garbage",
     failures.MISSING: "closed",
@@ -36,50 +36,49 @@ _TOLD = {
 
 
 class Client:
-    """Requests to one L(Place), each bounded in time as a whole."""
+    """Requests to the ``Endpoints`` of a data centre, each bounded in time as a whole."""
 
-    def __init__(self, place, timeout, ca_path=None):
-        """Keep what the requests need.
+    def __init__(self, endpoints, timeout, ca_path=None):
+        """Keep the settings of the requests.
 
         Args:
-            place: a zoho_credentials.Place.
+            endpoints: a ``credentials.Endpoints``.
             timeout: seconds for each request, from the name to the last byte.
             ca_path: a file with the authorities to trust; without it, those of the system.
         """
-        self.place = place
+        self.endpoints = endpoints
         self.timeout = timeout
         self._ca_path = ca_path
         self._context = None
 
     def refresh(self, credentials):
-        """Return a new L(Grant). This spends one of the tokens that Zoho gives in ten minutes.
-        Raises Failed.
+        """Return a new ``Grant``. This spends one of the tokens that Zoho gives in ten minutes.
+        Raises ``Failed``.
         """
-        return replies.token(*self._post(self.place.accounts_url, _TOKEN, _form(credentials)))
+        return replies.token(*self._post(self.endpoints.accounts_url, _TOKEN, _form(credentials)))
 
     def check(self, access_token, api_url=None):
-        """Return the L(Verdict) of the API on a token. Raises Failed.
+        """Return the ``Verdict`` of the API on a token; raises ``Failed``.
 
         Args:
-            api_url: that of the reply the token came in; an address that was configured comes
-                first.
+            api_url: the API that the reply with the token named; a configured one takes precedence.
         """
         if not re.match(r"[\x21-\x7e]+\Z", access_token):
-            return Verdict("dead", "what is cached is no token, by its characters")
+            return Verdict("dead", "the cached value is no token, by its characters")
         headers = {"Authorization": "Zoho-oauthtoken " + access_token}
-        api_url = self.place.api_url if self.place.api_given or not api_url else api_url
+        api_url = self.endpoints.api_url if self.endpoints.api_given or not api_url else api_url
         reply = self._send("GET", api_url + _CHECK, headers)
         return replies.check(reply.status, reply.headers, reply.body)
 
     def revoke(self, token):
         """Revoke an access or a refresh token; return False where it was dead already. Raises
-        Failed.
+        ``Failed``.
         """
-        return replies.revoked(*self._post(self.place.accounts_url, _REVOKE, {"token": token}))
+        return replies.revoked(*self._post(self.endpoints.accounts_url, _REVOKE, {"token": token}))
 
     def client_refusal(self, accounts_url, credentials):
-        """Return why a data centre refuses the client, as a Failed, or None: asked with a made-up
-        refresh token, it spends nothing. Raises Failed where there is no answer to that.
+        """Return why a data centre refuses the client, as a ``Failed``, or None. The request has a
+        made-up refresh token, so it spends nothing. Raises ``Failed`` where there is no answer.
         """
         form = _form(credentials._replace(refresh_token=_MADE_UP))
         return replies.client_refusal(*self._post(accounts_url, _TOKEN, form))
@@ -126,7 +125,7 @@ def _form(credentials):
 
 
 def proxy_for(parts, environment):
-    """Return the L(Url) of the proxy that the environment names for a request, or None (pure).
+    """Return the ``Url`` of the proxy that the environment names for a request, or None (pure).
 
     Args:
         parts: the Url of the request.
@@ -134,7 +133,7 @@ def proxy_for(parts, environment):
             case as well.
 
     Raises:
-        Failed: what is named is no proxy that can be used.
+        Failed: the proxy that it names cannot be used.
     """
 
     def value(name):
@@ -165,8 +164,8 @@ def _is_exempt(parts, exemptions):
 
 
 def explain(error, host):
-    """Return the Failed for a ConnectionFailed (pure)."""
+    """Return the ``Failed`` for a ``ConnectionFailed`` (pure)."""
     if error.reason == failures.TLS:
         return Failed("tls", "TLS with %s fails: %s" % (host, error.detail))
     message = "%s cannot be used: %s" % (host, failures.WORDS[error.reason])
-    return Failed(_TOLD.get(error.reason, error.reason), message)
+    return Failed(_KINDS.get(error.reason, error.reason), message)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The credentials of one client, chosen as a set, never mixed, and where Zoho is asked. No I/O."""
+"""The credentials of one client, chosen as a set, never mixed, and Zoho's endpoints (pure)."""
 
 from __future__ import annotations
 
@@ -22,55 +22,54 @@ _CLIENT = {
     kind: ["ZOHO_%s_CLIENT_ID" % kind, "ZOHO_%s_CLIENT_SECRET" % kind] for kind in ("SDK", "MCP")
 }
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|::1)\Z")
-#: what guides and samples have in place of a value
+#: what guides and samples have instead of a value
 _PLACEHOLDER = re.compile(
     r"<.*>|\[.*\]|x{3,}|your[-_ ].*|change[-_ ]?me.*|todo|\.\.\.|none|null", re.I
 )
 
 
 class Unusable(OperationError):
-    """The configuration gives no credentials or no place to use them at.
+    """The configuration gives no credentials, or no endpoints to use them at.
 
     Attributes:
-        told: credentials, mixed, placeholder, region, url or plaintext.
-        names: the variables or options that are to be mended.
+        error_kind: ``credentials``, ``mixed``, ``placeholder``, ``region``, ``url`` or
+            ``plaintext``.
+        names: the variables or options to correct.
     """
 
-    def __init__(self, told, message, names=()):
+    def __init__(self, error_kind, message, names=()):
         Exception.__init__(self, message)
-        self.told = told
+        self.error_kind = error_kind
         self.names = list(names)
 
 
 class Credentials(NamedTuple):
-    """What a token is asked for with. All of it belongs to one client."""
+    """What a request for a token has. All of it belongs to one client."""
 
     client_id: str
     client_secret: str
     refresh_token: str
-    #: where it is from: options, sdk or mcp
+    #: where it is from: ``options``, ``sdk`` or ``mcp``
     source: str
 
     def __repr__(self):
         return "Credentials(source=%r)" % self.source
 
     def fingerprint(self, accounts_url):
-        """Return what tells these credentials at this data centre from any others, without
-        giving them away.
-        """
+        """Return a digest of these credentials at this data centre, which does not reveal them."""
         return digest(
             "\n".join((accounts_url, self.client_id, self.client_secret, self.refresh_token))
         )
 
 
-class Place(NamedTuple):
-    """Where Zoho is asked."""
+class Endpoints(NamedTuple):
+    """Zoho's servers."""
 
-    #: a key of DATA_CENTRES, or None for an accounts server that is none of Zoho's
+    #: a key of DATA_CENTRES, or None for an accounts server that is not Zoho's
     data_centre: Optional[str]
     accounts_url: str
     api_url: str
-    #: whether the API's address was given, so that what a reply says of it does not count
+    #: whether the API's address is configured, so that the one in a reply does not count
     api_given: bool
 
     def target(self):
@@ -83,18 +82,16 @@ class Place(NamedTuple):
 
 
 def digest(text):
-    """Return 16 hexadecimal digits that stand for a secret (SHA-256), to compare it by and to
-    show.
-    """
+    """Return 16 hexadecimal digits of a secret's SHA-256, to compare it by and to show."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def choose(settings, given, pair="auto"):
-    """Return the L(Credentials) to use.
+    """Return the ``Credentials`` to use.
 
     A refresh token belongs to the client that made it, so the three are taken together: the
     options, or ZOHO_SDK_CLIENT_ID and ZOHO_SDK_CLIENT_SECRET, or where neither of the two is set
-    the pair ZOHO_MCP_*. The MCP pair has a refresh token of its own (ZOHO_MCP_REFRESH_TOKEN), or
+    the pair ZOHO_MCP_*. The MCP pair has a dedicated refresh token (ZOHO_MCP_REFRESH_TOKEN), or
     that of the guide, ZOHO_SDK_REFRESH_TOKEN.
 
     Args:
@@ -162,7 +159,7 @@ def variables(settings, pair="auto"):
         kind = "SDK" if any(map(is_set, _CLIENT["SDK"])) else "MCP"
     refresh = "ZOHO_%s_REFRESH_TOKEN" % kind
     if kind == "MCP" and not is_set(refresh):
-        # Where the SDK has a client of its own, its refresh token is that client's.
+        # Where the SDK has a client, too, its refresh token is that client's.
         if pair == "auto" or not all(map(is_set, _CLIENT["SDK"])):
             refresh = "ZOHO_SDK_REFRESH_TOKEN"
     return [*_CLIENT[kind], refresh]
@@ -171,7 +168,7 @@ def variables(settings, pair="auto"):
 def _real(name, value):
     value = value.strip()
     if _PLACEHOLDER.fullmatch(value):
-        raise Unusable("placeholder", "%s has a placeholder in place of a value" % name, [name])
+        raise Unusable("placeholder", "%s has a placeholder instead of a value" % name, [name])
     if re.search(r"\s", value):
         raise Unusable(
             "placeholder", "%s has white space within, so it is no value of Zoho's" % name, [name]
@@ -179,16 +176,16 @@ def _real(name, value):
     return value
 
 
-def place(settings, given):
-    """Return the L(Place).
+def endpoints(settings, given):
+    """Return the ``Endpoints``.
 
     Args:
         settings: {name: value} the app runs with: ZOHO_ACCOUNTS_URL, ZOHO_API_URL, ZOHO_SDK_REGION.
-        given: {accounts_url, api_url, data_centre} of the options, which come before the settings;
-            each may be None.
+        given: {accounts_url, api_url, data_centre} of the options, which take precedence; each may
+            be None.
 
     Raises:
-        Unusable: a URL is none, would send secrets in the clear, or the region does not exist.
+        Unusable: a URL is invalid or would send secrets in the clear, or the region does not exist.
     """
     region = given.get("data_centre")
     accounts = given.get("accounts_url")
@@ -206,11 +203,11 @@ def place(settings, given):
         name = _data_centre(region or "us")
         accounts = "https://" + DATA_CENTRES[name][0]
     if api:
-        return Place(name, accounts, _origin(api, "the API"), True)
+        return Endpoints(name, accounts, _origin(api, "the API"), True)
     if name is None:
-        # Only a server that stands in for Zoho; it has the API beside its accounts.
-        return Place(None, accounts, accounts, True)
-    return Place(name, accounts, "https://" + DATA_CENTRES[name][1], False)
+        # A server that simulates Zoho: it has the API beside its accounts.
+        return Endpoints(None, accounts, accounts, True)
+    return Endpoints(name, accounts, "https://" + DATA_CENTRES[name][1], False)
 
 
 def _data_centre(text):
@@ -225,7 +222,7 @@ def _data_centre(text):
 
 
 def trusted_api(domain):
-    """Return the URL of an API that a reply named, or None where a token must not be sent there."""
+    """Return the URL of an API that a reply named, or None where no token may be sent there."""
     try:
         parts = url.split(domain or "")
     except ValueError:

@@ -2,36 +2,32 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Decides what to do for a token, and what there is to say about it. No I/O, no clock of its
-own.
-"""
+"""Decides what to do about a token, and what a diagnosis says of it (pure)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import findings
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import digest
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.replies import PERMANENT, Verdict
 
-GUIDE = "Zoho CRM Authentication Failed"
-GUIDE_LIMIT = "Zoho API Rate Limiting"
-#: For so long a refusal that nothing but other credentials can change is not asked for again; in
-#: ms.
+#: How long a refusal holds that only other credentials can change; in ms.
 _REFUSED_FOR = 60 * 1000
-#: For so long what the API has said of a token holds for other hosts, too; in ms.
+#: How long the answer of the API on a token holds for other hosts, too; in ms.
 _VERIFIED_FOR = 60 * 1000
 
 
 class Wanted(NamedTuple):
-    """What a token must be to be used. Times are milliseconds of the store's clock."""
+    """The requirements on a token. Times are milliseconds of the store's clock."""
 
     #: the fingerprint of the credentials
     credentials: str
     min_ttl: int
     #: when the module began
     started: int
-    #: a token issued earlier does not do, or None
+    #: a token issued earlier is not accepted; or None
     not_before: Optional[int] = None
     #: the digest of a token that the API has rejected
     rejected: Optional[str] = None
@@ -43,15 +39,16 @@ class Wanted(NamedTuple):
 class Choice(NamedTuple):
     """What to do.
 
-    action: use, refresh, failed (what another host was told holds for this one) or blocked (until
-        wait is over).
+    Attributes:
+        action: ``use``, ``refresh``, ``failed`` (the refusal that another host got holds for this
+            one) or ``blocked`` (until wait is over).
     """
 
     action: str
     reason: str
     #: milliseconds the cached token lives at least, or None where that is not known
     left: Optional[int]
-    #: milliseconds until a token may be asked for again
+    #: milliseconds until a token may be requested again
     wait: int = 0
 
 
@@ -59,7 +56,7 @@ def lifetime(shared):
     """Return for how many milliseconds the cached token lives at least, or None where that is not
     known.
 
-    A token that the app put there lives at least as long as the app lets it stay.
+    A token of the app itself lives at least as long as the app keeps it there.
     """
     if not shared.token:
         return None
@@ -70,7 +67,7 @@ def lifetime(shared):
 
 
 def choose(shared, wanted):
-    """Return the L(Choice) for what is known."""
+    """Return the ``Choice`` for a ``Shared`` state and what is ``Wanted``."""
     left = lifetime(shared)
     reason = _unusable(shared, wanted, left)
     if reason is None:
@@ -87,7 +84,7 @@ def choose(shared, wanted):
     if wait:
         return Choice(
             "blocked",
-            "%d tokens were asked for within %d s" % (wanted.limit, wanted.window // 1000),
+            "%d tokens were requested within %d s" % (wanted.limit, wanted.window // 1000),
             left,
             wait,
         )
@@ -95,7 +92,7 @@ def choose(shared, wanted):
 
 
 def _unusable(shared, wanted, left):
-    """Return why the cached token does not do, or None."""
+    """Return why the cached token cannot be used, or None."""
     if not shared.token:
         return "no token is cached"
     if digest(shared.token) == wanted.rejected:
@@ -104,23 +101,23 @@ def _unusable(shared, wanted, left):
     if record and record.get("credentials") != wanted.credentials:
         return "the cached token is of other credentials"
     if left is None:
-        return "nobody knows how long the cached token lives"
+        return "the lifetime of the cached token is unknown"
     if left < wanted.min_ttl:
         return "the cached token has %d s left, less than %d s" % (
             left // 1000,
             wanted.min_ttl // 1000,
         )
     if wanted.not_before is not None and int(record.get("issued", 0)) < wanted.not_before:
-        return "a new token was asked for"
+        return "a new token was requested"
     return None
 
 
 def budget_wait(spent, limit, window, now):
-    """Return the milliseconds until one more token may be asked for; 0 for now.
+    """Return the milliseconds until one more token may be requested; 0 if it may be now.
 
     Args:
-        spent: when tokens were asked for, in ms.
-        limit: how many may be asked for within the window, in ms.
+        spent: when tokens were requested, in ms.
+        limit: how many may be requested within the window, in ms.
     """
     recent = sorted(time for time in spent if time > now - window)
     return recent[-limit] + window - now if len(recent) >= limit else 0
@@ -135,287 +132,23 @@ def is_fresh(shared):
 
 
 def is_verified(shared):
-    """Return whether the API has accepted the cached token a moment ago, wherever it was asked
-    from.
-    """
+    """Return whether the API has accepted the cached token a moment ago, from any host."""
     verified = shared.own_record().get("verified")
     return bool(verified) and shared.now - int(verified) < _VERIFIED_FOR
 
 
 def accepted():
-    """Return the L(Verdict) that another host got a moment ago."""
+    """Return the ``Verdict`` that another host got a moment ago."""
     return Verdict("alive", "the API has just accepted the token")
 
 
 def unanswered():
-    """Return the L(Verdict) for an API that could not be asked."""
-    return Verdict("unknown", "the API could not be asked")
-
-
-#: told: (id, status, remedy, advice)
-_TOLD = {
-    "refresh_token": (
-        "zoho.token.invalid",
-        "fail",
-        "zoho_credentials",
-        (
-            "Make a new refresh token in Zoho's API console with the same client, and put it into"
-            " the vault and .env. A user has 20 at most: the 21st kills the oldest."
-        ),
-    ),
-    "client": (
-        "zoho.token.invalid",
-        "fail",
-        "zoho_credentials",
-        (
-            "Compare the client id with Zoho's API console, and the data centre with that of the"
-            " account (ZOHO_SDK_REGION, ZOHO_ACCOUNTS_URL); find_data_centre asks the others."
-        ),
-    ),
-    "client_secret": (
-        "zoho.token.invalid",
-        "fail",
-        "zoho_credentials",
-        "Copy the client secret from Zoho's API console into the vault and .env.",
-    ),
-    "credentials": (
-        "zoho.token.invalid",
-        "fail",
-        "zoho_credentials",
-        "Set them in .env, from the vault.",
-    ),
-    "mixed": (
-        "zoho.token.invalid",
-        "fail",
-        "zoho_credentials",
-        "Set the id, the secret and the refresh token of one and the same client.",
-    ),
-    "placeholder": (
-        "zoho.token.invalid",
-        "fail",
-        "zoho_credentials",
-        "Put the real value there, from the vault.",
-    ),
-    "region": (
-        "zoho.token.invalid",
-        "fail",
-        "zoho_credentials",
-        "Set ZOHO_SDK_REGION to the account's data centre.",
-    ),
-    "url": (
-        "zoho.token.invalid",
-        "fail",
-        "zoho_credentials",
-        "Correct ZOHO_ACCOUNTS_URL and ZOHO_API_URL.",
-    ),
-    "plaintext": (
-        "zoho.token.invalid",
-        "fail",
-        "zoho_credentials",
-        "Use https in ZOHO_ACCOUNTS_URL and ZOHO_API_URL.",
-    ),
-    "throttled": (
-        "zoho.rate_limited",
-        "fail",
-        "zoho_throttle",
-        (
-            "Wait. Each further request is refused, too; look for what else refreshes with this"
-            " refresh token."
-        ),
-    ),
-    "rate_limited": (
-        "zoho.rate_limited",
-        "fail",
-        "zoho_throttle",
-        (
-            "Throttle, cache and batch the calls. A new token changes nothing: the limit is the"
-            " account's."
-        ),
-    ),
-    "dead": (
-        "zoho.token.invalid",
-        "fail",
-        "zoho_refresh",
-        "Refresh once for the fleet (state: valid), and restart what holds the old token.",
-    ),
-    "scope": (
-        "zoho.token.scope",
-        "warn",
-        None,
-        (
-            "Do not refresh: a new token has the same scope. Make a refresh token with the scope"
-            " that is missing."
-        ),
-    ),
-    "permission": (
-        "zoho.token.scope",
-        "warn",
-        None,
-        "Do not refresh. Give the token's user the permission in Zoho CRM.",
-    ),
-    "not_arrived": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Look for a proxy on the way that drops the Authorization header.",
-    ),
-    "dns": ("zoho.token.unknown", "unknown", None, "Mend this host's resolver, or the host name."),
-    "refused": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Look at the address and the port, and the firewalls in between.",
-    ),
-    "unreachable": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Look at this host's routes and firewall.",
-    ),
-    "timeout": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Look at the firewalls in between: this host must reach port 443.",
-    ),
-    "hung": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Try again later; look at Zoho's status page if it stays so.",
-    ),
-    "closed": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Try again; look for a firewall that cuts TLS if it stays so.",
-    ),
-    "tls": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        (
-            "Look at this host's clock and its authorities; behind a proxy that opens TLS, name its"
-            " authority in ca_path."
-        ),
-    ),
-    "proxy": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Correct the proxy in the environment, or its rules.",
-    ),
-    "page": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Look for a proxy or a portal between this host and Zoho.",
-    ),
-    "garbage": ("zoho.token.unknown", "unknown", None, "See what answers there: it is not Zoho."),
-    "redirect": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Correct the address; a proxy in between may redirect, too.",
-    ),
-    "server": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Try again later; look at Zoho's status page if it stays so.",
-    ),
-    "refusal": ("zoho.token.unknown", "unknown", None, "Look the code up in Zoho's documentation."),
-    "busy": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        "Another host refreshes and does not finish: try again.",
-    ),
-    "store": (
-        "zoho.token.unknown",
-        "unknown",
-        None,
-        (
-            "Mend Redis first: without it, each host would spend a token of its own, and ten lock"
-            " the account."
-        ),
-    ),
-}
-
-
-def trouble(told, message, target, evidence=None, advice=None, status=None):
-    """Return the finding for what went wrong.
-
-    Args:
-        told: a key of the table above: of Failed, Unusable or Verdict.
-        message: what was told, without secrets.
-        target: host:port of the server that told it, or that of the accounts server.
-        evidence: more of it.
-        advice: replaces the usual one.
-        status: replaces the usual one.
-    """
-    identity, usual_status, remedy, usual = _TOLD[told]
-    sentence = {
-        "zoho.token.invalid": "Zoho's token cannot be had or used: %s",
-        "zoho.rate_limited": "Zoho limits this account: %s",
-        "zoho.token.scope": "Zoho's token is of limited use: %s",
-        "zoho.token.unknown": "Whether Zoho's token works cannot be told: %s",
-    }[identity]
-    return finding(
-        identity,
-        "zoho",
-        status or usual_status,
-        sentence % message,
-        evidence=dict(evidence or {}, target=target, told=told),
-        remedy=remedy,
-        advice=advice or usual,
-        guide=GUIDE_LIMIT if identity == "zoho.rate_limited" else GUIDE,
-    )
-
-
-def good(left, verified, target, evidence=None):
-    """Return the finding for a token that can be used.
-
-    Args:
-        left: milliseconds it lives at least, or None.
-        verified: whether the API accepts it.
-    """
-    life = (
-        "%d s left at least" % (left // 1000)
-        if left is not None
-        else "a lifetime that nobody knows"
-    )
-    known = "the API accepts it" if verified else "not verified against the API"
-    return finding(
-        "zoho.token.ok",
-        "zoho",
-        "ok",
-        "Zoho's token has %s, %s" % (life, known),
-        value=None if left is None else left // 1000,
-        unit="seconds",
-        confidence="measured" if verified else "estimated",
-        evidence=dict(evidence or {}, target=target),
-        guide=GUIDE,
-    )
-
-
-def nothing(reason, target, evidence=None):
-    """Return the finding for a cache without a token, which is nothing bad: the next one to
-    need it asks for it.
-    """
-    return finding(
-        "zoho.token.skipped",
-        "zoho",
-        "skipped",
-        "There is no token of Zoho to judge: %s" % reason,
-        confidence="blind",
-        evidence=dict(evidence or {}, target=target),
-        guide=GUIDE,
-    )
+    """Return the ``Verdict`` for an API that did not answer."""
+    return Verdict("unknown", "the API did not answer")
 
 
 def staleness(shared, refresh_token, credentials):
-    """Return the reasons why what is cached is something old.
+    """Return the reasons why the cached values are old.
 
     Args:
         refresh_token: the digest of the configuration's.
@@ -432,15 +165,108 @@ def staleness(shared, refresh_token, credentials):
     return reasons
 
 
-def stale(reason, target):
-    """Return the finding for a cache that has something old, which the app may use."""
-    return finding(
-        "zoho.cache.stale",
-        "zoho",
-        "warn",
-        "Redis has something old of Zoho, and the app may use it: %s" % reason,
-        evidence={"target": target},
-        remedy="zoho_clear_cache",
-        advice="Clear the cache (state: absent), then restart the app.",
-        guide=GUIDE,
-    )
+def describe_token(shared, verdict, refreshed):
+    """Return what the module returns of a token, or None where there is none.
+
+    Args:
+        shared: a ``Shared``.
+        verdict: the ``Verdict`` of the API, or None.
+        refreshed: whether this run requested it.
+    """
+    if not shared.token:
+        return None
+    left = lifetime(shared)
+    described = {
+        "fingerprint": digest(shared.token),
+        "source": "refresh" if refreshed else "cache",
+        "issuer": shared.own_record().get("host"),
+        "seconds_left": None if left is None else left // 1000,
+        "verified": verdict.error_kind if verdict else None,
+    }
+    if verdict and verdict.credits is not None:
+        described["api_credits_left"] = verdict.credits
+    return described
+
+
+def describe_budget(shared, limit, window):
+    """Return what the module returns of the budget.
+
+    Args:
+        shared: a ``Shared``.
+        limit: how many tokens may be requested within the window.
+        window: in seconds.
+    """
+    wait = budget_wait(shared.spent, limit, int(window * 1000), shared.now)
+    return {
+        "limit": limit,
+        "window": int(window),
+        "used": len(shared.spent),
+        "left": max(0, limit - len(shared.spent)),
+        "retry_after": -(-wait // 1000),
+    }
+
+
+def earlier_refusal_holds(shared):
+    """Return whether a refusal that another run got still says that no token can be obtained."""
+    failure = shared.failure
+    return bool(failure) and (failure["told"] in PERMANENT or int(failure["until"]) > shared.now)
+
+
+class Observed(NamedTuple):
+    """What a diagnosis knows of a token."""
+
+    shared: object
+    verdict: Optional[Verdict]
+    #: as describe_budget gives it
+    budget: dict
+    #: whether Zoho knows the client and its secret; None where that is not known
+    client_is_known: Optional[bool]
+    #: host:port of the accounts server, and what to call the store
+    target: str
+    store: str
+
+
+def is_usable(shared, verdict):
+    """Return whether there is a token that the API does not reject."""
+    return bool(shared.token) and not _is_dead(verdict)
+
+
+def _is_dead(verdict):
+    return verdict is not None and verdict.error_kind == "dead"
+
+
+def observed_findings(seen, known, stale, good):
+    """Return the findings of a diagnosis.
+
+    Args:
+        seen: an ``Observed``.
+        known: the findings so far: where one is bad, it says more than the cache does.
+        stale: what ``staleness`` returns.
+        good: the finding for a token that can be used.
+    """
+    result = list(known)
+    if not any(is_bad(item) for item in result):
+        result += _observed(seen, good)
+    for item in result:
+        if stale and item["evidence"].get("told") == "dead":
+            # One fault, not two: the cache is to be cleared.
+            item["cause"] = "zoho.cache.stale"
+    return result + [findings.stale(reason, seen.store) for reason in stale]
+
+
+def _observed(seen, good):
+    status = "warn" if is_usable(seen.shared, seen.verdict) else None
+    if earlier_refusal_holds(seen.shared):
+        return [findings.of_earlier_refusal(seen.shared, seen.target, status)]
+    if seen.budget["left"] == 0:
+        message = "all %(limit)d tokens of %(window)d s were requested" % seen.budget
+        evidence = {"retry_after": seen.budget["retry_after"]}
+        return [findings.problem("throttled", message, seen.target, evidence, status=status)]
+    if _is_dead(seen.verdict):
+        return [findings.problem("dead", seen.verdict.message, seen.store)]
+    if not seen.shared.token:
+        reason = "none is cached"
+        if seen.client_is_known:
+            reason += ", and Zoho knows the client and its secret"
+        return [findings.nothing(reason, seen.target)]
+    return [good] if seen.verdict is None or seen.verdict.error_kind == "alive" else []

@@ -23,31 +23,31 @@ from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials impor
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.store import Shared, StoreFailed
 
 #: gone after a restart of the host, as a lock should be
-_FOLDER = "/run/lock"
+_DIRECTORY = "/run/lock"
 
 
 class HostStore:
-    """Does for the processes of one host what RedisStore does for a fleet; other hosts know nothing
-    of it.
+    """The ``RedisStore`` of the processes of one host; other hosts do not see it.
 
     The lock is the file's, so it ends with its holder. The clock is the host's.
     """
 
     shared = False
     address = "localhost"
+    driver = None
 
-    def __init__(self, credentials, refresh_token, budget, window, folder=None):
-        """Keep what is needed; see RedisStore for the arguments."""
-        if folder is None:
-            folder = _FOLDER if os.access(_FOLDER, os.W_OK) else tempfile.gettempdir()
-        self._path = os.path.join(folder, "sergas-zoho-%d-%s" % (os.geteuid(), refresh_token))
+    def __init__(self, credentials, refresh_token, budget, window, directory=None):
+        """Keep the settings; see ``RedisStore`` for the arguments."""
+        if directory is None:
+            directory = _DIRECTORY if os.access(_DIRECTORY, os.W_OK) else tempfile.gettempdir()
+        self._path = os.path.join(directory, "sergas-zoho-%d-%s" % (os.geteuid(), refresh_token))
         self._credentials = credentials
         self._budget, self._window = budget, int(window * 1000)
         self._lock = None
         self._grant = None
 
     def read(self):
-        """Return what is known now, as L(Shared)."""
+        """Return the current state, a ``Shared``."""
         kept = self._kept()
         token, record, until = None, {}, None
         if self._grant:
@@ -77,7 +77,7 @@ class HostStore:
         return 1
 
     def reserve(self, owner, member):
-        """Take one of the budget; returns as RedisStore.reserve."""
+        """Take one of the budget; returns as ``RedisStore.reserve``."""
         kept = self._kept()
         now, spent = _now(), self._recent(kept)
         if len(spent) >= self._budget:
@@ -92,11 +92,11 @@ class HostStore:
         self.release(owner)
         return "kept"
 
-    def remember(self, owner, member, told, message, blocked=0):
+    def remember(self, owner, member, error_kind, message, blocked=0):
         """Keep a refusal for the next run."""
         now = _now()
         failure = {
-            "told": told,
+            "told": error_kind,
             "message": message,
             "host": socket.gethostname(),
             "credentials": self._credentials,
@@ -109,17 +109,17 @@ class HostStore:
         )
 
     def release(self, owner):
-        """Give the lock back."""
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def clear(self, fence):
-        """There is no cache."""
+        """Return 0: there is no cache."""
         return 0
 
     def verified(self, token):
-        """There is no later run that could use it."""
+        """Do nothing: there is no later run that could use it."""
 
     def _recent(self, kept):
         now = _now()
@@ -148,8 +148,8 @@ class HostStore:
 
     def _open(self, flags):
         try:
-            # The folder is everybody's: neither a link, nor a second name of another file, nor
-            # somebody else's file is taken.
+            # Any user may write to the directory: neither a link, nor a second name of another
+            # file, nor a file of another user is taken.
             handle = os.open(  # path: checked below
                 self._path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600
             )
@@ -161,7 +161,7 @@ class HostStore:
         own = status.st_uid == os.geteuid() and status.st_nlink == 1
         if not stat.S_ISREG(status.st_mode) or not own:
             os.close(handle)
-            raise StoreFailed("refusal", "%s is somebody else's" % self._path)
+            raise StoreFailed("refusal", "%s belongs to another user" % self._path)
         return handle
 
 

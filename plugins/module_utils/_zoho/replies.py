@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What Zoho's replies mean. The HTTP status says little: errors come with 200, so the body
-decides. No I/O.
+"""What Zoho's replies mean (pure). The HTTP status says little: errors come with 200, so the body
+decides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 
-#: how long a token lives where a reply does not say, in seconds (Zoho's documentation)
+#: lifetime of a token where a reply does not say, in seconds (Zoho's documentation)
 LIFETIME = 3600
 #: the error codes of the token endpoint
 _REFUSALS = {
@@ -25,24 +25,25 @@ _REFUSALS = {
         "Zoho says the client secret is wrong (invalid_client_secret)",
     ),
 }
-#: What asking again cannot change.
+#: Another request cannot change these.
 PERMANENT = ("refresh_token", "client", "client_secret")
-#: What may be over in a moment: the same request is worth a second try.
+#: These may be over in a moment: the same request is worth a second try.
 TRANSIENT = ("closed", "refused", "server")
 
 
 class Failed(OperationError):
-    """A request that gave no answer to work with.
+    """A request without a usable answer.
 
     Attributes:
-        told: from Zoho: refresh_token, client, client_secret, throttled, refusal (any other error);
-            of the way there: dns, refused, unreachable, timeout, hung, closed, tls, proxy, page (an
-            HTML page), garbage, redirect, server (an error of the server).
+        error_kind: from Zoho: ``refresh_token``, ``client``, ``client_secret``, ``throttled``,
+            ``refusal`` (any other error); on the way there: ``dns``, ``refused``, ``unreachable``,
+            ``timeout``, ``hung``, ``closed``, ``tls``, ``proxy``, ``page`` (an HTML page),
+            ``garbage``, ``redirect``, ``server`` (an error of the server).
     """
 
-    def __init__(self, told, message):
+    def __init__(self, error_kind, message):
         Exception.__init__(self, message)
-        self.told = told
+        self.error_kind = error_kind
 
 
 class Grant(NamedTuple):
@@ -62,25 +63,27 @@ class Grant(NamedTuple):
 class Verdict(NamedTuple):
     """What the API says of a token.
 
-    told: alive; dead (refresh it); scope or permission (alive, and a new one would not change it);
-    not_arrived (the header got lost); rate_limited (a new one would not change it).
+    Attributes:
+        error_kind: ``alive``; ``dead`` (refresh it); ``scope`` or ``permission`` (alive, and a new
+            one would not change it); ``not_arrived`` (the header got lost); ``rate_limited`` (a new
+            one would not change it); ``unknown``.
     """
 
-    told: str
+    error_kind: str
     message: str
     #: X-API-CREDITS-REMAINING, which comes only once half of them are used
     credits: Optional[int] = None
 
 
 def token(status, body):
-    """Return the L(Grant) in a reply to a refresh.
+    """Return the ``Grant`` in a reply to a refresh.
 
     Args:
         status: the HTTP status.
         body: bytes.
 
     Raises:
-        Failed: there is no token in it.
+        Failed: it has no token.
     """
     reply = _object(status, body)
     access_token = reply.get("access_token")
@@ -93,7 +96,7 @@ def token(status, body):
         raise Failed(*_REFUSALS[error])
     # The text of a throttled request is in the language of the account; its status is not.
     if status == 429 or reply.get("status") == "failure":
-        raise Failed("throttled", "Zoho issues no more tokens for now: too many were asked for")
+        raise Failed("throttled", "Zoho issues no more tokens for now: too many were requested")
     if status >= 500:
         raise Failed("server", "Zoho's accounts server has an error (HTTP %d)" % status)
     raise Failed(
@@ -102,7 +105,7 @@ def token(status, body):
 
 
 def check(status, headers, body):
-    """Return the L(Verdict) in a reply to a call of the API.
+    """Return the ``Verdict`` in a reply to a call of the API.
 
     Args:
         status: the HTTP status.
@@ -150,7 +153,7 @@ def check(status, headers, body):
 
 def revoked(status, body):
     """Return whether a reply says that a token was revoked; False where it was dead already.
-    Raises Failed.
+    Raises ``Failed``.
     """
     reply = _object(status, body)
     if reply.get("status") == "success":
@@ -164,15 +167,15 @@ def revoked(status, body):
 
 
 def client_refusal(status, body):
-    """Return the Failed for a client that is not known or has another secret, by the reply to a
-    refresh with a made-up refresh token; None where both are right. Raises Failed.
+    """Return the ``Failed`` for a client that is not known or has another secret, by the reply to a
+    refresh with a made-up refresh token; None where both are right. Raises ``Failed``.
     """
     try:
         token(status, body)
     except Failed as failure:
-        if failure.told in ("client", "client_secret"):
+        if failure.error_kind in ("client", "client_secret"):
             return failure
-        if failure.told != "refresh_token":
+        if failure.error_kind != "refresh_token":
             raise
     return None
 
@@ -184,7 +187,7 @@ def _object(status, body):
             "the answer is a redirect (HTTP %d), which is not followed with secrets" % status,
         )
     if status == 407:
-        raise Failed("proxy", "the proxy in between asks for a login (HTTP 407)")
+        raise Failed("proxy", "the proxy in between requires a login (HTTP 407)")
     try:
         reply = json.loads(body.decode("utf-8"))
     except ValueError:

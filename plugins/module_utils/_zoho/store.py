@@ -2,12 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the hosts of a fleet know together about Zoho's token, kept in Redis: cache, lock, budget,
-refusals.
+"""The state of Zoho's token that a fleet shares in Redis: cache, lock, budget, refusals.
 
-Every time in here is of Redis's own clock, so the hosts' clocks do not matter. Who refreshes holds
-a lease, a lock that ends by itself. A lease has a number (its fence), higher than that of every
-earlier one; a holder that was suspended beyond its lease cannot replace the token of a later
+Every time is by Redis's own clock, so the clocks of the hosts do not matter. The host that
+refreshes holds a lease, a lock that expires. A lease has a number (its fence), higher than that of
+every earlier one; a holder that was suspended beyond its lease cannot replace the token of a later
 holder, nor spend one of the budget.
 """
 
@@ -15,14 +14,14 @@ from __future__ import annotations
 
 import re
 import socket
-import ssl
 import time
 from typing import Dict, List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._net import resp
+from ansible_collections.sergas.ops.plugins.module_utils._net import redis
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net.resp import RedisError
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import (
     digest,
     trusted_api,
@@ -32,9 +31,9 @@ from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials impor
 _PAUSE = 0.1
 #: For one command and its reply, in seconds.
 _TIMEOUT = 5
-#: For how long a refusal is remembered, for the diagnosis; in milliseconds.
+#: For how long a refusal is kept, for the diagnosis; in milliseconds.
 _REMEMBERED = 3600 * 1000
-#: A cached token leaves the cache before its end, so that no reader takes one that dies on the way:
+#: A token leaves the cache before it expires, so that no reader takes one that expires on the way:
 #: ms, and share.
 _MARGIN = 60 * 1000
 _MARGIN_SHARE = 0.1
@@ -43,7 +42,7 @@ _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
-#: All of it at one moment; what is not there is the null reply.
+#: All of it at one moment; what does not exist is the null reply.
 _READ = (
     _NOW
     + """
@@ -150,27 +149,32 @@ return now
 
 
 class StoreFailed(OperationError):
-    """Redis cannot be used; told is unreachable, loading, auth, readonly, tls or refusal."""
+    """Redis cannot be used.
 
-    def __init__(self, told, message):
+    Attributes:
+        error_kind: ``unreachable``, ``loading``, ``auth``, ``readonly``, ``tls``, ``driver`` (this
+            host has no driver for it) or ``refusal``.
+    """
+
+    def __init__(self, error_kind, message):
         Exception.__init__(self, message)
-        self.told = told
+        self.error_kind = error_kind
 
 
 class Shared(NamedTuple):
-    """What is known at one moment. Times are milliseconds of the store's clock."""
+    """The state at one moment. Times are milliseconds of the store's clock."""
 
     now: int
-    #: the cached token, which the app may have put there
+    #: the cached token, which may be the app's
     token: Optional[str]
     #: until when the cache keeps it; None for ever
     cached_until: Optional[int]
-    #: of the last token that this collection put there: digest, issued, expires, credentials, host,
+    #: of the last token of this collection: digest, issued, expires, credentials, host,
     #: api, verified, fence
     record: Dict[str, str]
     #: the last refusal for these credentials: told, message, host, at, until
     failure: Dict[str, str]
-    #: when tokens were asked for
+    #: when tokens were requested
     spent: List[int]
     #: the digest of the refresh token in the cache, or None
     refresh_token: Optional[str]
@@ -190,37 +194,27 @@ class RedisStore:
     shared = True
 
     def __init__(
-        self,
-        target,
-        credentials,
-        refresh_token,
-        budget,
-        window,
-        lease,
-        prefix="zoho:",
-        patience=0.0,
+        self, target, credentials, refresh_token, budget, window, lease, prefix="zoho:", timeout=0.0
     ):
-        """Keep what is needed; nothing is connected yet.
+        """Keep the settings; nothing is connected yet.
 
         Args:
-            target: host, port, user, password, tls, db, ca_path; a host that begins with / is a
-                Unix socket.
+            target: a ``redis.Target``.
             credentials: the fingerprint of the credentials.
             refresh_token: the digest of the refresh token, which the budget belongs to.
-            budget: how many tokens may be asked for within the window.
+            budget: how many tokens may be requested within the window.
             window: in seconds.
             lease: how long a lock is held at most, in seconds: longer than a request may take.
             prefix: of the names of the keys.
-            patience: for how many seconds a Redis that restarts is waited for.
+            timeout: for how many seconds the store waits for a Redis that restarts.
         """
         self._target = target
         self._client = None
         self._credentials = credentials
         self._budget, self._window, self._lease = budget, int(window * 1000), int(lease * 1000)
-        self.patience = patience
-        self.address = (
-            target["host"] if target["host"].startswith("/") else "%(host)s:%(port)d" % target
-        )
+        self.timeout = timeout
+        self.address = target.address
+        self.driver = redis.driver()
         self._token = prefix + "access_token"
         self._refresh = prefix + "refresh_token"
         self._record = prefix + "access_token:record"
@@ -230,7 +224,7 @@ class RedisStore:
         self._fence = prefix + "token:fence"
 
     def read(self):
-        """Return what is known now, as L(Shared); changes nothing. Raises StoreFailed."""
+        """Return the current state, a ``Shared``; raises ``StoreFailed``."""
         keys = [self._token, self._record, self._failure, self._spent, self._refresh]
         now, token, left, record, failure, spent, refresh_token = self._run(_READ, keys, [])
         now, left = int(now), int(left)
@@ -254,8 +248,8 @@ class RedisStore:
         """Take one of the budget, and extend the lease.
 
         Returns:
-            (outcome, ms): reserved and the time; exhausted and how long until there is one again;
-            lost where the lease is another owner's by now.
+            (outcome, ms): ``reserved`` and the time; ``exhausted`` and how long until there is one
+            again; ``lost`` where the lease is another owner's by now.
         """
         arguments = [owner, self._lease, self._budget, self._window, member]
         outcome, number = self._run(_RESERVE, [self._lock, self._spent], arguments)
@@ -265,13 +259,13 @@ class RedisStore:
         """Put a new token into the cache and end the lease.
 
         Args:
-            owner, fence: of the lease it was asked for under.
+            owner, fence: of the lease under which it was requested.
             member: of the reservation.
-            issued: when it was asked for, in milliseconds of the store's clock.
-            grant: a zoho_replies.Grant.
+            issued: when it was requested, in milliseconds of the store's clock.
+            grant: a ``replies.Grant``.
 
         Returns:
-            C(kept), or C(newer) where a later holder's token is in the cache, which is left there.
+            ``kept``, or ``newer`` where the cache has a later holder's token, which stays.
         """
         return self._run(
             _KEEP,
@@ -286,17 +280,17 @@ class RedisStore:
             + [trusted_api(grant.api_domain) or ""],
         )
 
-    def remember(self, owner, member, told, message, blocked=0):
-        """Keep a refusal, so that the other hosts need not hear it from Zoho themselves.
+    def remember(self, owner, member, error_kind, message, blocked=0):
+        """Keep a refusal, so that the other hosts need no request of their own to get it.
 
         Args:
-            blocked: for how many seconds nobody shall ask again.
+            blocked: for how many seconds no host may request a token.
         """
         arguments = [
             owner,
             member,
             _REMEMBERED,
-            told,
+            error_kind,
             message,
             socket.gethostname(),
             int(blocked * 1000),
@@ -308,8 +302,8 @@ class RedisStore:
         self._run(_RELEASE, [self._lock], [owner])
 
     def clear(self, fence):
-        """Forget the cached tokens; a refresh that began before cannot bring them back. Returns
-        how many there were.
+        """Discard the cached tokens, and return how many there were; a refresh that began before
+        cannot restore them.
         """
         keys = [self._token, self._refresh, self._record, self._failure]
         return int(self._run(_CLEAR, keys, [fence]))
@@ -321,40 +315,30 @@ class RedisStore:
     def _run(self, script, keys, arguments):
         # Each script may run twice with the same result: a lost reply is no reason to give up.
         words = ["EVAL", script, str(len(keys)), *keys, *map(str, arguments)]
-        end = time.monotonic() + self.patience
+        end = time.monotonic() + self.timeout
         while True:
             try:
                 return self._connected().call(*words)
-            except resp.RedisError as error:
-                failure = explain(str(error), self.address)
+            except RedisError as error:
+                failure = explain(error, self.address)
+                # After a failover, the Sentinels name another master.
+                again = failure.error_kind == "loading" or (
+                    error.code == "READONLY" and self._target.sentinels
+                )
             except ConnectionFailed as error:
                 failure = _unreachable(error, self.address)
+                again = failure.error_kind == "unreachable"
+            except redis.DriverMissing as error:
+                raise StoreFailed("driver", "Redis at %s: %s" % (self.address, error))
             self.close()
-            if failure.told not in ("unreachable", "loading") or time.monotonic() + _PAUSE >= end:
+            if not again or time.monotonic() + _PAUSE >= end:
                 raise failure
             time.sleep(_PAUSE)
 
     def _connected(self):
         """Return the client, logged in, with the time of one command before it."""
-        deadline = Deadline(_TIMEOUT)
-        if self._client is not None:
-            self._client.within(deadline)
-            return self._client
-        target = self._target
-        context = None
-        if target.get("tls"):
-            try:
-                context = ssl.create_default_context(cafile=target.get("ca_path"))
-            except OSError:
-                raise StoreFailed("tls", "the file with the authorities for Redis cannot be read")
-        self._client = resp.Client(
-            target["host"], target.get("port"), deadline, bool(target.get("tls")), context
-        )
-        if target.get("password"):
-            user = [target["user"]] if target.get("user") else []
-            self._client.call("AUTH", *user, target["password"])
-        if target.get("db"):
-            self._client.call("SELECT", str(target["db"]))
+        if self._client is None:
+            self._client = redis.connect(self._target, Deadline(_TIMEOUT))
         self._client.within(Deadline(_TIMEOUT))
         return self._client
 
@@ -369,37 +353,39 @@ def _as_dict(flat):
     return dict(zip(flat[::2], flat[1::2]))
 
 
-def explain(text, address):
-    """Return the StoreFailed for an error that Redis answered (pure); its own text may quote a
-    command with a secret.
+#: Kinds of a RedisError: what to say of it; the rest are refusals.
+_KINDS = {
+    "password": "auth",
+    "password_unused": "auth",
+    "loading": "loading",
+    "busy": "loading",
+    "writes": "readonly",
+    "memory": "readonly",
+    "replica": "readonly",
+}
+
+
+def explain(error, address):
+    """Return the ``StoreFailed`` for a ``RedisError``, without its text, which may quote a command
+    with a secret (pure).
     """
-    code = text.partition(" ")[0]
-    place = "Redis at %s" % address
-    # Before 7, the error of a command stands at the end of the script's.
-    writes = re.search(r"(?:^|[ -])(READONLY|MISCONF|OOM|MASTERDOWN|NOREPLICAS) ", text)
-    if (
-        code in ("NOAUTH", "WRONGPASS")
-        or re.search(r"(?:^|[ -])NOPERM |invalid password|can't access at least one", text)
-        or "any password" in text
-        or "no password is set" in text
-    ):
-        return StoreFailed(
-            "auth", "%s does not accept the user and the password, or not for this" % place
-        )
-    if code in ("LOADING", "BUSY"):
-        return StoreFailed("loading", "%s is busy, or still loading its data" % place)
-    if writes:
-        return StoreFailed("readonly", "%s takes no writes (%s)" % (place, writes.group(1)))
+    target, kind = "Redis at %s" % address, _KINDS.get(error.kind, "refusal")
+    code = " (%s)" % error.code if re.match(r"[A-Z]+\Z", error.code) else ""
     return StoreFailed(
-        "refusal",
-        "%s refuses a command%s" % (place, " (%s)" % code if re.match(r"[A-Z]+\Z", code) else ""),
+        kind,
+        {
+            "auth": "%s does not accept the user and the password, or not for this" % target,
+            "loading": "%s is busy, or still loading its data" % target,
+            "readonly": "%s takes no writes%s" % (target, code),
+            "refusal": "%s refuses a command%s" % (target, code),
+        }[kind],
     )
 
 
 def _unreachable(error, address):
-    """Return the StoreFailed for a connection that could not be made, or did not last."""
+    """Return the ``StoreFailed`` for a connection that could not be made, or did not last."""
     if error.kind == "tls":
         return StoreFailed("tls", "TLS with Redis at %s fails: %s" % (address, error.detail))
     if error.kind == "protocol":
-        return StoreFailed("refusal", "what answers at %s is no Redis" % address)
+        return StoreFailed("refusal", "the server at %s is no Redis" % address)
     return StoreFailed("unreachable", "Redis at %s cannot be reached" % address)

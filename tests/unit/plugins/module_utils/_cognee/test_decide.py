@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import decide as cognee_decide
+from ansible_collections.sergas.ops.plugins.module_utils._cognee import views as cognee_views
 
 REFUSED = {"root": {"told": "refused", "error": "cognee:8001: connection refused", "seconds": 0.1}}
 READY = {
@@ -173,7 +174,7 @@ def view(name, reachable, asked=True, **changes):
 
 def merged(looked, views):
     findings = decide(looked)
-    return cognee_decide.merge(cognee_decide.summary(looked, findings), views)
+    return cognee_views.merge(cognee_decide.summary(looked, findings), views)
 
 
 def test_what_answers_at_home_and_not_to_its_clients_is_blocked():

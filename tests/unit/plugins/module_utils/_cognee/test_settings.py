@@ -75,3 +75,27 @@ def test_a_key_that_no_header_can_have_is_refused_without_itself(key):
 )
 def test_loopback_is_known(host, expected):
     assert cognee_settings.is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "expected"),
+    [
+        ("http://localhost:8001", "192.0.2.9", "http://192.0.2.9:8001"),
+        ("http://127.0.0.1:8001/memory", "c1.example.com", "http://c1.example.com:8001/memory"),
+        ("https://127.8.8.8", "192.0.2.9", "https://192.0.2.9"),
+        ("http://[::1]:8001", "2001:db8::9", "http://[2001:db8::9]:8001"),
+        ("http://[::1]", "2001:db8::9", "http://[2001:db8::9]"),
+        # Other notations of loopback, which an expression does not know.
+        ("http://[0:0:0:0:0:0:0:1]:8001", "192.0.2.9", "http://192.0.2.9:8001"),
+        ("http://[::ffff:127.0.0.1]:8001", "192.0.2.9", "http://192.0.2.9:8001"),
+        ("http://LOCALHOST:8001", "192.0.2.9", "http://192.0.2.9:8001"),
+        ("http://localhost:8001", "[2001:db8::9]", "http://[2001:db8::9]:8001"),
+        # No loopback.
+        ("http://127.example.com:8001", "192.0.2.9", "http://127.example.com:8001"),
+        ("http://localhost.example.com", "192.0.2.9", "http://localhost.example.com"),
+        ("http://192.0.2.1:8001/a?b", "192.0.2.9", "http://192.0.2.1:8001/a?b"),
+        ("no url", "192.0.2.9", "no url"),
+    ],
+)
+def test_the_url_that_other_hosts_use(text, address, expected):
+    assert cognee_settings.url_for_clients(text, address) == expected

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import sys
 import threading
 import time
 
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._net import pgwire, resp
-from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._net import pgwire, redis, resp
+from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
 
 
 @contextlib.contextmanager
@@ -233,13 +234,19 @@ def test_a_server_without_tls(tls, works):
                 connect(port, tls=tls)
 
 
+@pytest.mark.parametrize("driver", [resp.Client, redis.LibraryClient], ids=redis.DRIVERS[::-1])
 class TestRedis:
-    def call(self, *answers, seconds=2.0):
-        with serving(answering(*answers)) as port:
-            with resp.Client("127.0.0.1", port, Deadline(seconds)) as client:
-                return [client.call("PING") for _answer in answers]
+    @pytest.fixture(autouse=True)
+    def opener(self, driver):
+        if driver.driver == "redis-py":
+            pytest.importorskip("redis")
+        self.open = lambda port, seconds=2.0: driver("127.0.0.1", port, Deadline(seconds))
 
-    def test_replies(self):
+    def call(self, *answers, seconds=2.0):
+        with serving(answering(*answers)) as port, self.open(port, seconds) as client:
+            return [client.call("PING") for _answer in answers]
+
+    def test_replies(self, driver):
         assert self.call(b"+PONG\r\n", b":7\r\n", b"$-1\r\n", b"$3\r\na\nb\r\n") == [
             "PONG",
             "7",
@@ -247,10 +254,40 @@ class TestRedis:
             "a\nb",
         ]
 
-    def test_an_error_has_its_code(self):
+    #: redis-py cuts off the codes of some of these, by its version.
+    @pytest.mark.parametrize(
+        ("text", "code", "kind"),
+        [
+            ("NOAUTH Authentication required.", "NOAUTH", "password"),
+            ("WRONGPASS invalid username-password pair", "WRONGPASS", "password"),
+            ("NOPERM this user has no permissions to run the 'get' command", "NOPERM", "password"),
+            ("ERR invalid password", "ERR", "password"),
+            ("ERR Client sent AUTH, but no password is set", "ERR", "password_unused"),
+            ("READONLY You can't write against a read only replica.", "READONLY", "writes"),
+            ("MISCONF Redis is configured to save RDB snapshots", "MISCONF", "writes"),
+            ("LOADING Redis is loading the dataset in memory", "LOADING", "loading"),
+            ("BUSY Redis is busy running a script.", "BUSY", "busy"),
+            ("OOM command not allowed when used memory > 'maxmemory'.", "OOM", "memory"),
+            ("MOVED 3999 192.0.2.7:6381", "MOVED", "cluster"),
+            ("CLUSTERDOWN Hash slot not served", "CLUSTERDOWN", "cluster"),
+            ("MASTERDOWN Link with MASTER is down", "MASTERDOWN", "replica"),
+            ("DENIED Redis is running in protected mode", "DENIED", "protected"),
+            ("ERR max number of clients reached", "ERR", "clients"),
+            ("ERR unknown command", "ERR", "refusal"),
+        ],
+    )
+    def test_an_error_has_its_code_and_its_text(self, driver, text, code, kind):
         with pytest.raises(resp.RedisError) as refusal:
-            self.call(b"-NOAUTH Authentication required.\r\n")
-        assert refusal.value.code == "NOAUTH"
+            self.call(b"-%s\r\n" % text.encode())
+        error = refusal.value
+        assert (str(error), error.code, error.kind) == (text, code, kind)
+
+    def test_a_connection_goes_on_after_an_error(self, driver):
+        with serving(answering(b"-ERR unknown\r\n", b"+PONG\r\n")) as port:
+            with self.open(port) as client:
+                with pytest.raises(resp.RedisError):
+                    client.call("NOSUCH")
+                assert client.call("PING") == "PONG"
 
     @pytest.mark.parametrize(
         "data",
@@ -263,50 +300,90 @@ class TestRedis:
             b"x" * 20000,
         ],
     )
-    def test_what_is_not_redis(self, data):
+    def test_what_is_not_redis(self, driver, data):
         with pytest.raises(ConnectionFailed) as failure:
-            self.call(data)
-        assert failure.value.kind == "protocol"
+            self.call(data, seconds=0.5)
+        self.is_no_reply(failure, driver.driver)
 
-    def test_a_server_that_hangs(self):
+    @staticmethod
+    def is_no_reply(failure, driver):
+        """redis-py waits for the rest of what claims to be long, until the deadline."""
+        kinds = {"resp": {"protocol"}, "redis-py": {"protocol", "timeout", "closed"}}
+        assert failure.value.kind in kinds[driver]
+
+    def test_a_server_that_drips_is_cut_off_at_the_deadline(self, driver):
+        def behave(connection):
+            connection.recv(4096)
+            while True:
+                connection.sendall(b"+")
+                time.sleep(0.05)
+
+        started = time.monotonic()
+        with serving(behave) as port, self.open(port, 0.4) as client:
+            with pytest.raises(ConnectionFailed) as failure:
+                client.call("PING")
+        assert (failure.value.kind, failure.value.told()) == ("timeout", "hung")
+        assert time.monotonic() - started < 1.5
+
+    def test_a_server_that_closes(self, driver):
+        with serving(lambda connection: connection.recv(4096)) as port, self.open(port) as client:
+            with pytest.raises(ConnectionFailed) as failure:
+                client.call("PING")
+        assert failure.value.kind == "closed"
+
+    def test_a_server_that_hangs(self, driver):
         started = time.monotonic()
         with serving(lambda connection: time.sleep(3)) as port:
             with pytest.raises(ConnectionFailed) as failure:
-                resp.Client("127.0.0.1", port, Deadline(0.3)).call("PING")
+                self.open(port, 0.3).call("PING")
         assert failure.value.kind == "timeout"
         assert time.monotonic() - started < 1.5
 
-    def test_what_is_sent_is_not_taken_apart(self):
+    def test_what_is_sent_is_not_taken_apart(self, driver):
         seen = []
 
         def behave(connection):
             seen.append(connection.recv(4096))
             connection.sendall(b"+OK\r\n")
 
-        with serving(behave) as port, resp.Client("127.0.0.1", port, Deadline(2)) as client:
+        with serving(behave) as port, self.open(port) as client:
             client.call("AUTH", "p w\r\nPING é")
         assert seen == [b"*2\r\n$4\r\nAUTH\r\n$12\r\np w\r\nPING \xc3\xa9\r\n"]
 
-    def test_arrays_within_arrays(self):
+    def test_arrays_within_arrays(self, driver):
         def behave(connection):
             connection.recv(4096)
             connection.sendall(b"*4\r\n$1\r\na\r\n:7\r\n*2\r\n$-1\r\n+OK\r\n*0\r\n")
 
-        with serving(behave) as port, resp.Client("127.0.0.1", port, Deadline(2)) as client:
+        with serving(behave) as port, self.open(port) as client:
             assert client.call("EVAL", "...", "0") == ["a", "7", [None, "OK"], []]
 
     @pytest.mark.parametrize("reply", [b"*1\r\n" * 9, b"*999999\r\n", b"*x\r\n"])
-    def test_arrays_without_end_are_no_reply(self, reply):
+    def test_arrays_without_end_are_no_reply(self, driver, reply):
         def behave(connection):
             connection.recv(4096)
             connection.sendall(reply)
 
-        with serving(behave) as port, resp.Client("127.0.0.1", port, Deadline(2)) as client:
+        with serving(behave) as port, self.open(port) as client:
             with pytest.raises(ConnectionFailed) as failure:
                 client.call("PING")
-        assert failure.value.kind == "protocol"
+        self.is_no_reply(failure, driver.driver)
 
-    def test_info(self):
+    def test_a_reply_without_end_is_cut_off(self, driver, monkeypatch):
+        monkeypatch.setattr(redis, "_LONGEST_REPLY", 1024 * 1024)
+
+        def behave(connection):
+            connection.recv(4096)
+            connection.sendall(b"*99999\r\n")
+            while True:
+                connection.sendall(b"$100000\r\n" + b"x" * 100000 + b"\r\n")
+
+        with serving(behave) as port, self.open(port, 1.0) as client:
+            with pytest.raises(ConnectionFailed) as failure:
+                client.call("PING")
+        assert failure.value.kind == ("protocol" if driver.driver == "redis-py" else "timeout")
+
+    def test_info(self, driver):
         info = resp.parse_info(
             "# Memory\r\nused_memory:10\r\nmaxmemory_policy:noeviction\r\n\r\ndb0:keys=1,expires=0\r\n"  # noqa: E501
         )
@@ -315,3 +392,88 @@ class TestRedis:
             "maxmemory_policy": "noeviction",
             "db0": "keys=1,expires=0",
         }
+
+
+USER = "user:p%40ss@"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "redis+sentinel://s1,s2:7000,[2001:db8::1]:7001/mymaster/3",
+            {
+                "database": 3,
+                "tls": False,
+                "user": None,
+                "password": None,
+                "sentinels": redis.Sentinels(
+                    "mymaster", (("s1", 26379), ("s2", 7000), ("2001:db8::1", 7001))
+                ),
+            },
+        ),
+        (
+            "rediss+sentinel://" + USER + "s1/m?sentinel_username=u&sentinel_password=q%26",
+            {
+                "database": 0,
+                "tls": True,
+                "user": "user",
+                "password": "p@ss",
+                "sentinels": redis.Sentinels("m", (("s1", 26379),), "u", "q&"),
+            },
+        ),
+        ("redis+sentinel://:only@s1/m/", {"user": None, "password": "only"}),
+    ],
+)
+def test_a_url_of_sentinels(text, expected):
+    target = redis.sentinel_target(text)
+    assert {name: getattr(target, name) for name in expected} == expected
+    assert "pass" not in repr(target)
+
+
+@pytest.mark.parametrize(
+    "text", ["redis+sentinel://", "s1/m", "//p4ss@s1:x/m", "//p4ss@s1", "//p4ss@s1/m/x", "//@/m"]
+)
+def test_a_url_of_no_sentinels_has_no_part_of_it_in_the_message(text):
+    with pytest.raises(ValueError, match="form") as error:
+        redis.sentinel_target(text if "+" in text else "redis+sentinel:" + text)
+    assert "p4ss" not in str(error.value)
+
+
+def test_a_target_shows_no_secret():
+    target = redis.Target("r1", password="s3cret", sentinels=redis.Sentinels("m", (("s1", 1),)))
+    assert "s3cret" not in repr(target)
+    assert target.address == "m (s1:1)"
+    assert redis.Target("/run/redis.sock").address == "/run/redis.sock"
+    assert redis.Target("2001:db8::1", 7000).address == "[2001:db8::1]:7000"
+
+
+class TestDriver:
+    @pytest.fixture(autouse=True)
+    def fresh(self):
+        redis._library.cache_clear()
+        yield
+        redis._library.cache_clear()
+
+    def test_the_library_is_used_where_it_is_there(self):
+        pytest.importorskip("redis")
+        assert redis.driver() == "redis-py"
+
+    @pytest.mark.parametrize("state", ["missing", "damaged", "other"])
+    def test_a_host_without_a_library_that_works_has_the_built_in_one(
+        self, monkeypatch, tmp_path, state
+    ):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "redis"]:
+            monkeypatch.delitem(sys.modules, name)
+        if state == "missing":
+            monkeypatch.setitem(sys.modules, "redis", None)
+        else:
+            text = {"damaged": "def", "other": "connection = None"}[state]
+            (tmp_path / "redis.py").write_text(text)
+            monkeypatch.syspath_prepend(tmp_path)
+        assert redis.driver() == "resp"
+        with serving(answering(b"+PONG\r\n")) as port:
+            with redis.connect(redis.Target("127.0.0.1", port), Deadline(2)) as client:
+                assert (client.call("PING"), client.driver) == ("PONG", "resp")
+        with pytest.raises(redis.DriverMissing, match="needs redis-py"):
+            redis.connect(redis.sentinel_target("redis+sentinel://s1/m"), Deadline(2))

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._net import url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import client
-from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import Place
+from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import Endpoints
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.replies import Failed
 
 PROXY = "http://proxy.example.com:3128"
@@ -35,7 +35,7 @@ PROXY = "http://proxy.example.com:3128"
 )
 def test_failures_are_told_apart_and_name_the_host(kind, phase, told):
     failure = client.explain(ConnectionFailed(kind, phase, "x"), "accounts.zoho.com")
-    assert failure.told == told
+    assert failure.error_kind == told
     assert "accounts.zoho.com" in str(failure)
 
 
@@ -43,7 +43,7 @@ def test_a_certificate_that_is_not_accepted_says_why():
     detail = "self-signed certificate"
     error = ConnectionFailed("tls", "tls", "a:443: TLS: " + detail, detail=detail)
     failure = client.explain(error, "accounts.zoho.com")
-    assert failure.told == "tls"
+    assert failure.error_kind == "tls"
     assert str(failure) == "TLS with accounts.zoho.com fails: self-signed certificate"
 
 
@@ -72,22 +72,22 @@ def test_the_proxy_of_the_environment(environment, address):
 def test_a_proxy_that_cannot_be_used_is_said_so(proxy):
     with pytest.raises(Failed) as failure:
         client.proxy_for(url.split("https://accounts.zoho.eu"), {"HTTPS_PROXY": proxy})
-    assert failure.value.told == "proxy"
+    assert failure.value.error_kind == "proxy"
 
 
 @pytest.mark.parametrize("cached", ["1000.a.b\r\nX-Other: 1", "two words", "tokén"])
 def test_what_is_no_token_is_not_sent(cached):
     # Nothing listens there: a request would fail.
-    place = Place(None, "https://127.0.0.1:1", "https://127.0.0.1:1", True)
-    assert client.Client(place, 1).check(cached).told == "dead"
+    endpoints = Endpoints(None, "https://127.0.0.1:1", "https://127.0.0.1:1", True)
+    assert client.Client(endpoints, 1).check(cached).error_kind == "dead"
 
 
 def test_authorities_that_are_not_there_are_named(tmp_path):
-    place = Place(None, "https://127.0.0.1:1", "https://127.0.0.1:1", True)
+    endpoints = Endpoints(None, "https://127.0.0.1:1", "https://127.0.0.1:1", True)
     for name, text in (("missing.pem", None), ("empty.pem", "nothing")):
         if text:
             (tmp_path / name).write_text(text)
         with pytest.raises(Failed) as failure:
-            client.Client(place, 1, str(tmp_path / name)).check("1000.a.b")
-        assert failure.value.told == "tls"
+            client.Client(endpoints, 1, str(tmp_path / name)).check("1000.a.b")
+        assert failure.value.error_kind == "tls"
         assert name in str(failure.value)

@@ -95,7 +95,7 @@ def test_one_pair_is_chosen(settings, pair, expected):
 def test_pairs_are_never_mixed_and_the_reason_is_named(settings, pair, told, names):
     with pytest.raises(Unusable) as refusal:
         choose(settings, pair)
-    assert (refusal.value.told, refusal.value.names) == (told, names)
+    assert (refusal.value.error_kind, refusal.value.names) == (told, names)
 
 
 def test_options_replace_all_of_the_settings():
@@ -106,7 +106,7 @@ def test_options_replace_all_of_the_settings():
     assert tuple(chosen) == ("1000.X", "x-secret", "1000.x.y", "options")
     with pytest.raises(Unusable) as refusal:
         choose(settings, client_id="1000.X", client_secret="x-secret")
-    assert refusal.value.told == "mixed"
+    assert refusal.value.error_kind == "mixed"
 
 
 def test_a_traceback_or_a_log_shows_no_secret():
@@ -168,8 +168,8 @@ def test_fingerprints_tell_credentials_and_data_centres_apart():
         ),
     ],
 )
-def test_where_zoho_is_asked(settings, given, expected):
-    assert tuple(credentials.place(settings, {**NOWHERE, **given})) == expected
+def test_the_endpoints_of_zoho(settings, given, expected):
+    assert tuple(credentials.endpoints(settings, {**NOWHERE, **given})) == expected
 
 
 @pytest.mark.parametrize(
@@ -183,17 +183,17 @@ def test_where_zoho_is_asked(settings, given, expected):
         ({"ZOHO_API_URL": "http://www.zohoapis.com"}, "plaintext"),
     ],
 )
-def test_places_that_get_no_secret(settings, told):
+def test_endpoints_that_get_no_secret(settings, told):
     with pytest.raises(Unusable) as refusal:
-        credentials.place(settings, NOWHERE)
-    assert refusal.value.told == told
+        credentials.endpoints(settings, NOWHERE)
+    assert refusal.value.error_kind == told
 
 
 def test_every_data_centre_is_known_by_its_host():
     for name, (accounts, api) in DATA_CENTRES.items():
-        place = credentials.place({"ZOHO_ACCOUNTS_URL": "https://" + accounts}, NOWHERE)
-        assert (place.data_centre, place.api_url) == (name, "https://" + api)
-        assert place.target() == accounts + ":443"
+        found = credentials.endpoints({"ZOHO_ACCOUNTS_URL": "https://" + accounts}, NOWHERE)
+        assert (found.data_centre, found.api_url) == (name, "https://" + api)
+        assert found.target() == accounts + ":443"
         assert credentials.trusted_api("https://" + api) == "https://" + api
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._zoho import decide
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import decide, findings
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import digest
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.decide import Wanted
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.store import Shared
@@ -133,8 +133,8 @@ def test_what_the_api_said_holds_for_a_minute_and_for_that_token():
         ("store", "zoho.token.unknown", "unknown", None),
     ],
 )
-def test_the_finding_for_each_trouble(told, id, status, remedy):
-    item = decide.trouble(told, "so it was said", "accounts.zoho.com:443")
+def test_the_finding_for_each_problem(told, id, status, remedy):
+    item = findings.problem(told, "so it was said", "accounts.zoho.com:443")
     assert (item["id"], item["status"], item["remedy"]) == (id, status, remedy)
     assert item["evidence"] == {"target": "accounts.zoho.com:443", "told": told}
     assert "so it was said" in item["summary"]
@@ -142,10 +142,10 @@ def test_the_finding_for_each_trouble(told, id, status, remedy):
 
 
 def test_a_good_token_says_what_is_known_of_it():
-    sure = decide.good(3_000_500, True, "t:443")
+    sure = findings.good(3_000_500, True, "t:443")
     assert (sure["value"], sure["unit"], sure["confidence"]) == (3000, "seconds", "measured")
-    assert decide.good(None, False, "t:443")["confidence"] == "estimated"
-    assert decide.nothing("none is cached", "t:443")["status"] == "skipped"
+    assert findings.good(None, False, "t:443")["confidence"] == "estimated"
+    assert findings.nothing("none is cached", "t:443")["status"] == "skipped"
 
 
 @pytest.mark.parametrize(

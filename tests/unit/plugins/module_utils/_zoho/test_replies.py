@@ -90,7 +90,7 @@ def test_a_token_is_a_success_whatever_the_status_and_what_is_missing():
 def test_refusals_are_told_apart(status, reply, told):
     with pytest.raises(Failed) as failure:
         replies.token(status, body(reply))
-    assert failure.value.told == told
+    assert failure.value.error_kind == told
 
 
 def test_a_refusal_quotes_nothing_that_may_be_a_secret():
@@ -115,7 +115,7 @@ def test_a_refusal_quotes_nothing_that_may_be_a_secret():
     ],
 )
 def test_what_the_api_says_of_a_token(status, reply, told):
-    assert replies.check(status, {}, body(reply)).told == told
+    assert replies.check(status, {}, body(reply)).error_kind == told
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_what_the_api_says_of_a_token(status, reply, told):
 def test_what_says_nothing_of_a_token(status, reply, told):
     with pytest.raises(Failed) as failure:
         replies.check(status, {}, body(reply))
-    assert failure.value.told == told
+    assert failure.value.error_kind == told
 
 
 def test_the_credits_are_read_where_they_are_told():
@@ -149,6 +149,6 @@ def test_revoking():
 def test_a_client_is_known_where_its_made_up_refresh_token_is_what_is_wrong():
     assert replies.client_refusal(200, body({"error": "invalid_code"})) is None
     for code, told in (("invalid_client_secret", "client_secret"), ("invalid_client", "client")):
-        assert replies.client_refusal(200, body({"error": code})).told == told
+        assert replies.client_refusal(200, body({"error": code})).error_kind == told
     with pytest.raises(Failed):
         replies.client_refusal(200, PAGE)

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._net import redis
+from ansible_collections.sergas.ops.plugins.module_utils._net.resp import RedisError
+from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import store
 
 SCRIPT = "ERR Error running script (call to f_0a): @user_script:9: @user_script: 9: "
@@ -33,7 +36,62 @@ SCRIPT = "ERR Error running script (call to f_0a): @user_script:9: @user_script:
     ],
 )
 def test_what_redis_refuses_is_told_apart_without_its_text(text, told):
-    failure = store.explain(text, "10.0.0.7:6379")
-    assert failure.told == told
+    failure = store.explain(RedisError(text), "10.0.0.7:6379")
+    assert failure.error_kind == told
     assert "10.0.0.7:6379" in str(failure)
     assert "secret-token" not in str(failure)
+
+
+class Client:
+    """A connection whose only command fails or is answered."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+
+    def within(self, deadline):
+        """Keep no deadline."""
+
+    def close(self):
+        """Close nothing."""
+
+    def call(self, *_words):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+REPLICA = RedisError("READONLY You can't write against a read only replica.")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "sentinels", "result"),
+    [
+        ([ConnectionFailed("closed", "first_byte", "x"), "1"], False, 1),
+        ([RedisError("LOADING Redis is loading the dataset in memory"), "1"], False, 1),
+        # A fixed address stays that of a replica; Sentinels name the new master.
+        ([REPLICA, "1"], False, "readonly"),
+        ([REPLICA, "1"], True, 1),
+        ([RedisError("OOM command not allowed"), "1"], True, "readonly"),
+        ([redis.DriverMissing("needs redis-py")], True, "driver"),
+    ],
+)
+def test_what_is_over_in_a_moment_is_tried_again(monkeypatch, outcomes, sentinels, result):
+    known = redis.Sentinels("mymaster", (("s1", 26379),)) if sentinels else None
+    target = redis.Target("r1", sentinels=known)
+    left = list(outcomes)
+
+    def connect(_target, _deadline):
+        outcome = left.pop(0)
+        if isinstance(outcome, redis.DriverMissing):
+            raise outcome
+        return Client(outcome)
+
+    monkeypatch.setattr(store.redis, "connect", connect)
+    monkeypatch.setattr(store, "_PAUSE", 0)
+    shared = store.RedisStore(target, "mine", "refresh", 10, 600, 15, timeout=5)
+    if isinstance(result, int):
+        assert shared.acquire("me") == result
+        return
+    with pytest.raises(store.StoreFailed) as failure:
+        shared.acquire("me")
+    assert failure.value.error_kind == result

@@ -10,9 +10,9 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
-from ansible_collections.sergas.ops.plugins.module_utils._health import reach
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import redis
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
+from ansible_collections.sergas.ops.plugins.module_utils._net import resp
 
 THRESHOLD = (80.0, 90.0, "%")
 MIB = 1024 * 1024
@@ -97,7 +97,7 @@ def test_a_server_that_cannot_save_refuses_writes():
     ],
 )
 def test_errors_are_told_apart(message, told, id):
-    assert reach.redis_reason(message) == told
+    assert resp.RedisError(message).kind == told
     item = judged(
         {"address": "r1:6379", "local": False, "failure": {"told": told, "message": message}}
     )
@@ -175,13 +175,14 @@ def test_the_server_of_this_host(tmp_path):
 
 
 class TestObserve:
-    def context(self, app, components=None, text="", error=None):
+    def context(self, app, components=None, text="", error=None, **params):
         return types.SimpleNamespace(
             has=lambda component: app,
+            params={"redis_host": None, **params},
             components=components,
             env_file="/app/.env",
             environment_error=error,
-            settings=app_config.settings(app_config.interpret(text), {}),
+            settings=app_config.settings(app_config.interpret(text), params),
             deadline=Deadline(3),
         )
 
@@ -189,6 +190,19 @@ class TestObserve:
         monkeypatch.setattr(local_servers, "redis", lambda: None)
         with pytest.raises(NotHere):
             redis.observe(self.context(app=False))
+
+    @pytest.mark.parametrize("hosts", ["s1", "s1:26379,s2:26379"])
+    def test_sentinels_are_not_taken_for_a_server(self, monkeypatch, hosts):
+        monkeypatch.setattr(local_servers, "redis", lambda: None)
+        text = "REDIS_URL=redis+sentinel://:pw@%s/mymaster/0\n" % hosts
+        (result,) = redis.observe(self.context(app=True, text=text))
+        assert "Sentinels" in result["unset"]
+        (item,) = redis.judge(result, THRESHOLD)
+        assert (item["id"], item["status"]) == ("redis.unknown", "unknown")
+        # The option names a server.
+        options = {"redis_host": "127.0.0.1", "redis_port": 1}
+        (result,) = redis.observe(self.context(app=True, text=text, **options))
+        assert result["failure"]["told"] == "refused"
 
     def test_the_server_of_a_host_without_an_app(self, monkeypatch, tmp_path):
         local = {"host": "127.0.0.1", "port": 1, "user": None, "password": None, "tls": False}

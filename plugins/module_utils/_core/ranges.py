@@ -1,0 +1,28 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the options of a module that are numbers may be."""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+
+
+def check(params, ranges):
+    """Refuse the first number among the options that is out of its range.
+
+    Args:
+        params: {name: value} of the options; one that is not set, or None, is left out.
+        ranges: (name, least, most) of each, both allowed.
+
+    Raises:
+        InvalidValue: the message names the option, its value and what is allowed.
+    """
+    for name, least, most in ranges:
+        value = params.get(name)
+        # Written so that "not a number" is out of every range, too.
+        if value is not None and not least <= value <= most:
+            raise InvalidValue(
+                "%s: %r is not allowed, it must be from %s to %s" % (name, value, least, most)
+            )
