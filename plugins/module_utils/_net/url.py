@@ -18,12 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional, Tuple
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
-_SERVER = re.compile(r"(?:\[([^\]]*)\]|([^:@\s]*))(?::([0-9]{0,9}))?\Z")
+# Compiled where they are used, as the import is.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*\Z"
+_SERVER = r"(?:\[([^\]]*)\]|([^:@\s]*))(?::([0-9]{0,9}))?\Z"
 #: ``urlsplit`` leaves these out wherever they are.
-_LEFT_OUT = re.compile(r"[\t\r\n]")
+_LEFT_OUT = r"[\t\r\n]"
 #: What no encoding has: bytes that were none of UTF-8, or half a character of JSON.
-_UNDECODED = re.compile("[\ud800-\udfff]")
+_UNDECODED = "[\ud800-\udfff]"
 _FORM = "it is not of the form scheme://user:password@host:port/path"
 
 
@@ -50,18 +51,18 @@ def split(text: str) -> Url:
     from urllib.parse import quote as escaped
     from urllib.parse import urlsplit
 
-    text = _UNDECODED.sub("\ufffd", text)
+    text = re.sub(_UNDECODED, "\ufffd", text)
     scheme, separator, rest = text.partition("://")
     login = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[0]
     after = rest[len(login) :]
-    if separator and _SCHEME.match(scheme) and not _LEFT_OUT.search(after):
+    if separator and re.match(_SCHEME, scheme) and not re.search(_LEFT_OUT, after):
         try:
             # Any character of a password is its own, also one that is none of a URL.
             parts = urlsplit("%s://%s%s" % (scheme, escaped(login, ":%"), after))
         except ValueError:
             raise InvalidValue(_FORM) from None
         # Not parts.hostname, which is in lower case: it may be the path of a socket.
-        server = _SERVER.match(parts.netloc.rpartition("@")[2])
+        server = re.match(_SERVER, parts.netloc.rpartition("@")[2])
         if server:
             six, host, port = server.groups()
             if port and not 0 < int(port) < 65536:
