@@ -99,7 +99,7 @@ def url_for_clients(text, own_address):
         return text
     if not is_loopback(parts.host):
         return text
-    host = own_address.strip("[]")
+    host = addresses.known(own_address) or own_address
     host = "[%s]" % host if ":" in host else host
     port = ":%d" % parts.port if parts.port else ""
     return "%s://%s%s%s" % (parts.scheme, host, port, parts.path)

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import database, redis
 from ansible_collections.sergas.ops.plugins.module_utils._net import failures
-from ansible_collections.sergas.ops.plugins.module_utils._zoho import client, decide
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import client, findings
 
 KINDS = {
     value for name, value in vars(failures).items() if name.isupper() and isinstance(value, str)
@@ -92,4 +92,4 @@ def test_each_service_has_a_finding_for_what_may_happen_on_the_way_to_it():
         assert database._TOLD[reason][1] == redis._TOLD[reason][1] == failures.WORDS[reason]
     for kind in KINDS:
         error = failures.ConnectionFailed(kind, "connect", "x")
-        assert client.explain(error, "accounts.zoho.com").told in decide._TOLD
+        assert client.explain(error, "accounts.zoho.com").error_kind in findings._PROBLEMS
