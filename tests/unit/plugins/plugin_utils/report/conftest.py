@@ -395,7 +395,7 @@ def build(hosts, **changes):
 
 
 class Fleet:
-    """The makers above, for the tests: C(fleet.build([fleet.entry(...)]))."""
+    """The makers above, for the tests: ``fleet.build([fleet.entry(...)])``."""
 
 
 for _maker in (

@@ -38,7 +38,7 @@ def test_errors_that_time_out_in_the_database_derive_from_what_the_database_wait
     "harmless",
     ["db.index.unused", "db.settings.harmful", "db.sequences.exhausted", "db.index.duplicate"],
 )
-def test_what_only_may_become_a_trouble_explains_no_errors(harmless):
+def test_what_only_may_become_a_problem_explains_no_errors(harmless):
     assert causes_of(errors("database"), bad(harmless)) == [None, None]
 
 

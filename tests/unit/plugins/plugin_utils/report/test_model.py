@@ -142,7 +142,7 @@ def test_the_decision_follows_fail_on(makers, status, fail_on, failed):
 
 
 @pytest.mark.parametrize(("fail_on", "failed"), [("fail", True), ("warn", True), ("never", False)])
-def test_a_host_that_nobody_looked_at_has_not_passed(makers, fail_on, failed):
+def test_a_host_that_was_not_diagnosed_has_not_passed(makers, fail_on, failed):
     report = makers.build(
         [makers.crashed("web1"), makers.entry("web2", makers.healthy())], fail_on=fail_on
     )
@@ -150,7 +150,7 @@ def test_a_host_that_nobody_looked_at_has_not_passed(makers, fail_on, failed):
 
 
 @pytest.mark.parametrize("fail_on", ["fail", "warn", "never"])
-def test_a_run_that_diagnosed_no_host_fails_whatever_was_asked(makers, fail_on):
+def test_a_run_that_diagnosed_no_host_fails_with_each_fail_on(makers, fail_on):
     summary = makers.build([makers.crashed("web1"), makers.lost("web2")], fail_on=fail_on)[
         "summary"
     ]
@@ -199,7 +199,7 @@ def test_the_json_keeps_its_schema(makers):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda report: report.update(surplus=1),
+        lambda report: report.update(extra=1),
         lambda report: report["hosts"][0]["findings"][0].update(status="fine"),
         lambda report: report["hosts"][0]["findings"][0].pop("root"),
         lambda report: report["roots"][0].update(status="ok"),

@@ -250,7 +250,7 @@ def test_a_hostile_note_is_text(makers):
     assert not Page(page.render(makers.build(makers.sample(), previous_note=HOSTILE))).of("img")
 
 
-def test_it_asks_nobody_for_anything(makers):
+def test_it_requests_nothing(makers):
     text = page.render(makers.build(makers.sample()))
     parsed = Page(text)
     links = [
