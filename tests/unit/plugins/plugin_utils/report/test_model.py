@@ -71,7 +71,7 @@ def test_each_host_is_in_one_class_and_the_worst_come_first(makers):
         host_with(makers, "fine", "ok", "skipped"),
         host_with(makers, "empty", "skipped"),
         host_with(makers, "warned", "ok", "warn"),
-        host_with(makers, "blind", "warn", "unknown"),
+        host_with(makers, "undiagnosed", "warn", "unknown"),
         host_with(makers, "broken", "unknown", "fail"),
         makers.lost("lost"),
     ]
@@ -79,7 +79,7 @@ def test_each_host_is_in_one_class_and_the_worst_come_first(makers):
     assert [host["name"] for host in report["hosts"]] == [
         "lost",
         "broken",
-        "blind",
+        "undiagnosed",
         "warned",
         "fine",
         "empty",
@@ -164,8 +164,10 @@ def test_the_decision_says_how_many(makers):
     )
     all_three = makers.build(makers.sample(), fail_on="warn")["summary"]["reason"]
     assert all_three == "fail_on is warn: 7 root causes with the status fail, unknown or warn"
-    blind = makers.build([makers.crashed("web1"), makers.entry("web2", makers.healthy())])
-    assert blind["summary"]["reason"] == "fail_on is fail: 1 of 2 hosts could not be diagnosed"
+    undiagnosed = makers.build([makers.crashed("web1"), makers.entry("web2", makers.healthy())])
+    assert (
+        undiagnosed["summary"]["reason"] == "fail_on is fail: 1 of 2 hosts could not be diagnosed"
+    )
 
 
 def every_shape(makers):

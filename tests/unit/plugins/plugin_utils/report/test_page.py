@@ -185,7 +185,7 @@ def everything(makers):
 
 
 def with_texts(value, change, free=False):
-    """Return a report with each text of its own changed."""
+    """Return a report with each text of hosts changed."""
     if isinstance(value, dict):
         return {
             (change(key) if free and key not in READ_KEYS else key): with_texts(
