@@ -50,12 +50,12 @@ def causes_of(*findings):
         ("tls", "zoho.token.unknown"),
     ],
 )
-def test_what_the_app_says_derives_from_what_zoho_says(told, cause):
+def test_what_the_app_reports_derives_from_what_zoho_answers(told, cause):
     assert causes_of(by_app(), by_zoho(told)) == [cause, None]
 
 
 @pytest.mark.parametrize("told", ["store", "busy"])
-def test_a_cache_that_cannot_be_asked_explains_no_bad_token(told):
+def test_a_cache_that_cannot_be_queried_explains_no_bad_token(told):
     assert causes_of(by_app(), by_zoho(told)) == [None, None]
 
 
