@@ -2,20 +2,21 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Root causes on one host: which bad finding derives from which other one.
+"""Rules for root causes on one host: which bad finding derives from which other one.
 
 One fault gives one root, two faults give two. So a finding derives from another one only if that
-one explains it: a unit that somebody stopped is not down because of a database, and exceptions of
-the app's own code are roots even while the database causes others. What is shown in the evidence
-decides.
+one explains it: a unit that an operator stopped is not down because of a database, and exceptions
+of the app's own code are roots even while the database causes others. What is shown in the evidence
+decides. How to add a rule: see ``_core/causes.py``.
 """
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._core import causes
+from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule, all_of
 
-#: All that C(db.) means below: what keeps an app from its database, or makes it wait there. Other
-#: findings on it (an index that nobody uses, a sequence near its end) are no reason for anything.
+#: What keeps an app from its database, or makes it wait there. Other findings on it (an index that
+#: is not used, a sequence near its end) are no reason for anything.
 _DATABASE = (
     "db.unreachable",
     "db.auth.failed",
@@ -26,49 +27,178 @@ _DATABASE = (
     "db.queries.slow",
     "db.queries.running",
 )
-
-#: kind of trouble in the log: the findings that explain it, the likeliest first
-KINDS = {
-    "port": ("app.port.conflict",),
-    "import": ("app.import.error",),
-    "environment": ("app.env.",),
-    "database": _DATABASE,
-    "database.auth": ("db.auth.failed", "db."),
-    "database.missing": ("db.missing", "db."),
-    "database.timeout": (
-        "db.queries.",
-        "db.locks.",
-        "db.index.",
-        "db.connections.exhausted",
-        "db.unreachable",
-    ),
-    "database.exhausted": ("db.connections.exhausted", "app.resources.exhausted", *_DATABASE),
-    "database.pool": ("db.connections.exhausted", "app.resources.exhausted", *_DATABASE),
-    "redis": ("redis.",),
-    "cognee": ("cognee.",),
-    "zoho": ("zoho.",),
-    "files": ("app.resources.exhausted",),
-    "memory": ("app.oom.killed", "host.memory.high"),
-    "disk": ("host.disk.", "host.inodes.high"),
-}
-_START = (
-    "app.service.missing",
-    "app.env.unreadable",
-    "app.env.missing",
-    "app.port.conflict",
-    "app.import.error",
-    "app.env.ambiguous",
-    "db.",
-    "app.oom.killed",
-    "app.crash.signal",
-    "app.resources.exhausted",
-    "redis.",
-    "host.disk.",
-    "host.inodes.high",
-    "host.memory.high",
-)
+_DISK = ("host.disk.", "host.inodes.high")
 _DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.port.closed")
-#: what is read from the journal: where it cannot be read, one of them is the root of the others
+#: So many error lines of a kind that nothing explains are a fault of their own.
+_MANY_LINES = 10
+_SYSTEM_DIRECTORIES = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/home")
+_GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
+
+
+def open_files(_effect, cause):
+    """Too many open files stop an app; a pool that may grow too large does not, yet."""
+    return cause["evidence"].get("resource") == "open_files"
+
+
+def pools(_effect, cause):
+    return cause["evidence"].get("resource") != "open_files"
+
+
+def waits(_effect, cause):
+    """Whether what cannot be reached keeps its client waiting: a refusal comes at once."""
+    return cause["evidence"].get("told") in ("timeout", "dns", "unreachable")
+
+
+def answers_nothing(effect, _cause):
+    return effect["evidence"].get("kind") == "timeout"
+
+
+def starts_or_waits(effect, cause):
+    return effect["evidence"].get("starting") or waits(effect, cause)
+
+
+def timed_out(_effect, cause):
+    return "time" in str(cause["evidence"].get("reported", "")).lower()
+
+
+def severe(_effect, cause):
+    return cause["status"] == "fail"
+
+
+def in_whole_memory(effect, _cause):
+    return effect["evidence"].get("scope") == "machine"
+
+
+def full(_effect, cause):
+    return (cause["value"] or 0) >= 99
+
+
+def readonly_system(_effect, cause):
+    return any(path in _SYSTEM_DIRECTORIES for path in cause["evidence"].get("filesystems", ()))
+
+
+def workers_loop(_effect, cause):
+    return cause["evidence"].get("worker_deaths", 0) >= 3
+
+
+def refused_files(_effect, cause):
+    return cause["evidence"].get("refused", 0) > 0
+
+
+def server_error(effect, _cause):
+    return any(status >= 500 for status in effect["evidence"].get("statuses", ()))
+
+
+def not_called_good(effect, cause):
+    """Whether the app itself does not call the cause's component good."""
+    states = effect["evidence"].get("dependencies") or {}
+    return str(states.get(cause["component"])).lower() not in _GOOD
+
+
+def probed(effect, _cause):
+    return "target" in effect["evidence"]
+
+
+def not_probed(effect, cause):
+    return not probed(effect, cause)
+
+
+def listens_elsewhere(effect, _cause):
+    return "blocked" not in effect["evidence"] and effect["confidence"] == "measured"
+
+
+def unexplained(effect, _cause):
+    """Whether a unit is down and neither an operator nor its log says why."""
+    reasons = effect["evidence"].get("reasons") or ()
+    return not effect["evidence"].get("stopped") and not any(map(_rules_of_kind, reasons))
+
+
+def without_known_kind(effect, _cause):
+    return not set(effect["evidence"].get("kinds") or ()) - {"other"}
+
+
+def names(prefix):
+    """Return a condition: a missing variable explains only what it is for."""
+
+    def names_variable(_effect, cause):
+        return any(str(name).startswith(prefix) for name in cause["evidence"].get("variables", ()))
+
+    return names_variable
+
+
+def _exhausted(kind):
+    return (
+        Rule(kind, ("db.connections.exhausted",)),
+        Rule(kind, ("app.resources.exhausted",), pools),
+        Rule(kind, _DATABASE),
+    )
+
+
+#: What explains a kind of problem in the log. The effect is the kind, not an id.
+KINDS = causes.by_effect(
+    Rule("port", ("app.port.conflict",)),
+    Rule("import", ("app.import.error",)),
+    Rule("environment", ("app.env.",)),
+    Rule("database", _DATABASE),
+    Rule("database.auth", ("db.auth.failed", *_DATABASE)),
+    Rule("database.missing", ("db.missing", *_DATABASE)),
+    Rule(
+        "database.timeout",
+        ("db.queries.", "db.locks.", "db.index.", "db.connections.exhausted"),
+    ),
+    Rule("database.timeout", ("db.unreachable",), waits),
+    *_exhausted("database.exhausted"),
+    *_exhausted("database.pool"),
+    Rule("redis", ("redis.",)),
+    Rule("cognee", ("cognee.",)),
+    Rule("zoho", ("zoho.",)),
+    Rule("files", ("app.resources.exhausted",), open_files),
+    Rule("memory", ("app.oom.killed", "host.memory.high")),
+    Rule("disk", _DISK),
+)
+
+
+def _rules_of_kind(kind):
+    return KINDS.get(kind) or KINDS.get(kind.partition(".")[0], ())
+
+
+def _explaining(kind, findings):
+    """Return the ids of the bad findings that explain a kind of problem in the log."""
+    found = causes.explanations(_rules_of_kind(kind), {"id": kind, "evidence": {}}, findings)
+    return [item["id"] for item in found]
+
+
+def by_reasons(effect, findings):
+    """Select what explains the first of the reasons in a unit's log that anything explains."""
+    if effect["evidence"].get("stopped"):
+        return ()
+    explained = (_explaining(kind, findings) for kind in effect["evidence"].get("reasons") or ())
+    return next(filter(None, explained), ())
+
+
+def by_all_kinds(effect, findings):
+    """Select what explains the commonest kind of exception, if every kind is explained."""
+    kinds = effect["evidence"].get("kinds") or {"other": 1}
+    explained = {kind: _explaining(kind, findings) for kind in kinds}
+    return explained[max(kinds, key=kinds.get)] if all(explained.values()) else ()
+
+
+def by_commonest_kind(effect, findings):
+    """Select what explains the commonest kind of error line that anything explains, unless another
+    kind is frequent as well.
+    """
+    kinds = effect["evidence"].get("kinds") or {}
+    known = sorted((kind for kind in kinds if kind != "other"), key=lambda kind: -kinds[kind])
+    explained = {kind: _explaining(kind, findings) for kind in known}
+    if any(kinds[kind] >= _MANY_LINES for kind in known if not explained[kind]):
+        return ()
+    return next(filter(None, explained.values()), ())
+
+
+_OF_KINDS = tuple(
+    sorted({cause for rules in KINDS.values() for rule in rules for cause in rule.causes})
+)
+#: What is read from the journal: where it cannot be read, one of them is the root of the others.
 _JOURNAL = (
     "app.errors.unknown",
     "app.import.unknown",
@@ -78,382 +208,185 @@ _JOURNAL = (
     "zoho.api.unknown",
     "security.access.unknown",
 )
-_SETTINGS = ("app.env.unreadable", "app.env.missing", "app.service.missing")
 
-#: finding: what it may derive from, the likeliest first; an entry that ends in a dot, all below it
-CAUSES = {
-    "app.service.down": _START,
-    "app.service.restarting": (
-        "app.oom.killed",
-        "app.crash.signal",
-        "app.resources.exhausted",
-        "app.exceptions",
-        "host.memory.high",
-    ),
-    "app.port.closed": (
-        "app.service.missing",
+
+def _without_settings(effect, prefix):
+    return (
+        Rule(effect, ("app.env.unreadable",)),
+        Rule(effect, ("app.env.missing",), names(prefix)),
+        Rule(effect, ("app.service.missing",)),
+    )
+
+
+RULES = causes.by_effect(
+    Rule(
         "app.service.down",
-        "app.import.error",
-        "app.env.",
-        "db.",
+        _OF_KINDS,
+        why="a unit that fails is down for what its log says, one that was stopped for nothing",
+        select=by_reasons,
     ),
-    "app.crash.signal": ("app.oom.killed",),
-    "app.crash.dumps": ("app.crash.signal",),
-    "app.oom.killed": ("host.memory.high",),
-    "app.exceptions": tuple(sorted({cause for causes in KINDS.values() for cause in causes})),
-    "app.errors.rate": (
-        tuple(sorted({cause for causes in KINDS.values() for cause in causes}))
-        + ("app.exceptions", "app.crash.signal")
+    Rule(
+        "app.service.down",
+        (
+            "app.service.missing",
+            "app.env.unreadable",
+            "app.env.missing",
+            "app.port.conflict",
+            "app.import.error",
+            "app.env.ambiguous",
+            *_DATABASE,
+            "app.oom.killed",
+            "app.crash.signal",
+        ),
+        unexplained,
     ),
-    "app.connections.high": (
-        "app.resources.exhausted",
+    Rule("app.service.down", ("app.resources.exhausted",), all_of(unexplained, open_files)),
+    Rule("app.service.down", ("redis.",), unexplained),
+    Rule("app.service.down", ("host.disk.high", "host.inodes.high"), all_of(unexplained, full)),
+    Rule("app.service.down", ("host.disk.readonly",), all_of(unexplained, readonly_system)),
+    Rule("app.service.down", ("host.memory.high",), unexplained),
+    Rule("app.service.restarting", ("app.oom.killed", "app.crash.signal")),
+    Rule("app.service.restarting", ("app.resources.exhausted",), open_files),
+    Rule("app.service.restarting", ("app.exceptions", "host.memory.high")),
+    Rule(
+        "app.port.closed",
+        ("app.service.missing", "app.service.down", "app.import.error", "app.env."),
+    ),
+    Rule(
+        "app.port.closed",
+        _DATABASE,
+        starts_or_waits,
+        "an app that waits for its database does not listen yet; one that is refused ends soon",
+    ),
+    Rule("app.crash.signal", ("app.oom.killed",)),
+    Rule("app.crash.dumps", ("app.crash.signal",)),
+    Rule(
+        "app.oom.killed",
+        ("host.memory.high",),
+        in_whole_memory,
+        "a unit that met its own limit did so whatever memory the host has left",
+    ),
+    Rule("app.exceptions", _OF_KINDS, select=by_all_kinds),
+    Rule("app.errors.rate", _OF_KINDS, select=by_commonest_kind),
+    Rule(
+        "app.errors.rate",
+        (
+            "app.exceptions",
+            *_DATABASE,
+            "app.resources.exhausted",
+            "app.crash.signal",
+            "app.oom.killed",
+        ),
+        without_known_kind,
+    ),
+    Rule("app.connections.high", ("app.resources.exhausted",), open_files),
+    Rule(
+        "app.connections.high",
+        ("api.health.unreachable", "api.latency.high", "security.bruteforce"),
+    ),
+    Rule("api.health.unreachable", _DOWN),
+    Rule("api.health.unreachable", ("app.resources.exhausted",), open_files),
+    Rule(
         "api.health.unreachable",
+        ("db.unreachable",),
+        all_of(answers_nothing, waits),
+        "an app that accepts and does not answer may wait; one that refuses does not run",
+    ),
+    Rule("api.health.unreachable", ("app.service.restarting",)),
+    Rule("api.health.invalid", _DOWN),
+    Rule("api.health.failing", _DOWN),
+    Rule(
+        "api.health.failing",
+        _DATABASE,
+        server_error,
+        "a page that is not there has nothing to do with a database, an error of the server has",
+    ),
+    Rule("api.health.failing", ("app.resources.exhausted",), all_of(server_error, open_files)),
+    Rule("api.health.failing", ("app.exceptions",), server_error),
+    Rule(
+        "api.health.degraded",
+        ("app.port.conflict", *_DATABASE, "redis.", "zoho.", "cognee."),
+        not_called_good,
+    ),
+    Rule("api.health.degraded", ("app.resources.exhausted",), open_files),
+    Rule("api.health.incomplete", ("app.port.conflict", "api.health.failing")),
+    Rule(
         "api.latency.high",
-        "security.bruteforce",
-    ),
-    "api.health.unreachable": _DOWN + ("app.resources.exhausted", "db.", "app.service.restarting"),
-    "api.health.invalid": _DOWN,
-    "api.health.failing": _DOWN + ("db.", "app.resources.exhausted", "app.exceptions"),
-    "api.health.degraded": (
-        "app.port.conflict",
-        "db.",
-        "redis.",
-        "zoho.",
-        "cognee.",
-        "app.resources.exhausted",
-    ),
-    "api.health.incomplete": ("app.port.conflict", "api.health.failing"),
-    "api.latency.high": (
-        _DOWN
-        + (
+        (
+            *_DOWN,
             "api.health.unreachable",
             "db.queries.slow",
             "db.locks.blocked",
             "db.connections.exhausted",
-            "db.unreachable",
-            "redis.unreachable",
-            "cognee.down",
-            "app.resources.exhausted",
-            "host.load.high",
-            "host.iowait.high",
-        )
+        ),
     ),
-    "lb.health.failing": (
-        _DOWN
-        + (
+    Rule("api.latency.high", ("db.unreachable", "redis.unreachable"), waits),
+    Rule("api.latency.high", ("cognee.down",), timed_out),
+    Rule("api.latency.high", ("app.resources.exhausted",), open_files),
+    Rule(
+        "api.latency.high",
+        ("host.load.high", "host.iowait.high"),
+        severe,
+        "twice the work of the processors doubles a time, it makes no seconds of milliseconds",
+    ),
+    Rule(
+        "lb.health.failing",
+        (
+            *_DOWN,
             "api.health.unreachable",
             "api.health.failing",
             "api.health.degraded",
             "api.health.invalid",
             "api.latency.high",
-            "host.load.high",
-            "host.iowait.high",
-        )
+        ),
+        probed,
+        "a health check that fails is a matter of the app, a start that takes long of the host",
     ),
-    "lb.blocked": ("app.port.conflict",),
-    "db.connections.exhausted": ("app.resources.exhausted",),
-    "db.unreachable": ("app.env.missing", "host.disk.", "host.inodes.high"),
-    "db.auth.failed": ("app.env.missing",),
-    "db.missing": ("app.env.missing",),
-    "redis.unreachable": ("app.env.missing",),
-    "redis.auth.failed": ("app.env.missing",),
-    "redis.writes.refused": ("host.disk.", "host.inodes.high"),
-    "zoho.token.invalid": ("app.env.missing",),
-    "zoho.circuit.open": ("zoho.rate_limited", "zoho.token.invalid", "zoho.token.unknown"),
-    "host.swap.high": ("host.memory.high",),
-    "host.iowait.high": ("host.swap.high", "host.memory.high"),
-    "host.cpu.high": ("app.service.down", "app.resources.exhausted"),
-    "host.load.high": ("host.cpu.high", "host.iowait.high"),
+    Rule("lb.health.failing", ("host.load.high", "host.iowait.high"), all_of(not_probed, severe)),
+    Rule(
+        "lb.blocked",
+        ("app.port.conflict",),
+        listens_elsewhere,
+        "what holds the port may listen elsewhere; a rule of a firewall is a fault of its own",
+    ),
+    Rule("db.connections.exhausted", ("app.resources.exhausted",)),
+    Rule("db.unreachable", ("app.env.missing",), names("DATABASE_")),
+    Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full),
+    Rule("db.unreachable", ("host.disk.readonly",), readonly_system),
+    Rule("db.auth.failed", ("app.env.missing",), names("DATABASE_")),
+    Rule("db.missing", ("app.env.missing",), names("DATABASE_")),
+    Rule("redis.unreachable", ("app.env.missing",), names("REDIS_")),
+    Rule("redis.auth.failed", ("app.env.missing",), names("REDIS_")),
+    Rule("redis.writes.refused", _DISK),
+    Rule("zoho.token.invalid", ("app.env.missing",), names("ZOHO_")),
+    Rule("zoho.circuit.open", ("zoho.rate_limited", "zoho.token.invalid", "zoho.token.unknown")),
+    Rule("host.swap.high", ("host.memory.high",)),
+    Rule("host.iowait.high", ("host.swap.high", "host.memory.high")),
+    Rule(
+        "host.cpu.high",
+        ("app.service.down",),
+        workers_loop,
+        "workers that die are replaced at once, a unit waits before it restarts",
+    ),
+    Rule(
+        "host.cpu.high",
+        ("app.resources.exhausted",),
+        all_of(open_files, refused_files),
+        "an event loop that may open no more files tries, and logs, for each connection that waits",
+    ),
+    Rule("host.load.high", ("host.cpu.high", "host.iowait.high")),
     # What could not be measured because something else fails.
-    "app.service.unknown": (),
-    "api.health.unknown": _DOWN,
-    "api.latency.unknown": _DOWN + ("api.health.unreachable", "api.health.invalid"),
-    "lb.health.unknown": _DOWN,
-    "db.connection.unknown": _SETTINGS,
-    "redis.unknown": _SETTINGS,
-    **{id: _JOURNAL[:place] for place, id in enumerate(_JOURNAL)},
-}
+    Rule("api.health.unknown", _DOWN),
+    Rule("api.latency.unknown", (*_DOWN, "api.health.unreachable", "api.health.invalid")),
+    Rule("lb.health.unknown", _DOWN),
+    *_without_settings("db.connection.unknown", "DATABASE_"),
+    *_without_settings("redis.unknown", "REDIS_"),
+    Rule("security.keys.unknown", ("app.env.unreadable",)),
+    Rule("security.env.unknown", ("app.env.unreadable",)),
+    *(Rule(effect, _JOURNAL[:place]) for place, effect in enumerate(_JOURNAL) if place),
+)
 
 
 def derive(findings):
-    """Return the findings with C(cause) set where one of them explains another."""
-    bad = [item for item in findings if is_bad(item)]
-    return [
-        dict(item, cause=item["cause"] or _cause(item, bad)) if is_bad(item) else item
-        for item in findings
-    ]
-
-
-def _cause(item, bad):
-    candidates = _by_kind(item, bad) if item["id"] in _BY_KIND else CAUSES.get(item["id"], ())
-    explains = _EXPLAINS.get(item["id"])
-    for candidate in candidates:
-        for other in bad:
-            if (
-                other["id"] != item["id"]
-                and _is(other, candidate)
-                and (explains is None or explains(item, other))
-            ):
-                return other["id"]
-    return None
-
-
-def _is(item, candidate):
-    if candidate == "db.":
-        return item["id"] in _DATABASE
-    if candidate.endswith("."):
-        # What is not known explains nothing.
-        return item["id"].startswith(candidate) and item["status"] != "unknown"
-    return item["id"] == candidate
-
-
-def _by_kind(item, bad):
-    return _BY_KIND[item["id"]](item, bad)
-
-
-def _explaining(kind, bad):
-    """Return the ids of the bad findings that explain a kind of trouble in the log."""
-    candidates = KINDS.get(kind) or KINDS.get(kind.partition(".")[0], ())
-    return [
-        other["id"]
-        for candidate in candidates
-        for other in bad
-        if _is(other, candidate) and _fits(kind, other)
-    ]
-
-
-def _fits(kind, other):
-    if kind == "database.timeout" and other["id"] == "db.unreachable":
-        return _waits(other)
-    if other["id"] != "app.resources.exhausted":
-        return True
-    return (other["evidence"].get("resource") == "open_files") == (kind == "files")
-
-
-def _service_down(item, bad):
-    """A unit that was stopped is down for no other finding; one that fails, for what its log
-    tells.
-    """
-    evidence = item["evidence"]
-    if evidence.get("stopped"):
-        return ()
-    reasons = evidence.get("reasons") or ()
-    for kind in reasons:
-        explaining = _explaining(kind, bad)
-        if explaining:
-            return explaining
-    # A log that tells of a trouble that nothing here shows (any more) rules the others out.
-    if any(kind in KINDS or kind.partition(".")[0] in KINDS for kind in reasons):
-        return ()
-    return [
-        other["id"]
-        for candidate in CAUSES[item["id"]]
-        for other in bad
-        if _is(other, candidate) and _stops(item, other)
-    ]
-
-
-def _stops(item, other):
-    return _open_files(item, other) and (other["component"] != "host" or _full(item, other))
-
-
-def _exceptions(item, bad):
-    """Exceptions derive from others only if those explain every kind of them."""
-    kinds = item["evidence"].get("kinds") or {"other": 1}
-    explained = {kind: _explaining(kind, bad) for kind in kinds}
-    if not all(explained.values()):
-        return ()
-    return explained[max(kinds, key=kinds.get)]
-
-
-def _errors(item, bad):
-    """Error lines derive from what explains the commonest kind, unless another kind is frequent,
-    too.
-    """
-    kinds = item["evidence"].get("kinds") or {}
-    known = sorted((kind for kind in kinds if kind != "other"), key=lambda kind: -kinds[kind])
-    explained = {kind: _explaining(kind, bad) for kind in known}
-    if any(kinds[kind] >= _MANY_LINES for kind in known if not explained[kind]):
-        return ()
-    for kind in known:
-        if explained[kind]:
-            return explained[kind]
-    return (
-        ()
-        if known
-        else (
-            "app.exceptions",
-            "db.",
-            "app.resources.exhausted",
-            "app.crash.signal",
-            "app.oom.killed",
-        )
-    )
-
-
-#: so many error lines of a kind that nothing explains are a fault of their own
-_MANY_LINES = 10
-_BY_KIND = {
-    "app.service.down": _service_down,
-    "app.exceptions": _exceptions,
-    "app.errors.rate": _errors,
-}
-
-
-def _names(prefix):
-    """A missing variable explains only what it is for."""
-
-    def explains(_item, other):
-        if other["id"] != "app.env.missing":
-            return True
-        return any(
-            str(variable).startswith(prefix) for variable in other["evidence"].get("variables", ())
-        )
-
-    return explains
-
-
-def _degraded(item, other):
-    """A dependency that the app itself calls good does not degrade it."""
-    told = (item["evidence"].get("dependencies") or {}).get(other["component"])
-    if told is not None and str(told).lower() in (
-        "connected",
-        "authenticated",
-        "healthy",
-        "ok",
-        "up",
-        "true",
-    ):
-        return False
-    return _open_files(item, other)
-
-
-def _open_files(_item, other):
-    """Too many open files keep the app from answering; a pool that may grow too large does not
-    yet.
-    """
-    return (
-        other["id"] != "app.resources.exhausted"
-        or other["evidence"].get("resource") == "open_files"
-    )
-
-
-def _waits(other):
-    """Return whether a service that cannot be reached keeps its client waiting: a refusal comes at
-    once.
-    """
-    return other["evidence"].get("told") in ("timeout", "dns", "unreachable")
-
-
-def _slow(item, other):
-    """Only what makes the app wait makes it slow."""
-    if other["id"] in ("db.unreachable", "redis.unreachable"):
-        return _waits(other)
-    if other["id"] == "cognee.down":
-        return "time" in str(other["evidence"].get("reported", "")).lower()
-    if other["component"] == "host":
-        # Twice the work of the processors doubles a time, it does not make seconds of milliseconds.
-        return other["status"] == "fail"
-    return _open_files(item, other)
-
-
-def _silent(item, other):
-    """An app that accepts and does not answer may wait for its database; one that refuses does not
-    run.
-    """
-    if other["component"] == "database":
-        return item["evidence"].get("kind") == "timeout" and _waits(other)
-    return _open_files(item, other)
-
-
-def _closed(item, other):
-    """An app that waits for its database does not listen yet; one that is refused tries for a
-    moment, and ends.
-    """
-    return other["component"] != "database" or item["evidence"].get("starting") or _waits(other)
-
-
-def _answers_wrongly(item, other):
-    """A page that is not there is no matter of a database or of exceptions, an error of the server
-    is.
-    """
-    if other["id"] in _DOWN:
-        return True
-    return any(status >= 500 for status in item["evidence"].get("statuses", ())) and _open_files(
-        item, other
-    )
-
-
-def _full(item, other):
-    """A disk stops a service when nothing is left of it, or when it is its own that cannot be
-    written.
-    """
-    if other["id"] == "app.env.missing":
-        return _names("DATABASE_")(item, other)
-    if other["id"] == "host.disk.readonly":
-        return any(path in _SYSTEM_FOLDERS for path in other["evidence"].get("filesystems", ()))
-    if other["id"] in ("host.disk.high", "host.inodes.high"):
-        return (other["value"] or 0) >= 99
-    return True
-
-
-_SYSTEM_FOLDERS = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/home")
-
-
-def _unhealthy(item, other):
-    """A start that takes long is a matter of the machine; a health check that fails is one of the
-    app.
-    """
-    if other["component"] == "host":
-        return "target" not in item["evidence"] and other["status"] == "fail"
-    return "target" in item["evidence"]
-
-
-def _listens_elsewhere(item, _other):
-    """What holds the port may listen where no balancer comes; a firewall's rule is a fault of its
-    own.
-    """
-    return "blocked" not in item["evidence"] and item["confidence"] == "measured"
-
-
-def _app_loops(_item, other):
-    """Workers that die and are replaced at once keep the processors busy; a unit waits before a
-    restart.
-
-    So does an event loop that may open no further file: it tries, and logs, for each connection
-    that waits.
-    """
-    if other["id"] == "app.resources.exhausted":
-        return (
-            other["evidence"].get("resource") == "open_files"
-            and other["evidence"].get("refused", 0) > 0
-        )
-    return other["evidence"].get("worker_deaths", 0) >= 3
-
-
-def _of_machine(item, other):
-    """The limit of the unit itself was met, whatever the machine has left."""
-    return other["id"] != "host.memory.high" or item["evidence"].get("scope") == "machine"
-
-
-_EXPLAINS = {
-    "host.cpu.high": _app_loops,
-    "lb.health.failing": _unhealthy,
-    "lb.blocked": _listens_elsewhere,
-    "api.health.degraded": _degraded,
-    "api.health.failing": _answers_wrongly,
-    "app.port.closed": _closed,
-    "api.health.unreachable": _silent,
-    "api.latency.high": _slow,
-    "app.oom.killed": _of_machine,
-    "app.service.restarting": _open_files,
-    "app.connections.high": _open_files,
-    "db.connection.unknown": _names("DATABASE_"),
-    "db.unreachable": _full,
-    "db.auth.failed": _names("DATABASE_"),
-    "db.missing": _names("DATABASE_"),
-    "redis.unknown": _names("REDIS_"),
-    "redis.unreachable": _names("REDIS_"),
-    "redis.auth.failed": _names("REDIS_"),
-    "zoho.token.invalid": _names("ZOHO_"),
-}
+    """Return the findings with ``cause`` set where one of them explains another."""
+    return causes.derive(findings, RULES)

@@ -116,12 +116,4 @@ def _without_file(ctx, subject):
     if not ctx.environment_error:
         summary = "%s does not exist" % ctx.env_file
         return [finding(subject + ".skipped", "security", "skipped", summary)]
-    return [
-        finding(
-            subject + ".unknown",
-            "security",
-            "unknown",
-            ctx.environment_error,
-            cause="app.env.unreadable",
-        )
-    ]
+    return [finding(subject + ".unknown", "security", "unknown", ctx.environment_error)]

@@ -11,6 +11,7 @@ import itertools
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, roots
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
 
@@ -263,22 +264,19 @@ def test_two_faults_give_two_roots(one, other):
 
 
 def test_no_finding_derives_from_itself_by_any_way():
-    ids = set(cause_rules.CAUSES) | {
-        cause for found in cause_rules.CAUSES.values() for cause in found if not cause.endswith(".")
+    possible = {
+        effect: {cause for rule in rules for cause in rule.causes}
+        for effect, rules in cause_rules.RULES.items()
     }
+    ids = set(possible).union(*possible.values())
     edges = {
-        id: (
-            {
-                other
-                for cause in cause_rules.CAUSES.get(id, ())
-                for other in ids
-                if other == cause
-                or cause.endswith(".")
-                and other.startswith(cause)
-                and not other.endswith(".unknown")
-            }
-            - {id}
-        )
+        id: {
+            other
+            for other in ids - {id}
+            if any(causes.matches(bad(other), cause) for cause in possible.get(id, ()))
+            and not other.endswith((".", ".unknown"))
+            or other in possible.get(id, ())
+        }
         for id in ids
     }
     done, open_ = set(), []
@@ -400,3 +398,18 @@ def test_an_app_that_starts_does_not_listen_while_its_database_refuses(starting,
         [bad("app.port.closed", starting=starting), bad("db.unreachable", told="refused")]
     )
     assert item["cause"] == cause
+
+
+@pytest.mark.parametrize("subject", ["security.keys", "security.env"])
+def test_keys_that_cannot_be_read_derive_from_their_file(subject):
+    item = bad(subject + ".unknown", "unknown")
+    assert found_roots([item, bad("app.env.unreadable")]) == {"app.env.unreadable"}
+    assert found_roots([item]) == {item["id"]}
+
+
+def test_a_log_of_timeouts_is_not_explained_by_a_password():
+    errors = bad("app.errors.rate", "warn", kinds={"database.timeout": 15})
+    assert found_roots([errors, bad("db.auth.failed", told="password")]) == {
+        "app.errors.rate",
+        "db.auth.failed",
+    }

@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Root causes: which bad finding derives from which other one. Rules are data, this applies them.
+
+To add a cause, add a ``Rule`` to the rules of the subject it speaks of, for example
+``Rule("app.port.closed", ("app.service.down",))``. Where it holds only for some findings with these
+ids, write a small pure condition with a telling name beside the rules and give it as ``when``. One
+fault must give one root, and two faults two: add both cases to the tests.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
+
+
+def always(_effect, _cause):
+    """Return whether a rule without a condition holds: it does."""
+    return True
+
+
+def all_of(*conditions):
+    """Return a condition that holds where each of these does."""
+    return lambda effect, cause: all(condition(effect, cause) for condition in conditions)
+
+
+class Rule(
+    namedtuple("Rule", ["effect", "causes", "when", "why", "select"], defaults=[always, "", None])
+):
+    """What one kind of finding may derive from.
+
+    Attributes:
+        effect: the id of the finding to explain. An id that ends in a dot stands for all that begin
+            with it and have no rules of their own.
+        causes: ids of what explains it, the likeliest first. One that ends in a dot stands for all
+            that begin with it, but not for an ``unknown`` finding: what is not known explains
+            nothing.
+        when: ``when(effect, cause)`` says for two findings whether the rule holds for them.
+        why: one sentence, where ids and condition do not say it.
+        select: ``select(effect, findings)`` returns which of the causes apply, the likeliest first,
+            where that depends on all that is bad; None where all apply as they stand.
+    """
+
+    __slots__ = ()
+
+
+def by_effect(*rules):
+    """Return {effect: its rules}, in the order in which they are tried."""
+    result = {}
+    for rule in rules:
+        result.setdefault(rule.effect, []).append(rule)
+    return result
+
+
+def derive(findings, rules):
+    """Return the findings with ``cause`` set where a rule explains one; a given cause stays.
+
+    Causes form chains, and each chain ends at a root: no finding derives from itself by any way.
+
+    Args:
+        findings: those of one host.
+        rules: see ``by_effect``.
+    """
+    bad = [item for item in findings if is_bad(item)]
+    chosen = {id(item): _named(item, bad) for item in bad if item["cause"]}
+    for item in bad:
+        if not item["cause"]:
+            for cause in explanations(rules_for(item["id"], rules), item, bad):
+                if not _leads_to(item, cause, chosen):
+                    chosen[id(item)] = cause
+                    break
+    return [
+        dict(item, cause=chosen[id(item)]["id"])
+        if not item["cause"] and id(item) in chosen
+        else item
+        for item in findings
+    ]
+
+
+def rules_for(effect, rules):
+    """Return the rules for an id: its own, else those for the longest part that it begins with."""
+    while effect:
+        if effect in rules:
+            return rules[effect]
+        effect = effect[: effect.rstrip(".").rfind(".") + 1]
+    return ()
+
+
+def explanations(rules, effect, findings):
+    """Yield the findings that explain another one, the likeliest first.
+
+    Args:
+        rules: a list of them, in the order in which they are tried.
+        effect: the finding to explain.
+        findings: the bad ones of the host.
+    """
+    for rule in rules:
+        for cause in rule.select(effect, findings) if rule.select else rule.causes:
+            for item in findings:
+                if item is not effect and matches(item, cause) and rule.when(effect, item):
+                    yield item
+
+
+def matches(item, cause):
+    """Return whether a finding is what an id in a rule's causes stands for."""
+    if cause.endswith("."):
+        return item["id"].startswith(cause) and item["status"] != "unknown"
+    return item["id"] == cause
+
+
+def _named(item, findings):
+    """Return the finding that a given cause names, or None: it may be on another host."""
+    found = (other for other in findings if other["id"] == item["cause"] and other is not item)
+    return next(found, None)
+
+
+def _leads_to(end, start, chosen):
+    for _step in range(len(chosen) + 1):
+        if start is end:
+            return True
+        start = chosen.get(id(start))
+        if start is None:
+            return False
+    return True  # a circle of given causes has no root to lead to

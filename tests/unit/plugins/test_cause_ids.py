@@ -1,0 +1,286 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rules for causes and the findings that the code makes know the same ids."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules, checks
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
+    causes as insights_causes,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import host as report_host
+
+PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
+#: Modules with rules; an id that is named in one of them only is not made by anything.
+RULES = (cause_rules, insights_causes, report_host)
+_ID = re.compile(r"(?:app|api|db|redis|zoho|cognee|host|security|lb)(?:\.[a-z_]+){1,3}")
+#: What makes a finding: its first argument is the id.
+_MAKERS = ("finding", "_finding", "bad")
+
+#: Ids that are built from parts: {file below plugins: ids}.
+BUILT = {
+    # absent, unmeasurable and missing: the subject of a check and one of these
+    "module_utils/_health/runner.py": {
+        check.subject + state
+        for check in checks.CHECKS.values()
+        for state in (".skipped", ".unknown", *([".missing"] if check.belongs else []))
+    },
+    # the same for the checks of pg_insights
+    "module_utils/_postgresql/insights/verdict.py": {
+        check.subject + state
+        for check in diagnosis.CHECKS.values()
+        for state in (".ok", ".skipped", ".unknown")
+    },
+    "module_utils/_health/settled.py": {check.subject + ".ok" for check in checks.CHECKS.values()},
+    "module_utils/_health/probes/cpu.py": {
+        subject + ".skipped" for subject in ("host.cpu", "host.load", "host.iowait")
+    },
+    "module_utils/_health/probes/disks.py": {
+        subject + state
+        for subject in ("host.disk", "host.inodes")
+        for state in (".ok", ".high", ".skipped")
+    },
+    "module_utils/_health/probes/keys.py": {
+        subject + state
+        for subject in ("security.keys", "security.env")
+        for state in (".unknown", ".skipped")
+    },
+}
+
+#: Bad findings that are roots wherever they appear: nothing else that is measured explains them.
+ROOTS = {
+    "app.env.ambiguous",
+    "app.env.unreadable",
+    "app.import.error",
+    "app.metrics.high",
+    "app.port.conflict",
+    "app.resources.exhausted",
+    "cognee.auth",
+    "cognee.blocked",
+    "cognee.components",
+    "cognee.container",
+    "cognee.exposed",
+    "cognee.open",
+    "cognee.query",
+    "cognee.slow",
+    "cognee.wrong_service",
+    "db.bloat.indexes",
+    "db.index.duplicate",
+    "db.index.invalid",
+    "db.index.unused",
+    "db.pools.overcommitted",
+    "db.replication.lag",
+    "db.sequences.exhausted",
+    "db.settings.harmful",
+    "db.transactions.idle",
+    "db.wal.archiver_failing",
+    "db.wal.slot_inactive",
+    "host.diagnosis.failed",
+    "host.disk.readonly",
+    "host.inodes.high",
+    "host.memory.high",
+    "host.restore_point.armed",
+    "host.restore_point.failed",
+    "host.unreachable",
+    "redis.evicting",
+    "redis.memory.high",
+    "security.ban.ineffective",
+    "security.ban.innocent",
+    "security.bruteforce",
+    "security.env.readable",
+    "security.firewall.drift",
+    "security.jail.blind",
+    "security.jail.dead",
+    "security.jail.exposed",
+    "security.jail.missing",
+    "security.keys.weak",
+    "security.login.guessed",
+    "security.mfa.off",
+    "security.ports.exposed",
+    "security.sshd.invalid",
+    "security.sshd.weak",
+    "zoho.cache.stale",
+    "zoho.token.scope",
+    # what could not be measured
+    "app.connections.unknown",
+    "app.env.unknown",
+    "app.errors.unknown",
+    "app.metrics.unknown",
+    "app.port.unknown",
+    "app.resources.unknown",
+    "app.service.unknown",
+    "cognee.unknown",
+    "db.cache.unknown",
+    "db.connections.unknown",
+    "db.disk.unknown",
+    "db.index.duplicate.unknown",
+    "db.index.invalid.unknown",
+    "db.index.missing.unknown",
+    "db.index.unused.unknown",
+    "db.locks.unknown",
+    "db.queries.running.unknown",
+    "db.queries.slow.unknown",
+    "db.replication.unknown",
+    "db.sequences.unknown",
+    "db.settings.unknown",
+    "db.size.unknown",
+    "db.statistics.unknown",
+    "db.transactions.unknown",
+    "db.vacuum.unknown",
+    "db.wal.archiver.unknown",
+    "db.wal.slot.unknown",
+    "db.wal.unknown",
+    "db.wraparound.unknown",
+    "host.cpu.unknown",
+    "host.disk.unknown",
+    "host.iowait.unknown",
+    "host.load.unknown",
+    "host.memory.unknown",
+    "host.restore_point.unknown",
+    "host.swap.unknown",
+    # what a host must have and has not
+    "api.health.missing",
+    "api.latency.missing",
+    "app.connections.missing",
+    "app.crash.missing",
+    "app.env.missing",
+    "app.errors.missing",
+    "app.exceptions.missing",
+    "app.import.missing",
+    "app.metrics.missing",
+    "app.oom.missing",
+    "app.port.missing",
+    "app.resources.missing",
+    "app.service.missing",
+    "db.connection.missing",
+    "lb.health.missing",
+    "redis.missing",
+    "security.access.missing",
+    "security.env.missing",
+    "security.keys.missing",
+    "zoho.api.missing",
+}
+#: What ids begin with, and is no id itself.
+SUBJECTS = {
+    "db.cache",
+    "db.disk",
+    "db.locks",
+    "db.replication",
+    "db.sequences",
+    "db.settings",
+    "db.size",
+    "db.statistics",
+    "db.transactions",
+    "db.vacuum",
+    "db.wal",
+    "db.wal.archiver",
+    "db.wal.slot",
+    "db.wraparound",
+    "host.disk",
+    "host.inodes",
+    "host.iowait",
+    "host.load",
+    "security.bans",
+    "security.env",
+    "security.jails",
+    "security.keys",
+    "security.sshd",
+}
+
+
+def effects_and_causes():
+    """Return the ids that rules explain, and those that they explain them by."""
+    effects, found = set(), set()
+    for module in RULES:
+        for table in (getattr(module, "RULES", {}), getattr(module, "CAUSES", {})):
+            for effect, rules in table.items():
+                effects.add(effect)
+                for rule in rules:
+                    found.update(getattr(rule, "causes", None) or rule[:1])
+    return effects, found
+
+
+def texts(node):
+    """Return the strings that an expression can be, as far as it is made of constants."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return {node.value}
+    if isinstance(node, ast.IfExp):
+        return texts(node.body) | texts(node.orelse)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return {left + right for left in texts(node.left) for right in texts(node.right)}
+    return set()
+
+
+def ids_made(text):
+    """Return the ids in a module that makes findings, and whether it builds others from parts."""
+    tree = ast.parse(text)
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and (getattr(node.func, "id", "") or getattr(node.func, "attr", "")) in _MAKERS
+        and node.args
+    ]
+    if not calls:
+        return set(), False
+    # A name as the first argument stands for one of the ids that the module has as constants.
+    found = {text for node in ast.walk(tree) for text in texts(node) if _ID.fullmatch(text)}
+    return found, any(
+        isinstance(call.args[0], ast.BinOp)
+        and not texts(call.args[0])
+        or isinstance(call.args[0], ast.Attribute)
+        for call in calls
+    )
+
+
+@functools.lru_cache(None)
+def made():
+    """Return all ids of findings that the code can make."""
+    found = set()
+    for path in PLUGINS.rglob("*.py"):
+        if path in {Path(module.__file__).resolve() for module in RULES}:
+            continue
+        name = str(path.relative_to(PLUGINS))
+        ids, built = ids_made(path.read_text(encoding="utf-8"))
+        assert not built or name in BUILT, "%s builds ids: add them to BUILT" % name
+        found |= ids
+    return frozenset(found.union(*BUILT.values()))
+
+
+def test_every_id_in_a_rule_is_that_of_a_finding():
+    effects, causes = effects_and_causes()
+    named = {id for id in effects | causes if not id.endswith(".")}
+    assert named - made() == set()
+    prefixes = {id for id in effects | causes if id.endswith(".")}
+    assert {id for id in prefixes if not any(known.startswith(id) for known in made())} == set()
+
+
+def test_every_bad_finding_has_a_rule_or_is_a_root():
+    effects, _causes = effects_and_causes()
+    bad = {id for id in made() if id.rpartition(".")[2] not in ("ok", "skipped")}
+    assert bad - effects - SUBJECTS == ROOTS
+
+
+@pytest.mark.parametrize(
+    ("text", "ids", "built"),
+    [
+        ("x = 'app.made.up'", set(), False),
+        ("finding('app.made.up', 'app')", {"app.made.up"}, False),
+        ("finding('app.made.' + ('up' if x else 'ok'))", {"app.made.up", "app.made.ok"}, False),
+        ("def f(id): return finding(id)\nf('app.made.up')", {"app.made.up"}, False),
+        ("finding(subject + '.unknown')", set(), True),
+        ("finding(check.subject)", set(), True),
+    ],
+)
+def test_ids_are_read_from_code(text, ids, built):
+    assert ids_made(text) == (ids, built)
