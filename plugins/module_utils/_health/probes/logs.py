@@ -22,7 +22,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs.survey import SHOWN, Survey
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs.requests import SHOWN
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs.survey import Survey
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 from ansible_collections.sergas.ops.plugins.module_utils._host.journal import (
     KERNEL_DETAILS,

@@ -9,6 +9,7 @@ import json
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import survey as health_survey
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import tallies
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import logs
 
 START = 1795530000
@@ -363,8 +364,8 @@ def test_memory_stays_bounded_whatever_the_lines_say(survey):
     found = survey(lines(*messages), chunk=1000)
     assert len(found["addresses"]) <= 100
     assert found["unlisted_addresses"] > 0
-    assert len(found["exceptions"]) <= health_survey.MOST_GROUPS
-    assert len(found["errors"]) <= health_survey.MOST_GROUPS
+    assert len(found["exceptions"]) <= tallies.MOST_GROUPS
+    assert len(found["errors"]) <= tallies.MOST_GROUPS
 
 
 def test_the_loudest_address_survives_a_crowd(survey, context):
@@ -477,7 +478,7 @@ def test_the_kernel_may_tell_more_of_what_a_signal_ended_only(message, death):
 
 
 def test_what_an_app_told_before_it_was_started_anew_is_over():
-    event = health_survey.Event()
+    event = tallies.Event()
     for at, invocation in ((10, "first"), (20, "first"), (40, "second")):
         event.add(at, "at %d" % at, invocation)
     assert event.plain() == {"count": 3, "first": 10, "last": 40, "sample": "at 40"}

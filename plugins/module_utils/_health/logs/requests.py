@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Requests in the app's log: how many, which fail, which are slow."""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lines
+
+_MOST_PATHS = 500
+#: Shown at most of what is listed.
+SHOWN = 10
+
+
+class Requests:
+    """Counts of requests; uvicorn's access lines and the app's own count apart."""
+
+    def __init__(self, clients, ignored_paths, slow_seconds):
+        """Args: clients: they get the answers to them; slow_seconds: from when on one is slow."""
+        self._clients = clients
+        self._ignored = frozenset(ignored_paths)
+        self._slow_seconds = slow_seconds
+        self._counts = {"access": 0, "log": 0}
+        self._failed = {"access": {}, "log": {}}
+        self._last_failed = {"access": None, "log": None}
+        self._paths = {}
+        self._routes = {}
+
+    def add(self, source, at, path, status, address, is_post):
+        """Count a request and what was answered."""
+        path = path if isinstance(path, str) else ""
+        if path in self._ignored:
+            return
+        self._counts[source] += 1
+        if status >= 500:
+            failed, where = self._failed[source], self.route(path)
+            self._last_failed[source] = max(at, self._last_failed[source] or at)
+            if where in failed or len(failed) < _MOST_PATHS:
+                failed[where] = failed.get(where, 0) + 1
+        elif status in (401, 403, 404) and address:
+            self._clients.refused(source, at, path, status, address, is_post)
+        elif 200 <= status < 300:
+            self._clients.answered(at, path, address)
+
+    def took(self, at, path, known):
+        """Take how long the answer to a request took, from the fields of its line."""
+        if "duration" in known:
+            value = lines.seconds(known["duration"])
+        else:
+            value = lines.seconds(known["duration_ms"], milliseconds=True)
+        if value is None or not isinstance(path, str):
+            return
+        where = self.route(path)
+        entry = self._paths.get(where)
+        if entry is None:
+            if len(self._paths) >= _MOST_PATHS:
+                return
+            entry = self._paths[where] = [0, 0.0, 0.0, 0, None]
+        entry[0] += 1
+        entry[1] += value
+        entry[2] = max(entry[2], value)
+        if value >= self._slow_seconds:
+            entry[3] += 1
+            entry[4] = max(at, entry[4] or at)
+
+    def route(self, path):
+        """Return a path with identifiers as ``{id}``."""
+        known = self._routes.get(path)
+        if known is None:
+            known = lines.route(path)
+            if len(self._routes) < 5000:
+                self._routes[path] = known
+        return known
+
+    def result(self):
+        """Return the counts of the source that has more of them, as plain data."""
+        source = max(("access", "log"), key=lambda name: self._counts[name])
+        failed = sorted(self._failed[source].items(), key=lambda item: -item[1])
+        return {
+            "requests": self._counts[source],
+            "server_errors": sum(count for _path, count in failed),
+            "server_errors_by_path": [
+                {"path": path, "count": count} for path, count in failed[:SHOWN]
+            ],
+            "last_server_error": self._last_failed[source],
+            "slow_paths": self._slow_paths(),
+        }
+
+    def _slow_paths(self):
+        """Return the paths with slow requests, the one with most of them first."""
+        slow = sorted(
+            (item for item in self._paths.items() if item[1][3]), key=lambda item: -item[1][3]
+        )
+        return [
+            {
+                "path": path,
+                "count": count,
+                "slow": slow,
+                "mean": round(total / count, 3),
+                "max": round(most, 3),
+                "last": last,
+            }
+            for path, (count, total, most, slow, last) in slow[:SHOWN]
+        ]
