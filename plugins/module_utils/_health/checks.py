@@ -11,6 +11,7 @@ from __future__ import annotations
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
+    attacks,
     cpu,
     crashes,
     database,
@@ -97,7 +98,7 @@ CHECKS = {
     "rate_limit": Check(
         logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
     ),
-    "attacks": Check(logs.decide_attacks, ("logs",), "security.access", "security", APP, _ATTACKS),
+    "attacks": Check(attacks.decide, ("logs",), "security.access", "security", APP, _ATTACKS),
     "keys": Check(keys.decide, (), "security.keys", "security", APP, _ATTACKS),
     "env_file": Check(keys.decide_file, (), "security.env", "security", APP, _ATTACKS),
     "loadbalancer": Check(

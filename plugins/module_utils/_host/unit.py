@@ -207,3 +207,26 @@ def listen_address(unit):
     if host in ("", "localhost", "unix") or "$" in host or addresses.is_any(host):
         return "127.0.0.1"
     return host
+
+
+def open_files(properties):
+    """Return ([{pid, open_files, limit}, ...], how many processes of the unit may not be read)."""
+    found, hidden = [], 0
+    for pid in processes(properties):
+        try:
+            used = len(os.listdir("/proc/%d/fd" % pid))
+            with open("/proc/%d/limits" % pid, encoding="ascii") as source:
+                limit = open_files_limit(source.read())
+        except PermissionError:
+            hidden += 1
+            continue
+        except OSError:
+            continue  # it has ended in the meantime
+        found.append({"pid": pid, "open_files": used, "limit": limit})
+    return found, hidden
+
+
+def open_files_limit(text):
+    """Return the soft limit of open files of a /proc/PID/limits, or None where there is none."""
+    found = re.search(r"^Max open files\s+(\d+|unlimited)", text, re.M)
+    return int(found.group(1)) if found and found.group(1).isdigit() else None

@@ -25,7 +25,7 @@ CLIENTS = {
     "pgwire": {
         "_postgresql/session.py": "a second attempt to log in tells why the first failed; it runs"
         " no query",
-        "_health/probes/database.py": "logs in as the app does, and runs fixed queries on catalogs:"
+        "_health/reach.py": "logs in as the app does, and runs fixed queries on catalogs:"
         " search_path is pinned as the session starts",
         "_host/app_config.py": "knows its port and opens nothing",
     },

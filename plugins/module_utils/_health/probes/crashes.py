@@ -10,20 +10,15 @@ kill that the unit's cgroup, its container or its own death at that moment claim
 
 from __future__ import annotations
 
-import os
-import re
 import signal
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets, unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import crash_dumps, sockets, unit
 
-DUMP_FOLDERS = ("/var/crash", "/var/lib/systemd/coredump")
 #: the kernel's line and the death of the process that systemd reports lie this close together, in
 #: seconds
 _TOGETHER_SECONDS = 3.0
-_CORE = r"core\.(.+?)\.(\d+)\.[0-9a-f]{32}\.(\d+)\."
-_APPORT = r"(.+)\.(\d+)\.crash$"
 _SHOWN = 10
 #: signals with which somebody ends a unit on purpose
 _ON_PURPOSE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -31,46 +26,8 @@ _ON_PURPOSE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def observe(ctx):
     """Return the crash dumps of the window, and the container that this host is, if any."""
-    dumps, unreadable = [], []
-    since = ctx.now - ctx.params["window"]
-    for folder in DUMP_FOLDERS:
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    if status.st_mtime >= since and not entry.name.startswith("."):
-                        dumps.append(
-                            dict(
-                                dump(entry.name),
-                                path=entry.path,
-                                bytes=status.st_size,
-                                at=status.st_mtime,
-                                user=sockets.user_name(status.st_uid),
-                            )
-                        )
-        except FileNotFoundError:
-            continue
-        except PermissionError:
-            unreadable.append(folder)
-    dumps.sort(key=lambda item: -item["at"])
+    dumps, unreadable = crash_dumps.read(ctx.now - ctx.params["window"])
     return {"dumps": dumps, "unreadable": unreadable, "container": sockets.own_container()}
-
-
-def dump(name):
-    """Return {program, uid, pid} as the name of a dump tells: systemd-coredump's and apport's
-    ways.
-    """
-    found = re.match(_CORE, name)
-    if found:
-        return {"program": found.group(1), "uid": int(found.group(2)), "pid": int(found.group(3))}
-    found = re.match(_APPORT, name)
-    if found:
-        return {
-            "program": found.group(1).rpartition("_")[2],
-            "uid": int(found.group(2)),
-            "pid": None,
-        }
-    return {"program": None, "uid": None, "pid": None}
 
 
 def attribute(kill, properties, deaths, own_container):

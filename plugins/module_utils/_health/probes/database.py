@@ -6,31 +6,15 @@
 
 from __future__ import annotations
 
-import glob
-import os
-import re
-
-from ansible_collections.sergas.ops.plugins.module_utils._core import files
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     NotHere,
     finding,
     grade,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
-from ansible_collections.sergas.ops.plugins.module_utils._net import failures, pgwire, url
-from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._health import reach
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, url
 
-#: pg_stat_activity counts background workers, too. A role that may not see another one's session
-#: gets no backend_type for it: a session with a user and a database is a client's then.
-SLOTS = """
-SELECT current_setting('max_connections'), current_setting('superuser_reserved_connections'),
-  coalesce(current_setting('reserved_connections', true), '0'),
-  (SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND
-    coalesce(backend_type,
-      CASE WHEN datid IS NOT NULL AND usesysid IS NOT NULL THEN 'client backend' END)
-    = 'client backend'),
-  current_setting('server_version'), pg_is_in_recovery()
-"""
 _REQUIRED = (("host", "HOST"), ("user", "USER"), ("name", "NAME"))
 _MARGIN = 0.3
 
@@ -56,12 +40,12 @@ def observe(ctx):
                 {"unset": unset, "why": ctx.environment_error or _not_set(unset, ctx.env_file)}
             )
         else:
-            results.append(dict(_reach(target, deadline), local=False))
+            results.append(dict(reach.postgresql(target, deadline), local=False))
     if not results or "postgresql" in (ctx.components or ()):
         known = {item.get("address") for item in results}
-        for target in local_clusters():
+        for target in local_servers.postgresql():
             if url.address("127.0.0.1", target["port"]) not in known:
-                results.append(dict(_reach(target, deadline), local=True))
+                results.append(dict(reach.postgresql(target, deadline), local=True))
     if not results:
         raise NotHere("PostgreSQL is not on this host")
     return {
@@ -73,177 +57,6 @@ def observe(ctx):
 
 def _not_set(names, env_file):
     return "%s %s not set in %s" % (", ".join(names), "is" if len(names) == 1 else "are", env_file)
-
-
-def local_clusters(root="/"):
-    """Return the targets of the clusters that are to run on this host, from Debian's folders."""
-    targets = []
-    for path in sorted(glob.glob(os.path.join(root, "etc/postgresql/*/*/postgresql.conf"))):
-        folder = os.path.dirname(path)
-        if _words(os.path.join(folder, "start.conf"))[:1] in (["manual"], ["disabled"]):
-            continue
-        targets.append(_local(_setting(folder, "port", "5432")))
-    if not targets:
-        for folder in app_config.SOCKETS[1:]:
-            for path in glob.glob(os.path.join(root, folder.lstrip("/"), ".s.PGSQL.*[0-9]")):
-                targets.append(_local(path.rpartition(".")[2]))
-    return targets
-
-
-def _local(port):
-    return {
-        "host": "127.0.0.1",
-        "port": int(port),
-        "name": "postgres",
-        "user": "postgres",
-        "password": None,
-        "tls": "disable",
-        "root": None,
-    }
-
-
-def _words(path):
-    try:
-        # In Debian, the directory is the server's own user's.
-        lines = files.read_text(path).splitlines()
-        return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
-    except OSError:
-        return []
-
-
-def _setting(folder, name, default):
-    """Return a number set in postgresql.conf or in its conf.d; the last one counts."""
-    found = default
-    for path in [os.path.join(folder, "postgresql.conf")] + sorted(
-        glob.glob(os.path.join(folder, "conf.d", "*.conf"))
-    ):
-        for line in _words(path):
-            match = re.match(r"%s\s*=?\s*'?([0-9]+)'?\Z" % name, line, re.I)
-            if match:
-                found = match.group(1)
-    return found
-
-
-def _reach(target, deadline):
-    result = {
-        # Behind a Unix socket is this machine.
-        "address": url.address(
-            "localhost" if target["host"].startswith("/") else target["host"], target["port"]
-        ),
-        "socket": target["host"] if target["host"].startswith("/") else None,
-        "name": target["name"],
-        "user": target["user"],
-        "tls": target["tls"],
-        "alive": False,
-    }
-    try:
-        session = _connect(target, deadline, target["tls"])
-    except _FAILURES as error:
-        result["failure"] = _failure(error)
-        if (
-            result["failure"]["told"] == "pg_hba"
-            and target["tls"] == "disable"
-            and target["password"]
-        ):
-            result["failure"]["needs_tls"] = _works(target, deadline, "require")
-        result["alive"] = (
-            "sqlstate" in result["failure"] and result["failure"]["told"] != "starting"
-        )
-        return result
-    with session:
-        result.update(alive=True, encrypted=session.encrypted)
-        result.update(_measure(session))
-    return result
-
-
-def _connect(target, deadline, tls):
-    return pgwire.connect(
-        target["host"],
-        target["port"],
-        target["user"],
-        target["name"],
-        target["password"],
-        deadline,
-        tls,
-        target["root"],
-    )
-
-
-_FAILURES = (
-    ConnectionFailed,
-    pgwire.ServerError,
-    pgwire.PasswordMissing,
-    pgwire.AuthenticationUnsupported,
-    OSError,
-)
-
-
-def _works(target, deadline, tls):
-    try:
-        _connect(target, deadline, tls).__exit__()
-    except _FAILURES:
-        return False
-    return True
-
-
-def _measure(session):
-    # Within one read-only transaction, so that it holds behind a pooler, too, and leaves nothing.
-    try:
-        rows = session.query(
-            "BEGIN READ ONLY; SET LOCAL search_path = pg_catalog;"
-            " SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 1000;%s; COMMIT" % SLOTS
-        )
-        limit, superuser, reserved, used, version, recovery = rows[0]
-        return {
-            "slots": int(limit) - int(superuser) - int(reserved),
-            "max_connections": int(limit),
-            "used": int(used),
-            "server_version": version,
-            "in_recovery": recovery == "t",
-        }
-    except (pgwire.ServerError, ConnectionFailed, ValueError, IndexError) as error:
-        return {"slots": None, "why": str(error)}
-
-
-def _failure(error):
-    """Return told (what is wrong in one word) and message, and sqlstate where the server spoke."""
-    if isinstance(error, ConnectionFailed):
-        return {"told": error.reason, "message": str(error)}
-    if isinstance(error, pgwire.PasswordMissing):
-        return {"told": "password_missing", "message": str(error), "sqlstate": None}
-    if isinstance(error, pgwire.AuthenticationUnsupported):
-        return {"told": "method", "message": str(error), "sqlstate": None}
-    if isinstance(error, pgwire.ServerError):
-        return {
-            "told": classify(error.sqlstate, error.routine),
-            "message": str(error),
-            "sqlstate": error.sqlstate,
-            "routine": error.routine,
-        }
-    return {
-        "told": "tls",
-        "message": "the certificates for verification cannot be read: %s" % error,
-    }
-
-
-def classify(sqlstate, routine=""):
-    """Return what a refusal at the start of a session means, from its SQLSTATE and the server's
-    routine.
-    """
-    if sqlstate == "28000":
-        return {"InitializeSessionUserId": "role", "auth_failed": "identity"}.get(routine, "pg_hba")
-    if sqlstate == "53300":
-        return {"InitializeSessionUserId": "role_limit", "CheckMyDatabase": "database_limit"}.get(
-            routine, "slots"
-        )
-    return {
-        "28P01": "password",
-        "3D000": "database",
-        "42501": "privilege",
-        "57P03": "starting",
-        "57P01": "stopping",
-        "57P02": "stopping",
-    }.get(sqlstate, "refusal")
 
 
 #: What to do about a failed connection to this service.

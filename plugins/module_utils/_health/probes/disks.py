@@ -6,120 +6,14 @@
 
 from __future__ import annotations
 
-import os
-import re
-
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._core.sizes import size
-
-#: Filesystems that hold data of this host. Any other one is a view of the kernel, an image that is
-#: full and read-only by nature, or remote: one whose server is gone would hold up whoever asks it.
-_LOCAL = frozenset(
-    "ext2 ext3 ext4 xfs btrfs zfs f2fs jfs reiserfs bcachefs nilfs2 vfat exfat ntfs ntfs3 fuseblk"
-    " overlay tmpfs".split()
-)
-#: Those of which a read-only mount that nobody asked for means an error.
-_WRITABLE = frozenset("ext2 ext3 ext4 xfs btrfs zfs f2fs jfs reiserfs bcachefs".split())
-_NOT_DATA = re.compile(
-    r"/(?:sys|proc|dev(?!/shm$)|run/(?:credentials|user|netns|docker|containerd|snapd)"
-    r"|var/lib/(?:containers|docker|containerd|kubelet)/.+)(?:/|$)"
-)
+from ansible_collections.sergas.ops.plugins.module_utils._host import mounts
 
 
 def observe(ctx):
     """Return the local filesystems with their figures."""
-    return [
-        dict(mount, **_figures(mount["path"]))
-        for mount in local_mounts(_read("/proc/self/mountinfo"), _read("/etc/fstab"))
-    ]
-
-
-def _read(path):
-    try:
-        with open(
-            path, encoding="utf-8", errors="surrogateescape"
-        ) as handle:  # path: /proc and /etc
-            return handle.read()
-    except OSError:
-        return ""
-
-
-def _figures(path):
-    """Return the numbers of one filesystem as df counts them, or why there are none."""
-    try:
-        figures = os.statvfs(path)
-    except OSError as error:
-        return {"error": error.strerror, "blocks": 0}
-    return {
-        "error": None,
-        "blocks": figures.f_blocks * figures.f_frsize,
-        "free": figures.f_bfree * figures.f_frsize,
-        "available": figures.f_bavail * figures.f_frsize,
-        "inodes": figures.f_files,
-        "free_inodes": figures.f_ffree,
-    }
-
-
-def local_mounts(mountinfo, fstab, is_folder=os.path.isdir):
-    """Return path, type, source and readonly of each local filesystem, once for each device.
-
-    Args:
-        mountinfo: the text of /proc/self/mountinfo (proc(5)).
-        fstab: the text of /etc/fstab. What is read-only there is meant to be.
-        is_folder: whether a path is a folder. A single file that is bound into a container lies on
-            a
-            disk that is not this host's.
-
-    Returns:
-        list of dicts; readonly is None, C(fstab) (it should be writable) or C(type) (nothing says
-        it should be read-only).
-    """
-    wanted = {}
-    for line in fstab.splitlines():
-        fields = line.split()
-        if len(fields) >= 4 and not fields[0].startswith("#"):
-            wanted[_unescape(fields[1])] = fields[3].split(",")
-    mounts = {}
-    for line in mountinfo.splitlines():
-        fields, dash, rest = line.partition(" - ")
-        fields, rest = fields.split(" "), rest.split(" ")
-        if not dash or len(fields) < 6 or len(rest) < 3:
-            continue
-        path, kind, source = _unescape(fields[4]), rest[0], _unescape(rest[1])
-        if kind not in _LOCAL or _NOT_DATA.match(path) or (kind == "overlay" and path != "/"):
-            continue
-        if not is_folder(path):
-            continue
-        mount = {
-            "path": path,
-            "type": kind,
-            "source": source,
-            "readonly": None,
-            "whole": fields[3] == "/",
-        }
-        if "ro" in rest[2].split(","):
-            # Of the filesystem itself. A bind mount that is read-only leaves it writable elsewhere.
-            options = wanted.get(path)
-            if options is not None and "ro" not in options:
-                mount["readonly"] = "fstab"
-            elif (
-                options is None
-                and kind in _WRITABLE
-                and mount["whole"]
-                and source.startswith("/dev/")
-            ):
-                mount["readonly"] = "type"
-        # Subvolumes of btrfs have devices of their own on one filesystem.
-        key = source if source.startswith("/dev/") else fields[2]
-        known = mounts.get(key)
-        if known is None or (mount["whole"], -len(path)) > (known["whole"], -len(known["path"])):
-            mounts[key] = mount
-    # What is mounted over another filesystem hides it: only the last one can be asked.
-    return list({mount["path"]: mount for mount in mounts.values()}.values())
-
-
-def _unescape(text):
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), text)
+    return mounts.measure()
 
 
 def decide(ctx, disks):
@@ -131,7 +25,7 @@ def judge(disks, disk_threshold, inode_threshold):
     """Return the findings about filesystems (pure).
 
     Args:
-        disks: what L(observe) returned.
+        disks: what ``mounts.measure`` returned.
         disk_threshold, inode_threshold: (warn, fail, unit).
     """
     findings = []

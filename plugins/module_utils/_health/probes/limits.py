@@ -8,7 +8,6 @@ settings.
 
 from __future__ import annotations
 
-import os
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
@@ -17,25 +16,13 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 
 #: SQLAlchemy's own, where the app sets a pool size only
 _DEFAULT_OVERFLOW = 10
-_OPEN_FILES = re.compile(r"^Max open files\s+(\d+|unlimited)", re.M)
 
 
 def observe(ctx):
-    """Return open files and limit of each process of the unit, its tasks, and what its settings ask
-    for.
+    """Return open files and limit of each process of the unit, its tasks, and what its settings
+    allow it.
     """
-    processes, hidden = [], 0
-    for pid in unit.processes(ctx.unit):
-        try:
-            used = len(os.listdir("/proc/%d/fd" % pid))
-            with open("/proc/%d/limits" % pid, encoding="ascii") as source:
-                limit = open_files_limit(source.read())
-        except PermissionError:
-            hidden += 1
-            continue
-        except OSError:
-            continue  # it has ended in the meantime
-        processes.append({"pid": pid, "open_files": used, "limit": limit})
+    processes, hidden = unit.open_files(ctx.unit)
     return {
         "processes": processes,
         "hidden": hidden,
@@ -43,12 +30,6 @@ def observe(ctx):
         "tasks_max": unit.number(ctx.unit, "TasksMax"),
         "pool": pool(ctx.settings, unit.workers(ctx.unit)),
     }
-
-
-def open_files_limit(text):
-    """Return the soft limit of open files of a /proc/PID/limits, or None where there is none."""
-    found = _OPEN_FILES.search(text)
-    return int(found.group(1)) if found and found.group(1).isdigit() else None
 
 
 def pool(settings, workers):

@@ -10,21 +10,19 @@ errors, exceptions and attacks count over the whole window.
 
 from __future__ import annotations
 
-import glob
-import os
-import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
+from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import extent
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs.requests import SHOWN
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs.survey import Survey
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import requirements, unit
 from ansible_collections.sergas.ops.plugins.module_utils._host.journal import (
     KERNEL_DETAILS,
     Journal,
@@ -75,27 +73,8 @@ def observe(ctx):
         oldest=journal.oldest,
     )
     if result["imports"]:
-        result["requirements"] = requirements(ctx.app_dir)
+        result["requirements"] = requirements.read(ctx.app_dir)
     return result
-
-
-def requirements(folder):
-    """Return {name in lower case: its line} of the app's requirement files; their folder may have
-    none.
-    """
-    found = {}
-    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "requirements*.txt"))):
-        try:
-            lines = files.read_text(path).splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            match = re.match(r"\s*([A-Za-z0-9][\w.-]*)", line)
-            if match:
-                found.setdefault(
-                    match.group(1).lower().replace("_", "-"), line.split("#")[0].strip()
-                )
-    return found
 
 
 #: module: the distribution that has it, where the names differ
@@ -137,35 +116,6 @@ def requirement(module, known):
 # Deciding
 
 
-def _extent(logs):
-    """Return how much of the journal the figures stand for, for the evidence."""
-    extent = {"window_seconds": logs["window"], "lines": logs["lines"]}
-    if logs["truncated"]:
-        extent["truncated"] = True
-        extent["read_back_to"] = clock(logs["oldest"])
-    if logs["skipped"]:
-        extent["skipped"] = logs["skipped"]
-    return extent
-
-
-def _suffix(logs):
-    if not logs["truncated"]:
-        return "in the last %s" % _span(logs["window"])
-    return "since %s, where the time to read the journal ran out" % (
-        clock(logs["oldest"]) or "an unknown time"
-    )
-
-
-def _span(seconds):
-    if seconds % 3600 == 0:
-        return "hour" if seconds == 3600 else "%d hours" % (seconds // 3600)
-    return "%d minutes" % (seconds // 60) if seconds >= 120 else "%d s" % seconds
-
-
-def _confidence(logs):
-    return "estimated" if logs["truncated"] else "measured"
-
-
 def decide_imports(ctx, logs):
     """Return whether the app can import what it needs, as far as its last start tells."""
     missing = logs["imports"]
@@ -176,7 +126,7 @@ def decide_imports(ctx, logs):
                 "app",
                 "ok",
                 "No import has failed since the last clean start",
-                evidence=_extent(logs),
+                evidence=extent.evidence(logs),
             )
         ]
     known = logs.get("requirements", {})
@@ -207,7 +157,7 @@ def decide_imports(ctx, logs):
             value=len(missing),
             unit="modules",
             evidence=dict(
-                _extent(logs),
+                extent.evidence(logs),
                 last_seen=clock(max(group["last"] for group in missing)),
                 modules=modules,
             ),
@@ -230,7 +180,7 @@ def decide_exceptions(ctx, logs):
     count = logs["exception_count"]
     status = grade(count, warn, fail)
     groups = logs["exceptions"]
-    evidence = _extent(logs)
+    evidence = extent.evidence(logs)
     if groups:
         evidence["last_seen"] = clock(max(group["last"] for group in groups))
     evidence["groups"] = [
@@ -246,12 +196,12 @@ def decide_exceptions(ctx, logs):
                 "app.exceptions.ok",
                 "app",
                 "ok",
-                "%d unhandled exceptions %s" % (count, _suffix(logs)),
+                "%d unhandled exceptions %s" % (count, extent.suffix(logs)),
                 value=count,
                 unit=unit_name,
                 warn=warn,
                 fail=fail,
-                confidence=_confidence(logs),
+                confidence=extent.confidence(logs),
                 evidence=evidence,
             )
         ]
@@ -265,7 +215,7 @@ def decide_exceptions(ctx, logs):
             % (
                 count,
                 len(groups),
-                _suffix(logs),
+                extent.suffix(logs),
                 warn,
                 top["type"],
                 top["place"] or "an unknown place",
@@ -314,9 +264,9 @@ def decide_errors(ctx, logs, prometheus=None):
         figure = "%.3g %% of the requests fail, by %s (from %g %% on)" % (rate, source, rate_warn)
     else:
         status, value, unit_name, warn, fail = by_lines, lines, lines_unit, lines_warn, lines_fail
-        figure = "%d error lines %s (from %g on)" % (lines, _suffix(logs), lines_warn)
+        figure = "%d error lines %s (from %g on)" % (lines, extent.suffix(logs), lines_warn)
     evidence = dict(
-        _extent(logs),
+        extent.evidence(logs),
         error_lines=lines,
         requests=logs["requests"],
         server_errors=logs["server_errors"],
@@ -369,7 +319,7 @@ def decide_errors(ctx, logs, prometheus=None):
             unit=unit_name,
             warn=warn,
             fail=fail,
-            confidence=_confidence(logs),
+            confidence=extent.confidence(logs),
             evidence=evidence,
             remedy=None if good else _error_remedy(evidence["kinds"]),
             advice=None if good else _error_advice(evidence["kinds"]),
@@ -457,13 +407,13 @@ def decide_rate_limit(ctx, logs):
                 "zoho",
                 grade(count, warn, fail),
                 "%d lines of the log tell of a rate limit %s (from %g on), the last one at %s"
-                % (count, _suffix(logs), warn, clock(limited["last"])),
+                % (count, extent.suffix(logs), warn, clock(limited["last"])),
                 value=count,
                 unit=unit_name,
                 warn=warn,
                 fail=fail,
                 evidence=dict(
-                    _extent(logs),
+                    extent.evidence(logs),
                     first=clock(limited["first"]),
                     last_seen=clock(limited["last"]),
                     line=limited["sample"],
@@ -486,7 +436,7 @@ def decide_rate_limit(ctx, logs):
                 value=opened["count"],
                 unit="log lines",
                 evidence=dict(
-                    _extent(logs),
+                    extent.evidence(logs),
                     first=clock(opened["first"]),
                     last_seen=clock(opened["last"]),
                     line=opened["sample"],
@@ -505,122 +455,12 @@ def decide_rate_limit(ctx, logs):
             "zoho.api.ok",
             "zoho",
             "ok",
-            "%d lines tell of a rate limit or an open circuit %s" % (count, _suffix(logs)),
+            "%d lines tell of a rate limit or an open circuit %s" % (count, extent.suffix(logs)),
             value=count,
             unit=unit_name,
             warn=warn,
             fail=fail,
-            confidence=_confidence(logs),
-            evidence=_extent(logs),
-        )
-    ]
-
-
-def decide_attacks(ctx, logs):
-    """Return the addresses that fail to authenticate too often or scan the API, and of those the
-    ones that got in.
-    """
-    warn, fail, unit_name = ctx.thresholds["auth_failures"]
-    scan_warn, scan_fail, _scan_unit = ctx.thresholds["scanned_paths"]
-    order = ("ok", "warn", "fail")
-    listed, worst = [], "ok"
-    for client in logs["addresses"]:
-        status = max(
-            grade(client["failures"], warn, fail),
-            grade(client["scanned"], scan_warn, scan_fail),
-            key=order.index,
-        )
-        if status != "ok":
-            told = {key: clock(client[key]) for key in ("first", "last")}
-            told["logged_in"] = clock(client["logged_in"]) if client["logged_in"] else None
-            listed.append(dict(client, **told))
-            worst = max(worst, status, key=order.index)
-    most = max([client["failures"] for client in logs["addresses"]] or [0])
-    if worst == "ok":
-        return [
-            finding(
-                "security.access.ok",
-                "security",
-                "ok",
-                "At most %d failed authentications by one address %s (from %g on)"
-                % (most, _suffix(logs), warn),
-                value=most,
-                unit=unit_name,
-                warn=warn,
-                fail=fail,
-                confidence=_confidence(logs),
-                evidence=_extent(logs),
-            )
-        ]
-    top = listed[0]
-    return [
-        finding(
-            "security.bruteforce",
-            "security",
-            worst,
-            "%d addresses attack the API %s: %s with %d failed authentications (from %g on) and %d"
-            " paths tried (from %g on)"
-            % (
-                len(listed),
-                _suffix(logs),
-                top["address"],
-                top["failures"],
-                warn,
-                top["scanned"],
-                scan_warn,
-            ),
-            value=most,
-            unit=unit_name,
-            warn=warn,
-            fail=fail,
-            evidence=dict(
-                _extent(logs),
-                last_seen=max(client["last"] for client in listed),
-                addresses=listed[:20],
-                count=len(listed),
-            ),
-            remedy="block_addresses",
-            advice=(
-                "Block the addresses if they are nobody's you know, and limit the rate of logins."
-            ),
-        )
-    ] + _guessed(logs, warn, fail, unit_name)
-
-
-def _guessed(logs, warn, fail, unit_name):
-    """Return the finding about who logged in after as many failures as an attack has, [] for
-    none.
-    """
-    inside = [
-        client
-        for client in logs["addresses"]
-        if client["failures"] >= warn
-        and client["logged_in"]
-        and client["logged_in"] >= client["first"]
-    ]
-    if not inside:
-        return []
-    top = max(inside, key=lambda client: client["failures"])
-    return [
-        finding(
-            "security.login.guessed",
-            "security",
-            grade(top["failures"], warn, fail),
-            "%s logged in at %s, after %d failed authentications (from %g on)"
-            % (top["address"], clock(top["logged_in"]), top["failures"], warn),
-            value=top["failures"],
-            unit=unit_name,
-            warn=warn,
-            fail=fail,
-            evidence=dict(
-                _extent(logs),
-                last_seen=clock(max(client["logged_in"] for client in inside)),
-                addresses=[client["address"] for client in inside[:20]],
-            ),
-            remedy="revoke_sessions",
-            advice=(
-                "If that is nobody you know, revoke all sessions and give the account a new"
-                " password."
-            ),
+            confidence=extent.confidence(logs),
+            evidence=extent.evidence(logs),
         )
     ]

@@ -6,23 +6,16 @@
 
 from __future__ import annotations
 
-import glob
-import re
-
-from ansible_collections.sergas.ops.plugins.module_utils._core import files
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     NotHere,
     finding,
     grade,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.sizes import size
-from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
-from ansible_collections.sergas.ops.plugins.module_utils._net import failures, resp, url
-from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
+from ansible_collections.sergas.ops.plugins.module_utils._health import reach
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, url
 
-_CONFIGURATION = "/etc/redis/redis.conf"
-#: where systemd keeps what starts at boot
-_ENABLED = "/etc/systemd/system/*.wants/redis*.service"
 _MARGIN = 0.3
 #: what INFO says that a finding shows
 _FIGURES = (
@@ -57,13 +50,17 @@ def observe(ctx):
     if ctx.has("app"):
         target = app_config.redis_target(ctx.settings)
         why = ctx.environment_error or "REDIS_HOST is not set in %s" % ctx.env_file
-        results.append(_reach(target, deadline, False) if target else {"unset": why})
+        results.append(reach.redis(target, deadline, False) if target else {"unset": why})
     if not results or "redis" in (ctx.components or ()):
-        target = local_target()
+        target = local_servers.redis()
         known = {item.get("address") for item in results}
         if target and url.address(target["host"], target["port"]) not in known:
-            result = _reach(target, deadline, True)
-            if "failure" in result and ctx.components is None and not glob.glob(_ENABLED):
+            result = reach.redis(target, deadline, True)
+            if (
+                "failure" in result
+                and ctx.components is None
+                and not local_servers.is_redis_enabled()
+            ):
                 raise NotHere(
                     "Redis is installed on this host, but not meant to run: its unit is not enabled"
                 )
@@ -71,79 +68,6 @@ def observe(ctx):
     if not results:
         raise NotHere("Redis is not on this host")
     return results
-
-
-def local_target(path=_CONFIGURATION):
-    """Return the target of this host's own server, from its configuration, or None."""
-    try:
-        # In Debian, the directory is the server's own user's.
-        text = files.read_text(path)
-    except OSError:
-        return None
-    port = re.findall(r"^\s*port\s+([0-9]{1,5})\s*$", text, re.M)
-    password = re.findall(r"^\s*requirepass\s+\"?([^\s\"]+)\"?\s*$", text, re.M)
-    return {
-        "host": "127.0.0.1",
-        "port": int(port[-1]) if port and port[-1] != "0" else resp.DEFAULT_PORT,
-        "user": None,
-        "password": password[-1] if password else None,
-        "tls": False,
-    }
-
-
-def _reach(target, deadline, local):
-    unix = target["host"].startswith("/")
-    result = {
-        "address": url.address("localhost" if unix else target["host"], target["port"]),
-        "local": local,
-    }
-    try:
-        with resp.Client(target["host"], target["port"], deadline, target["tls"]) as client:
-            result.update(_ask(client, target))
-    except ConnectionFailed as error:
-        result["failure"] = {"told": error.reason, "message": str(error)}
-    except resp.RedisError as error:
-        result["failure"] = {"told": classify(str(error)), "message": str(error)}
-    return result
-
-
-def _ask(client, target):
-    if target["password"]:
-        words = [target["user"], target["password"]] if target["user"] else [target["password"]]
-        client.call("AUTH", *words)
-    refused = None
-    try:
-        answer = client.call("PING")
-    except resp.RedisError as error:
-        # It refuses even this while it refuses writes, and still gives its figures.
-        if classify(str(error)) != "writes":
-            raise
-        refused, answer = str(error), "PONG"
-    if answer != "PONG":
-        raise ConnectionFailed(
-            "protocol", "first_byte", "it answers PING with %r" % str(answer)[:40]
-        )
-    try:
-        return {"info": resp.parse_info(client.call("INFO") or ""), "refused": refused}
-    except resp.RedisError as error:
-        return {"info": {}, "refused": refused, "why": str(error)}
-
-
-def classify(message):
-    """Return what an error of the server means, from its code."""
-    code = message.partition(" ")[0]
-    if "without any password" in message or "no password is set" in message:
-        return "password_unused"
-    if code in ("NOAUTH", "WRONGPASS", "NOPERM") or "invalid password" in message:
-        return "password"
-    return {
-        "DENIED": "protected",
-        "LOADING": "loading",
-        "MISCONF": "writes",
-        "READONLY": "writes",
-        "BUSY": "busy",
-        "MASTERDOWN": "replica",
-    }.get(code, "clients" if "max number of clients" in message else "refusal")
 
 
 #: What to do about a failed connection to this service.

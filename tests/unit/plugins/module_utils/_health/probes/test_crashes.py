@@ -9,7 +9,7 @@ import types
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import crashes
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
+from ansible_collections.sergas.ops.plugins.module_utils._host import crash_dumps, sockets
 
 BULLSEYE = "6163a50bcf4e554e11134da9a08eae45fde9dc719b8605e488c09542a3a18aef"
 BOOKWORM = "e000e2fb0bcd21f7ee4a7c1c0625a5b78d8f609515fe63a57e43bf4f59b1c021"
@@ -278,12 +278,12 @@ def test_dumps_of_the_app_and_of_others(context):
     ],
 )
 def test_what_the_name_of_a_dump_tells(name, program, uid, pid):
-    assert crashes.dump(name) == {"program": program, "uid": uid, "pid": pid}
+    assert crash_dumps.dump(name) == {"program": program, "uid": uid, "pid": pid}
 
 
 def test_dumps_of_the_window_are_found(tmp_path, monkeypatch, context):
     (tmp_path / "core.new").write_text("x")
-    monkeypatch.setattr(crashes, "DUMP_FOLDERS", (str(tmp_path), str(tmp_path / "nowhere")))
+    monkeypatch.setattr(crash_dumps, "DIRECTORIES", (str(tmp_path), str(tmp_path / "nowhere")))
     written = (tmp_path / "core.new").stat().st_mtime
     ctx = types.SimpleNamespace(now=written + 10, params={"window": 60})
     assert [item["path"] for item in crashes.observe(ctx)["dumps"]] == [str(tmp_path / "core.new")]

@@ -10,8 +10,9 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
+from ansible_collections.sergas.ops.plugins.module_utils._health import reach
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import database
-from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
 
 THRESHOLD = (80.0, 90.0, "%")
 
@@ -82,7 +83,7 @@ def test_slots_that_are_not_told_are_no_failure():
     ],
 )
 def test_refusals_are_told_apart_by_sqlstate_and_routine(sqlstate, routine, told, id):
-    assert database.classify(sqlstate, routine) == told
+    assert reach.sqlstate_reason(sqlstate, routine) == told
     item = judged(refused(told, failure={"sqlstate": sqlstate}))
     assert (item["id"], item["status"], item["evidence"]["told"]) == (id, "fail", told)
     assert sqlstate in item["summary"]
@@ -217,15 +218,15 @@ def test_clusters_of_debian(tmp_path):
             "#port = 1\nport = %d   # (change requires restart)\n" % port
         )
     (tmp_path / "etc/postgresql/17/main/conf.d/a.conf").write_text("port = '5444'\n")
-    assert [item["port"] for item in database.local_clusters(str(tmp_path))] == [5432, 5444]
+    assert [item["port"] for item in local_servers.postgresql(str(tmp_path))] == [5432, 5444]
 
 
 def test_clusters_that_show_only_their_sockets(tmp_path):
     (tmp_path / "tmp").mkdir()
     for name in (".s.PGSQL.5555", ".s.PGSQL.5555.lock"):
         (tmp_path / "tmp" / name).write_text("")
-    assert [item["port"] for item in database.local_clusters(str(tmp_path))] == [5555]
-    assert database.local_clusters(str(tmp_path / "none")) == []
+    assert [item["port"] for item in local_servers.postgresql(str(tmp_path))] == [5555]
+    assert local_servers.postgresql(str(tmp_path / "none")) == []
 
 
 class TestObserve:
@@ -240,18 +241,20 @@ class TestObserve:
         )
 
     def test_a_host_without_either(self, monkeypatch):
-        monkeypatch.setattr(database, "local_clusters", list)
+        monkeypatch.setattr(local_servers, "postgresql", list)
         with pytest.raises(NotHere):
             database.observe(self.context(app=False))
 
     def test_the_clusters_of_a_host_without_an_app(self, monkeypatch):
-        monkeypatch.setattr(database, "local_clusters", lambda: [database._local("1")])
+        monkeypatch.setattr(local_servers, "postgresql", lambda: [local_servers._local("1")])
         (result,) = database.observe(self.context(app=False))["reached"]
         assert (result["local"], result["failure"]["told"]) == (True, "refused")
 
     def test_the_app_s_own_database_is_not_asked_twice(self, monkeypatch):
         monkeypatch.setattr(
-            database, "local_clusters", lambda: [database._local("1"), database._local("2")]
+            local_servers,
+            "postgresql",
+            lambda: [local_servers._local("1"), local_servers._local("2")],
         )
         text = "DATABASE_HOST=127.0.0.1\nDATABASE_PORT=1\nDATABASE_NAME=p\nDATABASE_USER=u\n"
         found = database.observe(

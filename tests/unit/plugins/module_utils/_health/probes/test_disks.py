@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import disks
+from ansible_collections.sergas.ops.plugins.module_utils._host import mounts
 
 CONTAINER = (
     pathlib.Path(__file__).parents[4] / "fixtures" / "container-v1" / "mountinfo"
@@ -48,12 +49,12 @@ UUID=2 /srv/my\\040data xfs defaults 0 0
 """
 
 
-def mounts(mountinfo, fstab, files=()):
-    return disks.local_mounts(mountinfo, fstab, lambda path: path not in files)
+def local_mounts(mountinfo, fstab, files=()):
+    return mounts.local_mounts(mountinfo, fstab, lambda path: path not in files)
 
 
 def paths(mountinfo, fstab=FSTAB, files=()):
-    return [mount["path"] for mount in mounts(mountinfo, fstab, files)]
+    return [mount["path"] for mount in local_mounts(mountinfo, fstab, files)]
 
 
 def test_local_filesystems_of_a_machine_once_for_each_device():
@@ -72,8 +73,8 @@ def test_local_filesystems_of_a_real_container():
 def test_a_file_is_no_filesystem_of_this_host(tmp_path):
     (tmp_path / "hosts").write_text("")
     line = "1 0 8:1 / %s rw - ext4 /dev/sda1 rw\n"
-    assert disks.local_mounts(line % (tmp_path / "hosts"), "") == []
-    assert len(disks.local_mounts(line % tmp_path, "")) == 1
+    assert mounts.local_mounts(line % (tmp_path / "hosts"), "") == []
+    assert len(mounts.local_mounts(line % tmp_path, "")) == 1
 
 
 def test_a_mount_over_another_hides_it():
@@ -81,7 +82,7 @@ def test_a_mount_over_another_hides_it():
         "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:2 / /data rw - ext4 /dev/sdb rw\n3 2 8:3 / /data"
         " rw - ext4 /dev/sdc rw\n"
     )
-    found = mounts(text, "")
+    found = local_mounts(text, "")
     assert [(mount["path"], mount["source"]) for mount in found] == [
         ("/", "/dev/sda1"),
         ("/data", "/dev/sdc"),
@@ -107,7 +108,7 @@ def test_a_mount_over_another_hides_it():
     ],
 )
 def test_what_is_read_only_and_should_not_be(line, fstab, readonly):
-    (mount,) = mounts(line, fstab)
+    (mount,) = local_mounts(line, fstab)
     assert mount["readonly"] == readonly
 
 

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._health import settled
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
+    attacks,
     crashes,
     limits,
     logs,
@@ -49,7 +50,7 @@ def failing_requests(ctx, survey):
 
 def bruteforce(ctx, survey):
     text = 'INFO:     10.0.0.9:4711 - "POST /api/v1/auth/login HTTP/1.1" 401 Unauthorized'
-    return logs.decide_attacks(ctx, survey([line(NOW - 69 + n, text) for n in range(60)]))
+    return attacks.decide(ctx, survey([line(NOW - 69 + n, text) for n in range(60)]))
 
 
 def imports(ctx, survey):

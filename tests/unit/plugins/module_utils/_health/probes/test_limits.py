@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import limits
+from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 
 RUNNING = {
     "Id": "sergas-app.service",
@@ -33,9 +34,9 @@ def only(findings):
 
 
 def test_the_limit_of_open_files_as_captured(proc):
-    assert limits.open_files_limit(proc("limits")) == 1024
+    assert unit.open_files_limit(proc("limits")) == 1024
     assert (
-        limits.open_files_limit(
+        unit.open_files_limit(
             "Max open files            unlimited            unlimited            files"
         )
         is None

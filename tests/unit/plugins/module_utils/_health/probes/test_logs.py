@@ -8,9 +8,11 @@ import json
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import survey as health_survey
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import tallies
-from ansible_collections.sergas.ops.plugins.module_utils._health.probes import logs
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes import attacks, logs
+from ansible_collections.sergas.ops.plugins.module_utils._host import requirements
 
 START = 1795530000
 
@@ -133,7 +135,7 @@ def test_an_app_that_got_ready_and_not_its_port_has_not_started(survey):
 
 @pytest.mark.parametrize("name", ["bruteforce_text", "bruteforce_structured"])
 def test_brute_force_by_address_whatever_the_clients_write(survey, context, name):
-    item = only(logs.decide_attacks(context(), survey(name)))
+    item = only(attacks.decide(context(), survey(name)))
     assert item["id"] == "security.bruteforce"
     found = {client["address"]: client["failures"] for client in item["evidence"]["addresses"]}
     assert set(found) == {"203.0.113.9", "203.0.113.10"}
@@ -157,14 +159,14 @@ LOGIN = '{"path": "/api/v1/login", "status_code": 200, "remote_ip": "%s", "event
 )
 @pytest.mark.parametrize("chunk", [10**6, 3])
 def test_who_got_in_after_an_attack_is_told(survey, context, messages, guessed, chunk):
-    found = logs.decide_attacks(context(), survey(lines(*messages), chunk=chunk))
+    found = attacks.decide(context(), survey(lines(*messages), chunk=chunk))
     inside = [item for item in found if item["id"] == "security.login.guessed"]
     assert [item["evidence"]["addresses"] for item in inside] == ([guessed] if guessed else [])
     assert all(item["remedy"] == "revoke_sessions" for item in inside)
 
 
 def test_scanning_by_address(survey, context):
-    item = only(logs.decide_attacks(context(), survey("scanning")))
+    item = only(attacks.decide(context(), survey("scanning")))
     client = item["evidence"]["addresses"][0]
     assert client["address"] == "203.0.113.77"
     assert client["scanned"] >= 15
@@ -185,7 +187,7 @@ def test_a_quiet_log_is_good(survey, context):
         logs.decide_exceptions,
         logs.decide_errors,
         logs.decide_rate_limit,
-        logs.decide_attacks,
+        attacks.decide,
     ):
         assert only(decide(context(), found))["status"] == "ok"
 
@@ -317,7 +319,7 @@ def test_logins_are_counted_from_access_lines_too_but_not_twice(survey, context)
 
 def test_a_client_whose_session_ended_is_no_attacker(survey, context):
     found = survey(lines(*[request(401)] * 40))
-    assert only(logs.decide_attacks(context(), found))["status"] == "ok"
+    assert only(attacks.decide(context(), found))["status"] == "ok"
 
 
 def test_forged_addresses_are_noted(survey, context):
@@ -326,7 +328,7 @@ def test_forged_addresses_are_noted(survey, context):
         " remote_ip=203.0.113.5"
     )
     found = survey(lines(*[told % number for number in range(12)]))
-    item = only(logs.decide_attacks(context(), found))
+    item = only(attacks.decide(context(), found))
     assert [
         (client["address"], client["ambiguous"]) for client in item["evidence"]["addresses"]
     ] == [("203.0.113.5", 12)]
@@ -372,7 +374,7 @@ def test_the_loudest_address_survives_a_crowd(survey, context):
     told = "WARNING authentication failed path=/api/v1/login remote_ip=%s"
     messages = [told % "203.0.113.5"] * 60
     messages += [told % ("10.%d.%d.1" % (number // 250, number % 250)) for number in range(6000)]
-    item = only(logs.decide_attacks(context(), survey(lines(*messages), chunk=500)))
+    item = only(attacks.decide(context(), survey(lines(*messages), chunk=500)))
     assert "203.0.113.5" in [client["address"] for client in item["evidence"]["addresses"]]
 
 
@@ -426,7 +428,7 @@ def test_a_reading_that_stopped_early_says_so(survey, context):
     found.update(truncated=True, oldest=START)
     item = only(logs.decide_exceptions(context(), found))
     assert item["confidence"] == "estimated"
-    assert item["evidence"]["read_back_to"] == logs.clock(START)
+    assert item["evidence"]["read_back_to"] == clock(START)
     assert "ran out" in item["summary"]
 
 
@@ -449,11 +451,11 @@ def test_the_requirement_that_brings_a_module(tmp_path, module, requirement):
         " settings\npsycopg2-binary==2.9\npydantic-settings\npython-dotenv\nuvicorn[standard]==0.30\n-r"  # noqa: E501
         " other.txt\n\n"
     )
-    assert logs.requirement(module, logs.requirements(str(tmp_path))) == requirement
+    assert logs.requirement(module, requirements.read(str(tmp_path))) == requirement
 
 
 def test_a_folder_without_requirements(tmp_path):
-    assert logs.requirements(str(tmp_path / "nowhere")) == {}
+    assert requirements.read(str(tmp_path / "nowhere")) == {}
 
 
 @pytest.mark.parametrize("capture", ["oom_unit", "oom_by_hand"])

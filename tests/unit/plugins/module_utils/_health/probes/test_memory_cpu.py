@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import cpu, memory
-from ansible_collections.sergas.ops.plugins.module_utils._host import cgroup
+from ansible_collections.sergas.ops.plugins.module_utils._host import cgroup, processors
 from ansible_collections.sergas.ops.plugins.module_utils._host import memory as host_memory
 
 V1 = str(pathlib.Path(__file__).parents[4] / "fixtures" / "container-v1")
@@ -235,41 +235,41 @@ def container(clock, seconds, quota=None, own=0.0):
 
 class TestCpu:
     def test_a_machine(self):
-        found = cpu.compare(machine(0), machine(1, user=100, idle=60, iowait=40), cpus=2)
+        found = processors.compare(machine(0), machine(1, user=100, idle=60, iowait=40), cpus=2)
         assert (found["percent"], found["iowait"], found["steal"]) == (50.0, 20.0, 0.0)
 
     def test_the_diagnosis_does_not_blame_the_host_for_itself(self):
-        found = cpu.compare(machine(0), machine(1, user=100, idle=100, own=0.5), cpus=2)
+        found = processors.compare(machine(0), machine(1, user=100, idle=100, own=0.5), cpus=2)
         assert found["percent"] == 25.0
-        found = cpu.compare(container(0, 10.0), container(1, 10.6, own=0.6), cpus=2)
+        found = processors.compare(container(0, 10.0), container(1, 10.6, own=0.6), cpus=2)
         assert found["percent"] == 0.0
 
     @pytest.mark.parametrize(
         ("quota", "percent"), [(None, 25.0), (0.5, 100.0), (1.0, 50.0), (8.0, 25.0)]
     )
     def test_a_container_on_a_busy_machine_is_measured_by_its_own_share(self, quota, percent):
-        found = cpu.compare(container(0, 10.0, quota), container(1, 10.5, quota), cpus=2)
+        found = processors.compare(container(0, 10.0, quota), container(1, 10.5, quota), cpus=2)
         assert (found["percent"], found["iowait"]) == (percent, None)
 
     def test_a_container_whose_group_cannot_be_read(self):
         lost = dict(container(1, 0), group=None)
-        assert cpu.compare(container(0, 0), lost, cpus=2)["percent"] is None
+        assert processors.compare(container(0, 0), lost, cpus=2)["percent"] is None
 
     @pytest.mark.parametrize(("hungry", "percent"), [(0, 10.0), (1, 50.0), (3, 100.0)])
     def test_what_a_container_wants_and_does_not_get_counts_as_used(self, hungry, percent):
         before, after = container(0, 10.0, quota=2.0), container(1, 10.2, quota=2.0)
-        assert cpu.compare(before, after, cpus=4, hungry=hungry)["percent"] == percent
+        assert processors.compare(before, after, cpus=4, hungry=hungry)["percent"] == percent
 
     def test_the_start_of_the_app_is_no_load(self):
         before, after = container(0, 10.0, quota=1.0), container(1, 10.9, quota=1.0)
-        assert cpu.compare(before, after, cpus=2, starting=0.8)["percent"] == 10.0
+        assert processors.compare(before, after, cpus=2, starting=0.8)["percent"] == 10.0
 
     def test_counters_that_stand_still(self):
-        assert cpu.compare(machine(0), machine(1), cpus=2)["percent"] is None
+        assert processors.compare(machine(0), machine(1), cpus=2)["percent"] is None
 
     def test_the_first_line_of_proc_stat(self):
         text = "cpu  1 2 3 4 5 6 7 8 9 10\n"
-        assert list(cpu.parse_stat(text).values()) == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert list(processors.parse_stat(text).values()) == [1, 2, 3, 4, 5, 6, 7, 8]
 
     @pytest.mark.parametrize("contained", [False, True])
     def test_findings(self, contained):
@@ -319,9 +319,9 @@ class TestCpu:
         ) as hog:
             time.sleep(0.2)
             # Not as a child of the diagnosis, which is left out.
-            before = dict(cpu.sample(False, True), processes=cpu._processes(set()))
+            before = dict(processors.sample(False, True), processes=processors._processes(set()))
             time.sleep(0.5)
-            after = dict(cpu.sample(False, True), processes=cpu._processes(set()))
-            hungry = cpu._sort_out(before, after, "sergas-app.service")[1]
+            after = dict(processors.sample(False, True), processes=processors._processes(set()))
+            hungry = processors.sort_out(before, after, "sergas-app.service")[1]
             hog.kill()
         assert hungry >= 1

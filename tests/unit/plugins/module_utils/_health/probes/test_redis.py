@@ -10,8 +10,9 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
+from ansible_collections.sergas.ops.plugins.module_utils._health import reach
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import redis
-from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
 
 THRESHOLD = (80.0, 90.0, "%")
 MIB = 1024 * 1024
@@ -96,7 +97,7 @@ def test_a_server_that_cannot_save_refuses_writes():
     ],
 )
 def test_errors_are_told_apart(message, told, id):
-    assert redis.classify(message) == told
+    assert reach.redis_reason(message) == told
     item = judged(
         {"address": "r1:6379", "local": False, "failure": {"told": told, "message": message}}
     )
@@ -168,9 +169,9 @@ def test_no_settings():
 def test_the_server_of_this_host(tmp_path):
     path = tmp_path / "redis.conf"
     path.write_text('# port 1\nbind 127.0.0.1\nport 6380\nrequirepass "s3cret"\n')
-    found = redis.local_target(str(path))
+    found = local_servers.redis(str(path))
     assert (found["port"], found["password"]) == (6380, "s3cret")
-    assert redis.local_target(str(tmp_path / "none")) is None
+    assert local_servers.redis(str(tmp_path / "none")) is None
 
 
 class TestObserve:
@@ -185,15 +186,15 @@ class TestObserve:
         )
 
     def test_a_host_without_either(self, monkeypatch):
-        monkeypatch.setattr(redis, "local_target", lambda: None)
+        monkeypatch.setattr(local_servers, "redis", lambda: None)
         with pytest.raises(NotHere):
             redis.observe(self.context(app=False))
 
     def test_the_server_of_a_host_without_an_app(self, monkeypatch, tmp_path):
         local = {"host": "127.0.0.1", "port": 1, "user": None, "password": None, "tls": False}
-        monkeypatch.setattr(redis, "local_target", lambda: local)
+        monkeypatch.setattr(local_servers, "redis", lambda: local)
         wants = tmp_path / "multi-user.target.wants"
-        monkeypatch.setattr(redis, "_ENABLED", str(tmp_path / "*.wants" / "redis*.service"))
+        monkeypatch.setattr(local_servers, "_ENABLED", str(tmp_path / "*.wants" / "redis*.service"))
         with pytest.raises(NotHere, match="not meant to run"):
             redis.observe(self.context(app=False))
         (result,) = redis.observe(self.context(app=False, components=["redis"]))

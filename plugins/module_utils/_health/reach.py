@@ -1,0 +1,201 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""PostgreSQL and Redis as the app reaches them."""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils._net import pgwire, resp, url
+from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
+
+#: pg_stat_activity counts background workers, too. A role that may not see another one's session
+#: gets no backend_type for it: a session with a user and a database is a client's then.
+SLOTS = """
+SELECT current_setting('max_connections'), current_setting('superuser_reserved_connections'),
+  coalesce(current_setting('reserved_connections', true), '0'),
+  (SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND
+    coalesce(backend_type,
+      CASE WHEN datid IS NOT NULL AND usesysid IS NOT NULL THEN 'client backend' END)
+    = 'client backend'),
+  current_setting('server_version'), pg_is_in_recovery()
+"""
+
+
+def postgresql(target, deadline):
+    """Return what a connection to the database shows: its address, ``failure`` or its figures."""
+    result = {
+        # Behind a Unix socket is this machine.
+        "address": url.address(
+            "localhost" if target["host"].startswith("/") else target["host"], target["port"]
+        ),
+        "socket": target["host"] if target["host"].startswith("/") else None,
+        "name": target["name"],
+        "user": target["user"],
+        "tls": target["tls"],
+        "alive": False,
+    }
+    try:
+        session = _connect(target, deadline, target["tls"])
+    except _FAILURES as error:
+        result["failure"] = _failure(error)
+        if (
+            result["failure"]["told"] == "pg_hba"
+            and target["tls"] == "disable"
+            and target["password"]
+        ):
+            result["failure"]["needs_tls"] = _works(target, deadline, "require")
+        result["alive"] = (
+            "sqlstate" in result["failure"] and result["failure"]["told"] != "starting"
+        )
+        return result
+    with session:
+        result.update(alive=True, encrypted=session.encrypted)
+        result.update(_measure(session))
+    return result
+
+
+def _connect(target, deadline, tls):
+    return pgwire.connect(
+        target["host"],
+        target["port"],
+        target["user"],
+        target["name"],
+        target["password"],
+        deadline,
+        tls,
+        target["root"],
+    )
+
+
+_FAILURES = (
+    ConnectionFailed,
+    pgwire.ServerError,
+    pgwire.PasswordMissing,
+    pgwire.AuthenticationUnsupported,
+    OSError,
+)
+
+
+def _works(target, deadline, tls):
+    try:
+        _connect(target, deadline, tls).__exit__()
+    except _FAILURES:
+        return False
+    return True
+
+
+def _measure(session):
+    # Within one read-only transaction, so that it holds behind a pooler, too, and leaves nothing.
+    try:
+        rows = session.query(
+            "BEGIN READ ONLY; SET LOCAL search_path = pg_catalog;"
+            " SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 1000;%s; COMMIT" % SLOTS
+        )
+        limit, superuser, reserved, used, version, recovery = rows[0]
+        return {
+            "slots": int(limit) - int(superuser) - int(reserved),
+            "max_connections": int(limit),
+            "used": int(used),
+            "server_version": version,
+            "in_recovery": recovery == "t",
+        }
+    except (pgwire.ServerError, ConnectionFailed, ValueError, IndexError) as error:
+        return {"slots": None, "why": str(error)}
+
+
+def _failure(error):
+    """Return told (what is wrong in one word) and message, and sqlstate where the server spoke."""
+    if isinstance(error, ConnectionFailed):
+        return {"told": error.reason, "message": str(error)}
+    if isinstance(error, pgwire.PasswordMissing):
+        return {"told": "password_missing", "message": str(error), "sqlstate": None}
+    if isinstance(error, pgwire.AuthenticationUnsupported):
+        return {"told": "method", "message": str(error), "sqlstate": None}
+    if isinstance(error, pgwire.ServerError):
+        return {
+            "told": sqlstate_reason(error.sqlstate, error.routine),
+            "message": str(error),
+            "sqlstate": error.sqlstate,
+            "routine": error.routine,
+        }
+    return {
+        "told": "tls",
+        "message": "the certificates for verification cannot be read: %s" % error,
+    }
+
+
+def sqlstate_reason(sqlstate, routine=""):
+    """Return what a refusal at the start of a session means, from its SQLSTATE and the server's
+    routine.
+    """
+    if sqlstate == "28000":
+        return {"InitializeSessionUserId": "role", "auth_failed": "identity"}.get(routine, "pg_hba")
+    if sqlstate == "53300":
+        return {"InitializeSessionUserId": "role_limit", "CheckMyDatabase": "database_limit"}.get(
+            routine, "slots"
+        )
+    return {
+        "28P01": "password",
+        "3D000": "database",
+        "42501": "privilege",
+        "57P03": "starting",
+        "57P01": "stopping",
+        "57P02": "stopping",
+    }.get(sqlstate, "refusal")
+
+
+def redis(target, deadline, local):
+    """Return what a connection to Redis shows: its address, ``failure`` or ``info``."""
+    unix = target["host"].startswith("/")
+    result = {
+        "address": url.address("localhost" if unix else target["host"], target["port"]),
+        "local": local,
+    }
+    try:
+        with resp.Client(target["host"], target["port"], deadline, target["tls"]) as client:
+            result.update(_query(client, target))
+    except ConnectionFailed as error:
+        result["failure"] = {"told": error.reason, "message": str(error)}
+    except resp.RedisError as error:
+        result["failure"] = {"told": redis_reason(str(error)), "message": str(error)}
+    return result
+
+
+def _query(client, target):
+    if target["password"]:
+        words = [target["user"], target["password"]] if target["user"] else [target["password"]]
+        client.call("AUTH", *words)
+    refused = None
+    try:
+        answer = client.call("PING")
+    except resp.RedisError as error:
+        # It refuses even this while it refuses writes, and still gives its figures.
+        if redis_reason(str(error)) != "writes":
+            raise
+        refused, answer = str(error), "PONG"
+    if answer != "PONG":
+        raise ConnectionFailed(
+            "protocol", "first_byte", "it answers PING with %r" % str(answer)[:40]
+        )
+    try:
+        return {"info": resp.parse_info(client.call("INFO") or ""), "refused": refused}
+    except resp.RedisError as error:
+        return {"info": {}, "refused": refused, "why": str(error)}
+
+
+def redis_reason(message):
+    """Return what an error of the server means, from its code."""
+    code = message.partition(" ")[0]
+    if "without any password" in message or "no password is set" in message:
+        return "password_unused"
+    if code in ("NOAUTH", "WRONGPASS", "NOPERM") or "invalid password" in message:
+        return "password"
+    return {
+        "DENIED": "protected",
+        "LOADING": "loading",
+        "MISCONF": "writes",
+        "READONLY": "writes",
+        "BUSY": "busy",
+        "MASTERDOWN": "replica",
+    }.get(code, "clients" if "max number of clients" in message else "refusal")
