@@ -19,7 +19,7 @@ description:
     counted as V(ok).
   - A finding names the finding it derives from in RV(findings[].cause), so that one fault gives one
     root.
-  - What a remedy has mended by the host's ledger, and the journal has not told of since, is V(ok).
+  - What a remedy has fixed by the host's ledger, and the journal has not shown since, is V(ok).
 options:
   checks:
     description:
@@ -101,7 +101,7 @@ options:
     default: sergas-app
   app_dir:
     description:
-      - The folder of the app. If not given, the unit's C(WorkingDirectory), else
+      - The directory of the app. If not given, the unit's C(WorkingDirectory), else
         C(/home/sergas/super-account-manager).
     type: path
   env_file:
@@ -126,7 +126,7 @@ options:
     default: []
   samples:
     description:
-      - How many times the health endpoint is asked.
+      - How many times the health endpoint is requested.
     type: int
     default: 3
   required_variables:
@@ -154,7 +154,7 @@ options:
     type: str
   prometheus_queries:
     description:
-      - Expressions to evaluate there, each under a name of its own, with the thresholds for its
+      - Expressions to evaluate there, each under its own name, with the thresholds for its
         largest value.
     type: list
     elements: dict
@@ -176,15 +176,15 @@ options:
         type: float
   backends:
     description:
-      - For a load balancer, the addresses of the apps behind it, as V(host:port). Each is asked for
-        its health from here.
+      - For a load balancer, the addresses of the apps behind it, as V(host:port). Their health is
+        checked from here.
     type: list
     elements: str
     default: []
   balancer_addresses:
     description:
-      - For a host of the app, the addresses its load balancers ask from. They must get through the
-        firewall.
+      - For a host of the app, the addresses its load balancers connect from. They must get
+        through the firewall.
     type: list
     elements: str
     default: []
@@ -237,14 +237,14 @@ EXAMPLES = r"""
   become: true
   register: health
 
-- name: Look at the disks only, with a lower threshold
+- name: Check the disks only, with a lower threshold
   sergas.ops.sergas_health:
     checks: [disk]
     thresholds:
       disk_percent:
         warn: 70
 
-- name: Ask the apps behind a load balancer from where it stands
+- name: Check the apps behind a load balancer from its own host
   sergas.ops.sergas_health:
     components: [lb]
     backends:
@@ -333,7 +333,7 @@ components:
   elements: str
   sample: [app, postgresql, redis]
 app:
-  description: What is known of the app, for who mends it. Each is null where it is not known or the
+  description: What is known of the app, for its repair. Each is null where it is not known or the
     app is not on this host.
   returned: success
   type: dict
@@ -347,7 +347,7 @@ app:
       type: str
       sample: /home/sergas/super-account-manager/.env
     app_dir:
-      description: Its folder.
+      description: Its directory.
       type: str
       sample: /home/sergas/super-account-manager
     user:
@@ -367,15 +367,15 @@ app:
       type: str
       sample: /home/sergas/super-account-manager/venv/bin/python
     dropin_dir:
-      description: The folder for drop-ins of its unit, whether or not it is there.
+      description: The directory for drop-ins of its unit, whether or not it is there.
       type: str
       sample: /etc/systemd/system/sergas-app.service.d
 changes:
   description:
     - What remedies did on this host lately, the newest first, 20 at most.
-      M(sergas.ops.remedy_ledger) tells what is in an entry.
-    - What the host has restored by itself (M(sergas.ops.restore_point)) is among them, with C(by)
-      V(host), and the name of the restore point as C(remedy).
+      M(sergas.ops.remedy_ledger) says what is in an entry.
+    - What the host has restored automatically (M(sergas.ops.restore_point)) is among them, with
+      C(by) V(host), and the name of the restore point as C(remedy).
     - Null if the ledger is not readable for this user.
   returned: success
   type: list

@@ -347,7 +347,7 @@ RULES = causes.by_effect(
         "lb.blocked",
         ("app.port.conflict",),
         listens_elsewhere,
-        "what holds the port may listen elsewhere; a rule of a firewall is a fault of its own",
+        "what holds the port may listen elsewhere; a firewall's rule is a separate fault",
     ),
     Rule("db.connections.exhausted", ("app.resources.exhausted",)),
     Rule("db.unreachable", ("app.env.missing",), names("DATABASE_")),

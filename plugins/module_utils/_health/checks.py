@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The checks of M(sergas.ops.sergas_health), and the probes they need. A new check is a line
+"""The checks of ``sergas_health``, and the probes they need. A new check is a line
 here.
 """
 
@@ -123,7 +123,7 @@ CHECKS = {
 
 
 def run(params):
-    """Return the result of M(sergas.ops.sergas_health); for an option that cannot be, its failure.
+    """Return the result of ``sergas_health``; for an option that cannot be, its failure.
 
     Args:
         params: the module's options, validated.

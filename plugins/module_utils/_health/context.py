@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every probe needs to know of the host and of what it was asked."""
+"""What every probe needs to know of the host and of the options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import time
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, unit
 
-#: the groups of the inventory, without their prefix C(sergas_)
+#: the groups of the inventory, without their prefix ``sergas_``
 COMPONENTS = ("app", "postgresql", "redis", "cognee", "lb")
 #: what a remedy needs to know of the app
 APP = ("service", "env_file", "app_dir", "user", "group", "port", "python", "dropin_dir")
@@ -28,9 +28,9 @@ class Context:
         deadline: the Deadline of what is being done.
         now: the time of the diagnosis, in seconds since the epoch.
         components: what this host must have, or None where that is to be found out.
-        unit: the properties of the app's unit (C(systemctl show)), {} where there is none.
+        unit: the properties of the app's unit (``systemctl show``), {} where there is none.
         unit_error: why the unit could not be read, or None.
-        environment: the app's .env as an L(environment.Reading), or None where there is none.
+        environment: the app's .env as an ``environment.Reading``, or None where there is none.
         environment_error: why the .env could not be read, or None.
         settings: {name: value} the app runs with: the .env, and the options over it.
         port: the port the app listens on.

@@ -25,7 +25,7 @@ SELECT current_setting('max_connections'), current_setting('superuser_reserved_c
 def postgresql(target, deadline):
     """Return what a connection to the database shows: its address, ``failure`` or its figures."""
     result = {
-        # Behind a Unix socket is this machine.
+        # Behind a Unix socket is this host.
         "address": url.address(
             "localhost" if target["host"].startswith("/") else target["host"], target["port"]
         ),
@@ -105,7 +105,7 @@ def _measure(session):
 
 
 def _failure(error):
-    """Return told (what is wrong in one word) and message, and sqlstate where the server spoke."""
+    """Return told (the reason in one word) and message, and sqlstate where the server spoke."""
     if isinstance(error, ConnectionFailed):
         return {"told": error.reason, "message": str(error)}
     if isinstance(error, pgwire.PasswordMissing):

@@ -6,9 +6,9 @@
 
 Three steps, so that only the first one touches the host:
 
-1. every probe that a selected check needs runs in a thread of its own, until its deadline;
+1. every probe that a selected check needs runs in a thread, until its deadline;
 2. each check turns what was observed into findings (pure functions);
-3. L(causes.derive) says which finding derives from which other one (pure, too).
+3. ``causes.derive`` says which finding derives from which other one (pure, too).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CHANGES = 20
 
 
 class Probe(namedtuple("Probe", ["observe", "seconds"])):
-    """Something observed on the host. C(observe(context)) returns plain data.
+    """Something observed on the host. ``observe(context)`` returns plain data.
 
     Attributes:
         observe: the function.
@@ -67,16 +67,16 @@ class Check(
         defaults=[()],
     )
 ):
-    """A question an operator can select. C(decide(context, *observations)) returns findings.
+    """A question an operator can select. ``decide(context, *observations)`` returns findings.
 
     Attributes:
         decide: the function.
-        needs: the probes whose observations C(decide) takes, in this order.
-        subject: the findings of the check start with it: C(host.disk) gives C(host.disk.high).
+        needs: the probes whose observations ``decide`` takes, in this order.
+        subject: the findings of the check start with it: ``host.disk`` gives ``host.disk.high``.
         component: that of the findings.
         belongs: what has to be on a host for the check to make sense; empty: any host.
         guide: the section of the troubleshooting guide.
-        uses: probes that help where they answer: C(decide) gets their observations after those, or
+        uses: probes that help where they answer: ``decide`` gets their observations after those, or
             None.
     """
 
@@ -181,7 +181,7 @@ def diagnose(params, checks, probes):
     """Diagnose this host and return the result of the module.
 
     Args:
-        params: the options of M(sergas.ops.sergas_health), as validated by its argument spec.
+        params: the options of ``sergas_health``, as validated by its argument spec.
         checks: {name: Check}, in the order of the report.
         probes: {name: Probe}.
 
@@ -246,7 +246,7 @@ def check_ranges(params):
 def check_addresses(params):
     """Raise a ValueError for the first of the balancers' addresses that is none.
 
-    An address in a bad form is not looked up: some resolvers take 192.0.2.07 for an address.
+    An address in a bad form is not resolved: some resolvers take 192.0.2.07 for an address.
     """
     for text in params.get("balancer_addresses") or ():
         addresses.option_or_name("balancer_addresses", text)

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which findings are of the past: a remedy has mended them, and they have not been seen since.
+"""Which findings are of the past: a remedy has resolved them, and they have not been seen since.
 
-The journal still tells of a fault for as long as the window reaches back. Without this, a fault
-that was mended a minute ago would be mended again by every run of the next hour.
+The journal still shows a fault for as long as the window reaches back. Without this, a fault
+that was fixed a minute ago would be fixed again by every run of the next hour.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import fi
 
 
 def settle(findings, ok_id, entries):
-    """Return the findings of one check, those that are mended with the status C(ok).
+    """Return the findings of one check, those that are resolved with the status ``ok``.
 
-    A finding is mended if the ledger has an entry with the outcome C(kept) for its id, and its
-    C(evidence.last_seen) lies before the end of that entry. A finding without a C(last_seen) is of
-    the present.
+    A finding is resolved if the ledger has an entry with the outcome ``kept`` for its id, and its
+    ``evidence.last_seen`` lies before the end of that entry. A finding without a ``last_seen`` is
+    current.
 
     Args:
         findings: those of the check.
@@ -38,7 +38,7 @@ def _settled(item, ok_id, entries):
         ended = times.seconds(entry["ended"])
         if entry["outcome"] != "kept" or item["id"] not in entry["findings"] or ended is None:
             continue
-        # Both are whole seconds: within the same one, nobody knows which came first.
+        # Both are whole seconds: within the same one, the order is not known.
         if seen < ended and (mending is None or ended > times.seconds(mending["ended"])):
             mending = entry
     if mending is None:
@@ -47,7 +47,7 @@ def _settled(item, ok_id, entries):
         ok_id,
         item["component"],
         "ok",
-        "Mended at %s by the remedy %s, not seen since (last at %s): %s"
+        "Fixed at %s by the remedy %s, not seen since (last at %s): %s"
         % (
             mending["ended"],
             mending["remedy"],

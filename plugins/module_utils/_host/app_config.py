@@ -60,8 +60,8 @@ def read(path):
     The reason is a ``Refusal`` where the file may be another user's; see ``files.held``.
     """
     try:
-        with core_files.held(path) as place:
-            content = place.read(MAX_BYTES)
+        with core_files.held(path) as target:
+            content = target.read(MAX_BYTES)
     except FileNotFoundError:
         return None, None
     except core_files.FileUnsuitable as error:

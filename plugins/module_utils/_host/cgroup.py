@@ -80,9 +80,9 @@ def cpu(root="/"):
                 _read(os.path.join(directory, "cpu.cfs_%s_us" % name)).strip()
                 for name in ("quota", "period")
             )
-            # cpuacct is another hierarchy where the two are not mounted together.
-            for path in (directory, directory.replace("/cgroup/cpu", "/cgroup/cpuacct", 1)):
-                nanoseconds = _number(path, "cpuacct.usage")
+            # cpuacct is a separate hierarchy where the two are not mounted together.
+            for hierarchy in (directory, directory.replace("/cgroup/cpu", "/cgroup/cpuacct", 1)):
+                nanoseconds = _number(hierarchy, "cpuacct.usage")
                 if nanoseconds is not None:
                     break
             else:

@@ -5,7 +5,7 @@
 """The journal of one unit, newest first, in bounded time and memory.
 
 One ``journalctl`` reads backwards: where the time runs out, what is missing is the oldest. That
-costs no more than reading forwards (measured), and only the requested fields are written
+costs no more than reading forwards (measured), and only the selected fields are written
 out.
 """
 
@@ -41,7 +41,7 @@ class JournalUnreadable(Unmeasurable):
 
 #: How the kernel reports that it killed a process, at its priority of errors.
 _KERNEL_KILLS = ["_TRANSPORT=kernel", "PRIORITY=3"]
-#: What else it says (the memory group, its limit, faults of a program) stands among all its
+#: What it logs beside that (the memory group, its limit, faults of a program) stands among all its
 #: information, which is most of the journal on a host whose network interfaces come and go.
 KERNEL_DETAILS = ["_TRANSPORT=kernel", "PRIORITY=6"]
 

@@ -12,7 +12,7 @@ import re
 from ansible_collections.sergas.ops.plugins.module_utils._host import cgroup
 
 _SHOWN = 5
-#: only the largest processes are looked up by unit: more would cost time on a host with thousands
+#: Only the largest processes are resolved to units: more would cost time on a host with thousands.
 _LOOKED_UP = 30
 
 

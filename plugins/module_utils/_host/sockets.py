@@ -65,7 +65,7 @@ def read(port, likely=()):
 
     Args:
         port: the local port.
-        likely: the pids to inspect first.
+        likely: the pids to check first.
 
     Raises:
         OSError: /proc cannot be read.

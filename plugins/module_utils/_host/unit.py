@@ -114,7 +114,7 @@ def virtual_interpreter(properties, app_dir):
     """Return the Python of the virtual environment that the app runs in, or None.
 
     Args:
-        properties: of the unit, whose command says so, if it is one of that environment.
+        properties: of the unit; its command shows it, if it is one of that environment.
         app_dir: the directory of the app, where it lies else.
     """
     command = properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
@@ -200,7 +200,7 @@ def memory_limit(properties):
 
 
 def listen_address(unit):
-    """Return the address to query the app at: loopback, unless it listens on one address only."""
+    """Return where the app is to be reached: on loopback, unless it listens on one address only."""
     match = re.search(r"--(?:host|bind)[ =]([^\s;]+)", str(unit.get("ExecStart", "")))
     text = match.group(1).strip("\"'") if match else ""
     host = addresses.known(text) or text.partition(":")[0]

@@ -54,7 +54,7 @@ class Clients:
                 self._logins[address] = max(at, self._logins.get(address, at))
 
     def failed_login(self, at, known, ambiguous, path, line):
-        """Take a line that tells of a client that failed to authenticate."""
+        """Take a line that reports a client that failed to authenticate."""
         text = next((known[name] for name in REMOTE if known.get(name)), None)
         if text is None:
             found = re.findall(_FROM, line)

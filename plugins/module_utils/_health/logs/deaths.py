@@ -119,18 +119,18 @@ class Deaths:
         }
 
     def _kills(self):
-        """Return the kernel's kills, each with the memory group and limit that its other lines
-        tell.
-        """
+        """Return the kernel's kills, each with the memory group and limit of its other lines."""
         kills = []
         for kill in sorted(self._killed, key=lambda kill: kill["at"]):
             kill = dict(kill, constraint=None, limited=None, cgroup=None, limit_kb=None)
-            told = self._constraints.get(kill["pid"])
-            if told and abs(told["at"] - kill["at"]) < 10:
+            constraint = self._constraints.get(kill["pid"])
+            if constraint and abs(constraint["at"] - kill["at"]) < 10:
                 kill.update(
-                    constraint=told["constraint"], limited=told["limited"], cgroup=told["cgroup"]
+                    constraint=constraint["constraint"],
+                    limited=constraint["limited"],
+                    cgroup=constraint["cgroup"],
                 )
-            # The kernel tells the limit just before the kill.
+            # The kernel logs the limit just before the kill.
             near = [
                 (kill["at"] - at, limit) for at, limit in self._limits if 0 <= kill["at"] - at < 5
             ]

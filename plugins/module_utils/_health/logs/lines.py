@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """What one line of the app's log says: its level, its fields, a step of a traceback, a kind of
-trouble.
+problem.
 
 What a client can write into a line must not decide: a level counts where a logger puts it, fields
 inside quotes do not count, and of a field that occurs several times the last one does, because the
-loggers write what they know themselves after what they were told.
+loggers write what they know themselves after what they were given.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _IDENTIFIER = re.compile(r"/(?:\d+|[0-9a-f]{8}-[0-9a-f-]{20,}|[0-9a-f]{16,})(?=/
 _EXCEPTION = r"\b((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Timeout|Interrupt|Warning|Exit))\b"
 _FIRST_FIELD = r"\s[\w.]+="
 
-#: kind of trouble: what its text contains, in lower case; the first kind that fits counts.
+#: Kind of problem: what its text contains, in lower case; the first kind that fits counts.
 KINDS = (
     ("disk", ("no space left on device", "could not extend file", "read-only file system")),
     ("files", ("too many open files", "errno 24]")),
@@ -121,7 +121,7 @@ _MODULE = (
 _SHARED_LIBRARY = r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file"
 _RATE_LIMIT = r"rate[ _-]?limit|too[ _]many[ _]requests|throttled"
 _STATUS_429 = r"(?<![\w.,:/=-])429(?![\w.])|http[ _/]?(?:status )?429"
-#: the app tells what it is set to, not what happened to it
+#: The app says what it is set to, not what happened to it.
 _SETTING = r"enabled|disabled|configured|initiali[sz]ed|per[ _]minute|remaining|loaded|setting"
 _CIRCUIT_OPEN = r"circuit(?!.*\b(?:half|not)[ _-]?open).*\bopen(?:ed)?\b|circuit\w*_open(?:ed)?\b"
 _CIRCUIT_CLOSED = r"circuit.*(?:\b|_)(?:closed|recovered|reset)\b"
@@ -230,7 +230,7 @@ def is_error(line):
 
 
 def phrase(line):
-    """Return what a text line says, without its time, level and fields, with numbers as C(#)."""
+    """Return what a text line says, without its time, level and fields, with numbers as ``#``."""
     head = line[:400]
     for level in ("ERROR", "CRITICAL", "FATAL", "error", "critical"):
         position = head.find(level)
@@ -250,12 +250,12 @@ def exception_named(text):
 
 
 def route(path):
-    """Return a path without its query, with numbers and identifiers in it as C({id})."""
+    """Return a path without its query, with numbers and identifiers in it as ``{id}``."""
     return _IDENTIFIER.sub("/{id}", path.partition("?")[0])[:120]
 
 
 def kind(text):
-    """Return what sort of trouble a text in lower case is about, or C(other)."""
+    """Return what sort of problem a text in lower case is about, or ``other``."""
     for name, needles in KINDS:
         for needle in needles:
             if needle in text:
@@ -264,7 +264,7 @@ def kind(text):
 
 
 def database_kind(text):
-    """Return what a text in lower case says is wrong with the database, or C(other)."""
+    """Return what a text in lower case says is wrong with the database, or ``other``."""
     for name, needles in DATABASE_KINDS:
         for needle in needles:
             if needle in text:
@@ -282,7 +282,7 @@ def missing_module(text):
 
 
 def is_rate_limit(text, status=None, client=None):
-    """Return whether a line in lower case tells that an API limits the app.
+    """Return whether a line in lower case says that an API limits the app.
 
     The app may limit its own clients as well: then it names one of them, or answers 429 itself.
 
@@ -300,7 +300,7 @@ def is_rate_limit(text, status=None, client=None):
 
 
 def circuit(text):
-    """Return C(open) or C(closed) where a line in lower case tells that of Zoho's circuit, else
+    """Return ``open`` or ``closed`` where a line in lower case says that of Zoho's circuit, else
     None.
     """
     if "zoho" not in text and any(other in text for other in _OTHER_CIRCUIT):
@@ -311,7 +311,7 @@ def circuit(text):
 
 
 def is_failed_login(text):
-    """Return whether a line in lower case tells of a client that failed to authenticate."""
+    """Return whether a line in lower case reports a client that failed to authenticate."""
     for needle in _AUTH_FAILED:
         if needle in text:
             return "password authentication failed for user" not in text
@@ -324,7 +324,7 @@ def address(text):
 
 
 def seconds(text, milliseconds=False):
-    """Return a duration as seconds, or None: C(1.234), C(1.234s) or C(12ms)."""
+    """Return a duration as seconds, or None: ``1.234``, ``1.234s`` or ``12ms``."""
     text = str(text)
     factor = 0.001 if milliseconds or text.endswith("ms") else 1.0
     try:

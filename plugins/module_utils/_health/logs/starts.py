@@ -98,7 +98,7 @@ class Starts:
         """Return {invocation: (first, last)} of when the app was ready AND had its port.
 
         With one worker uvicorn starts the app first and takes the port then, with several the other
-        way round: either alone may still fail. Where nothing tells of ports, ready is all there is.
+        way round: either alone may still fail. Where no port is logged, ready is all there is.
         """
         if not self._bound:
             return self._ready
@@ -116,7 +116,7 @@ class Starts:
             entered = unit.since(properties, "ActiveEnterTimestamp", self._now, self._monotonic)
             if entered is not None and self._now - entered >= _SETTLED_SECONDS:
                 current = properties.get("InvocationID")
-                # An app that tells of its start, and has not yet in this invocation, has not
+                # An app that logs its start, and has not yet in this invocation, has not
                 # started.
                 if current not in self._starts or current in completes or not completes:
                     times.append(entered)

@@ -71,7 +71,7 @@ class Survey:
 
     @property
     def saw_death(self):
-        """Whether a process was ended by a signal: the kernel may tell more of it."""
+        """Whether a process was ended by a signal: the kernel may say more of it."""
         return self.deaths.seen or self.starts.saw_signal
 
     def finish(self):
@@ -175,7 +175,7 @@ class Survey:
             self.errors.line(at, invocation, low, event[:80], entry.get("path"), text)
 
     def _judge(self, at, pid, invocation, low, known, ambiguous, line):
-        """Take from a line what it may tell whatever its level is."""
+        """Take from a line what it may say whatever its level is."""
         status = known.get("status_code") or known.get("status")
         path = known.get("path")
         if status:
@@ -216,8 +216,7 @@ class Survey:
         return {
             "lines": self.lines,
             "pids": sorted(self.pids),
-            # A limit that holds is told again; a breaker, and the credentials, begin anew with the
-            # app.
+            # A limit that holds is logged again; a breaker and the credentials start with the app.
             "rate_limits": self.rate_limits.plain(clean_start),
             "circuit_open": self.circuit_open.plain(clean_start),
             "circuit_closed": self.circuit_closed.plain(clean_start),

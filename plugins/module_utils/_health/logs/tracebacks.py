@@ -10,8 +10,8 @@ import re
 
 HEADER = "Traceback (most recent call last):"
 _FRAME = re.compile(r'\s*File "([^"]{1,300})", line (\d+)(?:, in (.{1,100}))?')
-#: A type of a module, or one that begins with a capital: where a line was lost, C(socket: <...>) is
-#: what asyncio says next.
+#: A type of a module, or one that begins with a capital: where a line was lost, asyncio may go on
+#: with ``socket: <...>``.
 _RAISED = re.compile(r"((?:[A-Z_]\w*|[A-Za-z_]\w*(?:\.\w+)+)(?:\[\w+\])?)(?::\s?(.*))?$", re.S)
 _CHAIN = (
     "The above exception was the direct cause of the following exception:",
@@ -22,7 +22,7 @@ _BEGINNINGS = tuple("{[0123456789")
 _LEVELS = ("INFO:", "WARNING:", "DEBUG:", "ERROR:", "CRITICAL:")
 #: what a group of exceptions puts before its lines
 _BRANCH = re.compile(r"\s*[|+] ?")
-#: lines looked at after an exception's own line: its message may be of several lines before a chain
+#: Lines checked after an exception's own line: its message may be of several lines before a chain
 #: goes on
 _PATIENCE = 12
 _MOST_LINES = 5000
@@ -47,7 +47,7 @@ class Traceback:
         type: of the exception that was raised last, of a group its first leaf; None before it is
             known.
         message: its message, first line.
-        place: C(file:line:function) of its innermost frame.
+        place: ``file:line:function`` of its innermost frame.
         caller: the same of the innermost frame outside installed libraries, if that is another one.
         causes: the types of the exceptions it was raised from, the first one first.
         done: whether the exception's own line was read.
@@ -70,16 +70,16 @@ class Traceback:
 
     @property
     def is_fault(self):
-        """Return whether it tells of something unexpected, not of a process that was asked to
+        """Return whether it reports something unexpected, not a process that was ordered to
         end.
         """
         return bool(self.type) and self.type.rpartition(".")[2] not in _NO_FAULT
 
     def feed(self, line):
-        """Take the next line of the same process; return C(more), C(seen) or C(end).
+        """Take the next line of the same process; return ``more``, ``seen`` or ``end``.
 
-        C(seen): the line may belong to the exception's message, it may as well be one of its own.
-        C(end): the line does not belong to it.
+        ``seen``: the line may belong to the exception's message, it may as well be a separate one.
+        ``end``: the line does not belong to it.
         """
         self._lines += 1
         if self._lines > _MOST_LINES:
@@ -132,7 +132,7 @@ class Traceback:
         if found:
             self._frame = found.groups()
             if (
-                not any(folder in found.group(1) for folder in _LIBRARIES)
+                not any(directory in found.group(1) for directory in _LIBRARIES)
                 and found.group(1)[0] != "<"
             ):
                 self._own_frame = self._frame

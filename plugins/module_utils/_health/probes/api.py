@@ -63,15 +63,15 @@ PHASES = {
 
 
 def observe(ctx):
-    """Ask the health endpoint C(samples) times, and each of C(latency_paths) once."""
+    """Request the health endpoint ``samples`` times, and each of ``latency_paths`` once."""
     origin = "http://" + url.address(host_unit.listen_address(ctx.unit), ctx.port)
     health = origin + "/" + ctx.params["health_path"].lstrip("/")
     samples, paths = [_sample(health, ctx.deadline)], {}
     if "error" not in samples[0]:
         for path in ctx.params["latency_paths"]:
             paths[path] = _sample(origin + "/" + path.lstrip("/"), ctx.deadline, max_bytes=0)
-    # A server that does not answer the first time is not asked again, one that is slow only once
-    # more: that would cost time and tell nothing new.
+    # A server that does not answer the first time is not requested again, a slow one only once:
+    # more would cost time and show nothing new.
     slow = ctx.thresholds["latency_seconds"][0]
     while len(samples) < ctx.params["samples"] and "error" not in samples[-1]:
         last = samples[-1]["phases"]["total"]
@@ -115,7 +115,7 @@ def judge(health, settings, refusals=None):
     """Return findings from what the endpoint answered and from the app's settings (pure).
 
     Args:
-        refusals: what the app's log tells of tokens that Zoho refused, or None.
+        refusals: what the app's log says of tokens that Zoho refused, or None.
     """
     address, samples = health["url"], health["samples"]
     failed = [sample for sample in samples if "error" in sample]
@@ -168,7 +168,7 @@ def judge(health, settings, refusals=None):
                 value=status,
                 unit="HTTP status",
                 evidence=evidence,
-                advice="Mend what it reports: %s." % (", ".join(bad) or "see the app's log"),
+                advice="Fix what it reports: %s." % (", ".join(bad) or "see the app's log"),
             ),
         )
     elif status != 200:
@@ -208,7 +208,7 @@ def judge(health, settings, refusals=None):
         )
     silent = [name for name, keys in DEPENDENCIES.items() if any(settings.get(key) for key in keys)]
     silent = [name for name in silent if states.get(name, (None, None))[1] is None]
-    # A page that says "not found" is no health report that forgets something.
+    # A page that says "not found" is no health report that is incomplete.
     if silent and body and (status == 200 or "status" in body):
         findings.append(
             finding(
@@ -269,8 +269,8 @@ def _object(sample):
 
 def _state(body, name):
     """Return (good, word): good is True, False, or None where the reply does not say."""
-    for place in (body, body.get("dependencies"), body.get("components"), body.get("checks")):
-        value = place.get(name) if isinstance(place, dict) else None
+    for part in (body, body.get("dependencies"), body.get("components"), body.get("checks")):
+        value = part.get(name) if isinstance(part, dict) else None
         if isinstance(value, dict):
             value = value.get("status", value.get("state", value.get("healthy")))
         if value is not None:
@@ -312,7 +312,7 @@ def _dependency(name, state, address, settings, refusals=None):
             evidence["told"], what = ZOHO_REFUSALS[code.group().lower()]
             summary += ", and its log that Zoho refuses %s (%s)" % (what, code.group().lower())
             remedy = "zoho_credentials"
-            advice = "Put the client's id, its secret and its refresh token into .env anew."
+            advice = "Write the client's id, its secret and its refresh token into .env again."
     return finding(
         identity,
         name,
@@ -346,10 +346,10 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
     """Return the finding about response times (pure).
 
     Args:
-        health: what L(observe) returned.
+        health: what ``observe`` returned.
         threshold: (warn, fail, unit), in seconds.
-        prometheus: what its probe returned (C(p95_seconds)), or None.
-        logs: what the probe of the journal returned (C(slow_paths)), or None.
+        prometheus: what its probe returned (``p95_seconds``), or None.
+        logs: what the probe of the journal returned (``slow_paths``), or None.
     """
     warn, fail, unit = threshold
     answered = [sample for sample in health["samples"] if "error" not in sample]
@@ -398,17 +398,17 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
     }
     slow_at = [path["last"] for path in logged if grade(path["mean"], warn, fail) != "ok"]
     if slow_at and grade(present, warn, fail) == "ok":
-        # Only the log tells of it, what was measured now does not.
+        # Only the log shows it, what was measured now does not.
         evidence["last_seen"] = clock(max(slow_at))
     if worst.startswith("GET " + health["url"]):
-        told = "%s takes %.3f s, %.3f s of it %s" % (worst, value, phases[slow], PHASES[slow])
+        text = "%s takes %.3f s, %.3f s of it %s" % (worst, value, phases[slow], PHASES[slow])
     else:
-        told = "%s: %.3f s" % (worst, value)
+        text = "%s: %.3f s" % (worst, value)
     return finding(
         "api.latency." + ("ok" if status == "ok" else "high"),
         "api",
         status,
-        "%s (threshold %g s)" % (told, fail if status == "fail" else warn),
+        "%s (threshold %g s)" % (text, fail if status == "fail" else warn),
         value=round(value, 4),
         unit=unit,
         warn=warn,
@@ -420,15 +420,14 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
 
 
 _LATENCY_ADVICE = {
-    "name": "Mend the name resolution of this host: /etc/resolv.conf and /etc/hosts.",
+    "name": "Fix the name resolution of this host: /etc/resolv.conf and /etc/hosts.",
     "connect": (
         "The app does not accept connections fast enough: more workers, or a packet filter in"
         " between."
     ),
-    "tls": "Look at what ends TLS in front of the app.",
+    "tls": "Check what ends TLS in front of the app.",
     "first_byte": (
-        "Look at the database and the external services first, then at cache, pool and workers in"
-        " .env."
+        "Check the database and the external services first, then cache, pool and workers in .env."
     ),
     "body": "The answer is large or its producer slow: page it, or cache it.",
 }

@@ -26,9 +26,9 @@ def decide(ctx, logs):
             key=order.index,
         )
         if status != "ok":
-            told = {key: clock(client[key]) for key in ("first", "last")}
-            told["logged_in"] = clock(client["logged_in"]) if client["logged_in"] else None
-            listed.append(dict(client, **told))
+            times = {key: clock(client[key]) for key in ("first", "last")}
+            times["logged_in"] = clock(client["logged_in"]) if client["logged_in"] else None
+            listed.append(dict(client, **times))
             worst = max(worst, status, key=order.index)
     most = max([client["failures"] for client in logs["addresses"]] or [0])
     if worst == "ok":
@@ -75,9 +75,7 @@ def decide(ctx, logs):
                 count=len(listed),
             ),
             remedy="block_addresses",
-            advice=(
-                "Block the addresses if they are nobody's you know, and limit the rate of logins."
-            ),
+            advice="Block the addresses of no legitimate client, and limit the rate of logins.",
         )
     ] + _guessed(logs, warn, fail, unit_name)
 
@@ -114,7 +112,7 @@ def _guessed(logs, warn, fail, unit_name):
             ),
             remedy="revoke_sessions",
             advice=(
-                "If that is nobody you know, revoke all sessions and give the account a new"
+                "Unless that is a legitimate client, revoke all sessions and give the account a new"
                 " password."
             ),
         )

@@ -26,7 +26,7 @@ def observe(ctx):
     result = {"contained": contained, "cpus": len(os.sched_getaffinity(0)), "load": os.getloadavg()}
     busy, waiting = ctx.thresholds["cpu_percent"][0], ctx.thresholds["iowait_percent"][0]
     app = host_unit.name(ctx.params["service"])
-    # On a machine the processes are of interest only if it looks busy; there may be thousands.
+    # On a machine the processes matter only if it looks busy; there may be thousands.
     for seconds, processes in ((_GLANCE, contained), (_LOOK, True)):
         before = processors.sample(contained, processes)
         time.sleep(min(seconds, ctx.deadline.remaining()))

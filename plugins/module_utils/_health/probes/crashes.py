@@ -4,7 +4,7 @@
 
 """Deaths of the app that it did not choose: the kernel's memory kills, signals, crash dumps.
 
-The kernel log is the machine's: on a container host it tells of the kills of all containers. Only a
+The kernel log is the machine's: on a container host it lists the kills of all containers. Only a
 kill that the unit's cgroup, its container or its own death at that moment claims is this host's.
 """
 
@@ -20,7 +20,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import crash_dump
 #: seconds
 _TOGETHER_SECONDS = 3.0
 _SHOWN = 10
-#: signals with which somebody ends a unit on purpose
+#: Signals with which a unit is ended on purpose.
 _ON_PURPOSE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -33,9 +33,9 @@ def observe(ctx):
 def attribute(kill, properties, deaths, own_container):
     """Return how a kill of the kernel is known to be of the app, or None if it is not.
 
-    C(cgroup): it names the unit's cgroup. C(container): it names the unit's in this container.
-    C(container, time): it names this container, and a process of the app died at that moment.
-    C(time): only the moment fits.
+    ``cgroup``: it names the unit's cgroup. ``container``: it names the unit's in this container.
+    ``container, time``: it names this container, and a process of the app died at that moment.
+    ``time``: only the moment fits.
 
     Args:
         kill: one of the kills of the log's observation.
@@ -77,8 +77,12 @@ def app_kills(logs, properties, own_container=None):
         if how:
             kills.append(dict(kill, known_by=how))
     for event in events:
-        told = event["what"] == "oom" or event["what"] == "failed" and event["result"] == "oom-kill"
-        if told and not any(abs(kill["at"] - event["at"]) <= _TOGETHER_SECONDS for kill in kills):
+        reported = (
+            event["what"] == "oom" or event["what"] == "failed" and event["result"] == "oom-kill"
+        )
+        if reported and not any(
+            abs(kill["at"] - event["at"]) <= _TOGETHER_SECONDS for kill in kills
+        ):
             kills.append(
                 {
                     "at": event["at"],
@@ -190,7 +194,7 @@ def decide_oom(ctx, logs, own_container=None):
 
 
 def deaths(logs, kills):
-    """Return the deaths of the app's processes that nobody meant and that no memory kill
+    """Return the deaths of the app's processes that were not on purpose and that no memory kill
     explains.
     """
 
@@ -251,7 +255,7 @@ def decide(ctx, logs, crash_dumps):
                 "Processes of the app died %d times, last by %s at %s (%s)"
                 % (
                     len(found),
-                    last["signal"] or "a signal that is not told",
+                    last["signal"] or "an unknown signal",
                     clock(last["at"]),
                     last["what"],
                 ),

@@ -24,11 +24,11 @@ def observe(ctx):
 
     Returns:
         dict with reached: a list of dicts (address, local: a cluster of this host, and either
-        failure as L(_failure) tells it or what L(_measure) saw), and with the target and the slots
-        of the first of them, None where they are not known.
+        failure or its figures, see ``reach.postgresql``), and with the target and the slots of the
+        first of them, None where they are not known.
     """
     results = []
-    # A little less than there is, so that a server that hangs is told as such and not as a late
+    # A little less than there is, so that a server that hangs is reported as such and not as a late
     # probe.
     deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
     if ctx.has("app"):
@@ -118,7 +118,7 @@ _TOLD = {
     ),
     "pg_hba": (
         "db.auth.failed",
-        "no rule of pg_hba.conf lets this host, user and database in",
+        "no rule of pg_hba.conf allows this host, user and database",
         None,
         "Add a rule to pg_hba.conf and reload.",
     ),
@@ -174,7 +174,7 @@ def judge(result, threshold):
     """Return the finding about one database (pure).
 
     Args:
-        result: one of what L(observe) reached.
+        result: one of what ``observe`` reached.
         threshold: (warn, fail, unit) for the connections in percent of the slots.
     """
     if "unset" in result:
@@ -187,18 +187,18 @@ def judge(result, threshold):
             evidence={"unset": result["unset"]},
             advice="Set %s in .env, or give the options of the module." % names,
         )
-    place = "PostgreSQL at %s" % result["address"]
+    server = "PostgreSQL at %s" % result["address"]
     evidence = {"target": result["address"], "database": result["name"], "user": result["user"]}
     failure = result.get("failure")
     if failure and result["local"] and result["alive"]:
-        # No one's credentials: that the server asks for them is all there is to know.
+        # No one's credentials: that the server requires some is all there is to know.
         if failure["told"] != "slots":
             evidence = {"target": result["address"], "told": failure["told"]}
             return finding(
-                "db.connection.ok", "database", "ok", "%s answers" % place, evidence=evidence
+                "db.connection.ok", "database", "ok", "%s answers" % server, evidence=evidence
             )
     if failure:
-        return _refused(place, evidence, failure, result["socket"])
+        return _refused(server, evidence, failure, result["socket"])
     evidence.update(
         {
             key: result[key]
@@ -215,7 +215,7 @@ def judge(result, threshold):
     )
     if not result["slots"]:
         evidence["slots_unknown"] = result.get("why", "the server has none")
-        summary = "%s lets %s into %s" % (place, result["user"], result["name"])
+        summary = "%s allows %s to use %s" % (server, result["user"], result["name"])
         return finding("db.connection.ok", "database", "ok", summary, evidence=evidence)
     warn, fail, unit = threshold
     percent = round(100.0 * result["used"] / result["slots"], 1)
@@ -228,9 +228,9 @@ def judge(result, threshold):
         identity,
         "database",
         status,
-        "%s lets %s into %s; %d of %d connection slots are in use (%.1f %%, threshold %g %%)"
+        "%s allows %s to use %s; %d of %d connection slots are in use (%.1f %%, threshold %g %%)"
         % (
-            place,
+            server,
             result["user"],
             result["name"],
             result["used"],
@@ -248,28 +248,28 @@ def judge(result, threshold):
     )
 
 
-def _refused(place, evidence, failure, socket=None):
+def _refused(server, evidence, failure, socket=None):
     identity, sentence, remedy, advice = _TOLD[failure["told"]]
     if socket and failure["told"] == "identity":
-        # The server asks the kernel who we are, and we are not the app's user.
+        # The server identifies the user by the kernel, and this is not the app's.
         return finding(
             "db.connection.unknown",
             "database",
             "unknown",
-            "%s answers at %s, but only the app's own user can tell whether it lets %s in"
-            % (place, socket, evidence["user"]),
+            "%s answers at %s, but only the app's own user can check whether it allows %s"
+            % (server, socket, evidence["user"]),
             evidence=evidence,
             advice="Try it as the app's user: psql -h %s -U %s %s."
             % (socket, evidence["user"], evidence["database"]),
         )
     if failure.get("needs_tls"):
-        sentence, advice = "it lets this user in over TLS only", "Drop sslmode=disable from .env."
+        sentence, advice = "it allows this user over TLS only", "Drop sslmode=disable from .env."
     evidence["told"] = "tls_required" if failure.get("needs_tls") else failure["told"]
     evidence["message"] = failure["message"][:300]
     if failure.get("sqlstate"):
         evidence["sqlstate"] = failure["sqlstate"]
         sentence += " (SQLSTATE %s)" % failure["sqlstate"]
-    subject = "%s cannot be used by %s for %s" % (place, evidence["user"], evidence["database"])
+    subject = "%s cannot be used by %s for %s" % (server, evidence["user"], evidence["database"])
     return finding(
         identity,
         "database",

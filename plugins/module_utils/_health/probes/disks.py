@@ -41,7 +41,7 @@ def judge(disks, disk_threshold, inode_threshold):
                 evidence={
                     "filesystems": ["%s: %s" % (disk["path"], disk["error"]) for disk in failed]
                 },
-                advice="Look at the kernel's log for errors of this filesystem.",
+                advice="Check the kernel's log for errors of this filesystem.",
             )
         )
     if readonly:
@@ -59,7 +59,7 @@ def judge(disks, disk_threshold, inode_threshold):
                     (
                         "though /etc/fstab says otherwise"
                         if certain
-                        else "and /etc/fstab does not ask for it"
+                        else "and /etc/fstab does not configure it"
                     ),
                 ),
                 evidence={"filesystems": [item["path"] for item in readonly], "type": disk["type"]},

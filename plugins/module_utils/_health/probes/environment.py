@@ -20,8 +20,8 @@ def problems(reading, required, own=(), by_systemd=True):
     """Return (missing, ambiguous): {name: reason} of required variables, and of the others.
 
     Args:
-        reading: the L(Reading), or None where there is no file.
-        required: names, with C(|) between alternatives.
+        reading: the ``Reading``, or None where there is no file.
+        required: names, with ``|`` between alternatives.
         own: names that the unit sets itself.
         by_systemd: whether systemd reads the file, too.
     """
@@ -37,7 +37,7 @@ def problems(reading, required, own=(), by_systemd=True):
             if name not in own
         }
         if len(reasons) == len(names) and all(reasons.values()):
-            # Of the alternatives, the one that somebody tried to set says most.
+            # Of the alternatives, the one that was set, if badly, says most.
             tried = [name for name in names if name in values or "line" in reasons[name]] or names[
                 :1
             ]

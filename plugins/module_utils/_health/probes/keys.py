@@ -63,13 +63,13 @@ def decide(ctx):
             )
         )
     if found:
-        told = ", ".join("%s %s" % item for item in sorted(found.items()))
+        shown = ", ".join("%s %s" % item for item in sorted(found.items()))
         findings.append(
             finding(
                 "security.keys.weak",
                 "security",
                 "warn",
-                "%d security keys of the app are weak: %s" % (len(found), told),
+                "%d security keys of the app are weak: %s" % (len(found), shown),
                 value=len(found),
                 unit="weak keys",
                 warn=1,

@@ -33,10 +33,9 @@ def observe(ctx):
 
 
 def pool(settings, workers):
-    """Return what the settings let the app ask of the database at most, or None where they do not
-    say.
+    """Return how many connections the settings allow the app at most, None where they do not say.
 
-    That is workers × (pool size + overflow): each worker has a pool of its own.
+    That is workers × (pool size + overflow): each worker has its own pool.
 
     Args:
         settings: {name: value} the app runs with.
@@ -162,7 +161,7 @@ def _files(ctx, limits, logs):
             refused=refused["count"], last=clock(refused["last"]), line=refused["sample"]
         )
         if fullest is None or grade(percent, warn, fail) == "ok":
-            # Only the log tells of it, the files that are open now do not.
+            # Only the log shows it, the files that are open now do not.
             evidence["last_seen"] = evidence["last"]
         text += "; %d lines of the log say Too many open files, last at %s" % (
             refused["count"],

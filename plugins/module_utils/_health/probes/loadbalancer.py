@@ -21,7 +21,7 @@ _PATIENCE = 5.5
 
 
 def observe(ctx):
-    """Ask each of C(backends) for its health, side by side; [] where none are given."""
+    """Request the health of each of ``backends``, side by side; [] where none are given."""
     results = [{"backend": backend} for backend in ctx.params["backends"]]
     threads = [
         threading.Thread(
@@ -113,7 +113,7 @@ def judge_backend(result, threshold):
             "lb.health.unknown",
             "loadbalancer",
             "unknown",
-            "Backend %s was not asked in time" % target,
+            "Backend %s was not checked in time" % target,
             evidence=evidence,
         )
     if "failure" in result:
@@ -180,7 +180,7 @@ def judge_inbound(inbound, listening_on):
     """Return the findings about the way from the balancers to this host's app (pure).
 
     Args:
-        inbound: what L(observe_firewall) returned.
+        inbound: what ``observe_firewall`` returned.
         listening_on: the addresses the app's port is open on; empty where nothing listens.
     """
     firewall, port = inbound["firewall"], inbound["port"]

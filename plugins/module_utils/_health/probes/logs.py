@@ -4,7 +4,7 @@
 
 """The app's log within the window: one pass over its journal, and what follows from it.
 
-What a clean start has cured (an import that failed, a port that was taken) is no present fault;
+What a clean start has resolved (an import that failed, a port that was taken) is no current fault;
 errors, exceptions and attacks count over the whole window.
 """
 
@@ -117,7 +117,7 @@ def requirement(module, known):
 
 
 def decide_imports(ctx, logs):
-    """Return whether the app can import what it needs, as far as its last start tells."""
+    """Return whether the app can import what it needs, as far as its last start shows."""
     missing = logs["imports"]
     if not missing:
         return [
@@ -175,7 +175,7 @@ def decide_imports(ctx, logs):
 
 
 def decide_exceptions(ctx, logs):
-    """Return the unhandled exceptions of the window, grouped by type and place."""
+    """Return the unhandled exceptions of the window, grouped by type and location."""
     warn, fail, unit_name = ctx.thresholds["exceptions"]
     count = logs["exception_count"]
     status = grade(count, warn, fail)
@@ -218,7 +218,7 @@ def decide_exceptions(ctx, logs):
                 extent.suffix(logs),
                 warn,
                 top["type"],
-                top["place"] or "an unknown place",
+                top["place"] or "an unknown location",
             ),
             value=count,
             unit=unit_name,
@@ -227,7 +227,7 @@ def decide_exceptions(ctx, logs):
             evidence=evidence,
             remedy="debug_logging",
             advice=(
-                "Mend the code at the places named; LOG_LEVEL=DEBUG for a limited time shows what"
+                "Fix the code at the locations named; LOG_LEVEL=DEBUG for a limited time shows what"
                 " leads there."
             ),
         )
@@ -272,7 +272,7 @@ def decide_errors(ctx, logs, prometheus=None):
         server_errors=logs["server_errors"],
     )
     last = max([group["last"] for group in logs["errors"]] + [logs.get("last_server_error") or 0])
-    # Prometheus counts over a short time of its own, and what it tells is of the present.
+    # Prometheus counts over its own short time, and what it says is current.
     if last and not (source == "Prometheus" and by_rate != "ok"):
         evidence["last_seen"] = clock(last)
     evidence["by_type"] = [
@@ -331,8 +331,8 @@ def _error_rate(logs, prometheus):
     """Return (percent, source), or (None, None) where too few requests are known."""
     if logs["requests"] >= _FEWEST_REQUESTS:
         return logs["server_errors"] * 100.0 / logs["requests"], "the log"
-    told = (prometheus or {}).get("error_rate_percent")
-    return (float(told), "Prometheus") if told is not None else (None, None)
+    rate = (prometheus or {}).get("error_rate_percent")
+    return (float(rate), "Prometheus") if rate is not None else (None, None)
 
 
 def _by_path(groups):
@@ -349,25 +349,25 @@ def _by_path(groups):
 _ADVICE = (
     (
         "database.timeout",
-        "Look for slow queries and locks; DATABASE_TIMEOUT bounds how long the app waits.",
+        "Check for slow queries and locks; DATABASE_TIMEOUT bounds how long the app waits.",
     ),
     (
         "database.pool",
         (
-            "Look for sessions that are not given back, and at DATABASE_POOL_SIZE and"
+            "Check for sessions that are not returned, and DATABASE_POOL_SIZE and"
             " DATABASE_MAX_OVERFLOW."
         ),
     ),
-    ("database", "Look at the database first: most of the errors come from it."),
+    ("database", "Check the database first: most of the errors come from it."),
     (
         "zoho",
         (
-            "Look at Zoho first; CIRCUIT_BREAKER_FAILURE_THRESHOLD and MAX_RETRY_ATTEMPTS bound"
+            "Check Zoho first; CIRCUIT_BREAKER_FAILURE_THRESHOLD and MAX_RETRY_ATTEMPTS bound"
             " what its failures cost."
         ),
     ),
-    ("redis", "Look at Redis first: most of the errors come from it."),
-    ("cognee", "Look at Cognee first: most of the errors come from it."),
+    ("redis", "Check Redis first: most of the errors come from it."),
+    ("cognee", "Check Cognee first: most of the errors come from it."),
 )
 
 
@@ -380,7 +380,7 @@ def _commonest(kinds):
 
 def _error_remedy(kinds):
     """Return the remedy: calls that take too long or fail outside can be bounded, other errors
-    take values that somebody has to give.
+    take values that a person has to choose.
     """
     bounded = _commonest(kinds).startswith(("database.timeout", "zoho"))
     return "bound_failures" if bounded else "tune_concurrency"
@@ -391,7 +391,7 @@ def _error_advice(kinds):
     for start, advice in _ADVICE:
         if common.startswith(start):
             return advice
-    return "Look at the types and paths in the evidence, the commonest first."
+    return "Check the types and paths in the evidence, the commonest first."
 
 
 def decide_rate_limit(ctx, logs):
@@ -406,7 +406,7 @@ def decide_rate_limit(ctx, logs):
                 "zoho.rate_limited",
                 "zoho",
                 grade(count, warn, fail),
-                "%d lines of the log tell of a rate limit %s (from %g on), the last one at %s"
+                "%d lines of the log report a rate limit %s (from %g on), the last one at %s"
                 % (count, extent.suffix(logs), warn, clock(limited["last"])),
                 value=count,
                 unit=unit_name,
@@ -443,7 +443,7 @@ def decide_rate_limit(ctx, logs):
                 ),
                 remedy="zoho_throttle",
                 advice=(
-                    "See why the calls to Zoho fail; the breaker closes by itself after"
+                    "See why the calls to Zoho fail; the breaker closes automatically after"
                     " CIRCUIT_BREAKER_RECOVERY_TIMEOUT."
                 ),
             )
@@ -455,7 +455,7 @@ def decide_rate_limit(ctx, logs):
             "zoho.api.ok",
             "zoho",
             "ok",
-            "%d lines tell of a rate limit or an open circuit %s" % (count, extent.suffix(logs)),
+            "%d lines report a rate limit or an open circuit %s" % (count, extent.suffix(logs)),
             value=count,
             unit=unit_name,
             warn=warn,

@@ -27,7 +27,7 @@ def judge(memory, threshold, service=None):
     """Return the finding about memory (pure).
 
     Args:
-        memory: what L(measure) returned.
+        memory: what ``measure`` returned.
         threshold: (warn, fail, unit).
         service: the app's unit. It is the one that can be bounded; where another one holds the
             most, a person decides.
@@ -86,7 +86,7 @@ def decide_swap(ctx, memory):
 
 
 def judge_swap(memory, threshold, service=None):
-    """Return the finding about swap (pure); the arguments are those of L(judge)."""
+    """Return the finding about swap (pure); the arguments are those of ``judge``."""
     warn, fail, unit = threshold
     if not memory["swap_total"]:
         if memory["swap_total"] is None:
@@ -108,7 +108,10 @@ def judge_swap(memory, threshold, service=None):
         )
     if memory["swap_used"] is None:
         return finding(
-            "host.swap.skipped", "host", "skipped", "This container's share of the swap is not told"
+            "host.swap.skipped",
+            "host",
+            "skipped",
+            "This container's share of the swap is not known",
         )
     percent = round(100.0 * memory["swap_used"] / memory["swap_total"], 1)
     status = grade(percent, warn, fail)

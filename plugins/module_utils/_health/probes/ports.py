@@ -19,7 +19,7 @@ _STARTING_SECONDS = 30.0
 
 
 def decide_port(ctx, sockets):
-    """Return whether the app's port is held by the app, by something else, or by nobody."""
+    """Return whether the app's port is held by the app, by something else, or by no process."""
     port, service = sockets["port"], unit.name(ctx.params["service"])
     listeners = sockets["listeners"]
     if not listeners:
@@ -82,9 +82,9 @@ def _conflict(sockets, service, listener, process, relation):
     container = host_sockets.container_of(process["cgroup"])
     container = container[:12] if container and container != sockets["container"] else None
     program = os.path.basename((process["command"] or "?").split(" ")[0])
-    place = "unit %s" % holder if holder else "no unit"
+    owner = "unit %s" % holder if holder else "no unit"
     if container:
-        place += ", container %s" % container
+        owner += ", container %s" % container
     summary = "Port %d is held by %s (pid %d, user %s, %s), so %s cannot bind it"
     advice = "Stop %s, or move the app with API_PORT." % (holder or "pid %d" % process["pid"])
     if relation == "leftover":
@@ -97,7 +97,7 @@ def _conflict(sockets, service, listener, process, relation):
         "app.port.conflict",
         "app",
         "fail",
-        summary % (port, program, process["pid"], process["user"], place, service),
+        summary % (port, program, process["pid"], process["user"], owner, service),
         evidence={
             "port": port,
             "address": listener["address"],

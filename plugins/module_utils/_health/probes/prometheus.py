@@ -15,7 +15,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 DEFAULT_URL = "http://127.0.0.1:9090"
-#: Exporters name these labels differently; one that a series lacks groups as empty.
+#: Exporters name these labels differently; one that is missing groups as empty.
 _STATUS_LABELS = ("status", "status_code", "code")
 _PATH_LABELS = ("path", "endpoint", "handler", "route")
 RATE = "sum by (%s) (rate(sergas_http_requests_total[5m]))" % ", ".join(
@@ -35,7 +35,7 @@ def observe(ctx):
     """Evaluate the app's rates and the expressions given.
 
     Returns:
-        dict with url, given (whether one was asked for), error (why nothing could be asked, or
+        dict with url, given (whether one was configured), error (why nothing could be queried, or
         None), error_rate_percent, requests_per_second, failing (the worst first, per status and
         path), p95_seconds, notes ({what: why it is None}) and queries.
     """
@@ -94,7 +94,7 @@ def evaluate(base, expression, deadline):
 
 def read_result(status, text, truncated=False):
     """Return the list of (labels, value) in an answer of the query API (pure; raises as
-    L(evaluate)).
+    ``evaluate``).
     """
     if truncated:
         raise QueryFailed("the result is larger than %d bytes" % _MAX_BYTES)
@@ -228,6 +228,6 @@ def _judge(query, base):
         fail=fail,
         evidence=dict(evidence, labels=query["labels"]),
         advice=(
-            None if status == "ok" else "Look at the series behind the expression in Prometheus."
+            None if status == "ok" else "Check the series behind the expression in Prometheus."
         ),
     )

@@ -41,10 +41,10 @@ def observe(ctx):
     """Reach Redis with the app's settings; without an app, the server of this host.
 
     Returns:
-        list of dicts: C(unset), or address, local and either failure or info.
+        list of dicts: ``unset``, or address, local and either failure or info.
     """
     results = []
-    # A little less than there is, so that a server that hangs is told as such and not as a late
+    # A little less than there is, so that a server that hangs is reported as such and not as a late
     # probe.
     deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
     if ctx.has("app"):
@@ -101,7 +101,7 @@ _TOLD = {
         "redis.unreachable",
         "a script blocks it",
         None,
-        "SCRIPT KILL, after a look at what runs.",
+        "SCRIPT KILL, once it is clear what runs.",
     ),
     "replica": (
         "redis.unreachable",
@@ -149,14 +149,14 @@ def judge(result, threshold):
     """Return the findings about one Redis (pure).
 
     Args:
-        result: an element of what L(observe) returns.
+        result: an element of what ``observe`` returns.
         threshold: (warn, fail, unit) for used_memory in percent of maxmemory.
     """
     if "unset" in result:
         advice = "Set REDIS_HOST in .env, or give the option redis_host."
         summary = "Which Redis the app uses is not known: " + result["unset"]
         return [finding("redis.unknown", "redis", "unknown", summary, advice=advice)]
-    place = "Redis at %s" % result["address"]
+    server = "Redis at %s" % result["address"]
     failure = result.get("failure")
     if failure:
         evidence = {
@@ -171,36 +171,36 @@ def judge(result, threshold):
                     "redis.ok",
                     "redis",
                     "ok",
-                    "%s answers, and asks for a password" % place,
+                    "%s answers, and requires a password" % server,
                     evidence=evidence,
                 )
             ]
-        summary = "%s cannot be used: %s" % (place, sentence)
+        summary = "%s cannot be used: %s" % (server, sentence)
         return [
             finding(
                 identity, "redis", "fail", summary, evidence=evidence, remedy=remedy, advice=advice
             )
         ]
-    return _judge_info(place, result, threshold)
+    return _judge_info(server, result, threshold)
 
 
-def _judge_info(place, result, threshold):
+def _judge_info(server, result, threshold):
     info = result["info"]
     evidence = {"target": result["address"]}
     evidence.update({name: info[name] for name in _FIGURES if name in info})
-    asked = (info.get("keyspace_hits") or 0) + (info.get("keyspace_misses") or 0)
-    if asked:
-        evidence["hit_percent"] = round(100.0 * info["keyspace_hits"] / asked, 1)
+    lookups = (info.get("keyspace_hits") or 0) + (info.get("keyspace_misses") or 0)
+    if lookups:
+        evidence["hit_percent"] = round(100.0 * info["keyspace_hits"] / lookups, 1)
     if result["refused"]:
         return [
             finding(
                 "redis.writes.refused",
                 "redis",
                 "fail",
-                "%s answers but refuses writes: it cannot save to its disk" % place,
+                "%s answers but refuses writes: it cannot save to its disk" % server,
                 evidence=dict(evidence, message=result["refused"][:300]),
                 advice=(
-                    "Look at the disk of Redis and its log; it accepts writes again after a BGSAVE"
+                    "Check the disk of Redis and its log; it accepts writes again after a BGSAVE"
                     " that succeeds."
                 ),
             )
@@ -213,19 +213,19 @@ def _judge_info(place, result, threshold):
                 "redis.ok",
                 "redis",
                 "ok",
-                "%s answers PONG; its memory may not be read" % place,
+                "%s answers PONG; its memory may not be read" % server,
                 evidence=evidence,
             )
         ]
     if not limit:
-        summary = "%s answers PONG and uses %s, without a limit of its own" % (place, size(used))
+        summary = "%s answers PONG and uses %s, without its own limit" % (server, size(used))
         return [
             finding("redis.ok", "redis", "ok", summary, value=used, unit="bytes", evidence=evidence)
         ]
-    return [_judge_memory(place, info, threshold, evidence)]
+    return [_judge_memory(server, info, threshold, evidence)]
 
 
-def _judge_memory(place, info, threshold, evidence):
+def _judge_memory(server, info, threshold, evidence):
     warn, fail, unit = threshold
     used, limit = info["used_memory"], info["maxmemory"]
     percent = round(100.0 * used / limit, 1)
@@ -250,7 +250,7 @@ def _judge_memory(place, info, threshold, evidence):
         status,
         "%s uses %s of its %s (%.1f %%, threshold %g %%)%s"
         % (
-            place,
+            server,
             size(used),
             size(limit),
             percent,

@@ -22,7 +22,7 @@ _REMEDY = "settle_restore_points"
 
 
 def observe(ctx):
-    """Return C({points, lease, entries}): the pending restore points, who holds the host's lock,
+    """Return ``{points, lease, entries}``: the pending restore points, who holds the host's lock,
     and the recent entries of the ledger.
 
     Raises:

@@ -24,7 +24,7 @@ _SYSTEMD_STATUS = {
     217: "its user does not exist",
     226: "its namespace cannot be set up",
 }
-#: why the app did not start, by the kinds of trouble in its log
+#: Why the app did not start, by the kinds of problem in its log.
 _KINDS = {
     "port": "the port is in use",
     "import": "an import fails",
@@ -108,7 +108,7 @@ def _unloadable(name, properties, evidence):
         advice=(
             "Unmask it (systemctl unmask) and start it."
             if masked
-            else "Mend the unit file (systemd-analyze verify), reload systemd and start the unit."
+            else "Fix the unit file (systemd-analyze verify), reload systemd and start the unit."
         ),
     )
 
@@ -172,7 +172,7 @@ def _is_loop(ctx, service, logs):
 
 
 def _comes_not_up(service, logs):
-    """Return whether the unit runs and the app in it has not started, for a reason its log tells.
+    """Return whether the unit runs and the app in it has not started, for a reason in its log.
 
     With several workers it is they who fail and are replaced, while the unit stays active.
     """
@@ -185,7 +185,7 @@ def _comes_not_up(service, logs):
 def flaps(logs):
     """Return how many restarts in the window followed the death of an app that had been up.
 
-    A loop of failing starts that a clean start has ended does not count: it is cured.
+    A loop of failing starts that a clean start has ended does not count: it is resolved.
     """
     restarts = _events(logs, "restart")
     if not logs or not logs["completes"]:
@@ -242,7 +242,7 @@ def _exit_words(evidence):
 
 
 def reasons(service, logs):
-    """Return the kinds of trouble that the app's log told of in its last run, the latest first."""
+    """Return the kinds of problem in the app's log of its last run, the latest first."""
     start = service["times"]["ExecMainStartTimestamp"]
     if not logs or start is None:
         return []
@@ -256,7 +256,7 @@ def _down(ctx, name, service, logs, evidence, loop):
     properties = service["properties"]
     active, sub = evidence["active"], evidence["sub"]
     why = reasons(service, logs)
-    told = next(
+    problem = next(
         (_KINDS[kind.partition(".")[0]] for kind in why if kind.partition(".")[0] in _KINDS), None
     )
     stopped = active == "inactive" and properties.get("Result") in ("success", "", None)
@@ -287,8 +287,8 @@ def _down(ctx, name, service, logs, evidence, loop):
         text = "%s is %s (%s), result %s" % (name, active, sub, evidence["result"])
     if not stopped:
         text += _exit_words(evidence)
-        if told:
-            text += ": " + told
+        if problem:
+            text += ": " + problem
     return finding(
         "app.service.down",
         "app",

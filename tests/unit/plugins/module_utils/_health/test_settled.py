@@ -49,7 +49,7 @@ def test_what_was_not_seen_since_its_remedy_is_ok_and_says_so():
     assert (result["id"], result["status"], result["component"]) == ("app.oom.ok", "ok", "app")
     assert result["remedy"] is None and result["advice"] is None and result["value"] is None
     assert result["summary"] == (
-        "Mended at 2026-03-01T12:05:00Z by the remedy raise_memory_limit, not seen since (last at"
+        "Fixed at 2026-03-01T12:05:00Z by the remedy raise_memory_limit, not seen since (last at"
         " 2026-03-01T12:00:00Z): The kernel killed the app"
     )
     assert result["evidence"]["mended"] == {
