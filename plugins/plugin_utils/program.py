@@ -23,12 +23,15 @@ _IMPORT = re.compile(
     r"from %s(module_utils[\w.]*) import (\([^)]*\)|[\w, ]+)" % re.escape(_COLLECTION)
 )
 _MARK = "sergas.ops:"
+#: The notice at the head of each file, which the program has once.
+_NOTICE = re.compile(r"\A(?:#.*\n)+")
 
 #: What a shell on the host starts; the program follows by standard input, where no list of
 #: processes shows it. C(-I -S): nothing of the host's own packages is needed.
 COMMAND = "-I -S -B -c 'import sys, zlib; exec(zlib.decompress(sys.stdin.buffer.read()))'"
 
-_PROGRAM = """
+_PROGRAM = """# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 import json, os, sys
 from importlib.machinery import ModuleSpec
 
@@ -83,7 +86,11 @@ def _gather(name, found):
     path = _PLUGINS.joinpath(*name.split(".")).with_suffix(".py")
     if _COLLECTION + name in found or not path.is_file():
         return
-    source = found[_COLLECTION + name] = path.read_text(encoding="utf-8")
+    # Lines keep their numbers, for tracebacks.
+    source = _NOTICE.sub(
+        lambda notice: "\n" * notice.group().count("\n"), path.read_text(encoding="utf-8")
+    )
+    found[_COLLECTION + name] = source
     for package, names in _IMPORT.findall(source):
         _gather(package, found)
         for part in re.findall(r"\w+", names):

@@ -9,6 +9,8 @@ import re
 import shlex
 import subprocess
 import sys
+import zlib
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,17 @@ def test_sources_are_all_that_the_entry_imports():
 def test_nothing_of_ansible_itself_is_needed_on_the_host():
     text = "".join(program.sources(ENTRY).values())
     assert not re.search(r"^\s*(from|import) ansible\.", text, re.M)
+
+
+def test_the_notice_is_sent_once_and_lines_keep_their_numbers():
+    packed = zlib.decompress(program.pack(ENTRY, options())).decode()
+    assert packed.count("Copyright: (c)") == packed.count("GNU General Public License") == 1
+    path = Path(program.__file__).parents[1] / "module_utils" / "_health" / "checks.py"
+    source = program.sources(ENTRY)[UTILS + "._health.checks"].split("\n")
+    assert [line for line in source if line] == [
+        line for line in path.read_text().split("\n") if line and not line.startswith("#")
+    ]
+    assert source.index('APP = ("app",)') == path.read_text().split("\n").index('APP = ("app",)')
 
 
 def test_a_program_returns_what_run_returns():
