@@ -30,6 +30,8 @@ documentation() {
 }
 
 check ruff ruff check --quiet --output-format concise .
+check format ruff format --quiet --check .
+check words python tests/lint/plain_words.py
 check yamllint yamllint --strict .
 check ansible-lint ansible-lint
 check documentation documentation

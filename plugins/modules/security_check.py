@@ -112,11 +112,12 @@ probe_seconds:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
-from ansible_collections.sergas.ops.plugins.module_utils._security import check
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import checks as fail2ban
+from ansible_collections.sergas.ops.plugins.module_utils._security import check, sshd
 
 
 def main():
-    names = list(check.CHECKS)
+    names = [*fail2ban.CHECKS, *sshd.CHECKS]
     module = AnsibleModule(
         argument_spec={
             "checks": {"type": "list", "elements": "str", "choices": names},
@@ -127,7 +128,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    runner.run(module, check.run)
+    runner.run(module, check.run, fail2ban, sshd)
 
 
 if __name__ == "__main__":

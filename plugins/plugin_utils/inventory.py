@@ -62,7 +62,9 @@ def _given(hostvars, host, raw=None):
     given = values["sergas_addresses"] or []
     if isinstance(given, str):
         # In an inventory of the INI format, [192.0.2.1, 192.0.2.2] is a text.
-        given = [text.strip(" '\"") for text in given.strip().strip("[]").split(",")]
+        given = given.strip()
+        inner = given[1:-1] if given.startswith("[") and given.endswith("]") else given
+        given = [text.strip(" '\"") for text in inner.split(",")]
     return [str(text) for text in given], str(values["ansible_host"] or host)
 
 

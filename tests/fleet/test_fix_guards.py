@@ -62,7 +62,7 @@ def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, in
     first, second, third = three
     inject(first, "19_redis_down", "03_database_stopped")
     inject(second, "19_redis_password")
-    inject(third, "03_wrong_password", "19_redis_down")
+    inject(third, "19_redis_down", "03_wrong_password")
     secrets = {"REDIS_PASSWORD": "rotated", "DATABASE_PASSWORD": "rotated"}
     # How busy the machine of the tests is, is no fault of the hosts.
     asked = {"sergas_env_values": secrets, "sergas_skip": playbook.OF_THE_MACHINE}

@@ -8,6 +8,7 @@ here.
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
@@ -28,11 +29,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     restore_points,
     service,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._health.runner import (
-    Check,
-    Probe,
-    diagnose,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 
 PROBES = {

@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, unit
 
 #: the groups of the inventory, without their prefix ``sergas_``
@@ -19,15 +18,12 @@ COMPONENTS = ("app", "postgresql", "redis", "cognee", "lb")
 APP = ("service", "env_file", "app_dir", "user", "group", "port", "python", "dropin_dir")
 
 
-class Context:
+class Context(diagnosis.Context):
     """The options, the app's own configuration and the time that is left.
 
     Attributes:
-        params: the options of the module.
         thresholds: {name: (warn, fail, unit)}.
-        deadline: the Deadline of what is being done.
         now: the time of the diagnosis, in seconds since the epoch.
-        components: what this host must have, or None where that is to be found out.
         unit: the properties of the app's unit (``systemctl show``), {} where there is none.
         unit_error: why the unit could not be read, or None.
         environment: the app's .env as an ``environment.Reading``, or None where there is none.
@@ -37,11 +33,9 @@ class Context:
     """
 
     def __init__(self, params, deadline):
-        self.params = params
+        super().__init__(params, deadline, params["components"])
         self.thresholds = thresholds.merge(params["thresholds"])
-        self.deadline = deadline
         self.now = time.time()
-        self.components = params["components"]
         self.unit, self.unit_error = unit.read(params["service"], deadline.within(3))
         self.app_dir = (
             params["app_dir"] or unit.working_directory(self.unit) or app_config.DEFAULT_APP_DIR
@@ -59,12 +53,6 @@ class Context:
             or app_config.port(self.settings)
             or app_config.DEFAULT_PORT
         )
-
-    def within(self, seconds):
-        """Return a copy whose deadline comes in this many seconds at the latest."""
-        limited = copy.copy(self)
-        limited.deadline = self.deadline.within(seconds)
-        return limited
 
     def has(self, component):
         """Return whether a component belongs to this host: by its groups, else by what is there."""

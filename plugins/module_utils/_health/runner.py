@@ -13,24 +13,10 @@ Three steps, so that only the first one touches the host:
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import namedtuple
-
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
-from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
-    NotHere,
-    Unmeasurable,
-    finding,
-    is_bad,
-    roots,
-)
-from ansible_collections.sergas.ops.plugins.module_utils._core.process import CommandMissing
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._health import settled
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
@@ -49,134 +35,6 @@ RANGES = (
 CHANGES = 20
 
 
-class Probe(namedtuple("Probe", ["observe", "seconds"])):
-    """Something observed on the host. ``observe(context)`` returns plain data.
-
-    Attributes:
-        observe: the function.
-        seconds: its own limit, within the deadline of the host.
-    """
-
-    __slots__ = ()
-
-
-class Check(
-    namedtuple(
-        "Check",
-        ["decide", "needs", "subject", "component", "belongs", "guide", "uses"],
-        defaults=[()],
-    )
-):
-    """A question an operator can select. ``decide(context, *observations)`` returns findings.
-
-    Attributes:
-        decide: the function.
-        needs: the probes whose observations ``decide`` takes, in this order.
-        subject: the findings of the check start with it: ``host.disk`` gives ``host.disk.high``.
-        component: that of the findings.
-        belongs: what has to be on a host for the check to make sense; empty: any host.
-        guide: the section of the troubleshooting guide.
-        uses: probes that help where they answer: ``decide`` gets their observations after those, or
-            None.
-    """
-
-    __slots__ = ()
-
-
-class Observation:
-    """What a probe came back with: a value, or the reason why there is none."""
-
-    def __init__(self):
-        self.value = None
-        self.error = None
-        self.absent = False
-        self.seconds = None
-
-
-def observe(probes, names, context):
-    """Run the named probes side by side and return {name: Observation}; none outlives the
-    deadline.
-    """
-    observations = {name: Observation() for name in names}
-    threads = []
-    for name in names:
-        limited = context.within(probes[name].seconds)
-        thread = threading.Thread(
-            target=_observe_one,
-            args=(probes[name].observe, limited, observations[name]),
-            daemon=True,
-        )
-        thread.start()
-        threads.append((name, thread, limited.deadline, limited.deadline.remaining()))
-    for name, thread, deadline, seconds in threads:
-        thread.join(deadline.remaining() + 0.1)
-        if thread.is_alive():
-            # The thread may still set a value later: what counts is what was there in time.
-            observations[name] = Observation()
-            observations[name].error = "no answer within %.1f s" % seconds
-    return observations
-
-
-def _observe_one(function, context, observation):
-    started = time.monotonic()
-    try:
-        observation.value = function(context)
-    except NotHere as absent:
-        observation.absent = True
-        observation.error = str(absent)
-    except (DeadlineExceeded, CommandMissing, Unmeasurable) as reason:
-        observation.error = str(reason)
-    except PermissionError as denied:
-        observation.error = "not allowed to read %s: run with become" % (denied.filename or "it")
-    except Exception as error:  # a probe must never take the diagnosis of the host down with it
-        observation.error = "%s: %s" % (type(error).__name__, error)
-    observation.seconds = round(time.monotonic() - started, 3)
-
-
-def decide(name, check, context, observations):
-    """Return the findings of one check."""
-    inputs = [observations[need] for need in check.needs]
-    for observation in inputs:
-        if observation.absent:
-            return [_absent(check, context, observation.error)]
-        if observation.error:
-            return [_unknown(name, check, observation.error)]
-    try:
-        helpful = [observations[use].value for use in check.uses]
-        findings = check.decide(context, *[observation.value for observation in inputs], *helpful)
-    except NotHere as absent:
-        return [_absent(check, context, str(absent))]
-    except Exception as error:  # see _observe_one
-        return [_unknown(name, check, "%s: %s" % (type(error).__name__, error))]
-    for item in findings:
-        item["guide"] = item["guide"] or check.guide
-    return findings
-
-
-def _absent(check, context, reason):
-    if set(check.belongs) & set(context.components or ()):
-        return finding(
-            check.subject + ".missing",
-            check.component,
-            "fail",
-            "%s, and this host must have it" % reason,
-            guide=check.guide,
-        )
-    return finding(
-        check.subject + ".skipped", check.component, "skipped", reason, guide=check.guide
-    )
-
-
-def _unknown(name, check, reason):
-    return finding(
-        check.subject + ".unknown",
-        check.component,
-        "unknown",
-        "%s could not be measured: %s" % (name, reason),
-        guide=check.guide,
-    )
-
-
 def diagnose(params, checks, probes):
     """Diagnose this host and return the result of the module.
 
@@ -193,24 +51,15 @@ def diagnose(params, checks, probes):
     """
     check_ranges(params)
     check_addresses(params)
-    names = select(list(checks), params["checks"], params["skip"])
+    names = diagnosis.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
-    findings = []
-    wanted = []
-    for name in names:
-        if checks[name].belongs and not context.has_any(checks[name].belongs):
-            findings.append((name, [_absent(checks[name], context, "%s: not on this host" % name)]))
-        else:
-            wanted.append(name)
-    needed = sorted({probe for name in wanted for probe in checks[name].needs + checks[name].uses})
-    observations = observe(probes, needed, context)
+    found, seconds = diagnosis.run(names, checks, probes, context)
     secrets = context.secrets()
     recent = ledger_reader.read()
-    for name in wanted:
-        items = decide(name, checks[name], context, observations)
-        findings.append((name, settled.settle(items, checks[name].subject + ".ok", recent or ())))
-    findings.sort(key=lambda item: names.index(item[0]))
-    flat = redact_all(_derive([item for _name, items in findings for item in items]), secrets)
+    findings = []
+    for name, items in found:
+        findings += settled.settle(items, checks[name].subject + ".ok", recent or ())
+    flat = redact_all(_derive(findings), secrets)
     return {
         "changed": False,
         "findings": flat,
@@ -219,7 +68,7 @@ def diagnose(params, checks, probes):
         "components": context.found(),
         "app": context.app(),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
-        "probe_seconds": {name: observations[name].seconds for name in needed},
+        "probe_seconds": seconds,
     }
 
 
@@ -250,17 +99,3 @@ def check_addresses(params):
     """
     for text in params.get("balancer_addresses") or ():
         addresses.option_or_name("balancer_addresses", text)
-
-
-def select(known, wanted, skip):
-    """Return the names of the checks to run, in the order of known.
-
-    Raises:
-        ValueError: nothing is left to run.
-    """
-    names = [name for name in known if (not wanted or name in wanted) and name not in (skip or ())]
-    if not names:
-        raise InvalidValue(
-            "checks and skip leave no check to run, there are: %s" % ", ".join(known)
-        )
-    return names

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import process
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere, finding
 
 #: A Match block that lets more in counts for whoever comes from anywhere.
@@ -157,3 +158,11 @@ def decide(_ctx, settings):
             ),
         )
     ]
+
+
+PROBES = {"sshd": Probe(observe, 5)}
+CHECKS = {
+    "sshd": Check(
+        decide, ("sshd",), "security.sshd", "security", (), "Unauthorized Access Attempts"
+    )
+}

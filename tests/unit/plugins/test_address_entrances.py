@@ -11,13 +11,13 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.filter.firewall_rules import firewall_rules
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import checks as fail2ban_checks
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import check, host
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
 from ansible_collections.sergas.ops.plugins.module_utils._health import runner
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lines, survey
 from ansible_collections.sergas.ops.plugins.module_utils._host import container_rules, ufw
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import termination_plan
-from ansible_collections.sergas.ops.plugins.module_utils._security import check as security_check
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import fleet
 
 #: 192.0.2.7, as logs, inventories and people write it
@@ -193,7 +193,7 @@ def test_our_own_address_that_is_banned_is_told(text):
         "silent": None,
         "jails": [{"name": "sshd", "banned": ["192.0.2.7"], "not_in_firewall": []}],
     }
-    (found,) = security_check.decide_bans(None, seen)
+    (found,) = fail2ban_checks.decide_bans(None, seen)
     assert found["status"] == "fail" and found["evidence"]["banned"] == {"sshd": ["192.0.2.7"]}
 
 
@@ -210,10 +210,10 @@ def test_a_jail_that_ignores_an_address_ignores_each_notation(text):
         "overridden": [],
     }
     context = types.SimpleNamespace(params={"jails": ["sshd"]})
-    assert [item["status"] for item in security_check.decide_jails(context, seen)] == ["ok"]
+    assert [item["status"] for item in fail2ban_checks.decide_jails(context, seen)] == ["ok"]
     # A jail that ignores one address of a network ignores not all of it.
     wide = dict(seen, protected=["192.0.2.0/24"])
-    assert [item["id"] for item in security_check.decide_jails(context, wide)] == [
+    assert [item["id"] for item in fail2ban_checks.decide_jails(context, wide)] == [
         "security.jail.exposed"
     ]
 

@@ -8,15 +8,16 @@ import threading
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere, finding
-from ansible_collections.sergas.ops.plugins.module_utils._health import runner
-from ansible_collections.sergas.ops.plugins.module_utils._health.checks import CHECKS, PROBES
-from ansible_collections.sergas.ops.plugins.module_utils._health.runner import (
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import (
     Check,
     Observation,
     Probe,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere, finding
+from ansible_collections.sergas.ops.plugins.module_utils._health import runner
+from ansible_collections.sergas.ops.plugins.module_utils._health.checks import CHECKS, PROBES
 from ansible_collections.sergas.ops.plugins.modules import sergas_health
 
 
@@ -55,7 +56,7 @@ def test_every_check_has_its_probes_and_its_place_in_the_manual():
 def test_probes_run_side_by_side():
     barrier = threading.Barrier(2, timeout=5)
     probes = {name: Probe(lambda context: barrier.wait() >= 0, 5) for name in ("one", "two")}
-    observed = runner.observe(probes, ["one", "two"], FakeContext())
+    observed = diagnosis.observe(probes, ["one", "two"], FakeContext())
     assert [observed[name].value for name in ("one", "two")] == [True, True]
 
 
@@ -65,7 +66,7 @@ def test_a_hanging_probe_is_left_behind_with_a_reason():
         "hangs": Probe(lambda context: release.wait(30), 0.2),
         "answers": Probe(lambda context: 42, 5),
     }
-    observed = runner.observe(probes, ["hangs", "answers"], FakeContext())
+    observed = diagnosis.observe(probes, ["hangs", "answers"], FakeContext())
     release.set()
     assert observed["hangs"].value is None and "0.2 s" in observed["hangs"].error
     assert observed["answers"].value == 42
@@ -73,7 +74,7 @@ def test_a_hanging_probe_is_left_behind_with_a_reason():
 
 def test_the_deadline_of_the_host_bounds_every_probe():
     release = threading.Event()
-    observed = runner.observe(
+    observed = diagnosis.observe(
         {"hangs": Probe(lambda context: release.wait(30), 60)}, ["hangs"], FakeContext(0.2)
     )
     release.set()
@@ -85,8 +86,8 @@ def test_a_probe_that_breaks_is_unknown_with_its_reason():
     def broken(context):
         raise KeyError("MainPID")
 
-    observed = runner.observe({"probe": Probe(broken, 5)}, ["probe"], FakeContext())
-    (item,) = runner.decide("thing", check(good), FakeContext(), observed)
+    observed = diagnosis.observe({"probe": Probe(broken, 5)}, ["probe"], FakeContext())
+    (item,) = diagnosis.decide("thing", check(good), FakeContext(), observed)
     assert (item["status"], item["id"]) == ("unknown", "host.thing.unknown")
     assert "MainPID" in item["summary"]
 
@@ -95,8 +96,8 @@ def test_not_being_allowed_says_what_to_do():
     def denied(context):
         raise PermissionError(13, "Permission denied", "/proc/1/fd")
 
-    observed = runner.observe({"probe": Probe(denied, 5)}, ["probe"], FakeContext())
-    (item,) = runner.decide("thing", check(good), FakeContext(), observed)
+    observed = diagnosis.observe({"probe": Probe(denied, 5)}, ["probe"], FakeContext())
+    (item,) = diagnosis.decide("thing", check(good), FakeContext(), observed)
     assert item["status"] == "unknown"
     assert "/proc/1/fd" in item["summary"] and "become" in item["summary"]
 
@@ -105,12 +106,12 @@ def test_a_decision_that_breaks_is_unknown_too():
     def broken(context, value):
         return 1 / 0
 
-    (item,) = runner.decide("thing", check(broken), FakeContext(), {"probe": seen(1)})
+    (item,) = diagnosis.decide("thing", check(broken), FakeContext(), {"probe": seen(1)})
     assert item["status"] == "unknown" and "ZeroDivisionError" in item["summary"]
 
 
 def test_what_only_helps_may_be_missing():
-    (item,) = runner.decide(
+    (item,) = diagnosis.decide(
         "thing",
         check(good, uses=("helper",)),
         FakeContext(),
@@ -127,8 +128,8 @@ def test_what_is_not_here_fails_only_where_it_must_be(components, status, id):
     def absent(context):
         raise NotHere("Redis is not installed")
 
-    observed = runner.observe({"probe": Probe(absent, 5)}, ["probe"], FakeContext())
-    (item,) = runner.decide(
+    observed = diagnosis.observe({"probe": Probe(absent, 5)}, ["probe"], FakeContext())
+    (item,) = diagnosis.decide(
         "thing", check(good, belongs=("redis",)), FakeContext(components=components), observed
     )
     assert (item["status"], item["id"]) == (status, id)
@@ -136,15 +137,15 @@ def test_what_is_not_here_fails_only_where_it_must_be(components, status, id):
 
 
 def test_every_finding_names_its_section_of_the_guide():
-    (item,) = runner.decide("thing", check(good), FakeContext(), {"probe": seen(1)})
+    (item,) = diagnosis.decide("thing", check(good), FakeContext(), {"probe": seen(1)})
     assert item["guide"] == "Guide"
 
 
 def test_checks_and_skip_select():
-    assert runner.select(["a", "b", "c"], None, None) == ["a", "b", "c"]
-    assert runner.select(["a", "b", "c"], ["c", "a"], ["a"]) == ["c"]
+    assert diagnosis.select(["a", "b", "c"], None, None) == ["a", "b", "c"]
+    assert diagnosis.select(["a", "b", "c"], ["c", "a"], ["a"]) == ["c"]
     with pytest.raises(ValueError, match="a, b"):
-        runner.select(["a", "b"], ["a"], ["a"])
+        diagnosis.select(["a", "b"], ["a"], ["a"])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import types
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
-from ansible_collections.sergas.ops.plugins.module_utils._security import check
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import checks
 
 
 def jail(name="sshd", **details):
@@ -68,12 +68,12 @@ def ids(findings):
     ],
 )
 def test_jails_that_do_not_work_are_told(expected, observed, found):
-    assert ids(check.decide_jails(context(*expected), observed)) == found
+    assert ids(checks.decide_jails(context(*expected), observed)) == found
 
 
 def test_service_that_was_switched_off_is_skipped():
     with pytest.raises(NotHere):
-        check.decide_jails(context(), seen(active="inactive", enabled="disabled"))
+        checks.decide_jails(context(), seen(active="inactive", enabled="disabled"))
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_service_that_was_switched_off_is_skipped():
     ],
 )
 def test_bans_that_do_harm_or_nothing_are_told(observed, found):
-    assert ids(check.decide_bans(None, observed)) == found
+    assert ids(checks.decide_bans(None, observed)) == found
 
 
 def test_banned_addresses_are_in_the_evidence():
-    (item,) = check.decide_bans(None, seen(jail(banned=["203.0.113.9"])))
+    (item,) = checks.decide_bans(None, seen(jail(banned=["203.0.113.9"])))
     assert item["evidence"] == {"banned": {"sshd": ["203.0.113.9"]}} and item["value"] == 1

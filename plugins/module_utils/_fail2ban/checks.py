@@ -1,0 +1,269 @@
+# Copyright: (c) 2026, Sergas DevOps
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""fail2ban's jails and their bans: whether they stop attackers, and nobody of ours."""
+
+from __future__ import annotations
+
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
+    NotHere,
+    Unmeasurable,
+    finding,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans, client, rules, setup
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
+    sources as fail2ban_sources,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+
+_GUIDE = "Unauthorized Access Attempts"
+#: Bans whose rule is looked up at most: each is a command.
+_MOST_LOOKUPS = 20
+
+
+# Jails
+
+
+def observe_fail2ban(ctx):
+    """Return what fail2ban does on this host: its service, its jails and their bans.
+
+    Raises:
+        NotHere: it is not installed.
+        PermissionError: only root may ask its server.
+    """
+    if process.find("fail2ban-server") is None:
+        if ctx.params["jails"]:
+            return {"installed": False, "protected": []}
+        raise NotHere("fail2ban is not on this host")
+    state, reason = unit.read(setup.UNIT, ctx.deadline)
+    if reason:
+        raise Unmeasurable(reason)
+    protected, _unknown = bans.resolve(ctx.params["protected"])
+    seen = {
+        "installed": True,
+        "protected": protected,
+        "active": state.get("ActiveState"),
+        "enabled": state.get("UnitFileState"),
+        "result": state.get("Result"),
+        "silent": None,
+        "jails": [],
+        "overridden": setup.read_overrides(client.CONFIG, setup.read_own(client.CONFIG)),
+    }
+    if seen["active"] != "active":
+        return seen
+    try:
+        with client.Server(timeout=max(0.5, ctx.deadline.remaining())) as server:
+            backends = _backends(ctx.deadline)
+            seen["jails"] = [
+                _observe_jail(ctx, server, name, backends.get(name, "")) for name in server.jails()
+            ]
+    except (client.ServerDown, client.Refused) as error:
+        seen["silent"] = str(error)
+    return seen
+
+
+def _backends(deadline):
+    """Return {jail: backend} of the configuration, which the server does not tell."""
+    _status, out, _err = process.run(["fail2ban-client", "-d"], deadline)
+    return {name: jail.backend for name, jail in client.parse_dump(out).items()}
+
+
+def _observe_jail(ctx, server, name, backend):
+    jail = server.jail(name)
+    sources = fail2ban_sources.observe(backend, jail.journalmatch, jail.logpaths, ctx.deadline)
+    lost = [
+        address
+        for address in jail.banned[:_MOST_LOOKUPS]
+        if rules.holds(jail.actions, name, address, ctx.deadline) is False
+    ]
+    return {
+        "name": name,
+        "watches": fail2ban_sources.describe(sources),
+        "blind": None if name == fail2ban_sources.BY_HAND else fail2ban_sources.blindness(sources),
+        "failed": jail.failed,
+        "maxretry": jail.maxretry,
+        "findtime": jail.findtime,
+        "bantime": jail.bantime,
+        "ignored": list(jail.ignored),
+        "banned": list(jail.banned),
+        "not_in_firewall": lost,
+    }
+
+
+def decide_jails(ctx, seen):
+    """Return the findings about the jails: dead, missing, blind, or able to ban our own (pure)."""
+    expected = ctx.params["jails"]
+    if not seen["installed"]:
+        return [_missing("fail2ban is not installed", expected)]
+    if seen["active"] != "active":
+        if seen["enabled"] in ("enabled", "enabled-runtime") or expected:
+            return [_dead("fail2ban is %(enabled)s, but %(active)s (result %(result)s)" % seen)]
+        raise NotHere("fail2ban is installed, but neither enabled nor running")
+    if seen["silent"]:
+        return [_dead("fail2ban runs and does not answer: %s" % seen["silent"])]
+    found = []
+    running = {jail["name"] for jail in seen["jails"]}
+    absent = [name for name in expected if name not in running]
+    if absent or not running:
+        found.append(_missing("no jail %s runs" % ", ".join(absent or ["at all"]), absent))
+    found += [_blind(jail) for jail in seen["jails"] if jail["blind"]]
+    ours = [jail for jail in seen["jails"] if jail["name"] in expected]
+    exposed = _exposed(ours, seen["protected"])
+    if exposed:
+        found.append(_exposing(exposed, seen["overridden"]))
+    return found or [_working(seen)]
+
+
+def _exposed(jails, protected):
+    """Return {jail: [protected address that it does not ignore]}."""
+    exposed = {}
+    for jail in jails:
+        bare = [
+            item
+            for item in protected
+            if not any(addresses.within(item, ignored) for ignored in jail["ignored"])
+        ]
+        if bare:
+            exposed[jail["name"]] = bare
+    return exposed
+
+
+def _missing(reason, jails):
+    return finding(
+        "security.jail.missing",
+        "security",
+        "fail",
+        "Attacks are not stopped: %s" % reason,
+        evidence={"jails": list(jails)},
+        remedy="jail",
+        advice="Set the jails up with the role fail2ban.",
+    )
+
+
+def _dead(reason):
+    return finding(
+        "security.jail.dead",
+        "security",
+        "fail",
+        "Attacks are not stopped: %s" % reason,
+        remedy="jail",
+        advice=(
+            "Read journalctl -u fail2ban and /var/log/fail2ban.log. A jail that reads a file which"
+            " is not there, or the journal without python3-systemd, ends the whole server."
+        ),
+    )
+
+
+def _blind(jail):
+    return finding(
+        "security.jail.blind",
+        "security",
+        "fail",
+        "The jail %s sees nothing: %s" % (jail["name"], jail["blind"]),
+        evidence={key: jail[key] for key in ("name", "watches", "blind")},
+        remedy="jail",
+        advice="Let it watch the journal of the unit that does the work.",
+    )
+
+
+def _exposing(exposed, overridden):
+    return finding(
+        "security.jail.exposed",
+        "security",
+        "warn",
+        "%s may ban addresses of our own: %s"
+        % (", ".join(sorted(exposed)), ", ".join(sorted(exposed.items())[0][1][:5])),
+        evidence={"jails": exposed, "overridden": overridden[:10]},
+        remedy="jail",
+        advice="Put them into the jail's ignoreip; one in jail.local counts over the role's.",
+    )
+
+
+def _working(seen):
+    return finding(
+        "security.jails.ok",
+        "security",
+        "ok",
+        "%d jails of fail2ban watch: %s"
+        % (len(seen["jails"]), ", ".join(jail["name"] for jail in seen["jails"])),
+        value=len(seen["jails"]),
+        unit="jails",
+        evidence={
+            "jails": [
+                {key: jail[key] for key in ("name", "watches", "failed", "maxretry", "bantime")}
+                for jail in seen["jails"]
+            ],
+            "overridden": seen["overridden"][:10],
+        },
+    )
+
+
+# Bans
+
+
+def decide_bans(_ctx, seen):
+    """Return the findings about the bans: of our own, without effect, or as they should be
+    (pure).
+    """
+    if not seen["installed"] or seen["active"] != "active" or seen["silent"]:
+        raise NotHere("fail2ban does not run, so it bans nobody")
+    banned = {jail["name"]: jail["banned"] for jail in seen["jails"] if jail["banned"]}
+    innocent = {
+        name: [item for item in items if addresses.covering(seen["protected"], item)]
+        for name, items in banned.items()
+    }
+    innocent = {name: items for name, items in innocent.items() if items}
+    lost = {
+        jail["name"]: jail["not_in_firewall"] for jail in seen["jails"] if jail["not_in_firewall"]
+    }
+    found = []
+    if innocent:
+        found.append(
+            finding(
+                "security.ban.innocent",
+                "security",
+                "fail",
+                "Our own %s is banned by %s"
+                % (", ".join(sorted(sum(innocent.values(), []))), ", ".join(sorted(innocent))),
+                evidence={"banned": innocent},
+                remedy="jail",
+                advice="Let it go (fail2ban-client unban ADDRESS) and put it into ignoreip.",
+            )
+        )
+    if lost:
+        found.append(
+            finding(
+                "security.ban.ineffective",
+                "security",
+                "fail",
+                "fail2ban counts %s as banned, and the firewall lets it in"
+                % ", ".join(sorted(sum(lost.values(), []))),
+                evidence={"banned": lost},
+                remedy="jail",
+                advice="Something has emptied the firewall's rules: restart fail2ban after it.",
+            )
+        )
+    if found:
+        return found
+    count = sum(len(items) for items in banned.values())
+    return [
+        finding(
+            "security.bans.ok",
+            "security",
+            "ok",
+            "%d addresses are banned" % count,
+            value=count,
+            unit="addresses",
+            evidence={"banned": {name: items[:20] for name, items in banned.items()}},
+        )
+    ]
+
+
+PROBES = {"fail2ban": Probe(observe_fail2ban, 10)}
+CHECKS = {
+    "jails": Check(decide_jails, ("fail2ban",), "security.jails", "security", (), _GUIDE),
+    "bans": Check(decide_bans, ("fail2ban",), "security.bans", "security", (), _GUIDE),
+}
