@@ -272,7 +272,7 @@ def test_a_check_run_predicts_the_real_one_and_a_second_one_changes_nothing(
     assert (cluster.files(), cluster.pid()) == (before, pid), "a check run has changed something"
     result = settings(driver, allow_restart=True, **MACHINE)
     assert without(result) == without(predicted)
-    assert result["changed"]
+    assert result["changed"] and result["driver"] == driver
     assert result["restarted"]
     assert cluster.pid() != pid
     assert cluster.show(*TUNED) == TUNED
@@ -594,7 +594,7 @@ def test_a_stopped_server_is_configured_and_stays_stopped(cluster, settings):
     predicted = settings(check=True, allow_restart=True, **MACHINE)
     result = settings(allow_restart=True, **MACHINE)
     assert without(result) == without(predicted)
-    assert result["changed"]
+    assert result["changed"] and result["driver"] is None
     assert not result["restarted"]
     assert not result["reloaded"]
     assert result["cluster"]["server"] == "stopped"
