@@ -26,7 +26,7 @@ Cluster = namedtuple(
 
 OLDEST_VERSION = 13
 
-PROGRAM_FOLDERS = (
+PROGRAM_DIRECTORIES = (
     "/usr/lib/postgresql/%d/bin",
     "/usr/pgsql-%d/bin",
     "/usr/local/pgsql-%d/bin",
@@ -49,7 +49,7 @@ class ProgramFailed(OperationError):
 
 
 def parse_clusters(text):
-    """Return the L(Cluster)s of `pg_lsclusters --no-header`."""
+    """Return the ``Cluster``s of `pg_lsclusters --no-header`."""
     found = []
     for line in text.splitlines():
         fields = line.split(None, 6)
@@ -99,15 +99,15 @@ def choose(clusters, version=None, name=None, port=None, data_directory=None):
         raise ClusterError(
             "several PostgreSQL clusters are meant: %s; choose with version and cluster" % there
         )
-    asked = ", ".join("%s %s" % item for item in sorted(wanted.items()))
+    requested = ", ".join("%s %s" % item for item in sorted(wanted.items()))
     raise ClusterError(
         "no PostgreSQL cluster%s here; there is %s"
-        % (" with %s" % asked if asked else "", there or "none")
+        % (" with %s" % requested if requested else "", there or "none")
     )
 
 
 def locate(version, name, port, data_directory, service, deadline):
-    """Return the L(Cluster) that the options mean.
+    """Return the ``Cluster`` that the options mean.
 
     Raises:
         ClusterError: none is, or more than one.
@@ -151,7 +151,7 @@ def _by_directory(data_directory, version, port, service):
     _supported(cluster)
     running = pid_of(data_directory) is not None
     if running:
-        # The name that the server itself has for it: its files are told apart by their paths.
+        # The name that the server itself has for it: its files are distinguished by their paths.
         data_directory = _pid_file(data_directory)[1].strip()
     return cluster._replace(
         port=port or port_of(data_directory),
@@ -164,7 +164,7 @@ def _by_directory(data_directory, version, port, service):
 
 
 def _started_with(data_directory):
-    """Return the config_file that the server was last started with, if it was told one."""
+    """Return the config_file that the server was last started with, if it was given one."""
     with contextlib.suppress(OSError):
         text = files.read_text(os.path.join(data_directory, "postmaster.opts"))
         match = re.search(r"config[_-]file=([^\"\s]+)", text)
@@ -185,13 +185,13 @@ def _programs(major, data_directory):
     if running is not None:
         with contextlib.suppress(OSError):
             return os.path.dirname(os.readlink("/proc/%d/exe" % running))
-    candidates = [folder % major for folder in PROGRAM_FOLDERS]
+    candidates = [directory % major for directory in PROGRAM_DIRECTORIES]
     found = shutil.which("postgres", path=process.SEARCH_PATH)
     if found:
         candidates.append(os.path.dirname(os.path.realpath(found)))
-    for folder in candidates:
-        if os.path.exists(os.path.join(folder, "postgres")):
-            return folder
+    for directory in candidates:
+        if os.path.exists(os.path.join(directory, "postgres")):
+            return directory
     raise ClusterError(
         "the programs of PostgreSQL %d are not here (tried %s)" % (major, ", ".join(candidates))
     )
@@ -220,8 +220,8 @@ def pid_of(data_directory):
         return None
 
 
-def socket_folder(data_directory):
-    """Return the folder of the running server's socket, or None."""
+def socket_directory(data_directory):
+    """Return the directory of the running server's socket, or None."""
     found = _pid_file(data_directory)
     return found[4].strip() or None if len(found) > 4 else None
 
@@ -246,7 +246,7 @@ def as_owner(cluster, argv):
 
 
 def describe(cluster, deadline):
-    """Return {name: L(Described)} of what the server's program itself knows, started or not.
+    """Return {name: ``Described``} of what the server's program itself knows, started or not.
 
     Raises:
         ProgramFailed: it does not say.
@@ -321,7 +321,7 @@ def parse_refusals(text, path):
 class Candidate:
     """A configuration that the server's own program reads, before any server does.
 
-    It lives in a folder of its own, which only its owner can read, and needs no running server.
+    It is in a temporary directory, which only its owner can read, and needs no running server.
     """
 
     def __init__(self, cluster, deadline):
@@ -337,7 +337,7 @@ class Candidate:
         """
         text = "".join("%s = %s\n" % (name, conf.quote(value)) for name, value in values.items())
         with self._file(text) as path:
-            status, _out, err = self._ask("max_connections", os.path.dirname(path), path)
+            status, _out, err = self._run("max_connections", os.path.dirname(path), path)
             return parse_refusals(err, path) or [err.strip()] if status else []
 
     def meaning(self, name, value):
@@ -347,7 +347,7 @@ class Candidate:
             ProgramFailed: it refuses the value.
         """
         with self._file("%s = %s\n" % (name, conf.quote(value))) as path:
-            status, out, err = self._ask(name, os.path.dirname(path), path)
+            status, out, err = self._run(name, os.path.dirname(path), path)
             if status:
                 raise ProgramFailed("; ".join(parse_refusals(err, path)) or err.strip())
             return out.rstrip("\n")
@@ -356,10 +356,10 @@ class Candidate:
         """Return what the files as they are give a setting at the next start, or None if it has
         none.
         """
-        status, out, _err = self._ask(name, self._cluster.data_directory, self._cluster.config_file)
+        status, out, _err = self._run(name, self._cluster.data_directory, self._cluster.config_file)
         return None if status else out.rstrip("\n")
 
-    def _ask(self, name, data_directory, config_file):
+    def _run(self, name, data_directory, config_file):
         # With the real data directory, postgresql.auto.conf would hide what the candidate says.
         program = os.path.join(self._cluster.programs, "postgres")
         argv = [program, "-C", name, "-D", data_directory, "-c", "config_file=%s" % config_file]
@@ -368,29 +368,29 @@ class Candidate:
 
     @contextlib.contextmanager
     def _file(self, text):
-        folder = tempfile.mkdtemp(prefix="pg-settings-")  # path: new, of this user's alone
+        directory = tempfile.mkdtemp(prefix="pg-settings-")  # path: new, of this user's alone
         try:
-            path = os.path.join(folder, "postgresql.conf")
+            path = os.path.join(directory, "postgresql.conf")
             owner = None
             if os.geteuid() == 0:
                 entry = pwd.getpwnam(self._cluster.owner)
                 owner = entry.pw_uid, entry.pw_gid
             files.replace(path, text.encode("utf-8", "surrogateescape"), owner, 0o600)
             # The server would say that it is missing.
-            files.replace(os.path.join(folder, "postgresql.auto.conf"), b"", owner, 0o600)
+            files.replace(os.path.join(directory, "postgresql.auto.conf"), b"", owner, 0o600)
             if owner is not None:
                 # Last: from here on, the owner can put links there.
-                os.chown(folder, *owner)  # path: a new directory of root's, in a sticky one
+                os.chown(directory, *owner)  # path: a new directory of root's, in a sticky one
             yield path
         finally:
-            shutil.rmtree(folder)  # path: it follows no links
+            shutil.rmtree(directory)  # path: it follows no links
 
 
 def control_command(cluster, action, seconds):
     """Return the command that starts, stops or restarts a cluster.
 
     Args:
-        action: V(start), V(stop) or V(restart).
+        action: ``start``, ``stop`` or ``restart``.
         seconds: how long pg_ctl waits.
     """
     if cluster.service:
@@ -419,7 +419,7 @@ def control(cluster, action, deadline):
 
 
 def log_size(cluster):
-    """Return the size of the server's log now, for L(log_complaints)."""
+    """Return the size of the server's log now, for ``log_complaints``."""
     path = newest_log(cluster)
     try:
         status = files.stat(path) if path else None
@@ -432,12 +432,12 @@ def newest_log(cluster):
     """Return the path of the log that the server writes to, or None."""
     if cluster.log_file:
         return cluster.log_file
-    folder = os.path.join(cluster.data_directory, "log")
+    directory = os.path.join(cluster.data_directory, "log")
     changed = {}
     with contextlib.suppress(OSError):
-        for name in files.names(folder):
+        for name in files.names(directory):
             if name.endswith(".log") and not name.startswith("."):
-                changed[os.path.join(folder, name)] = None
+                changed[os.path.join(directory, name)] = None
     changed[os.path.join(cluster.data_directory, "startup.log")] = None
     for path in list(changed):
         status = None
