@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
-from ansible_collections.sergas.ops.plugins.module_utils._zoho import decide
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import findings as zoho_findings
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import fleet, host
 
 ACCOUNTS = "accounts.zoho.eu:443"
@@ -23,11 +23,11 @@ def by_app(state="unauthenticated", id="zoho.token.invalid"):
 
 
 def by_zoho(told, account="a1", target=ACCOUNTS):
-    return decide.trouble(told, "it says so", target, {"account": account})
+    return zoho_findings.problem(told, "it says so", target, {"account": account})
 
 
 def good(account="a1"):
-    return decide.good(3600000, True, ACCOUNTS, {"account": account})
+    return zoho_findings.good(3600000, True, ACCOUNTS, {"account": account})
 
 
 def bad(id, component="app", **evidence):
