@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._cognee.findings import (
+    cognee_finding,
     memory,
     of_container,
 )

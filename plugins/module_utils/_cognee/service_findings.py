@@ -9,6 +9,7 @@ from __future__ import annotations
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import container_findings, settings
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import replies as cognee_replies
 from ansible_collections.sergas.ops.plugins.module_utils._cognee.findings import (
+    cognee_finding,
     memory,
     of_container,
 )

@@ -24,10 +24,6 @@ class Context(diagnosis.Context):
     Attributes:
         thresholds: {name: (warn, fail, unit)}.
         now: the time of the diagnosis, in seconds since the epoch.
-<<<<<<< HEAD
-=======
-        components: what this host must have, or None where that is to be found out.
->>>>>>> health
         unit: the properties of the app's unit (``systemctl show``), {} where there is none.
         unit_error: why the unit could not be read, or None.
         environment: the app's .env as an ``environment.Reading``, or None where there is none.

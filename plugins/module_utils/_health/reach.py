@@ -158,34 +158,20 @@ def redis(target, deadline, local):
     except ConnectionFailed as error:
         result["failure"] = {"told": error.reason, "message": str(error)}
     except resp.RedisError as error:
-<<<<<<< HEAD
         # None of these three commands is refused for the memory or the slot of a key.
         kind = "refusal" if error.kind in ("memory", "cluster") else error.kind
         result["failure"] = {"told": kind, "message": str(error)}
-=======
-        result["failure"] = {"told": redis_reason(str(error)), "message": str(error)}
->>>>>>> health
     return result
 
 
 def _query(client, target):
-<<<<<<< HEAD
     client.log_in(target["user"], target["password"])
-=======
-    if target["password"]:
-        words = [target["user"], target["password"]] if target["user"] else [target["password"]]
-        client.call("AUTH", *words)
->>>>>>> health
     refused = None
     try:
         answer = client.call("PING")
     except resp.RedisError as error:
         # It refuses even this while it refuses writes, and still gives its figures.
-<<<<<<< HEAD
         if error.kind != "writes":
-=======
-        if redis_reason(str(error)) != "writes":
->>>>>>> health
             raise
         refused, answer = str(error), "PONG"
     if answer != "PONG":
@@ -196,23 +182,3 @@ def _query(client, target):
         return {"info": resp.parse_info(client.call("INFO") or ""), "refused": refused}
     except resp.RedisError as error:
         return {"info": {}, "refused": refused, "why": str(error)}
-<<<<<<< HEAD
-=======
-
-
-def redis_reason(message):
-    """Return what an error of the server means, from its code."""
-    code = message.partition(" ")[0]
-    if "without any password" in message or "no password is set" in message:
-        return "password_unused"
-    if code in ("NOAUTH", "WRONGPASS", "NOPERM") or "invalid password" in message:
-        return "password"
-    return {
-        "DENIED": "protected",
-        "LOADING": "loading",
-        "MISCONF": "writes",
-        "READONLY": "writes",
-        "BUSY": "busy",
-        "MASTERDOWN": "replica",
-    }.get(code, "clients" if "max number of clients" in message else "refusal")
->>>>>>> health

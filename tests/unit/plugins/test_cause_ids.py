@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import checks as fail2ban_checks
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules, checks
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
@@ -21,42 +20,22 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils._security import sshd
-=======
-from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules, checks
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
-    causes as insights_causes,
-)
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
->>>>>>> health
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import host as report_host
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
 #: Modules with rules; an id that is named in one of them only is not made by anything.
-<<<<<<< HEAD
 RULES = (cause_rules, database_rules, report_host)
 _ID = re.compile(r"(?:app|api|db|redis|zoho|cognee|host|security|lb)(?:\.[a-z_]+){1,3}")
 #: What makes a finding: its first argument is the id.
 _MAKERS = ("finding", "_finding", "cognee_finding", "bad")
-=======
-RULES = (cause_rules, insights_causes, report_host)
-_ID = re.compile(r"(?:app|api|db|redis|zoho|cognee|host|security|lb)(?:\.[a-z_]+){1,3}")
-#: What makes a finding: its first argument is the id.
-_MAKERS = ("finding", "_finding", "bad")
->>>>>>> health
 
 #: Ids that are built from parts: {file below plugins: ids}.
 BUILT = {
     # absent, unmeasurable and missing: the subject of a check and one of these
-<<<<<<< HEAD
     "module_utils/_core/diagnosis.py": {
         check.subject + state
         for table in (checks, fail2ban_checks, sshd)
         for check in table.CHECKS.values()
-=======
-    "module_utils/_health/runner.py": {
-        check.subject + state
-        for check in checks.CHECKS.values()
->>>>>>> health
         for state in (".skipped", ".unknown", *([".missing"] if check.belongs else []))
     },
     # the same for the checks of pg_insights
@@ -83,7 +62,6 @@ BUILT = {
 
 #: Bad findings that are roots wherever they appear: nothing else that is measured explains them.
 ROOTS = {
-<<<<<<< HEAD
     "api.health.missing",
     "api.latency.missing",
     "app.connections.missing",
@@ -110,14 +88,6 @@ ROOTS = {
     "app.resources.unknown",
     "app.service.missing",
     "app.service.unknown",
-=======
-    "app.env.ambiguous",
-    "app.env.unreadable",
-    "app.import.error",
-    "app.metrics.high",
-    "app.port.conflict",
-    "app.resources.exhausted",
->>>>>>> health
     "cognee.auth",
     "cognee.blocked",
     "cognee.components",
@@ -126,7 +96,6 @@ ROOTS = {
     "cognee.open",
     "cognee.query",
     "cognee.slow",
-<<<<<<< HEAD
     "cognee.unknown",
     "cognee.wrong_service",
     "db.bloat.indexes",
@@ -186,117 +155,24 @@ ROOTS = {
     "security.bans.unknown",
     "security.bruteforce",
     "security.env.missing",
-=======
-    "cognee.wrong_service",
-    "db.bloat.indexes",
-    "db.index.duplicate",
-    "db.index.invalid",
-    "db.index.unused",
-    "db.pools.overcommitted",
-    "db.replication.lag",
-    "db.sequences.exhausted",
-    "db.settings.harmful",
-    "db.transactions.idle",
-    "db.wal.archiver_failing",
-    "db.wal.slot_inactive",
-    "host.diagnosis.failed",
-    "host.disk.readonly",
-    "host.inodes.high",
-    "host.memory.high",
-    "host.restore_point.armed",
-    "host.restore_point.failed",
-    "host.unreachable",
-    "redis.evicting",
-    "redis.memory.high",
-    "security.ban.ineffective",
-    "security.ban.innocent",
-    "security.bruteforce",
->>>>>>> health
     "security.env.readable",
     "security.firewall.drift",
     "security.jail.blind",
     "security.jail.dead",
     "security.jail.exposed",
     "security.jail.missing",
-<<<<<<< HEAD
     "security.jails.unknown",
     "security.keys.missing",
-=======
->>>>>>> health
     "security.keys.weak",
     "security.login.guessed",
     "security.mfa.off",
     "security.ports.exposed",
     "security.sshd.invalid",
-<<<<<<< HEAD
     "security.sshd.unknown",
     "security.sshd.weak",
     "zoho.api.missing",
     "zoho.cache.stale",
     "zoho.token.scope",
-=======
-    "security.sshd.weak",
-    "zoho.cache.stale",
-    "zoho.token.scope",
-    # what could not be measured
-    "app.connections.unknown",
-    "app.env.unknown",
-    "app.errors.unknown",
-    "app.metrics.unknown",
-    "app.port.unknown",
-    "app.resources.unknown",
-    "app.service.unknown",
-    "cognee.unknown",
-    "db.cache.unknown",
-    "db.connections.unknown",
-    "db.disk.unknown",
-    "db.index.duplicate.unknown",
-    "db.index.invalid.unknown",
-    "db.index.missing.unknown",
-    "db.index.unused.unknown",
-    "db.locks.unknown",
-    "db.queries.running.unknown",
-    "db.queries.slow.unknown",
-    "db.replication.unknown",
-    "db.sequences.unknown",
-    "db.settings.unknown",
-    "db.size.unknown",
-    "db.statistics.unknown",
-    "db.transactions.unknown",
-    "db.vacuum.unknown",
-    "db.wal.archiver.unknown",
-    "db.wal.slot.unknown",
-    "db.wal.unknown",
-    "db.wraparound.unknown",
-    "host.cpu.unknown",
-    "host.disk.unknown",
-    "host.iowait.unknown",
-    "host.load.unknown",
-    "host.memory.unknown",
-    "host.restore_point.unknown",
-    "host.swap.unknown",
-    # what a host must have and has not
-    "api.health.missing",
-    "api.latency.missing",
-    "app.connections.missing",
-    "app.crash.missing",
-    "app.env.missing",
-    "app.errors.missing",
-    "app.exceptions.missing",
-    "app.import.missing",
-    "app.metrics.missing",
-    "app.oom.missing",
-    "app.port.missing",
-    "app.resources.missing",
-    "app.service.missing",
-    "db.connection.missing",
-    "lb.health.missing",
-    "redis.missing",
-    "security.access.missing",
-    "security.env.missing",
-    "security.keys.missing",
-    "zoho.api.missing",
->>>>>>> health
 }
 #: What ids begin with, and is no id itself.
 SUBJECTS = {

@@ -24,13 +24,8 @@ CONNECTION = "_postgresql/session.py"
 CLIENTS = {
     "psycopg2": {"_net/postgres.py": "one of the drivers"},
     "pgwire": {
-<<<<<<< HEAD
         "_net/postgres.py": "the other driver",
         "_net/pgwire_statements.py": "a part of that driver",
-=======
-        "_postgresql/session.py": "a second attempt to log in tells why the first failed; it runs"
-        " no query",
->>>>>>> health
         "_health/reach.py": "logs in as the app does, and runs fixed queries on catalogs:"
         " search_path is pinned as the session starts",
         "_host/app_config.py": "knows its port and opens nothing",

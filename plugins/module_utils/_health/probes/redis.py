@@ -14,11 +14,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
 from ansible_collections.sergas.ops.plugins.module_utils._core.sizes import size
 from ansible_collections.sergas.ops.plugins.module_utils._health import reach
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
-<<<<<<< HEAD
 from ansible_collections.sergas.ops.plugins.module_utils._net import failures, resp, url
-=======
-from ansible_collections.sergas.ops.plugins.module_utils._net import failures, url
->>>>>>> health
 
 _MARGIN = 0.3
 #: what INFO says that a finding shows
@@ -54,12 +50,9 @@ def observe(ctx):
     if ctx.has("app"):
         target = app_config.redis_target(ctx.settings)
         why = ctx.environment_error or "REDIS_HOST is not set in %s" % ctx.env_file
-<<<<<<< HEAD
         if ctx.settings.get("REDIS_URL", "").startswith(resp.SENTINEL_SCHEMES):
             if not ctx.params["redis_host"]:
                 target, why = None, "REDIS_URL names Sentinels, which this check does not query"
-=======
->>>>>>> health
         results.append(reach.redis(target, deadline, False) if target else {"unset": why})
     if not results or "redis" in (ctx.components or ()):
         target = local_servers.redis()

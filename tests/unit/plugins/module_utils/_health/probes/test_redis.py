@@ -10,13 +10,9 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
-from ansible_collections.sergas.ops.plugins.module_utils._health import reach
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import redis
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
-<<<<<<< HEAD
 from ansible_collections.sergas.ops.plugins.module_utils._net import resp
-=======
->>>>>>> health
 
 THRESHOLD = (80.0, 90.0, "%")
 MIB = 1024 * 1024
@@ -101,11 +97,7 @@ def test_a_server_that_cannot_save_refuses_writes():
     ],
 )
 def test_errors_are_told_apart(message, told, id):
-<<<<<<< HEAD
     assert resp.RedisError(message).kind == told
-=======
-    assert reach.redis_reason(message) == told
->>>>>>> health
     item = judged(
         {"address": "r1:6379", "local": False, "failure": {"told": told, "message": message}}
     )
