@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def lacking_variables(missing: Iterable[str], values: Mapping[str, Any]) -> list[str]:
+def variables_without_value(missing: Iterable[str], values: Mapping[str, Any]) -> list[str]:
     """Return those of the missing variables that no value is known for.
 
     Args:
@@ -30,7 +30,7 @@ def variables_to_set(values: Mapping[str, Any], missing: Iterable[str]) -> dict[
     Of alternatives, the first one that a value is known for is set.
 
     Args:
-        values, missing: as for ``lacking_variables``.
+        values, missing: as for ``variables_without_value``.
     """
     if not missing:
         return dict(values)

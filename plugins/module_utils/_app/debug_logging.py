@@ -23,11 +23,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv
 
 NAME = "sergas-debug-logging"
 VARIABLE, LEVEL = "LOG_LEVEL", "DEBUG"
-FOLDER = "/var/lib/sergas/debug-logging"
-STATE = FOLDER + "/state.json"
-PROGRAM = FOLDER + "/revert.py"
+DIRECTORY = "/var/lib/sergas/debug-logging"
+STATE = DIRECTORY + "/state.json"
+PROGRAM = DIRECTORY + "/revert.py"
 #: what the program reads and replaces the .env with: a copy of `files`
-FILES = FOLDER + "/files.py"
+FILES = DIRECTORY + "/files.py"
 _PYTHON = "/usr/bin/python3"
 
 #: Runs on the host when the time is up, with the system's Python and nothing else. Each step may be
@@ -212,7 +212,7 @@ def run(params, check_mode):
         unit.refuse_covered(app.env_file)
     if changed and not check_mode:
         if not armed:
-            files.make_directories(FOLDER, 0o700)
+            files.make_directories(DIRECTORY, 0o700)
             unit.put(FILES, files.__loader__.get_source(files.__name__), 0o600)
             unit.put(PROGRAM, REVERT, 0o600)
             unit.put(STATE, json.dumps(state), 0o600)
@@ -224,7 +224,7 @@ def run(params, check_mode):
                     "path": app.env_file,
                     "values": {VARIABLE: LEVEL},
                     "absent": [],
-                    "mend": False,
+                    "repair": False,
                     "systemd": True,
                     "secret_keys": [],
                     "create": False,

@@ -138,11 +138,11 @@ def _by_cognee(item: Finding, other: Finding) -> bool:
 
 def _keeps_app_away(item: Finding, other: Finding) -> bool:
     """The same for what is on the way there, but the cache, which the app works without."""
-    return _by_zoho(item, other) and other["evidence"].get("told") not in ("store", "busy")
+    return _by_zoho(item, other) and other["evidence"].get("error_kind") not in ("store", "busy")
 
 
 def _of_store(item: Finding, _other: Finding) -> bool:
-    return item["evidence"].get("told") == "store"
+    return item["evidence"].get("error_kind") == "store"
 
 
 def _names_zoho(_item: Finding, other: Finding) -> bool:
