@@ -11,6 +11,7 @@ else its name.
 
 from __future__ import annotations
 
+import re
 import socket
 
 from ansible_collections.sergas.ops.plugins.module_utils import addresses
@@ -62,7 +63,7 @@ def _given(hostvars, host, raw=None):
     given = values["sergas_addresses"] or []
     if isinstance(given, str):
         # In an inventory of the INI format, [192.0.2.1, 192.0.2.2] is a text.
-        given = [text.strip(" '\"") for text in given.strip().strip("[]").split(",")]
+        given = re.findall(r"[^][,'\"\s]+", given)
     return [str(text) for text in given], str(values["ansible_host"] or host)
 
 
