@@ -40,7 +40,7 @@ def run(name, **options):
     [
         ("app_service", "patience", "wait_timeout", {}),
         ("sergas_env", "mend", "repair", {}),
-        ("fail2ban_jails", "proofs", "verify_commands", {"files": [], "jails": []}),
+        ("fail2ban_jails", "proofs", "verify_commands", {"files": {}, "jails": []}),
     ],
 )
 def test_an_old_option_is_refused_with_its_new_name(name, old, new, required):
