@@ -29,7 +29,7 @@ _DATABASE = (
 )
 _DISK = ("host.disk.", "host.inodes.high")
 _DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.port.closed")
-#: So many error lines of a kind that nothing explains are a fault of their own.
+#: So many error lines of a kind that nothing explains are a separate fault.
 _MANY_LINES = 10
 _SYSTEM_DIRECTORIES = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/home")
 _GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
@@ -376,7 +376,7 @@ RULES = causes.by_effect(
     *_without_settings("redis.unknown", "REDIS_"),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
-    *(Rule(effect, _JOURNAL[:place]) for place, effect in enumerate(_JOURNAL) if place),
+    *(Rule(effect, _JOURNAL[:position]) for position, effect in enumerate(_JOURNAL) if position),
 )
 
 

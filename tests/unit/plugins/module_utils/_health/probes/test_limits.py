@@ -136,7 +136,7 @@ def test_without_slots_the_pools_cannot_be_judged(context, database):
         ({"DATABASE_POOL_SIZE": "5 # small", "DATABASE_MAX_OVERFLOW": "0"}, None, 5),
     ],
 )
-def test_what_the_settings_ask_of_the_database(settings, workers, connections):
+def test_what_the_settings_need_of_the_database(settings, workers, connections):
     assert limits.pool(settings, workers)["connections"] == connections
 
 
