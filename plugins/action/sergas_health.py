@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         """
         validated, params = self.validate_argument_spec(ARGUMENT_SPEC)
         paths = [name for name in _PATHS if params[name] is not None]
-        # Not what validating made of it: C(~) is another folder on the controller.
+        # Not what validating made of it: ``~`` is another directory on the controller.
         params.update({name: str(self._task.args[name]) for name in paths})
         done = self._low_level_execute_command(
             "%s %s %s"
@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
         return remove_values(found, secrets) if secrets else found
 
     def _interpreter(self, task_vars):
-        """Return the Python that the inventory names, or that was discovered, or C(python3)."""
+        """Return the Python that the inventory names, or that was discovered, or ``python3``."""
         named = self._templar.template(task_vars.get("ansible_python_interpreter"))
         if named and not named.startswith("auto"):
             return named

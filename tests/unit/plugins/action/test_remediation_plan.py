@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +25,7 @@ DOWN = finding(
     evidence={"target": "127.0.0.1:6379"},
     remedy="start_redis",
 )
+ROOT = Path(__file__).resolve().parents[4]
 FINE = finding("redis.ok", "redis", "ok", "answers")
 
 
@@ -131,6 +134,13 @@ def test_the_ledger_that_the_diagnosis_has_read_holds_back(plan):
     }
     made = plan({"app1": found(DOWN, changes=[change, "nonsense"])})
     assert [guard["name"] for guard in made["entries"][0]["guards"]] == ["lock"]
+
+
+def test_the_playbooks_and_roles_read_only_keys_of_the_plan(plan):
+    files = [*ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/**/*.yml")]
+    text = "".join(path.read_text() for path in files)
+    read = set(re.findall(r"\bsergas_remediation_plan(?:\.|\[')(\w+)", text))
+    assert "mode" in read and read <= set(plan({"app1": found(DOWN)}))
 
 
 def test_a_host_that_does_not_answer_is_not_acted_on(plan):

@@ -15,17 +15,17 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def make(makers):
-    """Plan for {host: findings}, with options of the plan."""
+    """Plan for {host: findings}; keywords are options, remedies, owners and contexts."""
 
-    def run(hosts, remedies=None, owners=None, reachable=None, **plan_options):
+    def run(hosts, remedies=None, owners=None, contexts=None, **plan_options):
         report = makers.report(hosts)
-        if reachable is None:
-            reachable = {name: plan.Place() for name, items in hosts.items() if items is not None}
+        if contexts is None:
+            contexts = {
+                name: plan.HostContext() for name, items in hosts.items() if items is not None
+            }
         owners = {name: name for name in hosts} if owners is None else owners
         catalogue = makers.remedies(**(remedies or {"start_redis": {}}))
-        return plan.make(
-            report, catalogue, reachable, owners, plan.PlanOptions(**plan_options), NOW
-        )
+        return plan.make(report, catalogue, contexts, owners, plan.PlanOptions(**plan_options), NOW)
 
     return run
 
@@ -112,7 +112,7 @@ def test_dependencies_are_fixed_before_the_app_and_on_their_hosts_first(makers, 
     assert made["batches"] == [["b"], ["a"]]
 
 
-def test_a_remedy_of_the_target_runs_there_once_for_all_unhealthy_hosts(makers, make):
+def test_a_remedy_of_the_target_runs_there_once_for_all_hosts_with_the_finding(makers, make):
     shared = {"target": "10.0.0.5:5432"}
     down = makers.bad("db.unreachable", "start_db", "database", evidence=shared)
     hosts = {"app1": [down], "app2": [down], "db1": [makers.good()]}
@@ -156,9 +156,9 @@ def test_hosts_that_something_else_holds_back_do_not_count_for_the_share(makers,
     down = makers.bad(evidence={"target": "127.0.0.1:6379"})
     hosts = {"a": [down], "b": [down], "c": [makers.good("redis.ok", "redis")]}
     remedies = {"start_redis": {"needs": {"variables": ["secret"]}}}
-    reachable = {name: plan.Place() for name in hosts}
-    reachable["a"] = plan.Place(variables=frozenset(["secret"]))
-    made = make(hosts, remedies, reachable=reachable)
+    contexts = {name: plan.HostContext() for name in hosts}
+    contexts["a"] = plan.HostContext(variables=frozenset(["secret"]))
+    made = make(hosts, remedies, contexts=contexts)
     assert planned(made) == [("start_redis", "a", []), ("start_redis", "b", ["variables"])]
 
 
@@ -170,7 +170,7 @@ def test_choices_leave_entries_out(makers, make):
     assert len(make(hosts, only=("start_redis",))["entries"]) == 1
 
 
-def test_an_approval_of_nothing_is_reported(makers, make):
+def test_an_approval_of_nothing_is_named(makers, make):
     made = make({"app1": [makers.bad()]}, approve=("start_redis", "end_blocker"))
     assert plan.unused_approvals(made, ("start_redis", "end_blocker")) == ["end_blocker"]
 
@@ -181,7 +181,7 @@ def test_hosts_of_a_report_that_are_gone_are_listed_and_not_acted_on(makers, mak
         "app1": [makers.bad()],
         "app2": [makers.good("redis.ok", "redis")],
     }
-    made = make(hosts, reachable={"app1": plan.Place(), "app2": plan.Place()})
+    made = make(hosts, contexts={"app1": plan.HostContext(), "app2": plan.HostContext()})
     assert made["gone"] == ["old"] and made["batches"] == [["app1"]]
     assert {entry["host"]: entry["gone"] for entry in made["entries"]} == {
         "app1": False,

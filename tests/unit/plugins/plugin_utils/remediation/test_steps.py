@@ -15,7 +15,7 @@ UNTOUCHED = {"outcome": {"touched": False, "commands": []}}
 
 
 class Run:
-    """One remedy on one host, step by step, on a simulated clock."""
+    """One remedy on one host, step by step, on its own clock."""
 
     def __init__(self, makers, **changes):
         self.makers = makers
