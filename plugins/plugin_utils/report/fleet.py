@@ -12,9 +12,11 @@ A finding is a *node*: ``(host name, index)``, and ``(None, index)`` for a findi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import causes
+from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import STATUSES, is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import shared_pools
@@ -30,22 +32,13 @@ Finding = dict[str, Any]
 Host = dict[str, Any]
 Node = tuple[str | None, int]
 Links = dict[Node, Node]
-Rules = tuple[tuple[str, Callable[[Finding, Finding], bool]], ...]
 
 #: How many hosts the evidence of a fleet finding names.
 _NAMED_HOSTS = 20
 
 
-def _always(_item: Finding, _other: Finding) -> bool:
-    return True
-
-
 def _fails(_item: Finding, other: Finding) -> bool:
     return other["status"] == "fail"
-
-
-def _same(item: Finding, other: Finding) -> bool:
-    return other["id"] == _host_id(item)
 
 
 def _host_id(item: Finding) -> str:
@@ -53,40 +46,48 @@ def _host_id(item: Finding) -> str:
     return item["id"].removeprefix("fleet.")
 
 
+def _same(item: Finding, _findings: list[Finding]) -> tuple[str, ...]:
+    """Select the same finding of the host that serves it, also where it is unknown there."""
+    return (_host_id(item),)
+
+
 #: A full or unwritable disk, or a host that is down, keeps a service from answering.
-_SILENT: Rules = (
-    ("host.unreachable", _fails),
-    ("host.disk.readonly", _fails),
-    ("host.disk.high", _fails),
-    ("host.inodes.high", _fails),
-)
-#: finding about an address: ((what may explain it on the host that has that address, whether it
-#: does), ...). An id that ends in a dot stands for all below it; the most exact one counts.
-SERVER_CAUSES: dict[str, Rules] = {
-    "db.": (("db.", _same),),
-    "db.unreachable": (("db.unreachable", _always), *_SILENT),
-    "redis.": (("redis.", _same),),
-    "redis.unreachable": (("redis.unreachable", _always), *_SILENT),
-    "zoho.": (("zoho.", _same),),
-    "cognee.": (("cognee.", _same),),
-    "cognee.down": (("cognee.down", _always), *_SILENT),
-    "lb.": (
-        ("api.", _always),
-        ("app.service.", _always),
-        ("app.port.", _always),
-        ("app.env.", _always),
-        ("app.import.", _always),
-        ("app.oom.", _always),
-        ("app.crash.", _always),
-        ("app.files.", _always),
-        ("app.tasks.", _always),
-        ("app.pool.", _always),
-        ("lb.blocked", _always),
-        ("host.unreachable", _always),
+_SILENT = ("host.unreachable", "host.disk.readonly", "host.disk.high", "host.inodes.high")
+#: What explains a finding about an address on the host that has that address.
+RULES = causes.by_effect(
+    Rule("db.", ("db.",), select=_same),
+    Rule("db.unreachable", ("db.unreachable",)),
+    Rule("db.unreachable", _SILENT, _fails),
+    Rule("redis.", ("redis.",), select=_same),
+    Rule("redis.unreachable", ("redis.unreachable",)),
+    Rule("redis.unreachable", _SILENT, _fails),
+    Rule("zoho.", ("zoho.",), select=_same),
+    Rule("cognee.", ("cognee.",), select=_same),
+    Rule("cognee.down", ("cognee.down",)),
+    Rule("cognee.down", _SILENT, _fails),
+    Rule(
+        "lb.",
+        (
+            "api.",
+            "app.service.",
+            "app.port.",
+            "app.env.",
+            "app.import.",
+            "app.oom.",
+            "app.crash.",
+            "app.files.",
+            "app.tasks.",
+            "app.pool.",
+            "lb.blocked",
+            "host.unreachable",
+        ),
     ),
-    # A firewall is a separate fault, whatever else is wrong with the app behind it.
-    "lb.blocked": (("lb.blocked", _always), ("host.unreachable", _always)),
-}
+    Rule(
+        "lb.blocked",
+        ("lb.blocked", "host.unreachable"),
+        why="a firewall is a separate fault, whatever else is wrong with the app behind it",
+    ),
+)
 
 
 def rank(status: str) -> int:
@@ -304,24 +305,14 @@ def _link_servers(
 def _explanation(node: Node, item: Finding, owner: Host, links: Links) -> Node | None:
     """Return the root of the worst finding on ``owner`` that explains one at its address."""
     best = None
+    rules = causes.rules_for(_host_id(item), RULES)
     for index, other in enumerate(owner["findings"]):
-        if not is_bad(other) or not _explains(item, other):
+        if not is_bad(other) or not any(causes.explanations(rules, item, [other])):
             continue
         root = resolve(links, (owner["name"], index))
         if root != node and (best is None or rank(other["status"]) > best[0]):
             best = (rank(other["status"]), root)
     return best[1] if best else None
-
-
-def _explains(item: Finding, other: Finding) -> bool:
-    """Return whether a bad finding of the serving host explains a finding at its address."""
-    id = _host_id(item)
-    rules = SERVER_CAUSES.get(id) or SERVER_CAUSES.get(id.partition(".")[0] + ".", ())
-    return any(
-        (other["id"].startswith(cause) if cause.endswith(".") else other["id"] == cause)
-        and condition(item, other)
-        for cause, condition in rules
-    )
 
 
 def _link_users(hosts: list[Host], owners: Mapping[str, str], links: Links) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import causes
+from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
 
@@ -67,11 +69,8 @@ def join(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _cause(item: Finding, bad: Iterable[Finding]) -> str | None:
-    for id, explains in CAUSES.get(item["id"], ()):
-        for other in bad:
-            if other["id"] == id and explains(item, other):
-                return id
-    return None
+    found = next(causes.explanations(causes.rules_for(item["id"], RULES), item, bad), None)
+    return found["id"] if found else None
 
 
 def _same_filesystem(item: Finding, other: Finding) -> bool:
@@ -112,10 +111,6 @@ def _pids(item: Finding, key: str) -> set[int]:
     )
 
 
-def _always(_item: Finding, _other: Finding) -> bool:
-    return True
-
-
 def _is_of_zoho_token(item: Finding) -> bool:
     """Return whether Zoho itself was queried; else the finding is what the app reports of it."""
     return item["id"].startswith("zoho.") and "account" in item["evidence"]
@@ -149,35 +144,32 @@ def _names_zoho(_item: Finding, other: Finding) -> bool:
     return any(str(name).startswith("ZOHO_") for name in other["evidence"].get("variables", ()))
 
 
-#: finding: ((what may explain it, whether it does), ...), the likeliest first
-CAUSES: dict[str, tuple[tuple[str, Condition], ...]] = {
-    "host.disk.high": (("db.disk.full", _same_filesystem),),
-    "db.connections.exhausted": (
-        ("db.transactions.idle", _reason("idle in transaction")),
-        ("db.locks.blocked", _reason("waiting for a lock")),
+RULES = causes.by_effect(
+    Rule("host.disk.high", ("db.disk.full",), _same_filesystem),
+    Rule("db.connections.exhausted", ("db.transactions.idle",), _reason("idle in transaction")),
+    Rule("db.connections.exhausted", ("db.locks.blocked",), _reason("waiting for a lock")),
+    Rule("db.locks.blocked", ("db.transactions.idle",), _holds_lock),
+    Rule("db.transactions.long", ("db.transactions.idle",), _same_transaction),
+    Rule("host.iowait.high", ("db.queries.slow", "db.index.missing")),
+    Rule(
+        "cognee.down",
+        (
+            "cognee.wrong_service",
+            "cognee.auth",
+            "cognee.blocked",
+            "cognee.slow",
+            "cognee.query",
+            "cognee.down",
+        ),
+        _by_cognee,
     ),
-    "db.locks.blocked": (("db.transactions.idle", _holds_lock),),
-    "db.transactions.long": (("db.transactions.idle", _same_transaction),),
-    "host.iowait.high": (("db.queries.slow", _always), ("db.index.missing", _always)),
-    "cognee.down": (
-        ("cognee.wrong_service", _by_cognee),
-        ("cognee.auth", _by_cognee),
-        ("cognee.blocked", _by_cognee),
-        ("cognee.slow", _by_cognee),
-        ("cognee.query", _by_cognee),
-        ("cognee.down", _by_cognee),
+    Rule("zoho.token.invalid", ("app.env.missing",), _names_zoho),
+    Rule("zoho.token.invalid", ("zoho.token.invalid", "zoho.rate_limited"), _by_zoho),
+    Rule("zoho.token.invalid", ("zoho.token.unknown",), _keeps_app_away),
+    Rule("zoho.rate_limited", ("zoho.rate_limited",), _by_zoho),
+    Rule(
+        "zoho.token.unknown",
+        ("redis.unreachable", "redis.auth.failed", "redis.writes.refused", "app.env.missing"),
+        _of_store,
     ),
-    "zoho.token.invalid": (
-        ("app.env.missing", _names_zoho),
-        ("zoho.token.invalid", _by_zoho),
-        ("zoho.rate_limited", _by_zoho),
-        ("zoho.token.unknown", _keeps_app_away),
-    ),
-    "zoho.rate_limited": (("zoho.rate_limited", _by_zoho),),
-    "zoho.token.unknown": (
-        ("redis.unreachable", _of_store),
-        ("redis.auth.failed", _of_store),
-        ("redis.writes.refused", _of_store),
-        ("app.env.missing", _of_store),
-    ),
-}
+)

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import causes
+from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.plugin_utils import pools
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import host_of, shared
@@ -27,16 +29,12 @@ def _is_unexplained(item: dict[str, Any], _other: dict[str, Any]) -> bool:
     return not item["cause"]
 
 
-def _always(_item: dict[str, Any], _other: dict[str, Any]) -> bool:
-    return True
-
-
-#: finding about the database: ((what may explain it, whether it does), ...)
-CAUSES = {
-    "app.pool.exhausted": ((OVERCOMMITTED, _has_pool_there),),
-    "db.connections.exhausted": ((OVERCOMMITTED, _is_unexplained),),
-    "fleet.db.connections.exhausted": ((OVERCOMMITTED, _always),),
-}
+#: What derives from a finding of ``overcommitted`` about its database.
+RULES = causes.by_effect(
+    Rule("app.pool.exhausted", (OVERCOMMITTED,), _has_pool_there),
+    Rule("db.connections.exhausted", (OVERCOMMITTED,), _is_unexplained),
+    Rule("fleet.db.connections.exhausted", (OVERCOMMITTED,)),
+)
 
 
 def overcommitted(
@@ -71,7 +69,7 @@ def derived(
 ) -> Iterator[tuple[tuple[str | None, int], dict[str, Any]]]:
     """Yield (node, finding) of what derives from a finding of ``overcommitted``."""
     for node, other in _about(item["evidence"]["target"], hosts, fleet, owners):
-        if any(condition(other, item) for _id, condition in CAUSES.get(other["id"], ())):
+        if any(causes.explanations(causes.rules_for(other["id"], RULES), other, [item])):
             yield node, other
 
 

@@ -20,11 +20,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils._security import sshd
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import fleet, shared_pools
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import host as report_host
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
 #: Modules with rules; an id that is named in one of them only is not made by anything.
-RULES = (cause_rules, database_rules, report_host)
+RULES = (cause_rules, database_rules, report_host, fleet, shared_pools)
 _ID = re.compile(r"(?:app|api|db|redis|zoho|cognee|host|security|lb)(?:\.[a-z_]+){1,3}")
 #: What makes a finding: its first argument is the id.
 _MAKERS = ("finding", "_finding", "cognee_finding", "bad")
@@ -214,11 +215,10 @@ def effects_and_causes():
     """Return the ids that rules explain, and those that they explain them by."""
     effects, found = set(), set()
     for module in RULES:
-        for table in (getattr(module, "RULES", {}), getattr(module, "CAUSES", {})):
-            for effect, rules in table.items():
-                effects.add(effect)
-                for rule in rules:
-                    found.update(getattr(rule, "causes", None) or rule[:1])
+        for effect, rules in module.RULES.items():
+            effects.add(effect.removeprefix("fleet."))
+            for rule in rules:
+                found.update(cause for cause in rule.causes if not cause.startswith("fleet."))
     return effects, found
 
 

@@ -51,7 +51,10 @@ CASES = {
         r"\"(?:its name cannot be resolved|nothing listens there|no route leads there)",
         {"module_utils/_net/failures.py"},
     ),
-    "ending a module": (r"\.(?:fail_json|exit_json)\(", {"module_utils/_core/runner.py"}),
+    "ending a module": (
+        r"\.(?:fail_json|exit_json)\(",
+        {"module_utils/_core/runner.py", "module_utils/_core/renamed.py"},
+    ),
 }
 
 
