@@ -62,7 +62,7 @@ options:
         type: str
   tag:
     description:
-      - What the comments of owned rules begin with. A rule without it belongs to somebody else.
+      - What the comments of owned rules begin with. A rule without it belongs to others.
     type: str
     default: sergas
   complete:

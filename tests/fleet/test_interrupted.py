@@ -153,7 +153,7 @@ def ledger(host):
     return [json.loads(line) for line in on(host, "cat /var/lib/sergas/ledger.jsonl").splitlines()]
 
 
-def test_a_file_that_the_host_will_put_back_is_not_written_by_others(three):
+def test_a_file_that_the_host_will_restore_is_not_written_by_others(three):
     host = three[0]
     options = {"path": ENV, "values": {"LOG_LEVEL": "WARNING"}}
     armed = playbook.module(

@@ -4,8 +4,8 @@
 
 """Debug logging of the app for a limited time, which the host itself ends.
 
-What puts the old value back is a timer on the host, its service, and a small program with the lines
-to put back. It needs no controller, and a host that is down when the time comes does it at boot.
+What restores the old value is a timer on the host, its service, and a small program with the lines
+to restore. It needs no controller, and a host that is down when the time comes does it at boot.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 UNITS = "/etc/systemd/system/%(name)s."
 
 
-def put_back(text, hunks):
+def restore_lines(text, hunks):
     """Return the text with the lines as they were, where they are still as they were set."""
     lines = text.splitlines(True)
     for hunk in hunks:
@@ -49,7 +49,7 @@ def put_back(text, hunks):
                 lines[start : start + len(after)] = before
                 break
         else:
-            print("somebody has changed it meanwhile, which stays: " + "".join(after).strip())
+            print("it was changed in the meantime and stays: " + "".join(after).strip())
     return "".join(lines)
 
 
@@ -62,13 +62,13 @@ def revert(path, hunks):
     import files  # a copy, beside this program
 
     try:
-        with files.held(path) as place:
-            content = place.read()
+        with files.held(path) as location:
+            content = location.read()
             text = content.data.decode("utf-8")
-            after = put_back(text, hunks)
+            after = restore_lines(text, hunks)
             if after != text:
-                place.replace(after.encode("utf-8"), since=content.status)
-            return place.status().st_ctime
+                location.replace(after.encode("utf-8"), since=content.status)
+            return location.status().st_ctime
     except FileNotFoundError:
         return 0
     except files.FileRefused as error:
@@ -126,7 +126,7 @@ class Plan(NamedTuple):
 
     #: the new text of the .env, None to leave it
     text: Optional[str]
-    #: [{before, after}]: lines to put back at the end, and what they are found by
+    #: [{before, after}]: lines to restore at the end, and what they are found by
     hunks: List[dict]
 
 
@@ -146,7 +146,7 @@ def hunks(before, after):
 
 
 def plan(text, known):
-    """Return the L(Plan) for a C(.env). Pure.
+    """Return the ``Plan`` for a ``.env``. Pure.
 
     Args:
         text: of the file.
@@ -173,7 +173,7 @@ def span(seconds):
 
 
 def run(params, check_mode):
-    """Do what the options of M(sergas.ops.app_debug_logging) ask for and return its result.
+    """Do what the options of ``sergas.ops.app_debug_logging`` say and return its result.
 
     Raises:
         AppError: it cannot be done; dotenv_plan.Refused, sergas_env.EnvError: the file is in the
@@ -195,7 +195,7 @@ def run(params, check_mode):
     if state is None:
         until = int(time.time()) + params["seconds"]
         state = {
-            "env_file": _place(app.env_file),
+            "env_file": _location(app.env_file),
             "service": app.service,
             "until": until,
             "hunks": made.hunks,
@@ -247,11 +247,11 @@ def when(at):
     return times.clock(at).replace("T", " ").replace("Z", " UTC")
 
 
-def _place(path):
+def _location(path):
     """Return where a file is, without any link."""
     try:
-        with files.held(path) as place:
-            return place.path
+        with files.held(path) as location:
+            return location.path
     except OSError as error:
         raise AppError("%s: %s" % (error.filename or path, error.strerror))
 
@@ -283,7 +283,7 @@ def _result(app, changed, state, before, after, note, armed=False, seconds=0):
                 "before_header": NAME + ".timer",
                 "after_header": NAME + ".timer",
                 "before": "",
-                "after": "%s is put back after %s\n" % (VARIABLE, span(seconds)),
+                "after": "%s is restored after %s\n" % (VARIABLE, span(seconds)),
             }
         )
     return {

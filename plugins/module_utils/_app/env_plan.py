@@ -4,8 +4,8 @@
 
 """What a .env file becomes when variables are set and removed: text in, text out.
 
-A value is written in a form that systemd's C(EnvironmentFile=), python-dotenv and a shell's
-C(source) read alike. Lines that nobody asked to change keep their text. The result is read again as
+A value is written in a form that systemd's ``EnvironmentFile=``, python-dotenv and a shell's
+``source`` read alike. Lines that are not to be changed keep their text. The result is read again as
 all of them read it, and refused if it says anything else than it should.
 """
 
@@ -17,7 +17,7 @@ from typing import List, NamedTuple
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, dotenv_masking
 
-#: Needs no quotes anywhere. A C(~) would be a home folder to a shell.
+#: Needs no quotes anywhere. A ``~`` would be a home directory to a shell.
 _PLAIN = re.compile(r"""(?:(?!#)[^\s'"\\$`&|;<>()~]+)?\Z""")
 #: systemd drops a variable with any other control character than these.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -103,16 +103,16 @@ def forms(value):
 
 
 def plan(text, values, absent=(), mend=False, by_systemd=True):
-    """Return the L(Plan) of a file.
+    """Return the ``Plan`` of a file.
 
     Args:
         text: of the file as it is.
         values: {name: text} to set.
         absent: the names to remove.
-        mend: whether the other variables, too, are written so that all read what python-dotenv
+        repair: whether the other variables, too, are written so that all read what python-dotenv
             reads, and set once; what cannot be stays.
-        by_systemd: whether systemd reads the file. If not, C(export) and inline comments stay where
-            they are, and what systemd would read does not matter.
+        by_systemd: whether systemd reads the file. If not, ``export`` and inline comments stay
+            where they are, and what systemd would read does not matter.
 
     Raises:
         Refused: for a name or a value that cannot be, and where the rest of the file is in the way.
@@ -129,7 +129,7 @@ def plan(text, values, absent=(), mend=False, by_systemd=True):
         try:
             return _edit(text, dict(values, **others), writings, absent, set(others), by_systemd)
         except Refused:
-            # Something else in the file is in the way. It is reported; what was asked for comes
+            # Something else in the file prevents it. It is reported; what was requested comes
             # first.
             pass
     return _edit(text, values, writings, absent, set(), by_systemd)
@@ -261,18 +261,18 @@ def _with_new(text, writings):
     """Return the text with new variables: below where they are commented out, else at the end."""
     for name, writing in writings.items():
         statement = "%s=%s\n" % (name, writing)
-        place = len(text)
-        position = 0
+        position = len(text)
+        offset = 0
         for line in dotenv.parse(text):
-            position += len(line.text)
+            offset += len(line.text)
             # A comment that ends in a backslash goes on in the next line (systemd before 254).
             if re.match(
                 r"[ \t]*#[# \t]*(?:export\s+)?%s[ \t]*=[^\r\n]*(?<!\\)[\r\n]*\Z" % name, line.text
             ):
-                place = position
-        if place and text[place - 1] != "\n":
+                position = offset
+        if position and text[position - 1] != "\n":
             statement = "\n" + statement
-        text = text[:place] + statement + text[place:]
+        text = text[:position] + statement + text[position:]
     return text
 
 
@@ -281,7 +281,7 @@ def _systemd_readings(text):
 
 
 def _verify(before, after, values, absent, by_systemd):
-    """Raise L(Refused) if the new text does not say what it should to everyone who reads it."""
+    """Raise ``Refused`` if the new text does not say what it should to everyone who reads it."""
     old, new = dotenv.parse(before), dotenv.parse(after)
     old_raw, new_raw = (
         {line.name: line.value for line in lines if line.name} for lines in (old, new)
@@ -328,7 +328,7 @@ def ambiguous(text, marked=()):
 
     Args:
         text: of the file.
-        marked: names whose values nobody may see, beyond those that say so themselves.
+        marked: names whose values must not be shown, beyond those that say so themselves.
     """
     lines = dotenv.parse(text)
     by_dotenv = dotenv.dotenv_values(lines)

@@ -47,8 +47,8 @@ def timer_text(description, calendar, delay):
     What it misses while the host is down or the timer is stopped, it makes up for (Persistent).
 
     Args:
-        calendar: when, as C(OnCalendar=) takes it.
-        delay: up to so many seconds later, each host at a time of its own.
+        calendar: when, as ``OnCalendar=`` takes it.
+        delay: up to so many seconds later, each host at a different time.
     """
     lines = ["[Unit]", "Description=" + _escaped(description), "", "[Timer]"]
     lines += ["OnCalendar=" + calendar, "Persistent=true", "AccuracySec=1s"]
@@ -118,7 +118,7 @@ class Timer:
         return changes, (runs and enabled) if present else not runs
 
     def put(self, changes, present):
-        """Carry out what L(plan) returned, and have the timer run, or not."""
+        """Carry out what ``plan`` returned, and have the timer run, or not."""
         unit = self.name + ".timer"
         if not present and app_unit.read_text(self.paths["timer"]) is not None:
             app_unit.systemctl("disable", "--now", unit)
@@ -133,7 +133,7 @@ class Timer:
 
 
 def run(params, check_mode):
-    """Do what the options of M(sergas.ops.app_timer) ask for and return its result.
+    """Do what the options of ``sergas.ops.app_timer`` say and return its result.
 
     Raises:
         AppError: systemd does not understand the time, or refuses.

@@ -23,7 +23,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
     unit,
 )
 
-#: beyond those that a diagnosis asks for
+#: beyond those that a diagnosis reads
 _PROPERTIES = ("Group", "DropInPaths", "NeedDaemonReload", "TimeoutStartUSec", "UnitFileState")
 #: systemctl waits for systemd at most so long, in seconds
 _SYSTEMCTL_SECONDS = 120
@@ -49,7 +49,7 @@ class App(NamedTuple):
     settings: Dict[str, str]
 
     def running(self):
-        """Return whether the unit is up with a process of its own."""
+        """Return whether the unit is up with a main process."""
         return unit.is_running(self.properties)
 
 
@@ -77,18 +77,18 @@ def show(name):
     """Return the properties of a unit by its full name.
 
     Raises:
-        AppError: systemd cannot be asked.
+        AppError: systemd cannot be queried.
     """
     wanted = ",".join(tuple(unit.PROPERTIES) + _PROPERTIES)
     return unit.parse(systemctl("show", "--property=" + wanted, "--", name, seconds=10))
 
 
 def read(service, app_dir=None, env_file=None, port=None):
-    """Return the L(App) of this host.
+    """Return the ``App`` of this host.
 
     Args:
-        service: its unit, with or without C(.service).
-        app_dir, env_file, port: what is known better than the unit and the C(.env) say it.
+        service: its unit, with or without ``.service``.
+        app_dir, env_file, port: what is known better than the unit and the ``.env`` say it.
 
     Raises:
         AppError: there is no such unit, or systemd cannot load it.
@@ -129,8 +129,8 @@ def configuration(app):
     """Return {path: when it was last changed} of what the unit reads as it starts, in seconds since
     the epoch.
 
-    That is its files, its drop-ins, the folders of these (one may have gone) and the C(.env). The
-    time is the inode's own (ctime): a file that is put back with its old time has changed, too.
+    That is its files, its drop-ins, the directories of these (one may have gone) and the ``.env``.
+    The time is the inode's own (ctime): a file that is restored with its old time has changed, too.
     """
     properties = app.properties
     fragment = properties.get("FragmentPath") or ""
@@ -176,7 +176,7 @@ def refuse_covered(*paths):
 
 
 def put(path, text, mode=0o644):
-    """Write a file of root's in one step; remove it for None, and its folder if it is empty then.
+    """Write a file of root's in one step; for None remove it, and its directory if that is empty.
 
     Raises:
         AppError: that cannot be done; what was there stays.
@@ -213,7 +213,7 @@ def difference(changes):
 
 
 def seconds(text) -> Optional[float]:
-    """Return a time span as C(systemctl show) prints it (C(1min 30s)) in seconds, None for
+    """Return a time span as ``systemctl show`` prints it (``1min 30s``) in seconds, None for
     infinity or what cannot be read.
     """
     factors: Tuple = (("min", 60), ("ms", 0.001), ("us", 1e-6), ("h", 3600), ("d", 86400), ("s", 1))

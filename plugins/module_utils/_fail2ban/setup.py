@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sets jails up: tested in a copy of the configuration, written, started, looked at, taken back.
+"""Sets jails up: tested in a copy of the configuration, written, started, verified, rolled back.
 
 `fail2ban-client -t` says nothing of a jail that cannot start, and a server that has died looks like
 one that has nothing to do. So what counts is what the server itself says afterwards.
@@ -43,7 +43,7 @@ _MOST_LOOKUPS = 20
 
 
 class SetupError(OperationError):
-    """It cannot be done or was taken back; the message says why and what holds now."""
+    """It cannot be done or was rolled back; the message says why and what holds now."""
 
 
 class Plan(NamedTuple):
@@ -65,7 +65,7 @@ class Plan(NamedTuple):
 
 
 def with_revision(files):
-    """Return the files with C(@REVISION@) put in place (pure)."""
+    """Return the files with ``@REVISION@`` put in place (pure)."""
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(("%s\0%s\0" % (path, files[path])).encode("utf-8"))
@@ -94,7 +94,7 @@ def check_paths(files):
 
 @errors.reported()
 def run(params, check_mode):
-    """Do what the module's options ask for and return its result, with the key C(warnings).
+    """Do what the module's options say and return its result, with the key ``warnings``.
 
     Raises:
         SetupError, addresses.AddressError, DeadlineExceeded, process.CommandMissing, OSError: with
@@ -165,7 +165,7 @@ def _result(params, plan, jails, overridden, database, installed):
 
 
 def read_own(config):
-    """Return {relative path: text} of this collection's files under a configuration folder."""
+    """Return {relative path: text} of this collection's files under a configuration directory."""
     found = {}
     for folder in FOLDERS:
         try:
@@ -180,7 +180,7 @@ def read_own(config):
 
 
 def read_overrides(config, files):
-    """Return what an operator's own files set otherwise than ours: see L(fail2ban.overridden)."""
+    """Return what an operator's own files set otherwise than ours: see ``fail2ban.overridden``."""
     if _JAILS not in files:
         return []
     later = []
@@ -293,12 +293,12 @@ def _is_loaded(server, jails, wanted, revision):
 
 
 def _proven(params, deadline):
-    """Return whether all commands that prove the bans' rules exit 0."""
+    """Return whether all commands that verify the bans' rules exit 0."""
     return all(process.run(argv, deadline)[0] == 0 for argv in params["proofs"])
 
 
 def _lost(server, deadline):
-    """Return whether the firewall lacks a ban of ours; a restart makes all of them anew."""
+    """Return whether a ban of ours is missing in the firewall; a restart makes all of them anew."""
     for name in server.jails():
         jail = server.jail(name)
         for address in jail.banned[:_MOST_LOOKUPS]:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A host's firewall beside the declared rules: what differs, what would shut somebody out, what is
+"""A host's firewall beside the declared rules: what differs, what would lock someone out, what is
 open that should not be.
 """
 
@@ -26,7 +26,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import container_
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 
 _GUIDE = "Unauthorized Access Attempts"
-#: Set aside for examples (RFC 5737, RFC 3849): what lets these in lets anybody in.
+#: Set aside for examples (RFC 5737, RFC 3849): what allows these allows any client.
 STRANGER = {4: "192.0.2.254", 6: "2001:db8:ffff:ffff::fe"}
 _RULES_SHOWN = 20
 
@@ -161,7 +161,7 @@ def _one_of(address):
 
 
 def expand(rules, ssh, look_up):
-    """Return declared rules with numbers for the port C(ssh) and addresses for names.
+    """Return declared rules with numbers for the port ``ssh`` and addresses for names.
 
     Args:
         rules: as declared.
@@ -178,7 +178,7 @@ def expand(rules, ssh, look_up):
 
 
 def with_session(wanted, session, state, tag, complete):
-    """Return the wanted rules, with one for the session first if nothing else lets it in (pure).
+    """Return the wanted rules, with one for the session first if nothing else allows it (pure).
 
     A rule of others may be there today and gone tomorrow, so where these are all the rules, only
     they count.
@@ -199,18 +199,18 @@ def with_session(wanted, session, state, tag, complete):
 
 
 def declared(wanted, state, policies):
-    """Return the L(ufw.Firewall) that the declared rules alone would make (pure)."""
+    """Return the ``ufw.Firewall`` that the declared rules alone would make (pure)."""
     policy = (policies or {}).get("incoming") or state.policies["incoming"]
     told_policy = {"allow": "ACCEPT", "deny": "DROP", "reject": "REJECT"}[policy]
     return ufw.Firewall(True, True, told_policy, list(wanted), state.ipv6)
 
 
 def is_closed_by_others(item, guarded):
-    """Return whether somebody else's rules keep strangers from a published port (pure).
+    """Return whether rules of others keep strangers from a published port (pure).
 
     Args:
-        item: the port as L(firewall_host.published) tells it.
-        guarded: the rules for published ports (L(cognee_firewall.read)).
+        item: the port as ``firewall_host.published`` tells it.
+        guarded: the rules for published ports (``cognee_firewall.read``).
     """
     others = [table for table in guarded.tables if firewall_published.TABLE not in table[0].split()]
     return item["protocol"] == "tcp" and container_rules.restricts(
@@ -247,7 +247,7 @@ def judge_drift(state, plan, wanted):
     """Return the finding on what differs from the declared rules (pure)."""
     advice = "Apply the role firewall, or declare what was changed by hand."
     if not state.installed or not state.enabled:
-        summary = "ufw is %s: the %d declared rules hold nobody off" % (
+        summary = "ufw is %s: the %d declared rules block no one" % (
             "not active" if state.installed else "not installed",
             len(wanted),
         )
@@ -304,7 +304,7 @@ def judge_exposure(open_ports, published, wanted):
             )
         )
     for item in open_ports:
-        # Somebody thought of this port, and meant some and not all.
+        # The port was thought of, and meant for some and not all.
         meant = any(
             firewall_plan.concerns(rule, "tcp", item["port"]) and rule.ports != "any"
             for rule in wanted

@@ -27,7 +27,7 @@ _ENGINES = re.compile(r"^(DOCKER|NETAVARK|CNI-)", re.I)
 def session(root="/proc"):
     """Return the SSH connection that this process was started over, or None where there is none.
 
-    sudo drops SSH_CONNECTION, so the processes above are asked for theirs.
+    sudo drops SSH_CONNECTION, so that of the processes above is read.
 
     Returns:
         dict with peer, peer_port, address and port.
@@ -74,7 +74,7 @@ def parse_session(text):
 def ssh_ports(deadline):
     """Return the ports that sshd is reached at, as the host says now.
 
-    Where systemd listens for sshd, its socket decides and C(Port) of sshd_config is not looked at.
+    Where systemd listens for sshd, its socket decides and ``Port`` of sshd_config does not count.
     """
     for unit in _SSH_SOCKETS:
         shown = _output(["systemctl", "show", unit, "-p", "ActiveState", "-p", "Listen"], deadline)
@@ -84,12 +84,12 @@ def ssh_ports(deadline):
 
 
 def parse_socket(text):
-    """Return the TCP ports in the output of C(systemctl show -p Listen) of a socket (pure)."""
+    """Return the TCP ports in the output of ``systemctl show -p Listen`` of a socket (pure)."""
     return sorted({int(port) for port in re.findall(r"^Listen=\S*:(\d+) \(Stream\)", text, re.M)})
 
 
 def parse_sshd(text):
-    """Return the ports in the output of C(sshd -T) (pure)."""
+    """Return the ports in the output of ``sshd -T`` (pure)."""
     named = re.findall(r"^listenaddress \S*:(\d+)\s*$", text, re.M | re.I)
     return sorted({int(port) for port in named or re.findall(r"^port (\d+)", text, re.M | re.I)})
 
@@ -147,7 +147,7 @@ def published(deadline):
     """
     found = []
     for command in ("iptables-save", "ip6tables-save", "iptables-legacy-save"):
-        # Asking for the tables of the old kind would make them where nobody uses them.
+        # A query of the tables of the old kind would make them where nothing uses them.
         if "legacy" in command and not _has_legacy_nat():
             continue
         found += parse_translations(_output([command, "-t", "nat"], deadline))
@@ -190,12 +190,12 @@ def parse_translations(text):
     return found
 
 
-def _engine(place):
-    return "docker" if "docker" in place.lower() else "another"
+def _engine(table):
+    return "docker" if "docker" in table.lower() else "another"
 
 
 def parse_ruleset(text):
-    """Return the ports that engines of containers publish in the output of C(nft -j list ruleset)
+    """Return the ports that engines of containers publish in the output of ``nft -j list ruleset``
     (pure).
     """
     try:

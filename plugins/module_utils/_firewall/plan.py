@@ -5,8 +5,8 @@
 """What has to be done to ufw's rules so that they are the declared ones. Pure: nothing is read.
 
 Rules are compared one address family at a time, as ufw keeps them. A declared rule is in force
-where it is in the list and nothing before it decides otherwise, so its place counts only where
-another rule stands in its way: the rules of others keep their places.
+where it is in the list and nothing before it decides otherwise, so its position counts only where
+another rule stands in its way: the rules of others keep their positions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COMMENT = re.compile(r"[\w .,:;/()\[\]@+*=-]*$")
 class Plan(NamedTuple):
     """What to do, in this order; all of it empty or None where nothing is to be done."""
 
-    #: options of community.general.ufw for one rule each, with C(text) as a person would type it
+    #: options of community.general.ufw for one rule each, with ``text`` as a person would type it
     steps: List[dict]
     #: {"incoming": "deny"}: the default policies that differ
     policies: Dict[str, str]
@@ -56,7 +56,7 @@ def declare(rules, tag, ipv6=True):
         rules: dicts with action, from (an address, a network or any), port (a port, a range, a list
             or any), protocol, interface and comment; only action is required.
         tag: what the comments of owned rules begin with.
-        ipv6: whether ufw looks after IPv6; if not, rules for its addresses are left out.
+        ipv6: whether ufw manages IPv6; if not, rules for its addresses are left out.
 
     Raises:
         ValueError: a rule is none; the message names it and says why.
@@ -153,11 +153,11 @@ def is_owned(rule, tag):
 
 
 def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, complete=True):
-    """Return the L(Plan) that brings ufw from a state to what is wanted.
+    """Return the ``Plan`` that brings ufw from a state to what is wanted.
 
     Args:
-        state: a L(ufw.State).
-        wanted: what L(declare) returned.
+        state: a ``ufw.State``.
+        wanted: what ``declare`` returned.
         tag: what the comments of owned rules begin with.
         policies: {"incoming": "deny", ...}, the ones that are declared.
         logging: the level, or None for whatever it is.
@@ -177,7 +177,7 @@ def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, compl
         there = [rule for rule in mine if key(rule) == key(want)]
         same = [rule for rule in there if (rule.action, rule.log) == (want.action, want.log)]
         before = mine[: mine.index(same[0])] if same else mine
-        # What goes anyway, if only at the end, is in nobody's way.
+        # What goes anyway, if only at the end, blocks nothing.
         hindrance = _hindrance(want, order, [r for r in before if r not in surplus], by_key)
         if same and hindrance is None:
             continue
@@ -227,7 +227,7 @@ def _has_to_go(rule, tag, exclusive, complete):
 def _hindrance(want, order, before, by_key):
     """Return the first rule before a wanted one that decides for its traffic, or None.
 
-    A rule of others that denies a part of what is to be allowed is somebody's decision on that
+    A rule of others that denies a part of what is to be allowed is an operator's decision on that
     part, and stays where it is. One that denies all of it makes the wanted rule a dead letter.
     """
     for rule in before:
@@ -287,7 +287,7 @@ def concerns(rule, protocol, port):
 
 
 def _number(rules, family, index):
-    """Return ufw's number of a place: the ports of an application's profile count once."""
+    """Return ufw's number of a position: the ports of an application's profile count once."""
     before = (rules[4] if family == 6 else []) + rules[family][:index]
     seen = set()
     count = 0
@@ -353,7 +353,7 @@ def _delete(rule):
 def _joined(steps):
     """Return steps in which the two families of one rule for everybody are one step.
 
-    Only where they follow each other: a place is that of one family.
+    Only where they follow each other: a position is that of one family.
     """
     joined = []
     for step in steps:
@@ -373,7 +373,7 @@ def _joined(steps):
 
 
 def text(rule):
-    """Return a rule as a person would type it after C(ufw)."""
+    """Return a rule as a person would type it after ``ufw``."""
     words = (["route"] if rule.direction == "route" else []) + [rule.action]
     if rule.direction == "out":
         words.append("out")
@@ -398,18 +398,18 @@ def text(rule):
 
 
 def as_firewall(state, the_plan):
-    """Return the L(ufw.Firewall) that a plan leads to, for L(ufw.verdict)."""
+    """Return the ``ufw.Firewall`` that a plan leads to, for ``ufw.verdict``."""
     policy = the_plan.policies.get("incoming", state.policies["incoming"])
-    told = {"allow": "ACCEPT", "deny": "DROP", "reject": "REJECT"}[policy]
+    target = {"allow": "ACCEPT", "deny": "DROP", "reject": "REJECT"}[policy]
     rules = [rule for rule in the_plan.rules if rule.direction == "in"]
-    return ufw.Firewall(True, True, told, rules, state.ipv6)
+    return ufw.Firewall(True, True, target, rules, state.ipv6)
 
 
 def shut_out(firewall, keep):
     """Return the reasons, as sentences, why addresses that must get in would not.
 
     Args:
-        firewall: a L(ufw.Firewall).
+        firewall: a ``ufw.Firewall``.
         keep: dicts with who (a name for the message), address and port.
     """
     reasons = []
@@ -427,7 +427,7 @@ def exposed(firewall, declared, listeners, stranger):
     """Return the open ports that should not be open to everybody.
 
     Args:
-        firewall: the L(ufw.Firewall) as it is.
+        firewall: the ``ufw.Firewall`` as it is.
         declared: the one that the declared rules alone would make.
         listeners: dicts with port and addresses (those it is open on, none of them loopback).
         stranger: {family: an address that no rule is meant for}.
@@ -439,8 +439,8 @@ def exposed(firewall, declared, listeners, stranger):
     for listener in listeners:
         by = None
         for address in stranger.values():
-            lets_in, why = ufw.verdict(firewall, listener["port"], address)
-            if lets_in and not ufw.verdict(declared, listener["port"], address)[0]:
+            allowed, why = ufw.verdict(firewall, listener["port"], address)
+            if allowed and not ufw.verdict(declared, listener["port"], address)[0]:
                 by = by or why
         if by:
             found.append(dict(listener, by=by))

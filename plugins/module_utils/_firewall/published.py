@@ -4,7 +4,7 @@
 
 """The rules for ports that containers publish: an engine sends them on before ufw sees them.
 
-They stand in a table of their own that is asked before the engine's translation, where the port is
+They stand in a separate table that comes before the engine's translation, where the port is
 still the published one. Neither the engine nor ufw touches it, and it is replaced in one step.
 """
 
@@ -20,11 +20,11 @@ _INSIDE = ("lo", "docker*", "br-*", "podman*", "cni*", "veth*")
 
 
 def table(ports, wanted):
-    """Return (rules for C(nft -f), the name of a chain that only this text makes).
+    """Return (rules for ``nft -f``, the name of a chain that only this text makes).
 
     Args:
         ports: dicts with port and protocol.
-        wanted: the declared rules (L(firewall_plan.declare)); a port is open to whom they say.
+        wanted: the declared rules (``firewall_plan.declare``); a port is open to whom they say.
     """
     lines = [
         "type filter hook prerouting priority -150; policy accept;",

@@ -80,7 +80,7 @@ def refuse_kinds(found):
     """Refuse what cannot be saved.
 
     Args:
-        found: what L(restore_program.describe) says of each path.
+        found: what ``restore_program.describe`` says of each path.
 
     Raises:
         Refused: one of them is a directory, a socket or the like.
@@ -94,29 +94,29 @@ def space_needed(found, reserved):
     """Return the bytes that saving takes.
 
     Args:
-        found: what L(restore_program.describe) says of each path.
+        found: what ``restore_program.describe`` says of each path.
         reserved: bytes for what comes with every point.
     """
-    # Each file begins a block of its own.
+    # Each file begins a new block.
     saved = [item.get("leads_to", item) for item in found]
     sizes = {item["path"]: item["bytes"] for item in saved if item["kind"] == "file"}
     return reserved + sum(size + 4096 for size in sizes.values())
 
 
 def same(point, found, commands, restarts=()):
-    """Return whether an armed point would give back just what is there now.
+    """Return whether an armed point would restore just what is there now.
 
     Args:
         point: what the armed one holds.
-        found: what L(restore_program.describe) says of each path that is asked for.
-        commands, restarts: those that are asked for.
+        found: what ``restore_program.describe`` says of each path that is requested.
+        commands, restarts: those that are requested.
     """
     saved = [
         {key: value for key, value in item.items() if key not in ("saved", "made_in")}
         for item in point["files"]
     ]
-    asked = (found, commands, sorted(restarts))
-    return (saved, point["commands"], sorted(point.get("restarts") or ())) == asked
+    requested = (found, commands, sorted(restarts))
+    return (saved, point["commands"], sorted(point.get("restarts") or ())) == requested
 
 
 def who(outcome):
@@ -152,11 +152,11 @@ def shown_outcome(outcome):
 
 
 def diff(pairs):
-    """Return the differences that a restore makes, for Ansible's C(diff), without secrets.
+    """Return the differences that a restore makes, for Ansible's ``diff``, without secrets.
 
     Args:
         pairs: (before, after) of each file that changes; each side is (what
-            L(restore_program.describe) says of it, its content as bytes or None).
+            ``restore_program.describe`` says of it, its content as bytes or None).
     """
     hidden = set()
     texts = []

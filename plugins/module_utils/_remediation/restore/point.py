@@ -4,12 +4,12 @@
 
 """Arms, disarms and uses restore points.
 
-What may be done is decided in `restore_plan`, the putting back is done by `restore_program`, of
+What may be done is decided in `restore_plan`, the restoring is done by `restore_program`, of
 which the host keeps a copy.
 
-Two things start that copy. A transient timer at the deadline: it runs on the clock that nobody can
+Two things start that copy. A transient timer at the deadline: it runs on the clock that no one can
 set, and vanishes with the reboot that would make it meaningless. And a unit file with a link in
-C(multi-user.target.wants) at the next boot: whoever armed the point has lost its connection then,
+``multi-user.target.wants`` at the next boot: the run that armed it has lost its connection then,
 so that the host puts itself back as it comes up.
 """
 
@@ -34,12 +34,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore im
 from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore.plan import Refused
 
 _SYSTEMCTL_SECONDS = 20
-#: The program, the list, and the blocks of folders and units.
+#: The program, the list, and the blocks of directories and units.
 _RESERVED = program.OUTCOME_BYTES + 65536
 _UNIT = """\
 # Made by the collection sergas.ops: puts the restore point %(name)s back, unless it is disarmed.
 [Unit]
-Description=Restore %(name)s, which nobody has disarmed
+Description=Restore %(name)s, which was not disarmed
 ConditionPathExists=%(folder)s/point.json
 StartLimitIntervalSec=3600
 StartLimitBurst=60
@@ -64,7 +64,7 @@ class PointError(OperationError):
 
 
 def run(params, check_mode):
-    """Do what the module's options ask for and return its result.
+    """Do what the module's options say and return its result.
 
     Raises:
         Refused: nothing was touched.
@@ -102,7 +102,7 @@ def _read(folder):
 
 
 def _read_at_rest(folder):
-    """Return what L(_read) does, once a restore that is under way has ended."""
+    """Return what ``_read`` does, once a restore that is under way has ended."""
     try:
         with program.locked(folder):
             return _read(folder)
@@ -219,7 +219,7 @@ def _conflict(params):
 
 
 def _refuse_while_locked(params):
-    """Refuse what the host would do later by itself while another run is at work there."""
+    """Refuse what the host would do later automatically while another run is at work there."""
     lease = _lease_of_another(params)
     if params["deadline"] and lease:
         raise _locked_by(lease)
@@ -301,7 +301,7 @@ def _new_point(params, found):
 
 
 def _missing_folders(path):
-    """Return the folders above a path that do not exist, the innermost first."""
+    """Return the directories above a path that do not exist, the innermost first."""
     missing = []
     folder = os.path.dirname(path)
     while not os.path.lexists(folder):
@@ -321,16 +321,16 @@ def _refuse_without_systemd(params):
 
 def _refuse_full(params, found):
     core_files.refuse_shared(params["directory"])
-    place = params["directory"]
-    while not os.path.isdir(place):
-        place = os.path.dirname(place)
-    status = os.statvfs(place)
+    existing = params["directory"]
+    while not os.path.isdir(existing):
+        existing = os.path.dirname(existing)
+    status = os.statvfs(existing)
     free = (status.f_bfree if os.geteuid() == 0 else status.f_bavail) * status.f_frsize
     needed = plan.space_needed(found, _RESERVED)
     if free < needed:
         raise Refused(
             "%d bytes are free at %s and %d are needed to save the files: nothing was touched"
-            % (free, place, needed)
+            % (free, existing, needed)
         )
 
 
@@ -343,7 +343,7 @@ def _save(params, folder, point):
         if restore_points.standing(point_now, outcome) not in ("none", "restored"):
             raise Refused("%s has been armed by another run just now" % params["name"])
         for left in [name for name in os.listdir(base) if name.startswith(".")]:
-            # Of a run that died here: nobody else works on one while the lock is held.
+            # Of a run that died here: no other run works on one while the lock is held.
             shutil.rmtree(os.path.join(base, left), ignore_errors=True)
         staging = tempfile.mkdtemp(prefix=".%s." % params["name"], dir=base)
         try:
@@ -410,8 +410,8 @@ def _copy(item, saved):
 def _rearm(params, folder, new):
     """Let the time of an armed point begin anew.
 
-    What it has saved stays: it is the state from before whoever armed it first. What another run
-    asks for on top of that is saved as well, and undone by its own commands before the others.
+    What it has saved stays: it is the state from before the first run armed it. What another run
+    requests on top of that is saved as well, and undone by its own commands before the others.
     """
     with program.locked(folder):
         point, outcome = _read(folder)

@@ -151,7 +151,7 @@ def test_export_and_inline_comments_stay_where_systemd_does_not_read_them(before
 
 FILE = """\
 # The app
-DATABASE_HOST = db1   # not asked for
+DATABASE_HOST = db1   # not requested
 
 export LOG_LEVEL=INFO
 EMPTY=
@@ -160,7 +160,7 @@ TOKEN="a b"\t
 """
 
 
-def test_lines_that_are_not_asked_for_keep_their_text():
+def test_lines_that_are_not_requested_keep_their_text():
     plan = env_plan.plan(FILE, {"NEW": "1", "EMPTY": "no more"}, absent=["TOKEN", "GONE"])
     assert plan.text == FILE.replace("EMPTY=\n", "EMPTY='no more'\n").replace(
         'TOKEN="a b"\t\n', "NEW=1\n"
@@ -219,14 +219,14 @@ def test_a_line_that_hides_the_variable_from_systemd_is_named(before, reason):
         env_plan.plan(before, {"A": "3"})
 
 
-def test_setting_the_line_that_hid_others_gives_them_back():
+def test_setting_the_line_that_hid_others_returns_them():
     plan = env_plan.plan('B="1\nA=2\n', {"B": "1"})
     assert plan.text == "B=1\nA=2\n"
     assert readings(plan.text) == ({"A": "2", "B": "1"},) * 3
 
 
 def test_no_change_ever_changes_another_variable():
-    """Whatever a file looks like: it is set as asked and all else reads as before, or it is
+    """Whatever a file looks like: it is set as requested and all else reads as before, or it is
     refused.
     """
     source = random.Random(4)
@@ -275,7 +275,7 @@ def test_no_change_ever_changes_another_variable():
 # The other variables
 
 
-def test_mending_gives_systemd_what_dotenv_reads():
+def test_repairing_gives_systemd_what_dotenv_reads():
     before = (
         "TTL=300  # 5 minutes\nexport LEVEL=INFO\nB='x' # y\nC=1\nC=2\nD=${C}\nE='it''s'\nOK=1\n"
     )
@@ -290,7 +290,7 @@ def test_mending_gives_systemd_what_dotenv_reads():
     assert env_plan.plan(plan.text, {}, mend=True).text == plan.text
 
 
-def test_mending_that_cannot_be_does_not_stop_what_was_asked_for():
+def test_repairing_that_cannot_be_does_not_stop_what_was_requested():
     plan = env_plan.plan('X=1 # c\nA=1\nB="1\nC=2\n', {"A": "2"}, mend=True)
     assert plan.text == 'X=1 # c\nA=2\nB="1\nC=2\n'
     assert plan.mended == []

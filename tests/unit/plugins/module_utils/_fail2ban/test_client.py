@@ -82,7 +82,7 @@ class _Answers:
         self._listener.bind(path)
         self._listener.listen(1)
         self._answers = answers
-        self.asked = []
+        self.received = []
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self):
@@ -91,7 +91,7 @@ class _Answers:
             data = b""
             while not data.endswith(b"<F2B_END_COMMAND>"):
                 data += connection.recv(4096)
-            self.asked.append(pickle.loads(data[:-17]))  # noqa: S301
+            self.received.append(pickle.loads(data[:-17]))  # noqa: S301
             connection.sendall(answer + b"<F2B_END_COMMAND>")
 
 
@@ -104,16 +104,16 @@ def answered(tmp_path):
     return make
 
 
-def test_server_is_asked_over_one_connection(answered):
+def test_server_is_queried_over_one_connection(answered):
     status = (0, [("Number of jail", 2), ("Jail list", "sshd, sergas-app")])
     fake, path = answered(pickle.dumps(status, 4), pickle.dumps((0, 5), 4))
     with client.Server(path) as server:
         assert server.jails() == ["sshd", "sergas-app"]
         assert server.ask("get", "sshd", "maxretry") == 5
-    assert fake.asked == [["status"], ["get", "sshd", "maxretry"]]
+    assert fake.received == [["status"], ["get", "sshd", "maxretry"]]
 
 
-def test_refusal_is_told(answered):
+def test_refusal_is_raised(answered):
     _fake, path = answered(pickle.dumps((1, ValueError("no such jail")), 4))
     with client.Server(path) as server, pytest.raises(client.Refused, match="no such jail"):
         server.ask("get", "ghost", "maxretry")
@@ -131,7 +131,7 @@ def test_answer_cannot_run_anything(answered):
     assert not os.path.exists("/tmp/must-not-be-made")
 
 
-def test_nobody_answers(tmp_path):
+def test_no_server_answers(tmp_path):
     with pytest.raises(client.ServerDown, match="does not answer"):
         client.Server(str(tmp_path / "none"))
 
@@ -162,7 +162,7 @@ GONE = ("not-found", "inactive")
         (sources("", {}, None, ("/a",), ()), "/a does not exist"),
     ],
 )
-def test_blind_jails_are_told(seen, reason):
+def test_jails_without_input_are_found(seen, reason):
     found = fail2ban_sources.blindness(seen)
     assert (found is None) if reason is None else (reason in found)
 
@@ -176,7 +176,7 @@ def test_blind_jails_are_told(seen, reason):
         ("", True),
     ],
 )
-def test_journals_of_users_are_read_where_told(backend, only):
+def test_journals_of_users_are_read_where_configured(backend, only):
     assert fail2ban_sources.reads_system_journal_only(backend) is only
 
 
@@ -236,7 +236,7 @@ def test_ours_are_never_banned():
     }
 
 
-def test_only_who_is_banned_is_let_go():
+def test_only_who_is_banned_is_unbanned():
     banned = ["203.0.113.8", "203.0.113.9"]
     plan = bans.plan(["203.0.113.9"], ["203.0.113.7", "203.0.113.8"], banned, [])
     assert (plan.ban, plan.unban) == ([], ["203.0.113.8"])
@@ -286,7 +286,7 @@ def test_database_is_read_from_the_dump():
     assert client.parse_database("['set', 'dbfile', 'None']\n") is None
 
 
-def test_names_are_resolved_and_unknown_ones_told():
+def test_names_are_resolved_and_unknown_ones_reported():
     def lookup(name, _port):
         if name != "lb.example":
             raise OSError("unknown")

@@ -40,7 +40,7 @@ ALLOW_SSH6 = "allow tcp 22 ::/0 any ::/0 in"
 ALLOW_BALANCER = "allow tcp 8000 0.0.0.0/0 any 198.51.100.2 in"
 
 
-def test_nothing_is_done_where_all_is_there_whoever_made_it():
+def test_nothing_is_done_where_all_is_there_regardless_of_who_made_it():
     found = plan(state(ALLOW_BALANCER + "\n" + ALLOW_SSH, ALLOW_SSH6), SSH, BALANCER)
     assert not found.changed
 
@@ -138,7 +138,7 @@ def test_what_goes_anyway_is_in_nobodys_way():
     ]
 
 
-def test_the_contrary_of_a_declared_rule_is_replaced_and_told():
+def test_the_contrary_of_a_declared_rule_is_replaced_and_reported():
     found = plan(state("deny tcp 8000 0.0.0.0/0 any 198.51.100.2 in"), BALANCER)
     assert texts(found) == [
         "delete deny from 198.51.100.2 to any port 8000 proto tcp",
@@ -157,7 +157,7 @@ def test_a_declared_denial_comes_before_what_it_is_to_deny():
     ).changed
 
 
-def test_places_in_the_second_family_are_counted_behind_the_first():
+def test_positions_in_the_second_family_are_counted_behind_the_first():
     live = state(ALLOW_SSH + "\n" + ALLOW_BALANCER, "deny any any ::/0 any 2001:db8::/32 in")
     found = plan(live, {"from": "2001:db8::7", "port": "8000"})
     assert found.steps[0]["insert"] == 3 and found.steps[0]["from_ip"] == "2001:db8::7"
@@ -228,7 +228,7 @@ KEEP = [{"who": "this session", "address": "198.51.100.5", "port": 22}]
         ([dict(SSH, action="limit")], "2001:db8::5", None),
     ],
 )
-def test_who_would_be_shut_out_is_told_beforehand(rules, address, reason):
+def test_who_would_be_shut_out_is_reported_beforehand(rules, address, reason):
     live = state(enabled=False)
     firewall = firewall_plan.as_firewall(live, plan(live, *rules))
     reasons = firewall_plan.shut_out(firewall, [dict(KEEP[0], address=address)])
