@@ -27,7 +27,7 @@ LIBRARY = reference.FAULTS / "lib.sh"
 ATTACKER, INNOCENT, IGNORED, BURGLAR, SCANNER = ("203.0.113.%d" % n for n in range(9, 14))
 ALL = " ".join((ATTACKER, INNOCENT, IGNORED, BURGLAR, SCANNER))
 #: Over IPv6, whom sshd alone is there for: who attacks it, and who does not.
-BURGLAR_6, INNOCENT_6 = "2001:db8::c", "2001:db8::a"
+INTRUDER_6, LEGITIMATE_6 = "2001:db8::c", "2001:db8::a"
 VARIABLES = {
     "sergas_serial": "100%",
     "sergas_fail2ban_ignore": [IGNORED],
@@ -37,7 +37,7 @@ VARIABLES = {
     "sergas_fail2ban_timeout": 120,
 }
 OWN = {"bullseye": {"sergas_fail2ban_firewall": "iptables"}}
-PATIENCE_S = 90
+TIMEOUT_S = 90
 #: Where sshd of the host behind the translation sees this machine.
 TRANSLATED = "198.51.100.77"
 #: A client that is blocked before.
@@ -79,7 +79,7 @@ def everywhere(hosts, function):
 
 def eventually(condition, what):
     """Poll until a condition holds, and fail with what was waited for."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.5)
@@ -197,7 +197,7 @@ def hosts(fleet):
         "outside_network %s; ufw allow in on outside0 > /dev/null; "
         "ip address add 2001:db8::1/64 dev outside0 nodad;"
         " for six in %s %s; do ip -n outside address add $six/64 dev eth0 nodad; done; "
-        % (ALL, BURGLAR_6, INNOCENT_6)
+        % (ALL, INTRUDER_6, LEGITIMATE_6)
         # A container that publishes port 9999, as Docker does it: past ufw, by translation.
         + "ip netns add container; ip link add inside0 type veth peer name eth0 netns container;"
         " ip address add 172.30.0.1/24 dev inside0; ip link set inside0 up;"
@@ -252,10 +252,10 @@ def attacked(hosts, applied):
             + login(ATTACKER, "INSERT").replace("INSERT", structured)
             + login(IGNORED, "anybody", 12)
             + break_in(BURGLAR, "203.0.113.1")
-            + break_in(BURGLAR_6, "2001:db8::1"),
+            + break_in(INTRUDER_6, "2001:db8::1"),
             check=False,
         )
-        for jail, address in (("sergas-app", ATTACKER), ("sshd", BURGLAR), ("sshd", BURGLAR_6)):
+        for jail, address in (("sergas-app", ATTACKER), ("sshd", BURGLAR), ("sshd", INTRUDER_6)):
             eventually(
                 lambda jail=jail, address=address: address in banned(name, jail),
                 "%s does not ban %s on %s" % (jail, address, name),
@@ -293,7 +293,7 @@ def test_who_attacks_reaches_nothing_any_more(attacked):
             status(name, ATTACKER, 9999, "/"),
             status(name, BURGLAR),
             status(name, BURGLAR, 9999, "/"),
-            opens_6(name, BURGLAR_6),
+            opens_6(name, INTRUDER_6),
         ]
 
     assert everywhere(attacked, reached) == dict.fromkeys(attacked, ["000"] * 4 + [False])
@@ -305,20 +305,20 @@ def test_no_one_else_is_banned(attacked):
             (status(name, address), status(name, address, 9999, "/"))
             for address in (INNOCENT, IGNORED)
         }
-        six = opens_6(name, INNOCENT_6)
+        six = opens_6(name, LEGITIMATE_6)
         return passing, six, banned(name, "sergas-app"), banned(name, "sshd")
 
-    expected = ({("200", "200")}, True, {ATTACKER}, {BURGLAR, BURGLAR_6})
+    expected = ({("200", "200")}, True, {ATTACKER}, {BURGLAR, INTRUDER_6})
     assert everywhere(attacked, reached) == dict.fromkeys(attacked, expected)
 
 
 def test_who_is_unbanned_gets_in_again(attacked):
     def unban(name):
-        on(name, "fail2ban-client unban %s %s %s" % (ATTACKER, BURGLAR, BURGLAR_6))
+        on(name, "fail2ban-client unban %s %s %s" % (ATTACKER, BURGLAR, INTRUDER_6))
         eventually(
             lambda: (
                 (status(name, ATTACKER), status(name, BURGLAR)) == ("200", "200")
-                and opens_6(name, BURGLAR_6)
+                and opens_6(name, INTRUDER_6)
             ),
             "%s stays shut for those that were unbanned" % name,
         )

@@ -21,7 +21,7 @@ RULES = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"]
 RELOAD = [["ufw", "reload"]]
 #: Long enough for a busy machine to cut its hosts off within it.
 DEADLINE_S = 40
-PATIENCE_S = 180
+TIMEOUT_S = 180
 
 
 class Host:
@@ -67,9 +67,9 @@ class Host:
 
 def until(true, what):
     """Wait until something is true."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while not true():
-        assert time.monotonic() < end, "not within %d s: %s" % (PATIENCE_S, what)
+        assert time.monotonic() < end, "not within %d s: %s" % (TIMEOUT_S, what)
         time.sleep(0.3)
 
 

@@ -222,11 +222,11 @@ def test_no_saved_copy_stays(point, host, tmp_path):
 @needs_root
 def test_no_one_else_can_read_it(point, tmp_path):
     point("armed")
-    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    unprivileged = {"user": 65534, "group": 65534, "extra_groups": []}
     store = tmp_path / "store"
     for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         parent.chmod(0o755)
-    listed = subprocess.run(["ls", str(store)], capture_output=True, check=False, **nobody)
+    listed = subprocess.run(["ls", str(store)], capture_output=True, check=False, **unprivileged)
     assert b"denied" in listed.stderr
 
 

@@ -348,9 +348,9 @@ def test_owner_mode_and_lists_of_access_stay(env, sergas_env):
 
 @needs_root
 def test_owner_group_and_mode_are_set_where_they_are_given(env, sergas_env):
-    someone = pwd.getpwnam("nobody")
+    someone = pwd.getpwnam("daemon")
     result = sergas_env(
-        owner="nobody", group=grp.getgrgid(someone.pw_gid).gr_name, mode="0600", diff=True
+        owner="daemon", group=grp.getgrgid(someone.pw_gid).gr_name, mode="0600", diff=True
     )
     assert result["changed"]
     assert result["changed_keys"] == []

@@ -19,15 +19,15 @@ from ansible_collections.sergas.ops.plugins.module_utils._app import env, env_pl
 from ansible_collections.sergas.ops.plugins.module_utils._app import timer as app_timer
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
 from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
-from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv
+from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, systemctl
 
 NAME = "sergas-debug-logging"
 VARIABLE, LEVEL = "LOG_LEVEL", "DEBUG"
-FOLDER = "/var/lib/sergas/debug-logging"
-STATE = FOLDER + "/state.json"
-PROGRAM = FOLDER + "/revert.py"
+DIRECTORY = "/var/lib/sergas/debug-logging"
+STATE = DIRECTORY + "/state.json"
+PROGRAM = DIRECTORY + "/revert.py"
 #: what the program reads and replaces the .env with: a copy of `files`
-FILES = FOLDER + "/files.py"
+FILES = DIRECTORY + "/files.py"
 _PYTHON = "/usr/bin/python3"
 
 #: Runs on the host when the time is up, with the system's Python and nothing else. Each step may be
@@ -35,7 +35,7 @@ _PYTHON = "/usr/bin/python3"
 REVERT = r'''# Written by the collection sergas.ops (module app_debug_logging): ends debug logging.
 import json, os, subprocess, sys, time
 
-FOLDER = os.path.dirname(os.path.abspath(__file__))
+DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 UNITS = "/etc/systemd/system/%(name)s."
 
 
@@ -96,9 +96,9 @@ def started(service):
 
 
 def main():
-    if not os.path.exists(os.path.join(FOLDER, "state.json")):
+    if not os.path.exists(os.path.join(DIRECTORY, "state.json")):
         return
-    with open(os.path.join(FOLDER, "state.json"), encoding="utf-8") as file:
+    with open(os.path.join(DIRECTORY, "state.json"), encoding="utf-8") as file:
         state = json.load(file)
     changed = revert(state["env_file"], state["hunks"])
     at = started(state["service"])
@@ -106,11 +106,11 @@ def main():
         systemctl("restart", state["service"])
     if os.path.exists(UNITS + "timer"):
         systemctl("disable", "%(name)s.timer")
-    own = [os.path.join(FOLDER, name) for name in ("files.py", "revert.py", "state.json")]
+    own = [os.path.join(DIRECTORY, name) for name in ("files.py", "revert.py", "state.json")]
     for name in (UNITS + "timer", UNITS + "service", *own):
         if os.path.exists(name):
             os.unlink(name)
-    os.rmdir(FOLDER)
+    os.rmdir(DIRECTORY)
     systemctl("daemon-reload")
     # A pattern: a timer that has elapsed may be unloaded by now, which is no failure.
     systemctl("stop", "--no-block", "%(name)s*.timer")
@@ -212,7 +212,7 @@ def run(params, check_mode):
         unit.refuse_covered(app.env_file)
     if changed and not check_mode:
         if not armed:
-            files.make_directories(FOLDER, 0o700)
+            files.make_directories(DIRECTORY, 0o700)
             unit.put(FILES, files.__loader__.get_source(files.__name__), 0o600)
             unit.put(PROGRAM, REVERT, 0o600)
             unit.put(STATE, json.dumps(state), 0o600)
@@ -303,5 +303,5 @@ def _end(app, state, check_mode):
     for hunk in state["hunks"]:
         after = after.replace("".join(hunk["after"]), "".join(hunk["before"]), 1)
     if not check_mode:
-        unit.systemctl("start", NAME + ".service")
+        systemctl.run("start", NAME + ".service")
     return _result(app, True, None, before, after if after != before else None, None)

@@ -147,7 +147,7 @@ def _refuse_names(values, absent):
         raise Refused("%s: both in values and in absent" % ", ".join(both))
 
 
-def _to_mend(text, asked, by_systemd):
+def _to_mend(text, requested, by_systemd):
     """Return {name: value} of variables that are set twice or read differently, and need not be."""
     lines = dotenv.parse(text)
     by_dotenv, systemd = dotenv.dotenv_values(lines), dotenv.systemd_values(text)
@@ -159,7 +159,7 @@ def _to_mend(text, asked, by_systemd):
     for name, own in numbers.items():
         value = own[-1].value
         if (
-            name in asked
+            name in requested
             or value is None
             or not dotenv.VALID_NAME.match(name)
             or _referred(lines, own)

@@ -17,8 +17,11 @@ from typing import Dict, NamedTuple, Optional
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
 from ansible_collections.sergas.ops.plugins.module_utils._core import sizes
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
-from ansible_collections.sergas.ops.plugins.module_utils._host import memory
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
+    InvalidValue,
+    OperationError,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._host import memory, systemctl
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 
 MIB = 1 << 20
@@ -269,12 +272,12 @@ def run(params, check_mode):
         unit.refuse_covered(path)
     if result["changed"] and not check_mode:
         unit.put(path, after)
-        unit.systemctl("daemon-reload")
+        systemctl.run("daemon-reload")
         try:
             _verify(app.service, wanted)
-        except AppError:
+        except OperationError:
             unit.put(path, before)
-            unit.systemctl("daemon-reload")
+            systemctl.run("daemon-reload")
             raise
     return result
 
@@ -324,7 +327,7 @@ def _wanted(params, app, host):
 def _command(app, workers):
     if host_unit.workers(app.properties) == workers:
         return {}
-    command = exec_start(unit.systemctl("cat", app.service))
+    command = exec_start(systemctl.run("cat", app.service))
     changed = command_with_workers(command, workers) if command else None
     if changed is None:
         raise AppError(

@@ -19,7 +19,7 @@ from typing import Dict, List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit as app_unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
+from ansible_collections.sergas.ops.plugins.module_utils._host import sockets, systemctl
 
 #: Programs that are never ended, whatever port they hold: the way in, the database, and what other
 #: services and containers depend on.
@@ -206,7 +206,7 @@ def run(params, check_mode):
             )
     if not check_mode:
         for name in units:
-            app_unit.systemctl("stop", name)
+            systemctl.run("stop", name)
         for holder in lone:
             end(holder, params["wait"])
         _confirm(app, params["wait"])

@@ -16,6 +16,7 @@ from typing import Dict, List, NamedTuple, Optional
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
@@ -130,10 +131,10 @@ def run(params, check_mode):
         until = "healthy" if was == 200 else "answering"
     if changed:
         if unit.show(app.service).get("NeedDaemonReload") == "yes":
-            unit.systemctl("daemon-reload")
+            systemctl.run("daemon-reload")
         # It may have failed too often since it was checked.
-        unit.systemctl("reset-failed", app.service)
-        unit.systemctl("restart", app.service, seconds=params["patience"] + _STOP_SECONDS)
+        systemctl.run("reset-failed", app.service)
+        systemctl.run("restart", app.service, deadline=Deadline(params["patience"] + _STOP_SECONDS))
         # What it listens on may be another port now.
         app = unit.read(params["service"], params["app_dir"], params["env_file"], params["port"])
     status = wait(app, dict(params, until=until), Deadline(params["patience"]))

@@ -16,6 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 
 _HEADER = "# Written by the collection sergas.ops; changes by hand are lost.\n"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,100}\Z")
@@ -121,15 +122,15 @@ class Timer:
         """Carry out what ``plan`` returned, and have the timer run, or not."""
         unit = self.name + ".timer"
         if not present and app_unit.read_text(self.paths["timer"]) is not None:
-            app_unit.systemctl("disable", "--now", unit)
+            systemctl.run("disable", "--now", unit)
         for path, (before, after) in changes.items():
             if before != after:
                 app_unit.put(path, after)
-        app_unit.systemctl("daemon-reload")
+        systemctl.run("daemon-reload")
         if present:
-            app_unit.systemctl("enable", unit)
+            systemctl.run("enable", unit)
             # A timer that runs does not read its time anew.
-            app_unit.systemctl("restart", unit)
+            systemctl.run("restart", unit)
 
 
 def run(params, check_mode):

@@ -11,22 +11,18 @@ from __future__ import annotations
 import os
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files, process
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
     restore_points,
+    systemctl,
     unit,
 )
 
 #: beyond those that a diagnosis reads
 _PROPERTIES = ("Group", "DropInPaths", "NeedDaemonReload", "TimeoutStartUSec", "UnitFileState")
-#: systemctl waits for systemd at most so long, in seconds
-_SYSTEMCTL_SECONDS = 120
 FOLDER = "/etc/systemd/system"
 
 
@@ -53,34 +49,13 @@ class App(NamedTuple):
         return unit.is_running(self.properties)
 
 
-def systemctl(*words, seconds=_SYSTEMCTL_SECONDS):
-    """Run systemctl and return what it prints.
-
-    Args:
-        words: its arguments.
-        seconds: how long it may take.
-
-    Raises:
-        AppError: it fails, or there is no systemd.
-    """
-    try:
-        status, out, err = process.run(["systemctl", "--no-pager", *words], Deadline(seconds))
-    except (process.CommandMissing, DeadlineExceeded) as error:
-        raise AppError(str(error))
-    if status:
-        reason = err.strip() or "exit status %d" % status
-        raise AppError("systemctl %s: %s" % (" ".join(words), reason))
-    return out
-
-
 def show(name):
     """Return the properties of a unit by its full name.
 
     Raises:
-        AppError: systemd cannot be queried.
+        SystemctlError: systemd cannot be queried.
     """
-    wanted = ",".join(tuple(unit.PROPERTIES) + _PROPERTIES)
-    return unit.parse(systemctl("show", "--property=" + wanted, "--", name, seconds=10))
+    return systemctl.show(name, (*unit.PROPERTIES, *_PROPERTIES), Deadline(10))
 
 
 def read(service, app_dir=None, env_file=None, port=None):
@@ -92,6 +67,7 @@ def read(service, app_dir=None, env_file=None, port=None):
 
     Raises:
         AppError: there is no such unit, or systemd cannot load it.
+        SystemctlError: systemd cannot be queried.
     """
     name = unit.name(service)
     properties = show(name)

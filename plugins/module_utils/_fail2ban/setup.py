@@ -10,6 +10,7 @@ one that has nothing to do. So what counts is what the server itself says afterw
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -29,7 +30,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans, 
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
     sources as fail2ban_sources,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl, unit
 
 FOLDERS = ("action.d", "filter.d", "jail.d")
 #: Stands for a hash of all files, so that the server itself can say which of them it has read.
@@ -326,16 +327,17 @@ def _carry_out(params, plan, jails, wanted, revision):
         _write(params["config_dir"], {path: new for path, (_old, new) in plan.files.items()})
         deadline = Deadline(params["timeout"])
         if plan.enable:
-            _command(["systemctl", "enable", UNIT], deadline)
+            systemctl.run("enable", UNIT, deadline=deadline)
         if plan.restart:
-            _command(["systemctl", "restart", UNIT], deadline)
+            systemctl.run("restart", UNIT, deadline=deadline)
         unbanned = _look(params, jails, wanted, revision, deadline)
     except Exception as error:
         if not plan.files:
             raise
         _write(params["config_dir"], {path: old for path, (old, _new) in plan.files.items()})
         held = Deadline(params["timeout"])
-        _command(["systemctl", "restart", UNIT], held, check=False)
+        with contextlib.suppress(systemctl.SystemctlError):
+            systemctl.run("restart", UNIT, deadline=held)
         raise SetupError(
             "%s. The old files are back, and the server is %s with them" % (error, _settled(held))
         )
@@ -402,12 +404,6 @@ def _write(config, files):
             core_files.remove(target)
         else:
             core_files.replace(target, text.encode("utf-8"), mode=0o644)
-
-
-def _command(argv, deadline, check=True):
-    status, out, err = process.run(argv, deadline)
-    if status and check:
-        raise SetupError("%s: exit status %d: %s" % (" ".join(argv), status, _gist(err + out)))
 
 
 def _last_words(deadline):

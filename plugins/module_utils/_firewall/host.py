@@ -15,6 +15,7 @@ import struct
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses as core_addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 
 _LISTEN = "0A"
 _DEFAULT_SSH_PORT = 22
@@ -77,15 +78,18 @@ def ssh_ports(deadline):
     Where systemd listens for sshd, its socket decides and ``Port`` of sshd_config does not count.
     """
     for unit in _SSH_SOCKETS:
-        shown = _output(["systemctl", "show", unit, "-p", "ActiveState", "-p", "Listen"], deadline)
-        if "ActiveState=active" in shown:
-            return parse_socket(shown) or [_DEFAULT_SSH_PORT]
+        try:
+            shown = systemctl.show(unit, ("ActiveState", "Listen"), deadline)
+        except systemctl.SystemctlError:
+            continue
+        if shown.get("ActiveState") == "active":
+            return parse_socket(shown.get("Listen", "")) or [_DEFAULT_SSH_PORT]
     return parse_sshd(_output(["sshd", "-T"], deadline)) or [_DEFAULT_SSH_PORT]
 
 
-def parse_socket(text):
-    """Return the TCP ports in the output of ``systemctl show -p Listen`` of a socket (pure)."""
-    return sorted({int(port) for port in re.findall(r"^Listen=\S*:(\d+) \(Stream\)", text, re.M)})
+def parse_socket(listen):
+    """Return the TCP ports in the property Listen of a socket (pure)."""
+    return sorted({int(port) for port in re.findall(r"^\S*:(\d+) \(Stream\)", listen, re.M)})
 
 
 def parse_sshd(text):

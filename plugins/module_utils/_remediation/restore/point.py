@@ -15,6 +15,7 @@ so that the host puts itself back as it comes up.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -28,26 +29,30 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     DeadlineExceeded,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._host import ledger, restore_points
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    ledger,
+    restore_points,
+    systemctl,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._remediation import host_lock
 from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import plan, program
 from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore.plan import Refused
 
-_SYSTEMCTL_SECONDS = 20
+_SYSTEMD_SECONDS = 20
 #: The program, the list, and the blocks of directories and units.
 _RESERVED = program.OUTCOME_BYTES + 65536
 _UNIT = """\
 # Made by the collection sergas.ops: puts the restore point %(name)s back, unless it is disarmed.
 [Unit]
 Description=Restore %(name)s, which was not disarmed
-ConditionPathExists=%(folder)s/point.json
+ConditionPathExists=%(directory)s/point.json
 StartLimitIntervalSec=3600
 StartLimitBurst=60
 
 [Service]
 # Nothing at boot waits for it, so that its commands may start and stop other units.
 Type=simple
-ExecStart=%(python)s -I -B %(folder)s/restore.py
+ExecStart=%(python)s -I -B %(directory)s/restore.py
 # What the commands have started stays.
 KillMode=process
 Restart=on-failure
@@ -445,38 +450,37 @@ def _rearm(params, folder, new):
 
 def _write_unit(params, folder):
     unit, link = program.unit_files(params["name"])
-    text = _UNIT % {"name": params["name"], "folder": folder, "python": sys.executable}
+    text = _UNIT % {"name": params["name"], "directory": folder, "python": sys.executable}
     core_files.replace(unit, text.encode("utf-8"), mode=0o644)
     os.makedirs(os.path.dirname(link), exist_ok=True)
     if not os.path.islink(link):
         os.symlink(unit, link)
 
 
-def _systemd(*argv):
-    try:
-        return process.run(argv, Deadline(_SYSTEMCTL_SECONDS))
-    except (process.CommandMissing, DeadlineExceeded) as reason:
-        return 1, "", str(reason)
-
-
 def _start_timer(params):
     unit = program.unit_of(params["name"])
-    status, _out, err = _systemd(
+    argv = [
         "systemd-run",
         "--quiet",
         "--on-active=%d" % params["deadline"],
         "--timer-property=AccuracySec=100ms",
         "--unit=" + unit,
-    )
+    ]
+    try:
+        status, _out, reason = process.run(argv, Deadline(_SYSTEMD_SECONDS))
+    except (process.CommandMissing, DeadlineExceeded) as error:
+        status, reason = 1, str(error)
     if status != 0:
         raise PointError(
             "the timer of %s could not be started, so that it is not armed: %s"
-            % (params["name"], err.strip())
+            % (params["name"], reason.strip())
         )
 
 
 def _stop_timer(name):
-    _systemd("systemctl", "stop", "--", program.unit_of(name)[: -len("service")] + "timer")
+    timer = program.unit_of(name)[: -len("service")] + "timer"
+    with contextlib.suppress(systemctl.SystemctlError):
+        systemctl.run("stop", "--", timer, deadline=Deadline(_SYSTEMD_SECONDS))
 
 
 # Disarming

@@ -51,7 +51,7 @@ def test_the_session_is_found_above_sudo(tmp_path, monkeypatch):
 
 
 def test_the_ports_of_sshd():
-    socket = "Listen=[::]:2222 (Stream)\nListen=/run/x (Stream)\nListen=0.0.0.0:2222 (Stream)\n"
+    socket = "[::]:2222 (Stream)\n/run/x (Stream)\n0.0.0.0:2222 (Stream)"
     assert host.parse_socket(socket) == [2222]
     assert host.parse_sshd("port 22\nlistenaddress [::]:22\nlistenaddress 0.0.0.0:2200\n") == [
         22,
