@@ -49,11 +49,11 @@ def render(remedies):
         needs = _needs(one)
         parts += ["- Needs: %s." % needs] * bool(needs)
         parts += ["- Undo: %s." % _undo(one["undo"]).rstrip(".")]
-        parts += ["- Proof: %s." % _proof(one["proof"])]
+        parts += ["- Proof: %s." % _verification(one["verification"])]
         parts += [
             "- May take %(timeout)d s, and acts again after %(cooldown)d s at the earliest." % one
         ]
-        if one["follows"]:
+        if one["after_dependencies"]:
             parts += [
                 "- Is also planned after remedies of what the app depends on, if still needed."
             ]
@@ -92,12 +92,12 @@ def _undo(undo):
     return ", ".join(told) or "nothing to put back"
 
 
-def _proof(proof):
-    checks = ", ".join("`%s`" % name for name in proof["checks"])
+def _verification(verification):
+    checks = ", ".join("`%s`" % name for name in verification["checks"])
     return "`%s`%s, within %d s" % (
-        proof["part"],
+        verification["part"],
         " (%s)" % checks if checks else "",
-        proof["patience"],
+        verification["timeout"],
     )
 
 

@@ -71,8 +71,8 @@ class ActionModule(ActionBase):
         result = super().run(task_vars=task_vars)
         given = self._task.args
         try:
-            remedies, files = reading.read_catalogue(_folders(given.get("remedies_dir")))
-            wishes = wishes_from(given, remedies)
+            remedies, files = reading.read_catalogue(_directories(given.get("remedies_dir")))
+            plan_options = plan_options_from(given, remedies)
             mode = self._mode(given)
             now = datetime.now(UTC)
             found, from_report = self._model(given, task_vars, now)
@@ -80,9 +80,9 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         left, addresses = self._hosts(task_vars)
         planned = plan.make(
-            found, remedies, self._places(task_vars, left), owners_of(addresses), wishes, now
+            found, remedies, self._locations(task_vars, left), owners_of(addresses), plan_options, now
         )
-        _refuse_nonsense(planned, wishes, found, addresses, from_report)
+        _refuse_nonsense(planned, plan_options, found, addresses, from_report)
         applying = mode != "plan"
         acting = [name for batch in planned["batches"] for name in batch] if applying else []
         orders = _orders(planned)
@@ -98,9 +98,9 @@ class ActionModule(ActionBase):
             acting=acting,
             orders=orders,
             schedule=_schedule(planned["batches"], orders) if applying else [],
-            bystander=_bystander(left, acting),
+            anchor_host=_anchor_host(left, acting),
             # A check run looks at them, too: what proofs have asked there is not all.
-            suffering=acting if mode == "check" else _suffering(found, acting, left),
+            unhealthy_hosts=acting if mode == "check" else _unhealthy_hosts(found, acting, left),
             msg="%d remedies planned on %d hosts, %d held back" % _counts(planned),
         )
         return result
@@ -144,7 +144,7 @@ class ActionModule(ActionBase):
                 left.append(str(name))
         return left, addresses
 
-    def _places(self, task_vars, left):
+    def _locations(self, task_vars, left):
         hostvars = task_vars["hostvars"]
         places = {}
         for name in left:
@@ -172,7 +172,7 @@ def changes_of(health):
     return tuple(ledger.parse(lines.encode())[0])
 
 
-def wishes_from(given, remedies):
+def plan_options_from(given, remedies):
     """Return the plan.Wishes of the task's arguments.
 
     Raises:
@@ -183,7 +183,7 @@ def wishes_from(given, remedies):
             raise checked.OptionError(
                 "%s: there is no such option, there are: %s" % (name, ", ".join(_OPTIONS))
             )
-    return plan.Wishes(
+    return plan.PlanOptions(
         only=tuple(checked.names("sergas_remedies", given.get("remedies"), remedies)),
         skip=tuple(checked.names("sergas_skip_remedies", given.get("skip_remedies"), remedies)),
         approve=tuple(checked.names("sergas_approve", given.get("approve"), remedies)),
@@ -214,20 +214,20 @@ def _registered(task_vars, given):
     return list(found)
 
 
-def _folders(own):
+def _directories(own):
     """Return where remedies are: those of the role, and those of the user's own folder."""
-    folders = [(os.path.join(_ROLE, "remedies"), os.path.join(_ROLE, "tasks", "remedies"))]
+    directories = [(os.path.join(_ROLE, "remedies"), os.path.join(_ROLE, "tasks", "remedies"))]
     if own:
         if not isinstance(own, str) or not own.strip():
             checked.refuse("sergas_remedies_dir", own, "the path of a folder")
         own = os.path.abspath(os.path.expanduser(own))
-        folders.append((own, os.path.join(own, "tasks")))
-    return folders
+        directories.append((own, os.path.join(own, "tasks")))
+    return directories
 
 
-def _refuse_nonsense(planned, wishes, found, addresses, from_report):
+def _refuse_nonsense(planned, plan_options, found, addresses, from_report):
     """Fail for an approval of what nothing planned, and for a report on hosts that are all gone."""
-    unused = plan.unused_approvals(planned, wishes.approve)
+    unused = plan.unused_approvals(planned, plan_options.approve)
     if unused:
         names = sorted({entry["remedy"] for entry in planned["entries"]})
         raise AnsibleActionFail(
@@ -268,7 +268,7 @@ def _schedule(batches, orders):
     ]
 
 
-def _bystander(left, acting):
+def _anchor_host(left, acting):
     """Return the name of a host that nothing is done on, and that cannot be lost by it therefore.
 
     A play ends with all that follows it when it has lost all of its hosts.
@@ -276,7 +276,7 @@ def _bystander(left, acting):
     return next((name for name in left if name not in acting), "localhost")
 
 
-def _suffering(found, acting, left):
+def _unhealthy_hosts(found, acting, left):
     """Return the names of the hosts to look at again: those acted on, and all that have trouble.
 
     Where nothing is done, nothing changes.

@@ -65,7 +65,7 @@ class ActionModule(ActionBase):
         (position,) = (i for i, order in enumerate(orders) if order["remedy"] == remedy)
         order = dict(plain(orders[position]), position=position)
         earlier = [name for batch in planned["batches"][: order["batch"]] for name in batch]
-        part = order["proof"]["part"]
+        part = order["verification"]["part"]
         facts = {
             "name": host.name,
             "app": host.app(),

@@ -57,7 +57,7 @@ def cognee_action(result, port_will_be_free=False):
     if container.get("health") == "starting":
         return "wait"
     # Without a container it is a unit: one that answers anything, or hangs, runs.
-    runs = container or result["reachable"] or result["told"] in ("hung", "closed")
+    runs = container or result["reachable"] or result["error_kind"] in ("hung", "closed")
     return "restart" if runs else "start"
 
 

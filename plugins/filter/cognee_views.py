@@ -66,11 +66,11 @@ def cognee_views(result, views, clients=()):
     seen = [
         {
             "from": str(view.get("item", "")),
-            "asked": view.get("item") in clients,
+            "queried": view.get("item") in clients,
             "client": view.get("item") in clients and not view.get("uses_own"),
             "target": view.get("target"),
             "reachable": bool(view["reachable"]),
-            "told": view.get("told"),
+            "error_kind": view.get("error_kind"),
             "identity": view["identity"],
         }
         for view in views

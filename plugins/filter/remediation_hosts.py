@@ -25,9 +25,9 @@ options:
       - Which play.
       - With V(apply), the hosts that get remedies, and one more, for a play that loses all of its
         hosts would end the run.
-      - With V(look_again), the hosts that were acted on and those that had trouble.
+      - With V(recheck), the hosts that were acted on and those that had trouble.
     type: str
-    choices: [apply, look_again]
+    choices: [apply, recheck]
     required: true
 author:
   - Sergas DevOps (@sergas-ops)
@@ -46,20 +46,20 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 
-NOBODY = "all:!all"
+NO_HOSTS = "all:!all"
 
 
 def remediation_hosts(hostvars, play):
     """Return the hosts of a play; see the documentation."""
-    if play not in ("apply", "look_again"):
-        raise AnsibleFilterError("remediation_hosts: %r is neither apply nor look_again" % (play,))
+    if play not in ("apply", "recheck"):
+        raise AnsibleFilterError("remediation_hosts: %r is neither apply nor recheck" % (play,))
     planned = _plan(hostvars)
     if planned is None:
-        return NOBODY
-    if play == "look_again":
-        return list(planned["suffering"]) or NOBODY
+        return NO_HOSTS
+    if play == "recheck":
+        return list(planned["unhealthy_hosts"]) or NO_HOSTS
     acting = list(planned["acting"])
-    return [*acting, planned["bystander"]] if acting else NOBODY
+    return [*acting, planned["anchor_host"]] if acting else NO_HOSTS
 
 
 def _plan(hostvars):

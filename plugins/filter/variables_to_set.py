@@ -22,7 +22,7 @@ options:
     required: true
   missing:
     description:
-      - The variables, as for P(sergas.ops.lacking_variables#filter). If none is named, all values
+      - The variables, as for P(sergas.ops.variables_without_value#filter). If none is named, all values
         are chosen.
     type: list
     elements: str

@@ -39,7 +39,7 @@ options:
     type: str
     choices: [healthy, recovered, answering, started]
     default: healthy
-  patience:
+  wait_timeout:
     description:
       - How long to wait for it, in seconds. An app that was started less than this ago is not
         restarted for not answering.
@@ -83,7 +83,7 @@ EXAMPLES = r"""
 - name: Start an app whose database may still be down
   sergas.ops.app_service:
     until: answering
-    patience: 120
+    wait_timeout: 120
   become: true
 """
 
@@ -141,7 +141,7 @@ def main():
             "choices": ["healthy", "recovered", "answering", "started"],
             "default": "healthy",
         },
-        "patience": {"type": "float", "default": 60},
+        "wait_timeout": {"type": "float", "default": 60},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     runner.run(module, service.run, module.check_mode)

@@ -166,7 +166,7 @@ reachable:
   returned: always
   type: bool
   sample: true
-told:
+error_kind:
   description:
     - Why nothing answered, which is one of dns, refused, unreachable, denied, timeout, hung,
       closed, tls, protocol, redirect, url; null if something did.
@@ -281,10 +281,10 @@ findings:
       C(cognee.down), C(cognee.wrong_service), C(cognee.auth), C(cognee.blocked), C(cognee.slow),
       C(cognee.query), C(cognee.open), C(cognee.exposed), C(cognee.container),
       C(cognee.components), C(cognee.unknown)."
-    - C(evidence.told) distinguishes the reasons, and C(advice) says what to do. C(evidence.target)
+    - C(evidence.error_kind) distinguishes the reasons, and C(advice) says what to do. C(evidence.target)
       is the server.
     - "Of C(cognee.down): C(stopped), C(exited), C(oom), C(paused), C(unhealthy), C(error), and the
-      words of RV(told)."
+      words of RV(error_kind)."
   returned: always
   type: list
   elements: dict

@@ -63,7 +63,7 @@ options:
             description:
               - The address that the filter must find in it. If not given, it must find none.
             type: str
-  proofs:
+  verify_commands:
     description:
       - Commands, as lists of words, that exit 0 if what the bans rest on is there, for example
         C(nft list set ...).
@@ -216,7 +216,7 @@ def main():
             "files": {"type": "dict", "required": True},
             "jails": {"type": "list", "elements": "str", "required": True},
             "samples": {"type": "list", "elements": "dict", "default": [], "options": sample},
-            "proofs": {"type": "list", "elements": "list", "default": []},
+            "verify_commands": {"type": "list", "elements": "list", "default": []},
             "protected": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 60},
             "config_dir": {"type": "path", "default": client.CONFIG},

@@ -86,17 +86,17 @@ findings:
   type: list
   elements: dict
   sample:
-    - id: security.jail.blind
+    - id: security.jail.no_input
       component: security
       status: fail
       summary: "The jail sergas-app sees nothing: sergas-api.service is no unit of this host"
-      remedy: jail
+      remedy: set_up_jails
 roots:
   description: The ids of the bad findings that derive from no other one.
   returned: success
   type: list
   elements: str
-  sample: [security.jail.blind]
+  sample: [security.jail.no_input]
 bad:
   description: How many findings are C(warn), C(unknown) or C(fail).
   returned: success

@@ -54,7 +54,7 @@ options:
     type: list
     elements: str
     default: []
-  mend:
+  repair:
     description:
       - Whether the other variables are put right, too. Those that systemd and python-dotenv read
         differently get what
@@ -154,7 +154,7 @@ EXAMPLES = r"""
 - name: Remove a variable, and put right what systemd and python-dotenv read differently
   sergas.ops.sergas_env:
     absent: [REDIS_CACHE_TTL]
-    mend: true
+    repair: true
   become: true
 
 - name: Make the file where there is none
@@ -187,8 +187,8 @@ changed_keys:
   type: list
   elements: str
   sample: [DATABASE_POOL_SIZE]
-mended:
-  description: The other variables that O(mend) has put right.
+repaired:
+  description: The other variables that O(repair) has put right.
   returned: success
   type: list
   elements: str
@@ -252,7 +252,7 @@ def main():
         "path": {"type": "path", "default": "/home/sergas/super-account-manager/.env"},
         "values": {"type": "dict", "default": {}, "no_log": True},
         "absent": {"type": "list", "elements": "str", "default": []},
-        "mend": {"type": "bool", "default": False},
+        "repair": {"type": "bool", "default": False},
         "systemd": {"type": "bool", "default": True},
         "secret_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
         "create": {"type": "bool", "default": False},

@@ -388,7 +388,7 @@ client_data_centres:
   type: list
   elements: str
   sample: [eu]
-unasked_data_centres:
+unchecked_data_centres:
   description: The data centres that did not answer, or not in time.
   returned: O(find_data_centre=true) and they were queried
   type: list
@@ -413,7 +413,7 @@ findings:
     - "The findings, with the keys of M(sergas.ops.sergas_health): C(zoho.token.ok),
       C(zoho.token.invalid), C(zoho.token.scope),
       C(zoho.token.unknown), C(zoho.token.skipped), C(zoho.cache.stale), C(zoho.rate_limited)."
-    - C(evidence.told) distinguishes the reasons, and C(advice) says what to do.
+    - C(evidence.error_kind) distinguishes the reasons, and C(advice) says what to do.
     - C(evidence.target) is the server that answered, or the Redis that has a dead or an old value,
       and C(evidence.account) is a digest of the credentials.
     - "Of the token: C(refresh_token), C(client), C(client_secret), C(credentials), C(mixed),

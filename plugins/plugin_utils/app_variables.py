@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 
-def lacking_variables(missing, values):
+def variables_without_value(missing, values):
     """Return those of the missing variables that no value is known for.
 
     Args:
@@ -27,7 +27,7 @@ def variables_to_set(values, missing):
     Of alternatives, the first one that a value is known for is set.
 
     Args:
-        values, missing: as for L(lacking_variables).
+        values, missing: as for L(variables_without_value).
     """
     if not missing:
         return dict(values)

@@ -111,7 +111,7 @@ class Database:
 
     def psql(self, statement):
         """Run a statement with psql, as the server's own system user, and return what it prints."""
-        command = ["psql", "-X", "-A", "-t", "-w", "-h", self.server.folder, "-d", DATABASE]
+        command = ["psql", "-X", "-A", "-t", "-w", "-h", self.server.directory, "-d", DATABASE]
         command += ["-p", str(self.server.port), "-c", statement]
         done = subprocess.run(
             command, user=self.server.owner, cwd="/", capture_output=True, text=True, check=False

@@ -88,18 +88,18 @@ def diagnose(fleet, tmp_path_factory):
     """Return a function that runs the real playbook on hosts and returns its parsed report.json."""
 
     def run(hosts, inventory=None, **variables):
-        folder = tmp_path_factory.mktemp("reports")
+        directory = tmp_path_factory.mktemp("reports")
         variables = {
-            **playbook.PATIENCE,
+            **playbook.TIMEOUT,
             **variables,
             "sergas_fail_on": "never",
-            "sergas_report_dir": str(folder),
+            "sergas_report_dir": str(directory),
         }
         done = playbook.run(
             playbook.command("sergas.ops.diagnose", inventory=inventory, limit=hosts, **variables)
         )
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
-        return reports.latest(folder)
+        return reports.latest(directory)
 
     return run
 
@@ -140,14 +140,14 @@ class Fix:
         """Return the ids of a host's bad findings that derive from no other."""
         return reports.roots(self.findings(host))
 
-    def told(self, host):
+    def describe(self, host):
         """Return what went on with a host, for a failure's message."""
         entries = [
             (remedy, entry["outcome"], entry["reason"])
             for (name, remedy), entry in self.entries.items()
             if name == host
         ]
-        return reports.told(self.findings(host), entries=entries)
+        return reports.describe(self.findings(host), entries=entries)
 
 
 @pytest.fixture(scope="session")
@@ -159,14 +159,14 @@ def fix(fleet, tmp_path_factory):
     """
 
     def run(hosts, *options, check=False, inventory=None, **variables):
-        folder = tmp_path_factory.mktemp("reports")
+        directory = tmp_path_factory.mktemp("reports")
         variables = {
-            **playbook.PATIENCE,
+            **playbook.TIMEOUT,
             "sergas_apply": True,
             "sergas_max_share": 1,
             "sergas_batches": ["100%"],
             "sergas_fail_on": "never",
-            "sergas_report_dir": str(folder),
+            "sergas_report_dir": str(directory),
             **variables,
         }
         options = ["--diff", *(["--check"] if check else []), *options]
@@ -175,7 +175,7 @@ def fix(fleet, tmp_path_factory):
                 "sergas.ops.fix", *options, inventory=inventory, limit=hosts, **variables
             )
         )
-        report = reports.latest(folder)
+        report = reports.latest(directory)
         remediation = (report or {}).get("remediation") or {"entries": []}
         return Fix(
             status=played.status,

@@ -126,14 +126,14 @@ def say(text: str) -> None:
 
 def prepare_machine() -> None:
     """Install what is missing and raise the kernel's limits; needs root on Debian or Ubuntu."""
-    lacking = [name for name, probe in NEEDS.items() if not shutil.which(probe)]
+    missing = [name for name, probe in NEEDS.items() if not shutil.which(probe)]
     if os.geteuid():
         raise FleetError(
             "the fleet needs root (containers that boot systemd, a network of their own)"
-            + (" and the packages " + " ".join(lacking) if lacking else "")
+            + (" and the packages " + " ".join(missing) if missing else "")
         )
-    if lacking:
-        run(HERE.parents[1] / "scripts" / "packages.sh", *lacking)
+    if missing:
+        run(HERE.parents[1] / "scripts" / "packages.sh", *missing)
     for name, wanted in INOTIFY.items():
         path = pathlib.Path("/proc/sys/fs/inotify") / name
         if int(path.read_text()) < wanted:
@@ -185,13 +185,13 @@ def _packages() -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def _tree_digest(folder: pathlib.Path) -> str:
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+def _tree_digest(directory: pathlib.Path) -> str:
+    files = sorted(p for p in directory.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     return _digest(
         *(
             "%s %o %s"
             % (
-                p.relative_to(folder),
+                p.relative_to(directory),
                 p.stat().st_mode & 0o777,
                 hashlib.sha256(p.read_bytes()).hexdigest(),
             )
@@ -248,8 +248,8 @@ def _build_folder() -> str | None:
 def _build_base(release: str) -> None:
     archives = STATE / "cache" / release
     archives.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="sergas-fleet-", dir=_build_folder()) as folder:
-        tar = os.path.join(folder, "base.tar")
+    with tempfile.TemporaryDirectory(prefix="sergas-fleet-", dir=_build_folder()) as directory:
+        tar = os.path.join(directory, "base.tar")
         with open(STATE / ("base-%s.log" % release), "w") as log:
             done = subprocess.run(
                 [
@@ -267,7 +267,7 @@ def _build_base(release: str) -> None:
                 ],
                 stdout=log,
                 stderr=log,
-                env=dict(os.environ, TMPDIR=folder),
+                env=dict(os.environ, TMPDIR=directory),
                 check=False,
             )
         if done.returncode:
@@ -280,9 +280,9 @@ def wheels(python: str) -> pathlib.Path:
     requirements = HERE / "image/app/requirements.txt"
     machine = platform.machine()
     name = "%s-%s" % (python, _digest(requirements.read_text(), machine, *BACKPORTS))
-    folder = STATE / "wheels" / name
-    if folder.is_dir():
-        return folder
+    directory = STATE / "wheels" / name
+    if directory.is_dir():
+        return directory
     if run(sys.executable, "-m", "pip", "--version", check=False).returncode:
         raise FleetError("pip is missing for %s: install python3-pip" % sys.executable)
     partial = STATE / "wheels" / (name + ".partial")
@@ -309,8 +309,8 @@ def wheels(python: str) -> pathlib.Path:
         requirements,
         *BACKPORTS,
     )
-    partial.rename(folder)
-    return folder
+    partial.rename(directory)
+    return directory
 
 
 def _build_image(release: str) -> None:
@@ -708,9 +708,9 @@ def read_fault(path: pathlib.Path) -> Fault:
             fields.setdefault(found[1], found[2].strip())
         elif not line.startswith("#"):
             break
-    lacking = {"fault", "root", "description"} - set(fields)
-    if lacking:
-        raise FleetError("%s: its header lacks %s" % (path.name, ", ".join(sorted(lacking))))
+    missing = {"fault", "root", "description"} - set(fields)
+    if missing:
+        raise FleetError("%s: its header lacks %s" % (path.name, ", ".join(sorted(missing))))
     return Fault(path.name, path, int(fields["fault"]), fields["root"], fields["description"])
 
 

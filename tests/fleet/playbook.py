@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = reference.STATE / "inventory.yml"
 # A dozen hosts share two cores: how long an app's start or a reading of a journal takes says
 # nothing of them.
-PATIENCE = {
+TIMEOUT = {
     "sergas_deadline": 40,
     "sergas_thresholds": {"start_seconds": {"warn": 90, "fail": 120}},
 }
@@ -52,7 +52,7 @@ def environment(**more):
 def thresholds(faults):
     """Return the thresholds for a host with faults: those of PATIENCE where latency is one."""
     slow = any(fault.startswith("15_") for fault in faults)
-    return PATIENCE["sergas_thresholds"] if slow else UNHURRIED
+    return TIMEOUT["sergas_thresholds"] if slow else UNHURRIED
 
 
 def inventory(path, hosts, groups=None):

@@ -11,9 +11,9 @@ import json
 BAD = {"warn", "fail", "unknown"}
 
 
-def latest(folder):
+def latest(directory):
     """Return the latest report in a folder, or None if there is none."""
-    path = folder / "latest" / "report.json"
+    path = directory / "latest" / "report.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
@@ -37,7 +37,7 @@ def roots(items):
     return {item["id"] for item in bad_roots(items)}
 
 
-def told(items, **more):
+def describe(items, **more):
     """Return the bad findings as text, behind what else there is, for a failure's message."""
     keys = ("id", "status", "cause", "summary", "evidence")
     short = [{key: item[key] for key in keys} for item in bad(items)]

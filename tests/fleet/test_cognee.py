@@ -30,7 +30,7 @@ class Case:
     Attributes:
         release: that of its host.
         fault: its name in faults/.
-        told: evidence.told of the root, which tells it from others of the same id.
+        error_kind: evidence.error_kind of the root, which tells it from others of the same id.
         remedy: the one that mends it.
         variables: of the host.
         approved: whether the remedy has to be approved.
@@ -39,7 +39,7 @@ class Case:
 
     release: str
     fault: str
-    told: str
+    error_kind: str
     remedy: str
     variables: dict = dataclasses.field(default_factory=dict)
     approved: bool = False
@@ -106,11 +106,11 @@ def outcomes(cases, fleet, fix, tmp_path_factory):
     ).of
 
 
-def run_wave(fix, ready, clients, folder):
+def run_wave(fix, ready, clients, directory):
     """Run fix.yml three times on all hosts of {case: Outcome}, and return it."""
     own = {outcome.host: case.variables for case, outcome in ready.items()}
     given = {
-        "inventory": playbook.inventory(folder / "own.json", own),
+        "inventory": playbook.inventory(directory / "own.json", own),
         "sergas_cognee_hosts": ",".join(own),
         "sergas_cognee_clients": clients,
         "sergas_skip": playbook.OF_THE_MACHINE,
@@ -121,7 +121,7 @@ def run_wave(fix, ready, clients, folder):
     for case, outcome in ready.items():
         outcome.planned, outcome.applied = planned, applied
         client = next(name for name in clients if name != outcome.host)
-        outcome.reached_by_client = ask(client, curl(outcome.host))
+        outcome.reached_by_client = query(client, curl(outcome.host))
         outcome.reached_by_controller = connects(outcome.host) if case.closed else None
     again = fix(own, **given)
     for outcome in ready.values():
@@ -129,7 +129,7 @@ def run_wave(fix, ready, clients, folder):
     return ready
 
 
-def ask(host, script):
+def query(host, script):
     """Return what a shell command on a host prints."""
     return reference.on(reference.find(host), script, check=False).stdout.strip()
 
@@ -167,17 +167,17 @@ def test_fault_is_the_only_root_and_told_apart(case, outcomes):
     outcome = outcomes(case)
     run, host = outcome.planned, outcome.host
     expected = reference.faults()[case.fault].root
-    assert run.roots(host) == {expected}, run.told(host)
-    assert case.told in {
-        item["evidence"].get("told") for item in run.findings(host) if item["id"] == expected
-    }, run.told(host)
+    assert run.roots(host) == {expected}, run.describe(host)
+    assert case.error_kind in {
+        item["evidence"].get("error_kind") for item in run.findings(host) if item["id"] == expected
+    }, run.describe(host)
 
 
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_check_mode_names_what_is_then_changed(case, outcomes):
     outcome = outcomes(case)
     planned, applied = (changed(run, outcome.host) for run in (outcome.planned, outcome.applied))
-    assert planned, outcome.planned.told(outcome.host)
+    assert planned, outcome.planned.describe(outcome.host)
     assert planned == applied
 
 
@@ -185,8 +185,8 @@ def test_check_mode_names_what_is_then_changed(case, outcomes):
 def test_fault_is_mended_and_its_clients_are_served(case, outcomes):
     outcome = outcomes(case)
     run, host = outcome.applied, outcome.host
-    assert run.outcome(host, case.remedy) == "kept", run.told(host)
-    assert not run.roots(host), run.told(host)
+    assert run.outcome(host, case.remedy) == "kept", run.describe(host)
+    assert not run.roots(host), run.describe(host)
     assert outcome.reached_by_client == "200"
     assert not outcome.reached_by_controller
 
@@ -194,7 +194,7 @@ def test_fault_is_mended_and_its_clients_are_served(case, outcomes):
 @pytest.mark.parametrize("case", CASES, ids=name)
 def test_second_run_changes_nothing(case, outcomes):
     outcome = outcomes(case)
-    assert not outcome.again.changed.get(outcome.host), outcome.again.told(outcome.host)
+    assert not outcome.again.changed.get(outcome.host), outcome.again.describe(outcome.host)
     assert outcome.again.outcome(outcome.host, case.remedy) is None
 
 

@@ -24,8 +24,8 @@ import pytest
 
 LIBRARY = reference.FAULTS / "lib.sh"
 #: Who attacks the app, who is named by the attacker, who may do all, who attacks sshd, who scans.
-ATTACKER, INNOCENT, IGNORED, BURGLAR, SCANNER = ("203.0.113.%d" % n for n in range(9, 14))
-ALL = " ".join((ATTACKER, INNOCENT, IGNORED, BURGLAR, SCANNER))
+ATTACKER, LEGITIMATE, IGNORED, INTRUDER, SCANNER = ("203.0.113.%d" % n for n in range(9, 14))
+ALL = " ".join((ATTACKER, LEGITIMATE, IGNORED, INTRUDER, SCANNER))
 #: Over IPv6, whom sshd alone is there for: who attacks it, and who does not.
 INTRUDER_6, LEGITIMATE_6 = "2001:db8::c", "2001:db8::a"
 VARIABLES = {
@@ -244,18 +244,18 @@ def attacked(hosts, applied):
 
     def attack(name):
         # In the one log style a name within quotes, in the other a separate field.
-        forged = "x remote_ip=%s from %s" % (INNOCENT, INNOCENT)
-        structured = 'x\\", \\"remote_ip\\": \\"%s' % INNOCENT
+        forged = "x remote_ip=%s from %s" % (LEGITIMATE, LEGITIMATE)
+        structured = 'x\\", \\"remote_ip\\": \\"%s' % LEGITIMATE
         on(
             name,
             login(ATTACKER, forged)
             + login(ATTACKER, "INSERT").replace("INSERT", structured)
             + login(IGNORED, "anybody", 12)
-            + break_in(BURGLAR, "203.0.113.1")
+            + break_in(INTRUDER, "203.0.113.1")
             + break_in(INTRUDER_6, "2001:db8::1"),
             check=False,
         )
-        for jail, address in (("sergas-app", ATTACKER), ("sshd", BURGLAR), ("sshd", INTRUDER_6)):
+        for jail, address in (("sergas-app", ATTACKER), ("sshd", INTRUDER), ("sshd", INTRUDER_6)):
             eventually(
                 lambda jail=jail, address=address: address in banned(name, jail),
                 "%s does not ban %s on %s" % (jail, address, name),
@@ -291,8 +291,8 @@ def test_who_attacks_reaches_nothing_any_more(attacked):
         return [
             status(name, ATTACKER),
             status(name, ATTACKER, 9999, "/"),
-            status(name, BURGLAR),
-            status(name, BURGLAR, 9999, "/"),
+            status(name, INTRUDER),
+            status(name, INTRUDER, 9999, "/"),
             opens_6(name, INTRUDER_6),
         ]
 
@@ -303,21 +303,21 @@ def test_no_one_else_is_banned(attacked):
     def reached(name):
         passing = {
             (status(name, address), status(name, address, 9999, "/"))
-            for address in (INNOCENT, IGNORED)
+            for address in (LEGITIMATE, IGNORED)
         }
         six = opens_6(name, LEGITIMATE_6)
         return passing, six, banned(name, "sergas-app"), banned(name, "sshd")
 
-    expected = ({("200", "200")}, True, {ATTACKER}, {BURGLAR, INTRUDER_6})
+    expected = ({("200", "200")}, True, {ATTACKER}, {INTRUDER, INTRUDER_6})
     assert everywhere(attacked, reached) == dict.fromkeys(attacked, expected)
 
 
 def test_who_is_unbanned_gets_in_again(attacked):
     def unban(name):
-        on(name, "fail2ban-client unban %s %s %s" % (ATTACKER, BURGLAR, INTRUDER_6))
+        on(name, "fail2ban-client unban %s %s %s" % (ATTACKER, INTRUDER, INTRUDER_6))
         eventually(
             lambda: (
-                (status(name, ATTACKER), status(name, BURGLAR)) == ("200", "200")
+                (status(name, ATTACKER), status(name, INTRUDER)) == ("200", "200")
                 and opens_6(name, INTRUDER_6)
             ),
             "%s stays shut for those that were unbanned" % name,
@@ -377,7 +377,7 @@ def test_no_notation_of_ours_is_banned_and_no_ban_cuts_the_run_off(attacked):
                 "sergas_fail2ban_deadline": DEADLINE_S,
             },
             "bullseye": {
-                "sergas_block": ["::FFFF:" + INNOCENT],
+                "sergas_block": ["::FFFF:" + LEGITIMATE],
                 "sergas_unblock": ["[::ffff:%s]:443" % BLOCKED],
             },
         },
@@ -398,9 +398,9 @@ def test_no_notation_of_ours_is_banned_and_no_ban_cuts_the_run_off(attacked):
     assert {name: denied(name) for name in (bookworm, trixie)} == before
     # Who attacks is blocked as the packet filter sees it, and unblocked in any notation.
     assert not playbook.failures(results[bullseye])
-    assert banned(bullseye, "sergas-blocked") == {INNOCENT}
-    assert status(bullseye, INNOCENT) == "000"
-    on(bullseye, "fail2ban-client set sergas-blocked unbanip %s" % INNOCENT)
+    assert banned(bullseye, "sergas-blocked") == {LEGITIMATE}
+    assert status(bullseye, LEGITIMATE) == "000"
+    on(bullseye, "fail2ban-client set sergas-blocked unbanip %s" % LEGITIMATE)
     on(trixie, "fail2ban-client set sergas-blocked unbanip %s" % BLOCKED)
 
 
@@ -414,7 +414,7 @@ BREAK = {
         " && nft flush set inet sergas-fail2ban sergas-blocked-4",
         "security.ban.ineffective",
     ),
-    "trixie": ("fail2ban-client set sergas-app banip " + OURS, "security.ban.innocent"),
+    "trixie": ("fail2ban-client set sergas-app banip " + OURS, "security.ban.legitimate_client"),
 }
 
 
@@ -423,11 +423,11 @@ def test_what_is_broken_is_found_and_fixed(attacked, fix):
     done = fix(
         list(attacked),
         inventory=own_inventory(attacked, "sergas_fail2ban"),
-        sergas_remedies=["jail"],
+        sergas_remedies=["set_up_jails"],
         **dict(VARIABLES, sergas_fail2ban_ignore=[IGNORED, OURS]),
     )
     for name, release in attacked.items():
-        entry = done.entries[name, "jail"]
+        entry = done.entries[name, "set_up_jails"]
         assert entry["outcome"] == "kept", (name, entry)
         assert BREAK[release][1] in {item["id"] for item in entry["before"]}, (name, entry)
         assert on(name, "systemctl is-active fail2ban") == "active"

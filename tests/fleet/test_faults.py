@@ -64,7 +64,7 @@ def findings_of(cases, fleet, diagnose, tmp_path_factory):
     return Waves(fleet, cases, prepare, run, kind=busy, at_once=4).of
 
 
-def looked_at(findings):
+def inspected(findings):
     """Return the components that there are good findings of."""
     return {finding["component"] for finding in findings if finding["status"] == "ok"}
 
@@ -72,9 +72,9 @@ def looked_at(findings):
 @pytest.mark.parametrize("case", HEALTHY, ids=name)
 def test_healthy_host_has_nothing_bad(case, findings_of):
     findings = findings_of(case)
-    assert not reports.bad(findings), reports.told(findings)
+    assert not reports.bad(findings), reports.describe(findings)
     # It was looked at, not skipped.
-    assert {"app", "api", "database", "redis", "host"} <= looked_at(findings)
+    assert {"app", "api", "database", "redis", "host"} <= inspected(findings)
 
 
 def test_healthy_host_of_declared_groups_has_nothing_bad(fleet, diagnose, tmp_path):
@@ -91,19 +91,19 @@ def test_healthy_host_of_declared_groups_has_nothing_bad(fleet, diagnose, tmp_pa
         sergas_skip=playbook.OF_THE_MACHINE,
     )
     for findings in reports.findings(report).values():
-        assert not reports.bad(findings), reports.told(findings)
-        assert {"app", "database", "redis"} <= looked_at(findings)
+        assert not reports.bad(findings), reports.describe(findings)
+        assert {"app", "database", "redis"} <= inspected(findings)
 
 
 @pytest.mark.parametrize("case", SINGLE, ids=name)
 def test_fault_is_the_only_root(case, findings_of):
     findings = findings_of(case)
     expected = {reference.faults()[case[1][0]].root}
-    assert reports.roots(findings) == expected, reports.told(findings)
+    assert reports.roots(findings) == expected, reports.describe(findings)
 
 
 @pytest.mark.parametrize("case", DOUBLE, ids=name)
 def test_two_faults_are_two_roots(case, findings_of):
     findings = findings_of(case)
     expected = {reference.faults()[fault].root for fault in case[1]}
-    assert reports.roots(findings) == expected, reports.told(findings)
+    assert reports.roots(findings) == expected, reports.describe(findings)

@@ -38,7 +38,7 @@ INVENTORY = reference.STATE / "test_firewall.json"
 ELSEWHERE = "203.0.113.7"
 #: Seconds: what a host needs to go back, on two cores that a dozen hosts share.
 DEADLINE = 15
-PATIENCE = 120
+TIMEOUT = 120
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def play(hosts, balancer, variables, *options):
     return playbook.play(command(hosts, balancer, variables, *options)).results()
 
 
-def ask(host, script):
+def query(host, script):
     """Return what a shell command on a host prints."""
     return reference.on(host, script).stdout.strip()
 
@@ -113,7 +113,7 @@ def opens(source, address, port):
 
 def rules(host):
     """Return all that decides for a host's traffic: ufw's files and what the kernel has."""
-    return ask(
+    return query(
         host,
         "ufw status verbose; cat /etc/default/ufw /etc/ufw/ufw.conf /etc/ufw/user.rules"
         " /etc/ufw/user6.rules; iptables -S | sort; ip6tables -S | sort; nft list tables",
@@ -154,21 +154,21 @@ def hardened(hosts, balancer):
     """
     fresh, legacy, docker = hosts.values()
     for host in hosts.values():
-        ask(
+        query(
             host,
             "cd /etc/postgresql/*/main && echo \"listen_addresses = '*'\" > conf.d/zz-test.conf"
             " && systemctl restart 'postgresql@*' && ufw allow 5432/tcp > /dev/null"
             " && ip -6 address add fd00:77::%s/64 dev eth0 nodad" % host.address.split(".")[-1],
         )
-    ask(balancer, "ip -6 address add fd00:77::2/64 dev eth0 nodad")
-    ask(fresh, "ufw --force reset > /dev/null && rm -f /etc/ufw/*.rules.2*")
-    ask(
+    query(balancer, "ip -6 address add fd00:77::2/64 dev eth0 nodad")
+    query(fresh, "ufw --force reset > /dev/null && rm -f /etc/ufw/*.rules.2*")
+    query(
         legacy,
         "ufw --force disable > /dev/null && update-alternatives --set iptables"
         " /usr/sbin/iptables-legacy && update-alternatives --set ip6tables"
         " /usr/sbin/ip6tables-legacy && ufw --force enable",
     )
-    ask(docker, PUBLISH)
+    query(docker, PUBLISH)
     variables = {
         None: {
             **admins(),
@@ -222,7 +222,7 @@ def test_check_mode_says_what_is_then_done(hardened, hosts):
         assert [[step["changed"] for step in many] for many in steps] == [
             [True] * len(predicted["steps"])
         ] * 2
-        assert "Status: active" in ask(host, "ufw status")
+        assert "Status: active" in query(host, "ufw status")
 
 
 def test_second_run_changes_nothing(hardened, hosts):
@@ -254,7 +254,7 @@ def test_each_port_is_open_to_whom_it_is_declared_for(hardened, hosts, balancer)
         dropped = (
             "timeout 2 bash -c '</dev/tcp/%s/%d'; [ $? = 124 ] && echo dropped || echo answered"
         )
-        assert [ask(balancer, dropped % (six, port)) for port in (8000, 5432)] == [
+        assert [query(balancer, dropped % (six, port)) for port in (8000, 5432)] == [
             "answered",
             "dropped",
         ]
@@ -264,9 +264,9 @@ def test_a_published_port_is_closed_but_for_the_host_itself(hardened, hosts, bal
     docker = list(hosts.values())[-1]
     assert not opens(balancer, docker.address, 8088)
     assert not opens(None, docker.address, 8088)
-    assert ask(docker, "curl -s -o /dev/null -w '%{http_code}' http://172.29.0.2/") == "200"
+    assert query(docker, "curl -s -o /dev/null -w '%{http_code}' http://172.29.0.2/") == "200"
     # It is closed before containers start, however they are restarted.
-    ask(docker, "systemctl restart sergas-published-ports && ufw reload > /dev/null")
+    query(docker, "systemctl restart sergas-published-ports && ufw reload > /dev/null")
     assert not opens(balancer, docker.address, 8088)
 
 
@@ -312,7 +312,7 @@ class LockOut:
     name: str
     variables: dict
     prepare: str = "true"
-    mend: str = "true"
+    repair: str = "true"
     #: the task that tells of it, unless the host has gone back before that, on a busy machine
     failed_task: str = "Connect to the host over a new connection"
 
@@ -365,7 +365,7 @@ def reachable(host):
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
-def eventually(what, seconds=PATIENCE):
+def eventually(what, seconds=TIMEOUT):
     """Poll until something is true, and return whether it came to be."""
     until = time.monotonic() + seconds
     while not what():
@@ -385,7 +385,7 @@ def eventually(what, seconds=PATIENCE):
 )
 def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, hardened, hosts, balancer):
     for attempt, host in zip(attempts, hosts.values()):
-        ask(host, attempt.prepare)
+        query(host, attempt.prepare)
     before = {name: rules(host) for name, host in hosts.items()}
     variables = {name: attempt.variables for name, attempt in zip(hosts, attempts)}
     results = play(hosts, balancer, {**variables, None: {"balancer": balancer.address}})
@@ -398,7 +398,7 @@ def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, hardened,
         assert reachable(host), attempt.name
         assert opens(balancer, host.address, 8000)
         assert rules(host) == before[name], attempt.name
-        ask(host, attempt.mend)
+        query(host, attempt.repair_command)
 
 
 def test_a_run_that_is_killed_leaves_no_host_locked(hardened, hosts, balancer):
@@ -455,7 +455,7 @@ def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_fixed(
         "ufw deny from {0} to any port 8000 proto tcp",
     ]
     for fault, name in zip(faults, hosts):
-        ask(hosts[name], fault.format(balancer.address) + " > /dev/null")
+        query(hosts[name], fault.format(balancer.address) + " > /dev/null")
     assert not any(opens(balancer, host.address, 8000) for host in hosts.values())
     variables = {
         None: {
@@ -474,13 +474,13 @@ def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_fixed(
     playbook.play(command(hosts, balancer, variables, name="sergas.ops.fix"))
     report = reports.latest(tmp_path)
     assert all(opens(balancer, host.address, 8000) for host in hosts.values()), report["roots"]
-    assert shlex.split(ask(hosts[list(hosts)[1]], "ufw status | grep -c DENY")) == ["1"]
+    assert shlex.split(query(hosts[list(hosts)[1]], "ufw status | grep -c DENY")) == ["1"]
     assert not report["roots"]
 
 
 def test_a_firewall_that_was_opened_by_hand_is_brought_back(hardened, hosts, balancer, fix):
     name, host = next(iter(hosts.items()))
-    ask(host, "ufw allow 5432/tcp > /dev/null")
+    query(host, "ufw allow 5432/tcp > /dev/null")
     assert opens(None, host.address, 5432)
     command(hosts, balancer, {})
     given = {
@@ -497,12 +497,12 @@ def test_a_firewall_that_was_opened_by_hand_is_brought_back(hardened, hosts, bal
     assert held.outcome(name, "apply_firewall") == "guarded" and not held.changed
     planned = fix([name], check=True, **approved)
     applied = fix([name], **approved)
-    assert planned.outcome(name, "apply_firewall") == "would apply", planned.told(name)
-    assert applied.outcome(name, "apply_firewall") == "kept", applied.told(name)
+    assert planned.outcome(name, "apply_firewall") == "would apply", planned.describe(name)
+    assert applied.outcome(name, "apply_firewall") == "kept", applied.describe(name)
     assert planned.changed[name] and planned.changed[name].keys() <= applied.changed[name].keys()
     assert not opens(None, host.address, 5432)
     again = fix([name], **given)
-    assert not again.changed and not again.entries, again.told(name)
+    assert not again.changed and not again.entries, again.describe(name)
 
 
 @contextlib.contextmanager
@@ -525,8 +525,8 @@ def test_a_balancer_is_allowed_by_the_address_that_it_connects_from(hosts, balan
     network = reference.network()
     management, data, by_name = balancer.address, str(network[-9]), str(network[-10])
     for address in (data, by_name):
-        ask(balancer, "ip address replace %s/%d dev eth0" % (address, network.prefixlen))
-    ask(
+        query(balancer, "ip address replace %s/%d dev eth0" % (address, network.prefixlen))
+    query(
         host,
         "ufw --force reset > /dev/null && rm -f /etc/ufw/*.rules.2* && ufw allow 22/tcp > /dev/null"
         " && ufw --force enable > /dev/null",
@@ -558,8 +558,8 @@ def test_a_balancer_is_allowed_by_the_address_that_it_connects_from(hosts, balan
             **{**admins(), "sergas_balancer_addresses": [], "sergas_hosts": name},
         )
         declared = playbook.play(words).results()[name]
-    assert fixed.outcome(name, "allow_balancer") == "kept", fixed.told(name)
-    assert not again.entries, again.told(name)
+    assert fixed.outcome(name, "allow_balancer") == "kept", fixed.describe(name)
+    assert not again.entries, again.describe(name)
 
     def answers(address):
         script = "curl -s -o /dev/null -m 2 --interface %s http://%s:8000/" % (

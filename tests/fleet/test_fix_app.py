@@ -48,7 +48,7 @@ class Case:
 
     fault: str
     remedy: str
-    proof: str = "echo"
+    verification: str = "echo"
     expected: str = ""
     variables: dict = dataclasses.field(default_factory=dict)
     approved: bool = False
@@ -240,7 +240,7 @@ ADVICE = [
     Case("15_latency_slow_dependency", "tune_concurrency", release="trixie"),
     Case("19_redis_memory", None, also=("19_inodes", "19_readonly_mount"), release="bookworm"),
 ]
-MENDED = [(release, case) for case in CASES for release in reference.tried_on(case.release)]
+RESOLVED = [(release, case) for case in CASES for release in reference.tried_on(case.release)]
 ADVISED = [(release, case) for case in ADVICE for release in reference.tried_on(case.release)]
 
 
@@ -251,7 +251,7 @@ class Outcome:
     host: str
     planned: object = None
     applied: object = None
-    proof: str = None
+    verification: str = None
     again: object = None
 
 
@@ -270,7 +270,7 @@ def outcomes(cases, fleet, fix, tmp_path_factory):
     return Waves(fleet, cases, prepare, run).of
 
 
-def run_wave(fix, ready, folder):
+def run_wave(fix, ready, directory):
     """Run fix.yml three times on all hosts of {case: Outcome}, and return it."""
     own = {
         outcome.host: {
@@ -281,27 +281,27 @@ def run_wave(fix, ready, folder):
         for key, outcome in ready.items()
     }
     given = {
-        "inventory": playbook.inventory(folder / "own.json", own),
+        "inventory": playbook.inventory(directory / "own.json", own),
         "sergas_thresholds": "{{ own_thresholds }}",
     }
     approved = sorted({key[1].remedy for key in ready if key[1].approved})
     planned = fix(sorted(own), check=True, sergas_approve=approved, **given)
     for outcome in ready.values():
         outcome.planned = planned
-    acted = {key: outcome for key, outcome in ready.items() if key in MENDED}
+    acted = {key: outcome for key, outcome in ready.items() if key in RESOLVED}
     if acted:
         names = sorted(outcome.host for outcome in acted.values())
         applied = fix(names, sergas_approve=approved, **given)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            proofs = {key: pool.submit(ask, acted[key].host, key[1].proof) for key in acted}
+            verifications = {key: pool.submit(query, acted[key].host, key[1].verification) for key in acted}
         again = fix(names, **given)
         for key, outcome in acted.items():
             outcome.applied, outcome.again = applied, again
-            outcome.proof = proofs[key].result()
+            outcome.verification = verifications[key].result()
     return ready
 
 
-def ask(host, script):
+def query(host, script):
     """Return what a shell command on a host prints."""
     return reference.on(reference.find(host), script, check=False).stdout.strip()
 
@@ -311,37 +311,37 @@ def name(case):
     return "-".join(part for part in (case[0], case[1].fault, case[1].variant) if part)
 
 
-@pytest.mark.parametrize("case", MENDED + ADVISED, ids=name)
+@pytest.mark.parametrize("case", RESOLVED + ADVISED, ids=name)
 def test_fault_is_the_only_root(case, outcomes):
     outcome = outcomes(case)
     run, host = outcome.planned, outcome.host
-    assert run.roots(host) == case[1].roots(), run.told(host)
+    assert run.roots(host) == case[1].roots(), run.describe(host)
 
 
-@pytest.mark.parametrize("case", MENDED, ids=name)
+@pytest.mark.parametrize("case", RESOLVED, ids=name)
 def test_check_mode_names_what_is_then_changed(case, outcomes):
     outcome = outcomes(case)
     planned, applied = (
         run.changed.get(outcome.host, {}) for run in (outcome.planned, outcome.applied)
     )
-    assert planned, outcome.planned.told(outcome.host)
+    assert planned, outcome.planned.describe(outcome.host)
     assert planned == applied
 
 
-@pytest.mark.parametrize("case", MENDED, ids=name)
+@pytest.mark.parametrize("case", RESOLVED, ids=name)
 def test_fault_is_fixed(case, outcomes):
     outcome = outcomes(case)
     run, host = outcome.applied, outcome.host
-    assert run.outcome(host, case[1].remedy) == case[1].outcome, run.told(host)
-    assert run.roots(host) == case[1].left, run.told(host)
-    assert outcome.proof == case[1].expected
+    assert run.outcome(host, case[1].remedy) == case[1].outcome, run.describe(host)
+    assert run.roots(host) == case[1].left, run.describe(host)
+    assert outcome.verification == case[1].expected
 
 
-@pytest.mark.parametrize("case", MENDED, ids=name)
+@pytest.mark.parametrize("case", RESOLVED, ids=name)
 def test_second_run_changes_nothing(case, outcomes):
     outcome = outcomes(case)
     if not case[1].left or case[1].outcome != "kept":
-        assert not outcome.again.changed.get(outcome.host), outcome.again.told(outcome.host)
+        assert not outcome.again.changed.get(outcome.host), outcome.again.describe(outcome.host)
     # What did not help is not tried again so soon.
     held = None if case[1].outcome == "kept" else "guarded"
     assert outcome.again.outcome(outcome.host, case[1].remedy) == held
@@ -355,7 +355,7 @@ def test_what_has_no_safe_remedy_is_left_to_a_person(case, outcomes):
     advice = {item["id"]: item["advice"] for item in reports.bad(run.findings(host))}
     assert all(advice[root] for root in case[1].roots())
     if case[1].remedy is None:
-        assert not [remedy for name, remedy in run.entries if name == host], run.told(host)
+        assert not [remedy for name, remedy in run.entries if name == host], run.describe(host)
     else:
         entry = run.entries[host, case[1].remedy]
         assert entry["outcome"] == "guarded"
@@ -369,22 +369,22 @@ def test_unit_that_starts_slowly_is_given_the_time_it_takes(fleet, fix):
         "sergas_thresholds": {"start_seconds": {"warn": 0.1, "fail": 0.2}},
         "sergas_skip": playbook.OF_THE_MACHINE,
     }
-    folder = "/etc/systemd/system/sergas-app.service.d"
-    ask(
+    directory = "/etc/systemd/system/sergas-app.service.d"
+    query(
         host,
         "mkdir -p %s && printf '[Service]\\nTimeoutStartSec=40\\n' > %s/short.conf"
-        " && systemctl daemon-reload" % (folder, folder),
+        " && systemctl daemon-reload" % (directory, directory),
     )
     planned = fix([host], check=True, **slow)
     applied = fix([host], **slow)
-    assert applied.outcome(host, "raise_start_timeout") == "kept", applied.told(host)
+    assert applied.outcome(host, "raise_start_timeout") == "kept", applied.describe(host)
     assert planned.changed[host] and planned.changed == applied.changed
-    assert ask(host, limit("TimeoutStartUSec")) == "1min 30s"
+    assert query(host, limit("TimeoutStartUSec")) == "1min 30s"
     again = fix([host], **slow, sergas_cooldown=0)
-    assert not again.changed, again.told(host)
+    assert not again.changed, again.describe(host)
 
 
-WISHES = {
+PLAN_OPTIONS = {
     "sergas_app_memory_max": "400M",
     "sergas_app_restart_schedule": "*-*-* 03:30:00",
     "sergas_app_debug_logging": True,
@@ -415,8 +415,8 @@ def role(tmp_path_factory):
 def eventually(seconds, host, script, expected):
     """Poll a shell command on a host until it prints what is expected."""
     deadline = time.monotonic() + seconds
-    while ask(host, script) != expected:
-        assert time.monotonic() < deadline, "%s on %s: %r" % (script, host, ask(host, script))
+    while query(host, script) != expected:
+        assert time.monotonic() < deadline, "%s on %s: %r" % (script, host, query(host, script))
         time.sleep(0.5)
 
 
@@ -424,8 +424,8 @@ def let_the_time_pass_while_it_is_down(host):
     """Take a host down, let the end of debug logging come meanwhile, and start it again."""
     container = reference.find(host).container
     reference.run("podman", "stop", "--time", "10", container)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "timer"
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "timer"
         reference.run("podman", "cp", container + ":" + TIMER, str(file))
         ended = time.strftime("OnCalendar=%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - 1))
         file.write_text(re.sub("OnCalendar=.*", ended, file.read_text()))
@@ -436,27 +436,27 @@ def let_the_time_pass_while_it_is_down(host):
 def test_debug_logging_ends_automatically_though_the_host_was_down(fleet, role):
     """What the role sets is planned, set and set once; then no further run follows."""
     hosts = fleet.fresh_of_each()
-    before = {host: ask(host, "cat %s/.env" % APP) for host in hosts}
-    planned = role(hosts, "--check", **WISHES)
-    applied = role(hosts, **WISHES)
+    before = {host: query(host, "cat %s/.env" % APP) for host in hosts}
+    planned = role(hosts, "--check", **PLAN_OPTIONS)
+    applied = role(hosts, **PLAN_OPTIONS)
     assert set(planned) == set(hosts)
     assert planned == applied
-    until = {host: ask(host, "grep OnCalendar %s" % TIMER) for host in hosts}
-    assert role(hosts, **WISHES) == {}
+    until = {host: query(host, "grep OnCalendar %s" % TIMER) for host in hosts}
+    assert role(hosts, **PLAN_OPTIONS) == {}
     for host in hosts:
-        assert ask(host, variable("LOG_LEVEL")) == "DEBUG"
-        assert ask(host, limit("MemoryMax")) == str(400 << 20)
-        assert ask(host, "systemctl is-active sergas-app-restart.timer") == "active"
+        assert query(host, variable("LOG_LEVEL")) == "DEBUG"
+        assert query(host, limit("MemoryMax")) == str(400 << 20)
+        assert query(host, "systemctl is-active sergas-app-restart.timer") == "active"
         # The second run has not put the end off.
-        assert ask(host, "grep OnCalendar %s" % TIMER) == until[host]
+        assert query(host, "grep OnCalendar %s" % TIMER) == until[host]
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         list(pool.map(let_the_time_pass_while_it_is_down, hosts))
     for host in hosts:
         eventually(90, host, "ls %s /var/lib/sergas/debug-logging 2> /dev/null" % TIMER, "")
         eventually(90, host, variable("LOG_LEVEL"), "INFO")
         expected = before[host].replace("ACCOUNTS=5", "ACCOUNTS=3")
-        assert ask(host, "cat %s/.env" % APP) == expected
+        assert query(host, "cat %s/.env" % APP) == expected
     # A schedule that is not set any more is removed.
     role(hosts)
     for host in hosts:
-        assert ask(host, "systemctl list-timers --all | grep -c sergas-app-restart") == "0"
+        assert query(host, "systemctl list-timers --all | grep -c sergas-app-restart") == "0"

@@ -79,12 +79,12 @@ def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, in
     assert {applied.outcome(*key) for key in remedies} == {"kept"}, applied.shown
     for host, before in ((first, "start_postgresql"), (third, "database_credentials")):
         earlier, later = applied.entries[host, before], applied.entries[host, "start_redis"]
-        assert earlier["ended"] <= later["started"], applied.told(host)
+        assert earlier["ended"] <= later["started"], applied.describe(host)
     # An app that comes back by itself needs no start any more, and that is a question of time.
-    by_itself = {"Start the app's unit, or restart it with its current configuration"}
+    automatic_restores = {"Start the app's unit, or restart it with its current configuration"}
     for host in three:
         foreseen, done = set(planned.changed.get(host, ())), set(applied.changed.get(host, ()))
-        assert foreseen ^ done <= by_itself and foreseen & done, (host, foreseen, done)
+        assert foreseen ^ done <= automatic_restores and foreseen & done, (host, foreseen, done)
     assert not [root["id"] for root in applied.report["roots"] if root["status"] == "fail"]
     for run in (planned, applied):
         assert "rotated" not in json.dumps(run.tasks) + json.dumps(run.report) + run.shown

@@ -120,7 +120,7 @@ def test_a_killed_run_is_recognised_and_what_it_left_is_settled(fix, diagnose, t
     on(elsewhere, 'python3 -c "%s"' % other)
     run = fix(three, sergas_checks=["redis", "restore_points"])
     assert time.monotonic() - killed < SOONEST_S + TIMEOUT_S
-    settle = "settle_restore_points"
+    settle = "resolve_restore_points"
     assert [run.outcome(host, settle) for host in (not_helped, helped)] == ["kept", "kept"], (
         run.shown
     )
@@ -185,7 +185,7 @@ def test_undoing_what_changed_nothing_leaves_a_working_app_alone(fix, three):
     values = {"REDIS_PASSWORD": "other"}
     run = fix(three, sergas_checks=["database", "service"], sergas_env_values=values)
     for host in three:
-        assert run.outcome(host, "database_credentials") == "failed", run.told(host)
+        assert run.outcome(host, "database_credentials") == "failed", run.describe(host)
         reason = run.entries[host, "database_credentials"]["reason"]
         assert "Nothing was written" in reason and "nothing had been changed" in reason
         assert host not in run.changed

@@ -49,7 +49,7 @@ class Case:
 
     fault: str
     variables: dict
-    proof: str
+    verification: str
     expected: str
     kept: str = "SELECT count(*), sum(hashtext(a::text)) FROM accounts a"
     settle: str = "SELECT 1"
@@ -154,7 +154,7 @@ class Outcome:
     kept_before: str = None
     planned: dict = None
     applied: dict = None
-    proof: str = None
+    verification: str = None
     kept_after: str = None
     after: list = None
     again: dict = None
@@ -219,7 +219,7 @@ def outcomes(cases, fleet, diagnose, aside):
 
     def prepare(case, host):
         reference.inject(case[1].fault, host)
-        return Outcome(host, kept_before=ask(host, sql(case[1].kept)))
+        return Outcome(host, kept_before=query(host, sql(case[1].kept)))
 
     def run(ready):
         return run_wave(diagnose, ready)
@@ -235,9 +235,9 @@ def run_wave(diagnose, ready):
 
     def look(case):
         host = ready[case].host
-        ready[case].proof = ask(host, case[1].proof)
-        ready[case].kept_after = ask(host, sql(case[1].kept))
-        ask(host, sql(case[1].settle))
+        ready[case].verification = query(host, case[1].verification)
+        ready[case].kept_after = query(host, sql(case[1].kept))
+        query(host, sql(case[1].settle))
 
     side_by_side(look, ready)
     look_and_play(diagnose, ready, own, "after", "again")
@@ -258,7 +258,7 @@ def record(ready, name, by_host):
         setattr(outcome, name, by_host[outcome.host])
 
 
-def ask(host, script):
+def query(host, script):
     """Return what a shell command on a host prints."""
     return reference.on(reference.find(host), script).stdout.strip()
 
@@ -271,7 +271,7 @@ def name(case):
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
 def test_fault_is_the_only_root(case, outcomes):
     found = outcomes(case).before
-    assert reports.roots(found) == {reference.faults()[case[1].fault].root}, reports.told(found)
+    assert reports.roots(found) == {reference.faults()[case[1].fault].root}, reports.describe(found)
 
 
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
@@ -284,8 +284,8 @@ def test_check_mode_plans_what_is_then_changed(case, outcomes):
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
 def test_fault_is_mended(case, outcomes):
     outcome = outcomes(case)
-    assert outcome.proof == case[1].expected
-    assert not reports.roots(outcome.after), reports.told(outcome.after)
+    assert outcome.verification == case[1].expected
+    assert not reports.roots(outcome.after), reports.describe(outcome.after)
 
 
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
@@ -358,7 +358,7 @@ def shared_database(aside):
 
 
 def test_pools_that_fit_alone_and_not_together_are_one_root_of_the_fleet(shared_database):
-    hosts, server, report, mended = shared_database
+    hosts, server, report, repaired = shared_database
     assert [root["id"] for root in report["roots"]] == ["fleet.db.pools.overcommitted"], report[
         "roots"
     ]
@@ -369,7 +369,7 @@ def test_pools_that_fit_alone_and_not_together_are_one_root_of_the_fleet(shared_
     fits = sum(row["workers"] * sum(row["fit"].values()) + row["celery_workers"] for row in rows)
     assert fits <= 97 - found["evidence"]["headroom"]
     # What is said to fit does.
-    assert not mended["roots"]
+    assert not repaired["roots"]
 
 
 TUNING = {
@@ -406,7 +406,7 @@ def tune(aside):
     }
 
     def look(host):
-        return {name: ask(host, question) for name, question in questions.items()}
+        return {name: query(host, question) for name, question in questions.items()}
 
     return runs, dict(zip(hosts, side_by_side(look, hosts)))
 
@@ -438,12 +438,12 @@ WITHOUT_PSYCOPG2 = 0
 #: A fault of each kind: which of the hosts has it, the remedy that fix.yml has for it, and what
 #: then holds there.
 REMEDIES = {
-    "09_pool_idle_sessions": (0, "end_idle_sessions", CASES[0].proof, "0"),
-    "10_missing_index": (1, "create_indexes", CASES[2].proof, "idx_accounts_owner_id"),
+    "09_pool_idle_sessions": (0, "end_idle_sessions", CASES[0].verification, "0"),
+    "10_missing_index": (1, "create_indexes", CASES[2].verification, "idx_accounts_owner_id"),
     # The index waits for a transaction of the chain: that has to be ended first.
-    "10_lock_chain": (1, "end_blocker", CASES[4].proof, "0"),
+    "10_lock_chain": (1, "end_blocker", CASES[4].verification, "0"),
     "11_disk_wal_slot": (2, "drop_dead_slots", disk_is_full(), "relieved"),
-    "09_idle_in_transaction": (2, "end_idle_transactions", CASES[1].proof, "0"),
+    "09_idle_in_transaction": (2, "end_idle_transactions", CASES[1].verification, "0"),
 }
 
 
@@ -466,14 +466,14 @@ def remedy(aside):
     reference.remove_packages(reference.find(names[WITHOUT_PSYCOPG2]), ["python3-psycopg2"])
     variables = {
         **DIAGNOSIS,
-        "sergas_approve": [remedy for _which, remedy, _proof, _expected in REMEDIES.values()],
+        "sergas_approve": [remedy for _which, remedy, _verification, _expected in REMEDIES.values()],
         "sergas_postgresql_end_idle_after": 1,
     }
     runs = [aside.fix(names, check=check, **variables) for check in (True, False)]
-    proofs = {fault: ask(host, REMEDIES[fault][2]) for fault, host in hosts.items()}
+    verifications = {fault: query(host, REMEDIES[fault][2]) for fault, host in hosts.items()}
     # What was approved is no longer planned, and naming it would be refused.
     runs.append(aside.fix(names, **{**variables, "sergas_approve": []}))
-    return hosts, runs, proofs
+    return hosts, runs, verifications
 
 
 @pytest.fixture
@@ -483,12 +483,12 @@ def remedied(aside):
 
 @pytest.mark.parametrize("fault", REMEDIES)
 def test_fix_mends_what_it_planned_once(fault, remedied):
-    hosts, (planned, applied, again), proofs = remedied
-    host, (_which, name, _proof, expected) = hosts[fault], REMEDIES[fault]
+    hosts, (planned, applied, again), verifications = remedied
+    host, (_which, name, _verification, expected) = hosts[fault], REMEDIES[fault]
     assert planned.outcome(host, name) == "would apply", planned.shown[-5000:]
     assert applied.outcome(host, name) == "kept", applied.shown[-5000:]
     assert applied.changed[host] and set(applied.changed[host]) == set(planned.changed[host])
-    assert proofs[fault] == expected
+    assert verifications[fault] == expected
     assert not applied.roots(host), applied.shown[-5000:]
     assert not again.changed.get(host) and not [key for key in again.entries if key[0] == host]
 
@@ -605,20 +605,20 @@ def attack(aside):
     hosts = aside.hosts()
 
     def lay(host):
-        ask(
+        query(
             host,
             "echo \"shared_preload_libraries = 'pg_stat_statements'\""
             " > $(echo /etc/postgresql/*/main)/conf.d/zz-attack.conf"
             " && systemctl restart 'postgresql@*'",
         )
-        ask(host, sql("SELECT pg_create_physical_replication_slot('old_replica')"))
-        ask(host, sql("CREATE EXTENSION pg_stat_statements"))
-        ask(host, "%s -d sergas_prod -v ON_ERROR_STOP=1 <<'SQL'\n%s\nSQL" % (AS_APP, ATTACK))
+        query(host, sql("SELECT pg_create_physical_replication_slot('old_replica')"))
+        query(host, sql("CREATE EXTENSION pg_stat_statements"))
+        query(host, "%s -d sergas_prod -v ON_ERROR_STOP=1 <<'SQL'\n%s\nSQL" % (AS_APP, ATTACK))
         for database, code in (
             ("sergas_prod", ATTACK_EXTENSION),
             ("postgres", ATTACK_NEARBY),
         ):
-            ask(host, "%s -d %s 2>&1 <<'SQL' || :\n%s\nSQL" % (AS_APP, database, code))
+            query(host, "%s -d %s 2>&1 <<'SQL' || :\n%s\nSQL" % (AS_APP, database, code))
 
     side_by_side(lay, hosts)
     with tempfile.TemporaryDirectory(dir=reference.STATE) as directory:
@@ -627,7 +627,7 @@ def attack(aside):
         done = playbook.play(playbook.command(path, limit=hosts, **BECOME)).results()
     superuser = sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'sergas_app'")
     slots = sql("SELECT count(*) FROM pg_replication_slots")
-    return {host: (done[host], ask(host, superuser), ask(host, slots)) for host in hosts}
+    return {host: (done[host], query(host, superuser), query(host, slots)) for host in hosts}
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def tasks():
     The secrets are in variables: of a literal in a playbook, Ansible shows the line where it fails.
     """
     new = {name: "{{ new.%s }}" % name for name in NEW}
-    burglar = {"login_user": "ops", "login_password": "{{ wrong.password }}"}
+    attacker = {"login_user": "ops", "login_password": "{{ wrong.password }}"}
     zoho = {"client_id": "{{ client_id }}", "client_secret": "{{ client_secret }}"}
     zoho["refresh_token"] = "{{ refresh_token }}"
     asked = [
@@ -69,10 +69,10 @@ def tasks():
         {"sergas_health": {"redis_password": "{{ wrong.password }}", "checks": ["redis"]}},
         {"pg_connections": {}},
         {"pg_insights": {"login_db": "sergas_prod"}},
-        {"pg_connections": burglar},
-        {"pg_vacuum": {**burglar, "login_db": "sergas_prod"}},
-        {"pg_retention": {**burglar, "login_db": "sergas_prod", "table": "audit_logs"}},
-        {"pg_index": {**burglar, "login_db": "sergas_prod", "table": "x", "columns": ["y"]}},
+        {"pg_connections": attacker},
+        {"pg_vacuum": {**attacker, "login_db": "sergas_prod"}},
+        {"pg_retention": {**attacker, "login_db": "sergas_prod", "table": "audit_logs"}},
+        {"pg_index": {**attacker, "login_db": "sergas_prod", "table": "x", "columns": ["y"]}},
         {"cognee_check": {}},
         {"cognee_check": {"api_key": "{{ wrong.key }}"}},
     ]
@@ -86,7 +86,7 @@ def tasks():
 @pytest.fixture(scope="module")
 def seen(fleet, world, tmp_path_factory):
     """Return (secrets, {where: text}) of all that could be seen while the modules ran."""
-    folder = tmp_path_factory.mktemp("secrets")
+    directory = tmp_path_factory.mktemp("secrets")
     hosts = fleet.fresh_of_each()
     variables = {}
     for host in hosts:
@@ -100,17 +100,17 @@ def seen(fleet, world, tmp_path_factory):
         reference.run(
             "podman", "exec", "--detach", reference.find(host).container, "sh", "-c", SAMPLER
         )
-    own = playbook.inventory(folder / "own.json", variables)
-    (folder / "play.yml").write_text(
+    own = playbook.inventory(directory / "own.json", variables)
+    (directory / "play.yml").write_text(
         json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks()}])
     )
     wanted = dict.fromkeys(("sergas_zoho_hosts", "sergas_postgresql_hosts"), "all")
-    wanted.update(sergas_report_dir=str(folder / "reports"), sergas_fail_on="never")
+    wanted.update(sergas_report_dir=str(directory / "reports"), sergas_fail_on="never")
     texts = {
-        "output of the modules": play(folder / "play.yml", hosts, own),
+        "output of the modules": play(directory / "play.yml", hosts, own),
         "output of diagnose": play("sergas.ops.diagnose", hosts, own, **wanted),
     }
-    for path in sorted((folder / "reports" / "latest").iterdir()):
+    for path in sorted((directory / "reports" / "latest").iterdir()):
         texts["report " + path.name] = path.read_text()
     for host in hosts:
         world.run(host, "touch /tmp/seen.stop")

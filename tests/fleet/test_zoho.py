@@ -35,28 +35,28 @@ def expired(world, host):
 def dead_refresh_token(world, host):
     """Somebody has revoked the refresh token, and the app has seen that."""
     world.zoho.revoke(world.refresh_tokens[host])
-    world.forget(host)
+    world.clear(host)
     world.synchronise(host)
 
 
 def wrong_client(world, host):
     """The id of a client that nobody knows."""
     world.set_env(host, ZOHO_SDK_CLIENT_ID="1000.FORMERCLIENTOFTHISAPP")
-    world.forget(host)
+    world.clear(host)
     world.restart(host, "503")
 
 
 def wrong_secret(world, host):
     """The secret was renewed in Zoho's console and not in .env."""
     world.set_env(host, ZOHO_SDK_CLIENT_SECRET="former-secret-of-this-client")
-    world.forget(host)
+    world.clear(host)
     world.restart(host, "503")
 
 
 def wrong_data_centre(world, host):
     """The account is in Europe, and .env says us."""
     world.apps[host].data_centres = ("eu",)
-    world.forget(host)
+    world.clear(host)
     world.restart(host, "503")
 
 
@@ -69,7 +69,7 @@ def stale_cache(world, host):
 def throttled(world, host):
     """Too many tokens were asked for: no more are issued for a while."""
     world.zoho.behave("token", "throttled", app=world.apps[host])
-    world.forget(host)
+    world.clear(host)
     world.synchronise(host)
 
 
@@ -113,7 +113,7 @@ class Case:
     Attributes:
         inject: makes it.
         root: the finding that is its root.
-        told: how it is told apart, None where the log tells.
+        error_kind: how it is told apart, None where the log tells.
         remedy: what mends it.
         requests: how many tokens mending it asks for.
         releases: those it is tried on.
@@ -124,7 +124,7 @@ class Case:
 
     inject: object
     root: str
-    told: str
+    error_kind: str
     remedy: str
     requests: int
     releases: tuple
@@ -249,10 +249,10 @@ def outcomes(cases, fleet, fix, world, tmp_path_factory):
     return Waves(fleet, cases, prepare, run).of
 
 
-def run_wave(fix, world, ready, folder):
+def run_wave(fix, world, ready, directory):
     """Run fix.yml three times on all hosts of {case: Outcome}, and return it."""
     own = {outcome.host: outcome.variables for outcome in ready.values()}
-    given = {"inventory": playbook.inventory(folder / "own.json", own), **WANTED}
+    given = {"inventory": playbook.inventory(directory / "own.json", own), **WANTED}
     count(world, ready)
     planned = fix(sorted(own), check=True, **given)
     count(world, ready)
@@ -284,9 +284,9 @@ def name(case):
 def test_fault_is_found_and_told_apart(case, outcomes):
     outcome = outcomes(case)
     roots = outcome.planned.bad_roots(outcome.host)
-    assert {item["id"] for item in roots} == {case[1].root}, outcome.planned.told(outcome.host)
-    if case[1].told:
-        assert case[1].told in {item["evidence"].get("told") for item in roots}, roots
+    assert {item["id"] for item in roots} == {case[1].root}, outcome.planned.describe(outcome.host)
+    if case[1].error_kind:
+        assert case[1].error_kind in {item["evidence"].get("error_kind") for item in roots}, roots
     assert {item["remedy"] for item in roots} == {case[1].remedy}
     if case[1].inject is wrong_data_centre:
         assert "data centre eu" in " ".join(item["advice"] for item in roots)
@@ -298,7 +298,7 @@ def test_check_mode_names_what_is_then_changed_and_spends_no_token(case, outcome
     planned, applied = (
         run.changed.get(outcome.host, {}) for run in (outcome.planned, outcome.applied)
     )
-    assert planned, outcome.planned.told(outcome.host)
+    assert planned, outcome.planned.describe(outcome.host)
     assert list(planned) == list(applied)
     if case[1].requests == 0:
         assert planned == applied
@@ -309,8 +309,8 @@ def test_check_mode_names_what_is_then_changed_and_spends_no_token(case, outcome
 def test_fault_is_mended_with_no_token_more_than_it_takes(case, outcomes, world):
     outcome = outcomes(case)
     run, host = outcome.applied, outcome.host
-    assert run.outcome(host, case[1].remedy) == "kept", run.told(host)
-    assert run.roots(host) <= case[1].left, run.told(host)
+    assert run.outcome(host, case[1].remedy) == "kept", run.describe(host)
+    assert run.roots(host) <= case[1].left, run.describe(host)
     if case[1].requests:
         assert world.zoho.is_active(outcome.cached)
         assert outcome.issued[2] - outcome.issued[1] == case[1].requests
@@ -328,7 +328,7 @@ def test_fault_is_mended_with_no_token_more_than_it_takes(case, outcomes, world)
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
 def test_second_run_changes_nothing(case, outcomes):
     outcome = outcomes(case)
-    assert not outcome.again.changed.get(outcome.host), outcome.again.told(outcome.host)
+    assert not outcome.again.changed.get(outcome.host), outcome.again.describe(outcome.host)
     assert outcome.issued[3] == outcome.issued[2]
 
 

@@ -26,10 +26,10 @@ APP = "/home/sergas/super-account-manager"
 class World:
     """One Zoho that all hosts of the fleet reach, each with a client of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, directory):
         # The controller's address in the hosts' network; 443, since the names are the real ones.
         self.address = str(reference.network()[1])
-        self.served = server.Server(server.Zoho(), folder, 443, self.address)
+        self.served = server.Server(server.Zoho(), directory, 443, self.address)
         self.zoho = self.served.zoho
         self.apps, self.refresh_tokens = {}, {}
 
@@ -56,7 +56,7 @@ class World:
             ZOHO_API_URL="https://" + api,
             MAX_RETRY_ATTEMPTS=1,
         )
-        self.forget(host)
+        self.clear(host)
         self.restart(host)
 
     def join(self, host):
@@ -114,7 +114,7 @@ class World:
         """Return the token in the host's Redis, or an empty text."""
         return self.redis(host, "GET", "zoho:access_token")
 
-    def forget(self, host):
+    def clear(self, host):
         """Empty the host's Redis."""
         self.redis(host, "FLUSHALL")
 

@@ -54,15 +54,15 @@ class Server:
         self.programs = programs
         self.password = PASSWORD
         self._environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", **(environment or {})}
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self.directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         # initdb refuses to run as root.
         self.owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-        shutil.chown(self.folder, self.owner)
-        self.folder.chmod(0o755)
+        shutil.chown(self.directory, self.owner)
+        self.directory.chmod(0o755)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.data = self.folder / "data"
+        self.data = self.directory / "data"
         self._as_owner(
             "initdb",
             "-D",
@@ -79,7 +79,7 @@ class Server:
         self.configure(
             {
                 "port": self.port,
-                "unix_socket_directories": f"'{self.folder}'",
+                "unix_socket_directories": f"'{self.directory}'",
                 "listen_addresses": "'127.0.0.1'",
                 "fsync": "off",
                 "max_connections": 30,
@@ -89,7 +89,7 @@ class Server:
         self.start()
 
     def _password_file(self):
-        path = self.folder / "password"
+        path = self.directory / "password"
         path.write_text(PASSWORD)
         shutil.chown(path, self.owner)
         path.chmod(0o600)
@@ -117,7 +117,7 @@ class Server:
         assert done.returncode == 0, f"{program}: {done.stderr}\n{self.log()}"
 
     def log(self):
-        path = self.folder / "log"
+        path = self.directory / "log"
         return path.read_text() if path.exists() else ""
 
     def configure(self, settings):
@@ -126,7 +126,7 @@ class Server:
 
     def start(self, wait=True):
         self._as_owner(
-            "pg_ctl", "start", "-w" if wait else "-W", "-D", self.data, "-l", self.folder / "log"
+            "pg_ctl", "start", "-w" if wait else "-W", "-D", self.data, "-l", self.directory / "log"
         )
 
     def stop(self, mode="immediate"):
@@ -134,7 +134,7 @@ class Server:
 
     def login(self, **overrides):
         """Return the options of a module for the local socket as the superuser."""
-        return {"login_unix_socket": str(self.folder), "login_port": self.port, **overrides}
+        return {"login_unix_socket": str(self.directory), "login_port": self.port, **overrides}
 
     def tcp(self, user, **overrides):
         """Return the options of a module for TCP as a role with the tests' password."""
@@ -162,11 +162,11 @@ class Server:
         return connection
 
     def remove(self):
-        if not self.folder.exists():
+        if not self.directory.exists():
             return
         if (self.data / "postmaster.pid").exists():
             self.stop()
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.directory)
 
 
 def skip_unless_installable(what):

@@ -76,7 +76,7 @@ def look(target, **options):
 def bad(result):
     """Return {id: told} of the bad findings."""
     return {
-        item["id"]: item["evidence"].get("told")
+        item["id"]: item["evidence"].get("error_kind")
         for item in result["findings"]
         if item["status"] in BAD
     }
@@ -227,7 +227,7 @@ def test_the_view_of_another_host_sends_no_key(cognee):
     result = look(one, view="reach")
     assert result["reachable"] and result["identity"] == "cognee"
     assert [request[1:] for request in one.requests] == [("/", None)]
-    assert look(free_port(), view="reach")["told"] == "refused"
+    assert look(free_port(), view="reach")["error_kind"] == "refused"
 
 
 def test_the_module_itself_answers_and_keeps_the_key(cognee):

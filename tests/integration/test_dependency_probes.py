@@ -35,7 +35,7 @@ def server(make_postgres, tmp_path_factory):
     """A server with TLS, ten slots, and a role for each way to authenticate and to fail."""
     tls = {}
     if shutil.which("openssl"):
-        folder = tmp_path_factory.mktemp("tls")
+        directory = tmp_path_factory.mktemp("tls")
         request = [
             "openssl",
             "req",
@@ -49,21 +49,21 @@ def server(make_postgres, tmp_path_factory):
             "/CN=localhost",
         ]
         subprocess.run(
-            [*request, "-keyout", folder / "key", "-out", folder / "cert"],
+            [*request, "-keyout", directory / "key", "-out", directory / "cert"],
             check=True,
             capture_output=True,
         )
     server = make_postgres(max_connections=13, superuser_reserved_connections=3)
     if shutil.which("openssl"):
         for name in ("key", "cert"):
-            target = server.folder / name
-            shutil.copy(folder / name, target)
+            target = server.directory / name
+            shutil.copy(directory / name, target)
             shutil.chown(target, server.owner, server.owner)
             target.chmod(0o600)
         tls = {
             "ssl": "on",
-            "ssl_cert_file": f"'{server.folder}/cert'",
-            "ssl_key_file": f"'{server.folder}/key'",
+            "ssl_cert_file": f"'{server.directory}/cert'",
+            "ssl_key_file": f"'{server.directory}/key'",
         }
     with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
         for role in ("app", "tls_role", "clear_role", "rejected_role", "limited_role"):
@@ -139,7 +139,7 @@ def test_every_way_to_authenticate(server, diagnose, user):
 )
 def test_every_refusal_is_told_apart(server, diagnose, settings, id, told):
     (item,) = diagnose("database", **database(server, **settings)).values()
-    assert (item["id"], item["status"], item["evidence"]["told"]) == (id, "fail", told)
+    assert (item["id"], item["status"], item["evidence"]["error_kind"]) == (id, "fail", told)
 
 
 def test_tls_is_used_where_it_is_needed_and_told_where_it_is_refused(server, diagnose):
@@ -148,9 +148,9 @@ def test_tls_is_used_where_it_is_needed_and_told_where_it_is_refused(server, dia
     (item,) = diagnose("database", **database(server, "tls_role")).values()
     assert (item["status"], item["evidence"]["encrypted"]) == ("ok", True)
     (item,) = diagnose("database", **database(server, "tls_role", SSLMODE="disable")).values()
-    assert (item["id"], item["evidence"]["told"]) == ("db.auth.failed", "tls_required")
+    assert (item["id"], item["evidence"]["error_kind"]) == ("db.auth.failed", "tls_required")
     (item,) = diagnose("database", **database(server, "app", SSLMODE="verify-full")).values()
-    assert (item["id"], item["evidence"]["told"]) == ("db.unreachable", "tls")
+    assert (item["id"], item["evidence"]["error_kind"]) == ("db.unreachable", "tls")
 
 
 def test_a_plain_role_sees_how_many_slots_others_take(server, diagnose):
@@ -167,7 +167,7 @@ def test_a_plain_role_sees_how_many_slots_others_take(server, diagnose):
             stack.enter_context(contextlib.closing(server.connect("md5_role", "prod")))
         (item,) = diagnose("database", **database(server)).values()
         assert (item["id"], item["status"]) == ("db.connections.exhausted", "fail")
-        assert item["evidence"]["told"] == "slots"
+        assert item["evidence"]["error_kind"] == "slots"
 
 
 def test_a_server_that_is_stopped_or_frozen(server, diagnose):
@@ -176,14 +176,14 @@ def test_a_server_that_is_stopped_or_frozen(server, diagnose):
     try:
         started = time.monotonic()
         (item,) = diagnose("database", **database(server)).values()
-        assert (item["id"], item["evidence"]["told"]) == ("db.unreachable", "hung")
+        assert (item["id"], item["evidence"]["error_kind"]) == ("db.unreachable", "hung")
         assert time.monotonic() - started < 10
     finally:
         os.kill(pid, signal.SIGCONT)
     server.stop()
     try:
         (item,) = diagnose("database", **database(server)).values()
-        assert (item["id"], item["evidence"]["told"]) == ("db.unreachable", "refused")
+        assert (item["id"], item["evidence"]["error_kind"]) == ("db.unreachable", "refused")
         assert item["remedy"] == "start_postgresql"
     finally:
         server.start()
@@ -222,11 +222,11 @@ class TestRedis:
         assert list(diagnose("redis", **reached_by(server, REDIS_PASSWORD=good))) == ["redis.ok"]
         for settings in (reached_by(server), reached_by(server, REDIS_PASSWORD="wrong-one")):
             assert (
-                diagnose("redis", **settings)["redis.auth.failed"]["evidence"]["told"] == "password"
+                diagnose("redis", **settings)["redis.auth.failed"]["evidence"]["error_kind"] == "password"
             )
         unused = reached_by(redis(), REDIS_PASSWORD=good)
         assert (
-            diagnose("redis", **unused)["redis.auth.failed"]["evidence"]["told"]
+            diagnose("redis", **unused)["redis.auth.failed"]["evidence"]["error_kind"]
             == "password_unused"
         )
 
@@ -250,16 +250,16 @@ class TestRedis:
         server.suspend()
         started = time.monotonic()
         assert (
-            diagnose("redis", **reached_by(server))["redis.unreachable"]["evidence"]["told"]
+            diagnose("redis", **reached_by(server))["redis.unreachable"]["evidence"]["error_kind"]
             == "hung"
         )
         assert time.monotonic() - started < 10
         server.stop()
         item = diagnose("redis", **reached_by(server))["redis.unreachable"]
-        assert (item["evidence"]["told"], item["remedy"]) == ("refused", "start_redis")
+        assert (item["evidence"]["error_kind"], item["remedy"]) == ("refused", "start_redis")
 
     def test_something_else_on_the_port(self, server, diagnose):
         item = diagnose("redis", REDIS_HOST="127.0.0.1", REDIS_PORT=str(server.port))[
             "redis.unreachable"
         ]
-        assert item["evidence"]["told"] in ("protocol", "closed")
+        assert item["evidence"]["error_kind"] in ("protocol", "closed")

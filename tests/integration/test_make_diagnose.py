@@ -19,12 +19,12 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 #: Debian's user for what owns no files.
-NOBODY = "nobody"
+NO_HOSTS = "nobody"
 
 
-def copy(folder):
+def copy(directory):
     done = subprocess.run(
-        [CHECKOUT / "scripts" / "collection.sh", "copy", folder],
+        [CHECKOUT / "scripts" / "collection.sh", "copy", directory],
         capture_output=True,
         text=True,
         check=True,
@@ -148,10 +148,10 @@ def test_it_works_without_root_and_says_what_that_means():
     home = Path(tempfile.mkdtemp(prefix="sergas-nobody-"))
     try:
         root = copy(home)
-        shutil.chown(home, NOBODY)
+        shutil.chown(home, NO_HOSTS)
         for path in home.rglob("*"):
-            shutil.chown(path, NOBODY)
-        done = make_diagnose(root, user=NOBODY)
+            shutil.chown(path, NO_HOSTS)
+        done = make_diagnose(root, user=NO_HOSTS)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Not root" in done.stdout
         assert {"host.disk", "host.memory", "host.load"} <= measured(root)
@@ -159,9 +159,9 @@ def test_it_works_without_root_and_says_what_that_means():
         shutil.rmtree(home)
 
 
-def interpreter(folder, version, script="exit 1"):
+def interpreter(directory, version, script="exit 1"):
     """An executable that says it is a Python of this version."""
-    path = folder / ("python" + version)
+    path = directory / ("python" + version)
     path.write_text("#!/bin/sh\ncase $2 in *print*) echo %s ;; *) %s ;; esac\n" % (version, script))
     path.chmod(0o755)
     return path

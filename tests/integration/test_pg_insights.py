@@ -696,10 +696,10 @@ def standby(make_postgres, server):
     execute(server, "postgres", "SELECT pg_create_physical_replication_slot('standby')")
     standby._as_owner(
         "pg_basebackup",
-        *("-D", standby.data, "-h", server.folder, "-p", server.port),
+        *("-D", standby.data, "-h", server.directory, "-p", server.port),
         *("-R", "-S", "standby", "-X", "stream", "-c", "fast"),
     )
-    standby.configure({"port": standby.port, "unix_socket_directories": f"'{standby.folder}'"})
+    standby.configure({"port": standby.port, "unix_socket_directories": f"'{standby.directory}'"})
     standby.start()
     yield standby
     standby.stop()
@@ -736,7 +736,7 @@ def small_disk(make_postgres):
         fsync="on", max_wal_size="'64MB'", min_wal_size="'32MB'", autovacuum="off"
     )
     server.stop()
-    copy = server.folder / "copy"
+    copy = server.directory / "copy"
     server.data.rename(copy)
     server.data.mkdir(mode=0o700)
     mounted = subprocess.run(

@@ -66,13 +66,13 @@ class Cluster:
         self._command(
             "pg_createcluster", "-p", self.port, version, name, "--", "--no-sync", *AUTHENTICATION
         )
-        self.folder = Path("/etc/postgresql") / version / name
+        self.directory = Path("/etc/postgresql") / version / name
         self.data = Path("/var/lib/postgresql") / version / name
-        self.main = self.folder / "postgresql.conf"
+        self.main = self.directory / "postgresql.conf"
         with self.main.open("a") as file:
             file.write("fsync = off\n")
         self.pristine = self.main.read_bytes()
-        self.file = self.folder / "conf.d" / "90-sergas.conf"
+        self.file = self.directory / "conf.d" / "90-sergas.conf"
         if start:
             self.control("start")
 
@@ -126,7 +126,7 @@ class Cluster:
         paths = [
             self.main,
             self.data / "postgresql.auto.conf",
-            *(self.folder / "conf.d").rglob("*"),
+            *(self.directory / "conf.d").rglob("*"),
         ]
         return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
@@ -134,13 +134,13 @@ class Cluster:
         """Give it back its files; restart it if anything had changed."""
         auto = self.data / "postgresql.auto.conf"
         clean = self.main.read_bytes() == self.pristine and not list(
-            (self.folder / "conf.d").iterdir()
+            (self.directory / "conf.d").iterdir()
         )
         if clean and self.running() and "=" not in auto.read_text().replace("# ", ""):
             return
-        shutil.rmtree(self.folder / "conf.d")
-        (self.folder / "conf.d").mkdir()
-        shutil.chown(self.folder / "conf.d", "postgres", "postgres")
+        shutil.rmtree(self.directory / "conf.d")
+        (self.directory / "conf.d").mkdir()
+        shutil.chown(self.directory / "conf.d", "postgres", "postgres")
         self.main.write_bytes(self.pristine)
         auto.write_text("")
         self.control("restart" if self.running() else "start")
@@ -739,18 +739,18 @@ def test_a_password_is_written_and_not_told(cluster, settings):
 def test_files_are_read_as_the_server_reads_them(cluster, run_module):
     from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import conf
 
-    more = cluster.folder / "more"
+    more = cluster.directory / "more"
     more.mkdir()
-    (cluster.folder / "conf.d" / "10-odd.conf").write_text(
+    (cluster.directory / "conf.d" / "10-odd.conf").write_text(
         "WORK_MEM '5MB' # a comment\n  jit=off\nmaintenance_work_mem = 64MB\nlog_line_prefix = '%m"
         " ''q'' \\'x\\' # no'\nrandom_page_cost=1.5e0\nsearch_path = public\ninclude"
         " '../more/x.conf'\ninclude_if_exists = 'nothing.conf'\n"
     )
-    (cluster.folder / "conf.d" / "notes.txt").write_text("work_mem = 1MB\n")
-    (cluster.folder / "conf.d" / ".hidden.conf").write_text("work_mem = 1MB\n")
+    (cluster.directory / "conf.d" / "notes.txt").write_text("work_mem = 1MB\n")
+    (cluster.directory / "conf.d" / ".hidden.conf").write_text("work_mem = 1MB\n")
     (more / "x.conf").write_text("my.own_setting = 'x'\nwork_mem = 6MB\n")
     shutil.chown(more, "postgres")
-    for path in (cluster.folder / "conf.d").iterdir():
+    for path in (cluster.directory / "conf.d").iterdir():
         shutil.chown(path, "postgres")
     try:
         rows = json.loads(

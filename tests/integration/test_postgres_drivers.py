@@ -78,9 +78,9 @@ def server(make_postgres, authority):
     """A server with TLS and a role for each way to authenticate and to fail."""
     server = make_postgres(max_connections=13, superuser_reserved_connections=3)
     for name in ("server.key", "server.crt", "ca.crt"):
-        shutil.copy(authority / name, server.folder / name)
-        shutil.chown(server.folder / name, server.owner, server.owner)
-        (server.folder / name).chmod(0o600)
+        shutil.copy(authority / name, server.directory / name)
+        shutil.chown(server.directory / name, server.owner, server.owner)
+        (server.directory / name).chmod(0o600)
     with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
         for role in ROLES:
             cursor.execute(f"CREATE ROLE {role} LOGIN PASSWORD %s", [PASSWORD])
@@ -100,9 +100,9 @@ def server(make_postgres, authority):
     server.configure(
         {
             "ssl": "on",
-            "ssl_cert_file": f"'{server.folder}/server.crt'",
-            "ssl_key_file": f"'{server.folder}/server.key'",
-            "ssl_ca_file": f"'{server.folder}/ca.crt'",
+            "ssl_cert_file": f"'{server.directory}/server.crt'",
+            "ssl_key_file": f"'{server.directory}/server.key'",
+            "ssl_ca_file": f"'{server.directory}/ca.crt'",
         }
     )
     server.start()
@@ -125,7 +125,7 @@ def over_socket(server, user=None, **changes):
     owner = server.owner
     system_user = owner if os.geteuid() == 0 else None
     return drivers.Target(
-        host=str(server.folder),
+        host=str(server.directory),
         port=server.port,
         user=user or owner,
         database="postgres",

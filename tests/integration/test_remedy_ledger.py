@@ -180,7 +180,7 @@ def test_beside_the_restore_point_of_another_run_nothing_is_begun(ledger, tmp_pa
         refused = ledger("begun", run="run-2", check=check)
         assert not refused["changed"] and refused["holder"] is None
         assert "set_variables of run run-1" in refused["refused"]
-        assert "settle_restore_points" in refused["refused"]
+        assert "resolve_restore_points" in refused["refused"]
     assert ledger("begun", run="run-1")["changed"]
     ledger("ended", run="run-1", outcome="kept")
     assert ledger("begun", run="run-2", restore_points="ignore")["changed"]

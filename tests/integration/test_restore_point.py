@@ -23,13 +23,13 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root gives files to o
 @pytest.fixture
 def host(tmp_path):
     """A directory with two files, a link and a path where nothing is."""
-    folder = tmp_path / "etc"
-    folder.mkdir()
-    (folder / "app.conf").write_text("limit = 1\n")
-    (folder / "app.conf").chmod(0o640)
-    (folder / ".env").write_text("LOG_LEVEL=INFO\nDATABASE_PASSWORD=old-s3cret\n")
-    (folder / "zone").symlink_to("app.conf")
-    return folder
+    directory = tmp_path / "etc"
+    directory.mkdir()
+    (directory / "app.conf").write_text("limit = 1\n")
+    (directory / "app.conf").chmod(0o640)
+    (directory / ".env").write_text("LOG_LEVEL=INFO\nDATABASE_PASSWORD=old-s3cret\n")
+    (directory / "zone").symlink_to("app.conf")
+    return directory
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def point(run_module, tmp_path, host):
     return run
 
 
-def state(folder):
+def state(directory):
     """Return all that a run may change below a directory."""
     found = {}
-    for parent, folders, names in os.walk(folder):
-        for name in folders + names:
+    for parent, directories, names in os.walk(directory):
+        for name in directories + names:
             path = os.path.join(parent, name)
             status = os.lstat(path)
             content = None
@@ -59,7 +59,7 @@ def state(folder):
                     content = source.read()
             elif stat.S_ISLNK(status.st_mode):
                 content = os.readlink(path)
-            found[os.path.relpath(path, folder)] = (
+            found[os.path.relpath(path, directory)] = (
                 status.st_mode,
                 status.st_uid,
                 status.st_gid,

@@ -70,9 +70,9 @@ TEXTS = {**VALUES, "DATABASE_POOL_SIZE": "5", "ENABLE_CACHE": "true"}
 @pytest.fixture
 def env(tmp_path):
     """A .env in a dedicated directory."""
-    folder = tmp_path / "app"
-    folder.mkdir()
-    path = folder / ".env"
+    directory = tmp_path / "app"
+    directory.mkdir()
+    path = directory / ".env"
     path.write_text(FILE)
     path.chmod(0o640)
     return path
@@ -182,8 +182,8 @@ def test_systemds_own_parser_reads_what_was_set(env, sergas_env, tmp_path):
 
 
 def test_repairing_leaves_nothing_that_is_read_differently(env, sergas_env):
-    result = sergas_env(mend=True)
-    assert result["mended"] == [
+    result = sergas_env(repair=True)
+    assert result["repaired"] == [
         "DATABASE_HOST",
         "LOG_LEVEL",
         "DATABASE_POOL_SIZE",
@@ -192,7 +192,7 @@ def test_repairing_leaves_nothing_that_is_read_differently(env, sergas_env):
     assert result["ambiguous"] == {}
     assert result["duplicates"] == []
     assert "# 5 minutes\nREDIS_CACHE_TTL=300\n" in env.read_text()
-    assert not sergas_env(mend=True)["changed"]
+    assert not sergas_env(repair=True)["changed"]
 
 
 def test_where_systemd_does_not_read_it_export_and_comments_stay(env, sergas_env):
@@ -206,7 +206,7 @@ def test_where_systemd_does_not_read_it_export_and_comments_stay(env, sergas_env
 
 RUNS = [
     {"values": VALUES, "absent": ["ZOHO_BATCH_DELAY"]},
-    {"values": VALUES, "mend": True},
+    {"values": VALUES, "repair": True},
     {"values": {"ZOHO_BATCH_DELAY": "1"}},
     {"absent": ["DATABASE_POOL_SIZE"], "mode": "0600"},
     {"mode": "0600"},
@@ -231,7 +231,7 @@ def test_a_second_run_changes_nothing(env, sergas_env, options):
     before, inode = state(env), env.stat().st_ino
     again = sergas_env(diff=True, backup=True, **options)
     assert not again["changed"]
-    assert again["changed_keys"] == again["removed"] == again["mended"] == again["dropped"] == []
+    assert again["changed_keys"] == again["removed"] == again["repaired"] == again["dropped"] == []
     assert again["diff"][0]["before"] == again["diff"][0]["after"]
     assert (state(env), env.stat().st_ino) == (before, inode)
 
@@ -462,19 +462,19 @@ def test_what_cannot_be_is_refused_and_nothing_is_touched(env, sergas_env, optio
 
 def test_a_full_disk_leaves_the_old_file(run_module, tmp_path):
     """The limit of the size of a file stands for the disk where nothing can be mounted."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
+    directory = tmp_path / "disk"
+    directory.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(directory)],
         capture_output=True,
         check=False,
     )
     if mounted.returncode:
         pytest.skip("only root of a machine that may mount can fill a separate disk")
     try:
-        path = folder / ".env"
+        path = directory / ".env"
         path.write_text(FILE)
-        (folder / "ballast").write_bytes(b"x" * 8192)
+        (directory / "ballast").write_bytes(b"x" * 8192)
         before = state(path)
         for backup in (False, True):
             result = run_module(
@@ -484,7 +484,7 @@ def test_a_full_disk_leaves_the_old_file(run_module, tmp_path):
             assert "could not be written and is as it was: No space left on device" in result["msg"]
             assert state(path) == before
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", str(directory)], check=True)
 
 
 @needs_root
@@ -492,14 +492,14 @@ def test_a_user_who_cannot_keep_the_owner_is_refused_by_name(env):
     """The module as the app's neighbour: readable, in a directory that it may write to."""
     env.chmod(0o644)
     env.parent.chmod(0o777)
-    for folder in env.parents:
-        if not os.stat(folder).st_mode & stat.S_IXOTH:
-            folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
+    for directory in env.parents:
+        if not os.stat(directory).st_mode & stat.S_IXOTH:
+            directory.chmod(directory.stat().st_mode | stat.S_IXOTH)
     code = (
         "import os, sys; sys.path.insert(0, %r); import conftest; os.setgroups([]);"
         " os.setgid(65534); os.setuid(65534)\nfrom"
         " ansible_collections.sergas.ops.plugins.module_utils._app import env as sergas_env\n"
-        "params = dict(path=%r, values={'A': '1'}, absent=[], mend=False, systemd=True,"
+        "params = dict(path=%r, values={'A': '1'}, absent=[], repair=False, systemd=True,"
         " secret_keys=[], create=False,\n              owner=None, group=None, mode=None,"
         " backup=False)\nfor check"
         " in (True, False):\n    try:\n        sergas_env.run(params, check)\n    except"

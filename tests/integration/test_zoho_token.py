@@ -57,11 +57,11 @@ def redis_server(redis_programs, tmp_path_factory):
 class World:
     """A Zoho, a Redis, and the .env of an app that uses both."""
 
-    def __init__(self, zoho, served, store, folder):
+    def __init__(self, zoho, served, store, directory):
         self.zoho, self.served, self.redis = zoho, served, store
         self.app = zoho.register("us")
         self.refresh_token = zoho.refresh_token(self.app)
-        self.env_file = folder / ".env"
+        self.env_file = directory / ".env"
         self.settings = {
             "ZOHO_SDK_CLIENT_ID": self.app.id,
             "ZOHO_SDK_CLIENT_SECRET": self.app.secret,
@@ -218,7 +218,7 @@ def test_a_cached_token_that_is_dead_is_found_out_and_replaced(world):
     world.redis.client.set("zoho:access_token", server.make_token(), ex=3000)
     observed = world.run(state="observed", verify=True)
     [finding] = observed["findings"]
-    assert (finding["id"], finding["status"], finding["evidence"]["told"]) == (
+    assert (finding["id"], finding["status"], finding["evidence"]["error_kind"]) == (
         "zoho.token.invalid",
         "fail",
         "dead",
@@ -289,7 +289,7 @@ def test_a_client_that_zoho_refuses_is_told_without_spending_a_token(
         world.redis.client.set("zoho:access_token", server.make_token(), ex=3000)
     world.write(**{setting: value})
     observed = world.run(state="observed", verify=True)
-    assert [(item["id"], item["evidence"]["told"]) for item in observed["findings"]] == [
+    assert [(item["id"], item["evidence"]["error_kind"]) for item in observed["findings"]] == [
         ("zoho.token.invalid", told)
     ]
     forms = [form for what, _path, _headers, form in world.zoho.requests if what == "token"]
@@ -322,7 +322,7 @@ def test_the_cache_is_cleared_and_tokens_are_revoked(driver, world):
     assert not world.zoho.is_active(token)
     assert world.run(state="absent", revoke="refresh_token")["revoked"] is True
     assert world.run(state="absent", revoke="refresh_token")["changed"] is False
-    assert world.refused()["evidence"]["told"] == "refresh_token"
+    assert world.refused()["evidence"]["error_kind"] == "refresh_token"
 
 
 # -- refusals
@@ -343,7 +343,7 @@ def test_the_cache_is_cleared_and_tokens_are_revoked(driver, world):
 def test_what_is_wrong_with_the_credentials_is_told_apart(world, setting, value, told):
     world.write(**{setting: value})
     finding = world.refused()
-    assert (finding["id"], finding["status"], finding["evidence"]["told"]) == (
+    assert (finding["id"], finding["status"], finding["evidence"]["error_kind"]) == (
         "zoho.token.invalid",
         "fail",
         told,
@@ -351,7 +351,7 @@ def test_what_is_wrong_with_the_credentials_is_told_apart(world, setting, value,
     assert finding["remedy"] == "zoho_credentials"
     if told in ("refresh_token", "client", "client_secret"):
         # Nobody else asks in vain, and the diagnosis knows without asking.
-        assert world.refused()["evidence"]["told"] == told
+        assert world.refused()["evidence"]["error_kind"] == told
         assert world.zoho.count("token") == 1
         assert world.run(state="observed")["roots"] == ["zoho.token.invalid"]
         assert world.zoho.count("token") == 1
@@ -380,7 +380,7 @@ def test_each_way_to_fail_is_told_apart(world, how, told, requests):
     started = time.monotonic()
     finding = world.refused(timeout=1)
     assert time.monotonic() - started < 6
-    assert (finding["id"], finding["status"], finding["evidence"]["told"]) == (
+    assert (finding["id"], finding["status"], finding["evidence"]["error_kind"]) == (
         "zoho.token.unknown",
         "unknown",
         told,
@@ -401,12 +401,12 @@ def test_one_cut_connection_is_nothing(world):
 )
 def test_a_server_that_is_not_there(world, url, told):
     world.write(ZOHO_ACCOUNTS_URL=url)
-    assert world.refused()["evidence"]["told"] == told
+    assert world.refused()["evidence"]["error_kind"] == told
 
 
 def test_a_certificate_of_an_unknown_authority_gets_no_secret(world):
     finding = world.refused(ca_path=None)
-    assert finding["evidence"]["told"] == "tls"
+    assert finding["evidence"]["error_kind"] == "tls"
     assert "self" in finding["summary"]
     assert world.zoho.requests == []
 
@@ -484,7 +484,7 @@ def test_a_new_token_that_the_api_rejects_is_not_asked_for_again(make_world, tmp
     world.write(ZOHO_API_URL=elsewhere.url)
     try:
         for _time in range(3):
-            assert world.refused(ca_path=str(elsewhere.certificate))["evidence"]["told"] in (
+            assert world.refused(ca_path=str(elsewhere.certificate))["evidence"]["error_kind"] in (
                 "dead",
                 "tls",
             )
@@ -520,7 +520,7 @@ def test_the_wrong_data_centre_is_named(real_names):
     world = real_names
     world.app.data_centres = ("eu",)
     finding = world.refused(find_data_centre=True)
-    assert finding["evidence"]["told"] == "client"
+    assert finding["evidence"]["error_kind"] == "client"
     assert "eu" in finding["advice"]
     assert world.result["client_data_centres"] == ["eu"]
     # The others have not seen the refresh token, and no token was spent.
@@ -538,7 +538,7 @@ def test_the_wrong_data_centre_is_named(real_names):
 @pytest.mark.parametrize("how", ["denied", "login", "bad"])
 def test_a_proxy_that_lets_nothing_through(real_names, how):
     real_names.zoho.behave("connect", how)
-    assert real_names.refused()["evidence"]["told"] == "proxy"
+    assert real_names.refused()["evidence"]["error_kind"] == "proxy"
 
 
 def test_a_netrc_does_not_replace_the_token(real_names, tmp_path, monkeypatch):
@@ -578,8 +578,8 @@ except SDKException as error:
 """
 
 
-def ask_sdk(world, folder, **credentials):
-    folder.mkdir(exist_ok=True)
+def ask_sdk(world, directory, **credentials):
+    directory.mkdir(exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-c", SDK],
         input=json.dumps(
@@ -592,7 +592,7 @@ def ask_sdk(world, folder, **credentials):
         ),
         env={**os.environ, "REQUESTS_CA_BUNDLE": str(world.served.certificate)},
         # It leaves its tokens in the folder that it runs in.
-        cwd=folder,
+        cwd=directory,
         capture_output=True,
         text=True,
         check=False,
@@ -656,7 +656,7 @@ def test_the_module_in_a_process_of_its_own(world, run_module):
     world.write(ZOHO_SDK_CLIENT_ID=None)
     observed = run_module("zoho_token", world.options(state="observed"))
     assert observed.get("failed") is None
-    assert observed["findings"][0]["evidence"]["told"] == "mixed"
+    assert observed["findings"][0]["evidence"]["error_kind"] == "mixed"
 
 
 def test_a_token_is_returned_only_to_a_task_that_does_not_log(world, run_module):
@@ -740,9 +740,9 @@ def test_one_host_goes_on_without_redis_and_says_so(alone):
 def test_a_redis_that_is_down_is_not_taken_for_none(driver, world):
     world.write(REDIS_PORT=1)
     finding = world.refused(deadline=2)
-    assert (finding["status"], finding["evidence"]["told"]) == ("unknown", "store")
+    assert (finding["status"], finding["evidence"]["error_kind"]) == ("unknown", "store")
     assert world.zoho.requests == []
-    assert world.run(state="observed")["findings"][0]["evidence"]["told"] == "store"
+    assert world.run(state="observed")["findings"][0]["evidence"]["error_kind"] == "store"
     result = world.run(deadline=2, on_redis_failure="proceed")
     assert (result["coordination"], result["refreshes"]) == ("host", 1)
 
@@ -797,7 +797,7 @@ def test_sentinels_need_redis_py(driver, world):
     world.write(REDIS_HOST=None, REDIS_PORT=None, REDIS_PASSWORD=None, REDIS_URL=address)
     finding = world.refused(deadline=2)
     kind = "store" if driver == "redis-py" else "driver"
-    assert (finding["status"], finding["evidence"]["told"]) == ("unknown", kind)
+    assert (finding["status"], finding["evidence"]["error_kind"]) == ("unknown", kind)
     assert ("needs redis-py" in finding["summary"]) == (driver == "resp")
     assert world.zoho.requests == []
     assert world.run(state="observed")["findings"] == [finding]
@@ -806,7 +806,7 @@ def test_sentinels_need_redis_py(driver, world):
 def test_a_url_of_sentinels_that_is_no_url(world):
     world.write(REDIS_HOST=None, REDIS_URL=f"redis+sentinel://:{REDIS_PASSWORD}@host")
     finding = world.refused()
-    assert (finding["status"], finding["evidence"]["told"]) == ("unknown", "store")
+    assert (finding["status"], finding["evidence"]["error_kind"]) == ("unknown", "store")
     assert "REDIS_URL" in finding["summary"]
 
 
@@ -851,9 +851,9 @@ for child in children:
 class Fleet:
     """Hosts that run the module at the same time, each in a process of its own."""
 
-    def __init__(self, world, folder, hosts):
-        self.world, self.folder, self.hosts = world, folder, hosts
-        folder.mkdir(exist_ok=True)
+    def __init__(self, world, directory, hosts):
+        self.world, self.directory, self.hosts = world, directory, hosts
+        directory.mkdir(exist_ok=True)
         self.process = subprocess.Popen(
             [sys.executable, "-c", FLEET],
             stdin=subprocess.PIPE,
@@ -862,7 +862,7 @@ class Fleet:
             text=True,
             env={**os.environ, "PYTHONPATH": str(CHECKOUT / ".build")},
         )
-        json.dump({"hosts": hosts, "folder": str(folder)}, self.process.stdin)
+        json.dump({"hosts": hosts, "folder": str(directory)}, self.process.stdin)
         self.process.stdin.close()
         self.pids = [int(self.process.stdout.readline()) for _time in hosts]
 
@@ -870,7 +870,7 @@ class Fleet:
         """Return the results of the hosts that lived to give one."""
         self.process.wait(120)
         errors = self.process.stderr.read()
-        outputs = [(self.folder / f"{number}.out").read_text() for number in range(len(self.hosts))]
+        outputs = [(self.directory / f"{number}.out").read_text() for number in range(len(self.hosts))]
         assert_no_secret(self.world, errors + "".join(outputs))
         assert not errors
         return [json.loads(text) for text in outputs if text]
@@ -942,7 +942,7 @@ def test_fifty_hosts_hear_of_one_refusal(world, start_fleet):
     world.zoho.behave("token", 0.3)
     results = start_fleet(world).results()
     assert all(result["failed"] for result in results)
-    assert {result["findings"][-1]["evidence"]["told"] for result in results} == {"refresh_token"}
+    assert {result["findings"][-1]["evidence"]["error_kind"] for result in results} == {"refresh_token"}
     assert world.zoho.count("token") == 1
 
 

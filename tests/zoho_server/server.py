@@ -366,7 +366,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, zoho, folder, port=0, address="127.0.0.1"):
+    def __init__(self, zoho, directory, port=0, address="127.0.0.1"):
         super().__init__((address, port), Handler)
         self.zoho = zoho
         self.stopping = threading.Event()
@@ -374,9 +374,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.url = f"https://{address}:{self.port}"
         #: for HTTP_PROXY and HTTPS_PROXY
         self.proxy = f"http://{address}:{self.port}"
-        self.certificate = make_certificate(Path(folder), address)
+        self.certificate = make_certificate(Path(directory), address)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(self.certificate, Path(folder) / "key.pem")
+        self.context.load_cert_chain(self.certificate, Path(directory) / "key.pem")
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def handle_error(self, request, client_address):
@@ -388,7 +388,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.server_close()
 
 
-def make_certificate(folder, address="127.0.0.1"):
+def make_certificate(directory, address="127.0.0.1"):
     """Make a key and a certificate for every name of Zoho's in a folder; the certificate is its
     own authority.
     """
@@ -415,6 +415,6 @@ def make_certificate(folder, address="127.0.0.1"):
         "subjectAltName=" + ",".join(names),
     ]
     command += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
-    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    command += ["-keyout", str(directory / "key.pem"), "-out", str(directory / "cert.pem")]
     subprocess.run(command, check=True, capture_output=True)
-    return folder / "cert.pem"
+    return directory / "cert.pem"

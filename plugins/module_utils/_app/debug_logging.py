@@ -224,7 +224,7 @@ def run(params, check_mode):
                     "path": app.env_file,
                     "values": {VARIABLE: LEVEL},
                     "absent": [],
-                    "mend": False,
+                    "repair": False,
                     "systemd": True,
                     "secret_keys": [],
                     "create": False,

@@ -126,7 +126,7 @@ def _run(location, params, check_mode):
     }
     before_status, before = _read(location)
     plan = env_plan.plan(
-        before or "", values, params["absent"] or [], params["mend"], params["systemd"]
+        before or "", values, params["absent"] or [], params["repair"], params["systemd"]
     )
     if len(plan.text.encode("utf-8")) > app_config.MAX_BYTES:
         raise EnvError("values: the file would be larger than %d bytes" % app_config.MAX_BYTES)
@@ -143,7 +143,7 @@ def _run(location, params, check_mode):
         "file": path,
         "created": created,
         "changed_keys": plan.changed,
-        "mended": plan.mended,
+        "repaired": plan.repaired,
         "removed": plan.removed,
         "dropped": [{"name": name, "line": line} for name, line in plan.dropped],
         "duplicates": env_plan.duplicates(plan.text),
@@ -304,7 +304,7 @@ def _diff(path, before, plan, reowned, hidden, marked):
         | dotenv_masking.secrets(before or "", marked)
         | dotenv_masking.secrets(plan.text, marked)
     )
-    changed = plan.changed + plan.mended
+    changed = plan.changed + plan.repaired
     parts = [
         {
             "before_header": path,

@@ -34,7 +34,7 @@ class Plan(NamedTuple):
 
     text: str
     changed: List[str]
-    mended: List[str]
+    repaired: List[str]
     removed: List[str]
     #: (name, number of the line) of the assignments that a later one overrode
     dropped: List[tuple]
@@ -102,7 +102,7 @@ def forms(value):
     return found
 
 
-def plan(text, values, absent=(), mend=False, by_systemd=True):
+def plan(text, values, absent=(), repair=False, by_systemd=True):
     """Return the ``Plan`` of a file.
 
     Args:
@@ -124,7 +124,7 @@ def plan(text, values, absent=(), mend=False, by_systemd=True):
             writings[name] = forms(value)
         except Refused as error:
             raise Refused("%s cannot be set to this value: %s" % (name, error))
-    others = _to_mend(text, set(values) | set(absent), by_systemd) if mend else {}
+    others = _to_repair(text, set(values) | set(absent), by_systemd) if repair else {}
     if others:
         try:
             return _edit(text, dict(values, **others), writings, absent, set(others), by_systemd)
@@ -147,7 +147,7 @@ def _refuse_names(values, absent):
         raise Refused("%s: both in values and in absent" % ", ".join(both))
 
 
-def _to_mend(text, requested, by_systemd):
+def _to_repair(text, requested, by_systemd):
     """Return {name: value} of variables that are set twice or read differently, and need not be."""
     lines = dotenv.parse(text)
     by_dotenv, systemd = dotenv.dotenv_values(lines), dotenv.systemd_values(text)
@@ -188,7 +188,7 @@ def _referred(lines, own):
     )
 
 
-def _edit(text, values, writings, absent, mended, by_systemd):
+def _edit(text, values, writings, absent, repaired, by_systemd):
     lines = dotenv.parse(text)
     own = {}
     for line in lines:
@@ -220,8 +220,8 @@ def _edit(text, values, writings, absent, mended, by_systemd):
     _verify(text, result, values, absent, by_systemd)
     return Plan(
         result,
-        [name for name in changed if name not in mended] + new,
-        [name for name in changed if name in mended],
+        [name for name in changed if name not in repaired] + new,
+        [name for name in changed if name in repaired],
         removed,
         dropped,
     )

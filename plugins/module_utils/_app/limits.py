@@ -117,7 +117,7 @@ def raised_memory(host, limit, met):
     wanted = min(met * RAISE, allowed) // STEP * STEP
     if wanted <= met:
         raise Refused(
-            "the app met its limit of %s, and the host has no more: %s" % _told(met, host)
+            "the app met its limit of %s, and the host has no more: %s" % _described(met, host)
         )
     return wanted
 
@@ -142,7 +142,7 @@ def capped_memory(host, limit, workers):
     if allowed < least:
         raise Refused(
             "%d workers need %s, and the host has less for them: %s"
-            % ((max(1, workers),) + _told(least, host))
+            % ((max(1, workers),) + _described(least, host))
         )
     return allowed
 
@@ -157,11 +157,11 @@ def given_memory(host, wanted, limit):
         return None
     allowed = budget(host)
     if wanted > allowed and (limit is None or wanted > limit):
-        raise Refused("%s are requested, and the host has less: %s" % _told(wanted, host))
+        raise Refused("%s are requested, and the host has less: %s" % _described(wanted, host))
     return wanted
 
 
-def _told(amount, host):
+def _described(amount, host):
     return (
         sizes.size(amount),
         "%s in all, of which others use %s and %s stay in reserve, which leaves %s"

@@ -250,7 +250,7 @@ def listening():
     return found
 
 
-class _Asked(NamedTuple):
+class _Context(NamedTuple):
     """What the probe of the port wants to know of a host."""
 
     port: int
@@ -264,7 +264,7 @@ def holders(app):
     Raises:
         AppError: a holder cannot be seen.
     """
-    seen = sockets.observe(_Asked(app.port, app.properties, time.time()))
+    seen = sockets.observe(_Context(app.port, app.properties, time.time()))
     above = _ancestors(os.getpid())
     found: List[Holder] = []
     for listener in seen["listeners"]:

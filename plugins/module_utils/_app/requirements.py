@@ -114,7 +114,7 @@ while wanted:
             wanted.append((child, one))
 
 print(json.dumps({
-    "lacking": [dict(unmet[name], name=name) for name in sorted(unmet)],
+    "missing": [dict(unmet[name], name=name) for name in sorted(unmet)],
     "broken": [dict(broken[name], name=name) for name in sorted(broken)],
     "compared": len(done), "unchecked": unchecked,
     "pip": __import__("pip").__version__,
@@ -151,7 +151,7 @@ def plan(compared, chosen=None):
             None where it does not say.
     """
     steps: List[Step] = []
-    for item in compared["lacking"]:
+    for item in compared["missing"]:
         found = _PINNED.search(item["requirement"])
         version = (chosen or {}).get(item["name"]) or (found.group(1) if found else None)
         why = (
@@ -214,8 +214,8 @@ def run(params, check_mode):
     compared = _compare(python, files)
     version = tuple(int(part) for part in re.findall(r"\d+", compared["pip"])[:2])
     known = None
-    if compared["lacking"] and version >= _DRY_RUN:
-        known = chosen(_dry_run(python, compared["lacking"], params))
+    if compared["missing"] and version >= _DRY_RUN:
+        known = chosen(_dry_run(python, compared["missing"], params))
     steps = plan(compared, known)
     result = {
         "changed": bool(steps),
@@ -226,15 +226,15 @@ def run(params, check_mode):
         "diff": difference(steps, environment),
     }
     if steps and not check_mode:
-        lacking = [item["requirement"] for item in compared["lacking"]]
+        missing = [item["requirement"] for item in compared["missing"]]
         broken = [item["requirement"] for item in compared["broken"]]
-        if lacking:
-            _pip(python, ["install", "--quiet", *lacking], params)
+        if missing:
+            _pip(python, ["install", "--quiet", *missing], params)
         if broken:
             words = ["install", "--quiet", "--force-reinstall", "--no-deps"]
             _pip(python, words + broken, params)
         after = _compare(python, files)
-        left = [item["requirement"] for item in after["lacking"] + after["broken"]]
+        left = [item["requirement"] for item in after["missing"] + after["broken"]]
         if left:
             raise RequirementsError(
                 "pip has installed what it was given, and these are still not as the"
@@ -269,9 +269,9 @@ def _compare(python, files):
     return found
 
 
-def _dry_run(python, lacking, params):
+def _dry_run(python, missing, params):
     words = ["install", "--dry-run", "--quiet", "--report", "-"]
-    out = _pip(python, words + [item["requirement"] for item in lacking], params)
+    out = _pip(python, words + [item["requirement"] for item in missing], params)
     try:
         return json.loads(out[out.index("{") :])
     except ValueError:

@@ -98,14 +98,14 @@ def run(params, check_mode):
         AppError: the unit cannot be started, or does not answer in time.
     """
     app = unit.read(params["service"], params["app_dir"], params["env_file"], params["port"])
-    seen = look(app)
+    seen = inspect(app)
     decision = decide(seen, params["restart"])
     if decision.action == NONE:
         seen = seen._replace(answers=_answers(app, params, seen.started))
         if not seen.answers:
             # It may have ended meanwhile.
             properties = unit.show(app.service)
-            seen = look(app._replace(properties=properties))._replace(answers=False)
+            seen = inspect(app._replace(properties=properties))._replace(answers=False)
         decision = decide(seen)
     changed = decision.action != NONE
     reasons = "".join("%s\n" % reason for reason in decision.reasons)
@@ -127,22 +127,22 @@ def run(params, check_mode):
     began = time.monotonic()
     until = params["until"]
     if until == "recovered":
-        was = ask(app, params, Deadline(_REQUEST_SECONDS))
+        was = query(app, params, Deadline(_REQUEST_SECONDS))
         until = "healthy" if was == 200 else "answering"
     if changed:
         if unit.show(app.service).get("NeedDaemonReload") == "yes":
             systemctl.run("daemon-reload")
         # It may have failed too often since it was checked.
         systemctl.run("reset-failed", app.service)
-        systemctl.run("restart", app.service, deadline=Deadline(params["patience"] + _STOP_SECONDS))
+        systemctl.run("restart", app.service, deadline=Deadline(params["wait_timeout"] + _STOP_SECONDS))
         # What it listens on may be another port now.
         app = unit.read(params["service"], params["app_dir"], params["env_file"], params["port"])
-    status = wait(app, dict(params, until=until), Deadline(params["patience"]))
+    status = wait(app, dict(params, until=until), Deadline(params["wait_timeout"]))
     result.update(status=status, port=app.port, waited=round(time.monotonic() - began, 1))
     return result
 
 
-def look(app):
+def inspect(app):
     """Return the ``Seen`` of a unit, without a request to the app itself."""
     properties = app.properties
     running = _is_up(properties)
@@ -169,9 +169,9 @@ def _is_up(properties):
 def _answers(app, params, started):
     """Return whether a running app answers; one that has just been started gets its time to."""
     began = started or time.time()
-    deadline = Deadline(max(params["patience"] - (time.time() - began), _REQUEST_SECONDS))
-    while ask(app, params, deadline) is None:
-        if time.time() - began >= params["patience"] or deadline.expired():
+    deadline = Deadline(max(params["wait_timeout"] - (time.time() - began), _REQUEST_SECONDS))
+    while query(app, params, deadline) is None:
+        if time.time() - began >= params["wait_timeout"] or deadline.expired():
             return False
         if not _is_up(unit.show(app.service)):
             return False
@@ -185,7 +185,7 @@ def address(app, params):
     return "http://%s/%s" % (host, params["health_path"].lstrip("/"))
 
 
-def ask(app, params, deadline):
+def query(app, params, deadline):
     """Return the HTTP status of the app's health endpoint, or None for no answer."""
     try:
         reply = http.get(address(app, params), deadline.within(_REQUEST_SECONDS), 4096, redirects=3)
@@ -204,7 +204,7 @@ def wait(app, params, deadline):
         return None
     status = None
     while True:
-        status = ask(app, params, deadline)
+        status = query(app, params, deadline)
         if status == 200 or (status is not None and params["until"] == "answering"):
             return status
         properties = unit.show(app.service)
@@ -226,7 +226,7 @@ def wait(app, params, deadline):
         % (
             address(app, params),
             "does not answer" if status is None else "answers %d, not 200," % status,
-            params["patience"],
+            params["wait_timeout"],
         )
     )
 

@@ -98,7 +98,7 @@ class Timer:
             raise AppError("%r is no name of a unit" % name)
         self.name = name
         self.paths = {
-            kind: os.path.join(app_unit.FOLDER, "%s.%s" % (name, kind))
+            kind: os.path.join(app_unit.DIRECTORY, "%s.%s" % (name, kind))
             for kind in ("service", "timer")
         }
 

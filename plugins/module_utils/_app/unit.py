@@ -23,7 +23,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
 
 #: beyond those that a diagnosis reads
 _PROPERTIES = ("Group", "DropInPaths", "NeedDaemonReload", "TimeoutStartUSec", "UnitFileState")
-FOLDER = "/etc/systemd/system"
+DIRECTORY = "/etc/systemd/system"
 
 
 class AppError(OperationError):
@@ -80,8 +80,8 @@ def read(service, app_dir=None, env_file=None, port=None):
             "systemd cannot load it: %s" % (properties.get("LoadError") or "see systemctl status"),
         )
         raise AppError("%s: %s" % (name, reason))
-    folder = app_dir or unit.working_directory(properties) or app_config.DEFAULT_APP_DIR
-    file = env_file or unit.environment_file(properties) or os.path.join(folder, ".env")
+    directory = app_dir or unit.working_directory(properties) or app_config.DEFAULT_APP_DIR
+    file = env_file or unit.environment_file(properties) or os.path.join(directory, ".env")
     reading, reason = app_config.read(file)
     if isinstance(reason, app_config.Refusal):
         raise AppError(reason)
@@ -90,13 +90,13 @@ def read(service, app_dir=None, env_file=None, port=None):
     return App(
         service=properties.get("Id") or name,
         properties=properties,
-        app_dir=folder,
+        app_dir=directory,
         env_file=file,
         user=user,
         group=properties.get("Group") or user,
         port=port or unit.port(properties) or app_config.port(settings) or app_config.DEFAULT_PORT,
-        python=os.path.join(folder, "venv", "bin", "python"),
-        dropin_dir=os.path.join(FOLDER, (properties.get("Id") or name) + ".d"),
+        python=os.path.join(directory, "venv", "bin", "python"),
+        dropin_dir=os.path.join(DIRECTORY, (properties.get("Id") or name) + ".d"),
         settings=settings,
     )
 
@@ -112,8 +112,8 @@ def configuration(app):
     fragment = properties.get("FragmentPath") or ""
     paths = {fragment, app.env_file}
     paths.update((properties.get("DropInPaths") or "").split())
-    for folder in (FOLDER, "/run/systemd/system", os.path.dirname(fragment)):
-        paths.add(os.path.join(folder, app.service + ".d"))
+    for directory in (DIRECTORY, "/run/systemd/system", os.path.dirname(fragment)):
+        paths.add(os.path.join(directory, app.service + ".d"))
     found = {}
     for path in sorted(paths):
         try:
@@ -157,14 +157,14 @@ def put(path, text, mode=0o644):
     Raises:
         AppError: that cannot be done; what was there stays.
     """
-    folder = os.path.dirname(path)
+    directory = os.path.dirname(path)
     try:
         if text is None:
             files.remove(path)
-            if folder.endswith(".d"):
-                files.remove_empty_directory(folder)
+            if directory.endswith(".d"):
+                files.remove_empty_directory(directory)
             return
-        files.make_directories(folder)
+        files.make_directories(directory)
         files.replace(path, text.encode("utf-8"), (os.geteuid(), os.getegid()), mode)
     except OSError as error:
         raise AppError("%s: %s" % (path, error.strerror))

@@ -69,7 +69,7 @@ def _reach(params, settings, deadline):
         "target": service.target,
         "url": service.base,
         "reachable": answered,
-        "told": None if answered else client.replies["root"].get("told"),
+        "error_kind": None if answered else client.replies["root"].get("error_kind"),
         "identity": cognee_replies.identity(client.replies),
         "uses_own": _uses_own(params, settings),
         "findings": [],
@@ -130,7 +130,7 @@ def _inspect(params, service, container, problem, known, deadline):
         "guard": guard,
         "access": clients,
         "exposed": exposed,
-        "components_asked": params["components"],
+        "components_checked": params["components"],
     }
 
 

@@ -56,7 +56,7 @@ class Client:
             seconds: to wait, if that is less than the timeout.
 
         Returns:
-            dict: {"told", "error", "seconds"} where there was no answer, else {"status", "json",
+            dict: {"error_kind", "error", "seconds"} where there was no answer, else {"status", "json",
             "body", "location", "seconds"}.
         """
         headers = {"Accept": "application/json"}
@@ -81,7 +81,7 @@ class Client:
                 context=self._context,
             )
         except ConnectionFailed as error:
-            answer = {"told": error.reason, "error": str(error)}
+            answer = {"error_kind": error.reason, "error": str(error)}
         else:
             answer = {
                 "status": reply.status,
@@ -100,7 +100,7 @@ class Client:
             full: whether the health is requested even if ``/`` has said which service it is.
         """
         alive = self.send("root", "GET", "/", seconds=_ALIVE_SECONDS)
-        if alive.get("told") in replies.NO_CONNECTION:
+        if alive.get("error_kind") in replies.NO_CONNECTION:
             return
         if full or not replies.says_hello(alive):
             self.send("health", "GET", "/health")

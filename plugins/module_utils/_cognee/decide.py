@@ -4,7 +4,7 @@
 
 """Decides what to say about Cognee, from what one host has seen (pure).
 
-``evidence.told`` distinguishes the reasons of one finding.
+``evidence.error_kind`` distinguishes the reasons of one finding.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def decide(seen, limits):
             "replies", "has_key", "wants_key" (the app's settings are known), "container",
             "container_error", "listeners" ({"addresses", "holder"}), "access" ([{"client",
             "allowed", "by"}]), "exposed" (the engine allows any client past the firewall),
-            "components_asked"}.
+            "components_checked"}.
         limits: thresholds, {name: (warn, fail, unit)}.
     """
     who = cognee_replies.identity(seen["replies"])
@@ -61,7 +61,7 @@ def summary(seen, findings):
         "url": seen["base"],
         "here": seen["here"],
         "reachable": bool(answered),
-        "told": None if answered else replies.get("root", {}).get("told"),
+        "error_kind": None if answered else replies.get("root", {}).get("error_kind"),
         "identity": who,
         "state": state,
         "ready": state == "ready",
@@ -94,7 +94,7 @@ def unclear(reason):
         "url": None,
         "here": False,
         "reachable": False,
-        "told": "url",
+        "error_kind": "url",
         "identity": "silent",
         "state": None,
         "ready": False,

@@ -20,7 +20,7 @@ def make(id, status, text, seen, error_kind=None, **details):
         error_kind: distinguishes the reasons of one finding.
         details: more of it; empty values of its evidence are left out.
     """
-    evidence = {"target": seen["target"], "told": error_kind}
+    evidence = {"target": seen["target"], "error_kind": error_kind}
     evidence.update(details.pop("evidence", {}))
     evidence = {key: value for key, value in evidence.items() if value not in (None, [], {})}
     return finding(id, "cognee", status, text, evidence=evidence, guide=GUIDE, **details)

@@ -40,7 +40,7 @@ def identity(replies):
         return "cognee"
     answers = [reply for reply in (root, health) if "status" in reply]
     if not answers:
-        other = {"protocol", "redirect"} & {reply.get("told") for reply in (root, health)}
+        other = {"protocol", "redirect"} & {reply.get("error_kind") for reply in (root, health)}
         return "other" if other else "silent"
     if any(300 <= reply["status"] < 400 for reply in answers):
         return "redirect"
@@ -81,7 +81,7 @@ def readiness(replies):
     """
     health = replies.get("health", {})
     if "status" not in health:
-        if says_hello(replies.get("root", {})) and health.get("told") in ("hung", "timeout"):
+        if says_hello(replies.get("root", {})) and health.get("error_kind") in ("hung", "timeout"):
             return "slow", "no answer of /health within %.1f s" % health["seconds"]
         return "unknown", health.get("error", "its health was not requested")
     body = health["json"] if isinstance(health["json"], dict) else {}
@@ -151,7 +151,7 @@ def query_state(replies):
         return None, None, None
     path, reply = queries[-1]
     if "status" not in reply:
-        slow = reply["told"] in ("hung", "timeout")
+        slow = reply["error_kind"] in ("hung", "timeout")
         return path, "slow" if slow else "failing", reply["error"]
     status = reply["status"]
     if no_data(reply):

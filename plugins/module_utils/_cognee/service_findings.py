@@ -79,7 +79,7 @@ def down(seen, who):
             advice="Read its log, then restart it; if there is a proxy in front, check what is"
             " behind it.",
         )
-    kind = root.get("told") or "closed"
+    kind = root.get("error_kind") or "closed"
     return make(
         "cognee.down",
         "fail",
@@ -188,7 +188,7 @@ def serving(seen, limits):
         )
     else:
         findings += _ready(seen, name, evidence, measured)
-    if seen["components_asked"]:
+    if seen["components_checked"]:
         findings.append(_components(seen))
     return findings
 

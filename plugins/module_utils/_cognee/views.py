@@ -16,14 +16,14 @@ def merge(result, views):
 
     Args:
         result: what the module returned on the host of the service, or of the app.
-        views: [{"from", "asked" (the view of a host that uses it, which counts more than this
+        views: [{"from", "queried" (the view of a host that uses it, which counts more than this
             host's rules), "client" (it must get through), "target",
-            "reachable", "told", "identity"}]; those of hosts without an answer are left out.
+            "reachable", "error_kind", "identity"}]; those of hosts without an answer are left out.
     """
     shown = [
         {
             "from": view["from"],
-            "told": "reached" if _reaches(view) else view["told"] or view["identity"],
+            "result": "reached" if _reaches(view) else view["error_kind"] or view["identity"],
         }
         for view in views
     ]
@@ -31,7 +31,7 @@ def merge(result, views):
     served = result["identity"] == "cognee" and result["reachable"]
     if served:
         blocked_clients = [view for view in views if view["client"] and not _reaches(view)]
-        if any(view["asked"] for view in views):
+        if any(view["queried"] for view in views):
             findings = [item for item in findings if item["id"] != "cognee.blocked"]
         if blocked_clients:
             findings.append(_blocked(result, blocked_clients))
@@ -119,7 +119,7 @@ def _blocked(result, blocked_clients):
 
 def _blocked_here(item, shown):
     """Return a host's finding that Cognee is down as one that it is blocked: others reach it."""
-    reached = ", ".join(view["from"] for view in shown if view["told"] == "reached")
+    reached = ", ".join(view["from"] for view in shown if view["result"] == "reached")
     return dict(
         item,
         id="cognee.blocked",

@@ -142,7 +142,7 @@ def run(params, check_mode):
         _refuse(params, todo)
         if not check_mode:
             _carry_out(server, jail, todo, deadline)
-        times = parse_times(server.ask("get", jail.name, "banip", "--with-time"))
+        times = parse_times(server.query("get", jail.name, "banip", "--with-time"))
     return _result(params, todo, standing, times, warnings)
 
 
@@ -197,10 +197,10 @@ def _carry_out(server, jail, todo, deadline):
     for address in todo.ban:
         if address in jail.banned:
             # It counts it, and the firewall has lost it: only a new ban makes the rule anew.
-            server.ask("set", jail.name, "unbanip", address)
-        server.ask("set", jail.name, "banip", address)
+            server.query("set", jail.name, "unbanip", address)
+        server.query("set", jail.name, "banip", address)
     for address in todo.unban:
-        server.ask("set", jail.name, "unbanip", address)
+        server.query("set", jail.name, "unbanip", address)
     # The server answers at once; the firewall is another thread's work.
     waiting = list(todo.ban)
     while waiting:

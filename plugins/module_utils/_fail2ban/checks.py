@@ -82,7 +82,7 @@ def _observe_jail(ctx, server, name, backend):
     return {
         "name": name,
         "watches": fail2ban_sources.describe(sources),
-        "blind": None if name == fail2ban_sources.BY_HAND else fail2ban_sources.blindness(sources),
+        "reason": None if name == fail2ban_sources.BY_HAND else fail2ban_sources.no_input(sources),
         "failed": jail.failed,
         "maxretry": jail.maxretry,
         "findtime": jail.findtime,
@@ -109,7 +109,7 @@ def decide_jails(ctx, seen):
     absent = [name for name in expected if name not in running]
     if absent or not running:
         found.append(_missing("no jail %s runs" % ", ".join(absent or ["at all"]), absent))
-    found += [_no_input(jail) for jail in seen["jails"] if jail["blind"]]
+    found += [_no_input(jail) for jail in seen["jails"] if jail["reason"]]
     ours = [jail for jail in seen["jails"] if jail["name"] in expected]
     exposed = _exposed(ours, seen["protected"])
     if exposed:
@@ -138,7 +138,7 @@ def _missing(reason, jails):
         "fail",
         "Attacks are not stopped: %s" % reason,
         evidence={"jails": list(jails)},
-        remedy="jail",
+        remedy="set_up_jails",
         advice="Set the jails up with the role fail2ban.",
     )
 
@@ -149,7 +149,7 @@ def _dead(reason):
         "security",
         "fail",
         "Attacks are not stopped: %s" % reason,
-        remedy="jail",
+        remedy="set_up_jails",
         advice=(
             "Read journalctl -u fail2ban and /var/log/fail2ban.log. A jail that reads a file which"
             " is not there, or the journal without python3-systemd, ends the whole server."
@@ -159,12 +159,12 @@ def _dead(reason):
 
 def _no_input(jail):
     return finding(
-        "security.jail.blind",
+        "security.jail.no_input",
         "security",
         "fail",
-        "The jail %s sees nothing: %s" % (jail["name"], jail["blind"]),
-        evidence={key: jail[key] for key in ("name", "watches", "blind")},
-        remedy="jail",
+        "The jail %s sees nothing: %s" % (jail["name"], jail["reason"]),
+        evidence={key: jail[key] for key in ("name", "watches", "reason")},
+        remedy="set_up_jails",
         advice="Let it watch the journal of the unit that does the work.",
     )
 
@@ -177,7 +177,7 @@ def _exposing(exposed, overridden):
         "%s may ban addresses of our own: %s"
         % (", ".join(sorted(exposed)), ", ".join(sorted(exposed.items())[0][1][:5])),
         evidence={"jails": exposed, "overridden": overridden[:10]},
-        remedy="jail",
+        remedy="set_up_jails",
         advice="Put them into the jail's ignoreip; one in jail.local counts over the role's.",
     )
 
@@ -211,25 +211,25 @@ def decide_bans(_ctx, seen):
     if not seen["installed"] or seen["active"] != "active" or seen["silent"]:
         raise NotHere("fail2ban does not run, so it bans no one")
     banned = {jail["name"]: jail["banned"] for jail in seen["jails"] if jail["banned"]}
-    innocent = {
+    legitimate = {
         name: [item for item in items if addresses.covering(seen["protected"], item)]
         for name, items in banned.items()
     }
-    innocent = {name: items for name, items in innocent.items() if items}
+    legitimate = {name: items for name, items in legitimate.items() if items}
     lost = {
         jail["name"]: jail["not_in_firewall"] for jail in seen["jails"] if jail["not_in_firewall"]
     }
     found = []
-    if innocent:
+    if legitimate:
         found.append(
             finding(
-                "security.ban.innocent",
+                "security.ban.legitimate_client",
                 "security",
                 "fail",
                 "Our own %s is banned by %s"
-                % (", ".join(sorted(sum(innocent.values(), []))), ", ".join(sorted(innocent))),
-                evidence={"banned": innocent},
-                remedy="jail",
+                % (", ".join(sorted(sum(legitimate.values(), []))), ", ".join(sorted(legitimate))),
+                evidence={"banned": legitimate},
+                remedy="set_up_jails",
                 advice="Unban it (fail2ban-client unban ADDRESS) and put it into ignoreip.",
             )
         )
@@ -242,7 +242,7 @@ def decide_bans(_ctx, seen):
                 "fail2ban counts %s as banned, and the firewall allows it"
                 % ", ".join(sorted(sum(lost.values(), []))),
                 evidence={"banned": lost},
-                remedy="jail",
+                remedy="set_up_jails",
                 advice="Something has emptied the firewall's rules: restart fail2ban after it.",
             )
         )

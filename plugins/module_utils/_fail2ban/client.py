@@ -100,7 +100,7 @@ class Server:
             pass
         self._socket.close()
 
-    def ask(self, *words):
+    def query(self, *words):
         """Return the answer to a command, as plain data.
 
         Raises:
@@ -128,22 +128,22 @@ class Server:
 
     def jails(self):
         """Return the names of the jails that run."""
-        listed = dict(self.ask("status")).get("Jail list", "")
+        listed = dict(self.query("status")).get("Jail list", "")
         return [name.strip() for name in listed.split(",") if name.strip()]
 
     def jail(self, name):
         """Return a running ``Jail``. Raises Refused where there is none."""
-        status = {key: dict(value) for key, value in self.ask("status", name)}
-        matches = self.ask("get", name, "journalmatch") if _reads_journal(status) else []
+        status = {key: dict(value) for key, value in self.query("status", name)}
+        matches = self.query("get", name, "journalmatch") if _reads_journal(status) else []
         return Jail(
             name,
             join_matches(matches),
             tuple(str(path) for path in status["Filter"].get("File list", ())),
-            tuple(str(item) for item in self.ask("get", name, "ignoreip")),
-            int(self.ask("get", name, "maxretry")),
-            int(self.ask("get", name, "findtime")),
-            int(self.ask("get", name, "bantime")),
-            tuple(self.ask("get", name, "actions")),
+            tuple(str(item) for item in self.query("get", name, "ignoreip")),
+            int(self.query("get", name, "maxretry")),
+            int(self.query("get", name, "findtime")),
+            int(self.query("get", name, "bantime")),
+            tuple(self.query("get", name, "actions")),
             int(status["Filter"].get("Total failed", 0)),
             tuple(
                 sorted(

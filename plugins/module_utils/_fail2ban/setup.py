@@ -32,7 +32,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl, unit
 
-FOLDERS = ("action.d", "filter.d", "jail.d")
+DIRECTORIES = ("action.d", "filter.d", "jail.d")
 #: Stands for a hash of all files, so that the server itself can say which of them it has read.
 REVISION = "@REVISION@"
 UNIT = "fail2ban.service"
@@ -121,7 +121,7 @@ def run(params, check_mode):
     if set(missing) - switched_off:
         raise SetupError("the files enable no jail %s" % ", ".join(missing))
     jails = [name for name in params["jails"] if name in wanted]
-    _refuse_blind([wanted[name] for name in jails], deadline)
+    _refuse_no_input([wanted[name] for name in jails], deadline)
     plan = _plan(params, changed, jails, wanted, revision, deadline)
     if plan.changes and not check_mode:
         plan = _carry_out(params, plan, jails, wanted, revision)
@@ -168,13 +168,13 @@ def _result(params, plan, jails, overridden, database, installed):
 def read_own(config):
     """Return {relative path: text} of this collection's files under a configuration directory."""
     found = {}
-    for folder in FOLDERS:
+    for directory in DIRECTORIES:
         try:
-            names = os.listdir(os.path.join(config, folder))
+            names = os.listdir(os.path.join(config, directory))
         except (FileNotFoundError, NotADirectoryError):
             continue
         for name in names:
-            path = os.path.join(folder, name)
+            path = os.path.join(directory, name)
             if _OWN.match(path):
                 found[path] = core_files.read_text(os.path.join(config, path))
     return found
@@ -185,15 +185,15 @@ def read_overrides(config, files):
     if _JAILS not in files:
         return []
     later = []
-    folder = os.path.join(config, "jail.d")
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    directory = os.path.join(config, "jail.d")
+    names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
     paths = [
-        os.path.join(folder, name)
+        os.path.join(directory, name)
         for name in names
         if name.endswith(".conf") and name > os.path.basename(_JAILS)
     ]
     paths.append(os.path.join(config, "jail.local"))
-    paths += [os.path.join(folder, name) for name in names if name.endswith(".local")]
+    paths += [os.path.join(directory, name) for name in names if name.endswith(".local")]
     for path in paths:
         try:
             later.append(client.parse_ini(path, core_files.read_text(path)))
@@ -206,8 +206,8 @@ def _test(params, files, regexes, deadline):
     """Test the files in a copy of the whole configuration; return ({jail: Configured}, path of the
     database or None) of it.
     """
-    with tempfile.TemporaryDirectory(prefix="sergas-fail2ban-") as folder:  # path: root's own
-        stage = os.path.join(folder, "fail2ban")
+    with tempfile.TemporaryDirectory(prefix="sergas-fail2ban-") as directory:  # path: root's own
+        stage = os.path.join(directory, "fail2ban")
         shutil.copytree(params["config_dir"], stage, symlinks=True)  # path: into that
         for path in read_own(stage):
             os.unlink(os.path.join(stage, path))  # path: in that
@@ -218,17 +218,17 @@ def _test(params, files, regexes, deadline):
         status, out, err = process.run(argv, deadline)
         if status:
             raise SetupError(
-                "fail2ban refuses the configuration, nothing was changed: %s" % _gist(err + out)
+                "fail2ban refuses the configuration, nothing was changed: %s" % _summary(err + out)
             )
         if regexes:
             for sample in params["samples"]:
-                _test_filter(stage, folder, sample, deadline)
+                _test_filter(stage, directory, sample, deadline)
     return client.parse_dump(out), client.parse_database(out)
 
 
-def _test_filter(stage, folder, sample, deadline):
+def _test_filter(stage, directory, sample, deadline):
     """Raise a SetupError unless a filter finds exactly the addresses it should in some lines."""
-    path = os.path.join(folder, "lines")
+    path = os.path.join(directory, "lines")
     with open(path, "w", encoding="utf-8") as file:  # path: in the directory of the test
         file.write("".join(item["line"] + "\n" for item in sample["lines"]))
     expected = [item["address"] for item in sample["lines"] if item.get("address")]
@@ -243,15 +243,15 @@ def _test_filter(stage, folder, sample, deadline):
                 sample["filter"],
                 ", ".join(found) or "nothing",
                 ", ".join(expected) or "nothing",
-                "" if found else ": " + _gist(err),
+                "" if found else ": " + _summary(err),
             )
         )
 
 
-def _refuse_blind(configured, deadline):
+def _refuse_no_input(configured, deadline):
     for jail in configured:
         sources = fail2ban_sources.observe(jail.backend, jail.journalmatch, jail.logpaths, deadline)
-        reason = fail2ban_sources.blindness(sources)
+        reason = fail2ban_sources.no_input(sources)
         if reason and jail.name != fail2ban_sources.BY_HAND:
             raise SetupError(
                 "the jail %s would watch nothing, nothing was changed: %s" % (jail.name, reason)
@@ -268,8 +268,8 @@ def _plan(params, changed, jails, wanted, revision, deadline):
         try:
             with client.Server() as server:
                 restart = bool(changed) or not _is_loaded(server, jails, wanted, revision)
-                restart = restart or not _proven(params, deadline) or _lost(server, deadline)
-                unban = _innocents(server, params["protected"])
+                restart = restart or not _verified(params, deadline) or _lost(server, deadline)
+                unban = _legitimate(server, params["protected"])
         except client.ServerDown:
             restart = True
     enable = state.get("UnitFileState") not in ("enabled", "static", "alias")
@@ -282,20 +282,20 @@ def _is_loaded(server, jails, wanted, revision):
     for name in jails:
         if name not in running:
             return False
-        actions = server.ask("get", name, "actions")
+        actions = server.query("get", name, "actions")
         if set(actions) != set(wanted[name].actions):
             return False
         for action, properties in wanted[name].actions.items():
             # An operator's own action knows nothing of our revision.
             if "revision" in properties:
-                if server.ask("get", name, "action", action, "revision") != revision:
+                if server.query("get", name, "action", action, "revision") != revision:
                     return False
     return True
 
 
-def _proven(params, deadline):
+def _verified(params, deadline):
     """Return whether all commands that verify the bans' rules exit 0."""
-    return all(process.run(argv, deadline)[0] == 0 for argv in params["proofs"])
+    return all(process.run(argv, deadline)[0] == 0 for argv in params["verify_commands"])
 
 
 def _lost(server, deadline):
@@ -308,7 +308,7 @@ def _lost(server, deadline):
     return False
 
 
-def _innocents(server, protected):
+def _legitimate(server, protected):
     """Return [(jail, address)] of the banned addresses that must not be."""
     found = []
     for name in server.jails():
@@ -330,7 +330,7 @@ def _carry_out(params, plan, jails, wanted, revision):
             systemctl.run("enable", UNIT, deadline=deadline)
         if plan.restart:
             systemctl.run("restart", UNIT, deadline=deadline)
-        unbanned = _look(params, jails, wanted, revision, deadline)
+        unbanned = _inspect(params, jails, wanted, revision, deadline)
     except Exception as error:
         if not plan.files:
             raise
@@ -344,7 +344,7 @@ def _carry_out(params, plan, jails, wanted, revision):
     return plan._replace(unban=sorted(set(plan.unban) | set(unbanned)))
 
 
-def _look(params, jails, wanted, revision, deadline):
+def _inspect(params, jails, wanted, revision, deadline):
     """Wait until the server runs the jails, and take protected addresses out of them.
 
     Raises:
@@ -361,11 +361,11 @@ def _look(params, jails, wanted, revision, deadline):
                     reason = "it runs the jails %s instead of %s" % (running, ", ".join(jails))
                 else:
                     reason = "the rules that its bans rest on are not in the firewall"
-                    if _proven(params, deadline):
-                        innocents = _innocents(server, params["protected"])
-                        for name, address in innocents:
-                            server.ask("set", name, "unbanip", address)
-                        return innocents
+                    if _verified(params, deadline):
+                        legitimate = _legitimate(server, params["protected"])
+                        for name, address in legitimate:
+                            server.query("set", name, "unbanip", address)
+                        return legitimate
         except (client.ServerDown, client.Refused) as error:
             reason = str(error)
         except DeadlineExceeded:
@@ -416,10 +416,10 @@ def _last_words(deadline):
         out += tail.decode("utf-8", "replace")
     except OSError:
         pass
-    return _gist(out)
+    return _summary(out)
 
 
-def _gist(text):
+def _summary(text):
     """Return the errors of what fail2ban printed, or its last line, in one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [re.sub(r"^.*?(ERROR|CRITICAL)\s+", "", line) for line in lines if "ERROR" in line]

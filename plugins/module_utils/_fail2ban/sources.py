@@ -78,7 +78,7 @@ def describe(sources):
     return ", ".join(sources.logpaths)
 
 
-def blindness(sources):
+def no_input(sources):
     """Return why a jail cannot see anything, or None (pure)."""
     if not sources.journalmatch and not sources.logpaths:
         return "it reads neither the journal of a unit nor a file"

@@ -91,8 +91,8 @@ def run(params, deadline):
     )
     for item in findings:
         item["guide"] = item["guide"] or _GUIDE
-    before = told(state, state.rules, {}, None)
-    after = told(state._replace(enabled=True), plan.rules, plan.policies, plan.logging)
+    before = describe(state, state.rules, {}, None)
+    after = describe(state._replace(enabled=True), plan.rules, plan.policies, plan.logging)
     return {
         "installed": state.installed,
         "enabled": state.enabled,
@@ -201,8 +201,8 @@ def with_session(wanted, session, state, tag, complete):
 def declared(wanted, state, policies):
     """Return the ``ufw.Firewall`` that the declared rules alone would make (pure)."""
     policy = (policies or {}).get("incoming") or state.policies["incoming"]
-    told_policy = {"allow": "ACCEPT", "deny": "DROP", "reject": "REJECT"}[policy]
-    return ufw.Firewall(True, True, told_policy, list(wanted), state.ipv6)
+    shown_policy = {"allow": "ACCEPT", "deny": "DROP", "reject": "REJECT"}[policy]
+    return ufw.Firewall(True, True, shown_policy, list(wanted), state.ipv6)
 
 
 def is_closed_by_others(item, guarded):
@@ -230,7 +230,7 @@ def closed_ports(given, published, text):
     return [{"protocol": "tcp", "port": port} for port in given] + published + kept
 
 
-def told(state, rules, policies, logging):
+def describe(state, rules, policies, logging):
     """Return ufw's state as text, one fact a line, for a diff (pure)."""
     current = dict(state.policies, **policies)
     lines = [
@@ -256,19 +256,19 @@ def judge_drift(state, plan, wanted):
         summary = "ufw is active with the %d declared rules" % len(wanted)
         return [finding("security.firewall.ok", "security", "ok", summary)]
     missing = [step["text"] for step in plan.steps if not step.get("delete")]
-    surplus = [step["text"][len("delete ") :] for step in plan.steps if step.get("delete")]
+    extra = [step["text"][len("delete ") :] for step in plan.steps if step.get("delete")]
     parts = []
     if missing:
         parts.append("%d missing or without effect" % len(missing))
-    if surplus:
-        parts.append("%d to go" % len(surplus))
+    if extra:
+        parts.append("%d to go" % len(extra))
     if plan.policies:
         parts.append("default policy %s" % ", ".join(sorted(plan.policies)))
     if plan.logging:
         parts.append("logging %s, not %s" % (state.logging, plan.logging))
     evidence = {
         "missing": missing[:_RULES_SHOWN],
-        "surplus": surplus[:_RULES_SHOWN],
+        "extra_rules": extra[:_RULES_SHOWN],
         "policies": plan.policies,
     }
     summary = "ufw differs from the declared rules: " + "; ".join(parts)

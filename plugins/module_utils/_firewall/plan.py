@@ -66,14 +66,14 @@ def declare(rules, tag, ipv6=True):
         try:
             wanted += _declare(rule, tag, ipv6)
         except ValueError as error:
-            raise InvalidValue("rule %d (%s): %s" % (number, _told(rule), error))
+            raise InvalidValue("rule %d (%s): %s" % (number, _described(rule), error))
     unique = {}
     for rule in wanted:
         unique.setdefault(key(rule), rule)
     return list(unique.values())
 
 
-def _told(rule):
+def _described(rule):
     return ", ".join("%s %s" % item for item in sorted(rule.items()) if item[1] is not None)
 
 
@@ -166,7 +166,7 @@ def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, compl
     """
     rules = {family: [r for r in state.rules if r.family == family] for family in (4, 6)}
     by_key = {key(rule): (order, rule) for order, rule in enumerate(wanted)}
-    surplus = [
+    extra = [
         rule
         for rule in state.rules
         if key(rule) not in by_key and _has_to_go(rule, tag, exclusive, complete)
@@ -178,8 +178,8 @@ def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, compl
         same = [rule for rule in there if (rule.action, rule.log) == (want.action, want.log)]
         before = mine[: mine.index(same[0])] if same else mine
         # What goes anyway, if only at the end, blocks nothing.
-        hindrance = _hindrance(want, order, [r for r in before if r not in surplus], by_key)
-        if same and hindrance is None:
+        conflict = _conflict(want, order, [r for r in before if r not in extra], by_key)
+        if same and conflict is None:
             continue
         for rule in there:
             # ufw neither moves a rule nor inserts the contrary of one: out with it first.
@@ -187,21 +187,21 @@ def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, compl
             mine.remove(rule)
             if not same and not is_owned(rule, tag):
                 overruled.append(text(rule))
-        if hindrance in there:
-            hindrance = _hindrance(want, order, [r for r in mine if r not in surplus], by_key)
-        if hindrance is None:
+        if conflict in there:
+            conflict = _conflict(want, order, [r for r in mine if r not in extra], by_key)
+        if conflict is None:
             mine.append(want)
             steps.append(_add(want))
         else:
-            index = mine.index(hindrance)
+            index = mine.index(conflict)
             steps.append(_add(want, _number(rules, want.family, index)))
             mine.insert(index, want)
-    goodbyes = []
-    for rule in surplus:
-        goodbyes.append(_delete(rule))
+    deletions = []
+    for rule in extra:
+        deletions.append(_delete(rule))
         rules[rule.family].remove(rule)
     # Together, the two families of a rule for everybody are one command.
-    steps += sorted(goodbyes, key=lambda step: step["text"].replace(ANYWHERE[6], ANYWHERE[4]))
+    steps += sorted(deletions, key=lambda step: step["text"].replace(ANYWHERE[6], ANYWHERE[4]))
     return Plan(
         _joined(steps),
         {
@@ -224,7 +224,7 @@ def _has_to_go(rule, tag, exclusive, complete):
     return exclusive and rule.direction == "in" and rule.log != "log-all"
 
 
-def _hindrance(want, order, before, by_key):
+def _conflict(want, order, before, by_key):
     """Return the first rule before a wanted one that decides for its traffic, or None.
 
     A rule of others that denies a part of what is to be allowed is an operator's decision on that

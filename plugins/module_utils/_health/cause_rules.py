@@ -46,7 +46,7 @@ def pools(_effect, cause):
 
 def waits(_effect, cause):
     """Whether what cannot be reached keeps its client waiting: a refusal comes at once."""
-    return cause["evidence"].get("told") in ("timeout", "dns", "unreachable")
+    return cause["evidence"].get("error_kind") in ("timeout", "dns", "unreachable")
 
 
 def answers_nothing(effect, _cause):

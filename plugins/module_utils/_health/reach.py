@@ -40,13 +40,13 @@ def postgresql(target, deadline):
     except _FAILURES as error:
         result["failure"] = _failure(error)
         if (
-            result["failure"]["told"] == "pg_hba"
+            result["failure"]["error_kind"] == "pg_hba"
             and target["tls"] == "disable"
             and target["password"]
         ):
             result["failure"]["needs_tls"] = _works(target, deadline, "require")
         result["alive"] = (
-            "sqlstate" in result["failure"] and result["failure"]["told"] != "starting"
+            "sqlstate" in result["failure"] and result["failure"]["error_kind"] != "starting"
         )
         return result
     with session:
@@ -107,20 +107,20 @@ def _measure(session):
 def _failure(error):
     """Return told (the reason in one word) and message, and sqlstate where the server spoke."""
     if isinstance(error, ConnectionFailed):
-        return {"told": error.reason, "message": str(error)}
+        return {"error_kind": error.reason, "message": str(error)}
     if isinstance(error, pgwire.PasswordMissing):
-        return {"told": "password_missing", "message": str(error), "sqlstate": None}
+        return {"error_kind": "password_missing", "message": str(error), "sqlstate": None}
     if isinstance(error, pgwire.AuthenticationUnsupported):
-        return {"told": "method", "message": str(error), "sqlstate": None}
+        return {"error_kind": "method", "message": str(error), "sqlstate": None}
     if isinstance(error, pgwire.ServerError):
         return {
-            "told": sqlstate_reason(error.sqlstate, error.routine),
+            "error_kind": sqlstate_reason(error.sqlstate, error.routine),
             "message": str(error),
             "sqlstate": error.sqlstate,
             "routine": error.routine,
         }
     return {
-        "told": "tls",
+        "error_kind": "tls",
         "message": "the certificates for verification cannot be read: %s" % error,
     }
 
@@ -156,11 +156,11 @@ def redis(target, deadline, local):
         with resp.Client(target["host"], target["port"], deadline, target["tls"]) as client:
             result.update(_query(client, target))
     except ConnectionFailed as error:
-        result["failure"] = {"told": error.reason, "message": str(error)}
+        result["failure"] = {"error_kind": error.reason, "message": str(error)}
     except resp.RedisError as error:
         # None of these three commands is refused for the memory or the slot of a key.
         kind = "refusal" if error.kind in ("memory", "cluster") else error.kind
-        result["failure"] = {"told": kind, "message": str(error)}
+        result["failure"] = {"error_kind": kind, "message": str(error)}
     return result
 
 

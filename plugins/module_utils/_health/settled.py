@@ -33,15 +33,15 @@ def _settled(item, ok_id, entries):
     seen = times.seconds(item["evidence"].get("last_seen")) if is_bad(item) else None
     if seen is None:
         return item
-    mending = None
+    resolving = None
     for entry in entries:
         ended = times.seconds(entry["ended"])
         if entry["outcome"] != "kept" or item["id"] not in entry["findings"] or ended is None:
             continue
         # Both are whole seconds: within the same one, the order is not known.
-        if seen < ended and (mending is None or ended > times.seconds(mending["ended"])):
-            mending = entry
-    if mending is None:
+        if seen < ended and (resolving is None or ended > times.seconds(resolving["ended"])):
+            resolving = entry
+    if resolving is None:
         return item
     return finding(
         ok_id,
@@ -49,19 +49,19 @@ def _settled(item, ok_id, entries):
         "ok",
         "Fixed at %s by the remedy %s, not seen since (last at %s): %s"
         % (
-            mending["ended"],
-            mending["remedy"],
+            resolving["ended"],
+            resolving["remedy"],
             item["evidence"]["last_seen"],
             item["summary"],
         ),
         confidence=item["confidence"],
         evidence=dict(
             item["evidence"],
-            mended={
+            resolved={
                 "finding": item["id"],
-                "at": mending["ended"],
-                "remedy": mending["remedy"],
-                "run": mending["run"],
+                "at": resolving["ended"],
+                "remedy": resolving["remedy"],
+                "run": resolving["run"],
             },
         ),
         guide=item["guide"],

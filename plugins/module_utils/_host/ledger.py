@@ -178,7 +178,7 @@ def point_refusal(name, point):
     """
     return (
         "the restore point %s%s is armed since %s, and the host puts %d files back at %s: settle it"
-        " first (remedy settle_restore_points)"
+        " first (remedy resolve_restore_points)"
         % (
             name,
             " of run %s" % point["run"] if point.get("run") else "",

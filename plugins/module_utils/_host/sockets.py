@@ -125,17 +125,17 @@ def _holders(inodes, likely):
     found = {}
     if not inodes:
         return found
-    _look(inodes, likely, found)
+    _inspect(inodes, likely, found)
     if set(found) != inodes:
         known = set(likely)
         others = sorted(
             int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in known
         )
-        _look(inodes, others, found)
+        _inspect(inodes, others, found)
     return found
 
 
-def _look(inodes, pids, found):
+def _inspect(inodes, pids, found):
     wanted = {"socket:[%s]" % inode: inode for inode in inodes}
     for pid in pids:
         directory = "/proc/%d/fd" % pid

@@ -254,7 +254,7 @@ def _logged_in(login, params, deadline, owners, name):
     owner = owners[0]
     found = credentials(params, owner)
     reasons = []
-    for host, port in found["places"]:
+    for host, port in found["endpoints"]:
         try:
             session = connect(
                 {
@@ -305,7 +305,7 @@ def _verify(login, session, owner):
 
 
 def credentials(params, owner):
-    """Return how the owner of a table logs in: {password, places: [(host, port), ...]}.
+    """Return how the owner of a table logs in: {password, endpoints: [(host, port), ...]}.
 
     Options win over the app's ``.env``. The server is the one of the module's own login; the
     address of the ``.env`` is tried where the server does not allow the owner there.
@@ -338,7 +338,7 @@ def credentials(params, owner):
         places = [(host or "127.0.0.1", params["owner_port"] or port)]
         if app and app["host"]:
             places.append((app["host"], app["port"]))
-    return {"password": password, "places": list(dict.fromkeys(places))}
+    return {"password": password, "endpoints": list(dict.fromkeys(places))}
 
 
 def _of_app(path):

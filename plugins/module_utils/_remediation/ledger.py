@@ -26,7 +26,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
 from ansible_collections.sergas.ops.plugins.module_utils._remediation import host_lock, orphans
 
 #: A full disk, or one that has become read-only.
-_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_LOCATION = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _MOST_FINDINGS = 10
 _MOST_KNOWN = 100
 _LONGEST = 300
@@ -294,7 +294,7 @@ def _record(params, main, moved, entry):
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         files.replace(path, ledger.rewritten(main, entries, params["max_bytes"]), mode=0o600)
     except OSError as error:
-        if error.errno not in _NO_PLACE:
+        if error.errno not in _NO_LOCATION:
             raise
         # What is there is as it was.
         files.replace(fallback, ledger.rewritten(b"", entries, params["max_bytes"]), mode=0o600)

@@ -13,7 +13,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere, finding
 
 #: A Match block that lets more in counts for any client from anywhere.
-_ASKED_FOR = "user=root,host=outside.invalid,addr=192.0.2.1"
+_SPECIFICATION = "user=root,host=outside.invalid,addr=192.0.2.1"
 #: OpenSSH's own names of what it has taken out of its defaults for good reason.
 _WEAK_CIPHERS = ("3des-cbc", "arcfour", "blowfish-cbc", "cast128-cbc", "aes128-cbc")
 _WEAK_MACS = ("hmac-md5", "hmac-ripemd160", "hmac-sha1-96", "umac-32")
@@ -37,7 +37,7 @@ def observe(ctx):
         raise NotHere("sshd is not on this host")
     if os.geteuid():
         raise PermissionError(1, "only root may query it", "sshd's host keys")
-    status, out, err = process.run(["sshd", "-T", "-C", _ASKED_FOR], ctx.deadline)
+    status, out, err = process.run(["sshd", "-T", "-C", _SPECIFICATION], ctx.deadline)
     if status:
         return {"error": (err.strip().splitlines() or ["exit status %d" % status])[-1][:300]}
     return parse(out)

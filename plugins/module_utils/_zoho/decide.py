@@ -75,10 +75,10 @@ def choose(shared, wanted):
     failure = shared.failure
     if failure:
         at, until = int(failure["at"]), int(failure["until"])
-        if failure["told"] == "throttled" and until > shared.now:
+        if failure["error_kind"] == "throttled" and until > shared.now:
             return Choice("blocked", failure["message"], left, until - shared.now)
-        again = failure["told"] in PERMANENT and shared.now - at < _REFUSED_FOR
-        if failure["told"] != "throttled" and (again or at >= wanted.started):
+        again = failure["error_kind"] in PERMANENT and shared.now - at < _REFUSED_FOR
+        if failure["error_kind"] != "throttled" and (again or at >= wanted.started):
             return Choice("failed", failure["message"], left)
     wait = budget_wait(shared.spent, wanted.limit, wanted.window, shared.now)
     if wait:
@@ -209,7 +209,7 @@ def describe_budget(shared, limit, window):
 def earlier_refusal_holds(shared):
     """Return whether a refusal that another run got still says that no token can be obtained."""
     failure = shared.failure
-    return bool(failure) and (failure["told"] in PERMANENT or int(failure["until"]) > shared.now)
+    return bool(failure) and (failure["error_kind"] in PERMANENT or int(failure["until"]) > shared.now)
 
 
 class Observed(NamedTuple):
@@ -248,7 +248,7 @@ def observed_findings(seen, known, stale, good):
     if not any(is_bad(item) for item in result):
         result += _observed(seen, good)
     for item in result:
-        if stale and item["evidence"].get("told") == "dead":
+        if stale and item["evidence"].get("error_kind") == "dead":
             # One fault, not two: the cache is to be cleared.
             item["cause"] = "zoho.cache.stale"
     return result + [findings.stale(reason, seen.store) for reason in stale]

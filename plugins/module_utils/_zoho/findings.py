@@ -239,7 +239,7 @@ def problem(kind, message, target, evidence=None, advice=None, status=None):
         "zoho",
         status or usual_status,
         _SENTENCES[identity] % message,
-        evidence={**(evidence or {}), "target": target, "told": kind},
+        evidence={**(evidence or {}), "target": target, "error_kind": kind},
         remedy=remedy,
         advice=advice or usual,
         guide=GUIDE_LIMIT if identity == "zoho.rate_limited" else GUIDE,
@@ -262,11 +262,11 @@ def of_earlier_refusal(shared, target, status=None):
     """
     failure = shared.failure
     age = (shared.now - int(failure["at"])) // 1000
-    evidence = {"told_to": failure["host"], "seconds_ago": age}
+    evidence = {"seen_by": failure["host"], "seconds_ago": age}
     if int(failure["until"]) > shared.now:
         evidence["retry_after"] = (int(failure["until"]) - shared.now + 999) // 1000
     message = "%s (answer to %s, %d s ago)" % (failure["message"], failure["host"], age)
-    return problem(failure["told"], message, target, evidence, status=status)
+    return problem(failure["error_kind"], message, target, evidence, status=status)
 
 
 def good(left, verified, target, evidence=None):

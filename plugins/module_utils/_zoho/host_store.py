@@ -96,7 +96,7 @@ class HostStore:
         """Keep a refusal for the next run."""
         now = _now()
         failure = {
-            "told": error_kind,
+            "error_kind": error_kind,
             "message": message,
             "host": socket.gethostname(),
             "credentials": self._credentials,

@@ -118,7 +118,7 @@ _REMEMBER = (
 local owner, member, remembered = ARGV[1], ARGV[2], ARGV[3]
 redis.call('ZADD', KEYS[2], 'XX', now, member)
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'told', ARGV[4], 'message', ARGV[5], 'host', ARGV[6],
+redis.call('HSET', KEYS[1], 'error_kind', ARGV[4], 'message', ARGV[5], 'host', ARGV[6],
     'at', now, 'until', now + ARGV[7])
 redis.call('PEXPIRE', KEYS[1], remembered)
 return now
@@ -172,7 +172,7 @@ class Shared(NamedTuple):
     #: of the last token of this collection: digest, issued, expires, credentials, host,
     #: api, verified, fence
     record: Dict[str, str]
-    #: the last refusal for these credentials: told, message, host, at, until
+    #: the last refusal for these credentials: error_kind, message, host, at, until
     failure: Dict[str, str]
     #: when tokens were requested
     spent: List[int]

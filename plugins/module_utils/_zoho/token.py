@@ -393,7 +393,7 @@ class Run:
                 advice = self._find_data_centre()
             elif self.endpoints.data_centre:
                 own = [self.endpoints.data_centre]
-                self.result.update(client_data_centres=own, unasked_data_centres=[])
+                self.result.update(client_data_centres=own, unchecked_data_centres=[])
         if refusal is None:
             return True
         self.findings.append(self._problem(refusal.error_kind, str(refusal), advice=advice))
@@ -405,7 +405,7 @@ class Run:
         if own is None:
             return None
         known, unknown = data_centres.find_others(self.client, self.credentials, own, self.deadline)
-        self.result.update(client_data_centres=known, unasked_data_centres=unknown)
+        self.result.update(client_data_centres=known, unchecked_data_centres=unknown)
         return data_centres.advice(known, unknown)
 
     # -- the result

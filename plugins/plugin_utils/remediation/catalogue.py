@@ -33,11 +33,11 @@ _REQUIRED = (
     "reversible",
     "component",
     "undo",
-    "proof",
+    "verification",
 )
 _OPTIONAL = {
     "runs_on": "host",
-    "follows": False,
+    "after_dependencies": False,
     "needs": {"approval": False, "variables": []},
     "cooldown": 900,
     "timeout": 300,
@@ -98,8 +98,8 @@ def remedy(name, document):
     reversible = check.switch("reversible", document["reversible"])
     if not reversible and not approval:
         check.fail("needs.approval", approval, "true: it is not reversible")
-    proof = document["proof"]
-    check.keys("proof", proof, ("part",), ("checks", "patience"))
+    verification = document["verification"]
+    check.keys("verification", verification, ("part",), ("checks", "timeout"))
     return {
         "name": name,
         "title": title,
@@ -109,7 +109,7 @@ def remedy(name, document):
         "reversible": reversible,
         "component": check.choice("component", document["component"], COMPONENTS),
         "runs_on": check.choice("runs_on", document["runs_on"], RUNS_ON),
-        "follows": check.switch("follows", document["follows"]),
+        "after_dependencies": check.switch("after_dependencies", document["after_dependencies"]),
         "needs": {
             "approval": approval,
             "variables": check.texts(
@@ -119,10 +119,10 @@ def remedy(name, document):
         "undo": _undo(check, document["undo"]),
         "cooldown": check.number("cooldown", document["cooldown"], 0),
         "timeout": check.number("timeout", document["timeout"], 1),
-        "proof": {
-            "part": check.text("proof.part", proof["part"]),
-            "checks": check.texts("proof.checks", proof.get("checks", []), least=0),
-            "patience": check.number("proof.patience", proof.get("patience", 60), 1),
+        "verification": {
+            "part": check.text("verification.part", verification["part"]),
+            "checks": check.texts("verification.checks", verification.get("checks", []), least=0),
+            "timeout": check.number("verification.timeout", verification.get("timeout", 60), 1),
         },
     }
 

@@ -111,7 +111,7 @@ def maintenance(entry, window, now):
         return None
     return _guard(
         "window",
-        "it is outside of the maintenance window (%s)" % windows.told(window),
+        "it is outside of the maintenance window (%s)" % windows.describe(window),
         "wait for the window, or run without sergas_maintenance_window",
     )
 

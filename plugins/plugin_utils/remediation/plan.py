@@ -41,7 +41,7 @@ FIRST = "host.restore_point."
 _LONG_S = 1800
 
 
-class Wishes(NamedTuple):
+class PlanOptions(NamedTuple):
     """What the person who runs it wants; the defaults are those of the role."""
 
     only: tuple = ()
@@ -66,7 +66,7 @@ class Place(NamedTuple):
     changes: tuple = ()
 
 
-def make(model, remedies, places, owners, wishes, now):
+def make(model, remedies, places, owners, plan_options, now):
     """Return the plan as plain data.
 
     Args:
@@ -94,19 +94,19 @@ def make(model, remedies, places, owners, wishes, now):
                     _add(entries, host, item, shared, remedy, owners)
     _follow(entries, model, remedies, owners)
     entries.sort(key=_order)
-    chosen = [entry for entry in entries if _is_chosen(entry["remedy"], wishes)]
+    chosen = [entry for entry in entries if _is_chosen(entry["remedy"], plan_options)]
     for entry in chosen:
-        if wishes.cooldown is not None:
-            entry["cooldown"] = wishes.cooldown
+        if plan_options.cooldown is not None:
+            entry["cooldown"] = plan_options.cooldown
         known = entry["host"] in places or entry["host"] in unreachable or entry["host"] is None
         entry["gone"] = not known
-        entry["guards"] = _guards(entry, places, wishes, now)
+        entry["guards"] = _guards(entry, places, plan_options, now)
     free = [
         entry
         for entry in chosen
         if not entry["guards"] and not entry["gone"] and not settles(entry)
     ]
-    held = guards.share(free, _users(model), wishes.max_share)
+    held = guards.share(free, _users(model), plan_options.max_share)
     for entry in free:
         if entry["host"] in held and entry["impact"] != "none":
             entry["guards"].append(held[entry["host"]])
@@ -115,7 +115,7 @@ def make(model, remedies, places, owners, wishes, now):
     hosts = sorted((name for name in places if name in first), key=first.get)
     return {
         "entries": chosen,
-        "batches": options.split(hosts, wishes.batches),
+        "batches": options.split(hosts, plan_options.batches),
         "gone": sorted({entry["host"] for entry in chosen if entry["gone"]}),
         "left_out": len(entries) - len(chosen),
         "without_remedy": _without_remedy(model, remedies),
@@ -165,8 +165,8 @@ def turns(orders):
     return found
 
 
-def _is_chosen(name, wishes):
-    return (not wishes.only or name in wishes.only) and name not in wishes.skip
+def _is_chosen(name, plan_options):
+    return (not plan_options.only or name in plan_options.only) and name not in plan_options.skip
 
 
 def _is_root(name, item):
@@ -226,7 +226,7 @@ def _add(entries, place, item, shared, remedy, owners):
             "answered": _derived(place, item),
             "known": sorted({other["id"] for other in place["findings"] if is_bad(other)}),
             "why": item["summary"],
-            "follows": None,
+            "after_remedy": None,
             "target": target,
             "on_target": on_target,
             "fleet": shared
@@ -244,8 +244,8 @@ def _add(entries, place, item, shared, remedy, owners):
             "undo": remedy["undo"].get("none"),
             "cooldown": remedy["cooldown"],
             "timeout": remedy["timeout"],
-            "limit": remedy["timeout"] + remedy["proof"]["patience"] + _SETTLING,
-            "proof": remedy["proof"],
+            "limit": remedy["timeout"] + remedy["verification"]["timeout"] + _SETTLING,
+            "verification": remedy["verification"],
             "gone": False,
             "guards": [],
         }
@@ -254,7 +254,7 @@ def _add(entries, place, item, shared, remedy, owners):
 
 def _follow(entries, model, remedies, owners):
     """Add what may still be needed after the remedies of other components on the same host."""
-    mended = {
+    repaired = {
         (entry["host"], id): entry["remedy"]
         for entry in entries
         if entry["component"] != "app"
@@ -263,13 +263,13 @@ def _follow(entries, model, remedies, owners):
     for host in model["hosts"]:
         for item in host["findings"]:
             remedy = choose(item, remedies)
-            first = mended.get((host["name"], item.get("root")))
+            first = repaired.get((host["name"], item.get("root")))
             if is_bad(item) and item["id"] != item.get("root") and remedy and first:
-                if remedy["follows"] and item["root_host"] == host["name"]:
+                if remedy["after_dependencies"] and item["root_host"] == host["name"]:
                     count = len(entries)
                     _add(entries, host, item, None, remedy, owners)
                     if len(entries) > count:
-                        entries[-1]["follows"] = first
+                        entries[-1]["after_remedy"] = first
 
 
 def _derived(place, item):
@@ -308,21 +308,21 @@ def _order(entry):
     )
 
 
-def _guards(entry, places, wishes, now):
+def _guards(entry, places, plan_options, now):
     place = places.get(entry["host"], Place())
     found = [guards.target(entry)]
     if entry["host"] is not None and not entry["gone"]:
         found.append(guards.reachable(entry, places))
     found += [
-        guards.approval(entry, wishes.approve),
-        guards.fleet_cause(entry, wishes.approve),
+        guards.approval(entry, plan_options.approve),
+        guards.fleet_cause(entry, plan_options.approve),
         guards.lock(entry, place.changes),
     ]
     if not settles(entry):
         found += [
-            guards.maintenance(entry, wishes.window, now),
+            guards.maintenance(entry, plan_options.window, now),
             guards.cooldown(entry, place.changes, now),
-            guards.repetition(entry, place.changes, now, wishes.repeat_times, wishes.repeat_hours),
+            guards.repetition(entry, place.changes, now, plan_options.repeat_times, plan_options.repeat_hours),
         ]
     if entry["host"] in places:
         found.append(guards.variables(entry, place.variables))

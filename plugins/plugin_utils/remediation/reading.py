@@ -24,7 +24,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report.model import SCH
 _LISTS = ("hosts", "fleet", "roots")
 
 
-def read_catalogue(folders):
+def read_catalogue(directories):
     """Return ({name: remedy}, {name: {metadata, tasks}}), the latter as paths.
 
     Args:
@@ -35,7 +35,7 @@ def read_catalogue(folders):
         CatalogueError: a file cannot be read, is no YAML, or does not keep the contract.
     """
     documents, files, own = {}, {}, set()
-    for metadata, tasks in folders:
+    for metadata, tasks in directories:
         for name in _names(metadata):
             if name in files:
                 raise CatalogueError(
@@ -46,19 +46,19 @@ def read_catalogue(folders):
                 "metadata": os.path.join(metadata, name + ".yml"),
                 "tasks": os.path.join(tasks, name + ".yml"),
             }
-            if (metadata, tasks) != folders[0]:
+            if (metadata, tasks) != directories[0]:
                 own.add(name)
             documents[name] = _read_yaml(name, files[name]["metadata"])
     with_tasks = {name for name in files if os.path.isfile(files[name]["tasks"])}
     return catalogue(documents, with_tasks, own), files
 
 
-def _names(folder):
+def _names(directory):
     try:
-        names = os.listdir(folder)
+        names = os.listdir(directory)
     except OSError as error:
         raise CatalogueError(
-            "the remedies in %s cannot be read: %s" % (folder, error.strerror)
+            "the remedies in %s cannot be read: %s" % (directory, error.strerror)
         ) from error
     return sorted(name[:-4] for name in names if name.endswith(".yml"))
 

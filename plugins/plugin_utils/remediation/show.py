@@ -78,8 +78,8 @@ def _entry(entry, width):
     if entry["probe_host"] != entry["host"] or len(entry["helps"]) > 1:
         why = "%s, on %s" % (why.rstrip("."), ", ".join(entry["helps"][:5]))
     result += _paragraph("why", why, width)
-    if entry["follows"]:
-        result += _paragraph("when", "it is still needed after %s" % entry["follows"], width)
+    if entry["after_remedy"]:
+        result += _paragraph("when", "it is still needed after %s" % entry["after_remedy"], width)
     result += _paragraph("changes", "; ".join(entry["changes"]), width)
     if entry["undo"]:
         result += _paragraph("no undo", entry["undo"], width)

@@ -211,7 +211,7 @@ def _check(state, purpose, name, window):
     parts are of the server.
     """
     order = state["order"]
-    verification = order["proof"]
+    verification = order["verification"]
     check = {
         "purpose": purpose,
         "part": verification["part"],
@@ -232,7 +232,7 @@ def _checked(state, host, now):
     if state["acted"]:
         if judged["good"]:
             return _conclude(state)
-        if now - state["verifying_since"] < order["proof"]["patience"]:
+        if now - state["verifying_since"] < order["verification"]["timeout"]:
             return _verify(state, host, now, INTERVAL_S)
         return _conclude(state)
     known = list(dict.fromkeys([*state["known"], *(item["id"] for item in after)]))

@@ -48,25 +48,25 @@ def judge(wanted, before, after):
     if not after or all(item["status"] == "skipped" for item in after):
         return {**_BAD, "reason": "the probe gave no answer"}
     bad = [item for item in after if is_bad(item)]
-    looked_at = {subject(item["id"]) for item in after if item["status"] in ("ok", "warn", "fail")}
-    gone = all(subject(id) in looked_at for id in wanted)
+    checked = {subject(item["id"]) for item in after if item["status"] in ("ok", "warn", "fail")}
+    gone = all(subject(id) in checked for id in wanted)
     for item in bad:
         if item["id"] in wanted:
-            return {**_BAD, "reason": "still %s: %s" % _told(item)}
+            return {**_BAD, "reason": "still %s: %s" % _described(item)}
     for item in bad:
         if item["status"] == "unknown" and subject(item["id"]) in map(subject, wanted):
-            return {**_BAD, "reason": "not measured: %s: %s" % _told(item)}
+            return {**_BAD, "reason": "not measured: %s: %s" % _described(item)}
     for item in bad:
         new = item["status"] == "fail" and not item["cause"] and item["id"] not in before
         if new and not any(_is_deeper(item["id"], id) for id in wanted):
-            reason = "new: %s: %s" % _told(item)
+            reason = "new: %s: %s" % _described(item)
             return {"good": False, "gone": gone, "worse": True, "reason": reason}
     verb = "is" if len(wanted) == 1 else "are"
     reason = "%s %s gone" % (", ".join(wanted), verb)
     return {"good": True, "gone": gone, "worse": False, "reason": reason}
 
 
-def _told(item):
+def _described(item):
     return item["id"], item["summary"]
 
 

@@ -68,7 +68,7 @@ def is_open(window, moment):
     return (today and minute >= window["start"]) or (yesterday and minute < window["end"])
 
 
-def told(window):
+def describe(window):
     """Return the window as a person reads it: mon, tue 22:00-04:00 UTC."""
     days = ", ".join(DAYS[day] for day in window["days"]) if len(window["days"]) < 7 else "daily"
     clock = ["%02d:%02d" % divmod(window[key], 60) for key in ("start", "end")]

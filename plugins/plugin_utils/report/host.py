@@ -71,10 +71,10 @@ def _cause(item, bad):
 def _same_filesystem(item, other):
     """Whether the fullest file system of the host is the one that the database fills."""
     share = item["evidence"].get("percent")
-    folder = (other["evidence"].get("filesystem") or {}).get("path")
-    if not isinstance(share, dict) or not isinstance(folder, str):
+    directory = (other["evidence"].get("filesystem") or {}).get("path")
+    if not isinstance(share, dict) or not isinstance(directory, str):
         return False
-    mounts = [path for path in share if folder == path or folder.startswith(path.rstrip("/") + "/")]
+    mounts = [path for path in share if directory == path or directory.startswith(path.rstrip("/") + "/")]
     fullest = (item["evidence"].get("filesystem") or {}).get("path")
     return bool(mounts) and max(mounts, key=len) == fullest
 
@@ -128,11 +128,11 @@ def _by_cognee(item, other):
 
 def _keeps_app_away(item, other):
     """So does it from what is on the way there, but the cache, which the app may do without."""
-    return _by_zoho(item, other) and other["evidence"].get("told") not in ("store", "busy")
+    return _by_zoho(item, other) and other["evidence"].get("error_kind") not in ("store", "busy")
 
 
 def _of_store(item, _other):
-    return item["evidence"].get("told") == "store"
+    return item["evidence"].get("error_kind") == "store"
 
 
 def _names_zoho(_item, other):

@@ -199,7 +199,7 @@ def test_our_own_address_that_is_banned_is_told(text):
 
 @pytest.mark.parametrize("text", GIVEN)
 def test_a_jail_that_ignores_an_address_ignores_each_notation(text):
-    jail = {"name": "sshd", "blind": None, "ignored": [text], "watches": "", "failed": 0}
+    jail = {"name": "sshd", "reason": None, "ignored": [text], "watches": "", "failed": 0}
     jail.update(maxretry=5, bantime=600)
     seen = {
         "installed": True,

@@ -37,7 +37,7 @@ def numbers():
     }
 
 
-def reckoned(name, text):
+def computed(name, text):
     """Return the places of a text that reckon with a variable as it is."""
     there = r"\b%s\b(?! *\|)" % name
     return re.findall(r".*(?:[-+*/<>]=? *%s|%s *[-+*/<>]).*" % (there, there), text)
@@ -50,6 +50,6 @@ def test_numbers_that_tasks_set_are_made_numbers_where_they_are_reckoned_with():
         "%s: %s" % (path.relative_to(ROLES), line.strip())
         for path in FILES
         for name in names
-        for line in reckoned(name, path.read_text())
+        for line in computed(name, path.read_text())
     ]
     assert not found

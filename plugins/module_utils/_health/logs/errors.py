@@ -89,7 +89,7 @@ class Errors:
             "error_count": sum(group["count"] for group in errors),
             "exceptions": exceptions,
             "exception_count": sum(group["count"] for group in exceptions),
-            "cured": {"errors": resolved_errors, "exceptions": resolved_exceptions},
+            "resolved": {"errors": resolved_errors, "exceptions": resolved_exceptions},
             "kinds": {
                 name: {"count": count, "last": last} for name, (count, last) in self._kinds.items()
             },

@@ -33,7 +33,7 @@ _FIELDS = frozenset(
     )
 )
 #: what the app itself says, even in quotes
-_TOLD = ("error", "event", "msg", "message", "reason", "detail")
+_MESSAGE_FIELDS = ("error", "event", "msg", "message", "reason", "detail")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _ACCESS = re.compile(r'(\S+):(\d+) - "([A-Z]+) (\S+) HTTP/[\d.]+" (\d{3})(?: [A-Za-z -]+)?$')
 _NUMBERS = r"(?i)\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b"
@@ -176,7 +176,7 @@ def fields(line):
             found[name] = value
         elif "\0" not in token:
             words.append(token)
-        elif name in _TOLD:
+        elif name in _MESSAGE_FIELDS:
             words.append(quoted.get(value, ""))
     return found, ambiguous, " ".join(words)
 

@@ -24,7 +24,7 @@ _LEVELS = ("INFO:", "WARNING:", "DEBUG:", "ERROR:", "CRITICAL:")
 _BRANCH = re.compile(r"\s*[|+] ?")
 #: Lines checked after an exception's own line: its message may be of several lines before a chain
 #: goes on
-_PATIENCE = 12
+_TIMEOUT = 12
 _MOST_LINES = 5000
 #: what ends a process on purpose
 _NO_FAULT = ("KeyboardInterrupt", "SystemExit", "CancelledError", "GeneratorExit")
@@ -119,7 +119,7 @@ class Traceback:
             return "more"
         self._after += 1
         self._group = False  # its branches are over: the next group is another one
-        return "end" if self._after > _PATIENCE else "seen"
+        return "end" if self._after > _TIMEOUT else "seen"
 
     def _inside(self, line):
         if line[:1] in (" ", "\t"):

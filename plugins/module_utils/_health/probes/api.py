@@ -309,7 +309,7 @@ def _dependency(name, state, address, settings, refusals=None):
         )
         code = re.search(r"invalid_c[a-z_]+", (refusals or {}).get("sample") or "", re.I)
         if code and code.group().lower() in ZOHO_REFUSALS and not throttled:
-            evidence["told"], what = ZOHO_REFUSALS[code.group().lower()]
+            evidence["error_kind"], what = ZOHO_REFUSALS[code.group().lower()]
             summary += ", and its log that Zoho refuses %s (%s)" % (what, code.group().lower())
             remedy = "zoho_credentials"
             advice = "Write the client's id, its secret and its refresh token into .env again."

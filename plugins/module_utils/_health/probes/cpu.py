@@ -15,7 +15,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import unit as ho
 
 #: A moment is enough to see that a host is calm; one that looks too busy gets a longer look.
 _GLANCE = 0.25
-_LOOK = 1.2
+_SAMPLE_SECONDS = 1.2
 
 
 def observe(ctx):
@@ -27,7 +27,7 @@ def observe(ctx):
     busy, waiting = ctx.thresholds["cpu_percent"][0], ctx.thresholds["iowait_percent"][0]
     app = host_unit.name(ctx.params["service"])
     # On a machine the processes matter only if it looks busy; there may be thousands.
-    for seconds, processes in ((_GLANCE, contained), (_LOOK, True)):
+    for seconds, processes in ((_GLANCE, contained), (_SAMPLE_SECONDS, True)):
         before = processors.sample(contained, processes)
         time.sleep(min(seconds, ctx.deadline.remaining()))
         after = processors.sample(contained, processes)

@@ -69,7 +69,7 @@ _ADVICE = {
     failures.TLS: "Compare sslmode with what the server offers.",
 }
 #: told: (id, sentence, remedy, advice)
-_TOLD = {
+_ERROR_KINDS = {
     **{
         reason: (
             "db.unreachable",
@@ -192,8 +192,8 @@ def judge(result, threshold):
     failure = result.get("failure")
     if failure and result["local"] and result["alive"]:
         # No one's credentials: that the server requires some is all there is to know.
-        if failure["told"] != "slots":
-            evidence = {"target": result["address"], "told": failure["told"]}
+        if failure["error_kind"] != "slots":
+            evidence = {"target": result["address"], "error_kind": failure["error_kind"]}
             return finding(
                 "db.connection.ok", "database", "ok", "%s answers" % server, evidence=evidence
             )
@@ -223,7 +223,7 @@ def judge(result, threshold):
     if status == "ok":
         identity, remedy, advice = "db.connection.ok", None, None
     else:
-        identity, remedy, advice = _TOLD["slots"][0], _TOLD["slots"][2], _TOLD["slots"][3]
+        identity, remedy, advice = _ERROR_KINDS["slots"][0], _ERROR_KINDS["slots"][2], _ERROR_KINDS["slots"][3]
     return finding(
         identity,
         "database",
@@ -249,8 +249,8 @@ def judge(result, threshold):
 
 
 def _refused(server, evidence, failure, socket=None):
-    identity, sentence, remedy, advice = _TOLD[failure["told"]]
-    if socket and failure["told"] == "identity":
+    identity, sentence, remedy, advice = _ERROR_KINDS[failure["error_kind"]]
+    if socket and failure["error_kind"] == "identity":
         # The server identifies the user by the kernel, and this is not the app's.
         return finding(
             "db.connection.unknown",
@@ -264,7 +264,7 @@ def _refused(server, evidence, failure, socket=None):
         )
     if failure.get("needs_tls"):
         sentence, advice = "it allows this user over TLS only", "Drop sslmode=disable from .env."
-    evidence["told"] = "tls_required" if failure.get("needs_tls") else failure["told"]
+    evidence["error_kind"] = "tls_required" if failure.get("needs_tls") else failure["error_kind"]
     evidence["message"] = failure["message"][:300]
     if failure.get("sqlstate"):
         evidence["sqlstate"] = failure["sqlstate"]

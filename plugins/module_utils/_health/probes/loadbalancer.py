@@ -17,7 +17,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._net.failures import Co
 #: Where a host that is up answers something, if only that nothing is there.
 _OTHER_PORTS = (22, 1)
 #: Longer than a balancer waits, and short enough to look further.
-_PATIENCE = 5.5
+_TIMEOUT = 5.5
 
 
 def observe(ctx):
@@ -25,7 +25,7 @@ def observe(ctx):
     results = [{"backend": backend} for backend in ctx.params["backends"]]
     threads = [
         threading.Thread(
-            target=_ask, args=(result, ctx.params["health_path"], ctx.deadline), daemon=True
+            target=_query, args=(result, ctx.params["health_path"], ctx.deadline), daemon=True
         )
         for result in results
     ]
@@ -37,12 +37,12 @@ def observe(ctx):
     return [dict(result) for result in results]
 
 
-def _ask(result, path, deadline):
+def _query(result, path, deadline):
     try:
         host, port = url.split_address(result["backend"], 8000)
         result["target"] = url.address(host, port)
         address = "http://%s/%s" % (result["target"], path.lstrip("/"))
-        reply = http.get(address, deadline.within(_PATIENCE), max_bytes=0)
+        reply = http.get(address, deadline.within(_TIMEOUT), max_bytes=0)
         result.update(status=reply.status, seconds=reply.phases["total"])
     except ConnectionFailed as error:
         # A host that is up and whose other ports answer is not down, it is out of reach.

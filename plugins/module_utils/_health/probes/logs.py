@@ -188,8 +188,8 @@ def decide_exceptions(ctx, logs):
         for group in groups[:SHOWN]
     ]
     evidence["kinds"] = _kinds(groups)
-    if logs["cured"]["exceptions"]:
-        evidence["before_clean_start"] = logs["cured"]["exceptions"]
+    if logs["resolved"]["exceptions"]:
+        evidence["before_clean_start"] = logs["resolved"]["exceptions"]
     if status == "ok":
         return [
             finding(
@@ -296,8 +296,8 @@ def decide_errors(ctx, logs, prometheus=None):
         evidence["database"] = [
             {"kind": group["kind"], "count": group["count"]} for group in logs["database"]
         ]
-    if logs["cured"]["errors"]:
-        evidence["before_clean_start"] = logs["cured"]["errors"]
+    if logs["resolved"]["errors"]:
+        evidence["before_clean_start"] = logs["resolved"]["errors"]
     good = status == "ok"
     top = logs["errors"][0] if logs["errors"] else None
     worst = evidence["by_path"][0]["path"] if evidence["by_path"] else None

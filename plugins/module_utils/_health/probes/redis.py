@@ -84,7 +84,7 @@ _ADVICE = {
     failures.TLS: "Compare REDIS_SSL with what the server offers.",
 }
 #: told: (id, sentence, remedy, advice)
-_TOLD = {
+_ERROR_KINDS = {
     **{
         reason: (
             "redis.unreachable",
@@ -164,11 +164,11 @@ def judge(result, threshold):
     if failure:
         evidence = {
             "target": result["address"],
-            "told": failure["told"],
+            "error_kind": failure["error_kind"],
             "message": failure["message"][:300],
         }
-        identity, sentence, remedy, advice = _TOLD[failure["told"]]
-        if failure["told"] == "password" and result["local"]:
+        identity, sentence, remedy, advice = _ERROR_KINDS[failure["error_kind"]]
+        if failure["error_kind"] == "password" and result["local"]:
             return [
                 finding(
                     "redis.ok",

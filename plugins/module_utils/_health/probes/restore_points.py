@@ -18,7 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
     restore_points,
 )
 
-_REMEDY = "settle_restore_points"
+_REMEDY = "resolve_restore_points"
 
 
 def observe(ctx):

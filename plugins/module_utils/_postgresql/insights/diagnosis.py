@@ -81,7 +81,7 @@ QUERIES = {
     "slots": wal.observe_slots,
     "replication": wal.observe_replication,
     "sizes": storage.observe_sizes,
-    "places": storage.observe_places,
+    "locations": storage.observe_locations,
     "maintenance": maintenance.observe_tables,
     "wraparound": maintenance.observe_wraparound,
     "missing_indexes": missing_indexes.observe,
@@ -121,7 +121,7 @@ CHECKS = {
     "sizes": Check(storage.decide_sizes, ("sizes",), "db.size", _DISK),
     "disk": Check(
         storage.decide_disk,
-        ("places",),
+        ("locations",),
         "db.disk",
         _DISK,
         ("sizes", "wal", "slots", "archiver"),

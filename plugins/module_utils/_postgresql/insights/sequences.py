@@ -57,7 +57,7 @@ WITH sequence AS MATERIALIZED (
   FROM narrow q
 )
 SELECT (SELECT count(*) FROM sequence) AS sequences,
-  (SELECT count(*) FROM used) AS looked_at,
+  (SELECT count(*) FROM used) AS inspected,
   (SELECT count(*) FROM used u WHERE NOT u.is_visible) AS hidden,
   (SELECT coalesce(json_agg(t), '[]') FROM (
     SELECT u.schema, u.sequence, u."table", u."column", u.last_value,
@@ -144,13 +144,13 @@ def decide(scope, observed):
             subject,
             "None of %d sequences has used %.0f %% of its range%s"
             % (
-                observed["looked_at"],
+                observed["inspected"],
                 warn,
                 (
                     ""
-                    if observed["looked_at"] == observed["sequences"]
+                    if observed["inspected"] == observed["sequences"]
                     else "; %d with a wider one were not read"
-                    % (observed["sequences"] - observed["looked_at"])
+                    % (observed["sequences"] - observed["inspected"])
                 ),
             ),
             value=round(highest, 2),

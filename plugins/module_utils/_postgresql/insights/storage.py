@@ -62,7 +62,7 @@ SELECT * FROM (
 """
 )
 
-_PLACES = """
+_LOCATIONS = """
 SELECT {directory} AS data_directory, {log_directory} AS log_directory,
   (SELECT coalesce(json_agg(json_build_object('path', pg_tablespace_location(t.oid), 'bytes',
       CASE WHEN {all} OR has_tablespace_privilege(t.oid, 'CREATE')
@@ -162,7 +162,7 @@ def _table(row):
     return dict(row, bytes=_total(row))
 
 
-def observe_places(scope):
+def observe_locations(scope):
     """Return the file systems of the server's directories, where it runs on this host.
 
     Returns:
@@ -174,7 +174,7 @@ def observe_places(scope):
         return {"local": False, "reason": "the server is on another host", "filesystems": []}
     sees = server["sees_settings"]
     places = scope.row(
-        _PLACES.format(
+        _LOCATIONS.format(
             directory="current_setting('data_directory')" if sees else "NULL::text",
             log_directory="current_setting('log_directory')" if sees else "NULL::text",
             all="true" if server["sees_sessions"] else "false",

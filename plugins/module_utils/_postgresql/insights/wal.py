@@ -184,7 +184,7 @@ def decide_archiver(scope, observed):
                     "Fix archive_command (its errors are in the server's log) or where it "
                     "writes to. The server keeps every WAL file until then."
                 ),
-                remedy="mend_archiving",
+                remedy="repair_archiving",
                 **numbers,
             )
         ]

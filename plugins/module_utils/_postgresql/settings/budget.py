@@ -53,7 +53,7 @@ Line = namedtuple("Line", "consumer kb why")
 Budget = namedtuple("Budget", "memory_kb postgresql_kb lines warnings")
 
 
-def anybody(tenants):
+def any_tenant(tenants):
     """Return whether anyone but PostgreSQL lives on the host."""
     return any(
         getattr(tenants, name) is not None

@@ -53,7 +53,7 @@ def calculate(params, cluster, control_data, pid):
     tenants, tenants_from = _tenants(params, found.memory_kb)
     shared = params["shared_host"]
     if shared is None:
-        shared = budgets.anybody(tenants)
+        shared = budgets.any_tenant(tenants)
     given = params["memory"] is not None
     total = values.memory_kb(params["memory"]) if given else found.memory_kb
     limit = None if given else found.service_limit_kb

@@ -26,7 +26,7 @@ Cluster = namedtuple(
 
 OLDEST_VERSION = 13
 
-PROGRAM_FOLDERS = (
+PROGRAM_DIRECTORIES = (
     "/usr/lib/postgresql/%d/bin",
     "/usr/pgsql-%d/bin",
     "/usr/local/pgsql-%d/bin",
@@ -185,13 +185,13 @@ def _programs(major, data_directory):
     if running is not None:
         with contextlib.suppress(OSError):
             return os.path.dirname(os.readlink("/proc/%d/exe" % running))
-    candidates = [folder % major for folder in PROGRAM_FOLDERS]
+    candidates = [directory % major for directory in PROGRAM_DIRECTORIES]
     found = shutil.which("postgres", path=process.SEARCH_PATH)
     if found:
         candidates.append(os.path.dirname(os.path.realpath(found)))
-    for folder in candidates:
-        if os.path.exists(os.path.join(folder, "postgres")):
-            return folder
+    for directory in candidates:
+        if os.path.exists(os.path.join(directory, "postgres")):
+            return directory
     raise ClusterError(
         "the programs of PostgreSQL %d are not here (tried %s)" % (major, ", ".join(candidates))
     )
@@ -220,7 +220,7 @@ def pid_of(data_directory):
         return None
 
 
-def socket_folder(data_directory):
+def socket_directory(data_directory):
     """Return the folder of the running server's socket, or None."""
     found = _pid_file(data_directory)
     return found[4].strip() or None if len(found) > 4 else None
@@ -337,7 +337,7 @@ class Candidate:
         """
         text = "".join("%s = %s\n" % (name, conf.quote(value)) for name, value in values.items())
         with self._file(text) as path:
-            status, _out, err = self._ask("max_connections", os.path.dirname(path), path)
+            status, _out, err = self._query("max_connections", os.path.dirname(path), path)
             return parse_refusals(err, path) or [err.strip()] if status else []
 
     def meaning(self, name, value):
@@ -347,7 +347,7 @@ class Candidate:
             ProgramFailed: it refuses the value.
         """
         with self._file("%s = %s\n" % (name, conf.quote(value))) as path:
-            status, out, err = self._ask(name, os.path.dirname(path), path)
+            status, out, err = self._query(name, os.path.dirname(path), path)
             if status:
                 raise ProgramFailed("; ".join(parse_refusals(err, path)) or err.strip())
             return out.rstrip("\n")
@@ -356,10 +356,10 @@ class Candidate:
         """Return what the files as they are give a setting at the next start, or None if it has
         none.
         """
-        status, out, _err = self._ask(name, self._cluster.data_directory, self._cluster.config_file)
+        status, out, _err = self._query(name, self._cluster.data_directory, self._cluster.config_file)
         return None if status else out.rstrip("\n")
 
-    def _ask(self, name, data_directory, config_file):
+    def _query(self, name, data_directory, config_file):
         # With the real data directory, postgresql.auto.conf would hide what the candidate says.
         program = os.path.join(self._cluster.programs, "postgres")
         argv = [program, "-C", name, "-D", data_directory, "-c", "config_file=%s" % config_file]
@@ -368,22 +368,22 @@ class Candidate:
 
     @contextlib.contextmanager
     def _file(self, text):
-        folder = tempfile.mkdtemp(prefix="pg-settings-")  # path: new, of this user's alone
+        directory = tempfile.mkdtemp(prefix="pg-settings-")  # path: new, of this user's alone
         try:
-            path = os.path.join(folder, "postgresql.conf")
+            path = os.path.join(directory, "postgresql.conf")
             owner = None
             if os.geteuid() == 0:
                 entry = pwd.getpwnam(self._cluster.owner)
                 owner = entry.pw_uid, entry.pw_gid
             files.replace(path, text.encode("utf-8", "surrogateescape"), owner, 0o600)
             # The server would say that it is missing.
-            files.replace(os.path.join(folder, "postgresql.auto.conf"), b"", owner, 0o600)
+            files.replace(os.path.join(directory, "postgresql.auto.conf"), b"", owner, 0o600)
             if owner is not None:
                 # Last: from here on, the owner can put links there.
-                os.chown(folder, *owner)  # path: a new directory of root's, in a sticky one
+                os.chown(directory, *owner)  # path: a new directory of root's, in a sticky one
             yield path
         finally:
-            shutil.rmtree(folder)  # path: it follows no links
+            shutil.rmtree(directory)  # path: it follows no links
 
 
 def control_command(cluster, action, seconds):
@@ -432,12 +432,12 @@ def newest_log(cluster):
     """Return the path of the log that the server writes to, or None."""
     if cluster.log_file:
         return cluster.log_file
-    folder = os.path.join(cluster.data_directory, "log")
+    directory = os.path.join(cluster.data_directory, "log")
     changed = {}
     with contextlib.suppress(OSError):
-        for name in files.names(folder):
+        for name in files.names(directory):
             if name.endswith(".log") and not name.startswith("."):
-                changed[os.path.join(folder, name)] = None
+                changed[os.path.join(directory, name)] = None
     changed[os.path.join(cluster.data_directory, "startup.log")] = None
     for path in list(changed):
         status = None

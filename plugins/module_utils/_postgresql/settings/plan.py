@@ -204,15 +204,15 @@ def _sound(text):
 
 def _main(text, after, path, config_file, auto_file, read, names):
     """Return postgresql.conf as it should be: it includes the directory while there is a file."""
-    folder = os.path.dirname(path)
+    directory = os.path.dirname(path)
     tree = conf.Tree(config_file, auto_file, *conf.overlay(read, names, {path: after}))
     if after is not None:
-        if tree.includes(folder):
+        if tree.includes(directory):
             return text
-        return conf.with_include(text, os.path.relpath(folder, os.path.dirname(config_file)))
+        return conf.with_include(text, os.path.relpath(directory, os.path.dirname(config_file)))
     others = [
         name
-        for name in names(folder) or ()
+        for name in names(directory) or ()
         if name.endswith(".conf") and name != os.path.basename(path)
     ]
     return text if others else conf.without_include(text)

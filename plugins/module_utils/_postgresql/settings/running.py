@@ -202,7 +202,7 @@ class Server:
         running_port = clusters.port_of(self._cluster.data_directory)
         params = dict(self._params, login_port=running_port or self._cluster.port or 5432)
         if not params["login_host"] and not params["login_unix_socket"]:
-            params["login_unix_socket"] = clusters.socket_folder(self._cluster.data_directory)
+            params["login_unix_socket"] = clusters.socket_directory(self._cluster.data_directory)
         return params
 
 

@@ -16,7 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, do
 MOST_SECONDS = 86400
 MOST_FILES = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
-_FOLDER = re.compile(r"/[A-Za-z0-9/._-]*\Z")
+_DIRECTORY = re.compile(r"/[A-Za-z0-9/._-]*\Z")
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,254}\Z")
 #: A longer file is shown by its size only.
 _LONGEST_SHOWN = 65536
@@ -49,7 +49,7 @@ def check(params):
             "name: %r must be 1 to 64 of a-z, 0-9, '.', '_' and '-', and begin with a letter or a"
             " digit" % params["name"]
         )
-    if not _FOLDER.match(params["directory"]):
+    if not _DIRECTORY.match(params["directory"]):
         raise Refused(
             "directory: %r must be absolute, of letters, digits, '.', '_' and '-'"
             % params["directory"]

@@ -95,24 +95,24 @@ def run(params, check_mode):
         )
 
 
-def _folder(params):
+def _directory(params):
     return os.path.join(params["directory"], params["name"])
 
 
-def _read(folder):
+def _read(directory):
     try:
-        return program.read_point(folder), program.read_outcome(folder)
+        return program.read_point(directory), program.read_outcome(directory)
     except ValueError as error:
-        raise PointError("%s/point.json cannot be read: %s" % (folder, error))
+        raise PointError("%s/point.json cannot be read: %s" % (directory, error))
 
 
-def _read_at_rest(folder):
+def _read_at_rest(directory):
     """Return what ``_read`` does, once a restore that is under way has ended."""
     try:
-        with program.locked(folder):
-            return _read(folder)
+        with program.locked(directory):
+            return _read(directory)
     except FileNotFoundError:
-        return _read(folder)
+        return _read(directory)
 
 
 def _result(params, changed, point, outcome, **more):
@@ -135,7 +135,7 @@ def _result(params, changed, point, outcome, **more):
 def _observed(params, check_mode):
     """Return what there is, and whether the run that armed it still is at work on the host."""
     del check_mode
-    point, outcome = _read(_folder(params))
+    point, outcome = _read(_directory(params))
     lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
     standing = restore_points.standing(point, outcome)
     at_work = standing == "armed" and lease is not None and lease["run"] == point["run"]
@@ -148,13 +148,13 @@ def _observed(params, check_mode):
 
 
 def _arm(params, check_mode):
-    folder = _folder(params)
+    directory = _directory(params)
     _refuse_without_systemd(params)
     _refuse_while_locked(params)
     reason = _conflict(params) if params["deadline"] else None
     if reason:
         raise Refused(reason)
-    point, outcome = _read_at_rest(folder)
+    point, outcome = _read_at_rest(directory)
     found = [program.describe(path) for path in params["files"]]
     plan.refuse_kinds(found)
     standing = restore_points.standing(point, outcome)
@@ -193,9 +193,9 @@ def _arm(params, check_mode):
         lease = _lock(params)
         try:
             if standing == "armed":
-                _rearm(params, folder, new)
+                _rearm(params, directory, new)
             else:
-                _save(params, folder, new)
+                _save(params, directory, new)
         except BaseException:
             if lease:
                 _unlock(params, lease["run"])
@@ -290,7 +290,7 @@ def _new_point(params, found):
             # A link may lead to another one of the files.
             more = {"saved": saved.setdefault(file["path"], "saved/%d" % number)}
         if item["kind"] == "absent":
-            more = {"made_in": _missing_folders(item["path"])}
+            more = {"made_in": _missing_directories(item["path"])}
         files.append(dict(item, **more))
     return {
         "name": params["name"],
@@ -305,13 +305,13 @@ def _new_point(params, found):
     }
 
 
-def _missing_folders(path):
+def _missing_directories(path):
     """Return the directories above a path that do not exist, the innermost first."""
     missing = []
-    folder = os.path.dirname(path)
-    while not os.path.lexists(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
+    directory = os.path.dirname(path)
+    while not os.path.lexists(directory):
+        missing.append(directory)
+        directory = os.path.dirname(directory)
     return missing
 
 
@@ -339,12 +339,12 @@ def _refuse_full(params, found):
         )
 
 
-def _save(params, folder, point):
+def _save(params, directory, point):
     """Save the files and arm the point: all of it, or nothing stays."""
     base = params["directory"]
     core_files.own_directory(base)
     with program.locked(base):
-        point_now, outcome = _read(folder)
+        point_now, outcome = _read(directory)
         if restore_points.standing(point_now, outcome) not in ("none", "restored"):
             raise Refused("%s has been armed by another run just now" % params["name"])
         for left in [name for name in os.listdir(base) if name.startswith(".")]:
@@ -356,14 +356,14 @@ def _save(params, folder, point):
             if point["due"]:
                 # Before the point is there, they do nothing: a run that dies here leaves none that
                 # is armed and has no timer.
-                _write_unit(params, folder)
+                _write_unit(params, directory)
                 _stop_timer(params["name"])
                 _start_timer(params)
             old = None
-            if os.path.isdir(folder):
+            if os.path.isdir(directory):
                 old = staging + ".old"
-                os.rename(folder, old)
-            os.rename(staging, folder)
+                os.rename(directory, old)
+            os.rename(staging, directory)
             program.sync(base)
             if old:
                 shutil.rmtree(old, ignore_errors=True)
@@ -412,14 +412,14 @@ def _copy(item, saved):
             os.close(copy)
 
 
-def _rearm(params, folder, new):
+def _rearm(params, directory, new):
     """Let the time of an armed point begin anew.
 
     What it has saved stays: it is the state from before the first run armed it. What another run
     requests on top of that is saved as well, and undone by its own commands before the others.
     """
-    with program.locked(folder):
-        point, outcome = _read(folder)
+    with program.locked(directory):
+        point, outcome = _read(directory)
         if restore_points.standing(point, outcome) != "armed":
             raise Refused("%s has been restored by the host just now" % params["name"])
         saved = {item["path"] for item in point["files"]}
@@ -430,7 +430,7 @@ def _rearm(params, folder, new):
             name = "saved/%d" % (len(point["files"]) + len(names))
             item["saved"] = names.setdefault(item["saved"], name)
             if first:
-                _copy(item.get("leads_to", item), os.path.join(folder, item["saved"]))
+                _copy(item.get("leads_to", item), os.path.join(directory, item["saved"]))
         point.update(
             {key: new[key] for key in ("run", "armed_at", "due", "boot", "command_timeout")},
             # The oldest ones last: they know the state from before all of it.
@@ -439,8 +439,8 @@ def _rearm(params, folder, new):
             restarts=dict(new["restarts"], **(point.get("restarts") or {})),
         )
         if new["due"]:
-            _write_unit(params, folder)
-        program.write_point(folder, point)
+            _write_unit(params, directory)
+        program.write_point(directory, point)
         _stop_timer(params["name"])
         if new["due"]:
             _start_timer(params)
@@ -448,9 +448,9 @@ def _rearm(params, folder, new):
             program.remove_unit(params["name"])
 
 
-def _write_unit(params, folder):
+def _write_unit(params, directory):
     unit, link = program.unit_files(params["name"])
-    text = _UNIT % {"name": params["name"], "directory": folder, "python": sys.executable}
+    text = _UNIT % {"name": params["name"], "directory": directory, "python": sys.executable}
     core_files.replace(unit, text.encode("utf-8"), mode=0o644)
     os.makedirs(os.path.dirname(link), exist_ok=True)
     if not os.path.islink(link):
@@ -487,8 +487,8 @@ def _stop_timer(name):
 
 
 def _disarm(params, check_mode):
-    folder = _folder(params)
-    point, outcome = _read_at_rest(folder)
+    directory = _directory(params)
+    point, outcome = _read_at_rest(directory)
     standing = restore_points.standing(point, outcome)
     if standing == "none":
         return _result(params, False, None, None, state="none", differing=[])
@@ -500,7 +500,7 @@ def _disarm(params, check_mode):
     _refuse_at_work(params, point)
     if not check_mode:
         with program.locked(params["directory"]):
-            _discard(params, folder)
+            _discard(params, directory)
         _unlock(params, point["run"])
     return _result(
         params,
@@ -518,27 +518,27 @@ def _disarm(params, check_mode):
 
 def _refuse_restored(params, outcome):
     if outcome and (outcome["by"] != "module" or not outcome["complete"]):
-        trouble = plan.failures(outcome)
+        problem = plan.failures(outcome)
         raise PointError(
             "%s was restored at %s %s: what was done under its protection is undone%s"
             % (
                 params["name"],
                 outcome["restored_at"],
                 plan.who(outcome),
-                "; but " + trouble if trouble else "",
+                "; but " + problem if problem else "",
             ),
             outcome=plan.shown_outcome(outcome),
         )
 
 
-def _discard(params, folder):
+def _discard(params, directory):
     try:
         # Waits for a restore that is under way.
-        with program.locked(folder):
-            _refuse_restored(params, _read(folder)[1])
+        with program.locked(directory):
+            _refuse_restored(params, _read(directory)[1])
             gone = os.path.join(params["directory"], ".%s.gone" % params["name"])
             shutil.rmtree(gone, ignore_errors=True)
-            os.rename(folder, gone)
+            os.rename(directory, gone)
     except FileNotFoundError:
         return
     _stop_timer(params["name"])
@@ -550,8 +550,8 @@ def _discard(params, folder):
 
 
 def _restored(params, check_mode):
-    folder = _folder(params)
-    point, outcome = _read_at_rest(folder)
+    directory = _directory(params)
+    point, outcome = _read_at_rest(directory)
     standing = restore_points.standing(point, outcome)
     if standing == "none":
         raise Refused("nothing is saved under the name %s" % params["name"])
@@ -569,18 +569,18 @@ def _restored(params, check_mode):
         "state": "restored",
         "planned_commands": program.commands_of(point, touched, booted),
         "differing": [item["path"] for item in differing],
-        "diff": plan.diff([_sides(item, folder) for item in differing]),
+        "diff": plan.diff([_sides(item, directory) for item in differing]),
     }
     if check_mode:
         return _result(params, True, point, outcome, **more)
-    outcome = program.restore(folder, "module")
+    outcome = program.restore(directory, "module")
     if outcome is None:
         raise PointError("%s has been disarmed by someone else just now" % params["name"])
-    trouble = plan.failures(outcome)
+    problem = plan.failures(outcome)
     if outcome["complete"]:
         _stop_timer(params["name"])
         _unlock(params, point["run"])
-    if trouble:
+    if problem:
         raise PointError(
             "%s is %s: %s"
             % (
@@ -588,17 +588,17 @@ def _restored(params, check_mode):
                 "restored, but not all of its commands worked"
                 if outcome["complete"]
                 else "not restored completely",
-                trouble,
+                problem,
             ),
             **_result(params, True, point, outcome, **more),
         )
     return _result(params, True, point, outcome, **more)
 
 
-def _sides(item, folder):
+def _sides(item, directory):
     """Return ((what is there, its content), (what was saved, its content))."""
     now = program.current(item["path"])
-    saved = os.path.join(folder, item["saved"]) if "saved" in item else None
+    saved = os.path.join(directory, item["saved"]) if "saved" in item else None
     if "leads_to" in item and now.get("target") == item["target"]:
         # The link is as it was, and the file that it leads to is not.
         item = item["leads_to"]

@@ -81,35 +81,35 @@ def boot():
 
 
 @contextlib.contextmanager
-def locked(folder):
+def locked(directory):
     """Hold the lock of a directory; it is free again when its holder dies.
 
     Raises:
         FileNotFoundError: there is no such directory, or it went while its lock was waited for.
     """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.fstat(handle).st_ino != os.stat(folder).st_ino:
-            raise FileNotFoundError(errno.ENOENT, "replaced in the meantime", folder)
+        if os.fstat(handle).st_ino != os.stat(directory).st_ino:
+            raise FileNotFoundError(errno.ENOENT, "replaced in the meantime", directory)
         yield
     finally:
         os.close(handle)
 
 
-def read_point(folder):
+def read_point(directory):
     """Return the point that a directory holds as a dict, or None where there is none."""
     try:
-        with open(os.path.join(folder, "point.json"), encoding="utf-8") as source:
+        with open(os.path.join(directory, "point.json"), encoding="utf-8") as source:
             return json.load(source)
     except FileNotFoundError:
         return None
 
 
-def read_outcome(folder):
+def read_outcome(directory):
     """Return what came of restoring a point as a dict, or None if it has not begun."""
     try:
-        with open(os.path.join(folder, "outcome"), encoding="utf-8") as source:
+        with open(os.path.join(directory, "outcome"), encoding="utf-8") as source:
             text = source.read(OUTCOME_BYTES).strip()
     except FileNotFoundError:
         return None
@@ -131,19 +131,19 @@ def read_outcome(folder):
         }
 
 
-def write_point(folder, point):
+def write_point(directory, point):
     """Write what a point holds, in one step."""
-    draft = os.path.join(folder, ".point.json")
+    temporary = os.path.join(directory, ".point.json")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(draft, flags, 0o600)  # path: in the point's own directory
+    handle = os.open(temporary, flags, 0o600)  # path: in the point's own directory
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(point, file)
         file.flush()
         os.fsync(handle)
-    os.rename(draft, os.path.join(folder, "point.json"))
+    os.rename(temporary, os.path.join(directory, "point.json"))
 
 
-def write_outcome(folder, outcome):
+def write_outcome(directory, outcome):
     """Write what came of it over the space that was taken for it; None only takes the space."""
     text = b"" if outcome is None else json.dumps(outcome).encode("utf-8")
     while len(text) >= OUTCOME_BYTES and any(outcome[key] for key in ("files", "commands")):
@@ -152,7 +152,7 @@ def write_outcome(folder, outcome):
         outcome = dict(outcome, **{longest: outcome[longest][: len(outcome[longest]) // 2]})
         text = json.dumps(outcome).encode("utf-8")
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(os.path.join(folder, "outcome"), flags, 0o600)  # path: in the point's own
+    handle = os.open(os.path.join(directory, "outcome"), flags, 0o600)  # path: in the point's own
     try:
         os.pwrite(handle, text.ljust(OUTCOME_BYTES - 1) + b"\n", 0)
         os.fsync(handle)
@@ -217,12 +217,12 @@ class _Location:
         if path.startswith("/"):
             while len(self._held) > 1:
                 os.close(self._held.pop()[0])
-        folder, name = os.path.split(path)
-        self._descend(folder, create)
+        directory, name = os.path.split(path)
+        self._descend(directory, create)
         self.name = name
 
-    def _descend(self, folder, create):
-        for name in folder.split("/"):
+    def _descend(self, directory, create):
+        for name in directory.split("/"):
             if name == "..":
                 if len(self._held) > 1:
                     os.close(self._held.pop()[0])
@@ -541,7 +541,7 @@ def is_back(item):
     return same and ("leads_to" not in item or is_back(item["leads_to"]))
 
 
-def restore_file(item, folder):
+def restore_file(item, directory):
     """Restore one file; return whether anything had to be done.
 
     Args:
@@ -555,7 +555,7 @@ def restore_file(item, folder):
         return False
     if not is_back({key: value for key, value in item.items() if key != "leads_to"}):
         with _held(item["path"], create=item["kind"] != "absent") as location:
-            _put(location, item, folder)
+            _put(location, item, directory)
         for made in item.get("made_in", ()):
             try:
                 with _held(made) as location:
@@ -563,11 +563,11 @@ def restore_file(item, folder):
             except OSError:
                 break
     if "leads_to" in item:
-        restore_file(dict(item["leads_to"], saved=item["saved"]), folder)
+        restore_file(dict(item["leads_to"], saved=item["saved"]), directory)
     return True
 
 
-def _put(location, item, folder):
+def _put(location, item, directory):
     status = location.status()
     if status is not None and stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "a directory has taken its place", item["path"])
@@ -577,7 +577,7 @@ def _put(location, item, folder):
     elif item["kind"] == "link":
         _put_link(location, item)
     else:
-        _put_file(location, item, os.path.join(folder, item["saved"]))
+        _put_file(location, item, os.path.join(directory, item["saved"]))
 
 
 def _put_link(location, item):
@@ -670,9 +670,9 @@ def _write_over(location, item, source):
         os.close(handle)
 
 
-def sync(folder):
+def sync(directory):
     """Make what was renamed in a directory last through a crash."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:
@@ -791,7 +791,7 @@ def _seems_back(item):
         return False
 
 
-def restore(folder, by):
+def restore(directory, by):
     """Restore a point unless that is done already, and return the outcome.
 
     Args:
@@ -804,14 +804,14 @@ def restore(folder, by):
         of the commands is in their own statuses. ``touched`` says that a file was not.
     """
     try:
-        with locked(folder):
-            return _restore(folder, by)
+        with locked(directory):
+            return _restore(directory, by)
     except FileNotFoundError:
         return None
 
 
-def _restore(folder, by):
-    point, before = read_point(folder), read_outcome(folder)
+def _restore(directory, by):
+    point, before = read_point(directory), read_outcome(directory)
     if point is None or (before and before["complete"]):
         return before
     if by == "timer" and point["boot"] != boot():
@@ -831,11 +831,11 @@ def _restore(folder, by):
     if outcome["touched"] and not before.get("touched"):
         # Ahead of the files: an attempt that is cut off behind them leaves the commands to the
         # next.
-        write_outcome(folder, outcome)
+        write_outcome(directory, outcome)
     put, errors = [], []
     for item in point["files"]:
         try:
-            if restore_file(item, folder):
+            if restore_file(item, directory):
                 put.append(item["path"])
         except OSError as error:
             errors.append("%s: %s" % (item["path"], error.strerror or error))
@@ -852,15 +852,15 @@ def _restore(folder, by):
         errors=errors[:_MOST_ERRORS],
         commands=commands or outcome["commands"],
     )
-    saved = os.path.join(folder, "saved")
+    saved = os.path.join(directory, "saved")
     try:
-        write_outcome(folder, outcome)
+        write_outcome(directory, outcome)
     except OSError:
         # A file system that writes nothing in its place needs space even for this.
         if errors:
             raise
         shutil.rmtree(saved, ignore_errors=True)
-        write_outcome(folder, outcome)
+        write_outcome(directory, outcome)
     if not errors:
         # They may hold secrets, and are not needed any more.
         shutil.rmtree(saved, ignore_errors=True)

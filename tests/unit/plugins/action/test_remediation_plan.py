@@ -78,7 +78,7 @@ def test_the_real_catalogue_answers_a_real_finding(plan):
         ("start_redis", "app1")
     ]
     assert (made["mode"], made["by"], made["changed"]) == ("plan", "alice", False)
-    assert made["acting"] == [] and made["suffering"] == [] and made["schedule"] == []
+    assert made["acting"] == [] and made["unhealthy_hosts"] == [] and made["schedule"] == []
     assert any("Plan: 1 remedy on 1 host." in line for line in plan.lines)
 
 
@@ -86,14 +86,14 @@ def test_the_real_catalogue_answers_a_real_finding(plan):
 def test_what_follows_acts_on_planned_hosts_only(plan, check_mode, mode):
     hosts = {"app1": found(FINE), "app2": found(DOWN), "app3": found(FINE)}
     made = plan(hosts, check_mode=check_mode, apply="true")
-    assert (made["mode"], made["acting"], made["bystander"]) == (mode, ["app2"], "app1")
+    assert (made["mode"], made["acting"], made["anchor_host"]) == (mode, ["app2"], "app1")
     assert list(made["orders"]) == ["app2"] and made["orders"]["app2"][0]["batch"] == 0
     turns = [{"remedy": "start_redis", "hosts": ["app2"]}]
     assert made["schedule"] == [{"hosts": ["app2"], "turns": turns}]
-    assert made["suffering"] == ["app2"]
+    assert made["unhealthy_hosts"] == ["app2"]
     names = Hostvars({"app1": {"sergas_remediation_plan": made}})
     assert remediation_hosts.remediation_hosts(names, "apply") == ["app2", "app1"]
-    assert remediation_hosts.remediation_hosts(names, "look_again") == ["app2"]
+    assert remediation_hosts.remediation_hosts(names, "recheck") == ["app2"]
 
 
 def test_a_target_is_the_host_that_has_its_address(plan):
@@ -136,7 +136,7 @@ def test_the_ledger_that_the_diagnosis_has_read_holds_back(plan):
 def test_a_host_that_does_not_answer_is_not_acted_on(plan):
     lost = {"unreachable": True, "msg": "Connection timed out"}
     made = plan({"app1": lost, "app2": found(DOWN)}, apply=True)
-    assert made["acting"] == ["app2"] and made["bystander"] == "localhost"
+    assert made["acting"] == ["app2"] and made["anchor_host"] == "localhost"
 
 
 @pytest.mark.parametrize(

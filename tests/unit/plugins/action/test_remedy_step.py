@@ -43,7 +43,7 @@ def hosts():
         "known": ["redis.unreachable"],
         "undo": None,
         "timeout": 120,
-        "proof": {"part": "health", "checks": ["redis"], "patience": 30},
+        "verification": {"part": "health", "checks": ["redis"], "timeout": 30},
     }
     plan = {
         "batches": [["a"], ["b"]],

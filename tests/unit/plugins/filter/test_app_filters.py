@@ -8,9 +8,9 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.sergas.ops.plugins.filter.fitting_pool import fitting_pool
-from ansible_collections.sergas.ops.plugins.filter.tuning_for import tuning_for
+from ansible_collections.sergas.ops.plugins.filter.bounds_for_failures import bounds_for_failures
 from ansible_collections.sergas.ops.plugins.plugin_utils.app_variables import (
-    lacking_variables,
+    variables_without_value,
     variables_to_set,
 )
 
@@ -23,7 +23,7 @@ MISSING = [
 
 def test_what_has_no_value_is_named_with_its_alternatives():
     values = {"DATABASE_NAME": "", "REDIS_HOST": None}
-    assert lacking_variables(MISSING, values) == [
+    assert variables_without_value(MISSING, values) == [
         "DATABASE_NAME",
         "COGNEE_BASE_URL|COGNEE_API_URL",
         "REDIS_HOST",
@@ -32,7 +32,7 @@ def test_what_has_no_value_is_named_with_its_alternatives():
 
 def test_one_of_two_alternatives_is_enough():
     values = {"DATABASE_NAME": "a", "COGNEE_API_URL": "b", "REDIS_HOST": 0, "OTHER": "c"}
-    assert lacking_variables(MISSING, values) == []
+    assert variables_without_value(MISSING, values) == []
     assert variables_to_set(values, MISSING) == {
         "DATABASE_NAME": "a",
         "COGNEE_API_URL": "b",
@@ -85,4 +85,4 @@ BY_KIND = {"database.timeout": {"DATABASE_TIMEOUT": 60}, "zoho": {"MAX_RETRY_ATT
     ],
 )
 def test_what_fails_most_decides(kinds, expected):
-    assert tuning_for({"evidence": {"kinds": kinds}}, BY_KIND) == expected
+    assert bounds_for_failures({"evidence": {"kinds": kinds}}, BY_KIND) == expected

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.filter.cognee_action import cognee_action
 
 #: A host where Cognee is not ready, and nothing else is known of it.
-DOWN = {"ready": False, "identity": "none", "reachable": False, "told": "refused"}
+DOWN = {"ready": False, "identity": "none", "reachable": False, "error_kind": "refused"}
 RUNNING = {"name": "cognee", "running": True, "state": "running"}
 
 
@@ -25,9 +25,9 @@ RUNNING = {"name": "cognee", "running": True, "state": "running"}
         # Without a container it is a unit.
         ({"container": None}, "start"),
         ({}, "start"),
-        ({"reachable": True, "told": None}, "restart"),
-        ({"told": "hung"}, "restart"),
-        ({"told": "closed"}, "restart"),
+        ({"reachable": True, "error_kind": None}, "restart"),
+        ({"error_kind": "hung"}, "restart"),
+        ({"error_kind": "closed"}, "restart"),
     ],
 )
 def test_what_makes_it_ready_follows_from_its_state(changes, expected):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ansible_collections.sergas.ops.plugins.filter.firewall_rules import firewall_rules
 
 
-def told(**fleet):
+def describe(**fleet):
     return [
         "%s %s %s" % (rule["action"], rule["from"], rule["port"])
         for rule in firewall_rules(fleet)["rules"]
@@ -18,7 +18,7 @@ APPS = ["192.0.2.11", "192.0.2.12"]
 
 
 def test_each_service_is_for_the_hosts_of_the_app_only():
-    assert told(
+    assert describe(
         groups=["sergas_postgresql", "sergas_redis", "sergas_cognee", "web"], apps=APPS
     ) == [
         "allow any ssh",
@@ -27,7 +27,7 @@ def test_each_service_is_for_the_hosts_of_the_app_only():
 
 
 def test_the_app_is_for_balancers_peers_and_monitoring():
-    rules = told(
+    rules = describe(
         groups=["sergas_app"],
         apps=APPS,
         balancers=["192.0.2.2"],
@@ -45,14 +45,14 @@ def test_the_app_is_for_balancers_peers_and_monitoring():
 
 
 def test_a_host_in_no_group_has_all_on_itself():
-    assert told(groups=["bookworm"], balancers=["192.0.2.2"]) == [
+    assert describe(groups=["bookworm"], balancers=["192.0.2.2"]) == [
         "allow any ssh",
         "allow 192.0.2.2 8000",
     ]
 
 
 def test_a_balancer_is_for_everybody_and_has_no_app():
-    assert told(groups=["sergas_lb"], balancers=["192.0.2.2"]) == [
+    assert describe(groups=["sergas_lb"], balancers=["192.0.2.2"]) == [
         "allow any ssh",
         "allow any 80",
         "allow any 443",
@@ -60,9 +60,9 @@ def test_a_balancer_is_for_everybody_and_has_no_app():
 
 
 def test_ssh_is_limited_where_it_is_for_everybody():
-    assert told(groups=["sergas_lb"], ssh_limit=True)[0] == "limit any ssh"
+    assert describe(groups=["sergas_lb"], ssh_limit=True)[0] == "limit any ssh"
     assert (
-        told(groups=["sergas_lb"], ssh_limit=True, admins=["192.0.2.7"])[0] == "allow 192.0.2.7 ssh"
+        describe(groups=["sergas_lb"], ssh_limit=True, admins=["192.0.2.7"])[0] == "allow 192.0.2.7 ssh"
     )
 
 

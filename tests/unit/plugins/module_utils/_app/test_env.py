@@ -13,7 +13,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._app import env, env_pl
 DEFAULTS = {
     "values": {},
     "absent": [],
-    "mend": False,
+    "repair": False,
     "systemd": True,
     "secret_keys": [],
     "create": False,

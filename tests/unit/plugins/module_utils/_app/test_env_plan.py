@@ -251,7 +251,7 @@ def test_no_change_ever_changes_another_variable():
     for _round in range(3000):
         before = "".join(source.choice(pieces) for _piece in range(source.randrange(1, 14)))
         try:
-            plan = env_plan.plan(before, {"A": "x y"}, mend=source.random() < 0.3)
+            plan = env_plan.plan(before, {"A": "x y"}, repair=source.random() < 0.3)
         except Refused:
             continue
         done += 1
@@ -279,21 +279,21 @@ def test_repairing_gives_systemd_what_dotenv_reads():
     before = (
         "TTL=300  # 5 minutes\nexport LEVEL=INFO\nB='x' # y\nC=1\nC=2\nD=${C}\nE='it''s'\nOK=1\n"
     )
-    plan = env_plan.plan(before, {}, mend=True)
+    plan = env_plan.plan(before, {}, repair=True)
     assert (
         plan.text == "# 5 minutes\nTTL=300\nLEVEL=INFO\n# y\nB='x'\nC=2\nD=${C}\nE='it''s'\nOK=1\n"
     )
-    assert plan.mended == ["TTL", "LEVEL", "B", "C"]
+    assert plan.repaired == ["TTL", "LEVEL", "B", "C"]
     assert plan.dropped == [("C", 4)]
     assert plan.changed == []
     assert set(env_plan.ambiguous(plan.text)) == {"D", "E"}
-    assert env_plan.plan(plan.text, {}, mend=True).text == plan.text
+    assert env_plan.plan(plan.text, {}, repair=True).text == plan.text
 
 
 def test_repairing_that_cannot_be_does_not_stop_what_was_requested():
-    plan = env_plan.plan('X=1 # c\nA=1\nB="1\nC=2\n', {"A": "2"}, mend=True)
+    plan = env_plan.plan('X=1 # c\nA=1\nB="1\nC=2\n', {"A": "2"}, repair=True)
     assert plan.text == 'X=1 # c\nA=2\nB="1\nC=2\n'
-    assert plan.mended == []
+    assert plan.repaired == []
 
 
 def test_what_is_read_differently_is_said_without_secrets():

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import requirements
 
-LACKING = {"name": "structlog", "requirement": "structlog==25.4.0", "installed": None}
+MISSING = {"name": "structlog", "requirement": "structlog==25.4.0", "installed": None}
 OLD = {"name": "redis", "requirement": "redis<6,>=5", "installed": "4.0.0"}
 BROKEN = {
     "name": "idna",
@@ -23,12 +23,12 @@ BROKEN = {
 }
 
 
-def compared(lacking=(), broken=()):
-    return {"lacking": list(lacking), "broken": list(broken)}
+def compared(missing=(), broken=()):
+    return {"missing": list(missing), "broken": list(broken)}
 
 
 def test_a_pinned_version_is_named_without_pip():
-    (step,) = requirements.plan(compared([LACKING]))
+    (step,) = requirements.plan(compared([MISSING]))
     assert (step.before, step.after, step.why) == (None, "25.4.0", "it is not installed")
 
 
@@ -67,9 +67,9 @@ def test_names_of_a_report_of_pip_are_compared_as_pip_does():
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """A virtual environment with a package that needs another one, both made by hand."""
-    folder = tmp_path_factory.mktemp("venv")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    site = next(folder.glob("lib/python*/site-packages"))
+    directory = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
+    site = next(directory.glob("lib/python*/site-packages"))
     for name, version, needs in (("alpha", "1.0", "beta>=2"), ("beta", "2.1", None)):
         (site / (name + ".py")).write_text("")
         info = site / ("%s-%s.dist-info" % (name, version))
@@ -80,7 +80,7 @@ def environment(tmp_path_factory):
         (info / "RECORD").write_text(
             "%s.py,,\n%s/METADATA,,\n%s/RECORD,,\n" % (name, info.name, info.name)
         )
-    return folder
+    return directory
 
 
 def compare(environment, tmp_path, text):
@@ -100,12 +100,12 @@ def names(found, key):
 
 def test_an_environment_that_has_all_is_missing_nothing(environment, tmp_path):
     found = compare(environment, tmp_path, "# the app\nAlpha == 1.0  # pinned\nbeta\n")
-    assert found["lacking"] == found["broken"] == []
+    assert found["missing"] == found["broken"] == []
     assert found["compared"] == 3
 
 
 @pytest.mark.parametrize(
-    ("text", "lacking"),
+    ("text", "missing"),
     [
         ("alpha==2.0\n", ["alpha==2.0"]),
         ("gamma>=1 ; python_version >= '3'\ndelta ; python_version < '3'\n", ["gamma>=1"]),
@@ -113,14 +113,14 @@ def test_an_environment_that_has_all_is_missing_nothing(environment, tmp_path):
         ("alpha \\\n  ==2.0\n", ["alpha==2.0"]),
     ],
 )
-def test_what_is_missing_is_named_as_it_is_required(environment, tmp_path, text, lacking):
-    assert names(compare(environment, tmp_path, text), "lacking") == lacking
+def test_what_is_missing_is_named_as_it_is_required(environment, tmp_path, text, missing):
+    assert names(compare(environment, tmp_path, text), "missing") == missing
 
 
 def test_further_files_are_read_and_what_cannot_be_compared_is_reported(environment, tmp_path):
     (tmp_path / "more.txt").write_text("gamma\n")
     found = compare(environment, tmp_path, "-r more.txt\n-e ./here\ngit+https://example.com/x\n")
-    assert names(found, "lacking") == ["gamma"]
+    assert names(found, "missing") == ["gamma"]
     assert found["unchecked"] == ["-e ./here", "git+https://example.com/x"]
 
 
@@ -142,7 +142,7 @@ def test_a_requirement_of_a_requirement_counts(environment, tmp_path):
         found = compare(environment, tmp_path, "alpha\n")
     finally:
         (site / "beta.hidden").rename(hidden)
-    assert names(found, "lacking") == ["beta>=2"]
+    assert names(found, "missing") == ["beta>=2"]
 
 
 def test_a_file_that_is_gone_makes_a_package_broken(environment, tmp_path):

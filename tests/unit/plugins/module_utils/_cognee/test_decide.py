@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import decide as cognee_decide
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import views as cognee_views
 
-REFUSED = {"root": {"told": "refused", "error": "cognee:8001: connection refused", "seconds": 0.1}}
+REFUSED = {"root": {"error_kind": "refused", "error": "cognee:8001: connection refused", "seconds": 0.1}}
 READY = {
     "root": {
         "status": 200,
@@ -74,7 +74,7 @@ def seen(replies, **changes):
         "listeners": {"addresses": ["0.0.0.0"], "holder": None},
         "access": [],
         "exposed": False,
-        "components_asked": False,
+        "components_checked": False,
     }
     result.update(changes)
     return result
@@ -86,7 +86,7 @@ def decide(looked):
 
 def bad(findings):
     return {
-        item["id"]: (item["status"], item["evidence"].get("told"), item["remedy"])
+        item["id"]: (item["status"], item["evidence"].get("error_kind"), item["remedy"])
         for item in findings
         if item["status"] not in ("ok", "skipped")
     }
@@ -132,7 +132,7 @@ def test_a_mark_of_an_earlier_life_is_no_restart():
 
 
 def test_a_slow_health_is_no_service_that_is_down():
-    slow = dict(READY, health={"told": "hung", "error": "no answer", "seconds": 5.0})
+    slow = dict(READY, health={"error_kind": "hung", "error": "no answer", "seconds": 5.0})
     assert bad(decide(seen(slow))) == {"cognee.slow": ("fail", "health", None)}
     late = dict(READY, health=dict(READY["health"], seconds=3.0))
     assert bad(decide(seen(late))) == {"cognee.slow": ("warn", "health", None)}
@@ -161,11 +161,11 @@ def test_an_engine_that_cannot_be_asked_is_unknown_and_the_service_is_well():
 def view(name, reachable, asked=True, **changes):
     result = {
         "from": name,
-        "asked": asked,
+        "queried": asked,
         "client": asked,
         "target": "192.0.2.9:8001",
         "reachable": reachable,
-        "told": None if reachable else "timeout",
+        "error_kind": None if reachable else "timeout",
         "identity": "cognee" if reachable else "silent",
     }
     result.update(changes)
@@ -186,8 +186,8 @@ def test_what_answers_at_home_and_not_to_its_clients_is_blocked():
     blocked = [item for item in result["findings"] if item["id"] == "cognee.blocked"][0]
     assert blocked["evidence"]["target"] == "192.0.2.9:8001"
     assert blocked["evidence"]["views"] == [
-        {"from": "app1", "told": "timeout"},
-        {"from": "localhost", "told": "reached"},
+        {"from": "app1", "result": "timeout"},
+        {"from": "localhost", "result": "reached"},
     ]
     assert result["roots"] == ["cognee.blocked"] and result["bad"] == 1
 

@@ -445,13 +445,13 @@ def test_whatever_is_swapped_in_a_race_the_victim_stays(host):
     def attack():
         while not done.is_set():
             for target in (host / "etc" / "passwd", real):
-                draft = host / "app" / "draft"
-                draft.unlink(missing_ok=True)
+                temporary = host / "app" / "draft"
+                temporary.unlink(missing_ok=True)
                 if target == real:
-                    write(draft)
+                    write(temporary)
                 else:
-                    link(draft, target, APP)
-                os.replace(draft, path)
+                    link(temporary, target, APP)
+                os.replace(temporary, path)
 
     attacker = threading.Thread(target=attack)
     attacker.start()

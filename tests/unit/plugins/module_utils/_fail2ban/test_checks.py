@@ -16,7 +16,7 @@ def jail(name="sshd", **details):
     known = {
         "name": name,
         "watches": "journal: _SYSTEMD_UNIT=ssh.service",
-        "blind": None,
+        "reason": None,
         "failed": 0,
         "maxretry": 5,
         "findtime": 600,
@@ -57,7 +57,7 @@ def ids(findings):
         (("sshd",), seen(jail()), [("security.jails.ok", "ok")]),
         (("sshd", "sergas-app"), seen(jail()), [("security.jail.missing", "fail")]),
         ((), seen(), [("security.jail.missing", "fail")]),
-        ((), seen(jail(blind="nothing")), [("security.jail.blind", "fail")]),
+        ((), seen(jail(reason="nothing")), [("security.jail.no_input", "fail")]),
         ((), seen(active="failed"), [("security.jail.dead", "fail")]),
         ((), seen(jail(), silent="no answer"), [("security.jail.dead", "fail")]),
         (("sshd",), seen(active="inactive", enabled="disabled"), [("security.jail.dead", "fail")]),
@@ -80,7 +80,7 @@ def test_service_that_was_switched_off_is_skipped():
     "observed, found",
     [
         (seen(jail(banned=["203.0.113.9"])), [("security.bans.ok", "ok")]),
-        (seen(jail(banned=["192.0.2.2", "203.0.113.9"])), [("security.ban.innocent", "fail")]),
+        (seen(jail(banned=["192.0.2.2", "203.0.113.9"])), [("security.ban.legitimate_client", "fail")]),
         (
             seen(jail(banned=["203.0.113.9"], not_in_firewall=["203.0.113.9"])),
             [("security.ban.ineffective", "fail")],

@@ -109,14 +109,14 @@ def test_server_is_queried_over_one_connection(answered):
     fake, path = answered(pickle.dumps(status, 4), pickle.dumps((0, 5), 4))
     with client.Server(path) as server:
         assert server.jails() == ["sshd", "sergas-app"]
-        assert server.ask("get", "sshd", "maxretry") == 5
+        assert server.query("get", "sshd", "maxretry") == 5
     assert fake.received == [["status"], ["get", "sshd", "maxretry"]]
 
 
 def test_refusal_is_raised(answered):
     _fake, path = answered(pickle.dumps((1, ValueError("no such jail")), 4))
     with client.Server(path) as server, pytest.raises(client.Refused, match="no such jail"):
-        server.ask("get", "ghost", "maxretry")
+        server.query("get", "ghost", "maxretry")
 
 
 class _Malice:
@@ -127,7 +127,7 @@ class _Malice:
 def test_answer_cannot_run_anything(answered):
     _fake, path = answered(pickle.dumps((0, _Malice()), 4))
     with client.Server(path) as server, pytest.raises(pickle.UnpicklingError):
-        server.ask("status")
+        server.query("status")
     assert not os.path.exists("/tmp/must-not-be-made")
 
 
@@ -163,7 +163,7 @@ GONE = ("not-found", "inactive")
     ],
 )
 def test_jails_without_input_are_found(seen, reason):
-    found = fail2ban_sources.blindness(seen)
+    found = fail2ban_sources.no_input(seen)
     assert (found is None) if reason is None else (reason in found)
 
 
@@ -207,8 +207,8 @@ def test_files_of_others_are_refused(path):
 
 
 def test_files_are_read_and_overrides_found(tmp_path):
-    for folder in setup.FOLDERS:
-        (tmp_path / folder).mkdir()
+    for directory in setup.DIRECTORIES:
+        (tmp_path / directory).mkdir()
     (tmp_path / "jail.d" / "sergas.conf").write_text(OURS)
     (tmp_path / "jail.d" / "defaults-debian.conf").write_text("[sshd]\nmaxretry = 9\n")
     (tmp_path / "jail.d" / "zz.conf").write_text("[sshd]\nfindtime = 60\n")

@@ -228,8 +228,8 @@ def test_a_port_that_is_declared_for_some_fails_and_an_unknown_one_warns():
 
 
 def test_the_text_for_the_diff_has_all_that_changes():
-    before = check.told(STATE._replace(enabled=False), [], {}, None)
-    after = check.told(
+    before = check.describe(STATE._replace(enabled=False), [], {}, None)
+    after = check.describe(
         STATE, declare({"from": "192.0.2.1", "port": "22"}), {"incoming": "reject"}, "high"
     )
     assert "status: inactive" in before and "logging: low" in before

@@ -62,7 +62,7 @@ FAULTS = {
     "database stopped": (
         "db.unreachable",
         [
-            bad("db.unreachable", target=TARGET, told="refused"),
+            bad("db.unreachable", target=TARGET, error_kind="refused"),
             bad("app.errors.rate", "warn", kinds={"other": 12}),
             *down("database.unreachable"),
         ],
@@ -70,7 +70,7 @@ FAULTS = {
     "database stopped under the app": (
         "db.unreachable",
         [
-            bad("db.unreachable", target=TARGET, told="refused"),
+            bad("db.unreachable", target=TARGET, error_kind="refused"),
             bad(
                 "api.health.degraded",
                 dependencies={"database": "disconnected", "redis": "connected"},
@@ -80,11 +80,11 @@ FAULTS = {
     ),
     "database password": (
         "db.auth.failed",
-        [bad("db.auth.failed", target=TARGET, told="password"), *down("database.auth")],
+        [bad("db.auth.failed", target=TARGET, error_kind="password"), *down("database.auth")],
     ),
     "database missing": (
         "db.missing",
-        [bad("db.missing", target=TARGET, told="database"), *down("database.missing")],
+        [bad("db.missing", target=TARGET, error_kind="database"), *down("database.missing")],
     ),
     "import error": ("app.import.error", [bad("app.import.error", modules=[]), *down("import")]),
     "out of memory": (
@@ -146,7 +146,7 @@ FAULTS = {
     "redis down": (
         "redis.unreachable",
         [
-            bad("redis.unreachable", target="127.0.0.1:6379", told="refused"),
+            bad("redis.unreachable", target="127.0.0.1:6379", error_kind="refused"),
             bad(
                 "api.health.degraded",
                 dependencies={"redis": "disconnected", "database": "connected"},
@@ -157,7 +157,7 @@ FAULTS = {
     "redis password": (
         "redis.auth.failed",
         [
-            bad("redis.auth.failed", target="127.0.0.1:6379", told="password"),
+            bad("redis.auth.failed", target="127.0.0.1:6379", error_kind="password"),
             bad("api.health.degraded", dependencies={"redis": "disconnected"}),
         ],
     ),
@@ -338,7 +338,7 @@ def test_an_unreadable_journal_is_one_root():
 def test_a_trouble_that_is_over_does_not_blame_another_one():
     findings = [
         bad("app.service.down", reasons=["database.unreachable"], stopped=False),
-        bad("redis.unreachable", told="refused"),
+        bad("redis.unreachable", error_kind="refused"),
     ]
     assert found_roots(findings) == {"app.service.down", "redis.unreachable"}
 
@@ -361,7 +361,7 @@ def test_a_cause_that_was_told_already_stays():
 
 @pytest.mark.parametrize(("told", "cause"), [("timeout", "db.unreachable"), ("refused", None)])
 def test_only_waiting_makes_slow(told, cause):
-    item, _other = cause_rules.derive([bad("api.latency.high"), bad("db.unreachable", told=told)])
+    item, _other = cause_rules.derive([bad("api.latency.high"), bad("db.unreachable", error_kind=told)])
     assert item["cause"] == cause
 
 
@@ -395,7 +395,7 @@ def test_the_limit_of_a_unit_is_not_the_machines_memory(scope, cause):
 @pytest.mark.parametrize(("starting", "cause"), [(True, "db.unreachable"), (False, None)])
 def test_an_app_that_starts_does_not_listen_while_its_database_refuses(starting, cause):
     item, _other = cause_rules.derive(
-        [bad("app.port.closed", starting=starting), bad("db.unreachable", told="refused")]
+        [bad("app.port.closed", starting=starting), bad("db.unreachable", error_kind="refused")]
     )
     assert item["cause"] == cause
 
@@ -409,7 +409,7 @@ def test_keys_that_cannot_be_read_derive_from_their_file(subject):
 
 def test_a_log_of_timeouts_is_not_explained_by_a_password():
     errors = bad("app.errors.rate", "warn", kinds={"database.timeout": 15})
-    assert found_roots([errors, bad("db.auth.failed", told="password")]) == {
+    assert found_roots([errors, bad("db.auth.failed", error_kind="password")]) == {
         "app.errors.rate",
         "db.auth.failed",
     }

@@ -52,7 +52,7 @@ def test_what_was_not_seen_since_its_remedy_is_ok_and_says_so():
         "Fixed at 2026-03-01T12:05:00Z by the remedy raise_memory_limit, not seen since (last at"
         " 2026-03-01T12:00:00Z): The kernel killed the app"
     )
-    assert result["evidence"]["mended"] == {
+    assert result["evidence"]["resolved"] == {
         "finding": "app.oom.killed",
         "at": "2026-03-01T12:05:00Z",
         "remedy": "raise_memory_limit",
@@ -103,4 +103,4 @@ def test_a_finding_that_derives_from_the_mended_one_is_mended_with_it():
 def test_of_several_remedies_the_latest_is_named():
     earlier, later = entry("2026-03-01T12:01:00Z", run="r1"), entry(run="r2")
     for entries in ([earlier, later], [later, earlier]):
-        assert settled(killed(), *entries)["evidence"]["mended"]["run"] == "r2"
+        assert settled(killed(), *entries)["evidence"]["resolved"]["run"] == "r2"

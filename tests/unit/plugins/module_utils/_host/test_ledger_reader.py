@@ -72,10 +72,10 @@ def test_begun_is_interrupted_unless_the_lock_is_held(read, tmp_path):
     assert read()[0]["outcome"] == "begun"
 
 
-def point(folder, name, outcome, **more):
-    (folder / name).mkdir()
-    (folder / name / "point.json").write_text(json.dumps(dict({"run": "r7"}, **more)))
-    (folder / name / "outcome").write_text(
+def point(directory, name, outcome, **more):
+    (directory / name).mkdir()
+    (directory / name / "point.json").write_text(json.dumps(dict({"run": "r7"}, **more)))
+    (directory / name / "outcome").write_text(
         outcome if isinstance(outcome, str) else json.dumps(outcome)
     )
 

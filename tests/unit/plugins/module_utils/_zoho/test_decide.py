@@ -30,7 +30,7 @@ WANTED = Wanted("mine", 300_000, NOW - 1000)
 
 def failure(told, ago, until=0):
     return {
-        "told": told,
+        "error_kind": told,
         "message": "said",
         "host": "app-2",
         "at": str(NOW - ago),
@@ -136,7 +136,7 @@ def test_what_the_api_said_holds_for_a_minute_and_for_that_token():
 def test_the_finding_for_each_problem(told, id, status, remedy):
     item = findings.problem(told, "so it was said", "accounts.zoho.com:443")
     assert (item["id"], item["status"], item["remedy"]) == (id, status, remedy)
-    assert item["evidence"] == {"target": "accounts.zoho.com:443", "told": told}
+    assert item["evidence"] == {"target": "accounts.zoho.com:443", "error_kind": told}
     assert "so it was said" in item["summary"]
     assert item["advice"]
 

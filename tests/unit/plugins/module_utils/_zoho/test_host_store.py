@@ -11,8 +11,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._zoho.replies import Gr
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.store import StoreFailed
 
 
-def make_store(folder, credentials="mine", budget=2, window=600):
-    return host_store.HostStore(credentials, "refresh", budget, window, str(folder))
+def make_store(directory, credentials="mine", budget=2, window=600):
+    return host_store.HostStore(credentials, "refresh", budget, window, str(directory))
 
 
 def test_one_process_of_a_host_at_a_time(tmp_path):
@@ -44,7 +44,7 @@ def test_a_host_keeps_refusals_of_its_credentials_and_no_secret(tmp_path):
     store.acquire("a")
     store.remember("a", "m", "refresh_token", "dead")
     store.release("a")
-    assert make_store(tmp_path).read().failure["told"] == "refresh_token"
+    assert make_store(tmp_path).read().failure["error_kind"] == "refresh_token"
     assert make_store(tmp_path, "others").read().failure == {}
     store.acquire("a")
     store.keep("a", 1, "m", 5, Grant("1000.secret.token", 3600, None, None))

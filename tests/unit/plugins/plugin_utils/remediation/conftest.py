@@ -25,7 +25,7 @@ class Makers:
             "reversible": True,
             "component": "redis",
             "undo": {"none": "It was not up before"},
-            "proof": {"part": "health", "checks": ["redis"]},
+            "verification": {"part": "health", "checks": ["redis"]},
             **changes,
         }
 

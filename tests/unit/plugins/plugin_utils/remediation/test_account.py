@@ -38,13 +38,13 @@ SCHEMA = json.loads(
 def planned(makers):
     """A plan for three hosts and one that is held back, as the action returns it."""
 
-    def run(mode="apply", **wishes):
+    def run(mode="apply", **plan_options):
         down = makers.bad(evidence={"target": "127.0.0.1:6379"})
         hosts = {"a": [down], "b": [down], "c": [down], "d": [makers.good("redis.ok", "redis")]}
         places = dict.fromkeys(hosts, plan.Place())
-        wishes = plan.Wishes(**{"max_share": 1, "batches": (1,), **wishes})
+        plan_options = plan.PlanOptions(**{"max_share": 1, "batches": (1,), **plan_options})
         made = plan.make(
-            makers.report(hosts), makers.remedies(start_redis={}), places, {}, wishes, NOW
+            makers.report(hosts), makers.remedies(start_redis={}), places, {}, plan_options, NOW
         )
         return {**made, "mode": mode, "run": "r1", "by": "alice@controller"}
 
@@ -195,7 +195,7 @@ def test_the_plan_tells_what_why_how_and_what_holds_it_back(planned):
 
 def test_nothing_to_do_is_one_line(makers):
     hosts = {"a": [makers.good()]}
-    made = plan.make(makers.report(hosts), {}, {"a": plan.Place()}, {}, plan.Wishes(), NOW)
+    made = plan.make(makers.report(hosts), {}, {"a": plan.Place()}, {}, plan.PlanOptions(), NOW)
     assert shown(made) == "Plan: nothing to do."
 
 
@@ -206,19 +206,19 @@ def test_a_hosts_text_steers_no_terminal(makers):
         makers.remedies(start_redis={}),
         {"a": plan.Place()},
         {},
-        plan.Wishes(),
+        plan.PlanOptions(),
         NOW,
     )
     text = shown(made)
     assert "\x1b" not in text and "\nPlan: all is well" not in text
 
 
-def write(folder, makers, name="start_redis", tasks=True, text=None):
-    (folder / "tasks").mkdir(parents=True, exist_ok=True)
-    (folder / (name + ".yml")).write_text(text or json.dumps(makers.document()))
+def write(directory, makers, name="start_redis", tasks=True, text=None):
+    (directory / "tasks").mkdir(parents=True, exist_ok=True)
+    (directory / (name + ".yml")).write_text(text or json.dumps(makers.document()))
     if tasks:
-        (folder / "tasks" / (name + ".yml")).write_text("---\n")
-    return (str(folder), str(folder / "tasks"))
+        (directory / "tasks" / (name + ".yml")).write_text("---\n")
+    return (str(directory), str(directory / "tasks"))
 
 
 def test_remedies_are_found_by_name_and_the_users_own_are_known(tmp_path, makers):

@@ -13,8 +13,8 @@ def test_a_remedy_is_completed(makers):
     made = catalogue.remedy("start_redis", makers.document())
     assert (made["runs_on"], made["cooldown"], made["timeout"]) == ("host", 900, 300)
     assert made["needs"] == {"approval": False, "variables": []}
-    assert made["proof"] == {"part": "health", "checks": ["redis"], "patience": 60}
-    assert made["follows"] is False
+    assert made["verification"] == {"part": "health", "checks": ["redis"], "timeout": 60}
+    assert made["after_dependencies"] is False
 
 
 def test_what_is_templated_on_the_host_stays_a_template(makers):
@@ -53,7 +53,7 @@ def test_what_is_templated_on_the_host_stays_a_template(makers):
         ({"undo": {"commands": ["reboot"]}}, "undo.commands: 'reboot' is not allowed"),
         ({"needs": {"approval": "yes"}}, "needs.approval: 'yes' is not allowed"),
         ({"needs": {"variables": ["a b"]}}, "needs.variables"),
-        ({"proof": {"checks": []}}, "a dictionary with part"),
+        ({"verification": {"checks": []}}, "a dictionary with part"),
         ({"colour": "red"}, "colour: 'red' is not allowed, it must be one of the keys"),
     ],
 )
@@ -73,7 +73,7 @@ def test_each_key_that_has_no_default_is_required(makers):
         "reversible",
         "component",
         "undo",
-        "proof",
+        "verification",
     ):
         document = makers.document()
         del document[key]

@@ -87,7 +87,7 @@ def test_a_window_has_a_time_zone():
     made = window.parse({"start": "09:00", "end": "10:00", "timezone": "Asia/Tokyo"})
     assert window.is_open(made, datetime.fromisoformat("2026-11-24T00:30:00+00:00"))
     assert not window.is_open(made, datetime.fromisoformat("2026-11-24T09:30:00+00:00"))
-    assert window.told(made) == "daily 09:00-10:00 Asia/Tokyo"
+    assert window.describe(made) == "daily 09:00-10:00 Asia/Tokyo"
 
 
 @pytest.mark.parametrize(

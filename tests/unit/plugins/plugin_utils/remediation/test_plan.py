@@ -17,13 +17,13 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 def make(makers):
     """Plan for {host: findings}; keywords are wishes, C(remedies), C(owners) and C(places)."""
 
-    def run(hosts, remedies=None, owners=None, places=None, **wishes):
+    def run(hosts, remedies=None, owners=None, places=None, **plan_options):
         report = makers.report(hosts)
         if places is None:
             places = {name: plan.Place() for name, items in hosts.items() if items is not None}
         owners = {name: name for name in hosts} if owners is None else owners
         catalogue = makers.remedies(**(remedies or {"start_redis": {}}))
-        return plan.make(report, catalogue, places, owners, plan.Wishes(**wishes), NOW)
+        return plan.make(report, catalogue, places, owners, plan.PlanOptions(**plan_options), NOW)
 
     return run
 
@@ -213,9 +213,9 @@ def test_what_may_outlast_its_cause_follows_it(makers, make):
     down = makers.bad("app.service.down", "start_app", "app", cause="redis.unreachable")
     made = make(
         {"app1": [down, makers.bad()]},
-        {"start_redis": {}, "start_app": {"component": "app", "follows": True}},
+        {"start_redis": {}, "start_app": {"component": "app", "after_dependencies": True}},
     )
-    assert [(entry["remedy"], entry["follows"]) for entry in made["entries"]] == [
+    assert [(entry["remedy"], entry["after_remedy"]) for entry in made["entries"]] == [
         ("start_redis", None),
         ("start_app", "start_redis"),
     ]
@@ -226,9 +226,9 @@ def test_what_is_a_root_beside_it_follows_nothing(makers, make):
     down = makers.bad("app.service.down", "start_app", "app", cause="redis.unreachable")
     made = make(
         {"app1": [closed, down, makers.bad()]},
-        {"start_redis": {}, "start_app": {"component": "app", "follows": True}},
+        {"start_redis": {}, "start_app": {"component": "app", "after_dependencies": True}},
     )
-    assert [(entry["remedy"], entry["follows"]) for entry in made["entries"]] == [
+    assert [(entry["remedy"], entry["after_remedy"]) for entry in made["entries"]] == [
         ("start_redis", None),
         ("start_app", None),
     ]

@@ -33,7 +33,7 @@ class Run:
             "known": ["redis.unreachable"],
             "undo": None,
             "timeout": 120,
-            "proof": {"part": "health", "checks": ["redis"], "patience": 30},
+            "verification": {"part": "health", "checks": ["redis"], "timeout": 30},
         }
         self.host = {
             "name": "a",
@@ -225,8 +225,8 @@ def test_the_check_runs_where_the_finding_is(run):
     check = run(**elsewhere).state["check"]
     assert (check["on"], check["checks"], check["backends"]) == ("b", ["redis"], ["192.0.2.1:6379"])
     # What is of the server is checked on the server.
-    proof = {"part": "database", "checks": [], "patience": 30}
-    assert run(**elsewhere, proof=proof).state["check"]["on"] == "a"
+    verification = {"part": "database", "checks": [], "timeout": 30}
+    assert run(**elsewhere, verification=verification).state["check"]["on"] == "a"
 
 
 def test_a_check_run_begins_nothing_and_changes_nothing(run):

@@ -60,8 +60,8 @@ def test_what_was_not_looked_for_is_not_gone(makers):
     ],
 )
 def test_a_new_failure_counts_unless_the_old_one_hid_it(makers, wanted, new, good):
-    looked_at = makers.good(".".join([*wanted.split(".")[:2], "ok"]), "app")
-    found = judge([wanted], [wanted], looked_at, makers.bad(new, None, "host"))
+    inspected = makers.good(".".join([*wanted.split(".")[:2], "ok"]), "app")
+    found = judge([wanted], [wanted], inspected, makers.bad(new, None, "host"))
     assert (found["good"], found["worse"]) == (good, not good)
 
 
@@ -86,7 +86,7 @@ def record(remedy, outcome, worse=False):
 
 
 @pytest.mark.parametrize(
-    ("ended", "stopper"),
+    ("ended", "blocked_by"),
     [
         ({"a": ([record("x", "kept")], "")}, None),
         ({"a": ([record("x", "undone")], "")}, "a"),
@@ -98,5 +98,5 @@ def record(remedy, outcome, worse=False):
         ({}, None),
     ],
 )
-def test_a_bad_end_stops_the_next(ended, stopper):
-    assert outcomes.stopped_by(ended, "x") == stopper
+def test_a_bad_end_stops_the_next(ended, blocked_by):
+    assert outcomes.stopped_by(ended, "x") == blocked_by

@@ -187,6 +187,6 @@ def test_a_report_that_cannot_be_compared_with_is_told(tmp_path, text, reason):
 
 
 def test_a_later_minor_version_is_compared_with(tmp_path, makers):
-    report = dict(makers.build(makers.sample()), schema_version="1.7", surplus=1)
+    report = dict(makers.build(makers.sample()), schema_version="1.7", extra=1)
     write(tmp_path, {"report.json": formats.render_json(report)})
     assert history.read_previous(str(tmp_path))[1] is None

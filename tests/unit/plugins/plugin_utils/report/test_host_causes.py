@@ -116,7 +116,7 @@ def test_a_lock_derives_from_the_transaction_that_holds_it():
 @pytest.mark.parametrize("id", ["cognee.auth", "cognee.wrong_service", "cognee.blocked"])
 def test_what_the_app_says_of_cognee_derives_from_what_was_seen_of_it(id):
     reported = bad("cognee.down", component="cognee", target="c:8001", reported="disconnected")
-    measured = bad(id, component="cognee", target="10.0.0.9:8001", told="refused")
+    measured = bad(id, component="cognee", target="10.0.0.9:8001", error_kind="refused")
     assert causes_of(reported, measured) == [id, None]
     assert causes_of(measured, errors("cognee")) == [None, id]
     assert causes_of(reported) == [None]

@@ -199,7 +199,7 @@ def test_the_json_keeps_its_schema(makers):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda report: report.update(surplus=1),
+        lambda report: report.update(extra=1),
         lambda report: report["hosts"][0]["findings"][0].update(status="fine"),
         lambda report: report["hosts"][0]["findings"][0].pop("root"),
         lambda report: report["roots"][0].update(status="ok"),

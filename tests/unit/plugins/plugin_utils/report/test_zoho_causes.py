@@ -23,7 +23,7 @@ def by_app(state="unauthenticated", id="zoho.token.invalid"):
 
 
 def by_zoho(told, account="a1", target=ACCOUNTS):
-    return decide.trouble(told, "it says so", target, {"account": account})
+    return decide.problem(told, "it says so", target, {"account": account})
 
 
 def good(account="a1"):

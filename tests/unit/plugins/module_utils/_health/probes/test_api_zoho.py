@@ -25,4 +25,4 @@ def test_the_log_tells_what_zoho_refuses(line, told, remedy):
     health = {"url": "http://127.0.0.1:8000/health", "samples": [reply]}
     found = {item["id"]: item for item in api.judge(health, {}, line and {"sample": line})}
     item = found["zoho.token.invalid"]
-    assert (item["evidence"].get("told"), item["remedy"]) == (told, remedy)
+    assert (item["evidence"].get("error_kind"), item["remedy"]) == (told, remedy)

@@ -37,7 +37,7 @@ def reached(**details):
 
 
 def refused(told, **details):
-    failure = dict({"told": told, "message": "m"}, **details.pop("failure", {}))
+    failure = dict({"error_kind": told, "message": "m"}, **details.pop("failure", {}))
     return reached(failure=failure, alive=details.pop("alive", False), **details)
 
 
@@ -85,7 +85,7 @@ def test_slots_that_are_not_told_are_no_failure():
 def test_refusals_are_told_apart_by_sqlstate_and_routine(sqlstate, routine, told, id):
     assert reach.sqlstate_reason(sqlstate, routine) == told
     item = judged(refused(told, failure={"sqlstate": sqlstate}))
-    assert (item["id"], item["status"], item["evidence"]["told"]) == (id, "fail", told)
+    assert (item["id"], item["status"], item["evidence"]["error_kind"]) == (id, "fail", told)
     assert sqlstate in item["summary"]
 
 
@@ -108,7 +108,7 @@ def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
     item = judged(refused(kind))
     assert item["id"] == "db.unreachable"
     assert item["advice"]
-    sentences = [sentence for _id, sentence, _remedy, _advice in database._TOLD.values()]
+    sentences = [sentence for _id, sentence, _remedy, _advice in database._ERROR_KINDS.values()]
     assert len(set(sentences)) == len(sentences)
 
 
@@ -120,7 +120,7 @@ def test_remedies():
 
 def test_tls_that_is_required_is_told():
     item = judged(refused("pg_hba", failure={"needs_tls": True}))
-    assert item["evidence"]["told"] == "tls_required"
+    assert item["evidence"]["error_kind"] == "tls_required"
     assert "over TLS only" in item["summary"]
 
 
@@ -211,10 +211,10 @@ def test_clusters_of_debian(tmp_path):
         ("15/main", "auto", 5432),
         ("17/main", "auto # x", 5433),
     ):
-        folder = tmp_path / "etc/postgresql" / name
-        (folder / "conf.d").mkdir(parents=True)
-        (folder / "start.conf").write_text("# how\n%s\n" % start)
-        (folder / "postgresql.conf").write_text(
+        directory = tmp_path / "etc/postgresql" / name
+        (directory / "conf.d").mkdir(parents=True)
+        (directory / "start.conf").write_text("# how\n%s\n" % start)
+        (directory / "postgresql.conf").write_text(
             "#port = 1\nport = %d   # (change requires restart)\n" % port
         )
     (tmp_path / "etc/postgresql/17/main/conf.d/a.conf").write_text("port = '5444'\n")
@@ -248,7 +248,7 @@ class TestObserve:
     def test_the_clusters_of_a_host_without_an_app(self, monkeypatch):
         monkeypatch.setattr(local_servers, "postgresql", lambda: [local_servers._local("1")])
         (result,) = database.observe(self.context(app=False))["reached"]
-        assert (result["local"], result["failure"]["told"]) == (True, "refused")
+        assert (result["local"], result["failure"]["error_kind"]) == (True, "refused")
 
     def test_the_app_s_own_database_is_not_asked_twice(self, monkeypatch):
         monkeypatch.setattr(

@@ -205,11 +205,11 @@ def test_who_the_app_runs_as(properties):
     assert unit.user_and_group(properties("not_found")) == (None, None)
 
 
-def environment(folder):
-    (folder / "bin").mkdir(parents=True)
-    (folder / "bin" / "python").write_text("")
-    (folder / "pyvenv.cfg").write_text("")
-    return str(folder / "bin" / "python")
+def environment(directory):
+    (directory / "bin").mkdir(parents=True)
+    (directory / "bin" / "python").write_text("")
+    (directory / "pyvenv.cfg").write_text("")
+    return str(directory / "bin" / "python")
 
 
 def test_the_interpreter_is_that_of_the_units_command(tmp_path):

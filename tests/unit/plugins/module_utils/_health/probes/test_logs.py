@@ -54,7 +54,7 @@ def test_exceptions_of_two_places_in_the_text_style(survey, context):
 
 @pytest.mark.parametrize("size", [1, 7, 50, 10**6])
 @pytest.mark.parametrize(
-    "name", ["exceptions_text", "mixed", "database_stopped", "cured_missing_variable"]
+    "name", ["exceptions_text", "mixed", "database_stopped", "resolved_missing_variable"]
 )
 def test_where_chunks_are_cut_makes_no_difference(survey, properties, name, size):
     cut, whole = survey(name, chunk=size), survey(name)
@@ -106,16 +106,16 @@ def test_an_import_that_fails_names_module_and_requirement(survey, context):
 
 
 def test_what_a_clean_start_has_cured_is_no_present_fault(survey, context, properties):
-    shown = properties("cured")
-    found = survey("cured_missing_variable", shown)
-    assert found["cured"] == {"errors": 0, "exceptions": 2}
+    shown = properties("resolved")
+    found = survey("resolved_missing_variable", shown)
+    assert found["resolved"] == {"errors": 0, "exceptions": 2}
     assert only(logs.decide_exceptions(context(shown), found))["status"] == "ok"
     assert only(logs.decide_imports(context(shown), found))["status"] == "ok"
     assert 1 < found["start_seconds"] < 20
 
 
 def test_the_same_before_the_cure_is_a_fault(survey, entries, context):
-    journal = entries("cured_missing_variable")
+    journal = entries("resolved_missing_variable")
     good = max(
         number
         for number, item in enumerate(journal)

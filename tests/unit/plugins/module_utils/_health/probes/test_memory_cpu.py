@@ -101,8 +101,8 @@ class TestGroups:
         assert cgroup.contained(str(tmp_path))
 
     def test_the_unit_of_a_process(self):
-        folders = pathlib.Path(V1, "proc").glob("[0-9]*")
-        pids = {(folder / "comm").read_text().strip(): folder.name for folder in folders}
+        directories = pathlib.Path(V1, "proc").glob("[0-9]*")
+        pids = {(directory / "comm").read_text().strip(): directory.name for directory in directories}
         assert cgroup.unit_of(pids["uvicorn"], V1) == "sergas-app.service"
         assert cgroup.unit_of(pids["redis-server"], V1) == "redis-server.service"
         assert cgroup.unit_of(pids["systemd"], V1) == "init.scope"
@@ -173,11 +173,11 @@ class TestMemory:
 
     def test_the_workers_of_a_unit_are_added_up(self, tmp_path):
         for pid, unit, pages in ((10, "app", 50), (11, "app", 40), (12, "db", 60)):
-            folder = tmp_path / "proc" / str(pid)
-            folder.mkdir(parents=True)
-            (folder / "statm").write_text("1000 %d 10 0 0 0 0\n" % (pages + 10))
-            (folder / "comm").write_text("python3\n")
-            (folder / "cgroup").write_text("0::/system.slice/%s.service\n" % unit)
+            directory = tmp_path / "proc" / str(pid)
+            directory.mkdir(parents=True)
+            (directory / "statm").write_text("1000 %d 10 0 0 0 0\n" % (pages + 10))
+            (directory / "comm").write_text("python3\n")
+            (directory / "cgroup").write_text("0::/system.slice/%s.service\n" % unit)
         names = [item["unit"] for item in host_memory.largest_processes(str(tmp_path))["units"]]
         assert names == ["app.service", "db.service"]
 

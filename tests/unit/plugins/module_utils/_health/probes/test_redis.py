@@ -99,7 +99,7 @@ def test_a_server_that_cannot_save_refuses_writes():
 def test_errors_are_told_apart(message, told, id):
     assert resp.RedisError(message).kind == told
     item = judged(
-        {"address": "r1:6379", "local": False, "failure": {"told": told, "message": message}}
+        {"address": "r1:6379", "local": False, "failure": {"error_kind": told, "message": message}}
     )
     assert (item["id"], item["status"]) == (id, "fail")
 
@@ -120,14 +120,14 @@ def test_errors_are_told_apart(message, told, id):
     ],
 )
 def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
-    item = judged({"address": "r1:6379", "local": False, "failure": {"told": kind, "message": "m"}})
+    item = judged({"address": "r1:6379", "local": False, "failure": {"error_kind": kind, "message": "m"}})
     assert item["id"] == "redis.unreachable"
-    sentences = [sentence for _id, sentence, _remedy, _advice in redis._TOLD.values()]
+    sentences = [sentence for _id, sentence, _remedy, _advice in redis._ERROR_KINDS.values()]
     assert len(set(sentences)) == len(sentences)
 
 
 def test_a_server_of_this_host_that_asks_for_a_password_is_alive():
-    failure = {"told": "password", "message": "NOAUTH Authentication required."}
+    failure = {"error_kind": "password", "message": "NOAUTH Authentication required."}
     assert (
         judged({"address": "127.0.0.1:6379", "local": True, "failure": failure})["status"] == "ok"
     )
@@ -202,7 +202,7 @@ class TestObserve:
         # The option names a server.
         options = {"redis_host": "127.0.0.1", "redis_port": 1}
         (result,) = redis.observe(self.context(app=True, text=text, **options))
-        assert result["failure"]["told"] == "refused"
+        assert result["failure"]["error_kind"] == "refused"
 
     def test_the_server_of_a_host_without_an_app(self, monkeypatch, tmp_path):
         local = {"host": "127.0.0.1", "port": 1, "user": None, "password": None, "tls": False}
@@ -212,11 +212,11 @@ class TestObserve:
         with pytest.raises(NotHere, match="not meant to run"):
             redis.observe(self.context(app=False))
         (result,) = redis.observe(self.context(app=False, components=["redis"]))
-        assert (result["local"], result["failure"]["told"]) == (True, "refused")
+        assert (result["local"], result["failure"]["error_kind"]) == (True, "refused")
         wants.mkdir()
         (wants / "redis-server.service").touch()
         (result,) = redis.observe(self.context(app=False))
-        assert result["failure"]["told"] == "refused"
+        assert result["failure"]["error_kind"] == "refused"
 
     def test_settings_that_are_missing(self):
         assert redis.observe(self.context(app=True)) == [

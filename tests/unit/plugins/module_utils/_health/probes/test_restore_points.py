@@ -39,7 +39,7 @@ def test_nothing_armed_is_ok():
 def test_what_a_dead_run_has_armed_fails_and_is_settled():
     (found,) = decide(pending(), entries=[dict(ENTRY, run="r0"), ENTRY])
     assert (found["id"], found["status"]) == ("host.restore_point.armed", "fail")
-    assert found["remedy"] == "settle_restore_points"
+    assert found["remedy"] == "resolve_restore_points"
     for word in ("set_variables", "run r1, which is gone", "2026-03-01T12:05:00Z"):
         assert word in found["summary"]
     (point,) = found["evidence"]["points"]
@@ -61,4 +61,4 @@ def test_what_could_not_be_restored_fails():
     (found,) = decide(pending(outcome=broken))
     assert (found["id"], found["status"]) == ("host.restore_point.failed", "fail")
     assert "No space left" in found["summary"]
-    assert found["remedy"] == "settle_restore_points"
+    assert found["remedy"] == "resolve_restore_points"

@@ -172,8 +172,8 @@ def test_a_loop_of_failing_starts_that_ended_is_cured(properties, context):
 
 
 def test_the_cured_host_as_captured(properties, context, survey):
-    shown = properties("cured")
-    found = survey("cured_missing_variable", shown)
+    shown = properties("resolved")
+    found = survey("resolved_missing_variable", shown)
     names = (
         "ActiveEnterTimestamp",
         "StateChangeTimestamp",

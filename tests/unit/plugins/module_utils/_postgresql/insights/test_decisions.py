@@ -387,7 +387,7 @@ def sequence(**values):
 def test_sequences(scope, percent, hidden, status):
     observed = {
         "sequences": 5,
-        "looked_at": 5,
+        "inspected": 5,
         "hidden": hidden,
         "fullest": [sequence(percent=percent)],
     }

@@ -107,4 +107,4 @@ def test_redis_without_a_bound_gets_a_line_that_says_so():
     ],
 )
 def test_whether_anybody_else_is_there(tenants, expected):
-    assert budgets.anybody(tenants) is expected
+    assert budgets.any_tenant(tenants) is expected

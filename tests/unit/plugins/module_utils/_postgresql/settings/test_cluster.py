@@ -180,4 +180,4 @@ def test_a_process_id_of_another_program_is_not_a_server(tmp_path):
     # This test itself is running, and no server.
     pid_file.write_text("%d\n%s\n1790000000\n5433\n/tmp\n*\n" % (os.getpid(), tmp_path))
     assert clusters.pid_of(str(tmp_path)) is None
-    assert clusters.socket_folder(str(tmp_path)) == "/tmp"
+    assert clusters.socket_directory(str(tmp_path)) == "/tmp"

@@ -120,13 +120,13 @@ def test_a_container_that_starts_again_is_another_boot(monkeypatch):
 
 
 def test_a_directory_that_went_while_its_lock_was_waited_for_is_no_directory(tmp_path, monkeypatch):
-    folder = tmp_path / "point"
-    folder.mkdir()
+    directory = tmp_path / "point"
+    directory.mkdir()
 
     def meanwhile(handle, operation):
-        folder.rename(tmp_path / "gone")
+        directory.rename(tmp_path / "gone")
 
     monkeypatch.setattr(program.fcntl, "flock", meanwhile)
-    with pytest.raises(FileNotFoundError), program.locked(str(folder)):
+    with pytest.raises(FileNotFoundError), program.locked(str(directory)):
         pass
     assert program.restore(str(tmp_path / "no-such"), "timer") is None

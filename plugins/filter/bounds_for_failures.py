@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""tuning_for: choose what bounds the calls that fail most."""
+"""bounds_for_failures: choose what bounds the calls that fail most."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: tuning_for
+name: bounds_for_failures
 short_description: Choose what bounds the calls that fail most
 version_added: 1.0.0
 description:
@@ -32,7 +32,7 @@ author:
 EXAMPLES = r"""
 - name: Limit the cost of failing calls
   sergas.ops.sergas_env:
-    values: "{{ finding | sergas.ops.tuning_for({'zoho': {'MAX_RETRY_ATTEMPTS': 5}}) }}"
+    values: "{{ finding | sergas.ops.bounds_for_failures({'zoho': {'MAX_RETRY_ATTEMPTS': 5}}) }}"
 """
 
 RETURN = r"""
@@ -43,7 +43,7 @@ _value:
 """
 
 
-def tuning_for(finding, by_kind):
+def bounds_for_failures(finding, by_kind):
     """Return {name: value} to set against what a finding derives from, {} where nothing is known.
 
     Args:
@@ -65,4 +65,4 @@ class FilterModule:
 
     def filters(self):
         """Return {name: filter}."""
-        return {"tuning_for": tuning_for}
+        return {"bounds_for_failures": bounds_for_failures}

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.filter import stricter_throttle
+from ansible_collections.sergas.ops.plugins.filter import throttle_changes
 
-throttle = stricter_throttle.FilterModule().filters()["stricter_throttle"]
+throttle = throttle_changes.FilterModule().filters()["throttle_changes"]
 
 
 @pytest.mark.parametrize(

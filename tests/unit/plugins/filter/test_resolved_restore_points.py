@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.filter.settled_restore_points import (
-    settled_restore_points,
+from ansible_collections.sergas.ops.plugins.filter.resolved_restore_points import (
+    resolved_restore_points,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 
@@ -48,7 +48,7 @@ def left(**changes):
 )
 def test_a_point_is_verified_by_the_check_that_found_its_fault(findings, verified):
     results = [{}, {"skipped": True}, {"findings": findings}]
-    (settled,) = settled_restore_points(results)
+    (settled,) = resolved_restore_points(results)
     assert (settled["name"], settled["run"], settled["remedy"]) == ("set_variables", "r1", True)
     expected = ("disarmed", "kept") if verified else ("restored", "undone")
     assert (settled["state"], settled["outcome"]) == expected
@@ -56,15 +56,15 @@ def test_a_point_is_verified_by_the_check_that_found_its_fault(findings, verifie
 
 def test_what_is_restored_in_part_is_restored():
     point = left(errors=["/opt/app/.env: No space left on device"])
-    (settled,) = settled_restore_points([{"findings": [ENV_OK, point]}])
+    (settled,) = resolved_restore_points([{"findings": [ENV_OK, point]}])
     assert (settled["state"], settled["outcome"]) == ("restored", "undone")
 
 
 def test_a_point_of_no_remedy_cannot_be_verified():
     point = left(remedy=False, findings=[], known=[])
-    (settled,) = settled_restore_points([{"findings": [ENV_OK, point]}])
+    (settled,) = resolved_restore_points([{"findings": [ENV_OK, point]}])
     assert (settled["state"], settled["remedy"]) == ("restored", False)
 
 
 def test_a_host_on_which_nothing_is_left_has_nothing_to_settle():
-    assert settled_restore_points([{"findings": [ENV_OK]}, {"unreachable": True}]) == []
+    assert resolved_restore_points([{"findings": [ENV_OK]}, {"unreachable": True}]) == []

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""settled_restore_points: what becomes of the restore points that an interrupted run has left."""
+"""resolved_restore_points: what becomes of the restore points that an interrupted run has left."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: settled_restore_points
+name: resolved_restore_points
 short_description: Decide what becomes of the restore points of interrupted remedies
 version_added: 1.0.0
 description:
@@ -33,7 +33,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: >-
       {{ [sergas_diagnose_health]
-         | sergas.ops.settled_restore_points }}
+         | sergas.ops.resolved_restore_points }}
 """
 
 RETURN = r"""
@@ -50,7 +50,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verd
 _POINTS = "host.restore_point."
 
 
-def settled_restore_points(results):
+def resolved_restore_points(results):
     """Return what becomes of each of the restore points; see the documentation."""
     every = [
         item
@@ -84,4 +84,4 @@ class FilterModule:
 
     def filters(self):
         """Return {name: filter}."""
-        return {"settled_restore_points": settled_restore_points}
+        return {"resolved_restore_points": resolved_restore_points}

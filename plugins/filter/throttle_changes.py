@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: stricter_throttle
+name: throttle_changes
 short_description: Return the variables that throttle an app more than its .env does
 version_added: 1.0.0
 description:
@@ -40,7 +40,7 @@ EXAMPLES = r"""
 
 - name: Throttle the app
   sergas.ops.sergas_env:
-    values: "{{ throttled.current | sergas.ops.stricter_throttle(wanted) }}"
+    values: "{{ throttled.current | sergas.ops.throttle_changes(wanted) }}"
   vars:
     wanted: *wanted
 """
@@ -66,7 +66,7 @@ _LESS = {
 }
 
 
-def stricter_throttle(present, wanted):
+def throttle_changes(present, wanted):
     """Return {name: value} to set; see the documentation."""
     return {
         name: value
@@ -90,4 +90,4 @@ class FilterModule:
 
     def filters(self):
         """Return {name: filter}."""
-        return {"stricter_throttle": stricter_throttle}
+        return {"throttle_changes": throttle_changes}

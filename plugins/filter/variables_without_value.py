@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""lacking_variables: name the variables that no value is known for."""
+"""variables_without_value: name the variables that no value is known for."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: lacking_variables
+name: variables_without_value
 short_description: Name the variables that no value is known for
 version_added: 1.0.0
 description:
@@ -33,7 +33,7 @@ author:
 EXAMPLES = r"""
 - name: Require a value for each missing variable
   ansible.builtin.assert:
-    that: missing | sergas.ops.lacking_variables(sergas_env_values) | length == 0
+    that: missing | sergas.ops.variables_without_value(sergas_env_values) | length == 0
 """
 
 RETURN = r"""
@@ -52,4 +52,4 @@ class FilterModule:
 
     def filters(self):
         """Return {name: filter}."""
-        return {"lacking_variables": app_variables.lacking_variables}
+        return {"variables_without_value": app_variables.variables_without_value}
