@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: report_only
 type: stdout
-short_description: Leave the screen to the report of the fleet
+short_description: Print nothing but the report of the fleet
 version_added: 1.0.0
 description:
   - Shows what M(sergas.ops.fleet_report) prints, warnings and errors, and nothing else.
@@ -28,47 +28,47 @@ from ansible.plugins.callback.default import CallbackModule as Default
 
 
 class CallbackModule(Default):
-    """The default callback, less what the report says itself."""
+    """The default callback, less what the report has."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "sergas.ops.report_only"
 
     @property
-    def _talks(self):
+    def _is_verbose(self):
         return self._display.verbosity > 0
 
     def v2_playbook_on_play_start(self, play):
-        if self._talks:
+        if self._is_verbose:
             super().v2_playbook_on_play_start(play)
         else:
             self._play = play
 
     def v2_playbook_on_task_start(self, task, is_conditional):
-        if self._talks:
+        if self._is_verbose:
             super().v2_playbook_on_task_start(task, is_conditional)
 
     def v2_runner_on_ok(self, result):
-        if self._talks:
+        if self._is_verbose:
             super().v2_runner_on_ok(result)
 
     def v2_runner_on_skipped(self, result):
-        if self._talks:
+        if self._is_verbose:
             super().v2_runner_on_skipped(result)
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        if self._talks:
+        if self._is_verbose:
             super().v2_runner_on_failed(result, ignore_errors=ignore_errors)
         elif not ignore_errors:
-            # The rest of the result is what the report has shown already.
+            # The rest of the result is in the report.
             self._display.display(
                 str(result._result.get("msg", "the task failed")), color="red", stderr=True
             )
 
     def v2_runner_on_unreachable(self, result):
-        if self._talks:
+        if self._is_verbose:
             super().v2_runner_on_unreachable(result)
 
     def v2_playbook_on_stats(self, stats):
-        if self._talks:
+        if self._is_verbose:
             super().v2_playbook_on_stats(stats)

@@ -31,7 +31,7 @@ EXAMPLES = r"""
 - name: Check Cognee from another host
   sergas.ops.cognee_check:
     view: reach
-    url: "{{ cognee.url | sergas.ops.cognee_url_for_clients(hostvars['app1'].ansible_host) }}"
+    url: "{{ cognee.url | sergas.ops.cognee_url_for_clients('192.0.2.7') }}"
   delegate_to: app2
 """
 

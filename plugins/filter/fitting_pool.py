@@ -52,7 +52,7 @@ def fitting_pool(findings, hosts=1):
     """Return {name: value} of the largest pool that fits the database, {} if the current one does.
 
     Args:
-        findings: of C(sergas_health); those of the check C(resources) have in their evidence what
+        findings: of ``sergas_health``; those of the check ``resources`` have in their evidence what
             the app may open and what the database has.
         hosts: how many hosts like this one share the database.
 

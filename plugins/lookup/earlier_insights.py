@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""earlier_insights: what the latest report knows of the databases, to find what grew since."""
+"""earlier_insights: what the latest report has of the databases, to measure what grew since."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: earlier_insights
-short_description: Read what the latest report knows of the sizes of the databases
+short_description: Read the sizes of the databases from the latest report
 version_added: 1.1.0
 description:
   - Reads the C(report.json) of the latest run in a directory of reports, and returns for each host
@@ -30,7 +30,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Find what grew since the latest report
+- name: Measure what grew since the latest report
   sergas.ops.pg_insights:
     login_db: sergas_prod
     previous: >-
@@ -41,7 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _list:
-  description: For each directory, what is known of each host's database by the name of the host.
+  description: For each directory, the sizes of each host's database by the name of the host.
   type: list
   elements: dict
   sample:
@@ -73,10 +73,10 @@ class LookupModule(LookupBase):
 
 
 def by_host(report):
-    """Return what a report has about the sizes of databases: {host: insights}.
+    """Return the sizes of databases in a report: {host: insights}.
 
     Args:
-        report: the model of a report, or None.
+        report: the model of a report, or ``None``.
     """
     found = {}
     for host in (report or {"hosts": ()})["hosts"]:
@@ -88,7 +88,7 @@ def by_host(report):
 
 
 def _insights(item):
-    """Return the sizes of a finding, or None where it is not all there."""
+    """Return the sizes in a finding, or ``None`` where they are not complete."""
     evidence = item.get("evidence")
     try:
         for kind, numbers in _ROWS.items():

@@ -23,17 +23,15 @@ description:
   - A dependency that is bad on more than half of the hosts that use it, and on two at least, is one
     finding of the fleet,
     C(fleet.) and the id of the hosts' finding, which derive from it.
-  - The reports are compared with the latest ones in the same folder.
+  - The reports are compared with the latest ones in the same directory.
 options:
   report_dir:
     description:
-      - The folder of the reports. Each run gets a folder of its own in it, named by the time in
-        UTC, and C(latest) is a link
-        to the newest one.
-      - A relative path starts from the folder that C(ansible-playbook) was started in.
-      - Folders are made with the mode 0750 and files with 0640, less what the umask takes away, for
-        reports name hosts and
-        what is wrong with them.
+      - The directory of the reports. Each run gets a directory in it, named by the time in UTC, and
+        C(latest) is a link to the newest one.
+      - A relative path starts from the directory that C(ansible-playbook) was started in.
+      - Directories are made with the mode 0750 and files with 0640, less what the umask takes away,
+        for reports name hosts and what is wrong with them.
     type: path
     default: sergas-reports
   fail_on:
@@ -74,8 +72,7 @@ options:
     default: Sergas fleet
   run:
     description:
-      - What else the reports are to say of the run, as names and values, for example the time
-        window.
+      - What else the reports show of the run, as names and values, for example the time window.
     type: dict
     default: {}
   plan:
@@ -88,7 +85,7 @@ options:
     version_added: 1.0.0
   ahead:
     description:
-      - Whether the plan is about to be carried out, by a run that may not live to tell. Then the
+      - Whether the plan is about to be carried out, by a run that may be killed. Then the
         reports are written quietly, with what is planned as V(unknown), and nothing that was found
         fails the task. A run that ends well writes others after them.
     type: bool
@@ -110,7 +107,7 @@ attributes:
     support: full
   check_mode:
     support: full
-    details: It writes the same reports. They are what the run says, no host's state.
+    details: It writes the same reports. They are the output of the run, no host's state.
   connection:
     support: none
   delegation:
@@ -122,9 +119,8 @@ attributes:
     platforms: posix
 notes:
   - It is never C(changed), for reports are the output of a run.
-  - In a play with C(serial), put it into a play of its own after that. It would run for each batch
-    else, before the others are
-    diagnosed.
+  - In a play with C(serial), put it into a separate play after that. Else it would run for each
+    batch, before the others are diagnosed.
   - It needs the strategy V(linear), as every action that runs once for a play does.
   - For a report with every host unreachable, the task that diagnoses needs C(ignore_unreachable),
     else no host is left to run
@@ -152,7 +148,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 report_dir:
-  description: The folder of this run's reports. Null if it could not be written.
+  description: The directory of this run's reports. Null if it could not be written.
   returned: success or failure
   type: str
   sample: /srv/ops/sergas-reports/2026-11-24T145427Z
@@ -162,7 +158,7 @@ reports:
   type: dict
   sample: {json: /srv/ops/sergas-reports/2026-11-24T145427Z/report.json}
 latest:
-  description: The link to the folder of the newest run. Null where a link could not be made.
+  description: The link to the directory of the newest run. Null where a link could not be made.
   returned: success or failure
   type: str
   sample: /srv/ops/sergas-reports/latest

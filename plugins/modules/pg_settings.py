@@ -11,20 +11,16 @@ module: pg_settings
 short_description: Tune PostgreSQL for its machine and bring its settings into effect
 version_added: 1.0.0
 description:
-  - Calculates settings for the hardware and the workload, for a server with a machine of its own or
-    for one that
-    shares the memory with the app, Celery, Redis and Cognee.
-  - Writes one file of its own, C(conf.d/90-sergas.conf) beside C(postgresql.conf), with the reason
-    for each value.
-    C(postgresql.conf) itself is left alone; only if it includes no such directory, a line that does
-      is added.
+  - Calculates settings for the hardware and the workload, for a server with a dedicated machine or
+    for one that shares the memory with the app, Celery, Redis and Cognee.
+  - Writes one file, C(conf.d/90-sergas.conf) beside C(postgresql.conf), with the reason for each
+    value. C(postgresql.conf) itself is left alone; only if it includes no such directory, a line
+    that does is added.
   - The server's own program reads the settings before anything is written, and refuses in its own
-    words. The file is
-    then checked through C(pg_file_settings) before the server reads it, and the values are waited
-      for.
+    words. The file is then checked through C(pg_file_settings) before the server reads it, and the
+    values are waited for.
   - A restart is made only with O(allow_restart=true). If the server does not come up, the old file
-    is put back and
-    the server started with it.
+    is restored and the server started with it.
   - All is decided from what the server has now, so that a run that was interrupted is finished by
     the next one.
   - A stopped server can be configured, too; it stays stopped.
@@ -52,7 +48,7 @@ options:
     default: true
   memory:
     description:
-      - The memory of the machine, for example V(16GB). If not given, what this host has, within its
+      - The memory of the host, for example V(16GB). If not given, what this host has, within its
         control group.
     type: str
   cpus:
@@ -217,7 +213,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See what a server of its own would get
+- name: See what a dedicated server would get
   sergas.ops.pg_settings:
     state: calculated
     memory: 16GB
@@ -272,7 +268,7 @@ shared_host:
   type: bool
   sample: true
 budget:
-  description: Who gets what of the memory, line by line. Empty for a machine of its own.
+  description: Who gets what of the memory, line by line. Empty for a dedicated machine.
   returned: when settings are calculated
   type: list
   elements: dict
@@ -294,7 +290,7 @@ budget:
       type: str
       sample: 4 workers at 256MB each
 postgresql_uses:
-  description: What PostgreSQL's line of RV(budget) is for. Empty for a machine of its own.
+  description: What PostgreSQL's line of RV(budget) is for. Empty for a dedicated machine.
   returned: when settings are calculated
   type: list
   elements: dict
@@ -370,7 +366,7 @@ restart_required:
   type: bool
   sample: true
 pending_restart:
-  description: All settings of the server that wait for a restart, whoever changed them.
+  description: All settings of the server that wait for a restart, also those that others changed.
   returned: when O(state) is not V(calculated)
   type: list
   elements: str

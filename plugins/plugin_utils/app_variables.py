@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 def variables_without_value(missing, values):
     """Return those of the missing variables that no value is known for.
 
     Args:
-        missing: names, C(NAME) or C(NAME|ALTERNATIVE), each perhaps with a reason in brackets.
+        missing: names, ``NAME`` or ``NAME|ALTERNATIVE``, each perhaps with a reason in brackets.
         values: {name: value}.
     """
     return [
@@ -21,7 +23,7 @@ def variables_without_value(missing, values):
     ]
 
 
-def variables_to_set(values, missing):
+def variables_to_set(values: Mapping[str, Any], missing: Iterable[str]) -> dict[str, Any]:
     """Return {name: value} to set: all of them if none is named as missing.
 
     Of alternatives, the first one that a value is known for is set.
@@ -40,10 +42,10 @@ def variables_to_set(values, missing):
     return chosen
 
 
-def _alternatives(missing):
-    """Return [name, ...] of C(NAME|ALTERNATIVE (reason)), the preferred one first."""
+def _alternatives(missing: str) -> list[str]:
+    """Return [name, ...] of ``NAME|ALTERNATIVE (reason)``, the preferred one first."""
     return [name.strip() for name in missing.partition(" (")[0].split("|") if name.strip()]
 
 
-def _usable(value):
+def _usable(value: Any) -> bool:
     return value is not None and value != ""

@@ -11,6 +11,7 @@ else its name.
 
 from __future__ import annotations
 
+import re
 import socket
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
@@ -62,9 +63,7 @@ def _given(hostvars, host, raw=None):
     given = values["sergas_addresses"] or []
     if isinstance(given, str):
         # In an inventory of the INI format, [192.0.2.1, 192.0.2.2] is a text.
-        given = given.strip()
-        inner = given[1:-1] if given.startswith("[") and given.endswith("]") else given
-        given = [text.strip(" '\"") for text in inner.split(",")]
+        given = re.findall(r"[^][,'\"\s]+", given)
     return [str(text) for text in given], str(values["ansible_host"] or host)
 
 

@@ -2,13 +2,16 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How many database connections all app hosts may open together, and what would fit. Pure: no I/O.
+"""How many database connections all app hosts may open together, and what would fit. Pure.
 
-Each worker process of the app has a pool of its own: a host opens up to workers x (pool_size +
+Each worker process of the app has a separate pool: a host opens up to workers x (pool_size +
 max_overflow).
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 
@@ -16,12 +19,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import fi
 #: 10, no Celery.
 DEFAULTS = {"workers": 1, "pool_size": 5, "max_overflow": 10, "celery_workers": 0, "others": 0}
 #: The names of the app's .env.
-VARIABLES = {
-    "workers": "WORKERS",
-    "pool_size": "DATABASE_POOL_SIZE",
-    "max_overflow": "DATABASE_MAX_OVERFLOW",
-    "celery_workers": "CELERY_WORKER_CONCURRENCY",
-}
+VARIABLES = {"pool_size": "DATABASE_POOL_SIZE", "max_overflow": "DATABASE_MAX_OVERFLOW"}
 #: A Celery process runs one task at a time, and a task uses one connection.
 CELERY_EACH = 1
 #: Slots left for migrations, backups, monitoring and people: a share of all (in percent), and the
@@ -31,55 +29,25 @@ HEADROOM_LEAST = 3
 GUIDE = "Database Connection Pool Exhausted"
 
 
-def from_environment(values, workers=None):
-    """Return a host's numbers as its app reads them.
-
-    Args:
-        values: {name: text} of the app's .env, comments and quotes already taken off.
-        workers: the workers of the unit's command line, which count instead of WORKERS where they
-            are given.
-
-    Returns:
-        {name: int} with the names of DEFAULTS, and C(assumed), the sorted names that no usable
-        value was found for.
-    """
-    numbers, assumed = {}, []
-    for name, default in DEFAULTS.items():
-        text = values.get(VARIABLES.get(name), "")
-        try:
-            numbers[name] = int(text)
-        except (TypeError, ValueError):
-            numbers[name] = default
-            if name in VARIABLES:
-                assumed.append(name)
-    if workers is not None:
-        numbers["workers"] = workers
-        assumed = [name for name in assumed if name != "workers"]
-    # Without the variable there is no Celery on the host: nothing to assume.
-    numbers["assumed"] = sorted(
-        name for name in assumed if name != "celery_workers" or values.get(VARIABLES[name])
-    )
-    return numbers
-
-
-def budget(hosts, slots, reserved=0):
+def budget(hosts: Mapping[str, Mapping[str, Any]], slots: int, reserved: int = 0) -> dict[str, Any]:
     """Return what all hosts may open, host by host, and the largest pools that would fit.
 
     The pools that fit are found by one common limit for a worker's connections: hosts below it keep
     what they have, so that a small host does not pay for a large one.
 
     Args:
-        hosts: {host: numbers}, as from_environment() returns them. A pool_size of 0 or a
-            max_overflow below 0 has no
-            bound in SQLAlchemy; such a host's demand is None.
+        hosts: {host: numbers}, with the names of ``DEFAULTS``, which apply to what is not given,
+            and ``assumed``, the names of those that are guessed. A pool_size of 0 or a max_overflow
+            below 0 has no bound in SQLAlchemy; such a host's demand is ``None``.
         slots: connections that the app can have (max_connections less the reserved ones).
         reserved: the reserved ones, to say what max_connections would have to be.
 
     Returns:
-        demand (None where a host has no bound), slots, headroom (slots to be left free), percent of
-        the slots, fits, needed_max_connections (None without a bound), and hosts: a list with host,
-        workers, pool_size, max_overflow, celery_workers, others, demand, assumed and fit, which is
-        {pool_size, max_overflow}, or None where not even one connection for each worker fits.
+        demand (``None`` where a host has no bound), slots, headroom (slots to be left free),
+        percent of the slots, fits, needed_max_connections (``None`` without a bound), and hosts: a
+        list with host, workers, pool_size, max_overflow, celery_workers, others, demand, assumed
+        and fit, which is {pool_size, max_overflow}, or ``None`` where not even one connection for
+        each worker fits.
 
     Raises:
         ValueError: there are no slots.
@@ -113,7 +81,7 @@ def _row(host, numbers):
 
 
 def _each(row):
-    """Return how many connections one worker may open, or None where there is no bound."""
+    """Return how many connections one worker may open, or ``None`` where there is no bound."""
     if row["pool_size"] < 1 or row["max_overflow"] < 0:
         return None
     return row["pool_size"] + row["max_overflow"]
@@ -160,11 +128,12 @@ def _needed(demand, reserved):
     return slots + reserved
 
 
-def decide(result, target):
-    """Return the finding of the fleet on what budget() returned.
+def decide(result: dict[str, Any], target: str) -> dict[str, Any]:
+    """Return the finding of the fleet on what ``budget`` returned.
 
     Args:
-        target: C(host:port) of the database.
+        result: what ``budget`` returned.
+        target: ``host:port`` of the database.
     """
     hosts = result["hosts"]
     assumed = any(row["assumed"] for row in hosts)

@@ -15,7 +15,9 @@ import functools
 import json
 import re
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 _COLLECTION = "ansible_collections.sergas.ops.plugins."
 _PLUGINS = Path(__file__).resolve().parents[1]
@@ -27,7 +29,7 @@ _MARK = "sergas.ops:"
 _NOTICE = re.compile(r"\A(?:#.*\n)+")
 
 #: What a shell on the host starts; the program follows by standard input, where no list of
-#: processes shows it. C(-I -S): nothing of the host's own packages is needed.
+#: processes shows it. ``-I -S``: no package of the host is needed.
 COMMAND = "-I -S -B -c 'import sys, zlib; exec(zlib.decompress(sys.stdin.buffer.read()))'"
 
 _PROGRAM = """# Copyright: (c) 2026, Sergas DevOps
@@ -65,11 +67,11 @@ os._exit(0)
 
 
 @functools.cache
-def sources(entry):
+def sources(entry: str) -> dict[str, str]:
     """Return {full name: source} of a module of module_utils and all that it imports.
 
     Args:
-        entry: C(module_utils.x), with a function C(run(params)) that returns a module's result.
+        entry: ``module_utils.x``, with a function ``run(params)`` that returns a module's result.
     """
     found = {}
     _gather(entry, found)
@@ -82,7 +84,7 @@ def sources(entry):
     return found
 
 
-def _gather(name, found):
+def _gather(name: str, found: dict[str, str]) -> None:
     path = _PLUGINS.joinpath(*name.split(".")).with_suffix(".py")
     if _COLLECTION + name in found or not path.is_file():
         return
@@ -97,13 +99,13 @@ def _gather(name, found):
             _gather("%s.%s" % (package, part), found)
 
 
-def pack(entry, params, paths=()):
-    """Return the program that runs an entry with params, as bytes for COMMAND.
+def pack(entry: str, params: dict[str, Any], paths: Iterable[str] = ()) -> bytes:
+    """Return the program that runs an entry with params, as bytes for ``COMMAND``.
 
     Args:
-        entry: see L(sources).
+        entry: see ``sources``.
         params: the module's validated options, plain data.
-        paths: names of options in which the host shall expand C(~) and variables.
+        paths: names of options in which the host expands ``~`` and variables.
     """
     data = json.dumps([sources(entry), params, list(paths)])
     program = _PROGRAM % (data, _COLLECTION + entry, _MARK)
@@ -111,11 +113,11 @@ def pack(entry, params, paths=()):
     return zlib.compress(program.encode(), 2)
 
 
-def result(stdout):
-    """Return what C(run) returned, read from the program's standard output; None if it did not
-    get there.
+def result(stdout: str) -> dict[str, Any] | None:
+    """Return what ``run`` returned, read from the program's standard output; ``None`` if it did not
+    get that far.
 
-    A login shell may say something before.
+    A login shell may print something before.
     """
     for line in reversed(stdout.splitlines()):
         if line.startswith(_MARK):

@@ -147,6 +147,7 @@ def by_id(result):
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_an_idle_server_is_fine(server, crowd, run_module, driver):
     result = run_module("pg_connections", server.login(), driver=driver)
+    assert result["driver"] == driver
     assert result["changed"] is False
     assert result["bad"] == 0
     assert [finding["id"] for finding in result["findings"]] == [
@@ -164,6 +165,7 @@ def test_sessions_are_counted_by_everything(server, crowd, run_module, driver):
     crowd.idle(2, user="report", application="report-1")
     crowd.in_transaction(database="other")
     result = run_module("pg_connections", server.login(), driver=driver)
+    assert result["driver"] == driver
     counted = result["connections"]
     assert counted["by_state"] == {"idle": 5, "idle in transaction": 1}
     assert counted["by_user"] == {"sergas": 4, "report": 2}

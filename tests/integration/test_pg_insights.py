@@ -131,6 +131,7 @@ def test_healthy_database_has_nothing_bad(insights, server, database, driver):
         "INSERT INTO accounts (name) SELECT 'account ' || i FROM generate_series(1, 500) i",
     )
     findings, result = insights(login_db=database, driver=driver)
+    assert result["driver"] == driver
     assert {item["status"] for item in findings.values()} <= GOOD, result["findings"]
     assert result["bad"] == 0 and result["roots"] == []
     assert len(findings) == len(diagnosis.CHECKS)
@@ -584,6 +585,7 @@ def test_monitor_sees_all_but_sequences_and_column_statistics(insights, server, 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_wrong_password_is_a_finding(insights, server, driver):
     findings, result = insights(login=server.tcp("plain", login_password="wrong"), driver=driver)
+    assert result["driver"] is None
     assert list(findings) == ["db.auth.failed"] and result["roots"] == ["db.auth.failed"]
 
 

@@ -87,7 +87,7 @@ class Cluster:
         self._command("pg_ctlcluster", self.version, self.name, action)
 
     def sql(self, statement):
-        """Return what psql prints, as a session that sets nothing of its own."""
+        """Return what psql prints, as a session that sets nothing."""
         return self._command(
             "runuser",
             "-u",
@@ -131,7 +131,7 @@ class Cluster:
         return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
     def reset(self):
-        """Give it back its files; restart it if anything had changed."""
+        """Restore its files; restart it if anything had changed."""
         auto = self.data / "postgresql.auto.conf"
         clean = self.main.read_bytes() == self.pristine and not list(
             (self.directory / "conf.d").iterdir()
@@ -197,17 +197,24 @@ def settings(run_module, cluster):
 KILLED = """
 import os, runpy, signal, sys
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
-    change as pg_settings,
+    restart,
+    running,
 )
 path, step = sys.argv.pop(1), sys.argv.pop(1)
-assert hasattr(pg_settings.Run, step)
-setattr(pg_settings.Run, step, lambda *unused: os.kill(os.getpid(), signal.SIGKILL))
+owner, name = {
+    "check_files": (running.Server, "check_files"),
+    "reload": (running.Server, "reload"),
+    "restart": (restart.Restart, "run"),
+    "verify_restart": (running.Server, "verify_restart"),
+}[step]
+assert hasattr(owner, name)
+setattr(owner, name, lambda *unused: os.kill(os.getpid(), signal.SIGKILL))
 runpy.run_path(path, run_name="__main__")
 """
 
 
 #: The module without what its server's program says of a candidate.
-BLIND = """
+UNCHECKED = """
 import runpy, sys
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
     cluster as pg_cluster,
@@ -265,7 +272,7 @@ def test_a_check_run_predicts_the_real_one_and_a_second_one_changes_nothing(
     assert (cluster.files(), cluster.pid()) == (before, pid), "a check run has changed something"
     result = settings(driver, allow_restart=True, **MACHINE)
     assert without(result) == without(predicted)
-    assert result["changed"]
+    assert result["changed"] and result["driver"] == driver
     assert result["restarted"]
     assert cluster.pid() != pid
     assert cluster.show(*TUNED) == TUNED
@@ -330,21 +337,21 @@ def test_without_leave_to_restart_sessions_live_on_and_what_waits_is_named(clust
     assert os.listdir(cluster.file.parent) == [cluster.file.name]
 
 
-@pytest.mark.parametrize("step", ["_check_files", "_reload", "_restart", "_verify_restart"])
+@pytest.mark.parametrize("step", ["check_files", "reload", "restart", "verify_restart"])
 def test_a_run_that_is_killed_is_finished_by_the_next_one(cluster, settings, killed, step):
     killed(step, allow_restart=True, **MACHINE)
     assert cluster.file.exists()
-    if step != "_verify_restart":
+    if step != "verify_restart":
         assert cluster.show("max_connections") == {"max_connections": "100"}
     result = settings(allow_restart=True, **MACHINE)
     assert result["pending_restart"] == []
-    assert result["changed"] is (step != "_verify_restart")
+    assert result["changed"] is (step != "verify_restart")
     assert cluster.show(*TUNED) == TUNED
     assert unchanged(settings(allow_restart=True, **MACHINE))
     assert os.listdir(cluster.file.parent) == [cluster.file.name]
 
 
-@pytest.mark.parametrize("step", ["_reload", "_restart"])
+@pytest.mark.parametrize("step", ["reload", "restart"])
 def test_a_removal_that_is_killed_is_finished_by_the_next_one(cluster, settings, killed, step):
     before = cluster.everything()
     settings(allow_restart=True, **MACHINE)
@@ -359,7 +366,7 @@ def test_a_removal_that_is_killed_is_finished_by_the_next_one(cluster, settings,
     assert os.listdir(cluster.file.parent) == []
 
 
-def test_absent_gives_back_what_was_there(cluster, settings):
+def test_absent_restores_what_was_there(cluster, settings):
     before = cluster.everything()
     settings(allow_restart=True, **MACHINE)
     assert cluster.everything() != before
@@ -427,17 +434,17 @@ def test_several_poisoned_values_are_all_named(cluster, settings):
 @pytest.mark.parametrize(
     "before", [None, {"work_mem": "6MB"}], ids=["without a file", "with a file"]
 )
-def test_what_only_the_server_itself_refuses_is_taken_back_before_it_is_read(
+def test_what_only_the_server_itself_refuses_is_rolled_back_before_it_is_read(
     cluster, settings, altered, before
 ):
     if before:
         settings(tune=False, settings=before)
     files, shown = cluster.files(), cluster.show("work_mem", "jit")
     loaded = cluster.sql("SELECT pg_conf_load_time()")
-    done = altered(BLIND, tune=False, settings={"work_mem": "5XB", "jit": False})
+    done = altered(UNCHECKED, tune=False, settings={"work_mem": "5XB", "jit": False})
     result = json.loads(done.stdout)
     assert result["failed"]
-    assert "the server refuses the file, which was taken back before it was read" in result["msg"]
+    assert "the server refuses the file, which was rolled back before it was read" in result["msg"]
     assert f"{cluster.file} line" in result["msg"]
     assert {path: text for path, (text, _written) in cluster.files().items()} == {
         path: text for path, (text, _written) in files.items()
@@ -498,7 +505,7 @@ def test_a_value_that_overrides_with_the_same_is_no_override(cluster, settings):
     ("deadly", "reason"),
     [
         ({"shared_buffers": "7TB"}, "could not map anonymous shared memory"),
-        ({"unix_socket_directories": "/nonexistent/folder"}, "could not create"),
+        ({"unix_socket_directories": "/nonexistent/directory"}, "could not create"),
     ],
 )
 def test_a_server_that_does_not_start_gets_its_old_file_back(
@@ -519,11 +526,11 @@ def test_a_server_that_does_not_start_gets_its_old_file_back(
     assert cluster.show("work_mem") == {"work_mem": before["work_mem"] if before else "4MB"}
 
 
-def test_a_killed_run_with_a_deadly_value_is_taken_back_by_the_next_one(cluster, settings, killed):
+def test_a_killed_run_with_a_deadly_value_is_rolled_back_by_the_next_one(cluster, settings, killed):
     settings(tune=False, settings={"work_mem": "6MB"})
     good = cluster.file.read_text()
     deadly = {"tune": False, "settings": {"shared_buffers": "7TB"}, "allow_restart": True}
-    killed("_restart", **deadly)
+    killed("restart", **deadly)
     assert cluster.file.read_text() != good
     result = settings(**deadly)
     assert "the old file is back and the server is up with it" in result["msg"]
@@ -568,7 +575,7 @@ def test_a_server_may_move_to_another_port(cluster, settings):
     assert cluster.show("port") == {"port": str(old)}
 
 
-def test_drafts_of_killed_runs_are_cleaned_up(cluster, settings):
+def test_temporary_files_of_killed_runs_are_cleaned_up(cluster, settings):
     litter = [
         cluster.file.with_name(".90-sergas.conf.x1y2"),
         cluster.main.with_name(".postgresql.conf.x1y2"),
@@ -587,7 +594,7 @@ def test_a_stopped_server_is_configured_and_stays_stopped(cluster, settings):
     predicted = settings(check=True, allow_restart=True, **MACHINE)
     result = settings(allow_restart=True, **MACHINE)
     assert without(result) == without(predicted)
-    assert result["changed"]
+    assert result["changed"] and result["driver"] is None
     assert not result["restarted"]
     assert not result["reloaded"]
     assert result["cluster"]["server"] == "stopped"
@@ -722,14 +729,14 @@ def test_values_with_quotes_and_lines_arrive_as_they_are(cluster, settings):
     assert unchanged(settings(tune=False, settings={"log_line_prefix": value}))
 
 
-def test_a_password_is_written_and_not_told(cluster, settings):
+def test_a_password_is_written_and_not_shown(cluster, settings):
     value = "host=db1 password='s3cr3t of many' user=replica"
     result = settings(tune=False, settings={"primary_conninfo": value})
     assert cluster.sql("SELECT current_setting('primary_conninfo')") == value
-    told = json.dumps({key: value for key, value in result.items() if key != "invocation"})
-    assert "s3cr3t" not in told
-    assert "of many" not in told
-    assert "user=replica" in told
+    shown = json.dumps({key: value for key, value in result.items() if key != "invocation"})
+    assert "s3cr3t" not in shown
+    assert "of many" not in shown
+    assert "user=replica" in shown
     gone = settings(state="absent")
     assert "s3cr3t" not in json.dumps(
         {key: value for key, value in gone.items() if key != "invocation"}
@@ -775,7 +782,7 @@ def test_files_are_read_as_the_server_reads_them(cluster, run_module):
         shutil.rmtree(more)
 
 
-def test_a_role_that_may_not_is_told_so(cluster, settings):
+def test_a_role_that_may_not_is_refused(cluster, settings):
     cluster.sql("CREATE ROLE plain LOGIN PASSWORD 'secret'")
     try:
         login = {"login_host": "127.0.0.1", "login_user": "plain", "login_password": "secret"}
@@ -794,8 +801,8 @@ def test_a_cluster_that_is_not_there_or_not_the_only_one(cluster, make_cluster, 
     assert "several PostgreSQL clusters are meant" in result["msg"]
     for one in (cluster, other):
         assert f"{one.version}/{one.name} (port {one.port})" in result["msg"]
-    result = run_module("pg_settings", {"cluster": "nobody"})
-    assert "no PostgreSQL cluster with cluster nobody here" in result["msg"]
+    result = run_module("pg_settings", {"cluster": "missing"})
+    assert "no PostgreSQL cluster with cluster missing here" in result["msg"]
     assert cluster.name in result["msg"]
 
 

@@ -78,6 +78,7 @@ def test_old_rows_go_and_no_other_one(database, run_module, kind, driver):
     planned = run_module("pg_retention", options, driver, check=True)
     assert run(connection, "SELECT count(*) FROM log") == [(200,)]
     done = run_module("pg_retention", options, driver)
+    assert done["driver"] == driver
     assert (planned["changed"], planned["rows"]) == (done["changed"], done["rows"]) == (True, 110)
     # The same rows in two ways: how they are padded differs by a few bytes.
     assert planned["bytes"] == pytest.approx(done["bytes"], rel=0.01) and done["bytes"] > 110 * 20
@@ -391,6 +392,7 @@ def test_an_index_is_made_once(database, run_module, driver):
         connection, "SELECT 1 FROM pg_indexes WHERE tablename = 'log'"
     )
     done = run_module("pg_index", options, driver, diff=True)
+    assert done["driver"] == driver
     assert (done["changed"], done["valid"], done["diff"]) == (True, True, planned["diff"])
     assert run(connection, "SELECT indexname FROM pg_indexes WHERE tablename = 'log'") == [
         ("idx_log_actor",)
@@ -435,6 +437,7 @@ def test_what_is_due_is_vacuumed_once(database, run_module, driver):
     connection.close()
     planned = run_module("pg_vacuum", login, driver, check=True)
     done = run_module("pg_vacuum", login, driver)
+    assert done["driver"] == driver
     assert planned["changed"] and done["changed"]
     assert [(t["table"], t["action"]) for t in planned["tables"]] == [("busy", "vacuum")]
     assert [(t["table"], t["action"]) for t in done["tables"]] == [("busy", "vacuum")]
@@ -501,3 +504,17 @@ def test_a_standby_is_left_to_its_primary_in_a_check_run_too(
         "pg_vacuum": {},
     }[module]
     assert not run_module(module, standby.login(**idle, **owner), check=check)["changed"]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_server_is_described_and_reloaded(postgres, run_module, driver):
+    options = {**postgres.login(), "settings": ["Work_Mem"]}
+    found = run_module("pg_server", options, driver)
+    assert (found["driver"], found["changed"]) == (driver, False)
+    assert found["settings"] == {"Work_Mem": "4MB"}
+    assert "sergas" in found["login_roles"]
+    forced = {**options, "state": "reloaded", "force": True}
+    assert run_module("pg_server", forced, driver)["changed"]
+    assert not run_module("pg_server", {**forced, "force": False}, driver)["changed"]
+    refused = run_module("pg_server", {**options, "settings": ["no_such"]}, driver)
+    assert "the server has no setting no_such" in refused["msg"]

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._cognee.findings import (
-    make,
+    cognee_finding,
     memory,
     of_container,
 )
@@ -43,7 +43,7 @@ def beside_its_answers(seen, limits, is_down):
     container = seen["container"]
     if seen["container_error"]:
         return [
-            make(
+            cognee_finding(
                 "cognee.container",
                 "unknown",
                 "The container cannot be inspected: %s" % seen["container_error"],
@@ -61,7 +61,7 @@ def beside_its_answers(seen, limits, is_down):
     if starved or container["restarts"] >= warn:
         why = " for lack of memory" if starved else ""
         return [
-            make(
+            cognee_finding(
                 "cognee.container",
                 "fail" if container["restarts"] >= fail else "warn",
                 "%s runs, but was restarted %d times%s" % (name, container["restarts"], why),
@@ -79,7 +79,7 @@ def beside_its_answers(seen, limits, is_down):
         ]
     if container["health"] == "unhealthy":
         return [
-            make(
+            cognee_finding(
                 "cognee.container",
                 "warn",
                 "%s is unhealthy for its engine, though it answers well" % name,
@@ -95,7 +95,7 @@ def beside_its_answers(seen, limits, is_down):
 def exposed(seen):
     """Return the finding for a port that the engine publishes past the firewall."""
     container = seen["container"]
-    return make(
+    return cognee_finding(
         "cognee.exposed",
         "warn",
         "Any client reaches %s: %s publishes it past the firewall of this host"

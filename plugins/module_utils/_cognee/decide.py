@@ -15,7 +15,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._cognee import (
     views,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import replies as cognee_replies
-from ansible_collections.sergas.ops.plugins.module_utils._cognee.findings import make
+from ansible_collections.sergas.ops.plugins.module_utils._cognee.findings import cognee_finding
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 
 THRESHOLDS = {"health_seconds": (2.0, 5.0, "s"), "restarts": (3, 10, "restarts")}
@@ -82,7 +82,7 @@ def summary(seen, findings):
 
 def unclear(reason):
     """Return the result of the module where Cognee's address is unknown."""
-    item = make(
+    item = cognee_finding(
         "cognee.unknown",
         "unknown",
         "The address of Cognee is unknown: %s" % reason,

@@ -11,7 +11,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import fi
 GUIDE = "Cognee Memory Service Down"
 
 
-def make(id, status, text, seen, error_kind=None, **details):
+def cognee_finding(id, status, text, seen, error_kind=None, **details):
     """Return a finding.
 
     Args:

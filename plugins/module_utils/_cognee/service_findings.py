@@ -9,7 +9,7 @@ from __future__ import annotations
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import container_findings, settings
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import replies as cognee_replies
 from ansible_collections.sergas.ops.plugins.module_utils._cognee.findings import (
-    make,
+    cognee_finding,
     memory,
     of_container,
 )
@@ -56,7 +56,7 @@ def down(seen, who):
             advice = "Give it more memory (limit: %s), then start it." % memory(
                 container["memory_limit"]
             )
-        return make(
+        return cognee_finding(
             "cognee.down",
             "fail",
             "Cognee at %s is down: its %s %s" % (seen["target"], name, text),
@@ -68,7 +68,7 @@ def down(seen, who):
         )
     if who == "failing":
         status = max(reply.get("status", 0) for reply in seen["replies"].values())
-        return make(
+        return cognee_finding(
             "cognee.down",
             "fail",
             "Cognee at %s answers %d only" % (seen["target"], status),
@@ -123,7 +123,7 @@ def wrong_service(seen, who):
             holder.get("unit") or "process %s" % holder.get("pid")
         )
     held = " (%s)" % (holder.get("unit") or holder.get("command")) if holder else ""
-    return make(
+    return cognee_finding(
         "cognee.wrong_service",
         "fail",
         "At %s there is %s%s" % (seen["target"], words, held),
@@ -156,7 +156,7 @@ def serving(seen, limits):
     findings = []
     if state in ("unhealthy", "failing"):
         findings.append(
-            make(
+            cognee_finding(
                 "cognee.down",
                 "fail",
                 "%s is up and says that it is not ready: %s" % (name, kind),
@@ -170,7 +170,7 @@ def serving(seen, limits):
         )
     elif state == "slow":
         findings.append(
-            make(
+            cognee_finding(
                 "cognee.slow",
                 "fail",
                 "%s lives, but %s" % (name, kind),
@@ -184,7 +184,9 @@ def serving(seen, limits):
         )
     elif state == "unknown":
         findings.append(
-            make("cognee.unknown", "unknown", "%s: %s" % (name, kind), seen, evidence=evidence)
+            cognee_finding(
+                "cognee.unknown", "unknown", "%s: %s" % (name, kind), seen, evidence=evidence
+            )
         )
     else:
         findings += _ready(seen, name, evidence, measured)
@@ -200,7 +202,7 @@ def _ready(seen, name, evidence, measured):
     key = cognee_replies.key_state(replies, seen["has_key"]) if "bare" in replies else "unknown"
     if status != "ok":
         findings.append(
-            make(
+            cognee_finding(
                 "cognee.slow",
                 status,
                 "%s is ready, but says so after %.1f s" % (name, measured["value"]),
@@ -216,7 +218,7 @@ def _ready(seen, name, evidence, measured):
     path, query, kind = cognee_replies.query_state(replies)
     if query in ("failing", "no route", "slow"):
         findings.append(
-            make(
+            cognee_finding(
                 "cognee.query",
                 "warn" if query == "slow" else "fail",
                 "%s is ready, but a query fails: %s" % (name, kind),
@@ -235,11 +237,13 @@ def _ready(seen, name, evidence, measured):
         by = ", a query goes to %s" % path if path else ""
         text = "%s is ready, %s%s" % (name, words, by)
         evidence = dict(evidence, key=key, query=path)
-        findings.append(make("cognee.ok", "ok", text, seen, evidence=evidence, **measured))
+        findings.append(
+            cognee_finding("cognee.ok", "ok", text, seen, evidence=evidence, **measured)
+        )
     addresses = (seen["listeners"] or {}).get("addresses") or ()
     if key == "unchecked" and any(not settings.is_loopback(item) for item in addresses):
         findings.append(
-            make(
+            cognee_finding(
                 "cognee.open",
                 "warn",
                 "%s checks no keys and listens on %s: any client that reaches it reads everything"
@@ -264,7 +268,7 @@ def _auth(seen, name, key):
     else:
         text = "does not accept the key, neither as X-Api-Key nor as Bearer"
         advice = "Set COGNEE_API_KEY to a key of this server, and restart the app."
-    return make(
+    return cognee_finding(
         "cognee.auth",
         "fail",
         "%s %s" % (name, text),
@@ -281,7 +285,7 @@ def _components(seen):
     states, vital, minor = cognee_replies.components(reply)
     if states is None:
         kind = reply.get("error") or "HTTP %s" % reply.get("status")
-        return make(
+        return cognee_finding(
             "cognee.components",
             "unknown",
             "Cognee at %s does not list its components: %s" % (seen["target"], kind),
@@ -289,7 +293,7 @@ def _components(seen):
         )
     bad = vital + minor
     text = ", ".join("%s %s" % (name, states[name]) for name in bad) or "all healthy"
-    return make(
+    return cognee_finding(
         "cognee.components",
         "fail" if vital else "warn" if minor else "ok",
         "Components of Cognee at %s: %s" % (seen["target"], text),

@@ -19,6 +19,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._net import url
 URLS = ("COGNEE_BASE_URL", "COGNEE_API_URL", "COGNEE_URL")
 #: the guide's
 DEFAULT_PORT = 8001
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _SENDABLE = re.compile(r"[\x21-\x7e]+\Z")
 #: A base URL may lead to the API already; the health check is beside it.
 _API_PATH = re.compile(r"/api(?:/v[0-9]+)?/*\Z")
@@ -74,7 +75,7 @@ def _from_url(source, text, key):
         raise InvalidValue("%s: %s" % (source, error))
     if parts.scheme not in ("http", "https") or not parts.host:
         raise InvalidValue("%s is no URL of http or https" % source)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    port = parts.port or _DEFAULT_PORTS[parts.scheme]
     path = _API_PATH.sub("", parts.path).rstrip("/")
     address = url.address(parts.host, port)
     return Service("%s://%s%s" % (parts.scheme, address, path), parts.host, port, key, source)
@@ -99,7 +100,6 @@ def url_for_clients(text, own_address):
         return text
     if not is_loopback(parts.host):
         return text
-    host = own_address.strip("[]")
-    host = "[%s]" % host if ":" in host else host
-    port = ":%d" % parts.port if parts.port else ""
-    return "%s://%s%s%s" % (parts.scheme, host, port, parts.path)
+    host = addresses.known(own_address) or own_address
+    address = url.address(host, parts.port or _DEFAULT_PORTS.get(parts.scheme, 80))
+    return "%s://%s%s" % (parts.scheme, address, parts.path)

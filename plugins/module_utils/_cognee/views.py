@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import settings
-from ansible_collections.sergas.ops.plugins.module_utils._cognee.findings import make
+from ansible_collections.sergas.ops.plugins.module_utils._cognee.findings import cognee_finding
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 
 
@@ -58,7 +58,7 @@ def _reaches(view):
 def blocked_by_rules(seen, blocked):
     """Return the finding of this host's rules alone; a view of a client counts more (``merge``)."""
     first = blocked[0]
-    return make(
+    return cognee_finding(
         "cognee.blocked",
         "fail",
         "The firewall blocks %s from Cognee at %s: %s"
@@ -80,7 +80,7 @@ def _blocked(result, blocked_clients):
     seen = dict(result, target=target)
     if any(view["reachable"] for view in blocked_clients):
         other = next(view for view in blocked_clients if view["reachable"])
-        return make(
+        return cognee_finding(
             "cognee.wrong_service",
             "fail",
             "Cognee serves its own host, but %s reaches another service at %s (%s)"
@@ -91,7 +91,7 @@ def _blocked(result, blocked_clients):
             advice="Check what listens on the other addresses of the host.",
         )
     if addresses and all(settings.is_loopback(item) for item in addresses):
-        return make(
+        return cognee_finding(
             "cognee.blocked",
             "fail",
             "Cognee serves its own host only, and %s do not reach %s: it listens on %s"
@@ -103,7 +103,7 @@ def _blocked(result, blocked_clients):
             " only.",
         )
     by = ": " + next(iter(rules.values())) if rules else ""
-    return make(
+    return cognee_finding(
         "cognee.blocked",
         "fail",
         "Cognee answers on its own host, and %s cannot reach %s%s" % (names, target, by),

@@ -71,6 +71,10 @@ class Target(NamedTuple):
     name: str = "sergas.ops"
     settings: Dict[str, str] = {}
 
+    def __repr__(self):
+        # Without the password, wherever it is printed.
+        return "Target(%s@%s:%s/%s)" % (self.user, self.host, self.port, self.database)
+
 
 class Result(NamedTuple):
     """What a statement returned: its rows as lists, and how many rows it touched."""

@@ -16,6 +16,7 @@ import threading
 from typing import NamedTuple, Optional, Tuple
 from urllib.parse import parse_qs, unquote
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._net import resp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
 
@@ -30,7 +31,7 @@ _SENTINEL_URL = re.compile(
 _LONGEST_REPLY = 16 * 1024 * 1024
 
 
-class DriverMissing(Exception):
+class DriverMissing(OperationError):
     """What is to be done needs redis-py, and this host does not have it."""
 
 

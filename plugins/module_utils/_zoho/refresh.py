@@ -10,6 +10,7 @@ import random
 import time
 import uuid
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.replies import TRANSIENT, Failed
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.store import StoreFailed
 
@@ -17,11 +18,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._zoho.store import Stor
 _PAUSE = (0.05, 0.2)
 
 
-class Busy(Exception):
+class Busy(OperationError):
     """Another host has the lease until the deadline."""
 
 
-class Denied(Exception):
+class Denied(OperationError):
     """Zoho issues no token.
 
     Attributes:
@@ -35,7 +36,7 @@ class Denied(Exception):
         self.blocked = blocked
 
 
-class NotKept(Exception):
+class NotKept(OperationError):
     """A token was issued, and the store failed to keep it."""
 
 

@@ -82,7 +82,7 @@ SERVER_CAUSES: dict[str, Rules] = {
         ("lb.blocked", _always),
         ("host.unreachable", _always),
     ),
-    # A firewall is a fault of its own, whatever else is wrong with the app behind it.
+    # A firewall is a separate fault, whatever else is wrong with the app behind it.
     "lb.blocked": (("lb.blocked", _always), ("host.unreachable", _always)),
 }
 

@@ -8,8 +8,14 @@ Zoho's and Cognee's. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
+
+Finding = dict[str, Any]
+Condition = Callable[[Finding, Finding], bool]
 
 #: What the app's own diagnosis sees of the database, and has derived its symptoms from already.
 _SEEN_BY_APP = (
@@ -21,8 +27,8 @@ _SEEN_BY_APP = (
 )
 
 
-def join(findings):
-    """Return the findings of a host with C(cause) set where those of another module explain them.
+def join(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings of a host with ``cause`` set where those of another module explain them.
 
     Each module has derived its own; what it could not explain, another one may. A cause that is set
     stays.
@@ -60,7 +66,7 @@ def join(findings):
     ]
 
 
-def _cause(item, bad):
+def _cause(item: Finding, bad: Iterable[Finding]) -> str | None:
     for id, explains in CAUSES.get(item["id"], ()):
         for other in bad:
             if other["id"] == id and explains(item, other):
@@ -79,21 +85,21 @@ def _same_filesystem(item, other):
     return bool(mounts) and max(mounts, key=len) == fullest
 
 
-def _reason(text):
-    """Return a test of what most sessions are by the finding of exhausted slots."""
+def _reason(text: str) -> Condition:
+    """Return a condition on what most sessions do, by the finding of exhausted slots."""
     return lambda item, _other: item["evidence"].get("reason") == text
 
 
-def _holds_lock(item, other):
-    """Whether the session at the root of a chain is one of those that sit in a transaction."""
+def _holds_lock(item: Finding, other: Finding) -> bool:
+    """Return whether the session at the root of a chain sits in a transaction."""
     return bool(_pids(item, "roots") & _pids(other, "sessions"))
 
 
-def _same_transaction(item, other):
+def _same_transaction(item: Finding, other: Finding) -> bool:
     return bool(_pids(item, "transactions") & _pids(other, "sessions"))
 
 
-def _pids(item, key):
+def _pids(item: Finding, key: str) -> set[int]:
     rows = item["evidence"].get(key)
     return (
         {row.get("pid") for row in rows if isinstance(row, dict)} - {None}
@@ -102,27 +108,27 @@ def _pids(item, key):
     )
 
 
-def _any(_item, _other):
+def _always(_item: Finding, _other: Finding) -> bool:
     return True
 
 
-def _is_of_zoho_token(item):
-    """Whether Zoho itself was asked; else the finding is what the app says of it."""
+def _is_of_zoho_token(item: Finding) -> bool:
+    """Return whether Zoho itself was queried; else the finding is what the app reports of it."""
     return item["id"].startswith("zoho.") and "account" in item["evidence"]
 
 
-def _by_zoho(item, other):
-    """What the app says of Zoho derives from what Zoho says."""
+def _by_zoho(item: Finding, other: Finding) -> bool:
+    """What the app reports of Zoho derives from what Zoho answers."""
     return not _is_of_zoho_token(item) and _is_of_zoho_token(other)
 
 
-def _is_of_cognee(item):
-    """Whether Cognee itself was asked; else the finding is what the app says of it."""
+def _is_of_cognee(item: Finding) -> bool:
+    """Return whether Cognee itself was queried; else the finding is what the app reports of it."""
     return item["id"].startswith("cognee.") and "reported" not in item["evidence"]
 
 
-def _by_cognee(item, other):
-    """What the app says of Cognee derives from what Cognee's own host and its clients see."""
+def _by_cognee(item: Finding, other: Finding) -> bool:
+    """What the app reports of Cognee derives from what Cognee's own host and its clients see."""
     return not _is_of_cognee(item) and _is_of_cognee(other)
 
 
@@ -135,12 +141,12 @@ def _of_store(item, _other):
     return item["evidence"].get("error_kind") == "store"
 
 
-def _names_zoho(_item, other):
+def _names_zoho(_item: Finding, other: Finding) -> bool:
     return any(str(name).startswith("ZOHO_") for name in other["evidence"].get("variables", ()))
 
 
-#: finding: [(what may explain it, whether it does)], the likeliest first
-CAUSES = {
+#: finding: ((what may explain it, whether it does), ...), the likeliest first
+CAUSES: dict[str, tuple[tuple[str, Condition], ...]] = {
     "host.disk.high": (("db.disk.full", _same_filesystem),),
     "db.connections.exhausted": (
         ("db.transactions.idle", _reason("idle in transaction")),
@@ -148,7 +154,7 @@ CAUSES = {
     ),
     "db.locks.blocked": (("db.transactions.idle", _holds_lock),),
     "db.transactions.long": (("db.transactions.idle", _same_transaction),),
-    "host.iowait.high": (("db.queries.slow", _any), ("db.index.missing", _any)),
+    "host.iowait.high": (("db.queries.slow", _always), ("db.index.missing", _always)),
     "cognee.down": (
         ("cognee.wrong_service", _by_cognee),
         ("cognee.auth", _by_cognee),

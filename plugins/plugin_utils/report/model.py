@@ -124,11 +124,11 @@ def decide(
             causes,
             _either([root["status"] for root in bad]),
         )
-    blind = [host["name"] for host in hosts if not host["diagnosed"]]
-    if blind:
+    undiagnosed = [host["name"] for host in hosts if not host["diagnosed"]]
+    if undiagnosed:
         return True, "fail_on is %s: %d of %d hosts could not be diagnosed" % (
             fail_on,
-            len(blind),
+            len(undiagnosed),
             len(hosts),
         )
     return False, "fail_on is %s: nothing found has the status %s" % (fail_on, _either(counted))

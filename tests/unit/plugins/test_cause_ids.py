@@ -27,7 +27,7 @@ PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
 RULES = (cause_rules, database_rules, report_host)
 _ID = re.compile(r"(?:app|api|db|redis|zoho|cognee|host|security|lb)(?:\.[a-z_]+){1,3}")
 #: What makes a finding: its first argument is the id.
-_MAKERS = ("finding", "_finding", "bad")
+_MAKERS = ("finding", "_finding", "cognee_finding", "bad")
 
 #: Ids that are built from parts: {file below plugins: ids}.
 BUILT = {

@@ -21,12 +21,12 @@ GB = tuning.GB
 #: (in percent), and the least.
 RESERVE_PERCENT = 10
 RESERVE_LEAST_KB = 256 * MB
-#: A worker of the app or of Celery, with its libraries and one request's data, where nobody says.
+#: A worker of the app or of Celery, with its libraries and one request's data, where unknown.
 APP_WORKER_KB = 256 * MB
 CELERY_WORKER_KB = 256 * MB
-#: Cognee with its embedded stores, where nobody says.
+#: Cognee with its embedded stores, where it is not known.
 COGNEE_KB = 1 * GB
-#: Redis without a maxmemory, in percent of the memory: it has no bound of its own.
+#: Redis without a maxmemory, in percent of the memory: it has no bound.
 REDIS_UNBOUNDED_PERCENT = 10
 #: Redis needs more than maxmemory: buffers of its clients, fragmentation, a fork that saves.
 REDIS_OVERHEAD = (5, 4)
@@ -140,7 +140,7 @@ def _redis(memory_kb, maxmemory_kb):
     return Line(
         "redis",
         memory_kb * REDIS_UNBOUNDED_PERCENT // 100,
-        "%d %%: it has no maxmemory; set one, or this line is a wish" % REDIS_UNBOUNDED_PERCENT,
+        "%d %%: it has no maxmemory; set one, or Redis may take more" % REDIS_UNBOUNDED_PERCENT,
     )
 
 

@@ -22,11 +22,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.te
 
 DEFAULT_VERSION = 17
 
-#: settings: [L(pg_tuning.Setting)]. machine: what they are for. budget: line by line, empty for a
-#: machine of its own. about: sentences for the top of the owned file.
+#: settings: [``tuning.Setting``]. machine: what they are for. budget: line by line, empty for a
+#: dedicated machine. about: sentences for the top of the owned file.
 Calculation = namedtuple("Calculation", "settings machine shared budget uses warnings about")
 
-#: Options of the module that are amounts of memory, by the field of L(pg_budget.Tenants).
+#: Options of the module that are amounts of memory, by the field of ``budget.Tenants``.
 _TENANT_MEMORY = {
     "app_worker_kb": "app_worker_memory",
     "celery_worker_kb": "celery_worker_memory",
@@ -38,11 +38,11 @@ _TENANT_MEMORY = {
 
 
 def calculate(params, cluster, control_data, pid):
-    """Return the L(Calculation).
+    """Return the ``Calculation``.
 
     Args:
         params: the options of pg_settings.
-        cluster: the L(pg_cluster.Cluster), or None where there is none.
+        cluster: the ``cluster.Cluster``, or None where there is none.
         control_data: {label: value} of its pg_controldata; empty if not known.
         pid: the process id of its server, or None.
 
@@ -88,7 +88,7 @@ def calculate(params, cluster, control_data, pid):
 
 
 def _tenants(params, memory_kb):
-    """Return (L(pg_budget.Tenants) as discovered and as given, where each is from)."""
+    """Return (``budget.Tenants`` as discovered and as given, where each is from)."""
     tenants, evidence = discover_tenants(params["env_file"], memory_kb)
     options = params["tenants"] or {}
     changes = {
@@ -194,11 +194,11 @@ def _text(kilobytes):
 
 
 def for_this_server(settings, refusals, io_uring):
-    """Return (settings a server takes, warnings), where its build or kernel lacks what is
+    """Return (settings a server takes, warnings), where its build or kernel does not have what is
     calculated.
 
     Args:
-        settings: [L(pg_tuning.Setting)].
+        settings: [``tuning.Setting``].
         refusals: function of {name: value} that returns the server's refusals.
         io_uring: whether the kernel lets PostgreSQL use it.
     """

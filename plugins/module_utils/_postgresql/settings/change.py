@@ -4,7 +4,7 @@
 
 """Brings a server to its settings: observe, plan, validate, write, reload, verify, restart.
 
-What has to be done is decided in ``plan``; each step is in a module of its own.
+What has to be done is decided in ``plan``; each step is in a separate module.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class ProgramFailed(OperationError):
 
 
 def parse_clusters(text):
-    """Return the L(Cluster)s of `pg_lsclusters --no-header`."""
+    """Return the ``Cluster``s of `pg_lsclusters --no-header`."""
     found = []
     for line in text.splitlines():
         fields = line.split(None, 6)
@@ -99,15 +99,15 @@ def choose(clusters, version=None, name=None, port=None, data_directory=None):
         raise ClusterError(
             "several PostgreSQL clusters are meant: %s; choose with version and cluster" % there
         )
-    asked = ", ".join("%s %s" % item for item in sorted(wanted.items()))
+    requested = ", ".join("%s %s" % item for item in sorted(wanted.items()))
     raise ClusterError(
         "no PostgreSQL cluster%s here; there is %s"
-        % (" with %s" % asked if asked else "", there or "none")
+        % (" with %s" % requested if requested else "", there or "none")
     )
 
 
 def locate(version, name, port, data_directory, service, deadline):
-    """Return the L(Cluster) that the options mean.
+    """Return the ``Cluster`` that the options mean.
 
     Raises:
         ClusterError: none is, or more than one.
@@ -151,7 +151,7 @@ def _by_directory(data_directory, version, port, service):
     _supported(cluster)
     running = pid_of(data_directory) is not None
     if running:
-        # The name that the server itself has for it: its files are told apart by their paths.
+        # The name that the server itself has for it: its files are distinguished by their paths.
         data_directory = _pid_file(data_directory)[1].strip()
     return cluster._replace(
         port=port or port_of(data_directory),
@@ -164,7 +164,7 @@ def _by_directory(data_directory, version, port, service):
 
 
 def _started_with(data_directory):
-    """Return the config_file that the server was last started with, if it was told one."""
+    """Return the config_file that the server was last started with, if it was given one."""
     with contextlib.suppress(OSError):
         text = files.read_text(os.path.join(data_directory, "postmaster.opts"))
         match = re.search(r"config[_-]file=([^\"\s]+)", text)
@@ -246,7 +246,7 @@ def as_owner(cluster, argv):
 
 
 def describe(cluster, deadline):
-    """Return {name: L(Described)} of what the server's program itself knows, started or not.
+    """Return {name: ``Described``} of what the server's program itself knows, started or not.
 
     Raises:
         ProgramFailed: it does not say.
@@ -321,7 +321,7 @@ def parse_refusals(text, path):
 class Candidate:
     """A configuration that the server's own program reads, before any server does.
 
-    It lives in a folder of its own, which only its owner can read, and needs no running server.
+    It is in a temporary directory, which only its owner can read, and needs no running server.
     """
 
     def __init__(self, cluster, deadline):
@@ -390,7 +390,7 @@ def control_command(cluster, action, seconds):
     """Return the command that starts, stops or restarts a cluster.
 
     Args:
-        action: V(start), V(stop) or V(restart).
+        action: ``start``, ``stop`` or ``restart``.
         seconds: how long pg_ctl waits.
     """
     if cluster.service:
@@ -419,7 +419,7 @@ def control(cluster, action, deadline):
 
 
 def log_size(cluster):
-    """Return the size of the server's log now, for L(log_complaints)."""
+    """Return the size of the server's log now, for ``log_complaints``."""
     path = newest_log(cluster)
     try:
         status = files.stat(path) if path else None

@@ -32,7 +32,7 @@ _NOT_OURS = ("data_directory", "config_file")
 #: expected: {name: value} that the server must have after a reload, only those that can be read;
 #:     None for a setting that must no longer come from a file.
 #: overridden: [{name, value, effective, by}].
-#: tree: the L(pg_conf.Tree) after.
+#: tree: the ``conf.Tree`` after.
 Plan = namedtuple(
     "Plan",
     "path before after main_before main_after target changes reload restart pending expected"
@@ -81,8 +81,8 @@ class Live:
     stopped.
 
     Args:
-        rows: {name: row}; a row has C(name vartype unit enumvals context setting shown boot_val
-            source sourcefile pending_restart).
+        rows: {name: row}; a row has ``name vartype unit enumvals context setting shown boot_val
+            source sourcefile pending_restart``.
         running: whether the rows come from a running server.
         meaning: for a stopped server, a function of (name, value) that returns the value in the
             spelling that the rows have.
@@ -103,7 +103,7 @@ class Live:
         try:
             return values.same(self._meaning(name, one), self._meaning(name, other), row, tolerance)
         except values.ValueInvalid:
-            # What is there cannot be a value: not the one that is asked for.
+            # What is there cannot be a value: not the one that is wanted.
             return False
 
     def value(self, name):
@@ -128,10 +128,10 @@ def target_values(wanted, before, underneath, live, tolerance):
     A value that is already there, in the owned file or without it, within the tolerance, stays.
 
     Args:
-        wanted: {name: L(Wanted)}.
+        wanted: {name: ``Wanted``}.
         before: {name: value} of the owned file now.
         underneath: function of a name that returns its value without the owned file, or None.
-        live: L(Live).
+        live: ``Live``.
         tolerance: a share, for example 0.05.
     """
     target = {}
@@ -148,16 +148,16 @@ def target_values(wanted, before, underneath, live, tolerance):
 
 
 def make(path, config_file, auto_file, wanted, about, live, read, names, tolerance):
-    """Return the L(Plan).
+    """Return the ``Plan``.
 
     Args:
         path: of the owned file.
         config_file: postgresql.conf.
         auto_file: postgresql.auto.conf.
-        wanted: {name: L(Wanted)}; empty to have no file at all.
+        wanted: {name: ``Wanted``}; empty to have no file at all.
         about: sentences on top of the owned file.
-        live: L(Live).
-        read, names: as for L(pg_conf.Tree).
+        live: ``Live``.
+        read, names: as for ``conf.Tree``.
         tolerance: a share of the value that is there.
     """
     before = read(path)
@@ -285,7 +285,7 @@ def _waits(name, value, live):
     """Return whether a setting that only a start can change will wait for one after a reload."""
     row = live.rows[name]
     if value is None:
-        # The server does not look at the value when a line is gone.
+        # The server does not check the value when a line is gone.
         return _from_file(row)
     return not live.same(name, value, row["setting"])
 
@@ -378,7 +378,7 @@ def standby_floor(wanted, control_data):
     """Return (wanted with calculated values raised to the primary's, refusals of exact ones).
 
     Args:
-        wanted: {name: L(Wanted)}.
+        wanted: {name: ``Wanted``}.
         control_data: {label: value} of pg_controldata of a standby.
     """
     raised, refused = dict(wanted), []

@@ -103,7 +103,7 @@ class Restart:
         done, message = clusters.control(self._cluster, "start", deadline)
         up = self._comes_up(None, done, deadline)
         raise SettingsError(
-            "the server did not start with the new settings (%s); the old file is restored and the"
+            "the server did not start with the new settings (%s); the old file is back and the"
             " server is %s"
             % ("; ".join(reasons), "up with it" if up else "STILL DOWN: %s" % message)
         )

@@ -45,7 +45,7 @@ class Server:
     """The running server of a cluster.
 
     Args:
-        params: the options of M(sergas.ops.pg_settings).
+        params: the options of ``pg_settings``.
         cluster: the ``cluster.Cluster``.
         file: the ``owned_file.OwnedFile``.
         deadline: the Deadline of all that it is queried for; it can be replaced.

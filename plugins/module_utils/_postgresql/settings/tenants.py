@@ -35,7 +35,7 @@ _COMMANDS = (
 
 
 def from_environment(values):
-    """Return what the app's .env says of the tenants, as fields of L(pg_budget.Tenants).
+    """Return what the app's .env says of the tenants, as fields of ``budget.Tenants``.
 
     Args:
         values: {name: value}.
@@ -76,7 +76,7 @@ def redis_maxmemory_kb(text):
 
 
 def tenant_of(command):
-    """Return which tenant a command line belongs to, or V(other)."""
+    """Return which tenant a command line belongs to, or ``other``."""
     for tenant, pattern in _COMMANDS:
         if re.search(pattern, command):
             return tenant

@@ -37,11 +37,11 @@ SESSION_KB = 2 * MB
 LEAST_WORK_MEM_KB = 1 * MB
 #: The least it gives where it may choose the number of connections: PostgreSQL's own default.
 USUAL_WORK_MEM_KB = 4 * MB
-#: Fewer connections than this serve nobody.
+#: Fewer connections than this serve no app.
 LEAST_CONNECTIONS = 20
 #: Sorts and hashes that a busy session is taken to hold at a time (pgtune's number).
 NODES_PER_SESSION = 3
-#: The share of the filesystem that WAL may take: of its own, and of one that holds the data too.
+#: The share of the filesystem that WAL may take: of a separate one, and of that of the data.
 OWN_DISK_SHARE = (60, 100)
 DATA_DISK_SHARE = (20, 100)
 
@@ -240,7 +240,7 @@ def shared(machine, least_connections=LEAST_CONNECTIONS):
         )
     )
     free = max(0, machine.memory_kb - sum(use.kb for use in uses))
-    # The data set's factor may ask for more than is free: the budget is the limit.
+    # The data set's factor may need more than is free: the budget is the limit.
     work_mem = min(
         work_mem_kb(machine, free, helpers, LEAST_WORK_MEM_KB),
         max(LEAST_WORK_MEM_KB, free // (processes * NODES_PER_SESSION)),

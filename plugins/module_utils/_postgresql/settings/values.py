@@ -64,7 +64,7 @@ def memory_text(kilobytes):
 
 
 def memory_kb(text):
-    """Return an amount of memory like V(16GB), V(512 MB) or V(1.5GiB) in whole kB (1024-based).
+    """Return an amount of memory like ``16GB``, ``512 MB`` or ``1.5GiB`` in whole kB (1024-based).
 
     Raises:
         ValueInvalid: it is no such amount.
@@ -106,8 +106,8 @@ def number(text, unit=None):
     """Return a numeric value in the unit of its setting.
 
     Args:
-        text: for example V(8MB), V(0.9), V(200).
-        unit: the setting's unit as pg_settings has it (V(8kB), V(ms)), or None.
+        text: for example ``8MB``, ``0.9``, ``200``.
+        unit: the setting's unit as pg_settings has it (``8kB``, ``ms``), or None.
 
     Raises:
         ValueInvalid: it is no number, or its unit does not fit.
@@ -139,7 +139,7 @@ def canonical(value, entry):
 
     Args:
         value: as a configuration file, a person or pg_settings has it.
-        entry: the setting's row of pg_settings: C(name), C(vartype), C(unit), C(enumvals).
+        entry: the setting's row of pg_settings: ``name``, ``vartype``, ``unit``, ``enumvals``.
 
     Raises:
         ValueInvalid: it cannot be a value of this setting.

@@ -48,7 +48,7 @@ BAD = finding("host.disk.high", "host", "fail", "/ is 95 % full, fail at 90 %", 
 
 @pytest.fixture
 def report(tmp_path, monkeypatch):
-    """Run the action on {host: variables}, with options; returns its result, C(lines) printed and
+    """Run the action on {host: variables}, with options; returns its result, ``lines`` printed and
     the JSON.
     """
     monkeypatch.chdir(tmp_path)
@@ -164,7 +164,7 @@ def test_several_results_of_a_host_are_put_together(report):
     assert len(report.json["hosts"][0]["findings"]) == 2
 
 
-def test_a_name_that_nobody_has_registered_is_warned_of(report):
+def test_a_name_that_no_host_has_registered_is_warned_of(report):
     report({"web1": variables(good())}, results="sergas_diagnose_health, typo")
     assert "warning: results: no host of the play has registered typo" in report.lines
 
@@ -190,7 +190,7 @@ def test_only_so_many_runs_are_kept(report, tmp_path):
     assert os.path.isdir(result["report_dir"])
 
 
-def test_only_the_formats_asked_for(report):
+def test_only_the_requested_formats(report):
     result = report({"web1": variables(good())}, formats=["md"])
     assert os.listdir(result["report_dir"]) == ["report.md"]
     assert report.lines[-2] == "Report: sergas-reports/latest/report.md"
@@ -207,7 +207,7 @@ def test_a_directory_that_cannot_be_written_fails_after_the_summary(report, tmp_
     assert any(line.startswith("Sergas fleet - 1 host:") for line in report.lines)
 
 
-def test_what_the_run_is_told_is_in_the_report(report):
+def test_what_the_run_is_given_is_in_the_report(report):
     report({"web1": variables(good())}, run={"window": 3600}, title="Night shift")
     assert report.json["run"]["window"] == 3600
     assert report.json["run"]["play"] == "Diagnose"

@@ -63,7 +63,7 @@ def test_what_is_not_all_there_is_nothing_earlier(evidence):
     assert earlier_insights.by_host(report(evidence)) == {}
 
 
-def test_the_latest_report_of_a_folder_counts(tmp_path):
+def test_the_latest_report_of_a_directory_counts(tmp_path):
     lookup = earlier_insights.LookupModule()
     assert lookup.run([str(tmp_path / "none")]) == [{}]
     for name, taken_at in (("2026-11-24T100000Z", 1.0), ("2026-11-24T110000Z", 2.0)):

@@ -136,21 +136,16 @@ def test_the_proposals_fit_and_waste_nothing():
             assert taken(result) + sum(row["workers"] for row in cut) > room
 
 
-def test_numbers_of_the_env():
-    values = {
-        "WORKERS": "2",
-        "DATABASE_POOL_SIZE": "10",
-        "DATABASE_MAX_OVERFLOW": "20",
-        "CELERY_WORKER_CONCURRENCY": "4",
-    }
-    numbers = pools.from_environment(values)
-    assert numbers == host(workers=2, celery_workers=4, others=0, assumed=[])
-    assert pools.from_environment(values, workers=4)["workers"] == 4
+def test_what_is_not_given_has_sqlalchemys_and_uvicorns_defaults():
+    result = pools.budget({"app1": {}}, slots=97)
+    assert {name: result["hosts"][0][name] for name in pools.DEFAULTS} == host(
+        workers=1, pool_size=5, max_overflow=10, celery_workers=0, others=0
+    )
 
 
-def test_what_the_env_does_not_say_is_assumed_and_said_so():
-    numbers = pools.from_environment({"DATABASE_POOL_SIZE": "ten", "CELERY_WORKER_CONCURRENCY": ""})
-    assert numbers["assumed"] == ["max_overflow", "pool_size", "workers"]
-    assert (numbers["workers"], numbers["pool_size"], numbers["max_overflow"]) == (1, 5, 10)
-    result = pools.budget({"app1": numbers}, slots=97)
-    assert pools.decide(result, "db1:5432")["confidence"] == "estimated"
+@pytest.mark.parametrize(
+    ("assumed", "confidence"), [([], "measured"), (["max_overflow"], "estimated")]
+)
+def test_what_is_assumed_makes_an_estimate(assumed, confidence):
+    result = pools.budget({"app1": host(assumed=assumed), "app2": host()}, slots=97)
+    assert pools.decide(result, "db1:5432")["confidence"] == confidence

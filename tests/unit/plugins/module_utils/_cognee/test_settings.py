@@ -82,9 +82,9 @@ def test_loopback_is_known(host, expected):
     [
         ("http://localhost:8001", "192.0.2.9", "http://192.0.2.9:8001"),
         ("http://127.0.0.1:8001/memory", "c1.example.com", "http://c1.example.com:8001/memory"),
-        ("https://127.8.8.8", "192.0.2.9", "https://192.0.2.9"),
+        ("https://127.8.8.8", "192.0.2.9", "https://192.0.2.9:443"),
         ("http://[::1]:8001", "2001:db8::9", "http://[2001:db8::9]:8001"),
-        ("http://[::1]", "2001:db8::9", "http://[2001:db8::9]"),
+        ("http://[::1]", "2001:db8::9", "http://[2001:db8::9]:80"),
         # Other notations of loopback, which an expression does not know.
         ("http://[0:0:0:0:0:0:0:1]:8001", "192.0.2.9", "http://192.0.2.9:8001"),
         ("http://[::ffff:127.0.0.1]:8001", "192.0.2.9", "http://192.0.2.9:8001"),

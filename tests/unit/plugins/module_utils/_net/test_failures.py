@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import database, redis
 from ansible_collections.sergas.ops.plugins.module_utils._net import failures
-from ansible_collections.sergas.ops.plugins.module_utils._zoho import client, decide
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import client, findings
 
 KINDS = {
     value for name, value in vars(failures).items() if name.isupper() and isinstance(value, str)

@@ -188,5 +188,10 @@ def test_the_file_of_passwords(host, port, database, user, password):
     assert pgpass.find(PGPASS, host, port, database, user) == password
 
 
+def test_a_target_is_shown_without_its_password():
+    target = postgres.Target("db1", 5432, "sergas", "sergas_prod", password="hidden")
+    assert repr(target) == str(target) == "Target(sergas@db1:5432/sergas_prod)"
+
+
 def test_settings_as_options():
     assert pgwire.options_text({"jit": "off", "a.b": "x y\\"}) == "-c jit=off -c a.b=x\\ y\\\\"

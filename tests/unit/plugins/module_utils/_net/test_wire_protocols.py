@@ -322,7 +322,7 @@ class TestRedis:
         with serving(behave) as port, self.open(port, 0.4) as client:
             with pytest.raises(ConnectionFailed) as failure:
                 client.call("PING")
-        assert (failure.value.kind, failure.value.told()) == ("timeout", "hung")
+        assert (failure.value.kind, failure.value.reason) == ("timeout", "hung")
         assert time.monotonic() - started < 1.5
 
     def test_a_server_that_closes(self, driver):

@@ -277,7 +277,7 @@ def errors(findings):
                 ],
                 "stopped_early": False,
             },
-            advice="Look at what /accounts waits for: its slow requests began with the errors.",
+            advice="Check what /accounts waits for: its slow requests began with the errors.",
             guide="High Error Rate",
         ),
     )
@@ -320,7 +320,7 @@ def balancer(backends):
                     "fail",
                     "%s answers its health check with 501" % target,
                     evidence={"target": target, "status": 501},
-                    advice="Look at the app on that host first.",
+                    advice="Check the app on that host first.",
                     guide="Load Balancer Health Check Failures",
                 )
             )
@@ -395,7 +395,7 @@ def build(hosts, **changes):
 
 
 class Fleet:
-    """The makers above, for the tests: C(fleet.build([fleet.entry(...)]))."""
+    """The makers above, for the tests: ``fleet.build([fleet.entry(...)])``."""
 
 
 for _maker in (

@@ -85,7 +85,7 @@ def test_latest_points_at_the_newest_run(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [STAMP, STAMP + "-2", "latest"]
 
 
-def test_a_directory_called_latest_is_left_alone_and_told(tmp_path):
+def test_a_directory_called_latest_is_kept_and_named(tmp_path):
     (tmp_path / "latest").mkdir()
     run = write(tmp_path)
     link, why_not = history.link_latest(str(tmp_path), run)
@@ -178,7 +178,7 @@ def test_the_first_report_has_nothing_before_it(tmp_path):
         (None, "cannot be read: No such file"),
     ],
 )
-def test_a_report_that_cannot_be_compared_with_is_told(tmp_path, text, reason):
+def test_a_report_that_cannot_be_compared_with_is_named(tmp_path, text, reason):
     write(tmp_path, {"report.md": "x"} if text is None else {"report.json": text})
     previous, note = history.read_previous(str(tmp_path))
     assert previous is None

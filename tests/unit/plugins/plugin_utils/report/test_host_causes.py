@@ -38,7 +38,7 @@ def test_errors_that_time_out_in_the_database_derive_from_what_the_database_wait
     "harmless",
     ["db.index.unused", "db.settings.harmful", "db.sequences.exhausted", "db.index.duplicate"],
 )
-def test_what_only_may_become_a_trouble_explains_no_errors(harmless):
+def test_what_only_may_become_a_problem_explains_no_errors(harmless):
     assert causes_of(errors("database"), bad(harmless)) == [None, None]
 
 
@@ -68,7 +68,7 @@ def disk(fullest, **percent):
         (disk("/var/lib/postgresql"), "db.disk.full"),
         (disk("/var/lib/postgresql/15/main"), "db.disk.full"),
         (disk("/srv"), None),
-        # The data is on a file system of its own, and the host's fullest is another one.
+        # The data is on a separate file system, and the host's fullest is another one.
         (
             bad(
                 "host.disk.high",
@@ -175,7 +175,7 @@ def test_pools_that_fit_together_are_no_finding():
     assert fleet.correlate([app("app1", 10), app("app2", 10)])[0] == []
 
 
-def test_pools_on_databases_of_their_own_are_not_added_up():
+def test_pools_on_separate_databases_are_not_added_up():
     hosts = [app("app1", 40, target="127.0.0.1:5432"), app("app2", 40, target="127.0.0.1:5432")]
     assert fleet.correlate(hosts)[0] == []
     hosts = [app("app1", 40, target="10.0.0.6:5432"), app("app2", 40, target="10.0.0.7:5432")]

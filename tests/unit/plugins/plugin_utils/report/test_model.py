@@ -71,7 +71,7 @@ def test_each_host_is_in_one_class_and_the_worst_come_first(makers):
         host_with(makers, "fine", "ok", "skipped"),
         host_with(makers, "empty", "skipped"),
         host_with(makers, "warned", "ok", "warn"),
-        host_with(makers, "blind", "warn", "unknown"),
+        host_with(makers, "undiagnosed", "warn", "unknown"),
         host_with(makers, "broken", "unknown", "fail"),
         makers.lost("lost"),
     ]
@@ -79,7 +79,7 @@ def test_each_host_is_in_one_class_and_the_worst_come_first(makers):
     assert [host["name"] for host in report["hosts"]] == [
         "lost",
         "broken",
-        "blind",
+        "undiagnosed",
         "warned",
         "fine",
         "empty",
@@ -142,7 +142,7 @@ def test_the_decision_follows_fail_on(makers, status, fail_on, failed):
 
 
 @pytest.mark.parametrize(("fail_on", "failed"), [("fail", True), ("warn", True), ("never", False)])
-def test_a_host_that_nobody_looked_at_has_not_passed(makers, fail_on, failed):
+def test_a_host_that_was_not_diagnosed_has_not_passed(makers, fail_on, failed):
     report = makers.build(
         [makers.crashed("web1"), makers.entry("web2", makers.healthy())], fail_on=fail_on
     )
@@ -150,7 +150,7 @@ def test_a_host_that_nobody_looked_at_has_not_passed(makers, fail_on, failed):
 
 
 @pytest.mark.parametrize("fail_on", ["fail", "warn", "never"])
-def test_a_run_that_diagnosed_no_host_fails_whatever_was_asked(makers, fail_on):
+def test_a_run_that_diagnosed_no_host_fails_with_each_fail_on(makers, fail_on):
     summary = makers.build([makers.crashed("web1"), makers.lost("web2")], fail_on=fail_on)[
         "summary"
     ]
@@ -164,8 +164,10 @@ def test_the_decision_says_how_many(makers):
     )
     all_three = makers.build(makers.sample(), fail_on="warn")["summary"]["reason"]
     assert all_three == "fail_on is warn: 7 root causes with the status fail, unknown or warn"
-    blind = makers.build([makers.crashed("web1"), makers.entry("web2", makers.healthy())])
-    assert blind["summary"]["reason"] == "fail_on is fail: 1 of 2 hosts could not be diagnosed"
+    undiagnosed = makers.build([makers.crashed("web1"), makers.entry("web2", makers.healthy())])
+    assert (
+        undiagnosed["summary"]["reason"] == "fail_on is fail: 1 of 2 hosts could not be diagnosed"
+    )
 
 
 def every_shape(makers):

@@ -185,7 +185,7 @@ def everything(makers):
 
 
 def with_texts(value, change, free=False):
-    """Return a report with each text of its own changed."""
+    """Return a report with each text of hosts changed."""
     if isinstance(value, dict):
         return {
             (change(key) if free and key not in READ_KEYS else key): with_texts(
@@ -250,7 +250,7 @@ def test_a_hostile_note_is_text(makers):
     assert not Page(page.render(makers.build(makers.sample(), previous_note=HOSTILE))).of("img")
 
 
-def test_it_asks_nobody_for_anything(makers):
+def test_it_requests_nothing(makers):
     text = page.render(makers.build(makers.sample()))
     parsed = Page(text)
     links = [

@@ -102,7 +102,7 @@ def test_a_host_without_a_result_is_not_dropped():
 
 
 @pytest.mark.parametrize("result", [{"changed": False}, {"findings": "none"}, "text", None, 5])
-def test_a_result_of_another_shape_is_told(result):
+def test_a_result_of_another_shape_is_no_diagnosis(result):
     entry = results.host_entry("web1", [], [], {"health": result}, ["health"])
     assert [item["id"] for item in entry["findings"]] == ["host.diagnosis.failed"]
 
@@ -142,7 +142,7 @@ def test_the_results_of_a_loop_are_put_together():
         },
         {"id": "host.disk.ok", "component": "host", "status": "ok", "summary": "x", "evidence": []},
         {"id": "host.disk.ok", "component": "host", "status": "ok", "summary": "x", "cause": 5},
-        {"id": "host.disk.ok", "component": "host", "status": "ok", "summary": "x", "surplus": 1},
+        {"id": "host.disk.ok", "component": "host", "status": "ok", "summary": "x", "extra": 1},
     ],
 )
 def test_a_finding_that_breaks_the_contract_is_counted_and_the_others_stay(broken):

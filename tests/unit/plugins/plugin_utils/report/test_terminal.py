@@ -39,7 +39,7 @@ def test_the_sample_reads_from_the_worst_down(makers):
             " firewall)."
         ),
         "WARN  app4.example.com  app.errors.rate  57 error lines in the last hour, warn at 10",
-        "      -> Look at what /accounts waits for: its slow requests began with the errors.",
+        "      -> Check what /accounts waits for: its slow requests began with the errors.",
         "WARN  app3.example.com  host.disk.high  /var/log is 86.4 % full, warn at 80 %",
         "      -> Vacuum the journal: journalctl --vacuum-size=1G.",
         (

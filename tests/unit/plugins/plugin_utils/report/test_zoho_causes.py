@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
-from ansible_collections.sergas.ops.plugins.module_utils._zoho import decide
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import findings
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import fleet, host
 
 ACCOUNTS = "accounts.zoho.eu:443"
@@ -27,7 +27,7 @@ def by_zoho(told, account="a1", target=ACCOUNTS):
 
 
 def good(account="a1"):
-    return decide.good(3600000, True, ACCOUNTS, {"account": account})
+    return findings.good(3600000, True, ACCOUNTS, {"account": account})
 
 
 def bad(id, component="app", **evidence):
@@ -50,12 +50,12 @@ def causes_of(*findings):
         ("tls", "zoho.token.unknown"),
     ],
 )
-def test_what_the_app_says_derives_from_what_zoho_says(told, cause):
+def test_what_the_app_reports_derives_from_what_zoho_answers(told, cause):
     assert causes_of(by_app(), by_zoho(told)) == [cause, None]
 
 
 @pytest.mark.parametrize("told", ["store", "busy"])
-def test_a_cache_that_cannot_be_asked_explains_no_bad_token(told):
+def test_a_cache_that_cannot_be_queried_explains_no_bad_token(told):
     assert causes_of(by_app(), by_zoho(told)) == [None, None]
 
 
