@@ -80,7 +80,12 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         left, addresses = self._hosts(task_vars)
         planned = plan.make(
-            found, remedies, self._locations(task_vars, left), owners_of(addresses), plan_options, now
+            found,
+            remedies,
+            self._locations(task_vars, left),
+            owners_of(addresses),
+            plan_options,
+            now,
         )
         _refuse_nonsense(planned, plan_options, found, addresses, from_report)
         applying = mode != "plan"

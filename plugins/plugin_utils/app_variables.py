@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-def variables_without_value(missing, values):
+
+def variables_without_value(missing: Iterable[str], values: Mapping[str, Any]) -> list[str]:
     """Return those of the missing variables that no value is known for.
 
     Args:
@@ -29,7 +30,7 @@ def variables_to_set(values: Mapping[str, Any], missing: Iterable[str]) -> dict[
     Of alternatives, the first one that a value is known for is set.
 
     Args:
-        values, missing: as for L(variables_without_value).
+        values, missing: as for ``variables_without_value``.
     """
     if not missing:
         return dict(values)

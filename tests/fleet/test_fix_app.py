@@ -293,7 +293,9 @@ def run_wave(fix, ready, directory):
         names = sorted(outcome.host for outcome in acted.values())
         applied = fix(names, sergas_approve=approved, **given)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            verifications = {key: pool.submit(query, acted[key].host, key[1].verification) for key in acted}
+            verifications = {
+                key: pool.submit(query, acted[key].host, key[1].verification) for key in acted
+            }
         again = fix(names, **given)
         for key, outcome in acted.items():
             outcome.applied, outcome.again = applied, again

@@ -466,7 +466,9 @@ def remedy(aside):
     reference.remove_packages(reference.find(names[WITHOUT_PSYCOPG2]), ["python3-psycopg2"])
     variables = {
         **DIAGNOSIS,
-        "sergas_approve": [remedy for _which, remedy, _verification, _expected in REMEDIES.values()],
+        "sergas_approve": [
+            remedy for _which, remedy, _verification, _expected in REMEDIES.values()
+        ],
         "sergas_postgresql_end_idle_after": 1,
     }
     runs = [aside.fix(names, check=check, **variables) for check in (True, False)]

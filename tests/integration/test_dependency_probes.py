@@ -222,7 +222,8 @@ class TestRedis:
         assert list(diagnose("redis", **reached_by(server, REDIS_PASSWORD=good))) == ["redis.ok"]
         for settings in (reached_by(server), reached_by(server, REDIS_PASSWORD="wrong-one")):
             assert (
-                diagnose("redis", **settings)["redis.auth.failed"]["evidence"]["error_kind"] == "password"
+                diagnose("redis", **settings)["redis.auth.failed"]["evidence"]["error_kind"]
+                == "password"
             )
         unused = reached_by(redis(), REDIS_PASSWORD=good)
         assert (

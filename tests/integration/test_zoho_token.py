@@ -870,7 +870,9 @@ class Fleet:
         """Return the results of the hosts that lived to give one."""
         self.process.wait(120)
         errors = self.process.stderr.read()
-        outputs = [(self.directory / f"{number}.out").read_text() for number in range(len(self.hosts))]
+        outputs = [
+            (self.directory / f"{number}.out").read_text() for number in range(len(self.hosts))
+        ]
         assert_no_secret(self.world, errors + "".join(outputs))
         assert not errors
         return [json.loads(text) for text in outputs if text]
@@ -942,7 +944,9 @@ def test_fifty_hosts_hear_of_one_refusal(world, start_fleet):
     world.zoho.behave("token", 0.3)
     results = start_fleet(world).results()
     assert all(result["failed"] for result in results)
-    assert {result["findings"][-1]["evidence"]["error_kind"] for result in results} == {"refresh_token"}
+    assert {result["findings"][-1]["evidence"]["error_kind"] for result in results} == {
+        "refresh_token"
+    }
     assert world.zoho.count("token") == 1
 
 

@@ -134,7 +134,9 @@ def run(params, check_mode):
             systemctl.run("daemon-reload")
         # It may have failed too often since it was checked.
         systemctl.run("reset-failed", app.service)
-        systemctl.run("restart", app.service, deadline=Deadline(params["wait_timeout"] + _STOP_SECONDS))
+        systemctl.run(
+            "restart", app.service, deadline=Deadline(params["wait_timeout"] + _STOP_SECONDS)
+        )
         # What it listens on may be another port now.
         app = unit.read(params["service"], params["app_dir"], params["env_file"], params["port"])
     status = wait(app, dict(params, until=until), Deadline(params["wait_timeout"]))

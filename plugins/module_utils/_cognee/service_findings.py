@@ -80,7 +80,7 @@ def down(seen, who):
             " behind it.",
         )
     kind = root.get("error_kind") or "closed"
-    return make(
+    return cognee_finding(
         "cognee.down",
         "fail",
         "Cognee at %s is down: %s"

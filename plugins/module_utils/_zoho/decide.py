@@ -209,7 +209,9 @@ def describe_budget(shared, limit, window):
 def earlier_refusal_holds(shared):
     """Return whether a refusal that another run got still says that no token can be obtained."""
     failure = shared.failure
-    return bool(failure) and (failure["error_kind"] in PERMANENT or int(failure["until"]) > shared.now)
+    return bool(failure) and (
+        failure["error_kind"] in PERMANENT or int(failure["until"]) > shared.now
+    )
 
 
 class Observed(NamedTuple):

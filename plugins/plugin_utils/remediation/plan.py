@@ -322,7 +322,9 @@ def _guards(entry, places, plan_options, now):
         found += [
             guards.maintenance(entry, plan_options.window, now),
             guards.cooldown(entry, place.changes, now),
-            guards.repetition(entry, place.changes, now, plan_options.repeat_times, plan_options.repeat_hours),
+            guards.repetition(
+                entry, place.changes, now, plan_options.repeat_times, plan_options.repeat_hours
+            ),
         ]
     if entry["host"] in places:
         found.append(guards.variables(entry, place.variables))

@@ -74,13 +74,17 @@ def _cause(item: Finding, bad: Iterable[Finding]) -> str | None:
     return None
 
 
-def _same_filesystem(item, other):
-    """Whether the fullest file system of the host is the one that the database fills."""
-    share = item["evidence"].get("percent")
+def _same_filesystem(item: Finding, other: Finding) -> bool:
+    """Return whether the fullest file system of the host is the one that the database fills."""
+    percent = item["evidence"].get("percent")
     directory = (other["evidence"].get("filesystem") or {}).get("path")
-    if not isinstance(share, dict) or not isinstance(directory, str):
+    if not isinstance(percent, dict) or not isinstance(directory, str):
         return False
-    mounts = [path for path in share if directory == path or directory.startswith(path.rstrip("/") + "/")]
+    mounts = [
+        path
+        for path in percent
+        if directory == path or directory.startswith(path.rstrip("/") + "/")
+    ]
     fullest = (item["evidence"].get("filesystem") or {}).get("path")
     return bool(mounts) and max(mounts, key=len) == fullest
 
@@ -132,12 +136,12 @@ def _by_cognee(item: Finding, other: Finding) -> bool:
     return not _is_of_cognee(item) and _is_of_cognee(other)
 
 
-def _keeps_app_away(item, other):
-    """So does it from what is on the way there, but the cache, which the app may do without."""
+def _keeps_app_away(item: Finding, other: Finding) -> bool:
+    """The same for what is on the way there, but the cache, which the app works without."""
     return _by_zoho(item, other) and other["evidence"].get("error_kind") not in ("store", "busy")
 
 
-def _of_store(item, _other):
+def _of_store(item: Finding, _other: Finding) -> bool:
     return item["evidence"].get("error_kind") == "store"
 
 

@@ -223,7 +223,11 @@ def judge(result, threshold):
     if status == "ok":
         identity, remedy, advice = "db.connection.ok", None, None
     else:
-        identity, remedy, advice = _ERROR_KINDS["slots"][0], _ERROR_KINDS["slots"][2], _ERROR_KINDS["slots"][3]
+        identity, remedy, advice = (
+            _ERROR_KINDS["slots"][0],
+            _ERROR_KINDS["slots"][2],
+            _ERROR_KINDS["slots"][3],
+        )
     return finding(
         identity,
         "database",

@@ -221,7 +221,7 @@ def pid_of(data_directory):
 
 
 def socket_directory(data_directory):
-    """Return the folder of the running server's socket, or None."""
+    """Return the directory of the running server's socket, or None."""
     found = _pid_file(data_directory)
     return found[4].strip() or None if len(found) > 4 else None
 
@@ -337,7 +337,7 @@ class Candidate:
         """
         text = "".join("%s = %s\n" % (name, conf.quote(value)) for name, value in values.items())
         with self._file(text) as path:
-            status, _out, err = self._query("max_connections", os.path.dirname(path), path)
+            status, _out, err = self._run("max_connections", os.path.dirname(path), path)
             return parse_refusals(err, path) or [err.strip()] if status else []
 
     def meaning(self, name, value):
@@ -347,7 +347,7 @@ class Candidate:
             ProgramFailed: it refuses the value.
         """
         with self._file("%s = %s\n" % (name, conf.quote(value))) as path:
-            status, out, err = self._query(name, os.path.dirname(path), path)
+            status, out, err = self._run(name, os.path.dirname(path), path)
             if status:
                 raise ProgramFailed("; ".join(parse_refusals(err, path)) or err.strip())
             return out.rstrip("\n")
@@ -356,10 +356,10 @@ class Candidate:
         """Return what the files as they are give a setting at the next start, or None if it has
         none.
         """
-        status, out, _err = self._query(name, self._cluster.data_directory, self._cluster.config_file)
+        status, out, _err = self._run(name, self._cluster.data_directory, self._cluster.config_file)
         return None if status else out.rstrip("\n")
 
-    def _query(self, name, data_directory, config_file):
+    def _run(self, name, data_directory, config_file):
         # With the real data directory, postgresql.auto.conf would hide what the candidate says.
         program = os.path.join(self._cluster.programs, "postgres")
         argv = [program, "-C", name, "-D", data_directory, "-c", "config_file=%s" % config_file]

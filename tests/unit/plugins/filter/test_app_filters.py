@@ -9,9 +9,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.sergas.ops.plugins.filter.bounds_for_failures import bounds_for_failures
 from ansible_collections.sergas.ops.plugins.filter.fitting_pool import fitting_pool
-from ansible_collections.sergas.ops.plugins.filter.bounds_for_failures import bounds_for_failures
 from ansible_collections.sergas.ops.plugins.plugin_utils.app_variables import (
-    variables_without_value,
     variables_to_set,
     variables_without_value,
 )

@@ -62,7 +62,8 @@ def test_a_balancer_is_for_everybody_and_has_no_app():
 def test_ssh_is_limited_where_it_is_for_everybody():
     assert describe(groups=["sergas_lb"], ssh_limit=True)[0] == "limit any ssh"
     assert (
-        describe(groups=["sergas_lb"], ssh_limit=True, admins=["192.0.2.7"])[0] == "allow 192.0.2.7 ssh"
+        describe(groups=["sergas_lb"], ssh_limit=True, admins=["192.0.2.7"])[0]
+        == "allow 192.0.2.7 ssh"
     )
 
 

@@ -9,7 +9,9 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import decide as cognee_decide
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import views as cognee_views
 
-REFUSED = {"root": {"error_kind": "refused", "error": "cognee:8001: connection refused", "seconds": 0.1}}
+REFUSED = {
+    "root": {"error_kind": "refused", "error": "cognee:8001: connection refused", "seconds": 0.1}
+}
 READY = {
     "root": {
         "status": 200,

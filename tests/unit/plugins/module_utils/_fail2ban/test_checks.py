@@ -80,7 +80,10 @@ def test_service_that_was_switched_off_is_skipped():
     "observed, found",
     [
         (seen(jail(banned=["203.0.113.9"])), [("security.bans.ok", "ok")]),
-        (seen(jail(banned=["192.0.2.2", "203.0.113.9"])), [("security.ban.legitimate_client", "fail")]),
+        (
+            seen(jail(banned=["192.0.2.2", "203.0.113.9"])),
+            [("security.ban.legitimate_client", "fail")],
+        ),
         (
             seen(jail(banned=["203.0.113.9"], not_in_firewall=["203.0.113.9"])),
             [("security.ban.ineffective", "fail")],

@@ -361,7 +361,9 @@ def test_a_cause_that_was_told_already_stays():
 
 @pytest.mark.parametrize(("told", "cause"), [("timeout", "db.unreachable"), ("refused", None)])
 def test_only_waiting_makes_slow(told, cause):
-    item, _other = cause_rules.derive([bad("api.latency.high"), bad("db.unreachable", error_kind=told)])
+    item, _other = cause_rules.derive(
+        [bad("api.latency.high"), bad("db.unreachable", error_kind=told)]
+    )
     assert item["cause"] == cause
 
 

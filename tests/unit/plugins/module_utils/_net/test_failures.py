@@ -89,7 +89,11 @@ def test_each_service_has_a_finding_for_what_may_happen_on_the_way_to_it():
     for reason in KINDS - {failures.PROXY, failures.REDIRECT}:
         assert database._ERROR_KINDS[reason][0] == "db.unreachable"
         assert redis._ERROR_KINDS[reason][0] == "redis.unreachable"
-        assert database._ERROR_KINDS[reason][1] == redis._ERROR_KINDS[reason][1] == failures.WORDS[reason]
+        assert (
+            database._ERROR_KINDS[reason][1]
+            == redis._ERROR_KINDS[reason][1]
+            == failures.WORDS[reason]
+        )
     for kind in KINDS:
         error = failures.ConnectionFailed(kind, "connect", "x")
-        assert client.explain(error, "accounts.zoho.com").error_kind in decide._ERROR_KINDS
+        assert client.explain(error, "accounts.zoho.com").error_kind in findings._PROBLEMS

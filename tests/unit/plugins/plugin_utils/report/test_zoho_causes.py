@@ -22,8 +22,8 @@ def by_app(state="unauthenticated", id="zoho.token.invalid"):
     )
 
 
-def by_zoho(told, account="a1", target=ACCOUNTS):
-    return decide.problem(told, "it says so", target, {"account": account})
+def by_zoho(kind, account="a1", target=ACCOUNTS):
+    return findings.problem(kind, "it says so", target, {"account": account})
 
 
 def good(account="a1"):

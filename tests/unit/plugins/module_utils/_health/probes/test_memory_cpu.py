@@ -102,7 +102,9 @@ class TestGroups:
 
     def test_the_unit_of_a_process(self):
         directories = pathlib.Path(V1, "proc").glob("[0-9]*")
-        pids = {(directory / "comm").read_text().strip(): directory.name for directory in directories}
+        pids = {
+            (directory / "comm").read_text().strip(): directory.name for directory in directories
+        }
         assert cgroup.unit_of(pids["uvicorn"], V1) == "sergas-app.service"
         assert cgroup.unit_of(pids["redis-server"], V1) == "redis-server.service"
         assert cgroup.unit_of(pids["systemd"], V1) == "init.scope"

@@ -120,7 +120,9 @@ def test_errors_are_told_apart(message, told, id):
     ],
 )
 def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
-    item = judged({"address": "r1:6379", "local": False, "failure": {"error_kind": kind, "message": "m"}})
+    item = judged(
+        {"address": "r1:6379", "local": False, "failure": {"error_kind": kind, "message": "m"}}
+    )
     assert item["id"] == "redis.unreachable"
     sentences = [sentence for _id, sentence, _remedy, _advice in redis._ERROR_KINDS.values()]
     assert len(set(sentences)) == len(sentences)
