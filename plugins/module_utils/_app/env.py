@@ -4,7 +4,7 @@
 
 """Brings the app's .env to what is requested: reads it, has it planned, replaces it in one step.
 
-What it becomes is decided in `dotenv_plan`; here it is carried out.
+What it becomes is decided in ``env_plan``; here it is carried out.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def run(params, check_mode):
     """Do what the module's options say and return its result, with the key ``warnings``.
 
     Raises:
-        EnvError, dotenv_plan.Refused: with a message for the person who runs it.
+        EnvError, env_plan.Refused: with a message for the person who runs it.
     """
     try:
         with files.held(params["path"]) as location:

@@ -13,7 +13,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     Unmeasurable,
     finding,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans, client, rules, setup
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
+    bans,
+    client,
+    configuration,
+    rules,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
     sources as fail2ban_sources,
 )
@@ -38,7 +43,7 @@ def observe_fail2ban(ctx):
         if ctx.params["jails"]:
             return {"installed": False, "protected": []}
         raise NotHere("fail2ban is not on this host")
-    state, reason = unit.read(setup.UNIT, ctx.deadline)
+    state, reason = unit.read(client.UNIT, ctx.deadline)
     if reason:
         raise Unmeasurable(reason)
     protected, _unknown = bans.resolve(ctx.params["protected"])
@@ -50,7 +55,9 @@ def observe_fail2ban(ctx):
         "result": state.get("Result"),
         "silent": None,
         "jails": [],
-        "overridden": setup.read_overrides(client.CONFIG, setup.read_own(client.CONFIG)),
+        "overridden": configuration.read_overrides(
+            client.CONFIG, configuration.read_own(client.CONFIG)
+        ),
     }
     if seen["active"] != "active":
         return seen

@@ -20,6 +20,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 
 SOCKET = "/run/fail2ban/fail2ban.sock"
+UNIT = "fail2ban.service"
 CONFIG = "/etc/fail2ban"
 _END = b"<F2B_END_COMMAND>"
 _CLOSE = b"<F2B_CLOSE_COMMAND>"

@@ -209,8 +209,8 @@ def is_closed_by_others(item, guarded):
     """Return whether rules of others keep strangers from a published port (pure).
 
     Args:
-        item: the port as ``firewall_host.published`` tells it.
-        guarded: the rules for published ports (``cognee_firewall.read``).
+        item: the port as ``host.published`` returns it.
+        guarded: the rules for published ports (``container_rules.read``).
     """
     others = [table for table in guarded.tables if firewall_published.TABLE not in table[0].split()]
     return item["protocol"] == "tcp" and container_rules.restricts(

@@ -24,7 +24,7 @@ def table(ports, wanted):
 
     Args:
         ports: dicts with port and protocol.
-        wanted: the declared rules (``firewall_plan.declare``); a port is open to whom they say.
+        wanted: the declared rules (``plan.declare``); a port is open to whom they say.
     """
     lines = [
         "type filter hook prerouting priority -150; policy accept;",

@@ -35,6 +35,14 @@ class Refused(OperationError):
         self.result = {"holder": holder}
 
 
+class PointError(OperationError):
+    """It did not work; the message says what and in which state the host is now."""
+
+    def __init__(self, message, **result):
+        super().__init__(message)
+        self.result = result
+
+
 def check(params):
     """Refuse options that cannot be.
 
@@ -80,7 +88,7 @@ def refuse_kinds(found):
     """Refuse what cannot be saved.
 
     Args:
-        found: what ``restore_program.describe`` says of each path.
+        found: what ``program.describe`` says of each path.
 
     Raises:
         Refused: one of them is a directory, a socket or the like.
@@ -94,7 +102,7 @@ def space_needed(found, reserved):
     """Return the bytes that saving takes.
 
     Args:
-        found: what ``restore_program.describe`` says of each path.
+        found: what ``program.describe`` says of each path.
         reserved: bytes for what comes with every point.
     """
     # Each file begins a new block.
@@ -108,7 +116,7 @@ def same(point, found, commands, restarts=()):
 
     Args:
         point: what the armed one holds.
-        found: what ``restore_program.describe`` says of each path that is requested.
+        found: what ``program.describe`` says of each path that is requested.
         commands, restarts: those that are requested.
     """
     saved = [
@@ -156,7 +164,7 @@ def diff(pairs):
 
     Args:
         pairs: (before, after) of each file that changes; each side is (what
-            ``restore_program.describe`` says of it, its content as bytes or None).
+            ``program.describe`` says of it, its content as bytes or None).
     """
     hidden = set()
     texts = []
@@ -217,3 +225,19 @@ def _changed(texts):
     """Return the variables that the two texts of a .env give different values."""
     before, after = (dotenv.dotenv_values(dotenv.parse(text or "")) for text in texts)
     return [name for name in after if before.get(name) != after[name]]
+
+
+def refuse_restored(name, outcome):
+    """Raise PointError where the host has restored a point automatically, or not all of it."""
+    if outcome and (outcome["by"] != "module" or not outcome["complete"]):
+        problem = failures(outcome)
+        raise PointError(
+            "%s was restored at %s %s: what was done under its protection is undone%s"
+            % (
+                name,
+                outcome["restored_at"],
+                who(outcome),
+                "; but " + problem if problem else "",
+            ),
+            outcome=shown_outcome(outcome),
+        )

@@ -12,7 +12,13 @@ import threading
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
-from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans, client, rules, setup
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
+    bans,
+    client,
+    configuration,
+    rules,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
     sources as fail2ban_sources,
 )
@@ -182,16 +188,16 @@ def test_journals_of_users_are_read_where_configured(backend, only):
 
 def test_revision_changes_with_any_file():
     files = {"jail.d/sergas.conf": "a @REVISION@", "filter.d/sergas-app.conf": "b"}
-    first, revision = setup.with_revision(files)
+    first, revision = configuration.with_revision(files)
     assert first["jail.d/sergas.conf"] == "a " + revision
-    _second, other = setup.with_revision(dict(files, **{"filter.d/sergas-app.conf": "c"}))
+    _second, other = configuration.with_revision(dict(files, **{"filter.d/sergas-app.conf": "c"}))
     assert other != revision
 
 
 def test_only_what_differs_is_written():
     before = {"a": "1", "b": "2", "c": "3"}
     after = {"a": "1", "b": "x", "d": "4"}
-    assert setup.differences(before, after) == {
+    assert configuration.differences(before, after) == {
         "b": ("2", "x"),
         "c": ("3", None),
         "d": (None, "4"),
@@ -202,20 +208,20 @@ def test_only_what_differs_is_written():
     "path", ["jail.local", "jail.d/other.conf", "jail.d/../sergas.conf", "jail.d/sergas.local"]
 )
 def test_files_of_others_are_refused(path):
-    with pytest.raises(setup.SetupError, match="not a file of this collection"):
-        setup.check_paths([path])
+    with pytest.raises(InvalidValue, match="not a file of this collection"):
+        configuration.check_paths([path])
 
 
 def test_files_are_read_and_overrides_found(tmp_path):
-    for directory in setup.DIRECTORIES:
+    for directory in configuration.DIRECTORIES:
         (tmp_path / directory).mkdir()
     (tmp_path / "jail.d" / "sergas.conf").write_text(OURS)
     (tmp_path / "jail.d" / "defaults-debian.conf").write_text("[sshd]\nmaxretry = 9\n")
     (tmp_path / "jail.d" / "zz.conf").write_text("[sshd]\nfindtime = 60\n")
     (tmp_path / "jail.local").write_text("[sshd]\nmaxretry = 3\n")
-    files = setup.read_own(str(tmp_path))
+    files = configuration.read_own(str(tmp_path))
     assert files == {"jail.d/sergas.conf": OURS}
-    found = setup.read_overrides(str(tmp_path), files)
+    found = configuration.read_overrides(str(tmp_path), files)
     assert [(item["key"], item["theirs"]) for item in found] == [
         ("findtime", "60"),
         ("maxretry", "3"),
