@@ -176,7 +176,7 @@ def run(params, check_mode):
     """Do what the options of ``sergas.ops.app_debug_logging`` say and return its result.
 
     Raises:
-        AppError: it cannot be done; env_plan.Refused, env.EnvError: the file is in the
+        AppError: it cannot be done; env_values.Refused, env.EnvError: the file is in the
         way.
     """
     if not 1 <= params["seconds"] <= 7 * 86400:

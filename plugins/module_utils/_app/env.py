@@ -18,7 +18,11 @@ import stat
 import time
 from typing import NamedTuple, Optional
 
-from ansible_collections.sergas.ops.plugins.module_utils._app import env_plan
+from ansible_collections.sergas.ops.plugins.module_utils._app import (
+    env_plan,
+    env_readings,
+    env_values,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core import files
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import MASK, redact_all
@@ -89,7 +93,7 @@ def run(params, check_mode):
     """Do what the module's options say and return its result, with the key ``warnings``.
 
     Raises:
-        EnvError, env_plan.Refused: with a message for the person who runs it.
+        EnvError, env_values.Refused: with a message for the person who runs it.
     """
     try:
         with files.held(params["path"]) as location:
@@ -122,7 +126,7 @@ def _run(location, params, check_mode):
     path = location.path
     marked = params["secret_keys"] or ()
     values = {
-        name: env_plan.as_text(name, value) for name, value in (params["values"] or {}).items()
+        name: env_values.as_text(name, value) for name, value in (params["values"] or {}).items()
     }
     before_status, before = _read(location)
     plan = env_plan.plan(
@@ -146,8 +150,8 @@ def _run(location, params, check_mode):
         "repaired": plan.repaired,
         "removed": plan.removed,
         "dropped": [{"name": name, "line": line} for name, line in plan.dropped],
-        "duplicates": env_plan.duplicates(plan.text),
-        "ambiguous": env_plan.ambiguous(plan.text, marked) if params["systemd"] else {},
+        "duplicates": env_readings.duplicates(plan.text),
+        "ambiguous": env_readings.ambiguous(plan.text, marked) if params["systemd"] else {},
         "current": _current(before or "", values, marked),
         "diff": _diff(
             path, before, plan, (owned_before, owned) if reowned else None, secrets(params), marked

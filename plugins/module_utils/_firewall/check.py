@@ -17,7 +17,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import (
     process,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, is_bad, roots
-from ansible_collections.sergas.ops.plugins.module_utils._firewall import host
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import declaration, host, reach
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
     published as firewall_published,
@@ -51,7 +51,7 @@ def run(params, deadline):
         dict(item, addresses=resolve("keep: address", item["address"], deadline))
         for item in params["keep"]
     ]
-    wanted = firewall_plan.declare(expanded, tag, state.ipv6)
+    wanted = declaration.declare(expanded, tag, state.ipv6)
     if session and params["session"]:
         keep.append(
             {"who": "this session", "addresses": [session["peer"]], "port": session["port"]}
@@ -66,7 +66,7 @@ def run(params, deadline):
         params["exclusive"],
         params["complete"],
     )
-    afterwards = firewall_plan.as_firewall(state, plan)
+    afterwards = reach.as_firewall(state, plan)
     published = host.published(deadline)
     guarded = container_rules.read(deadline) if published else None
     ports = closed_ports(
@@ -78,7 +78,7 @@ def run(params, deadline):
     current = not ports or host.has_chain(firewall_published.TABLE, chain, deadline)
     findings = judge_drift(state, plan, wanted)
     findings += judge_exposure(
-        firewall_plan.exposed(
+        reach.exposed(
             ufw.read() if state.installed else ufw.Firewall(False, False, "ACCEPT", []),
             declared(wanted, state, params["policies"]),
             host.listeners(),
@@ -104,7 +104,7 @@ def run(params, deadline):
         "enable": plan.enable,
         "differs": plan.changed,
         "overruled": plan.overruled,
-        "refused": firewall_plan.shut_out(
+        "refused": reach.shut_out(
             afterwards,
             [
                 {"who": item["who"], "port": port, "address": address}
@@ -187,7 +187,7 @@ def with_session(wanted, session, state, tag, complete):
         firewall = declared(wanted, state, {"incoming": "deny"})
     else:
         plan = firewall_plan.plan(state, wanted, tag, complete=False)
-        firewall = firewall_plan.as_firewall(state, plan)
+        firewall = reach.as_firewall(state, plan)
     if ufw.verdict(firewall, session["port"], session["peer"])[0]:
         return wanted
     own = {
@@ -195,7 +195,7 @@ def with_session(wanted, session, state, tag, complete):
         "port": session["port"],
         "comment": "the session of the last run",
     }
-    return firewall_plan.declare([own], tag, state.ipv6) + wanted
+    return declaration.declare([own], tag, state.ipv6) + wanted
 
 
 def declared(wanted, state, policies):
@@ -239,7 +239,7 @@ def describe(state, rules, policies, logging):
     ]
     lines += ["default %s: %s" % (name, current[name]) for name in sorted(current)]
     for rule in rules:
-        lines.append(firewall_plan.text(rule) + (" # " + rule.comment if rule.comment else ""))
+        lines.append(declaration.text(rule) + (" # " + rule.comment if rule.comment else ""))
     return "\n".join(lines) + "\n"
 
 

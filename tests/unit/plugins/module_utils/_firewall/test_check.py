@@ -8,7 +8,12 @@ import json
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._firewall import check, host, published
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
+    check,
+    declaration,
+    host,
+    published,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
 from ansible_collections.sergas.ops.plugins.module_utils._host import container_rules, ufw
 
@@ -126,7 +131,7 @@ PORT = {"port": 8001, "protocol": "tcp", "to": "172.17.0.2:8000", "engine": "doc
 
 
 def declare(*rules):
-    return firewall_plan.declare(rules, "sergas")
+    return declaration.declare(rules, "sergas")
 
 
 def test_a_published_port_is_left_to_those_whom_the_rules_name():
@@ -188,7 +193,7 @@ SESSION = {"peer": "198.51.100.5", "peer_port": 50122, "address": "198.51.100.20
 def test_the_session_comes_first_unless_the_rules_allow_it():
     denied = declare({"action": "deny", "from": "198.51.100.0/24"}, {"port": "22"})
     found = check.with_session(denied, SESSION, STATE, "sergas", True)
-    assert firewall_plan.text(found[0]) == "allow from 198.51.100.5 to any port 2222 proto tcp"
+    assert declaration.text(found[0]) == "allow from 198.51.100.5 to any port 2222 proto tcp"
     assert found[1:] == denied
     admins = declare({"from": "198.51.100.0/24", "port": "2222"})
     assert check.with_session(admins, SESSION, STATE, "sergas", True) == admins

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import declaration, reach
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
 from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
 
@@ -28,7 +29,7 @@ def owned(line):
 
 
 def plan(live, *rules, **options):
-    return firewall_plan.plan(live, firewall_plan.declare(rules, "sergas"), "sergas", **options)
+    return firewall_plan.plan(live, declaration.declare(rules, "sergas"), "sergas", **options)
 
 
 def texts(found):
@@ -113,8 +114,8 @@ def test_a_rule_that_makes_the_wanted_one_a_dead_letter_is_overtaken(line, there
     assert found.steps[-1]["insert"] == 2
     assert not found.overruled
     assert (
-        firewall_plan.shut_out(
-            firewall_plan.as_firewall(live, found),
+        reach.shut_out(
+            reach.as_firewall(live, found),
             [{"who": "the balancer", "address": "198.51.100.2", "port": 8000}],
         )
         == []
@@ -172,7 +173,7 @@ def test_a_profile_of_an_application_counts_once_for_ufw():
 
 
 def test_without_ipv6_only_the_rules_of_the_other_family_are_made():
-    rules = firewall_plan.declare([SSH, {"from": "2001:db8::7"}], "sergas", ipv6=False)
+    rules = declaration.declare([SSH, {"from": "2001:db8::7"}], "sergas", ipv6=False)
     assert [rule.family for rule in rules] == [4]
 
 
@@ -205,7 +206,7 @@ def test_spelling_is_no_difference():
 )
 def test_a_rule_that_is_none_is_named(rule, word):
     with pytest.raises(ValueError, match="rule 2 .*" + word.replace("$", "[$]")):
-        firewall_plan.declare([SSH, rule], "sergas")
+        declaration.declare([SSH, rule], "sergas")
 
 
 KEEP = [{"who": "this session", "address": "198.51.100.5", "port": 22}]
@@ -230,15 +231,15 @@ KEEP = [{"who": "this session", "address": "198.51.100.5", "port": 22}]
 )
 def test_who_would_be_shut_out_is_reported_beforehand(rules, address, reason):
     live = state(enabled=False)
-    firewall = firewall_plan.as_firewall(live, plan(live, *rules))
-    reasons = firewall_plan.shut_out(firewall, [dict(KEEP[0], address=address)])
+    firewall = reach.as_firewall(live, plan(live, *rules))
+    reasons = reach.shut_out(firewall, [dict(KEEP[0], address=address)])
     assert [reason in text and address in text for text in reasons] == ([True] if reason else [])
 
 
 def test_without_ipv6_a_session_over_it_would_be_shut_out():
     live = state(ipv6=False)
-    firewall = firewall_plan.as_firewall(live, plan(live, SSH))
-    assert "IPV6=no" in firewall_plan.shut_out(firewall, [dict(KEEP[0], address="2001:db8::5")])[0]
+    firewall = reach.as_firewall(live, plan(live, SSH))
+    assert "IPV6=no" in reach.shut_out(firewall, [dict(KEEP[0], address="2001:db8::5")])[0]
 
 
 STRANGER = {4: "192.0.2.254", 6: "2001:db8:ffff::fe"}
@@ -246,13 +247,14 @@ STRANGER = {4: "192.0.2.254", 6: "2001:db8:ffff::fe"}
 
 def test_ports_that_are_open_to_everybody_and_should_not_be():
     listening = [{"port": port, "addresses": ["0.0.0.0"]} for port in (22, 5432, 8000)]
-    should = ufw.Firewall(True, True, "DROP", firewall_plan.declare([SSH, BALANCER], "sergas"))
+    should = ufw.Firewall(True, True, "DROP", declaration.declare([SSH, BALANCER], "sergas"))
     live = ufw.Firewall(
         True, True, "DROP", state(ALLOW_SSH + "\nallow any 5432 ::/0 any ::/0 in").rules
     )
-    found = firewall_plan.exposed(live, should, listening, STRANGER)
+    found = reach.exposed(live, should, listening, STRANGER)
     assert [item["port"] for item in found] == [5432]
     closed = live._replace(enabled=False)
-    assert [
-        item["port"] for item in firewall_plan.exposed(closed, should, listening, STRANGER)
-    ] == [5432, 8000]
+    assert [item["port"] for item in reach.exposed(closed, should, listening, STRANGER)] == [
+        5432,
+        8000,
+    ]
