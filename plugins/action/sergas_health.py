@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
-from ansible_collections.sergas.ops.plugins.plugin_utils import program
+from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed
 
 display = Display()
 
@@ -30,6 +30,9 @@ class ActionModule(ActionBase):
         """Return the module's result, whichever way it ran."""
         result = super().run(tmp, task_vars)
         del tmp
+        refusal = renamed.refusal(task_vars)
+        if refusal:
+            return dict(result, failed=True, msg=refusal)
         found = None
         if self._is_pipelining_enabled("new", bool(self._task.async_val)):
             found = self._run_program(task_vars)

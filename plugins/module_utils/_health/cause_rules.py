@@ -35,15 +35,6 @@ _SYSTEM_DIRECTORIES = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log
 _GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
 
 
-def open_files(_effect, cause):
-    """Too many open files stop an app; a pool that may grow too large does not, yet."""
-    return cause["evidence"].get("resource") == "open_files"
-
-
-def pools(_effect, cause):
-    return cause["evidence"].get("resource") != "open_files"
-
-
 def waits(_effect, cause):
     """Whether what cannot be reached keeps its client waiting: a refusal comes at once."""
     return cause["evidence"].get("error_kind") in ("timeout", "dns", "unreachable")
@@ -129,7 +120,7 @@ def names(prefix):
 def _exhausted(kind):
     return (
         Rule(kind, ("db.connections.exhausted",)),
-        Rule(kind, ("app.resources.exhausted",), pools),
+        Rule(kind, ("app.pool.exhausted",)),
         Rule(kind, _DATABASE),
     )
 
@@ -152,7 +143,7 @@ KINDS = causes.by_effect(
     Rule("redis", ("redis.",)),
     Rule("cognee", ("cognee.",)),
     Rule("zoho", ("zoho.",)),
-    Rule("files", ("app.resources.exhausted",), open_files),
+    Rule("files", ("app.files.exhausted",)),
     Rule("memory", ("app.oom.killed", "host.memory.high")),
     Rule("disk", _DISK),
 )
@@ -240,13 +231,13 @@ RULES = causes.by_effect(
         ),
         unexplained,
     ),
-    Rule("app.service.down", ("app.resources.exhausted",), all_of(unexplained, open_files)),
+    Rule("app.service.down", ("app.files.exhausted",), unexplained),
     Rule("app.service.down", ("redis.",), unexplained),
     Rule("app.service.down", ("host.disk.high", "host.inodes.high"), all_of(unexplained, full)),
     Rule("app.service.down", ("host.disk.readonly",), all_of(unexplained, readonly_system)),
     Rule("app.service.down", ("host.memory.high",), unexplained),
     Rule("app.service.restarting", ("app.oom.killed", "app.crash.signal")),
-    Rule("app.service.restarting", ("app.resources.exhausted",), open_files),
+    Rule("app.service.restarting", ("app.files.exhausted",)),
     Rule("app.service.restarting", ("app.exceptions", "host.memory.high")),
     Rule(
         "app.port.closed",
@@ -273,19 +264,21 @@ RULES = causes.by_effect(
         (
             "app.exceptions",
             *_DATABASE,
-            "app.resources.exhausted",
+            "app.files.exhausted",
+            "app.tasks.exhausted",
+            "app.pool.exhausted",
             "app.crash.signal",
             "app.oom.killed",
         ),
         without_known_kind,
     ),
-    Rule("app.connections.high", ("app.resources.exhausted",), open_files),
+    Rule("app.connections.high", ("app.files.exhausted",)),
     Rule(
         "app.connections.high",
         ("api.health.unreachable", "api.latency.high", "security.bruteforce"),
     ),
     Rule("api.health.unreachable", _DOWN),
-    Rule("api.health.unreachable", ("app.resources.exhausted",), open_files),
+    Rule("api.health.unreachable", ("app.files.exhausted",)),
     Rule(
         "api.health.unreachable",
         ("db.unreachable",),
@@ -301,14 +294,14 @@ RULES = causes.by_effect(
         server_error,
         "a page that is not there has nothing to do with a database, an error of the server has",
     ),
-    Rule("api.health.failing", ("app.resources.exhausted",), all_of(server_error, open_files)),
+    Rule("api.health.failing", ("app.files.exhausted",), server_error),
     Rule("api.health.failing", ("app.exceptions",), server_error),
     Rule(
         "api.health.degraded",
         ("app.port.conflict", *_DATABASE, "redis.", "zoho.", "cognee."),
         not_called_good,
     ),
-    Rule("api.health.degraded", ("app.resources.exhausted",), open_files),
+    Rule("api.health.degraded", ("app.files.exhausted",)),
     Rule("api.health.incomplete", ("app.port.conflict", "api.health.failing")),
     Rule(
         "api.latency.high",
@@ -322,7 +315,7 @@ RULES = causes.by_effect(
     ),
     Rule("api.latency.high", ("db.unreachable", "redis.unreachable"), waits),
     Rule("api.latency.high", ("cognee.down",), timed_out),
-    Rule("api.latency.high", ("app.resources.exhausted",), open_files),
+    Rule("api.latency.high", ("app.files.exhausted",)),
     Rule(
         "api.latency.high",
         ("host.load.high", "host.iowait.high"),
@@ -349,7 +342,7 @@ RULES = causes.by_effect(
         listens_elsewhere,
         "what holds the port may listen elsewhere; a firewall's rule is a separate fault",
     ),
-    Rule("db.connections.exhausted", ("app.resources.exhausted",)),
+    Rule("db.connections.exhausted", ("app.pool.exhausted",)),
     Rule("db.unreachable", ("app.env.missing",), names("DATABASE_")),
     Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full),
     Rule("db.unreachable", ("host.disk.readonly",), readonly_system),
@@ -370,8 +363,8 @@ RULES = causes.by_effect(
     ),
     Rule(
         "host.cpu.high",
-        ("app.resources.exhausted",),
-        all_of(open_files, refused_files),
+        ("app.files.exhausted",),
+        refused_files,
         "an event loop that may open no more files tries, and logs, for each connection that waits",
     ),
     Rule("host.load.high", ("host.cpu.high", "host.iowait.high")),

@@ -92,17 +92,17 @@ FAULTS = {
         [bad("app.oom.killed", scope="unit"), bad("app.service.restarting", "warn")],
     ),
     "open files": (
-        "app.resources.exhausted",
+        "app.files.exhausted",
         [
-            bad("app.resources.exhausted", resource="open_files"),
+            bad("app.files.exhausted"),
             bad("app.exceptions", kinds={"files": 700}),
             bad("api.health.unreachable", kind="timeout"),
             bad("api.latency.high"),
         ],
     ),
     "pool arithmetic": (
-        "app.resources.exhausted",
-        [bad("app.resources.exhausted", resource="database_connections")],
+        "app.pool.exhausted",
+        [bad("app.pool.exhausted")],
     ),
     "exceptions": (
         "app.exceptions",
@@ -375,15 +375,15 @@ def test_workers_that_loop_keep_the_processors_busy(deaths, cause):
 
 
 @pytest.mark.parametrize(
-    ("resource", "refused", "cause"),
+    ("id", "refused", "cause"),
     [
-        ("open_files", 14202, "app.resources.exhausted"),
-        ("open_files", 0, None),
-        ("pool", 14202, None),
+        ("app.files.exhausted", 14202, "app.files.exhausted"),
+        ("app.files.exhausted", 0, None),
+        ("app.pool.exhausted", 14202, None),
     ],
 )
-def test_an_app_that_may_open_no_further_file_keeps_the_processor_busy(resource, refused, cause):
-    exhausted = bad("app.resources.exhausted", resource=resource, refused=refused)
+def test_an_app_that_may_open_no_further_file_keeps_the_processor_busy(id, refused, cause):
+    exhausted = bad(id, refused=refused)
     item, _other = cause_rules.derive([bad("host.cpu.high"), exhausted])
     assert item["cause"] == cause
 

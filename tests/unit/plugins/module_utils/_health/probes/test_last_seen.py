@@ -157,7 +157,7 @@ def restarts(ctx, survey):
         (oom, "app.oom.killed"),
         (signals, "app.crash.signal"),
         (dumps, "app.crash.dumps"),
-        (open_files, "app.resources.exhausted"),
+        (open_files, "app.files.exhausted"),
         (restarts, "app.service.restarting"),
     ],
 )
