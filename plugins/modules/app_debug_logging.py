@@ -11,12 +11,12 @@ module: app_debug_logging
 short_description: Let the app log in detail for a limited time
 version_added: 1.0.0
 description:
-  - Sets C(LOG_LEVEL=DEBUG) in the app's C(.env), and first has the host itself put the old value
-    back when the time is up. Nobody has to come back for that, and a host that is down then does it
-    at its next boot.
+  - Sets C(LOG_LEVEL=DEBUG) in the app's C(.env), and first has the host itself restore the old
+    value when the time is up. No further run is needed for that, and a host that is down then does
+    it at its next boot.
   - While it is on, another run changes nothing, and the time stays as it was.
-  - At the end, exactly the lines that were there before are put back, and the app is restarted. A
-    value that somebody has set in the meantime stays.
+  - At the end, exactly the lines that were there before are restored, and the app is restarted. A
+    value that has been set in the meantime stays.
   - The app logs in detail after its next start, see M(sergas.ops.app_service).
 options:
   service:
@@ -63,7 +63,7 @@ EXAMPLES = r"""
   become: true
   register: debugging
 
-- name: Have the app run with that
+- name: Restart the app with detailed logging
   sergas.ops.app_service:
     restart: "{{ debugging.env_changed }}"
   become: true

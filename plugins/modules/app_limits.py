@@ -13,7 +13,7 @@ version_added: 1.0.0
 description:
   - Sets memory, open files, workers and the time to start of the app's unit by one drop-in that it
     owns, has systemd read it, and sees that systemd has understood it. If another drop-in overrules
-    it, the old state is put back, and that is an error.
+    it, the old state is restored, and that is an error.
   - An amount of memory must fit the host, which is what it has, less what others use and a reserve
     of a tenth and 64 MiB at least. If it does not, it is refused with the figures.
   - Settings that are in the drop-in already and not named stay. A unit that has a limit by another
@@ -90,7 +90,7 @@ EXAMPLES = r"""
   become: true
   register: limits
 
-- name: Have the app run with that
+- name: Restart the app with the new limits
   sergas.ops.app_service:
     restart: "{{ limits is changed }}"
   become: true
@@ -114,7 +114,7 @@ settings:
   sample: {MemoryMax: 2048M}
 memory:
   description: The host's memory in bytes.
-  returned: when an amount of memory was asked for
+  returned: when an amount of memory was requested
   type: dict
   contains:
     total:

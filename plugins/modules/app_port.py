@@ -11,7 +11,7 @@ module: app_port
 short_description: Free the app's port from what holds it, or find another one
 version_added: 1.0.0
 description:
-  - Sees who listens on the app's port. If that is the app itself or nobody, nothing is done.
+  - Sees who listens on the app's port. If that is the app itself or no one, nothing is done.
   - Another service of systemd is stopped, another process gets TERM and, if it has not ended then,
     KILL. Both are only done to what O(allowed) or O(approved) covers. What an earlier run of the
     app has left over needs neither.
@@ -52,7 +52,7 @@ options:
     default: []
   wait:
     description:
-      - How long a process gets to end by itself after TERM, in seconds, and how long is waited for
+      - How long a process has to end after TERM, in seconds, and how long is waited for
         the port to be free.
     type: float
     default: 10

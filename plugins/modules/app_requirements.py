@@ -8,18 +8,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: app_requirements
-short_description: Install what the app's virtual environment lacks of its requirements
+short_description: Install the app's missing requirements in its virtual environment
 version_added: 1.0.0
 description:
   - Compares the requirements and all that they need in turn with what is installed in the app's
-    virtual environment. What is missing or has another version than is asked for is installed, and
+    virtual environment. What is missing or has another version than is required is installed, and
     what has lost files is installed again. What satisfies the requirements is left alone.
   - Check mode names each package with its version. Where pip is older than 22.2 and a requirement
     does not pin a version, it is named as the requirement says it.
 options:
   app_dir:
     description:
-      - The folder of the app.
+      - The directory of the app.
     type: path
     default: /home/sergas/super-account-manager
   virtualenv:
@@ -38,11 +38,11 @@ options:
     type: str
   find_links:
     description:
-      - A folder or a page with packages, beside the index.
+      - A directory or a page with packages, beside the index.
     type: str
   no_index:
     description:
-      - Whether only O(find_links), or the folder that pip is configured for, is asked.
+      - Whether only O(find_links), or the directory that pip is configured for, is used.
     type: bool
     default: false
   timeout:
@@ -56,7 +56,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: To name versions, pip asks its index.
+    details: To name versions, pip queries its index.
   diff_mode:
     support: full
   platform:
@@ -73,13 +73,13 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Install what the app lacks
+- name: Install the app's missing requirements
   sergas.ops.app_requirements:
   become: true
   become_user: sergas
   register: requirements
 
-- name: Install it from a folder of wheels, on a host without a network
+- name: Install the app's requirements from a directory of wheels, on a host without a network
   sergas.ops.app_requirements:
     find_links: /srv/wheels
     no_index: true
@@ -99,7 +99,7 @@ packages:
       type: str
       sample: structlog
     requirement:
-      description: What asks for it.
+      description: What requires it.
       type: str
       sample: structlog==25.4.0
     before:

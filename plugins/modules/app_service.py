@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: app_service
-short_description: Have the app run with its configuration of now, and answer
+short_description: Ensure that the app runs with its current configuration, and answers
 version_added: 1.0.0
 description:
   - Starts the app's unit where it is stopped, has failed or is started again and again, and
@@ -17,7 +17,7 @@ description:
   - It decides from the host's state alone. A run that ended between a change of the configuration
     and the restart is made up for by the next one.
   - Where systemd has given up on the unit after too many starts, that is reset. Where it has not
-    read the unit's files yet, it is told to.
+    read the unit's files yet, it does so.
   - It then waits until the app answers on its health endpoint.
 options:
   health_path:
@@ -58,8 +58,8 @@ attributes:
   platform:
     platforms: posix
 notes:
-  - When something was changed is told by the time the file's inode was changed (ctime), so that
-    a file that is put back with its old time counts, and so does a change of its mode.
+  - What was changed when is decided by the time the file's inode was changed (ctime), so that
+    a file that is restored with its old time counts, and so does a change of its mode.
 seealso:
   - module: sergas.ops.sergas_env
   - module: sergas.ops.app_limits
@@ -75,7 +75,7 @@ EXAMPLES = r"""
   become: true
   register: pool
 
-- name: Have the app run with it
+- name: Restart the app with the new pool
   sergas.ops.app_service:
     restart: "{{ pool is changed }}"
   become: true
@@ -106,7 +106,7 @@ service:
   type: str
   sample: sergas-app.service
 port:
-  description: The port that the app is asked on.
+  description: The port that the app is queried on.
   returned: success
   type: int
   sample: 8000

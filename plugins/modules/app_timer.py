@@ -28,7 +28,7 @@ options:
     default: present
   calendar:
     description:
-      - When, as C(OnCalendar=) takes it, see C(man systemd.time). systemd is asked whether it
+      - When, as C(OnCalendar=) takes it, see C(man systemd.time). systemd is queried whether it
         understands it.
     type: str
   command:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fail2ban_bans
-short_description: Ban addresses with fail2ban, and let them go
+short_description: Ban addresses with fail2ban, and unban them
 version_added: 1.0.0
 description:
   - Bans addresses by hand in one of fail2ban's jails, for as long as the jail's C(bantime) says,
@@ -92,7 +92,7 @@ banned:
   elements: str
   sample: [203.0.113.9]
 unbanned:
-  description: The addresses that were let go.
+  description: The addresses that were unbanned.
   returned: success
   type: list
   elements: str
@@ -122,8 +122,8 @@ bans:
       type: str
       sample: 203.0.113.9
     until:
-      description: When it is let go by itself, in the host's own time, or C(never). V(null) for one
-        that is not banned yet, in check mode.
+      description: When it is unbanned automatically, in the host's time, or C(never).
+        V(null) for one that is not banned yet, in check mode.
       type: str
       sample: "2026-03-02 09:30:00"
 """

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fail2ban_jails
-short_description: Set up fail2ban's jails, tested before and looked at afterwards
+short_description: Set up fail2ban's jails, tested before and verified afterwards
 version_added: 1.0.0
 description:
-  - Brings the files of this collection under C(/etc/fail2ban) to what is given, sees to it that
+  - Brings the files of this collection under C(/etc/fail2ban) to what is given, ensures that
     fail2ban runs with them, and that each jail has something to watch.
   - Everything is tested first in a copy of the whole configuration, by C(fail2ban-client -t) and
     C(fail2ban-regex). What would not work is refused, and nothing is changed.
-  - After the restart the server itself is asked over its socket whether it runs the jails as the
+  - After the restart the server itself is queried over its socket whether it runs the jails as the
     files have them. If it does not, the old files come back and the module fails.
-  - "Only files of its own are touched: C({action,filter,jail}.d/sergas*.conf). Those that are not
+  - "Only this collection's files are touched: C({action,filter,jail}.d/sergas*.conf). Those not
     given are removed. What an operator sets in C(jail.local) or C(jail.d/*.local) counts over them,
-    and RV(overridden) tells of it."
+    and RV(overridden) lists it."
   - It decides by what the server runs, so a run that was interrupted is completed by the next one.
 options:
   files:
@@ -102,7 +102,7 @@ attributes:
 notes:
   - The bans that hold survive the restart, fail2ban keeps them in its database.
   - fail2ban starts with a broken jail left out, or not at all, and C(fail2ban-client -t) is content
-    with either. That is why the server is looked at.
+    with either. That is why the server is queried.
 seealso:
   - module: sergas.ops.fail2ban_bans
   - module: sergas.ops.security_check

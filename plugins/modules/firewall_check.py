@@ -62,7 +62,7 @@ options:
         type: str
   tag:
     description:
-      - What the comments of owned rules begin with. A rule without it belongs to somebody else.
+      - What the comments of owned rules begin with. A rule without it belongs to others.
     type: str
     default: sergas
   complete:
@@ -294,15 +294,19 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._firewall import check, plan
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
+    check,
+    declaration,
+    plan,
+)
 
 
 def main():
     rule = {
-        "action": {"type": "str", "choices": list(plan.ACTIONS), "default": "allow"},
+        "action": {"type": "str", "choices": list(declaration.ACTIONS), "default": "allow"},
         "from": {"type": "str", "default": "any"},
         "port": {"type": "str", "default": "any"},
-        "protocol": {"type": "str", "choices": list(plan.PROTOCOLS)},
+        "protocol": {"type": "str", "choices": list(declaration.PROTOCOLS)},
         "interface": {"type": "str"},
         "comment": {"type": "str"},
     }

@@ -30,7 +30,7 @@ description:
 options:
   state:
     description:
-      - V(begun) asks whether the remedy may act now, takes the lock and begins the entry. If the
+      - V(begun) checks whether the remedy may act now, takes the lock and begins the entry. If the
         run has begun the remedy already, the lock is held for O(lease) seconds from now on.
       - V(ended) ends the entry, writes O(outcome) and frees the lock if O(run) holds it.
       - V(renewed) lets the lock of the run last for O(lease) seconds from now on. RV(held) says
@@ -57,7 +57,7 @@ options:
     description:
       - With V(begun), the ids of the findings that it answers, and of those that derive from them.
       - If the outcome is V(kept), M(sergas.ops.sergas_health) takes what it last saw before the end
-        of the entry as mended.
+        of the entry as resolved.
     type: list
     elements: str
     default: []
@@ -97,7 +97,7 @@ options:
     description:
       - What a run on the same controller needs to know whether this one is alive. If not given, it
         has the C(boot) and the C(pid_namespace) of the controller, and the C(pid) and the time the
-        process of the run C(started). It is given back in RV(holder).
+        process of the run C(started). It is returned in RV(holder).
     type: dict
   dead_runs:
     description:
@@ -196,7 +196,7 @@ EXAMPLES = r"""
   become: true
   register: begun
 
-- name: End it
+- name: End the remedy
   sergas.ops.remedy_ledger:
     state: ended
     run: 20260301T092959Z-4711

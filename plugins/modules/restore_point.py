@@ -8,13 +8,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: restore_point
-short_description: Save files of a host, and have the host put them back by itself
+short_description: Save files of a host, and have the host restore them automatically
 version_added: 1.0.0
 description:
   - Saves files before they are changed, with their owner, mode, access control list and extended
-    attributes. Afterwards the files are put back, or the saved ones forgotten.
-  - With O(deadline), it is a dead-man switch. If nobody has disarmed it in time, the host puts the
-    files back by itself and runs O(commands). It needs neither the controller nor Ansible for that,
+    attributes. Afterwards the files are restored, or the saved ones discarded.
+  - With O(deadline), it is a dead-man switch. If it is not disarmed in time, the host restores the
+    files automatically and runs O(commands). It needs neither the controller nor Ansible for that,
     and no network.
   - A reboot ends the time, too. A host that starts again while a point with a deadline is armed
     puts the files back as it comes up.
@@ -31,10 +31,10 @@ options:
   state:
     description:
       - V(armed) saves the files and starts the time. If the point is armed already, it is refused,
-        unless the point would put back just what is there now; then its time begins anew.
-      - V(disarmed) stops the timer and forgets what was saved. It fails if the host has restored
-        the point by itself.
-      - V(restored) puts the files back now and runs the commands, as far as anything was changed.
+        unless the point would restore just what is there now; then its time begins anew.
+      - V(disarmed) stops the timer and discards what was saved. It fails if the host has restored
+        the point automatically.
+      - V(restored) restores the files now and runs the commands, as far as anything was changed.
         Where nothing was, it does nothing.
       - V(observed) changes nothing and tells what there is, and whether another restore point
         covers one of O(files).
@@ -44,7 +44,7 @@ options:
   files:
     description:
       - The absolute paths of the files to save, 200 at most, each of at most 512 MiB.
-      - A symbolic link is saved together with the file that it leads to, and both are put back. It
+      - A symbolic link is saved together with the file that it leads to, and both are restored. It
         is only followed if root made it and it leads to a regular file with one name, which belongs
         to root or to the app's user, and whose directory no third user may change; see
         M(sergas.ops.sergas_env). In a directory that only root may change, a link that leads to
@@ -52,8 +52,8 @@ options:
       - Any other link is refused by name, when the point is armed and when it is restored, and so
         is one among the directories, unless it is root's where only root may change it, and a file
         that has several names (hard links) where another user than root may change its directory.
-      - A path where nothing is gets removed again, and so do folders above it that are empty and
-        were not there before.
+      - A path where nothing is gets removed again, and so do directories above it that are empty
+        and were not there before.
     type: list
     elements: path
     default: []
@@ -78,7 +78,7 @@ options:
     default: []
   deadline:
     description:
-      - After how many seconds the host puts the files back by itself, 86400 at most. V(0) means
+      - After how many seconds the host restores the files automatically, 86400 at most. V(0) means
         never.
       - It takes systemd and C(become).
       - With a deadline, the point is refused while another one, of another run, is armed for one of
@@ -115,14 +115,14 @@ options:
   adopt:
     description:
       - Whether V(armed) takes over a point that another run has armed and left, being gone since.
-        What it has saved stays what would be put back, and its time begins anew. Files that it does
+        What it has saved stays what would be restored, and its time begins anew. Files that it does
         not have are saved now.
-      - Otherwise such a point is refused, unless it would put back just what is there now.
+      - Otherwise such a point is refused, unless it would restore just what is there now.
     type: bool
     default: false
   directory:
     description:
-      - Where restore points are kept. Only root can look into it.
+      - Where restore points are kept. Only root can read the directory.
     type: path
     default: /var/lib/sergas/restore
   runtime_directory:
@@ -148,7 +148,7 @@ notes:
     which needs no space. If it lies on another file system than its place, it is written over the
     file there, if there is room for that. What does not work then is tried again every 10 seconds
     for ten minutes, and at the next boot.
-  - The saved files are removed when they are back in their places. What came of it is kept until
+  - The saved files are removed once they are restored. What came of it is kept until
     the point is armed again.
 seealso:
   - module: sergas.ops.remedy_ledger
@@ -157,7 +157,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Save the firewall's rules, and put them back in two minutes unless all goes well
+- name: Save the firewall's rules, and restore them in two minutes unless all goes well
   sergas.ops.restore_point:
     name: firewall
     state: armed
@@ -200,7 +200,7 @@ armed_at:
   type: str
   sample: "2026-03-01T09:30:00Z"
 due:
-  description: When the host puts the files back by itself, or null.
+  description: When the host restores the files automatically, or null.
   returned: success
   type: str
   sample: "2026-03-01T09:32:00Z"
@@ -210,7 +210,7 @@ run:
   type: str
   sample: "20260301T092959Z-4711"
 differing:
-  description: The files that were not as they had been saved, and are put back.
+  description: The files that were not as they had been saved, and are restored.
   returned: success
   type: list
   elements: str
@@ -270,7 +270,7 @@ outcome:
       type: int
       sample: 1
     files:
-      description: The files that were put back.
+      description: The files that were restored.
       type: list
       elements: str
       sample: [/etc/ufw/user.rules]
@@ -279,7 +279,7 @@ outcome:
       type: bool
       sample: true
     errors:
-      description: The files that could not be put back, and why.
+      description: The files that could not be restored, and why.
       type: list
       elements: str
       sample: []

@@ -11,7 +11,7 @@ module: security_check
 short_description: Look whether what protects a host does
 version_added: 1.0.0
 description:
-  - Asks fail2ban's server which jails it runs, what each of them watches and whom they ban, and
+  - Queries fail2ban's server which jails it runs, what each of them watches and whom they ban, and
     sshd how it would treat a login from outside. It changes nothing.
   - A jail that runs and has nothing to see is found, and so is a service that died although it is
     enabled, a ban that the firewall does not have, and one of an address of O(protected).
@@ -33,7 +33,7 @@ options:
   jails:
     description:
       - The jails that this host must run. They must ignore the addresses of O(protected), too.
-      - If not given, a host without fail2ban is skipped, and what runs is looked at.
+      - If not given, a host without fail2ban is skipped, and what runs is checked.
     type: list
     elements: str
     default: []
@@ -61,7 +61,7 @@ attributes:
   platform:
     platforms: posix
 notes:
-  - Only root may ask fail2ban and sshd. Without it their findings are V(unknown).
+  - Only root may query fail2ban and sshd. Without it their findings are V(unknown).
 seealso:
   - module: sergas.ops.sergas_health
   - module: sergas.ops.fail2ban_jails

@@ -12,11 +12,11 @@ short_description: Set and remove variables of the app's .env
 version_added: 1.0.0
 description:
   - Sets and removes variables in a C(.env) file. Comments, order, quotes and all lines that are not
-    asked for stay.
+    named in the options stay.
   - A value is written in a form that systemd's C(EnvironmentFile=), python-dotenv and a shell's
     C(source) read alike.
     A value that has no such form is refused with the reason.
-  - An inline comment would be part of the value for systemd, so it moves to a line of its own above
+  - An inline comment would be part of the value for systemd, so it moves to a separate line above
     the variable.
     C(export) would hide the variable from systemd, so it is dropped. Both apply to the variables
       that are set only.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Attacks on real hosts of each release, from addresses outside: seen, stopped for those who attack
-and for nobody else, let go again; and the ways in which fail2ban does nothing and looks well.
+and for no one else, unbanned again; and the ways in which fail2ban does nothing and looks well.
 
 One host of each release goes through all of it side by side: bookworm with the text log style and
 an operator's own jail.local; bullseye with iptables and an app that listens on IPv6 and so logs
@@ -27,7 +27,7 @@ LIBRARY = reference.FAULTS / "lib.sh"
 ATTACKER, LEGITIMATE, IGNORED, INTRUDER, SCANNER = ("203.0.113.%d" % n for n in range(9, 14))
 ALL = " ".join((ATTACKER, LEGITIMATE, IGNORED, INTRUDER, SCANNER))
 #: Over IPv6, whom sshd alone is there for: who attacks it, and who does not.
-BURGLAR_6, INNOCENT_6 = "2001:db8::c", "2001:db8::a"
+INTRUDER_6, LEGITIMATE_6 = "2001:db8::c", "2001:db8::a"
 VARIABLES = {
     "sergas_serial": "100%",
     "sergas_fail2ban_ignore": [IGNORED],
@@ -37,10 +37,10 @@ VARIABLES = {
     "sergas_fail2ban_timeout": 120,
 }
 OWN = {"bullseye": {"sergas_fail2ban_firewall": "iptables"}}
-PATIENCE_S = 90
+TIMEOUT_S = 90
 #: Where sshd of the host behind the translation sees this machine.
 TRANSLATED = "198.51.100.77"
-#: Somebody who is blocked before.
+#: A client that is blocked before.
 BLOCKED = "198.51.100.50"
 #: Seconds until a host undoes a ban that cut this machine off.
 DEADLINE_S = 10
@@ -79,7 +79,7 @@ def everywhere(hosts, function):
 
 def eventually(condition, what):
     """Poll until a condition holds, and fail with what was waited for."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.5)
@@ -136,7 +136,7 @@ def play(hosts, *options, **variables):
     return playbook.play(words).results()
 
 
-def burgle(address, target):
+def break_in(address, target):
     """Return a script that fails to log in to sshd from an address outside.
 
     Who is banned in the middle of that hears nothing any more, and would wait for ever.
@@ -144,7 +144,7 @@ def burgle(address, target):
     return (
         "for n in 1 2 3 4; do ip netns exec outside timeout 10 ssh -o BatchMode=yes"
         " -o ConnectTimeout=5 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-        " -b %s burglar@%s true; done; " % (address, target)
+        " -b %s intruder@%s true; done; " % (address, target)
     )
 
 
@@ -197,7 +197,7 @@ def hosts(fleet):
         "outside_network %s; ufw allow in on outside0 > /dev/null; "
         "ip address add 2001:db8::1/64 dev outside0 nodad;"
         " for six in %s %s; do ip -n outside address add $six/64 dev eth0 nodad; done; "
-        % (ALL, BURGLAR_6, INNOCENT_6)
+        % (ALL, INTRUDER_6, LEGITIMATE_6)
         # A container that publishes port 9999, as Docker does it: past ufw, by translation.
         + "ip netns add container; ip link add inside0 type veth peer name eth0 netns container;"
         " ip address add 172.30.0.1/24 dev inside0; ip link set inside0 up;"
@@ -243,19 +243,19 @@ def attacked(hosts, applied):
     """The hosts after attacks on all of them, each of which was waited for to be stopped."""
 
     def attack(name):
-        # In the one log style a name within quotes, in the other a field of its own.
+        # In the one log style a name within quotes, in the other a separate field.
         forged = "x remote_ip=%s from %s" % (LEGITIMATE, LEGITIMATE)
         structured = 'x\\", \\"remote_ip\\": \\"%s' % LEGITIMATE
         on(
             name,
             login(ATTACKER, forged)
-            + login(ATTACKER, "PLACE").replace("PLACE", structured)
+            + login(ATTACKER, "INSERT").replace("INSERT", structured)
             + login(IGNORED, "anybody", 12)
-            + burgle(INTRUDER, "203.0.113.1")
-            + burgle(BURGLAR_6, "2001:db8::1"),
+            + break_in(INTRUDER, "203.0.113.1")
+            + break_in(INTRUDER_6, "2001:db8::1"),
             check=False,
         )
-        for jail, address in (("sergas-app", ATTACKER), ("sshd", INTRUDER), ("sshd", BURGLAR_6)):
+        for jail, address in (("sergas-app", ATTACKER), ("sshd", INTRUDER), ("sshd", INTRUDER_6)):
             eventually(
                 lambda jail=jail, address=address: address in banned(name, jail),
                 "%s does not ban %s on %s" % (jail, address, name),
@@ -275,12 +275,12 @@ def test_second_run_changes_nothing(hosts, applied):
     assert {name: playbook.changes(applied[2][name]) for name in hosts} == dict.fromkeys(hosts, [])
 
 
-def test_operators_own_settings_count_and_are_told(hosts, applied):
+def test_operators_own_settings_count_and_are_reported(hosts, applied):
     for name, release in hosts.items():
         if release == "bookworm":
             done = applied[1][name]["Set the jails up and verify that they work"][0]
-            told = [item for item in done["overridden"] if item["jail"] == "sergas-app"]
-            assert [(item["key"], item["ours"], item["theirs"]) for item in told] == [
+            listed = [item for item in done["overridden"] if item["jail"] == "sergas-app"]
+            assert [(item["key"], item["ours"], item["theirs"]) for item in listed] == [
                 ("maxretry", "5", "4")
             ]
             assert on(name, "fail2ban-client get sergas-app maxretry") == "4"
@@ -293,37 +293,37 @@ def test_who_attacks_reaches_nothing_any_more(attacked):
             status(name, ATTACKER, 9999, "/"),
             status(name, INTRUDER),
             status(name, INTRUDER, 9999, "/"),
-            opens_6(name, BURGLAR_6),
+            opens_6(name, INTRUDER_6),
         ]
 
     assert everywhere(attacked, reached) == dict.fromkeys(attacked, ["000"] * 4 + [False])
 
 
-def test_nobody_else_is_banned(attacked):
+def test_no_one_else_is_banned(attacked):
     def reached(name):
         passing = {
             (status(name, address), status(name, address, 9999, "/"))
             for address in (LEGITIMATE, IGNORED)
         }
-        six = opens_6(name, INNOCENT_6)
+        six = opens_6(name, LEGITIMATE_6)
         return passing, six, banned(name, "sergas-app"), banned(name, "sshd")
 
-    expected = ({("200", "200")}, True, {ATTACKER}, {INTRUDER, BURGLAR_6})
+    expected = ({("200", "200")}, True, {ATTACKER}, {INTRUDER, INTRUDER_6})
     assert everywhere(attacked, reached) == dict.fromkeys(attacked, expected)
 
 
-def test_who_is_let_go_gets_in_again(attacked):
-    def let_go(name):
-        on(name, "fail2ban-client unban %s %s %s" % (ATTACKER, INTRUDER, BURGLAR_6))
+def test_who_is_unbanned_gets_in_again(attacked):
+    def unban(name):
+        on(name, "fail2ban-client unban %s %s %s" % (ATTACKER, INTRUDER, INTRUDER_6))
         eventually(
             lambda: (
                 (status(name, ATTACKER), status(name, INTRUDER)) == ("200", "200")
-                and opens_6(name, BURGLAR_6)
+                and opens_6(name, INTRUDER_6)
             ),
-            "%s stays shut for those that were let go" % name,
+            "%s stays shut for those that were unbanned" % name,
         )
 
-    everywhere(attacked, let_go)
+    everywhere(attacked, unban)
 
 
 def test_jail_that_would_watch_nothing_is_refused(attacked):
@@ -384,17 +384,17 @@ def test_no_notation_of_ours_is_banned_and_no_ban_cuts_the_run_off(attacked):
     )
     assert time.monotonic() - began < DEADLINE_S + 60
     # Ours are refused by name, all of them.
-    ((task, told),) = playbook.failures(results[bookworm]).items()
-    assert task == "Plan which addresses to ban" and "nothing was changed" in told
-    assert all(one in told for one in ours)
-    # What nobody could know is undone, and what was there before is still there.
-    told = playbook.failures(results[trixie])
-    reason = told.pop("Fail with the reason why the addresses are not banned")
+    ((task, failed),) = playbook.failures(results[bookworm]).items()
+    assert task == "Plan which addresses to ban" and "nothing was changed" in failed
+    assert all(one in failed for one in ours)
+    # What no one could know is undone, and what was there before is still there.
+    failed = playbook.failures(results[trixie])
+    reason = failed.pop("Fail with the reason why the addresses are not banned")
     assert "has rolled back the ban of %s," % controller() in reason
-    assert list(told) in (
+    assert list(failed) in (
         ["Connect to the host over a new connection"],
         ["Disarm the host's restore point"],
-    ), told
+    ), failed
     assert {name: denied(name) for name in (bookworm, trixie)} == before
     # Who attacks is blocked as the packet filter sees it, and unblocked in any notation.
     assert not playbook.failures(results[bullseye])
@@ -404,7 +404,7 @@ def test_no_notation_of_ours_is_banned_and_no_ban_cuts_the_run_off(attacked):
     on(trixie, "fail2ban-client set sergas-blocked unbanip %s" % BLOCKED)
 
 
-#: An address of ours that somebody has banned by hand.
+#: An address of ours that an operator has banned by hand.
 OURS = "192.0.2.77"
 BREAK = {
     "bullseye": ("systemctl stop fail2ban", "security.jail.dead"),
@@ -418,7 +418,7 @@ BREAK = {
 }
 
 
-def test_what_is_broken_is_found_and_mended(attacked, fix):
+def test_what_is_broken_is_found_and_fixed(attacked, fix):
     everywhere(attacked, lambda name: on(name, BREAK[attacked[name]][0]))
     done = fix(
         list(attacked),
@@ -434,7 +434,7 @@ def test_what_is_broken_is_found_and_mended(attacked, fix):
         assert OURS not in banned(name, "sergas-app")
 
 
-def test_attackers_are_blocked_for_a_time_and_nobody_of_ours(attacked, fix):
+def test_attackers_are_blocked_for_a_time_and_no_one_of_ours(attacked, fix):
     """Who guessed a password, too, has all sessions revoked by the app's own script."""
     script = "/usr/local/lib/revoke_sessions.py"
 
@@ -477,7 +477,7 @@ def test_attackers_are_blocked_for_a_time_and_nobody_of_ours(attacked, fix):
 
     def expires(name):
         eventually(
-            lambda: status(name, SCANNER) == "200", "%s is not let go by %s" % (SCANNER, name)
+            lambda: status(name, SCANNER) == "200", "%s is not unbanned by %s" % (SCANNER, name)
         )
         eventually(
             lambda: SCANNER not in on(name, "ufw status"), "ufw denies %s for ever" % SCANNER

@@ -32,9 +32,9 @@ PLAYBOOK = """
         name: sergas.ops.firewall
         tasks_from: "{{ part | default('main') }}"
 """
-#: The hosts' groups, which C(command) writes.
+#: The hosts' groups, which ``command`` writes.
 INVENTORY = reference.STATE / "test_firewall.json"
-#: Nobody is here, in any test.
+#: No host is here, in any test.
 ELSEWHERE = "203.0.113.7"
 #: Seconds: what a host needs to go back, on two cores that a dozen hosts share.
 DEADLINE = 15
@@ -71,7 +71,7 @@ def command(hosts, balancer, variables, *options, name=None):
 
     Args:
         hosts: {name: Host}.
-        balancer: the Host that asks their app.
+        balancer: the Host that queries their app.
         variables: {host or None for all: {name: value}}.
         options: of ansible-playbook.
         name: that of the playbook, if it is not PLAYBOOK.
@@ -130,7 +130,7 @@ def admins():
     return {"sergas_firewall_admin_addresses": [controller()], "sergas_firewall_exclusive": True}
 
 
-#: A container as Docker publishes one: a network of its own, translations that ufw never sees.
+#: A container as Docker publishes one: a separate network, translations that ufw never sees.
 PUBLISH = """
 ip netns add box && ip link add box0 type veth peer name eth0 netns box
 ip address add 172.29.0.1/24 dev box0 && ip link set box0 up
@@ -247,7 +247,7 @@ def test_each_port_is_open_to_whom_it_is_declared_for(hardened, hosts, balancer)
             "controller": [True, False, False],
             "balancer": [False, True, False],
             "peer": [False, True, True],
-            # The app listens on IPv4 only: what is let in is refused by nobody but the kernel.
+            # The app listens on IPv4 only: what is allowed is refused by nothing but the kernel.
             "balancer over IPv6": [False, False, False],
             "peer over IPv6": [False, False, False],
         }, host.name
@@ -265,7 +265,7 @@ def test_a_published_port_is_closed_but_for_the_host_itself(hardened, hosts, bal
     assert not opens(balancer, docker.address, 8088)
     assert not opens(None, docker.address, 8088)
     assert query(docker, "curl -s -o /dev/null -w '%{http_code}' http://172.29.0.2/") == "200"
-    # It is closed before containers start, whoever restarts them.
+    # It is closed before containers start, however they are restarted.
     query(docker, "systemctl restart sergas-published-ports && ufw reload > /dev/null")
     assert not opens(balancer, docker.address, 8088)
 
@@ -291,7 +291,7 @@ def test_who_would_be_shut_out_is_refused_and_nothing_changes(hosts, balancer):
 
 
 def test_the_session_gets_in_whatever_is_declared(hosts, balancer):
-    """SSH is denied to all but an address elsewhere: the run's own one is let in first."""
+    """SSH is denied to all but an address elsewhere: the run's own one is allowed first."""
     variables = {
         "sergas_firewall_admin_addresses": [ELSEWHERE],
         "sergas_firewall_rules": [{"action": "deny", "port": "ssh"}],
@@ -314,10 +314,10 @@ class LockOut:
     prepare: str = "true"
     repair: str = "true"
     #: the task that tells of it, unless the host has gone back before that, on a busy machine
-    told_by: str = "Connect to the host over a new connection"
+    failed_task: str = "Connect to the host over a new connection"
 
 
-#: Whichever of them comes first after the host has gone back by itself.
+#: Whichever of them comes first after the host has gone back automatically.
 GONE_BACK = {
     "Verify that the connection is new and the rules are as declared",
     "Disarm the host's restore point",
@@ -339,7 +339,7 @@ WRONG_PORT = LockOut(
 IPV6_ONLY = LockOut(
     "IPv6 only", {**REHEARSAL, "sergas_firewall_admin_addresses": ["fd00:77::/64", "::/0"]}
 )
-#: What no look at ufw's rules tells beforehand, and what cuts the connection that is there, too.
+#: What ufw's rules do not show beforehand, and what cuts the connection that is there, too.
 HIDDEN = LockOut(
     "hidden in before.rules",
     {"sergas_firewall_deadline": DEADLINE},
@@ -353,7 +353,7 @@ BALANCER_LOST = LockOut(
         **REHEARSAL,
         "sergas_firewall_rules": [{"action": "deny", "from": "{{ balancer }}", "port": 8000}],
     },
-    told_by="Verify that the app still answers its balancers",
+    failed_task="Verify that the app still answers its balancers",
 )
 
 
@@ -390,11 +390,11 @@ def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, hardened,
     variables = {name: attempt.variables for name, attempt in zip(hosts, attempts)}
     results = play(hosts, balancer, {**variables, None: {"balancer": balancer.address}})
     for attempt, (name, host) in zip(attempts, hosts.items()):
-        told = playbook.failures(results[name])
-        told_by = set(told) - {"Fail with the reason of the roll-back"}
-        assert len(told_by) == 1 and told_by <= {attempt.told_by, *GONE_BACK}, told
-        said = " ".join(told["Fail with the reason of the roll-back"].split())
-        assert "has its old rules again. " + told_by.pop() in said
+        failed = playbook.failures(results[name])
+        failed_task = set(failed) - {"Fail with the reason of the roll-back"}
+        assert len(failed_task) == 1 and failed_task <= {attempt.failed_task, *GONE_BACK}, failed
+        said = " ".join(failed["Fail with the reason of the roll-back"].split())
+        assert "has its old rules again. " + failed_task.pop() in said
         assert reachable(host), attempt.name
         assert opens(balancer, host.address, 8000)
         assert rules(host) == before[name], attempt.name
@@ -445,7 +445,7 @@ def test_rules_that_a_dead_run_was_about_to_keep_are_verified_and_kept(hardened,
         assert rules(host) == before[name]
 
 
-def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_mended(
+def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_fixed(
     hardened, hosts, balancer, tmp_path
 ):
     """Each host keeps the balancer off in another way; of the rest nothing is touched."""

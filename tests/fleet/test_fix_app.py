@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Sergas DevOps
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each fault of the app, on a real host: named, planned, mended, proven, once.
+"""Each fault of the app, on a real host: named, planned, fixed, verified, once.
 
 The faults are made on many hosts at once, which then share each run of fix.yml: a check run, the
 real one, and one more.
@@ -30,12 +30,12 @@ VALUES = {"DATABASE_NAME": "sergas_prod", "ZOHO_SDK_REFRESH_TOKEN": "1000.fleet.
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
-    """A fault of the app and what mends it.
+    """A fault of the app and what fixes it.
 
     Attributes:
         fault: its name in faults/.
-        remedy: the one that mends it, None where a person has to.
-        proof: a shell command on the host that prints what is true once it is mended.
+        remedy: the one that fixes it, None where a person has to.
+        verification: a shell command on the host that prints what is true once it is fixed.
         expected: that.
         variables: of the host.
         approved: whether the remedy has to be approved.
@@ -80,7 +80,7 @@ def limit(name):
     return "systemctl show --value --property %s sergas-app" % name
 
 
-#: In brackets, so that the shell that asks does not find itself.
+#: In brackets, so that the shell that queries does not find itself.
 HOLDER = "pgrep -c -f '^python3 .*http[.]server 8000'"
 PORT_FREED = "systemctl is-active legacy-api; " + HOLDER
 CASES = [
@@ -101,7 +101,7 @@ CASES = [
         "1\n8003",
         {"sergas_app_port_policy": "move"},
         approved=True,
-        # The firewall lets the balancer in to the old port only: the next run's remedy sees to it.
+        # The firewall allows the balancer to the old port only: the next run's remedy fixes it.
         left=frozenset({"lb.blocked"}),
         release="trixie",
         variant="move",
@@ -187,7 +187,7 @@ CASES = [
         variable("DATABASE_TIMEOUT"),
         "60",
     ),
-    # What the inventory says is not what the app lacks.
+    # What the inventory says is not what the app is missing.
     Case(
         "15_latency",
         "tune_concurrency",
@@ -331,7 +331,7 @@ def test_check_mode_names_what_is_then_changed(case, outcomes):
 
 
 @pytest.mark.parametrize("case", RESOLVED, ids=name)
-def test_fault_is_mended(case, outcomes):
+def test_fault_is_fixed(case, outcomes):
     outcome = outcomes(case)
     run, host = outcome.applied, outcome.host
     assert run.outcome(host, case[1].remedy) == case[1].outcome, run.describe(host)
@@ -435,8 +435,8 @@ def let_the_time_pass_while_it_is_down(host):
     reference.run("podman", "start", container)
 
 
-def test_debug_logging_ends_by_itself_though_the_host_was_down(fleet, role):
-    """What the role sets is planned, set and set once; then nobody comes back."""
+def test_debug_logging_ends_automatically_though_the_host_was_down(fleet, role):
+    """What the role sets is planned, set and set once; then no further run follows."""
     hosts = fleet.fresh_of_each()
     before = {host: query(host, "cat %s/.env" % APP) for host in hosts}
     planned = role(hosts, "--check", **PLAN_OPTIONS)
@@ -458,7 +458,7 @@ def test_debug_logging_ends_by_itself_though_the_host_was_down(fleet, role):
         eventually(90, host, variable("LOG_LEVEL"), "INFO")
         expected = before[host].replace("ACCOUNTS=5", "ACCOUNTS=3")
         assert query(host, "cat %s/.env" % APP) == expected
-    # A schedule that is not wished for any more is removed.
+    # A schedule that is not set any more is removed.
     role(hosts)
     for host in hosts:
         assert query(host, "systemctl list-timers --all | grep -c sergas-app-restart") == "0"

@@ -11,7 +11,7 @@ import fleet as reference
 import playbook
 import pytest
 
-#: As on a host that nobody has hardened, down to the app's keys.
+#: As on a host that is not hardened, down to the app's keys.
 BARE = """
 export DEBIAN_FRONTEND=noninteractive
 ufw --force disable > /dev/null
@@ -64,9 +64,9 @@ def test_check_mode_tells_all_of_it_where_nothing_is_installed(hosts, runs):
     for name in hosts:
         check, apply = (runs[run].results()[name] for run in ("check", "apply"))
         assert not playbook.failures(check) and not playbook.failures(apply)
-        told, done = (runs[run].diffs()[name] for run in ("check", "apply"))
+        predicted, done = (runs[run].diffs()[name] for run in ("check", "apply"))
         for task in TELLING:
-            assert told[task] == done[task], (name, task)
+            assert predicted[task] == done[task], (name, task)
 
 
 def test_second_run_changes_nothing(hosts, runs):
@@ -100,7 +100,7 @@ REPLACED = (
         "su -s /bin/sh sergas -c 'mv .env real.env && ln -s /etc/passwd .env'",
         "is a link to /etc/passwd, which is not followed: user sergas made it, not root",
     ),
-    # The kernel does not let the app's user do this one, where it is told so.
+    # The kernel does not let the app's user do this one, where it is set so.
     ("mv .env real.env; ln /etc/passwd .env", "is one of 2 names of the same file"),
     (
         "mkdir -p /etc/sergas && cp -a .env /etc/sergas/app.env && chmod 0644 /etc/sergas/app.env"

@@ -23,7 +23,7 @@ ENV = "/home/sergas/super-account-manager/.env"
 HALF_DONE = "/etc/sergas-slow.conf"
 #: Seconds from the death of a run to the first change of the next one.
 SOONEST_S = 60
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 def on(host, command):
@@ -46,9 +46,9 @@ def lease(host):
 
 def until(true, what):
     """Wait until something is true."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while not true():
-        assert time.monotonic() < end, "not within %d s: %s" % (PATIENCE_S, what())
+        assert time.monotonic() < end, "not within %d s: %s" % (TIMEOUT_S, what())
         time.sleep(0.3)
 
 
@@ -119,7 +119,7 @@ def test_a_killed_run_is_recognised_and_what_it_left_is_settled(fix, diagnose, t
     other += " json.dump(lease, open(p, 'w'))"
     on(elsewhere, 'python3 -c "%s"' % other)
     run = fix(three, sergas_checks=["redis", "restore_points"])
-    assert time.monotonic() - killed < SOONEST_S + PATIENCE_S
+    assert time.monotonic() - killed < SOONEST_S + TIMEOUT_S
     settle = "resolve_restore_points"
     assert [run.outcome(host, settle) for host in (not_helped, helped)] == ["kept", "kept"], (
         run.shown
@@ -153,7 +153,7 @@ def ledger(host):
     return [json.loads(line) for line in on(host, "cat /var/lib/sergas/ledger.jsonl").splitlines()]
 
 
-def test_a_file_that_the_host_will_put_back_is_not_written_by_others(three):
+def test_a_file_that_the_host_will_restore_is_not_written_by_others(three):
     host = three[0]
     options = {"path": ENV, "values": {"LOG_LEVEL": "WARNING"}}
     armed = playbook.module(

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Sergas DevOps
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host that nobody can reach any more, or that starts again, puts itself back, on each release.
+"""A host that no one can reach any more, or that starts again, restores itself, on each release.
 
 All hosts go through it side by side.
 """
@@ -21,7 +21,7 @@ RULES = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"]
 RELOAD = [["ufw", "reload"]]
 #: Long enough for a busy machine to cut its hosts off within it.
 DEADLINE_S = 40
-PATIENCE_S = 180
+TIMEOUT_S = 180
 
 
 class Host:
@@ -67,9 +67,9 @@ class Host:
 
 def until(true, what):
     """Wait until something is true."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while not true():
-        assert time.monotonic() < end, "not within %d s: %s" % (PATIENCE_S, what)
+        assert time.monotonic() < end, "not within %d s: %s" % (TIMEOUT_S, what)
         time.sleep(0.3)
 
 
@@ -111,9 +111,9 @@ def test_who_locks_ssh_out_finds_the_host_as_it_was(on_all):
         until(host.answers, "SSH is back")
         assert host.sh("cat %s" % " ".join(RULES)) == before
         until(lambda: host.restored("firewall"), "the outcome is written")
-        told = host.module("restore_point", name="firewall", state="disarmed")
-        assert told["failed"] and "by the host itself, at its deadline" in told["msg"], told
-        assert told["outcome"]["commands"][0]["status"] == 0
+        result = host.module("restore_point", name="firewall", state="disarmed")
+        assert result["failed"] and "by the host itself, at its deadline" in result["msg"], result
+        assert result["outcome"]["commands"][0]["status"] == 0
         changes = host.module("sergas_health", checks=["load"])["changes"]
         assert [(entry["remedy"], entry["by"]) for entry in changes] == [("firewall", "host")]
         until(lambda: not host.units(), "no unit stays")
@@ -150,8 +150,8 @@ def test_a_host_that_starts_again_puts_itself_back(on_all):
         assert host.sh("systemctl show -p MemoryMax --value sergas-app") == "infinity"
         until(lambda: not host.units(), "no unit stays")
         until(host.answers, "SSH is up")
-        told = host.module("restore_point", name="reboot", state="disarmed")
-        assert told["failed"] and "as it started again" in told["msg"], told
+        result = host.module("restore_point", name="reboot", state="disarmed")
+        assert result["failed"] and "as it started again" in result["msg"], result
         # Nor is the lock of the run that was cut off there any more.
         again = host.module("remedy_ledger", state="begun", run="next", remedy="reboot")
         assert again["changed"] and not again["refused"], again

@@ -17,7 +17,7 @@ import pytest
 
 @pytest.fixture
 def ledger(run_module, tmp_path):
-    """Return a function that runs the module on a ledger of its own."""
+    """Return a function that runs the module on a dedicated ledger."""
 
     def run(state, run="run-1", remedy="raise_memory_limit", check=False, **options):
         given = {
@@ -194,7 +194,7 @@ def test_a_boot_frees_the_lock(ledger, tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"run": 1}', "\0" * 100])
-def test_a_lock_that_makes_no_sense_holds_nobody(ledger, tmp_path, broken):
+def test_a_lock_that_makes_no_sense_blocks_no_run(ledger, tmp_path, broken):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "remedy.lease").write_text(broken)
     assert ledger("begun")["changed"]
@@ -254,28 +254,28 @@ def test_the_ledger_keeps_its_bound_and_the_newest(ledger, lines, tmp_path):
 
 @pytest.fixture
 def full(tmp_path):
-    """A full disk at the place of the ledger, with an entry on it; yields a function that frees
+    """A full disk at the location of the ledger, with an entry on it; yields a function that frees
     it.
     """
-    place = tmp_path / "lib"
-    place.mkdir()
+    location = tmp_path / "lib"
+    location.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(place)],
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(location)],
         capture_output=True,
         check=False,
     )
     if mounted.returncode:
         pytest.skip("no file system can be mounted here")
     entry = {"time": "2026-03-01T09:30:00Z", "run": "old", "remedy": "r", "outcome": "kept"}
-    (place / "ledger.jsonl").write_text(json.dumps(entry) + "\n")
-    with open(place / "filler", "wb", buffering=0) as file:
+    (location / "ledger.jsonl").write_text(json.dumps(entry) + "\n")
+    with open(location / "filler", "wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * 4096)
         except OSError:
             pass
-    yield (place / "filler").unlink
-    subprocess.run(["umount", str(place)], check=True)
+    yield (location / "filler").unlink
+    subprocess.run(["umount", str(location)], check=True)
 
 
 def test_a_full_disk_loses_nothing(ledger, lines, full, tmp_path):
@@ -305,7 +305,7 @@ def test_an_end_on_a_full_disk_is_the_one_that_counts(ledger, lines, full, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"lease": 0}, "lease"),
         ({"cooldown": -1}, "cooldown"),
@@ -315,7 +315,7 @@ def test_an_end_on_a_full_disk_is_the_one_that_counts(ledger, lines, full, tmp_p
         ({"remedy": "x" * 301}, "remedy"),
     ],
 )
-def test_what_cannot_be_is_refused(ledger, tmp_path, options, told):
+def test_what_cannot_be_is_refused(ledger, tmp_path, options, message):
     result = ledger("begun", **options)
-    assert result["failed"] and result["msg"].startswith(told)
+    assert result["failed"] and result["msg"].startswith(message)
     assert os.listdir(tmp_path) == []

@@ -22,7 +22,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root gives files to o
 
 @pytest.fixture
 def host(tmp_path):
-    """A folder with two files, a link and a place where nothing is."""
+    """A directory with two files, a link and a path where nothing is."""
     directory = tmp_path / "etc"
     directory.mkdir()
     (directory / "app.conf").write_text("limit = 1\n")
@@ -47,7 +47,7 @@ def point(run_module, tmp_path, host):
 
 
 def state(directory):
-    """Return all that a run may change below a folder."""
+    """Return all that a run may change below a directory."""
     found = {}
     for parent, directories, names in os.walk(directory):
         for name in directories + names:
@@ -69,7 +69,7 @@ def state(directory):
 
 
 def spoil(host):
-    """Change each file in a way of its own."""
+    """Change each file in a different way."""
     (host / "app.conf").unlink()
     (host / ".env").write_text("LOG_LEVEL=DEBUG\nDATABASE_PASSWORD=new-s3cret\n")
     (host / ".env").chmod(0o666)
@@ -85,10 +85,10 @@ def by_the_host(tmp_path, name="try"):
     return subprocess.run([sys.executable, "-I", "-B", str(program)], check=False).returncode
 
 
-# Putting back
+# Restoring
 
 
-def test_restored_puts_back_files_links_and_absence(point, host, tmp_path):
+def test_restored_restores_files_links_and_absence(point, host, tmp_path):
     before = state(host)
     assert point("armed")["changed"]
     assert state(host) == before
@@ -114,7 +114,7 @@ def test_where_nothing_was_changed_nothing_is_undone(point, host, tmp_path):
     assert state(host) == before
 
 
-def test_the_host_itself_leaves_alone_what_nobody_changed(point, host, tmp_path):
+def test_the_host_itself_leaves_alone_what_was_not_changed(point, host, tmp_path):
     before = state(host)
     point("armed")
     assert by_the_host(tmp_path) == 0
@@ -155,7 +155,7 @@ def test_what_another_run_has_left_is_taken_over_with_what_it_has_saved(point, h
     assert state(host) == before
 
 
-def test_what_another_point_will_put_back_is_told(point, host, tmp_path):
+def test_what_another_point_will_restore_is_reported(point, host, tmp_path):
     point("armed", run="r1")
     path = tmp_path / "store" / "try" / "point.json"
     path.write_text(json.dumps(dict(json.loads(path.read_text()), due="2026-03-01T12:05:00Z")))
@@ -177,7 +177,7 @@ def test_what_there_is_can_be_observed(point):
     assert point("observed")["state"] == "restored"
 
 
-def test_the_host_puts_it_back_by_itself(point, host, tmp_path):
+def test_the_host_restores_it_automatically(point, host, tmp_path):
     before = state(host)
     point("armed")
     spoil(host)
@@ -220,17 +220,17 @@ def test_no_saved_copy_stays(point, host, tmp_path):
 
 
 @needs_root
-def test_nobody_else_can_look_into_it(point, tmp_path):
+def test_no_one_else_can_read_it(point, tmp_path):
     point("armed")
-    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    unprivileged = {"user": 65534, "group": 65534, "extra_groups": []}
     store = tmp_path / "store"
     for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         parent.chmod(0o755)
-    listed = subprocess.run(["ls", str(store)], capture_output=True, check=False, **nobody)
+    listed = subprocess.run(["ls", str(store)], capture_output=True, check=False, **unprivileged)
     assert b"denied" in listed.stderr
 
 
-def test_each_command_runs_and_the_failed_one_is_told(point, host, tmp_path):
+def test_each_command_runs_and_the_failed_one_is_reported(point, host, tmp_path):
     point(
         "armed",
         commands=[
@@ -248,7 +248,7 @@ def test_each_command_runs_and_the_failed_one_is_told(point, host, tmp_path):
     assert (tmp_path / "last").exists()
 
 
-def test_a_directory_in_the_place_of_a_file_is_left_and_told(point, host, tmp_path):
+def test_a_directory_instead_of_a_file_is_left_and_reported(point, host, tmp_path):
     point("armed")
     spoil(host)
     (host / "app.conf").mkdir()
@@ -337,7 +337,7 @@ def test_armed_by_another_with_other_content_is_refused(point, host):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"name": "../etc"}, "name"),
         ({"name": "Upper"}, "name"),
@@ -350,10 +350,10 @@ def test_armed_by_another_with_other_content_is_refused(point, host):
         ({"deadline": -1}, "deadline"),
     ],
 )
-def test_what_cannot_be_is_refused(point, tmp_path, options, told):
+def test_what_cannot_be_is_refused(point, tmp_path, options, message):
     for check in (True, False):
         result = point("armed", check=check, **options)
-        assert result["failed"] and told in result["msg"]
+        assert result["failed"] and message in result["msg"]
     assert not (tmp_path / "store").exists()
 
 
@@ -368,29 +368,29 @@ def test_without_systemd_no_deadline_is_promised(point, tmp_path):
 
 @pytest.fixture
 def small(tmp_path):
-    """A file system of 128 KiB of its own."""
-    place = tmp_path / "small"
-    place.mkdir()
+    """A separate file system of 128 KiB."""
+    mount = tmp_path / "small"
+    mount.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0755", "tmpfs", str(place)],
+        ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0755", "tmpfs", str(mount)],
         capture_output=True,
         check=False,
     )
     if mounted.returncode:
         pytest.skip("no file system can be mounted here")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    yield mount
+    subprocess.run(["umount", str(mount)], check=True)
 
 
-def fill(place):
+def fill(directory):
     """Take what is free."""
-    with open(place / "filler", "wb", buffering=0) as file:
+    with open(directory / "filler", "wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * 4096)
         except OSError:
             pass
-    assert not os.statvfs(place).f_bavail
+    assert not os.statvfs(directory).f_bavail
 
 
 def test_on_a_full_disk_arming_fails_before_anything_is_touched(point, small):
@@ -402,8 +402,8 @@ def test_on_a_full_disk_arming_fails_before_anything_is_touched(point, small):
     assert state(small) == before
 
 
-def test_a_disk_that_fills_up_after_the_look_leaves_nothing_behind(point, small, host):
-    """Long commands take more than was reckoned with, as another writer would."""
+def test_a_disk_that_fills_up_after_the_check_leaves_nothing_behind(point, small, host):
+    """Long commands take more than was computed, as another writer would."""
     (host / "app.conf").write_bytes(os.urandom(30000))
     (small / "filler").write_bytes(b"x" * 12288)
     result = point("armed", directory=str(small / "store"), commands=[["true", "x" * 60000]])
@@ -514,7 +514,7 @@ def test_what_is_gone_of_a_link_and_its_file_comes_back(point, app, tmp_path, go
 @needs_root
 @pytest.mark.parametrize("way", ["link", "hard link", "directory"])
 @pytest.mark.parametrize("check", [False, True])
-def test_what_may_be_somebody_elses_is_not_saved_but_named(point, app, tmp_path, way, check):
+def test_what_may_be_of_another_user_is_not_saved_but_named(point, app, tmp_path, way, check):
     path, victim = app / ".env", tmp_path / "outside" / ".env"
     if way == "link":
         link(path, victim, APP)

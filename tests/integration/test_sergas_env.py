@@ -69,7 +69,7 @@ TEXTS = {**VALUES, "DATABASE_POOL_SIZE": "5", "ENABLE_CACHE": "true"}
 
 @pytest.fixture
 def env(tmp_path):
-    """A .env in a folder of its own."""
+    """A .env in a dedicated directory."""
     directory = tmp_path / "app"
     directory.mkdir()
     path = directory / ".env"
@@ -181,7 +181,7 @@ def test_systemds_own_parser_reads_what_was_set(env, sergas_env, tmp_path):
     assert {name: read.get(name) for name in values} == {name: TEXTS[name] for name in values}
 
 
-def test_mending_leaves_nothing_that_is_read_differently(env, sergas_env):
+def test_repairing_leaves_nothing_that_is_read_differently(env, sergas_env):
     result = sergas_env(repair=True)
     assert result["repaired"] == [
         "DATABASE_HOST",
@@ -348,9 +348,9 @@ def test_owner_mode_and_lists_of_access_stay(env, sergas_env):
 
 @needs_root
 def test_owner_group_and_mode_are_set_where_they_are_given(env, sergas_env):
-    someone = pwd.getpwnam("nobody")
+    someone = pwd.getpwnam("daemon")
     result = sergas_env(
-        owner="nobody", group=grp.getgrgid(someone.pw_gid).gr_name, mode="0600", diff=True
+        owner="daemon", group=grp.getgrgid(someone.pw_gid).gr_name, mode="0600", diff=True
     )
     assert result["changed"]
     assert result["changed_keys"] == []
@@ -470,7 +470,7 @@ def test_a_full_disk_leaves_the_old_file(run_module, tmp_path):
         check=False,
     )
     if mounted.returncode:
-        pytest.skip("only root of a machine that may mount can fill a disk of its own")
+        pytest.skip("only root of a machine that may mount can fill a separate disk")
     try:
         path = directory / ".env"
         path.write_text(FILE)
@@ -488,8 +488,8 @@ def test_a_full_disk_leaves_the_old_file(run_module, tmp_path):
 
 
 @needs_root
-def test_a_user_who_cannot_keep_the_owner_is_told_so(env):
-    """The module as the app's neighbour: readable, in a folder that it may write to."""
+def test_a_user_who_cannot_keep_the_owner_is_refused_by_name(env):
+    """The module as the app's neighbour: readable, in a directory that it may write to."""
     env.chmod(0o644)
     env.parent.chmod(0o777)
     for directory in env.parents:
@@ -532,7 +532,7 @@ def victim(tmp_path):
 
 @pytest.fixture
 def owned(env):
-    """The .env in a folder of the app's user."""
+    """The .env in a directory of the app's user."""
     for path in (env.parent, env):
         os.chown(path, APP, APP)
     return env
@@ -547,9 +547,7 @@ def link_to(path, target, uid=APP):
 @needs_root
 @pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize("way", ["link", "hard link", "directory", "third user"])
-def test_a_file_of_somebody_else_is_refused_by_name(
-    owned, sergas_env, victim, tmp_path, way, check
-):
+def test_a_file_of_another_user_is_refused_by_name(owned, sergas_env, victim, tmp_path, way, check):
     options = {"values": {"A": "1"}, "mode": "0640", "backup": True}
     leads_to = victim
     if way == "link":
@@ -598,10 +596,10 @@ def test_a_link_that_root_made_stays_and_its_target_changes(owned, sergas_env, t
 
 
 @needs_root
-def test_a_folder_that_the_apps_user_swaps_meanwhile_is_not_followed(
+def test_a_directory_that_the_apps_user_swaps_meanwhile_is_not_followed(
     owned, sergas_env, victim, tmp_path
 ):
-    """In a race: whoever wins it, what is outside stays."""
+    """In a race: whichever side wins, what is outside stays."""
     victim = victim.rename(victim.parent / ".env")
     before = state(victim)
     home = tmp_path / "home"
@@ -646,11 +644,11 @@ def test_what_would_never_end_is_named_at_once(owned, sergas_env, kind):
             pytest.skip("no device can be made here")
     result = sergas_env(values={"A": "1"})
     assert result["failed"]
-    told = "larger than 1048576 bytes" if kind == "sparse" else "a %s, not a regular file" % kind
-    assert told in result["msg"]
+    message = "larger than 1048576 bytes" if kind == "sparse" else "a %s, not a regular file" % kind
+    assert message in result["msg"]
 
 
-def test_what_was_set_before_is_told_without_secrets(env, sergas_env):
+def test_what_was_set_before_is_returned_without_secrets(env, sergas_env):
     values = {"LOG_LEVEL": "DEBUG", "DATABASE_PASSWORD": "x", "DATABASE_URL": "y", "NEW": "1"}
     current = sergas_env(values=values, check=True)["current"]
     assert set(current) == {"LOG_LEVEL", "DATABASE_URL"} and current["LOG_LEVEL"] == "INFO"

@@ -4,8 +4,8 @@
 
 """Debug logging of the app for a limited time, which the host itself ends.
 
-What puts the old value back is a timer on the host, its service, and a small program with the lines
-to put back. It needs no controller, and a host that is down when the time comes does it at boot.
+What restores the old value is a timer on the host, its service, and a small program with the lines
+to restore. It needs no controller, and a host that is down when the time comes does it at boot.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._app import env, env_pl
 from ansible_collections.sergas.ops.plugins.module_utils._app import timer as app_timer
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
 from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
-from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv
+from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, systemctl
 
 NAME = "sergas-debug-logging"
 VARIABLE, LEVEL = "LOG_LEVEL", "DEBUG"
@@ -35,11 +35,11 @@ _PYTHON = "/usr/bin/python3"
 REVERT = r'''# Written by the collection sergas.ops (module app_debug_logging): ends debug logging.
 import json, os, subprocess, sys, time
 
-FOLDER = os.path.dirname(os.path.abspath(__file__))
+DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 UNITS = "/etc/systemd/system/%(name)s."
 
 
-def put_back(text, hunks):
+def restore_lines(text, hunks):
     """Return the text with the lines as they were, where they are still as they were set."""
     lines = text.splitlines(True)
     for hunk in hunks:
@@ -49,7 +49,7 @@ def put_back(text, hunks):
                 lines[start : start + len(after)] = before
                 break
         else:
-            print("somebody has changed it meanwhile, which stays: " + "".join(after).strip())
+            print("it was changed in the meantime and stays: " + "".join(after).strip())
     return "".join(lines)
 
 
@@ -62,13 +62,13 @@ def revert(path, hunks):
     import files  # a copy, beside this program
 
     try:
-        with files.held(path) as place:
-            content = place.read()
+        with files.held(path) as location:
+            content = location.read()
             text = content.data.decode("utf-8")
-            after = put_back(text, hunks)
+            after = restore_lines(text, hunks)
             if after != text:
-                place.replace(after.encode("utf-8"), since=content.status)
-            return place.status().st_ctime
+                location.replace(after.encode("utf-8"), since=content.status)
+            return location.status().st_ctime
     except FileNotFoundError:
         return 0
     except files.FileRefused as error:
@@ -96,9 +96,9 @@ def started(service):
 
 
 def main():
-    if not os.path.exists(os.path.join(FOLDER, "state.json")):
+    if not os.path.exists(os.path.join(DIRECTORY, "state.json")):
         return
-    with open(os.path.join(FOLDER, "state.json"), encoding="utf-8") as file:
+    with open(os.path.join(DIRECTORY, "state.json"), encoding="utf-8") as file:
         state = json.load(file)
     changed = revert(state["env_file"], state["hunks"])
     at = started(state["service"])
@@ -106,11 +106,11 @@ def main():
         systemctl("restart", state["service"])
     if os.path.exists(UNITS + "timer"):
         systemctl("disable", "%(name)s.timer")
-    own = [os.path.join(FOLDER, name) for name in ("files.py", "revert.py", "state.json")]
+    own = [os.path.join(DIRECTORY, name) for name in ("files.py", "revert.py", "state.json")]
     for name in (UNITS + "timer", UNITS + "service", *own):
         if os.path.exists(name):
             os.unlink(name)
-    os.rmdir(FOLDER)
+    os.rmdir(DIRECTORY)
     systemctl("daemon-reload")
     # A pattern: a timer that has elapsed may be unloaded by now, which is no failure.
     systemctl("stop", "--no-block", "%(name)s*.timer")
@@ -126,7 +126,7 @@ class Plan(NamedTuple):
 
     #: the new text of the .env, None to leave it
     text: Optional[str]
-    #: [{before, after}]: lines to put back at the end, and what they are found by
+    #: [{before, after}]: lines to restore at the end, and what they are found by
     hunks: List[dict]
 
 
@@ -146,7 +146,7 @@ def hunks(before, after):
 
 
 def plan(text, known):
-    """Return the L(Plan) for a C(.env). Pure.
+    """Return the ``Plan`` for a ``.env``. Pure.
 
     Args:
         text: of the file.
@@ -173,10 +173,10 @@ def span(seconds):
 
 
 def run(params, check_mode):
-    """Do what the options of M(sergas.ops.app_debug_logging) ask for and return its result.
+    """Do what the options of ``sergas.ops.app_debug_logging`` say and return its result.
 
     Raises:
-        AppError: it cannot be done; dotenv_plan.Refused, sergas_env.EnvError: the file is in the
+        AppError: it cannot be done; env_values.Refused, env.EnvError: the file is in the
         way.
     """
     if not 1 <= params["seconds"] <= 7 * 86400:
@@ -195,7 +195,7 @@ def run(params, check_mode):
     if state is None:
         until = int(time.time()) + params["seconds"]
         state = {
-            "env_file": _place(app.env_file),
+            "env_file": _location(app.env_file),
             "service": app.service,
             "until": until,
             "hunks": made.hunks,
@@ -247,11 +247,11 @@ def when(at):
     return times.clock(at).replace("T", " ").replace("Z", " UTC")
 
 
-def _place(path):
+def _location(path):
     """Return where a file is, without any link."""
     try:
-        with files.held(path) as place:
-            return place.path
+        with files.held(path) as location:
+            return location.path
     except OSError as error:
         raise AppError("%s: %s" % (error.filename or path, error.strerror))
 
@@ -283,7 +283,7 @@ def _result(app, changed, state, before, after, note, armed=False, seconds=0):
                 "before_header": NAME + ".timer",
                 "after_header": NAME + ".timer",
                 "before": "",
-                "after": "%s is put back after %s\n" % (VARIABLE, span(seconds)),
+                "after": "%s is restored after %s\n" % (VARIABLE, span(seconds)),
             }
         )
     return {
@@ -303,5 +303,5 @@ def _end(app, state, check_mode):
     for hunk in state["hunks"]:
         after = after.replace("".join(hunk["after"]), "".join(hunk["before"]), 1)
     if not check_mode:
-        unit.systemctl("start", NAME + ".service")
+        systemctl.run("start", NAME + ".service")
     return _result(app, True, None, before, after if after != before else None, None)

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Brings the app's .env to what is asked for: reads it, has it planned, replaces it in one step.
+"""Brings the app's .env to what is requested: reads it, has it planned, replaces it in one step.
 
-What it becomes is decided in `dotenv_plan`; here it is carried out.
+What it becomes is decided in ``env_plan``; here it is carried out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ import stat
 import time
 from typing import NamedTuple, Optional
 
-from ansible_collections.sergas.ops.plugins.module_utils._app import env_plan
+from ansible_collections.sergas.ops.plugins.module_utils._app import (
+    env_plan,
+    env_readings,
+    env_values,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core import files
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import MASK, redact_all
@@ -86,14 +90,14 @@ def maskable(params):
 
 
 def run(params, check_mode):
-    """Do what the module's options ask for and return its result, with the key C(warnings).
+    """Do what the module's options say and return its result, with the key ``warnings``.
 
     Raises:
-        EnvError, dotenv_plan.Refused: with a message for the person who runs it.
+        EnvError, env_values.Refused: with a message for the person who runs it.
     """
     try:
-        with files.held(params["path"]) as place:
-            return _run(place, params, check_mode)
+        with files.held(params["path"]) as location:
+            return _run(location, params, check_mode)
     except files.FileRefused as error:
         raise EnvError("path: %s" % error)
     except (FileNotFoundError, NotADirectoryError):
@@ -103,7 +107,7 @@ def run(params, check_mode):
 
 
 class _Nowhere:
-    """The place of a file whose directory does not exist."""
+    """The location of a file whose directory does not exist."""
 
     def __init__(self, path):
         self.path = path
@@ -112,19 +116,19 @@ class _Nowhere:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
 
 
-def _run(place, params, check_mode):
-    """Do what L(run) does, with the file's directory held open.
+def _run(location, params, check_mode):
+    """Do what ``run`` does, with the file's directory held open.
 
     Args:
-        place: the ``files.Location`` of the file. A wanted link stays, what it leads to is
+        location: the ``files.Location`` of the file. A wanted link stays, what it leads to is
             replaced.
     """
-    path = place.path
+    path = location.path
     marked = params["secret_keys"] or ()
     values = {
-        name: env_plan.as_text(name, value) for name, value in (params["values"] or {}).items()
+        name: env_values.as_text(name, value) for name, value in (params["values"] or {}).items()
     }
-    before_status, before = _read(place)
+    before_status, before = _read(location)
     plan = env_plan.plan(
         before or "", values, params["absent"] or [], params["repair"], params["systemd"]
     )
@@ -146,8 +150,8 @@ def _run(place, params, check_mode):
         "repaired": plan.repaired,
         "removed": plan.removed,
         "dropped": [{"name": name, "line": line} for name, line in plan.dropped],
-        "duplicates": env_plan.duplicates(plan.text),
-        "ambiguous": env_plan.ambiguous(plan.text, marked) if params["systemd"] else {},
+        "duplicates": env_readings.duplicates(plan.text),
+        "ambiguous": env_readings.ambiguous(plan.text, marked) if params["systemd"] else {},
         "current": _current(before or "", values, marked),
         "diff": _diff(
             path, before, plan, (owned_before, owned) if reowned else None, secrets(params), marked
@@ -155,14 +159,14 @@ def _run(place, params, check_mode):
     }
     if result["changed"]:
         try:
-            restore_points.refuse_covered([params["path"], place.path])
+            restore_points.refuse_covered([params["path"], location.path])
         except restore_points.Armed as error:
             raise EnvError("path: %s" % error)
-        _refuse_unwritable(place, owned, check_mode, warnings)
+        _refuse_unwritable(location, owned, check_mode, warnings)
         if not check_mode:
             keep = params["backup"] and rewritten and before is not None
             backup = _carry_out(
-                place, plan.text, owned, before_status, owned_before if keep else None, before
+                location, plan.text, owned, before_status, owned_before if keep else None, before
             )
             if backup:
                 result["backup_file"] = backup
@@ -178,17 +182,17 @@ def _run(place, params, check_mode):
 # What is there
 
 
-def _read(place):
+def _read(location):
     """Return (status, text) of the file, or (None, None) if it does not exist."""
     try:
-        content = place.read(app_config.MAX_BYTES)
+        content = location.read(app_config.MAX_BYTES)
     except FileNotFoundError:
         return None, None
     except files.FileRefused:
         raise
     except OSError as error:
-        raise EnvError("path: %s cannot be read: %s" % (place.path, error.strerror))
-    reading, reason = app_config.decode(content, place.path)
+        raise EnvError("path: %s cannot be read: %s" % (location.path, error.strerror))
+    reading, reason = app_config.decode(content, location.path)
     if reason:
         raise EnvError("path: %s" % reason)
     return content.status, "".join(line.text for line in reading.lines)
@@ -209,7 +213,7 @@ def _owned(status):
 
 
 def _ownership(status, params, check_mode, warnings):
-    """Return the L(Ownership) that the file is to have."""
+    """Return the ``Ownership`` that the file is to have."""
     kept = Ownership(os.geteuid(), os.getegid(), _MODE) if status is None else _owned(status)
     wanted = []
     for option, current, find in (
@@ -238,10 +242,10 @@ def _ownership(status, params, check_mode, warnings):
 
 
 def _mode(given, current):
-    """Return the mode that is asked for.
+    """Return the mode that is requested.
 
     Args:
-        given: digits, or clauses such as C(o=) and C(u=rw,go-w).
+        given: digits, or clauses such as ``o=`` and ``u=rw,go-w``.
         current: the mode that the clauses change.
     """
     # An unquoted 0640 in YAML is a number already.
@@ -278,7 +282,7 @@ def _changed_mode(clauses, current):
     return mode
 
 
-def _refuse_unwritable(place, owned, check_mode, warnings):
+def _refuse_unwritable(location, owned, check_mode, warnings):
     """Refuse what a real run could not do, in check mode as well."""
     if os.geteuid() != 0:
         if owned.uid not in (None, os.geteuid()):
@@ -289,12 +293,12 @@ def _refuse_unwritable(place, owned, check_mode, warnings):
             raise EnvError(
                 "group: the file is to belong to group %d, which takes become: true" % owned.gid
             )
-    directory = os.path.dirname(place.path)
-    if isinstance(place, _Nowhere):
+    directory = os.path.dirname(location.path)
+    if isinstance(location, _Nowhere):
         if not check_mode:
             raise EnvError("path: the directory %s does not exist" % directory)
         warnings.append("path: the directory %s does not exist yet" % directory)
-    elif not place.writable():
+    elif not location.writable():
         raise EnvError("path: nothing can be written to %s as this user" % directory)
 
 
@@ -328,31 +332,31 @@ def _diff(path, before, plan, reowned, hidden, marked):
 # What is done
 
 
-def _carry_out(place, text, owned, status, kept_as, before):
+def _carry_out(location, text, owned, status, kept_as, before):
     """Replace the file; return where the old one is kept, or None.
 
     Args:
         status: what it was when it was read, None where there was none.
-        kept_as: the L(Ownership) of the copy of the old file, None for no copy.
+        kept_as: the ``Ownership`` of the copy of the old file, None for no copy.
         before: the text of the old file.
     """
     backup = None
     try:
         if kept_as is not None:
-            name = "%s.%d.%s~" % (place.name, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S"))
-            backup = place.beside(name)
-            backup.replace(before.encode("utf-8"), kept_as[:2], kept_as.mode, None, like=place)
-        place.replace(text.encode("utf-8"), owned[:2], owned.mode, status)
+            name = "%s.%d.%s~" % (location.name, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S"))
+            backup = location.beside(name)
+            backup.replace(before.encode("utf-8"), kept_as[:2], kept_as.mode, None, like=location)
+        location.replace(text.encode("utf-8"), owned[:2], owned.mode, status)
     except OSError as error:
         if backup is not None and backup.status() is not None:
             backup.remove()
         if isinstance(error, files.FileChanged):
             raise EnvError(
-                "path: %s has been changed by someone else just now; run it again" % place.path
+                "path: %s has been changed by someone else just now; run it again" % location.path
             )
         if isinstance(error, files.FileRefused):
             raise
         raise EnvError(
-            "path: %s could not be written and is as it was: %s" % (place.path, error.strerror)
+            "path: %s could not be written and is as it was: %s" % (location.path, error.strerror)
         )
     return backup.path if backup is not None else None

@@ -4,8 +4,8 @@
 
 """What a .env file becomes when variables are set and removed: text in, text out.
 
-A value is written in a form that systemd's C(EnvironmentFile=), python-dotenv and a shell's
-C(source) read alike. Lines that nobody asked to change keep their text. The result is read again as
+A value is written in a form that systemd's ``EnvironmentFile=``, python-dotenv and a shell's
+``source`` read alike. Lines that are not to be changed keep their text. The result is read again as
 all of them read it, and refused if it says anything else than it should.
 """
 
@@ -14,19 +14,11 @@ from __future__ import annotations
 import re
 from typing import List, NamedTuple
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+from ansible_collections.sergas.ops.plugins.module_utils._app import env_readings, env_values
+from ansible_collections.sergas.ops.plugins.module_utils._app.env_values import Refused
 from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, dotenv_masking
 
-#: Needs no quotes anywhere. A C(~) would be a home folder to a shell.
-_PLAIN = re.compile(r"""(?:(?!#)[^\s'"\\$`&|;<>()~]+)?\Z""")
-#: systemd drops a variable with any other control character than these.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _COMMENT = re.compile(r"(?:^|\s)(#[^\r\n]*)")
-_NOT_SHOWN = "systemd and python-dotenv read it differently (a secret, not shown)"
-
-
-class Refused(OperationError):
-    """It cannot be done; the message names the variable and says why, never its value."""
 
 
 class Plan(NamedTuple):
@@ -40,79 +32,17 @@ class Plan(NamedTuple):
     dropped: List[tuple]
 
 
-def as_text(name, value):
-    """Return a value of the module's options as the text of a variable.
-
-    Raises:
-        Refused: for a list, a dictionary and null.
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return str(value)
-    if isinstance(value, str):
-        return value
-    kind = {type(None): "null", list: "a list", dict: "a dictionary"}.get(
-        type(value), type(value).__name__
-    )
-    raise Refused(
-        "%s is %s: a variable is a text, a number or a boolean%s"
-        % (
-            name,
-            kind,
-            (
-                "; to remove it, name it in absent"
-                if value is None
-                else "; to_json makes a text of it"
-            ),
-        )
-    )
-
-
-def forms(value):
-    """Return the ways to write a value that systemd, python-dotenv and a shell read alike, best
-    first.
-
-    Raises:
-        Refused: there is none; the message is the reason, without the value.
-    """
-    if _CONTROL.search(value):
-        raise Refused("systemd takes no control characters but tab and newline")
-    if "\r" in value:
-        raise Refused("python-dotenv reads a carriage return as a newline")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise Refused("it is not Unicode text")
-    if dotenv.REFERENCE.search(value):
-        raise Refused("python-dotenv puts a variable in place of ${...}, systemd does not")
-    found = []
-    if _PLAIN.match(value):
-        found.append(value)
-    if not re.search(r"'|\\\\|\\\Z", value):
-        found.append("'%s'" % value)
-    if not re.search(r"[$`]", value):
-        found.append('"%s"' % re.sub(r'(["\\])', r"\\\1", value))
-    if not found:
-        # In double quotes a shell needs \$ and \`, which python-dotenv does not know.
-        raise Refused(
-            "with $ or ` it needs single quotes, where a quote, two backslashes together or one at"
-            " the end are not read alike"
-        )
-    return found
-
-
 def plan(text, values, absent=(), repair=False, by_systemd=True):
-    """Return the L(Plan) of a file.
+    """Return the ``Plan`` of a file.
 
     Args:
         text: of the file as it is.
         values: {name: text} to set.
         absent: the names to remove.
-        mend: whether the other variables, too, are written so that all read what python-dotenv
+        repair: whether the other variables, too, are written so that all read what python-dotenv
             reads, and set once; what cannot be stays.
-        by_systemd: whether systemd reads the file. If not, C(export) and inline comments stay where
-            they are, and what systemd would read does not matter.
+        by_systemd: whether systemd reads the file. If not, ``export`` and inline comments stay
+            where they are, and what systemd would read does not matter.
 
     Raises:
         Refused: for a name or a value that cannot be, and where the rest of the file is in the way.
@@ -121,7 +51,7 @@ def plan(text, values, absent=(), repair=False, by_systemd=True):
     writings = {}
     for name, value in values.items():
         try:
-            writings[name] = forms(value)
+            writings[name] = env_values.forms(value)
         except Refused as error:
             raise Refused("%s cannot be set to this value: %s" % (name, error))
     others = _to_repair(text, set(values) | set(absent), by_systemd) if repair else {}
@@ -129,7 +59,7 @@ def plan(text, values, absent=(), repair=False, by_systemd=True):
         try:
             return _edit(text, dict(values, **others), writings, absent, set(others), by_systemd)
         except Refused:
-            # Something else in the file is in the way. It is reported; what was asked for comes
+            # Something else in the file prevents it. It is reported; what was requested comes
             # first.
             pass
     return _edit(text, values, writings, absent, set(), by_systemd)
@@ -147,7 +77,7 @@ def _refuse_names(values, absent):
         raise Refused("%s: both in values and in absent" % ", ".join(both))
 
 
-def _to_repair(text, asked, by_systemd):
+def _to_repair(text, requested, by_systemd):
     """Return {name: value} of variables that are set twice or read differently, and need not be."""
     lines = dotenv.parse(text)
     by_dotenv, systemd = dotenv.dotenv_values(lines), dotenv.systemd_values(text)
@@ -159,7 +89,7 @@ def _to_repair(text, asked, by_systemd):
     for name, own in numbers.items():
         value = own[-1].value
         if (
-            name in asked
+            name in requested
             or value is None
             or not dotenv.VALID_NAME.match(name)
             or _referred(lines, own)
@@ -168,7 +98,7 @@ def _to_repair(text, asked, by_systemd):
         if len(own) == 1 and (not by_systemd or systemd.get(name) == by_dotenv.get(name)):
             continue
         try:
-            forms(value)
+            env_values.forms(value)
         except Refused:
             continue
         found[name] = value
@@ -211,7 +141,9 @@ def _edit(text, values, writings, absent, repaired, by_systemd):
         elif line is not kept[name]:
             dropped.append((name, line.number))
         else:
-            after = _written(line, name, writings.get(name) or forms(values[name]), by_systemd)
+            after = _written(
+                line, name, writings.get(name) or env_values.forms(values[name]), by_systemd
+            )
             if after != line.text or len(own[name]) > 1:
                 changed.append(name)
             parts.append(after)
@@ -261,27 +193,23 @@ def _with_new(text, writings):
     """Return the text with new variables: below where they are commented out, else at the end."""
     for name, writing in writings.items():
         statement = "%s=%s\n" % (name, writing)
-        place = len(text)
-        position = 0
+        position = len(text)
+        offset = 0
         for line in dotenv.parse(text):
-            position += len(line.text)
+            offset += len(line.text)
             # A comment that ends in a backslash goes on in the next line (systemd before 254).
             if re.match(
                 r"[ \t]*#[# \t]*(?:export\s+)?%s[ \t]*=[^\r\n]*(?<!\\)[\r\n]*\Z" % name, line.text
             ):
-                place = position
-        if place and text[place - 1] != "\n":
+                position = offset
+        if position and text[position - 1] != "\n":
             statement = "\n" + statement
-        text = text[:place] + statement + text[place:]
+        text = text[:position] + statement + text[position:]
     return text
 
 
-def _systemd_readings(text):
-    return [dotenv.systemd_values(text), dotenv.systemd_values(text, comments_join=True)]
-
-
 def _verify(before, after, values, absent, by_systemd):
-    """Raise L(Refused) if the new text does not say what it should to everyone who reads it."""
+    """Raise ``Refused`` if the new text does not say what it should to everyone who reads it."""
     old, new = dotenv.parse(before), dotenv.parse(after)
     old_raw, new_raw = (
         {line.name: line.value for line in lines if line.name} for lines in (old, new)
@@ -297,7 +225,9 @@ def _verify(before, after, values, absent, by_systemd):
     if not by_systemd:
         return
     by_dotenv = dotenv.dotenv_values(new)
-    for was, now in zip(_systemd_readings(before), _systemd_readings(after)):
+    for was, now in zip(
+        env_readings.systemd_readings(before), env_readings.systemd_readings(after)
+    ):
         for name, value in values.items():
             if now.get(name) != value:
                 raise Refused(
@@ -321,48 +251,3 @@ def _in_the_way(lines):
         if line.text.rstrip("\r\n").endswith("\\"):
             return ": line %d ends in a backslash, which joins the next line to it" % line.number
     return ""
-
-
-def ambiguous(text, marked=()):
-    """Return {name: reason} of the variables that systemd and python-dotenv read differently.
-
-    Args:
-        text: of the file.
-        marked: names whose values nobody may see, beyond those that say so themselves.
-    """
-    lines = dotenv.parse(text)
-    by_dotenv = dotenv.dotenv_values(lines)
-    by_systemd, before_254 = _systemd_readings(text)
-    numbers = {line.name: line.number for line in lines if line.name is not None}
-    found = {}
-    for name in list(numbers) + sorted(set(by_systemd) - set(numbers)):
-        readings = by_systemd.get(name), by_dotenv.get(name)
-        if readings[0] == readings[1]:
-            if name in by_systemd and name not in before_254:
-                reason = (
-                    "systemd before 254 takes it as part of the comment above, which ends in a"
-                    " backslash"
-                )
-                found[name] = "line %d: %s" % (numbers[name], reason)
-            continue
-        # With the lines of others in it, or an address with a password, it may be as secret.
-        hidden = dotenv_masking.is_secret(name, marked) or any(
-            "\n" in item or "://" in item for item in readings if item
-        )
-        reason = (
-            _NOT_SHOWN
-            if hidden
-            else "systemd reads %s, python-dotenv reads %s" % tuple(map(_shown, readings))
-        )
-        found[name] = "line %d: %s" % (numbers[name], reason) if name in numbers else reason
-    return found
-
-
-def _shown(text):
-    return "nothing" if text is None else repr(text if len(text) <= 80 else text[:77] + "...")
-
-
-def duplicates(text):
-    """Return the names that are set more than once."""
-    names = [line.name for line in dotenv.parse(text) if line.name is not None]
-    return [name for name in dict.fromkeys(names) if names.count(name) > 1]

@@ -5,7 +5,7 @@
 """What the app's unit may use of the host: memory, open files, time to start, workers.
 
 The amounts are decided by pure functions from what the host has and what others use of it; they
-are written to one drop-in, which nobody else writes to, and read back from systemd.
+are written to one drop-in, which nothing else writes to, and read back from systemd.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from typing import Dict, NamedTuple, Optional
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
 from ansible_collections.sergas.ops.plugins.module_utils._core import sizes
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
-from ansible_collections.sergas.ops.plugins.module_utils._host import memory
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
+    InvalidValue,
+    OperationError,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._host import memory, systemctl
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 
 MIB = 1 << 20
@@ -44,7 +47,7 @@ CAP_PARTS = 8
 LEAST_FOR_WORKER = 96 * MIB
 #: A host above this share of its memory is a finding; the app alone must not bring it there.
 FULL_PERCENT = 80
-#: What is asked for at least where the open files were too few.
+#: The least that is requested where the open files were too few.
 FILES_LEAST = 8192
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -59,11 +62,11 @@ class Host(NamedTuple):
 
 
 class Refused(AppError):
-    """The host has not got what is asked for; the message gives the figures."""
+    """The host does not have what is requested; the message gives the figures."""
 
 
 def size(text):
-    """Return an amount of memory as systemd writes it (V(512M)) in bytes.
+    """Return an amount of memory as systemd writes it (``512M``) in bytes.
 
     Raises:
         ValueError: it is none.
@@ -84,7 +87,7 @@ def budget(host, percent=100):
     reserve.
 
     Args:
-        host: L(Host).
+        host: ``Host``.
         percent: the share of the host's memory that app and others may use together.
     """
     reserve = max(RESERVE_LEAST, host.total * RESERVE_PERCENT // 100)
@@ -96,8 +99,8 @@ def raised_memory(host, limit, met):
     """Return the memory limit to set where the app was killed at one, or None to leave it.
 
     Args:
-        host: L(Host).
-        limit: the unit's limit of now in bytes, None for none.
+        host: ``Host``.
+        limit: the unit's current limit in bytes, None for none.
         met: the limit that the app met, in bytes.
 
     Raises:
@@ -105,7 +108,7 @@ def raised_memory(host, limit, met):
     """
     if limit is None:
         raise Refused(
-            "the unit has no limit of its own: the %s that the app met are a limit of what it is"
+            "the unit itself has no limit: the %s that the app met are a limit of what it is"
             " in, a slice or a container" % sizes.size(met)
         )
     if limit > met:
@@ -123,8 +126,8 @@ def capped_memory(host, limit, workers):
     """Return the memory limit that keeps the app from filling the host, or None to leave it.
 
     Args:
-        host: L(Host).
-        limit: the unit's limit of now in bytes, None for none.
+        host: ``Host``.
+        limit: the unit's current limit in bytes, None for none.
         workers: the number of the app's worker processes.
 
     Raises:
@@ -145,7 +148,7 @@ def capped_memory(host, limit, workers):
 
 
 def given_memory(host, wanted, limit):
-    """Return the memory limit that a person asks for, or None where the unit has it.
+    """Return the memory limit that a person requests, or None where the unit has it.
 
     Raises:
         Refused: the host has not got as much.
@@ -154,7 +157,7 @@ def given_memory(host, wanted, limit):
         return None
     allowed = budget(host)
     if wanted > allowed and (limit is None or wanted > limit):
-        raise Refused("%s are asked for, and the host has less: %s" % _described(wanted, host))
+        raise Refused("%s are requested, and the host has less: %s" % _described(wanted, host))
     return wanted
 
 
@@ -175,7 +178,7 @@ def raised_files(limit, met, ceiling):
     """Return the limit of open files to set where the app met one, or None to leave it.
 
     Args:
-        limit: the limit of now.
+        limit: the current limit.
         met: the limit that the app met.
         ceiling: the most that a process of this host may have.
 
@@ -197,7 +200,7 @@ def command_with_workers(command, workers):
     """Return a unit's command line with another number of workers, or None where it says none.
 
     Args:
-        command: what follows C(ExecStart=).
+        command: what follows ``ExecStart=``.
         workers: the number.
     """
     changed, count = re.subn(
@@ -223,14 +226,14 @@ def render(settings):
     lines = ["[Service]"]
     for name in sorted(settings):
         if name == "ExecStart":
-            # A service has one command: the one above is taken back first.
+            # A service has one command: the one above is cleared first.
             lines.append("ExecStart=")
         lines.append("%s=%s" % (name, settings[name]))
     return HEADER + "\n".join(lines) + "\n"
 
 
 def exec_start(text):
-    """Return the command of a unit's files as C(systemctl cat) prints them, without our own."""
+    """Return the command of a unit's files as ``systemctl cat`` prints them, without our own."""
     command, file = None, ""
     for line in re.sub(r"\s*\\\n\s*", " ", text).splitlines():
         if line.startswith("# /"):
@@ -241,10 +244,10 @@ def exec_start(text):
 
 
 def run(params, check_mode):
-    """Do what the options of M(sergas.ops.app_limits) ask for and return its result.
+    """Do what the options of ``sergas.ops.app_limits`` say and return its result.
 
     Raises:
-        AppError: the host has not got what is asked for, or another drop-in overrules it.
+        AppError: the host does not have what is requested, or another drop-in overrules it.
     """
     app = unit.read(params["service"])
     path = os.path.join(app.dropin_dir, FILE)
@@ -269,12 +272,12 @@ def run(params, check_mode):
         unit.refuse_covered(path)
     if result["changed"] and not check_mode:
         unit.put(path, after)
-        unit.systemctl("daemon-reload")
+        systemctl.run("daemon-reload")
         try:
             _verify(app.service, wanted)
-        except AppError:
+        except OperationError:
             unit.put(path, before)
-            unit.systemctl("daemon-reload")
+            systemctl.run("daemon-reload")
             raise
     return result
 
@@ -303,7 +306,7 @@ def _wanted(params, app, host):
     if params["open_files"] is not None:
         if params["open_files"] > _ceiling():
             raise Refused(
-                "%d open files are asked for, and a process of this host may have no more than %d"
+                "%d open files are requested, and a process of this host may have no more than %d"
                 % (params["open_files"], _ceiling())
             )
         if params["open_files"] != files:
@@ -324,7 +327,7 @@ def _wanted(params, app, host):
 def _command(app, workers):
     if host_unit.workers(app.properties) == workers:
         return {}
-    command = exec_start(unit.systemctl("cat", app.service))
+    command = exec_start(systemctl.run("cat", app.service))
     changed = command_with_workers(command, workers) if command else None
     if changed is None:
         raise AppError(
@@ -379,7 +382,7 @@ def _own(pid):
 
 
 def _verify(service, wanted):
-    """Raise L(AppError) unless systemd has understood what was written."""
+    """Raise ``AppError`` unless systemd has understood what was written."""
     properties = unit.show(service)
     if properties.get("LoadState") != "loaded":
         raise AppError(

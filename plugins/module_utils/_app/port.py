@@ -5,7 +5,7 @@
 """Takes the app's port back from what holds it in its place, or finds another one for the app.
 
 Who holds it is looked up again before anything is done: a finding is minutes old, and a pid is
-given to another process some day. What may be ended is decided in L(judge), which is pure.
+given to another process some day. What may be ended is decided in ``judge``, which is pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Dict, List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit as app_unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
+from ansible_collections.sergas.ops.plugins.module_utils._host import sockets, systemctl
 
 #: Programs that are never ended, whatever port they hold: the way in, the database, and what other
 #: services and containers depend on.
@@ -52,7 +52,7 @@ PROTECTED_UNITS = (
     "kubelet*",
     "user@*",
 )
-#: between two looks at a process that is to end, in seconds
+#: between two checks of a process that is to end, in seconds
 _PAUSE = 0.1
 
 
@@ -94,10 +94,10 @@ class Verdict(NamedTuple):
 
 
 def judge(holder, expected, allowed, approved):
-    """Return the L(Verdict) on a holder. Pure.
+    """Return the ``Verdict`` on a holder. Pure.
 
     Args:
-        holder: L(Holder), as it is now.
+        holder: ``Holder``, as it is now.
         expected: {pid, started, unit, command} that the finding named, each None where not known;
             {} where there is no finding.
         allowed: patterns of units and programs that may be ended.
@@ -116,7 +116,7 @@ def judge(holder, expected, allowed, approved):
     if not (approved or _matches(holder.unit, allowed) or _matches(program, allowed)):
         return Verdict(
             None,
-            "%s is in nobody's list of what may be stopped: name it there, or approve it"
+            "%s is in no list of what may be stopped: name it there, or approve it"
             % (holder.unit or program),
         )
     return Verdict("unit" if holder.unit else "process", None)
@@ -147,7 +147,7 @@ def _other(holder, expected):
 
 
 def free(taken, candidates):
-    """Return the first candidate that nobody listens on, or None. Pure.
+    """Return the first candidate that no process listens on, or None. Pure.
 
     Args:
         taken: the ports that are listened on.
@@ -157,7 +157,7 @@ def free(taken, candidates):
 
 
 def run(params, check_mode):
-    """Do what the options of M(sergas.ops.app_port) ask for and return its result.
+    """Do what the options of ``sergas.ops.app_port`` say and return its result.
 
     Raises:
         AppError: a holder may not be ended, or does not end; or no port is free to move to.
@@ -206,7 +206,7 @@ def run(params, check_mode):
             )
     if not check_mode:
         for name in units:
-            app_unit.systemctl("stop", name)
+            systemctl.run("stop", name)
         for holder in lone:
             end(holder, params["wait"])
         _confirm(app, params["wait"])
@@ -259,7 +259,7 @@ class _Context(NamedTuple):
 
 
 def holders(app):
-    """Return the L(Holder) of each process that holds the app's port and is not the app's.
+    """Return the ``Holder`` of each process that holds the app's port and is not the app's.
 
     Raises:
         AppError: a holder cannot be seen.
@@ -313,7 +313,7 @@ def _ancestors(pid):
 
 
 def end(holder, wait):
-    """End a process: TERM, and after C(wait) seconds KILL.
+    """End a process: TERM, and after ``wait`` seconds KILL.
 
     Raises:
         AppError: it is still there after that.
@@ -350,7 +350,7 @@ def _dead(pid):
 
 
 def _confirm(app, wait):
-    """Raise L(AppError) if somebody else holds the port all the time that is waited."""
+    """Raise ``AppError`` if another process holds the port all the time that is waited."""
     until = time.monotonic() + wait
     while True:
         left = holders(app._replace(properties=app_unit.show(app.service)))

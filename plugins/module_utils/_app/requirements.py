@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Installs what the app's virtual environment lacks of its requirements, and nothing else.
+"""Installs what is missing of the app's requirements in its virtual environment, and nothing else.
 
 What is there is compared inside the environment, by its own Python and the parser that its pip
 brings: that is the same with every version of pip. Only the versions that pip would choose are
-asked of pip itself, where it can say them without installing (from 22.2 on).
+requested from pip itself, where it can say them without installing (from 22.2 on).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Dict, List, NamedTuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 
-#: Runs in the app's environment. Prints what lacks and what is broken, as JSON.
+#: Runs in the app's environment. Prints what is missing and what is broken, as JSON.
 COMPARE = r"""
 import importlib.metadata as metadata, json, os, re, stat, sys
-# Before pip is imported, which with Debian puts wheels of its own on the path.
+# Before pip is imported, which with Debian puts its own wheels on the path.
 installed = {}
 for dist in metadata.distributions():
     name = dist.metadata["Name"] if dist.metadata else None
@@ -74,7 +74,7 @@ def read(path):
 for name in sys.argv[1:]:
     read(name)
 
-lacking, broken, done = {}, {}, set()
+unmet, broken, done = {}, {}, set()
 
 def gone(dist):
     for file in dist.files or ():
@@ -95,11 +95,11 @@ while wanted:
     dist = installed.get(name)
     if requirement.url:
         if dist is None:
-            lacking.setdefault(name, {"requirement": str(requirement), "installed": None})
+            unmet.setdefault(name, {"requirement": str(requirement), "installed": None})
         continue
     version = dist.version if dist is not None else None
     if version is None or not requirement.specifier.contains(version, prereleases=True):
-        lacking.setdefault(name, {"requirement": str(requirement), "installed": version})
+        unmet.setdefault(name, {"requirement": str(requirement), "installed": version})
         continue
     missing = gone(dist) if name not in broken else None
     if missing:
@@ -114,7 +114,7 @@ while wanted:
             wanted.append((child, one))
 
 print(json.dumps({
-    "missing": [dict(lacking[name], name=name) for name in sorted(lacking)],
+    "missing": [dict(unmet[name], name=name) for name in sorted(unmet)],
     "broken": [dict(broken[name], name=name) for name in sorted(broken)],
     "compared": len(done), "unchecked": unchecked,
     "pip": __import__("pip").__version__,
@@ -143,7 +143,7 @@ class Step(NamedTuple):
 
 
 def plan(compared, chosen=None):
-    """Return the L(Step) of each package to install. Pure.
+    """Return the ``Step`` of each package to install. Pure.
 
     Args:
         compared: what the comparison inside the environment printed.
@@ -175,14 +175,14 @@ def plan(compared, chosen=None):
 
 
 def chosen(report):
-    """Return {name: version} of a report of C(pip install --dry-run --report). Pure."""
+    """Return {name: version} of a report of ``pip install --dry-run --report``. Pure."""
     return {
         re.sub(r"[-_.]+", "-", item["metadata"]["name"]).lower(): item["metadata"]["version"]
         for item in report.get("install", ())
     }
 
 
-def difference(steps, place):
+def difference(steps, path):
     """Return what Ansible shows as the difference of the installed packages. Pure."""
 
     def line(name, version):
@@ -198,11 +198,11 @@ def difference(steps, place):
             for step in steps
         )
     after = "".join(line(step.name, step.after) or step.requirement + "\n" for step in steps)
-    return {"before_header": place, "after_header": place, "before": before, "after": after}
+    return {"before_header": path, "after_header": path, "before": before, "after": after}
 
 
 def run(params, check_mode):
-    """Do what the options of M(sergas.ops.app_requirements) ask for and return its result.
+    """Do what the options of ``sergas.ops.app_requirements`` say and return its result.
 
     Raises:
         RequirementsError: with a message for the person who runs it.
@@ -237,7 +237,7 @@ def run(params, check_mode):
         left = [item["requirement"] for item in after["missing"] + after["broken"]]
         if left:
             raise RequirementsError(
-                "pip has installed what it was told to, and these are still not as the"
+                "pip has installed what it was given, and these are still not as the"
                 " requirements say: %s" % ", ".join(left)
             )
     return result
@@ -261,7 +261,7 @@ def _refuse(environment, python, files):
 
 
 def _compare(python, files):
-    # Isolated: nothing of the folder that this happens to run in is imported.
+    # Isolated: nothing of the directory that this happens to run in is imported.
     out = _run([python, "-I", "-c", COMPARE, *files], {}, 120)
     found = json.loads(out)
     if found.get("error"):

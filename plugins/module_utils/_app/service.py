@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Brings the app's unit to run with its configuration of now, and waits until it answers.
+"""Brings the app's unit to run with its current configuration, and waits until it answers.
 
-What has to be done is decided in L(decide), from what the host shows and from nothing that an
+What has to be done is decided in ``decide``, from what the host shows and from nothing that an
 earlier run may have meant to do.
 """
 
@@ -16,11 +16,12 @@ from typing import Dict, List, NamedTuple, Optional
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
-#: between two looks at an app that starts, in seconds
+#: between two checks of an app that starts, in seconds
 _PAUSE = 0.3
 #: one request may take so long, in seconds
 _REQUEST_SECONDS = 10
@@ -32,7 +33,7 @@ NONE, START, RESTART = "none", "start", "restart"
 
 
 class Seen(NamedTuple):
-    """What L(decide) decides from."""
+    """What ``decide`` decides from."""
 
     #: ActiveState, SubState and Result of the unit
     active: str
@@ -56,10 +57,10 @@ class Decision(NamedTuple):
 
 
 def decide(seen, forced=False):
-    """Return the L(Decision) on a unit. Pure.
+    """Return the ``Decision`` on a unit. Pure.
 
     Args:
-        seen: L(Seen).
+        seen: ``Seen``.
         forced: whether its configuration is changed by what this run does, which check mode cannot
             see in the host.
     """
@@ -91,7 +92,7 @@ def decide(seen, forced=False):
 
 
 def run(params, check_mode):
-    """Do what the options of M(sergas.ops.app_service) ask for and return its result.
+    """Do what the options of ``sergas.ops.app_service`` say and return its result.
 
     Raises:
         AppError: the unit cannot be started, or does not answer in time.
@@ -130,10 +131,12 @@ def run(params, check_mode):
         until = "healthy" if was == 200 else "answering"
     if changed:
         if unit.show(app.service).get("NeedDaemonReload") == "yes":
-            unit.systemctl("daemon-reload")
-        # It may have failed too often since it was looked at.
-        unit.systemctl("reset-failed", app.service)
-        unit.systemctl("restart", app.service, seconds=params["wait_timeout"] + _STOP_SECONDS)
+            systemctl.run("daemon-reload")
+        # It may have failed too often since it was checked.
+        systemctl.run("reset-failed", app.service)
+        systemctl.run(
+            "restart", app.service, deadline=Deadline(params["wait_timeout"] + _STOP_SECONDS)
+        )
         # What it listens on may be another port now.
         app = unit.read(params["service"], params["app_dir"], params["env_file"], params["port"])
     status = wait(app, dict(params, until=until), Deadline(params["wait_timeout"]))
@@ -142,7 +145,7 @@ def run(params, check_mode):
 
 
 def inspect(app):
-    """Return the L(Seen) of a unit, without asking the app itself."""
+    """Return the ``Seen`` of a unit, without a request to the app itself."""
     properties = app.properties
     running = _is_up(properties)
     return Seen(
@@ -159,7 +162,7 @@ def inspect(app):
 
 
 def _is_up(properties):
-    """Return whether the unit has a process of its own, or is about to have one."""
+    """Return whether the unit has a main process, or is about to have one."""
     starting = properties.get("ActiveState") == "activating"
     loops = properties.get("SubState", "").startswith("auto-restart")
     return host_unit.is_running(properties) or (starting and not loops)
@@ -194,7 +197,7 @@ def query(app, params, deadline):
 
 
 def wait(app, params, deadline):
-    """Wait until the app is what the option C(until) says, and return its HTTP status.
+    """Wait until the app is what the option ``until`` says, and return its HTTP status.
 
     Raises:
         AppError: its unit has failed, or the time is up.

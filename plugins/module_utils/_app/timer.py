@@ -16,6 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 
 _HEADER = "# Written by the collection sergas.ops; changes by hand are lost.\n"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,100}\Z")
@@ -47,8 +48,8 @@ def timer_text(description, calendar, delay):
     What it misses while the host is down or the timer is stopped, it makes up for (Persistent).
 
     Args:
-        calendar: when, as C(OnCalendar=) takes it.
-        delay: up to so many seconds later, each host at a time of its own.
+        calendar: when, as ``OnCalendar=`` takes it.
+        delay: up to so many seconds later, each host at a different time.
     """
     lines = ["[Unit]", "Description=" + _escaped(description), "", "[Timer]"]
     lines += ["OnCalendar=" + calendar, "Persistent=true", "AccuracySec=1s"]
@@ -118,22 +119,22 @@ class Timer:
         return changes, (runs and enabled) if present else not runs
 
     def put(self, changes, present):
-        """Carry out what L(plan) returned, and have the timer run, or not."""
+        """Carry out what ``plan`` returned, and have the timer run, or not."""
         unit = self.name + ".timer"
         if not present and app_unit.read_text(self.paths["timer"]) is not None:
-            app_unit.systemctl("disable", "--now", unit)
+            systemctl.run("disable", "--now", unit)
         for path, (before, after) in changes.items():
             if before != after:
                 app_unit.put(path, after)
-        app_unit.systemctl("daemon-reload")
+        systemctl.run("daemon-reload")
         if present:
-            app_unit.systemctl("enable", unit)
+            systemctl.run("enable", unit)
             # A timer that runs does not read its time anew.
-            app_unit.systemctl("restart", unit)
+            systemctl.run("restart", unit)
 
 
 def run(params, check_mode):
-    """Do what the options of M(sergas.ops.app_timer) ask for and return its result.
+    """Do what the options of ``sergas.ops.app_timer`` say and return its result.
 
     Raises:
         AppError: systemd does not understand the time, or refuses.

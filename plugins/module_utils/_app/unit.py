@@ -11,22 +11,18 @@ from __future__ import annotations
 import os
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files, process
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
     restore_points,
+    systemctl,
     unit,
 )
 
-#: beyond those that a diagnosis asks for
+#: beyond those that a diagnosis reads
 _PROPERTIES = ("Group", "DropInPaths", "NeedDaemonReload", "TimeoutStartUSec", "UnitFileState")
-#: systemctl waits for systemd at most so long, in seconds
-_SYSTEMCTL_SECONDS = 120
 DIRECTORY = "/etc/systemd/system"
 
 
@@ -49,49 +45,29 @@ class App(NamedTuple):
     settings: Dict[str, str]
 
     def running(self):
-        """Return whether the unit is up with a process of its own."""
+        """Return whether the unit is up with a main process."""
         return unit.is_running(self.properties)
-
-
-def systemctl(*words, seconds=_SYSTEMCTL_SECONDS):
-    """Run systemctl and return what it prints.
-
-    Args:
-        words: its arguments.
-        seconds: how long it may take.
-
-    Raises:
-        AppError: it fails, or there is no systemd.
-    """
-    try:
-        status, out, err = process.run(["systemctl", "--no-pager", *words], Deadline(seconds))
-    except (process.CommandMissing, DeadlineExceeded) as error:
-        raise AppError(str(error))
-    if status:
-        reason = err.strip() or "exit status %d" % status
-        raise AppError("systemctl %s: %s" % (" ".join(words), reason))
-    return out
 
 
 def show(name):
     """Return the properties of a unit by its full name.
 
     Raises:
-        AppError: systemd cannot be asked.
+        SystemctlError: systemd cannot be queried.
     """
-    wanted = ",".join(tuple(unit.PROPERTIES) + _PROPERTIES)
-    return unit.parse(systemctl("show", "--property=" + wanted, "--", name, seconds=10))
+    return systemctl.show(name, (*unit.PROPERTIES, *_PROPERTIES), Deadline(10))
 
 
 def read(service, app_dir=None, env_file=None, port=None):
-    """Return the L(App) of this host.
+    """Return the ``App`` of this host.
 
     Args:
-        service: its unit, with or without C(.service).
-        app_dir, env_file, port: what is known better than the unit and the C(.env) say it.
+        service: its unit, with or without ``.service``.
+        app_dir, env_file, port: what is known better than the unit and the ``.env`` say it.
 
     Raises:
         AppError: there is no such unit, or systemd cannot load it.
+        SystemctlError: systemd cannot be queried.
     """
     name = unit.name(service)
     properties = show(name)
@@ -129,8 +105,8 @@ def configuration(app):
     """Return {path: when it was last changed} of what the unit reads as it starts, in seconds since
     the epoch.
 
-    That is its files, its drop-ins, the folders of these (one may have gone) and the C(.env). The
-    time is the inode's own (ctime): a file that is put back with its old time has changed, too.
+    That is its files, its drop-ins, the directories of these (one may have gone) and the ``.env``.
+    The time is the inode's own (ctime): a file that is restored with its old time has changed, too.
     """
     properties = app.properties
     fragment = properties.get("FragmentPath") or ""
@@ -176,7 +152,7 @@ def refuse_covered(*paths):
 
 
 def put(path, text, mode=0o644):
-    """Write a file of root's in one step; remove it for None, and its folder if it is empty then.
+    """Write a file of root's in one step; for None remove it, and its directory if that is empty.
 
     Raises:
         AppError: that cannot be done; what was there stays.
@@ -213,7 +189,7 @@ def difference(changes):
 
 
 def seconds(text) -> Optional[float]:
-    """Return a time span as C(systemctl show) prints it (C(1min 30s)) in seconds, None for
+    """Return a time span as ``systemctl show`` prints it (``1min 30s``) in seconds, None for
     infinity or what cannot be read.
     """
     factors: Tuple = (("min", 60), ("ms", 0.001), ("us", 1e-6), ("h", 3600), ("d", 86400), ("s", 1))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Bans addresses by hand and lets them go, never one of our own."""
+"""Bans addresses by hand and unbans them, never one of our own."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def normal(option, texts):
 
 
 def plan(wanted, unwanted, banned, protected):
-    """Return the L(Plan) for some addresses (pure).
+    """Return the ``Plan`` for some addresses (pure).
 
     Args:
-        wanted: addresses to ban, as L(normal) returns them, or a list of such addresses.
+        wanted: addresses to ban, as ``normal`` returns them, or a list of such addresses.
         unwanted: those to unban.
         banned: those that are banned now.
         protected: addresses and networks that must not be, in any notation.
@@ -106,7 +106,7 @@ def resolve(names, lookup=socket.getaddrinfo, option="protected"):
 
 
 def parse_times(lines):
-    """Return {address: when its ban ends, or C(never)} of C(get JAIL banip --with-time) (pure)."""
+    """Return {address: end of its ban, or ``never``} of ``get JAIL banip --with-time`` (pure)."""
     found = {}
     for line in lines:
         match = _WITH_TIME.match(line)
@@ -118,7 +118,7 @@ def parse_times(lines):
 
 @errors.reported()
 def run(params, check_mode):
-    """Do what the module's options ask for and return its result, with the key C(warnings).
+    """Do what the module's options say and return its result, with the key ``warnings``.
 
     Raises:
         BanError, addresses.AddressError, fail2ban.ServerDown, fail2ban.Refused, DeadlineExceeded:
@@ -158,8 +158,8 @@ def _standing(jail, wanted, deadline):
 
 def _refuse(params, todo):
     if todo.refused and not params["skip_protected"]:
-        told = ["%s (%s)" % item for item in sorted(todo.refused.items())]
-        raise BanError("nothing was changed, some must not be banned: %s" % ", ".join(told))
+        listed = ["%s (%s)" % item for item in sorted(todo.refused.items())]
+        raise BanError("nothing was changed, some must not be banned: %s" % ", ".join(listed))
 
 
 def _is_up(jail):
@@ -213,7 +213,7 @@ def _carry_out(server, jail, todo, deadline):
         ]
         if waiting and deadline.expired():
             raise BanError(
-                "fail2ban was told to, but these are not in the firewall: %s" % ", ".join(waiting)
+                "fail2ban has the bans, but these are not in the firewall: %s" % ", ".join(waiting)
             )
         if waiting:
             time.sleep(_POLL_SECONDS)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""fail2ban's jails and their bans: whether they stop attackers, and nobody of ours."""
+"""fail2ban's jails and their bans: whether they stop attackers, and no one of ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     Unmeasurable,
     finding,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans, client, rules, setup
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
+    bans,
+    client,
+    configuration,
+    rules,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
     sources as fail2ban_sources,
 )
@@ -32,13 +37,13 @@ def observe_fail2ban(ctx):
 
     Raises:
         NotHere: it is not installed.
-        PermissionError: only root may ask its server.
+        PermissionError: only root may query its server.
     """
     if process.find("fail2ban-server") is None:
         if ctx.params["jails"]:
             return {"installed": False, "protected": []}
         raise NotHere("fail2ban is not on this host")
-    state, reason = unit.read(setup.UNIT, ctx.deadline)
+    state, reason = unit.read(client.UNIT, ctx.deadline)
     if reason:
         raise Unmeasurable(reason)
     protected, _unknown = bans.resolve(ctx.params["protected"])
@@ -50,7 +55,9 @@ def observe_fail2ban(ctx):
         "result": state.get("Result"),
         "silent": None,
         "jails": [],
-        "overridden": setup.read_overrides(client.CONFIG, setup.read_own(client.CONFIG)),
+        "overridden": configuration.read_overrides(
+            client.CONFIG, configuration.read_own(client.CONFIG)
+        ),
     }
     if seen["active"] != "active":
         return seen
@@ -109,7 +116,7 @@ def decide_jails(ctx, seen):
     absent = [name for name in expected if name not in running]
     if absent or not running:
         found.append(_missing("no jail %s runs" % ", ".join(absent or ["at all"]), absent))
-    found += [_blind(jail) for jail in seen["jails"] if jail["reason"]]
+    found += [_no_input(jail) for jail in seen["jails"] if jail["reason"]]
     ours = [jail for jail in seen["jails"] if jail["name"] in expected]
     exposed = _exposed(ours, seen["protected"])
     if exposed:
@@ -157,7 +164,7 @@ def _dead(reason):
     )
 
 
-def _blind(jail):
+def _no_input(jail):
     return finding(
         "security.jail.no_input",
         "security",
@@ -209,7 +216,7 @@ def decide_bans(_ctx, seen):
     (pure).
     """
     if not seen["installed"] or seen["active"] != "active" or seen["silent"]:
-        raise NotHere("fail2ban does not run, so it bans nobody")
+        raise NotHere("fail2ban does not run, so it bans no one")
     banned = {jail["name"]: jail["banned"] for jail in seen["jails"] if jail["banned"]}
     legitimate = {
         name: [item for item in items if addresses.covering(seen["protected"], item)]
@@ -230,7 +237,7 @@ def decide_bans(_ctx, seen):
                 % (", ".join(sorted(sum(legitimate.values(), []))), ", ".join(sorted(legitimate))),
                 evidence={"banned": legitimate},
                 remedy="set_up_jails",
-                advice="Let it go (fail2ban-client unban ADDRESS) and put it into ignoreip.",
+                advice="Unban it (fail2ban-client unban ADDRESS) and put it into ignoreip.",
             )
         )
     if lost:
@@ -239,7 +246,7 @@ def decide_bans(_ctx, seen):
                 "security.ban.ineffective",
                 "security",
                 "fail",
-                "fail2ban counts %s as banned, and the firewall lets it in"
+                "fail2ban counts %s as banned, and the firewall allows it"
                 % ", ".join(sorted(sum(lost.values(), []))),
                 evidence={"banned": lost},
                 remedy="set_up_jails",

@@ -20,6 +20,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 
 SOCKET = "/run/fail2ban/fail2ban.sock"
+UNIT = "fail2ban.service"
 CONFIG = "/etc/fail2ban"
 _END = b"<F2B_END_COMMAND>"
 _CLOSE = b"<F2B_CLOSE_COMMAND>"
@@ -132,7 +133,7 @@ class Server:
         return [name.strip() for name in listed.split(",") if name.strip()]
 
     def jail(self, name):
-        """Return a running L(Jail). Raises Refused where there is none."""
+        """Return a running ``Jail``. Raises Refused where there is none."""
         status = {key: dict(value) for key, value in self.query("status", name)}
         matches = self.query("get", name, "journalmatch") if _reads_journal(status) else []
         return Jail(
@@ -181,18 +182,18 @@ class _Failure(str):
 
 
 def join_matches(matches):
-    """Return lists of FIELD=value as journalctl takes them: alternatives joined by C(+)."""
+    """Return lists of FIELD=value as journalctl takes them: alternatives joined by ``+``."""
     return " + ".join(" ".join(group) for group in matches)
 
 
 def parse_database(text):
-    """Return the file of the database in what C(fail2ban-client -d) prints, None for none."""
+    """Return the file of the database in what ``fail2ban-client -d`` prints, None for none."""
     found = re.search(r"^\['set', 'dbfile', '(/[^']*)'\]", text, re.M)
     return found.group(1) if found else None
 
 
 def parse_dump(text):
-    """Return {name: L(Configured)} of what C(fail2ban-client -d) prints.
+    """Return {name: ``Configured``} of what ``fail2ban-client -d`` prints.
 
     Lines that are none of its commands (warnings) are left out.
     """
@@ -240,7 +241,7 @@ class Ini(NamedTuple):
 
 
 def parse_ini(path, text):
-    """Return the L(Ini) of a file's text; continued lines are joined by newlines."""
+    """Return the ``Ini`` of a file's text; continued lines are joined by newlines."""
     sections, section, key = {}, None, None
     for line in text.splitlines():
         if not line.strip() or line.lstrip()[0] in "#;":
@@ -260,7 +261,7 @@ def overridden(own, later):
     """Return [{file, jail, key, ours, theirs}]: what counts over our own file.
 
     Args:
-        own: the L(Ini) of our jails.
+        own: the ``Ini`` of our jails.
         later: those of the files that fail2ban reads after ours, in its order.
     """
     found = {}

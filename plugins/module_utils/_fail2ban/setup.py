@@ -2,19 +2,16 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sets jails up: tested in a copy of the configuration, written, started, looked at, taken back.
+"""Sets jails up: tested in a copy of the configuration, written, started, verified, rolled back.
 
-`fail2ban-client -t` says nothing of a jail that cannot start, and a server that has died looks like
-one that has nothing to do. So what counts is what the server itself says afterwards.
+A server that has died looks like one that has nothing to do. So what counts is what the
+server itself says afterwards.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
-import re
-import shutil
-import tempfile
 import time
 from typing import Dict, List, NamedTuple
 
@@ -25,25 +22,22 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     DeadlineExceeded,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans, client, rules
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
-    sources as fail2ban_sources,
+    bans,
+    client,
+    configuration,
+    rules,
+    trial,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl, unit
 
-DIRECTORIES = ("action.d", "filter.d", "jail.d")
-#: Stands for a hash of all files, so that the server itself can say which of them it has read.
-REVISION = "@REVISION@"
-UNIT = "fail2ban.service"
-_OWN = re.compile(r"(?:action|filter|jail)\.d/sergas[\w-]*\.conf\Z")
-_JAILS = "jail.d/sergas.conf"
 _POLL_SECONDS = 0.2
 #: Bans whose rule is looked up at most, in each jail: each is a command.
 _MOST_LOOKUPS = 20
 
 
 class SetupError(OperationError):
-    """It cannot be done or was taken back; the message says why and what holds now."""
+    """It cannot be done or was rolled back; the message says why and what holds now."""
 
 
 class Plan(NamedTuple):
@@ -64,63 +58,34 @@ class Plan(NamedTuple):
         return bool(self.files or self.enable or self.restart or self.unban)
 
 
-def with_revision(files):
-    """Return the files with C(@REVISION@) put in place (pure)."""
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(("%s\0%s\0" % (path, files[path])).encode("utf-8"))
-    revision = digest.hexdigest()[:12]
-    return {path: text.replace(REVISION, revision) for path, text in files.items()}, revision
-
-
-def differences(before, after):
-    """Return {path: (old text or None, new text or None)} of what differs (pure)."""
-    return {
-        path: (before.get(path), after.get(path))
-        for path in sorted(set(before) | set(after))
-        if before.get(path) != after.get(path)
-    }
-
-
-def check_paths(files):
-    """Raise a SetupError for the first file that would not be ours."""
-    for path in files:
-        if not _OWN.match(path):
-            raise SetupError(
-                "files: %s is not a file of this collection, those are"
-                " {action,filter,jail}.d/sergas*.conf" % path
-            )
-
-
 @errors.reported()
 def run(params, check_mode):
-    """Do what the module's options ask for and return its result, with the key C(warnings).
+    """Do what the module's options say and return its result, with the key ``warnings``.
 
     Raises:
-        SetupError, addresses.AddressError, DeadlineExceeded, process.CommandMissing, OSError: with
-            a message for the person who runs it.
+        OperationError, OSError: with a message for the person who runs it.
     """
     deadline = Deadline(params["timeout"])
-    check_paths(params["files"])
+    configuration.check_paths(params["files"])
     protected, _unknown = bans.resolve(params["protected"])
     params = dict(params, protected=protected)
-    files, revision = with_revision(params["files"])
-    before = read_own(params["config_dir"])
-    changed = differences(before, files)
+    files, revision = configuration.with_revision(params["files"])
+    before = configuration.read_own(params["config_dir"])
+    changed = configuration.differences(before, files)
     if process.find("fail2ban-client") is None:
         if not check_mode:
             raise SetupError("fail2ban is not installed")
         # Debian's package enables the service when it is installed.
         plan = Plan(changed, False, True, [])
         return _result(params, plan, [], [], None, False)
-    overridden = read_overrides(params["config_dir"], files)
-    wanted, database = _test(params, files, bool(changed), deadline)
+    overridden = configuration.read_overrides(params["config_dir"], files)
+    wanted, database = trial.test(params, files, bool(changed), deadline)
     missing = sorted(set(params["jails"]) - set(wanted))
     switched_off = {item["jail"] for item in overridden if item["key"] == "enabled"}
     if set(missing) - switched_off:
         raise SetupError("the files enable no jail %s" % ", ".join(missing))
     jails = [name for name in params["jails"] if name in wanted]
-    _refuse_no_input([wanted[name] for name in jails], deadline)
+    trial.refuse_no_input([wanted[name] for name in jails], deadline)
     plan = _plan(params, changed, jails, wanted, revision, deadline)
     if plan.changes and not check_mode:
         plan = _carry_out(params, plan, jails, wanted, revision)
@@ -140,7 +105,14 @@ def _result(params, plan, jails, overridden, database, installed):
     state = {"enabled": not plan.enable, "unbanned": []}
     after = {"enabled": True, "unbanned": ["%s from %s" % (ip, jail) for jail, ip in plan.unban]}
     if state != after:
-        diff.append({"before_header": UNIT, "after_header": UNIT, "before": state, "after": after})
+        diff.append(
+            {
+                "before_header": client.UNIT,
+                "after_header": client.UNIT,
+                "before": state,
+                "after": after,
+            }
+        )
     warnings = [
         "%(file)s sets %(key)s of the jail %(jail)s to %(theirs)r, which counts over %(ours)r"
         % item
@@ -164,103 +136,10 @@ def _result(params, plan, jails, overridden, database, installed):
 # What is there
 
 
-def read_own(config):
-    """Return {relative path: text} of this collection's files under a configuration folder."""
-    found = {}
-    for directory in DIRECTORIES:
-        try:
-            names = os.listdir(os.path.join(config, directory))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        for name in names:
-            path = os.path.join(directory, name)
-            if _OWN.match(path):
-                found[path] = core_files.read_text(os.path.join(config, path))
-    return found
-
-
-def read_overrides(config, files):
-    """Return what an operator's own files set otherwise than ours: see L(fail2ban.overridden)."""
-    if _JAILS not in files:
-        return []
-    later = []
-    directory = os.path.join(config, "jail.d")
-    names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-    paths = [
-        os.path.join(directory, name)
-        for name in names
-        if name.endswith(".conf") and name > os.path.basename(_JAILS)
-    ]
-    paths.append(os.path.join(config, "jail.local"))
-    paths += [os.path.join(directory, name) for name in names if name.endswith(".local")]
-    for path in paths:
-        try:
-            later.append(client.parse_ini(path, core_files.read_text(path)))
-        except FileNotFoundError:
-            continue
-    return client.overridden(client.parse_ini(_JAILS, files[_JAILS]), later)
-
-
-def _test(params, files, regexes, deadline):
-    """Test the files in a copy of the whole configuration; return ({jail: Configured}, path of the
-    database or None) of it.
-    """
-    with tempfile.TemporaryDirectory(prefix="sergas-fail2ban-") as directory:  # path: root's own
-        stage = os.path.join(directory, "fail2ban")
-        shutil.copytree(params["config_dir"], stage, symlinks=True)  # path: into that
-        for path in read_own(stage):
-            os.unlink(os.path.join(stage, path))  # path: in that
-        for path, text in files.items():
-            with open(os.path.join(stage, path), "w", encoding="utf-8") as file:  # path: in that
-                file.write(text)
-        argv = ["fail2ban-client", "-c", stage, "-d", "-t"]
-        status, out, err = process.run(argv, deadline)
-        if status:
-            raise SetupError(
-                "fail2ban refuses the configuration, nothing was changed: %s" % _summary(err + out)
-            )
-        if regexes:
-            for sample in params["samples"]:
-                _test_filter(stage, directory, sample, deadline)
-    return client.parse_dump(out), client.parse_database(out)
-
-
-def _test_filter(stage, directory, sample, deadline):
-    """Raise a SetupError unless a filter finds exactly the addresses it should in some lines."""
-    path = os.path.join(directory, "lines")
-    with open(path, "w", encoding="utf-8") as file:  # path: in the directory of the test
-        file.write("".join(item["line"] + "\n" for item in sample["lines"]))
-    expected = [item["address"] for item in sample["lines"] if item.get("address")]
-    argv = ["fail2ban-regex", "-c", stage, "--out=ip", path]
-    filter_file = os.path.join(stage, "filter.d", sample["filter"] + ".conf")
-    status, out, err = process.run(argv + [filter_file], deadline)
-    found = [line.strip() for line in out.splitlines() if line.strip()]
-    if status not in (0, 1) or found != expected:
-        raise SetupError(
-            "the filter %s finds %s in its sample lines instead of %s, nothing was changed%s"
-            % (
-                sample["filter"],
-                ", ".join(found) or "nothing",
-                ", ".join(expected) or "nothing",
-                "" if found else ": " + _summary(err),
-            )
-        )
-
-
-def _refuse_no_input(configured, deadline):
-    for jail in configured:
-        sources = fail2ban_sources.observe(jail.backend, jail.journalmatch, jail.logpaths, deadline)
-        reason = fail2ban_sources.no_input(sources)
-        if reason and jail.name != fail2ban_sources.BY_HAND:
-            raise SetupError(
-                "the jail %s would watch nothing, nothing was changed: %s" % (jail.name, reason)
-            )
-
-
 def _plan(params, changed, jails, wanted, revision, deadline):
-    state, reason = unit.read(UNIT, deadline)
+    state, reason = unit.read(client.UNIT, deadline)
     if reason or state["LoadState"] != "loaded":
-        raise SetupError("%s: %s" % (UNIT, reason or "it is " + state["LoadState"]))
+        raise SetupError("%s: %s" % (client.UNIT, reason or "it is " + state["LoadState"]))
     restart, unban = True, []
     running = state.get("ActiveState") == "active"
     if running:
@@ -293,12 +172,12 @@ def _is_loaded(server, jails, wanted, revision):
 
 
 def _verified(params, deadline):
-    """Return whether all commands that prove the bans' rules exit 0."""
+    """Return whether all commands that verify the bans' rules exit 0."""
     return all(process.run(argv, deadline)[0] == 0 for argv in params["verify_commands"])
 
 
 def _lost(server, deadline):
-    """Return whether the firewall lacks a ban of ours; a restart makes all of them anew."""
+    """Return whether a ban of ours is missing in the firewall; a restart makes all of them anew."""
     for name in server.jails():
         jail = server.jail(name)
         for address in jail.banned[:_MOST_LOOKUPS]:
@@ -326,16 +205,17 @@ def _carry_out(params, plan, jails, wanted, revision):
         _write(params["config_dir"], {path: new for path, (_old, new) in plan.files.items()})
         deadline = Deadline(params["timeout"])
         if plan.enable:
-            _command(["systemctl", "enable", UNIT], deadline)
+            systemctl.run("enable", client.UNIT, deadline=deadline)
         if plan.restart:
-            _command(["systemctl", "restart", UNIT], deadline)
+            systemctl.run("restart", client.UNIT, deadline=deadline)
         unbanned = _inspect(params, jails, wanted, revision, deadline)
     except Exception as error:
         if not plan.files:
             raise
         _write(params["config_dir"], {path: old for path, (old, _new) in plan.files.items()})
         held = Deadline(params["timeout"])
-        _command(["systemctl", "restart", UNIT], held, check=False)
+        with contextlib.suppress(systemctl.SystemctlError):
+            systemctl.run("restart", client.UNIT, deadline=held)
         raise SetupError(
             "%s. The old files are back, and the server is %s with them" % (error, _settled(held))
         )
@@ -376,7 +256,7 @@ def _inspect(params, jails, wanted, revision, deadline):
 
 
 def _activity(deadline):
-    return unit.read(UNIT, deadline)[0].get("ActiveState", "unknown")
+    return unit.read(client.UNIT, deadline)[0].get("ActiveState", "unknown")
 
 
 def _settled(deadline):
@@ -404,14 +284,15 @@ def _write(config, files):
             core_files.replace(target, text.encode("utf-8"), mode=0o644)
 
 
-def _command(argv, deadline, check=True):
-    status, out, err = process.run(argv, deadline)
-    if status and check:
-        raise SetupError("%s: exit status %d: %s" % (" ".join(argv), status, _summary(err + out)))
-
-
 def _last_words(deadline):
-    argv = ["journalctl", "--unit=" + UNIT, "--lines=20", "--output=cat", "--no-pager", "--quiet"]
+    argv = [
+        "journalctl",
+        "--unit=" + client.UNIT,
+        "--lines=20",
+        "--output=cat",
+        "--no-pager",
+        "--quiet",
+    ]
     _status, out, _err = process.run(argv, deadline)
     try:
         # In some distributions a group may write the directory of logs.
@@ -420,11 +301,4 @@ def _last_words(deadline):
         out += tail.decode("utf-8", "replace")
     except OSError:
         pass
-    return _summary(out)
-
-
-def _summary(text):
-    """Return the errors of what fail2ban printed, or its last line, in one line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [re.sub(r"^.*?(ERROR|CRITICAL)\s+", "", line) for line in lines if "ERROR" in line]
-    return "; ".join(errors[-3:] or lines[-1:] or ["it says nothing"])[:600]
+    return trial.summary(out)

@@ -23,7 +23,7 @@ _SYSTEM_ONLY = 4
 
 
 class Sources(NamedTuple):
-    """What a jail was told to read, and what of that is there."""
+    """What a jail is configured to read, and what of that is there."""
 
     journalmatch: str
     #: {unit: (LoadState, ActiveState)} of the units that the match names
@@ -36,13 +36,13 @@ class Sources(NamedTuple):
 
 
 def observe(backend, journalmatch, logpaths, deadline):
-    """Return the L(Sources) of a jail.
+    """Return the ``Sources`` of a jail.
 
     Args:
-        backend: of the jail, such as C(systemd[journalflags=1]).
+        backend: of the jail, such as ``systemd[journalflags=1]``.
         journalmatch: as journalctl takes it.
         logpaths: the files, possibly none.
-        deadline: a Deadline for the commands that are asked.
+        deadline: a Deadline for the commands that are run.
 
     Raises:
         process.CommandMissing, DeadlineExceeded
@@ -63,8 +63,7 @@ def observe(backend, journalmatch, logpaths, deadline):
 
 
 def reads_system_journal_only(backend):
-    """Return whether a backend passes over the journals of users, as it does if not told otherwise
-    (pure).
+    """Return whether a backend passes over the journals of users, which is its default (pure).
 
     What a service says that runs as a user with a number from 1000 on is in such a journal.
     """

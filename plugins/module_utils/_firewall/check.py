@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A host's firewall beside the declared rules: what differs, what would shut somebody out, what is
+"""A host's firewall beside the declared rules: what differs, what would lock someone out, what is
 open that should not be.
 """
 
@@ -17,7 +17,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import (
     process,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, is_bad, roots
-from ansible_collections.sergas.ops.plugins.module_utils._firewall import host
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import declaration, host, reach
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
     published as firewall_published,
@@ -26,7 +26,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import container_
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 
 _GUIDE = "Unauthorized Access Attempts"
-#: Set aside for examples (RFC 5737, RFC 3849): what lets these in lets anybody in.
+#: Set aside for examples (RFC 5737, RFC 3849): what allows these allows any client.
 STRANGER = {4: "192.0.2.254", 6: "2001:db8:ffff:ffff::fe"}
 _RULES_SHOWN = 20
 
@@ -51,7 +51,7 @@ def run(params, deadline):
         dict(item, addresses=resolve("keep: address", item["address"], deadline))
         for item in params["keep"]
     ]
-    wanted = firewall_plan.declare(expanded, tag, state.ipv6)
+    wanted = declaration.declare(expanded, tag, state.ipv6)
     if session and params["session"]:
         keep.append(
             {"who": "this session", "addresses": [session["peer"]], "port": session["port"]}
@@ -66,7 +66,7 @@ def run(params, deadline):
         params["exclusive"],
         params["complete"],
     )
-    afterwards = firewall_plan.as_firewall(state, plan)
+    afterwards = reach.as_firewall(state, plan)
     published = host.published(deadline)
     guarded = container_rules.read(deadline) if published else None
     ports = closed_ports(
@@ -78,7 +78,7 @@ def run(params, deadline):
     current = not ports or host.has_chain(firewall_published.TABLE, chain, deadline)
     findings = judge_drift(state, plan, wanted)
     findings += judge_exposure(
-        firewall_plan.exposed(
+        reach.exposed(
             ufw.read() if state.installed else ufw.Firewall(False, False, "ACCEPT", []),
             declared(wanted, state, params["policies"]),
             host.listeners(),
@@ -104,7 +104,7 @@ def run(params, deadline):
         "enable": plan.enable,
         "differs": plan.changed,
         "overruled": plan.overruled,
-        "refused": firewall_plan.shut_out(
+        "refused": reach.shut_out(
             afterwards,
             [
                 {"who": item["who"], "port": port, "address": address}
@@ -161,7 +161,7 @@ def _one_of(address):
 
 
 def expand(rules, ssh, look_up):
-    """Return declared rules with numbers for the port C(ssh) and addresses for names.
+    """Return declared rules with numbers for the port ``ssh`` and addresses for names.
 
     Args:
         rules: as declared.
@@ -178,7 +178,7 @@ def expand(rules, ssh, look_up):
 
 
 def with_session(wanted, session, state, tag, complete):
-    """Return the wanted rules, with one for the session first if nothing else lets it in (pure).
+    """Return the wanted rules, with one for the session first if nothing else allows it (pure).
 
     A rule of others may be there today and gone tomorrow, so where these are all the rules, only
     they count.
@@ -187,7 +187,7 @@ def with_session(wanted, session, state, tag, complete):
         firewall = declared(wanted, state, {"incoming": "deny"})
     else:
         plan = firewall_plan.plan(state, wanted, tag, complete=False)
-        firewall = firewall_plan.as_firewall(state, plan)
+        firewall = reach.as_firewall(state, plan)
     if ufw.verdict(firewall, session["port"], session["peer"])[0]:
         return wanted
     own = {
@@ -195,22 +195,22 @@ def with_session(wanted, session, state, tag, complete):
         "port": session["port"],
         "comment": "the session of the last run",
     }
-    return firewall_plan.declare([own], tag, state.ipv6) + wanted
+    return declaration.declare([own], tag, state.ipv6) + wanted
 
 
 def declared(wanted, state, policies):
-    """Return the L(ufw.Firewall) that the declared rules alone would make (pure)."""
+    """Return the ``ufw.Firewall`` that the declared rules alone would make (pure)."""
     policy = (policies or {}).get("incoming") or state.policies["incoming"]
     shown_policy = {"allow": "ACCEPT", "deny": "DROP", "reject": "REJECT"}[policy]
     return ufw.Firewall(True, True, shown_policy, list(wanted), state.ipv6)
 
 
 def is_closed_by_others(item, guarded):
-    """Return whether somebody else's rules keep strangers from a published port (pure).
+    """Return whether rules of others keep strangers from a published port (pure).
 
     Args:
-        item: the port as L(firewall_host.published) tells it.
-        guarded: the rules for published ports (L(cognee_firewall.read)).
+        item: the port as ``host.published`` returns it.
+        guarded: the rules for published ports (``container_rules.read``).
     """
     others = [table for table in guarded.tables if firewall_published.TABLE not in table[0].split()]
     return item["protocol"] == "tcp" and container_rules.restricts(
@@ -239,7 +239,7 @@ def describe(state, rules, policies, logging):
     ]
     lines += ["default %s: %s" % (name, current[name]) for name in sorted(current)]
     for rule in rules:
-        lines.append(firewall_plan.text(rule) + (" # " + rule.comment if rule.comment else ""))
+        lines.append(declaration.text(rule) + (" # " + rule.comment if rule.comment else ""))
     return "\n".join(lines) + "\n"
 
 
@@ -247,7 +247,7 @@ def judge_drift(state, plan, wanted):
     """Return the finding on what differs from the declared rules (pure)."""
     advice = "Apply the role firewall, or declare what was changed by hand."
     if not state.installed or not state.enabled:
-        summary = "ufw is %s: the %d declared rules hold nobody off" % (
+        summary = "ufw is %s: the %d declared rules block no one" % (
             "not active" if state.installed else "not installed",
             len(wanted),
         )
@@ -304,7 +304,7 @@ def judge_exposure(open_ports, published, wanted):
             )
         )
     for item in open_ports:
-        # Somebody thought of this port, and meant some and not all.
+        # The port was thought of, and meant for some and not all.
         meant = any(
             firewall_plan.concerns(rule, "tcp", item["port"]) and rule.ports != "any"
             for rule in wanted

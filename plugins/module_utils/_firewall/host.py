@@ -15,6 +15,7 @@ import struct
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses as core_addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 
 _LISTEN = "0A"
 _DEFAULT_SSH_PORT = 22
@@ -27,7 +28,7 @@ _ENGINES = re.compile(r"^(DOCKER|NETAVARK|CNI-)", re.I)
 def session(root="/proc"):
     """Return the SSH connection that this process was started over, or None where there is none.
 
-    sudo drops SSH_CONNECTION, so the processes above are asked for theirs.
+    sudo drops SSH_CONNECTION, so that of the processes above is read.
 
     Returns:
         dict with peer, peer_port, address and port.
@@ -74,22 +75,25 @@ def parse_session(text):
 def ssh_ports(deadline):
     """Return the ports that sshd is reached at, as the host says now.
 
-    Where systemd listens for sshd, its socket decides and C(Port) of sshd_config is not looked at.
+    Where systemd listens for sshd, its socket decides and ``Port`` of sshd_config does not count.
     """
     for unit in _SSH_SOCKETS:
-        shown = _output(["systemctl", "show", unit, "-p", "ActiveState", "-p", "Listen"], deadline)
-        if "ActiveState=active" in shown:
-            return parse_socket(shown) or [_DEFAULT_SSH_PORT]
+        try:
+            shown = systemctl.show(unit, ("ActiveState", "Listen"), deadline)
+        except systemctl.SystemctlError:
+            continue
+        if shown.get("ActiveState") == "active":
+            return parse_socket(shown.get("Listen", "")) or [_DEFAULT_SSH_PORT]
     return parse_sshd(_output(["sshd", "-T"], deadline)) or [_DEFAULT_SSH_PORT]
 
 
-def parse_socket(text):
-    """Return the TCP ports in the output of C(systemctl show -p Listen) of a socket (pure)."""
-    return sorted({int(port) for port in re.findall(r"^Listen=\S*:(\d+) \(Stream\)", text, re.M)})
+def parse_socket(listen):
+    """Return the TCP ports in the property Listen of a socket (pure)."""
+    return sorted({int(port) for port in re.findall(r"^\S*:(\d+) \(Stream\)", listen, re.M)})
 
 
 def parse_sshd(text):
-    """Return the ports in the output of C(sshd -T) (pure)."""
+    """Return the ports in the output of ``sshd -T`` (pure)."""
     named = re.findall(r"^listenaddress \S*:(\d+)\s*$", text, re.M | re.I)
     return sorted({int(port) for port in named or re.findall(r"^port (\d+)", text, re.M | re.I)})
 
@@ -147,7 +151,7 @@ def published(deadline):
     """
     found = []
     for command in ("iptables-save", "ip6tables-save", "iptables-legacy-save"):
-        # Asking for the tables of the old kind would make them where nobody uses them.
+        # A query of the tables of the old kind would make them where nothing uses them.
         if "legacy" in command and not _has_legacy_nat():
             continue
         found += parse_translations(_output([command, "-t", "nat"], deadline))
@@ -190,12 +194,12 @@ def parse_translations(text):
     return found
 
 
-def _engine(place):
-    return "docker" if "docker" in place.lower() else "another"
+def _engine(table):
+    return "docker" if "docker" in table.lower() else "another"
 
 
 def parse_ruleset(text):
-    """Return the ports that engines of containers publish in the output of C(nft -j list ruleset)
+    """Return the ports that engines of containers publish in the output of ``nft -j list ruleset``
     (pure).
     """
     try:

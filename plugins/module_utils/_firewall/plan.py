@@ -5,32 +5,25 @@
 """What has to be done to ufw's rules so that they are the declared ones. Pure: nothing is read.
 
 Rules are compared one address family at a time, as ufw keeps them. A declared rule is in force
-where it is in the list and nothing before it decides otherwise, so its place counts only where
-another rule stands in its way: the rules of others keep their places.
+where it is in the list and nothing before it decides otherwise, so its position counts only where
+another rule stands in its way: the rules of others keep their positions.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Dict, List, NamedTuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import declaration
 from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
 
-ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
-ACTIONS = ("allow", "deny", "limit", "reject")
-PROTOCOLS = ("tcp", "udp", "any")
 LEVELS = ("off", "low", "medium", "high", "full")
-_PORTS = re.compile(r"(any|\d{1,5}(:\d{1,5})?(,\d{1,5}(:\d{1,5})?)*)$")
-#: What ufw and its module for Ansible take between quotes, whatever they do with it then.
-_COMMENT = re.compile(r"[\w .,:;/()\[\]@+*=-]*$")
 
 
 class Plan(NamedTuple):
     """What to do, in this order; all of it empty or None where nothing is to be done."""
 
-    #: options of community.general.ufw for one rule each, with C(text) as a person would type it
+    #: options of community.general.ufw for one rule each, with ``text`` as a person would type it
     steps: List[dict]
     #: {"incoming": "deny"}: the default policies that differ
     policies: Dict[str, str]
@@ -49,115 +42,12 @@ class Plan(NamedTuple):
         return bool(self.steps or self.policies or self.logging or self.enable)
 
 
-def declare(rules, tag, ipv6=True):
-    """Return declared rules as the rules that ufw would keep for them, in the declared order.
-
-    Args:
-        rules: dicts with action, from (an address, a network or any), port (a port, a range, a list
-            or any), protocol, interface and comment; only action is required.
-        tag: what the comments of owned rules begin with.
-        ipv6: whether ufw looks after IPv6; if not, rules for its addresses are left out.
-
-    Raises:
-        ValueError: a rule is none; the message names it and says why.
-    """
-    wanted = []
-    for number, rule in enumerate(rules, 1):
-        try:
-            wanted += _declare(rule, tag, ipv6)
-        except ValueError as error:
-            raise InvalidValue("rule %d (%s): %s" % (number, _described(rule), error))
-    unique = {}
-    for rule in wanted:
-        unique.setdefault(key(rule), rule)
-    return list(unique.values())
-
-
-def _described(rule):
-    return ", ".join("%s %s" % item for item in sorted(rule.items()) if item[1] is not None)
-
-
-def _declare(rule, tag, ipv6):
-    action = rule.get("action") or "allow"
-    protocol = rule.get("protocol") or "tcp"
-    port = str(rule.get("port") or "any").replace(" ", "")
-    source = str(rule.get("from") or "any")
-    comment = "%s: %s" % (tag, rule["comment"]) if rule.get("comment") else tag
-    if action not in ACTIONS:
-        raise InvalidValue("the action is one of " + ", ".join(ACTIONS))
-    if protocol not in PROTOCOLS:
-        raise InvalidValue("the protocol is one of " + ", ".join(PROTOCOLS))
-    if not _PORTS.match(port) or any(
-        not 0 < int(number) < 65536 for number in re.findall(r"\d+", port)
-    ):
-        raise InvalidValue("the port is a number, a range as 8000:8010, a list as 80,443, or any")
-    if protocol == "any" and not (port == "any" or port.isdigit()):
-        raise InvalidValue("a range or a list of ports needs the protocol tcp or udp")
-    if not _COMMENT.match(comment):
-        raise InvalidValue("the comment has a character that ufw's command line would not keep")
-    if source == "any":
-        sources = [(4, ANYWHERE[4])] + ([(6, ANYWHERE[6])] if ipv6 else [])
-    else:
-        source = addresses.option("from", source, "an address, a network or any", addresses.network)
-        family = addresses.family(source)
-        if family == 6 and not ipv6:
-            return []
-        sources = [(family, source)]
-    return [
-        ufw.Rule(
-            action,
-            protocol if port != "any" or rule.get("protocol") else "any",
-            _in_order(port),
-            ANYWHERE[family],
-            "any",
-            address,
-            rule.get("interface") or "",
-            comment=comment,
-            family=family,
-        )
-        for family, address in sources
-    ]
-
-
-def _in_order(ports):
-    """Return a list of ports as ufw sorts it."""
-    if "," not in ports:
-        return ports
-    return ",".join(sorted(ports.split(","), key=lambda part: int(part.partition(":")[0])))
-
-
-def _address(text):
-    """Return an address of a rule in one spelling; what is none stays."""
-    return addresses.known(text) or text
-
-
-def key(rule):
-    """Return what makes two rules the same to ufw: all but the action, the log and the comment."""
-    return (
-        rule.family,
-        rule.direction,
-        rule.interface,
-        rule.interface_out,
-        rule.protocol,
-        _in_order(rule.ports),
-        _address(rule.destination),
-        rule.source_ports,
-        _address(rule.source),
-        rule.applications,
-    )
-
-
-def is_owned(rule, tag):
-    """Return whether a rule's comment says that it is one of this collection's."""
-    return rule.comment == tag or rule.comment.startswith(tag + ":")
-
-
 def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, complete=True):
-    """Return the L(Plan) that brings ufw from a state to what is wanted.
+    """Return the ``Plan`` that brings ufw from a state to what is wanted.
 
     Args:
-        state: a L(ufw.State).
-        wanted: what L(declare) returned.
+        state: a ``ufw.State``.
+        wanted: what ``declare`` returned.
         tag: what the comments of owned rules begin with.
         policies: {"incoming": "deny", ...}, the ones that are declared.
         logging: the level, or None for whatever it is.
@@ -165,19 +55,19 @@ def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, compl
         complete: whether these are all rules: owned ones that are not wanted go.
     """
     rules = {family: [r for r in state.rules if r.family == family] for family in (4, 6)}
-    by_key = {key(rule): (order, rule) for order, rule in enumerate(wanted)}
+    by_key = {declaration.key(rule): (order, rule) for order, rule in enumerate(wanted)}
     extra = [
         rule
         for rule in state.rules
-        if key(rule) not in by_key and _has_to_go(rule, tag, exclusive, complete)
+        if declaration.key(rule) not in by_key and _has_to_go(rule, tag, exclusive, complete)
     ]
     steps, overruled = [], []
     for order, want in enumerate(wanted):
         mine = rules[want.family]
-        there = [rule for rule in mine if key(rule) == key(want)]
+        there = [rule for rule in mine if declaration.key(rule) == declaration.key(want)]
         same = [rule for rule in there if (rule.action, rule.log) == (want.action, want.log)]
         before = mine[: mine.index(same[0])] if same else mine
-        # What goes anyway, if only at the end, is in nobody's way.
+        # What goes anyway, if only at the end, blocks nothing.
         conflict = _conflict(want, order, [r for r in before if r not in extra], by_key)
         if same and conflict is None:
             continue
@@ -185,8 +75,8 @@ def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, compl
             # ufw neither moves a rule nor inserts the contrary of one: out with it first.
             steps.append(_delete(rule))
             mine.remove(rule)
-            if not same and not is_owned(rule, tag):
-                overruled.append(text(rule))
+            if not same and not declaration.is_owned(rule, tag):
+                overruled.append(declaration.text(rule))
         if conflict in there:
             conflict = _conflict(want, order, [r for r in mine if r not in extra], by_key)
         if conflict is None:
@@ -201,7 +91,10 @@ def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, compl
         deletions.append(_delete(rule))
         rules[rule.family].remove(rule)
     # Together, the two families of a rule for everybody are one command.
-    steps += sorted(deletions, key=lambda step: step["text"].replace(ANYWHERE[6], ANYWHERE[4]))
+    steps += sorted(
+        deletions,
+        key=lambda step: step["text"].replace(declaration.ANYWHERE[6], declaration.ANYWHERE[4]),
+    )
     return Plan(
         _joined(steps),
         {
@@ -218,7 +111,7 @@ def plan(state, wanted, tag, policies=None, logging=None, exclusive=False, compl
 
 def _has_to_go(rule, tag, exclusive, complete):
     """Return whether a rule that is not wanted has to go."""
-    if is_owned(rule, tag):
+    if declaration.is_owned(rule, tag):
         return complete
     # A rule that logs every packet cannot be named to the module that would delete it.
     return exclusive and rule.direction == "in" and rule.log != "log-all"
@@ -227,13 +120,13 @@ def _has_to_go(rule, tag, exclusive, complete):
 def _conflict(want, order, before, by_key):
     """Return the first rule before a wanted one that decides for its traffic, or None.
 
-    A rule of others that denies a part of what is to be allowed is somebody's decision on that
+    A rule of others that denies a part of what is to be allowed is an operator's decision on that
     part, and stays where it is. One that denies all of it makes the wanted rule a dead letter.
     """
     for rule in before:
         if rule.direction != "in" or rule.action == want.action:
             continue
-        declared = by_key.get(key(rule))
+        declared = by_key.get(declaration.key(rule))
         if declared and declared[0] < order and declared[1].action == rule.action:
             continue
         if want.action in ("allow", "limit") and not declared:
@@ -250,7 +143,7 @@ def _covers(rule, want):
         rule.protocol in ("any", want.protocol)
         and rule.interface in ("", want.interface)
         and rule.source_ports == "any"
-        and _address(rule.destination) in ANYWHERE.values()
+        and declaration.shortened(rule.destination) in declaration.ANYWHERE.values()
         and addresses.within(want.source, rule.source)
         and (rule.ports == "any" or _ports(want.ports) <= _ports(rule.ports))
     )
@@ -287,7 +180,7 @@ def concerns(rule, protocol, port):
 
 
 def _number(rules, family, index):
-    """Return ufw's number of a place: the ports of an application's profile count once."""
+    """Return ufw's number of a position: the ports of an application's profile count once."""
     before = (rules[4] if family == 6 else []) + rules[family][:index]
     seen = set()
     count = 0
@@ -320,7 +213,7 @@ def _options(rule):
         options["direction"] = rule.direction
         if rule.interface or rule.interface_out:
             options["interface"] = rule.interface or rule.interface_out
-    if _address(rule.destination) not in ANYWHERE.values():
+    if declaration.shortened(rule.destination) not in declaration.ANYWHERE.values():
         options["to_ip"] = rule.destination
     if rule.applications[0]:
         options["name"] = rule.applications[0]
@@ -333,7 +226,7 @@ def _options(rule):
         options["from_port"] = rule.source_ports
     if rule.log:
         options["log"] = True
-    options["text"] = text(rule)
+    options["text"] = declaration.text(rule)
     return options
 
 
@@ -353,12 +246,16 @@ def _delete(rule):
 def _joined(steps):
     """Return steps in which the two families of one rule for everybody are one step.
 
-    Only where they follow each other: a place is that of one family.
+    Only where they follow each other: a position is that of one family.
     """
     joined = []
     for step in steps:
         last = joined[-1] if joined else None
-        if last and last["from_ip"] == ANYWHERE[4] and step["from_ip"] == ANYWHERE[6]:
+        if (
+            last
+            and last["from_ip"] == declaration.ANYWHERE[4]
+            and step["from_ip"] == declaration.ANYWHERE[6]
+        ):
             ignored = ("from_ip", "family", "text")
             if "insert" not in last and all(
                 last.get(name) == step.get(name)
@@ -366,82 +263,7 @@ def _joined(steps):
                 if name not in ignored
             ):
                 joined[-1] = dict(last, from_ip="any", family=0)
-                joined[-1]["text"] = last["text"].replace(ANYWHERE[4], "any")
+                joined[-1]["text"] = last["text"].replace(declaration.ANYWHERE[4], "any")
                 continue
         joined.append(step)
     return joined
-
-
-def text(rule):
-    """Return a rule as a person would type it after C(ufw)."""
-    words = (["route"] if rule.direction == "route" else []) + [rule.action]
-    if rule.direction == "out":
-        words.append("out")
-    if rule.interface:
-        words.append("in on " + rule.interface)
-    if rule.interface_out:
-        words.append(("on " if rule.direction == "out" else "out on ") + rule.interface_out)
-    if rule.log:
-        words.append(rule.log)
-    words.append("from " + rule.source)
-    if rule.source_ports != "any":
-        words.append("port " + rule.source_ports)
-    if rule.applications[0]:
-        return " ".join(words + ["to any app '%s'" % rule.applications[0]])
-    destination = _address(rule.destination)
-    words.append("to " + ("any" if destination in ANYWHERE.values() else destination))
-    if rule.ports != "any":
-        words.append("port " + rule.ports)
-    if rule.protocol != "any":
-        words.append("proto " + rule.protocol)
-    return " ".join(words)
-
-
-def as_firewall(state, the_plan):
-    """Return the L(ufw.Firewall) that a plan leads to, for L(ufw.verdict)."""
-    policy = the_plan.policies.get("incoming", state.policies["incoming"])
-    told = {"allow": "ACCEPT", "deny": "DROP", "reject": "REJECT"}[policy]
-    rules = [rule for rule in the_plan.rules if rule.direction == "in"]
-    return ufw.Firewall(True, True, told, rules, state.ipv6)
-
-
-def shut_out(firewall, keep):
-    """Return the reasons, as sentences, why addresses that must get in would not.
-
-    Args:
-        firewall: a L(ufw.Firewall).
-        keep: dicts with who (a name for the message), address and port.
-    """
-    reasons = []
-    for item in keep:
-        allowed, by = ufw.verdict(firewall, item["port"], item["address"])
-        if not allowed:
-            reasons.append(
-                "%s (%s) could not reach port %d: %s"
-                % (item["who"], item["address"], item["port"], by)
-            )
-    return reasons
-
-
-def exposed(firewall, declared, listeners, stranger):
-    """Return the open ports that should not be open to everybody.
-
-    Args:
-        firewall: the L(ufw.Firewall) as it is.
-        declared: the one that the declared rules alone would make.
-        listeners: dicts with port and addresses (those it is open on, none of them loopback).
-        stranger: {family: an address that no rule is meant for}.
-
-    Returns:
-        dicts with port, addresses and by (what lets a stranger in).
-    """
-    found = []
-    for listener in listeners:
-        by = None
-        for address in stranger.values():
-            lets_in, why = ufw.verdict(firewall, listener["port"], address)
-            if lets_in and not ufw.verdict(declared, listener["port"], address)[0]:
-                by = by or why
-        if by:
-            found.append(dict(listener, by=by))
-    return found

@@ -4,7 +4,7 @@
 
 """The rules for ports that containers publish: an engine sends them on before ufw sees them.
 
-They stand in a table of their own that is asked before the engine's translation, where the port is
+They stand in a separate table that comes before the engine's translation, where the port is
 still the published one. Neither the engine nor ufw touches it, and it is replaced in one step.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 
-from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import declaration, plan
 
 TABLE = "sergas_published"
 #: Containers among themselves are the engine's business.
@@ -20,11 +20,11 @@ _INSIDE = ("lo", "docker*", "br-*", "podman*", "cni*", "veth*")
 
 
 def table(ports, wanted):
-    """Return (rules for C(nft -f), the name of a chain that only this text makes).
+    """Return (rules for ``nft -f``, the name of a chain that only this text makes).
 
     Args:
         ports: dicts with port and protocol.
-        wanted: the declared rules (L(firewall_plan.declare)); a port is open to whom they say.
+        wanted: the declared rules (``declaration.declare``); a port is open to whom they say.
     """
     lines = [
         "type filter hook prerouting priority -150; policy accept;",
@@ -52,7 +52,7 @@ def _line(rule, protocol, port):
     words = ["%s dport %d" % (protocol, port)]
     if rule.interface:
         words.insert(0, 'iifname "%s"' % rule.interface)
-    if rule.source == plan.ANYWHERE[rule.family]:
+    if rule.source == declaration.ANYWHERE[rule.family]:
         words.append("meta nfproto ipv%d" % rule.family)
     else:
         words.append("%s saddr %s" % ("ip" if rule.family == 4 else "ip6", rule.source))
@@ -76,7 +76,7 @@ def bypassing(ports, wanted, current):
         if not any(
             plan.concerns(rule, item["protocol"], item["port"])
             and rule.action in ("allow", "limit")
-            and rule.source in plan.ANYWHERE.values()
+            and rule.source in declaration.ANYWHERE.values()
             for rule in wanted
         )
     ]

@@ -12,9 +12,8 @@ import pwd
 import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 
 PROPERTIES = (
     "Id LoadState LoadError ActiveState SubState UnitFileState Type Result NRestarts Restart"
@@ -42,37 +41,10 @@ def read(service, deadline):
 
     A unit that does not exist has properties, too: its LoadState is ``not-found``.
     """
-    argv = [
-        "systemctl",
-        "show",
-        "--no-pager",
-        "--property=" + ",".join(PROPERTIES),
-        "--",
-        name(service),
-    ]
     try:
-        status, out, err = process.run(argv, deadline)
-    except (process.CommandMissing, DeadlineExceeded) as reason:
-        return {}, str(reason)
-    properties = parse(out)
-    if "LoadState" not in properties:
-        why = err.strip().split("\n", 1)[0] or "exit status %d" % status
-        return {}, "systemctl does not know %s: %s" % (name(service), why)
-    return properties, None
-
-
-def parse(text):
-    """Return {name: value} of the lines NAME=VALUE; values of a repeated name are joined by
-    lines.
-    """
-    properties = {}
-    for line in text.splitlines():
-        key, sign, value = line.partition("=")
-        if sign and value:
-            properties[key] = properties[key] + "\n" + value if properties.get(key) else value
-        elif sign:
-            properties.setdefault(key, "")
-    return properties
+        return systemctl.show(name(service), PROPERTIES, deadline), None
+    except systemctl.SystemctlError as error:
+        return {}, str(error)
 
 
 def working_directory(properties):
@@ -196,7 +168,7 @@ def processes(properties):
 
 def memory_limit(properties):
     """Return the unit's memory limit in bytes, or None."""
-    return unit.number(properties, "MemoryMax") or unit.number(properties, "MemoryLimit")
+    return number(properties, "MemoryMax") or number(properties, "MemoryLimit")
 
 
 def listen_address(unit):

@@ -8,7 +8,7 @@ It is a lease, a file in a directory that a reboot empties. The lease names its 
 on the clock that nothing can set; the run's controller renews it for as long as the run lives. So a
 run that died holds a host for less than a minute, however long its remedies may take.
 
-Whoever decides on the lease holds an flock on the directory (L(held)) meanwhile, so that of two
+A run that decides on the lease holds an flock on the directory (``held``) meanwhile, so that of two
 runs one gets it. `ledger_reader` reads the lease.
 """
 

@@ -39,7 +39,7 @@ class LedgerError(OperationError):
 
 
 def run(params, check_mode):
-    """Do what the module's options ask for and return its result.
+    """Do what the module's options say and return its result.
 
     Raises:
         LedgerError: with a message for the person who runs it.
@@ -196,7 +196,7 @@ def _take(params):
 
 
 def _entry(params, now, entries):
-    # Two entries of a run for the same remedy need different times to be told apart.
+    # Two entries of a run for the same remedy need different times to be distinguished.
     known = {ledger.identity(entry) for entry in entries}
     while (params["run"], params["remedy"], times.clock(now)) in known:
         now += 1

@@ -18,7 +18,7 @@ import time
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host.restore_points import RUN_VARIABLE
 
-#: Seconds: most tasks end by themselves within them.
+#: Seconds: most tasks end within them.
 GRACE_S = 10.0
 _KILL_S = 5.0
 _PAUSE_S = 0.25
@@ -74,7 +74,7 @@ def _parents(proc):
 
 
 def end(runs, grace=GRACE_S):
-    """Wait until nothing of runs that are gone is left, and end what does not end by itself.
+    """Wait until nothing of runs that are gone is left, and end what has not ended after ``grace``.
 
     Args:
         runs: their names.

@@ -12,7 +12,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere, finding
 
-#: A Match block that lets more in counts for whoever comes from anywhere.
+#: A Match block that lets more in counts for any client from anywhere.
 _SPECIFICATION = "user=root,host=outside.invalid,addr=192.0.2.1"
 #: OpenSSH's own names of what it has taken out of its defaults for good reason.
 _WEAK_CIPHERS = ("3des-cbc", "arcfour", "blowfish-cbc", "cast128-cbc", "aes128-cbc")
@@ -27,16 +27,16 @@ _ORDER = ("ok", "warn", "fail")
 
 
 def observe(ctx):
-    """Return {setting: value} of C(sshd -T), and C(error) where sshd refuses its configuration.
+    """Return {setting: value} of ``sshd -T``, and ``error`` where sshd refuses its configuration.
 
     Raises:
         NotHere: no sshd on this host.
-        PermissionError: only root may ask.
+        PermissionError: only root may query it.
     """
     if process.find("sshd") is None:
         raise NotHere("sshd is not on this host")
     if os.geteuid():
-        raise PermissionError(1, "only root may ask", "sshd's host keys")
+        raise PermissionError(1, "only root may query it", "sshd's host keys")
     status, out, err = process.run(["sshd", "-T", "-C", _SPECIFICATION], ctx.deadline)
     if status:
         return {"error": (err.strip().splitlines() or ["exit status %d" % status])[-1][:300]}
@@ -44,7 +44,7 @@ def observe(ctx):
 
 
 def parse(text):
-    """Return {setting: value} of what C(sshd -T) prints; of several values the last (pure)."""
+    """Return {setting: value} of what ``sshd -T`` prints; of several values the last (pure)."""
     settings = {}
     for line in text.splitlines():
         name, _space, value = line.strip().partition(" ")
@@ -54,7 +54,7 @@ def parse(text):
 
 
 def weaknesses(settings):
-    """Return [(setting, value, C(warn) or C(fail), why)] of weak settings (pure).
+    """Return [(setting, value, ``warn`` or ``fail``, why)] of weak settings (pure).
 
     Args:
         settings: as parse.
@@ -74,7 +74,7 @@ def weaknesses(settings):
         if settings.get(name) == "yes"
     ]
     if settings.get("permitemptypasswords") == "yes" and passwords:
-        weak("permitemptypasswords", "fail", "an account without a password lets anybody in")
+        weak("permitemptypasswords", "fail", "an account without a password lets any client log in")
     if settings.get("permitrootlogin") == "yes" and passwords:
         weak("permitrootlogin", "fail", "root's password can be guessed")
     for name in passwords[:1]:
@@ -82,9 +82,9 @@ def weaknesses(settings):
     if settings.get("strictmodes") == "no":
         weak("strictmodes", "fail", "keys count that other users can write")
     if settings.get("hostbasedauthentication") == "yes":
-        weak("hostbasedauthentication", "warn", "whoever has root on a known host is let in")
+        weak("hostbasedauthentication", "warn", "root of any known host can log in")
     if settings.get("ignorerhosts") == "no":
-        weak("ignorerhosts", "warn", "users decide which hosts are let in")
+        weak("ignorerhosts", "warn", "users decide which hosts are trusted")
     if settings.get("permituserenvironment") == "yes":
         weak("permituserenvironment", "warn", "users get past what their login is limited to")
     if settings.get("loglevel", "INFO") in ("QUIET", "FATAL", "ERROR"):
@@ -119,7 +119,7 @@ def decide(_ctx, settings):
                 "fail",
                 "sshd refuses its own configuration, it would not come back from a restart: %s"
                 % settings["error"],
-                advice="Run sshd -t as root and mend what it names, before sshd restarts.",
+                advice="Run sshd -t as root and fix what it names, before sshd restarts.",
             )
         ]
     found = weaknesses(settings)

@@ -12,8 +12,12 @@ import pytest
 from ansible_collections.sergas.ops.plugins.filter.firewall_rules import firewall_rules
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import checks as fail2ban_checks
-from ansible_collections.sergas.ops.plugins.module_utils._firewall import check, host
-from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
+    check,
+    declaration,
+    host,
+    reach,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._health import runner
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lines, survey
 from ansible_collections.sergas.ops.plugins.module_utils._host import container_rules, ufw
@@ -90,7 +94,7 @@ def test_an_address_in_two_notations_is_not_two_clients():
 
 @pytest.mark.parametrize("text", GIVEN)
 def test_a_rule_is_for_the_address_that_packets_have(text):
-    (rule,) = firewall_plan.declare([{"from": text, "port": "22"}], "sergas")
+    (rule,) = declaration.declare([{"from": text, "port": "22"}], "sergas")
     assert (rule.source, rule.family) == ("192.0.2.7", 4)
 
 
@@ -98,19 +102,19 @@ def test_a_rule_is_for_the_address_that_packets_have(text):
     "text, source", [("::ffff:0:0/96", "0.0.0.0/0"), ("::ffff:192.0.2.0/120", "192.0.2.0/24")]
 )
 def test_a_mapped_network_shuts_out_whom_it_covers(text, source):
-    rules = firewall_plan.declare([{"action": "deny", "from": text, "port": "22"}], "sergas")
+    rules = declaration.declare([{"action": "deny", "from": text, "port": "22"}], "sergas")
     assert [rule.source for rule in rules] == [source]
     denied = ufw.Firewall(True, True, "ACCEPT", rules)
     for given in GIVEN[:-1]:
         keep = [{"who": "the controller", "address": given, "port": 22}]
-        assert len(firewall_plan.shut_out(denied, keep)) == 1
+        assert len(reach.shut_out(denied, keep)) == 1
     elsewhere = [{"who": "the controller", "address": "2001:db8::1", "port": 22}]
-    assert firewall_plan.shut_out(denied, elsewhere) == []
+    assert reach.shut_out(denied, elsewhere) == []
 
 
 @pytest.mark.parametrize("text", GIVEN)
 def test_rules_decide_for_every_notation(text):
-    rules = firewall_plan.declare([{"from": "192.0.2.0/24", "port": "22"}], "sergas")
+    rules = declaration.declare([{"from": "192.0.2.0/24", "port": "22"}], "sergas")
     assert ufw.verdict(ufw.Firewall(True, True, "DROP", rules), 22, text)[0]
 
 

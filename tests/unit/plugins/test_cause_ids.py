@@ -91,7 +91,6 @@ ROOTS = {
     "app.port.missing",
     "app.port.unknown",
     "app.files.exhausted",
-    "app.pool.exhausted",
     "app.tasks.exhausted",
     "app.resources.missing",
     "app.resources.unknown",

@@ -21,7 +21,7 @@ CASES = {
             "module_utils/_core/files.py",
             RESTORE_PROGRAM,
             # Whole directories, which get their names when they are complete.
-            "module_utils/_remediation/restore/point.py",
+            "module_utils/_remediation/restore/store.py",
             "plugin_utils/report/history.py",
         },
     ),

@@ -66,8 +66,8 @@ ALLOWED = {
     "_remediation/host_lock.py": None,
     "_host/restore_points.py": None,
     # In the directory of restore points, which only root may change, and in /etc/systemd/system.
-    "_remediation/restore/point.py": ("_save", "_give_up", "_fill", "_write", "_write_unit")
-    + ("_discard",),
+    "_remediation/restore/store.py": ("save", "_give_up", "_fill", "discard"),
+    "_remediation/restore/timer.py": ("write_unit",),
     "_remediation/restore/program.py": ("locked", "read_point", "read_outcome", "write_point")
     + ("sync", "_restore", "remove_unit"),
 }

@@ -35,6 +35,14 @@ class Refused(OperationError):
         self.result = {"holder": holder}
 
 
+class PointError(OperationError):
+    """It did not work; the message says what and in which state the host is now."""
+
+    def __init__(self, message, **result):
+        super().__init__(message)
+        self.result = result
+
+
 def check(params):
     """Refuse options that cannot be.
 
@@ -80,7 +88,7 @@ def refuse_kinds(found):
     """Refuse what cannot be saved.
 
     Args:
-        found: what L(restore_program.describe) says of each path.
+        found: what ``program.describe`` says of each path.
 
     Raises:
         Refused: one of them is a directory, a socket or the like.
@@ -94,29 +102,29 @@ def space_needed(found, reserved):
     """Return the bytes that saving takes.
 
     Args:
-        found: what L(restore_program.describe) says of each path.
+        found: what ``program.describe`` says of each path.
         reserved: bytes for what comes with every point.
     """
-    # Each file begins a block of its own.
+    # Each file begins a new block.
     saved = [item.get("leads_to", item) for item in found]
     sizes = {item["path"]: item["bytes"] for item in saved if item["kind"] == "file"}
     return reserved + sum(size + 4096 for size in sizes.values())
 
 
 def same(point, found, commands, restarts=()):
-    """Return whether an armed point would give back just what is there now.
+    """Return whether an armed point would restore just what is there now.
 
     Args:
         point: what the armed one holds.
-        found: what L(restore_program.describe) says of each path that is asked for.
-        commands, restarts: those that are asked for.
+        found: what ``program.describe`` says of each path that is requested.
+        commands, restarts: those that are requested.
     """
     saved = [
         {key: value for key, value in item.items() if key not in ("saved", "made_in")}
         for item in point["files"]
     ]
-    asked = (found, commands, sorted(restarts))
-    return (saved, point["commands"], sorted(point.get("restarts") or ())) == asked
+    requested = (found, commands, sorted(restarts))
+    return (saved, point["commands"], sorted(point.get("restarts") or ())) == requested
 
 
 def who(outcome):
@@ -152,11 +160,11 @@ def shown_outcome(outcome):
 
 
 def diff(pairs):
-    """Return the differences that a restore makes, for Ansible's C(diff), without secrets.
+    """Return the differences that a restore makes, for Ansible's ``diff``, without secrets.
 
     Args:
         pairs: (before, after) of each file that changes; each side is (what
-            L(restore_program.describe) says of it, its content as bytes or None).
+            ``program.describe`` says of it, its content as bytes or None).
     """
     hidden = set()
     texts = []
@@ -217,3 +225,19 @@ def _changed(texts):
     """Return the variables that the two texts of a .env give different values."""
     before, after = (dotenv.dotenv_values(dotenv.parse(text or "")) for text in texts)
     return [name for name in after if before.get(name) != after[name]]
+
+
+def refuse_restored(name, outcome):
+    """Raise PointError where the host has restored a point automatically, or not all of it."""
+    if outcome and (outcome["by"] != "module" or not outcome["complete"]):
+        problem = failures(outcome)
+        raise PointError(
+            "%s was restored at %s %s: what was done under its protection is undone%s"
+            % (
+                name,
+                outcome["restored_at"],
+                who(outcome),
+                "; but " + problem if problem else "",
+            ),
+            outcome=shown_outcome(outcome),
+        )

@@ -4,67 +4,31 @@
 
 """Arms, disarms and uses restore points.
 
-What may be done is decided in `restore_plan`, the putting back is done by `restore_program`, of
-which the host keeps a copy.
-
-Two things start that copy. A transient timer at the deadline: it runs on the clock that nobody can
-set, and vanishes with the reboot that would make it meaningless. And a unit file with a link in
-C(multi-user.target.wants) at the next boot: whoever armed the point has lost its connection then,
-so that the host puts itself back as it comes up.
+What may be done is decided in ``plan``, and what is saved lies in ``store``. The restoring is done
+by ``program``, of which the host keeps a copy that ``timer`` starts.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-import tempfile
-import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files as core_files
-from ansible_collections.sergas.ops.plugins.module_utils._core import process, times
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._host import ledger, restore_points
+from ansible_collections.sergas.ops.plugins.module_utils._host import restore_points
 from ansible_collections.sergas.ops.plugins.module_utils._remediation import host_lock
-from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import plan, program
-from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore.plan import Refused
-
-_SYSTEMCTL_SECONDS = 20
-#: The program, the list, and the blocks of folders and units.
-_RESERVED = program.OUTCOME_BYTES + 65536
-_UNIT = """\
-# Made by the collection sergas.ops: puts the restore point %(name)s back, unless it is disarmed.
-[Unit]
-Description=Restore %(name)s, which nobody has disarmed
-ConditionPathExists=%(folder)s/point.json
-StartLimitIntervalSec=3600
-StartLimitBurst=60
-
-[Service]
-# Nothing at boot waits for it, so that its commands may start and stop other units.
-Type=simple
-ExecStart=%(python)s -I -B %(folder)s/restore.py
-# What the commands have started stays.
-KillMode=process
-Restart=on-failure
-RestartSec=10
-"""
-
-
-class PointError(OperationError):
-    """It did not work; the message says what and in which state the host is now."""
-
-    def __init__(self, message, **result):
-        super().__init__(message)
-        self.result = result
+from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import (
+    locking,
+    plan,
+    program,
+    store,
+    timer,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore.plan import (
+    PointError,
+    Refused,
+)
 
 
 def run(params, check_mode):
-    """Do what the module's options ask for and return its result.
+    """Do what the module's options say and return its result.
 
     Raises:
         Refused: nothing was touched.
@@ -94,22 +58,6 @@ def _directory(params):
     return os.path.join(params["directory"], params["name"])
 
 
-def _read(directory):
-    try:
-        return program.read_point(directory), program.read_outcome(directory)
-    except ValueError as error:
-        raise PointError("%s/point.json cannot be read: %s" % (directory, error))
-
-
-def _read_at_rest(directory):
-    """Return what L(_read) does, once a restore that is under way has ended."""
-    try:
-        with program.locked(directory):
-            return _read(directory)
-    except FileNotFoundError:
-        return _read(directory)
-
-
 def _result(params, changed, point, outcome, **more):
     point = point or {}
     result = {
@@ -124,32 +72,32 @@ def _result(params, changed, point, outcome, **more):
     return result
 
 
-# Arming
-
-
 def _observed(params, check_mode):
     """Return what there is, and whether the run that armed it still is at work on the host."""
     del check_mode
-    point, outcome = _read(_directory(params))
+    point, outcome = store.read(_directory(params))
     lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
     standing = restore_points.standing(point, outcome)
     at_work = standing == "armed" and lease is not None and lease["run"] == point["run"]
     more = {
         "at_work": at_work,
         "holder": lease if at_work else None,
-        "conflict": _conflict(params),
+        "conflict": locking.conflict(params),
     }
     return _result(params, False, point, outcome, state=standing, differing=[], **more)
 
 
+# Arming
+
+
 def _arm(params, check_mode):
     directory = _directory(params)
-    _refuse_without_systemd(params)
-    _refuse_while_locked(params)
-    reason = _conflict(params) if params["deadline"] else None
+    timer.refuse_without_systemd(params)
+    locking.refuse_while_locked(params)
+    reason = locking.conflict(params) if params["deadline"] else None
     if reason:
         raise Refused(reason)
-    point, outcome = _read_at_rest(directory)
+    point, outcome = store.read_at_rest(directory)
     found = [program.describe(path) for path in params["files"]]
     plan.refuse_kinds(found)
     standing = restore_points.standing(point, outcome)
@@ -181,19 +129,19 @@ def _arm(params, check_mode):
             saved = {item["path"] for item in point["files"]}
             found = [item for item in found if item["path"] not in saved]
     if standing != "armed" or adopted:
-        _refuse_full(params, found)
-    new = _new_point(params, found)
+        store.refuse_full(params, found)
+    new = store.new_point(params, found)
     lease = None
     if not check_mode:
-        lease = _lock(params)
+        lease = locking.take(params)
         try:
             if standing == "armed":
-                _rearm(params, directory, new)
+                store.rearm(params, directory, new)
             else:
-                _save(params, directory, new)
+                store.save(params, directory, new)
         except BaseException:
             if lease:
-                _unlock(params, lease["run"])
+                locking.release(params, lease["run"])
             raise
     return _result(
         params,
@@ -211,293 +159,25 @@ def _arm(params, check_mode):
     )
 
 
-def _conflict(params):
-    """Return which other point, of another run, would put one of the files back, or None."""
-    return restore_points.conflict(
-        params["files"], params["run"], params["directory"], but=(params["name"],)
-    )
-
-
-def _refuse_while_locked(params):
-    """Refuse what the host would do later by itself while another run is at work there."""
-    lease = _lease_of_another(params)
-    if params["deadline"] and lease:
-        raise _locked_by(lease)
-
-
-def _refuse_at_work(params, point):
-    """Refuse to end a point that another run needs, being at work with it."""
-    lease = _lease_of_another(params)
-    if lease and lease["run"] == point["run"]:
-        raise _locked_by(lease)
-
-
-def _lease_of_another(params):
-    lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
-    return lease if lease and lease["run"] != params["run"] else None
-
-
-def _locked_by(lease):
-    return Refused(ledger.lock_refusal(lease, times.uptime()), lease)
-
-
-def _lock(params):
-    """Take the host's lock for a point with a deadline; return the lease, None where the run has
-    the lock for something larger.
-    """
-    if not params["deadline"] or not params["run"]:
-        return None
-    with host_lock.held(params["runtime_directory"]):
-        _refuse_while_locked(params)
-        lease = host_lock.holder(params["runtime_directory"], params["dead_runs"])
-        if lease and lease["remedy"] != _purpose(params):
-            return None
-        return host_lock.take(
-            params["runtime_directory"],
-            params["run"],
-            _purpose(params),
-            params["by"],
-            params["controller"],
-        )
-
-
-def _unlock(params, run):
-    """Free the host's lock where a run has taken it for this point."""
-    try:
-        with program.locked(params["runtime_directory"]):
-            lease = host_lock.holder(params["runtime_directory"])
-            if lease and (lease["remedy"], lease["run"]) == (_purpose(params), run):
-                host_lock.release(params["runtime_directory"])
-    except FileNotFoundError:
-        pass
-
-
-def _purpose(params):
-    return "restore point %s" % params["name"]
-
-
-def _new_point(params, found):
-    now = time.time()
-    files, saved = [], {}
-    for number, item in enumerate(found):
-        more, file = {}, item.get("leads_to", item)
-        if file["kind"] == "file":
-            # A link may lead to another one of the files.
-            more = {"saved": saved.setdefault(file["path"], "saved/%d" % number)}
-        if item["kind"] == "absent":
-            more = {"made_in": _missing_directories(item["path"])}
-        files.append(dict(item, **more))
-    return {
-        "name": params["name"],
-        "run": params["run"],
-        "armed_at": times.clock(now),
-        "due": times.clock(now + params["deadline"]) if params["deadline"] else None,
-        "boot": program.boot(),
-        "files": files,
-        "commands": params["commands"],
-        "restarts": {unit: program.unit_state(unit) for unit in params["restarts"]},
-        "command_timeout": params["command_timeout"],
-    }
-
-
-def _missing_directories(path):
-    """Return the folders above a path that do not exist, the innermost first."""
-    missing = []
-    directory = os.path.dirname(path)
-    while not os.path.lexists(directory):
-        missing.append(directory)
-        directory = os.path.dirname(directory)
-    return missing
-
-
-def _refuse_without_systemd(params):
-    if not params["deadline"]:
-        return
-    if not os.path.isdir("/run/systemd/system"):
-        raise Refused("deadline: systemd does not run this host, so that nothing would end it")
-    if os.geteuid() != 0:
-        raise Refused("deadline: a timer of the host takes become: true")
-
-
-def _refuse_full(params, found):
-    core_files.refuse_shared(params["directory"])
-    place = params["directory"]
-    while not os.path.isdir(place):
-        place = os.path.dirname(place)
-    status = os.statvfs(place)
-    free = (status.f_bfree if os.geteuid() == 0 else status.f_bavail) * status.f_frsize
-    needed = plan.space_needed(found, _RESERVED)
-    if free < needed:
-        raise Refused(
-            "%d bytes are free at %s and %d are needed to save the files: nothing was touched"
-            % (free, place, needed)
-        )
-
-
-def _save(params, directory, point):
-    """Save the files and arm the point: all of it, or nothing stays."""
-    base = params["directory"]
-    core_files.own_directory(base)
-    with program.locked(base):
-        point_now, outcome = _read(directory)
-        if restore_points.standing(point_now, outcome) not in ("none", "restored"):
-            raise Refused("%s has been armed by another run just now" % params["name"])
-        for left in [name for name in os.listdir(base) if name.startswith(".")]:
-            # Of a run that died here: nobody else works on one while the lock is held.
-            shutil.rmtree(os.path.join(base, left), ignore_errors=True)
-        staging = tempfile.mkdtemp(prefix=".%s." % params["name"], dir=base)
-        try:
-            _fill(staging, point)
-            if point["due"]:
-                # Before the point is there, they do nothing: a run that dies here leaves none that
-                # is armed and has no timer.
-                _write_unit(params, directory)
-                _stop_timer(params["name"])
-                _start_timer(params)
-            old = None
-            if os.path.isdir(directory):
-                old = staging + ".old"
-                os.rename(directory, old)
-            os.rename(staging, directory)
-            program.sync(base)
-            if old:
-                shutil.rmtree(old, ignore_errors=True)
-        except OSError as error:
-            _give_up(params, staging, point)
-            raise PointError(
-                "%s could not be saved, and nothing was touched: %s: %s"
-                % (params["name"], error.filename or base, error.strerror or error)
-            )
-        except (PointError, Refused):
-            _give_up(params, staging, point)
-            raise
-
-
-def _give_up(params, staging, point):
-    shutil.rmtree(staging, ignore_errors=True)
-    if point["due"]:
-        _stop_timer(params["name"])
-        program.remove_unit(params["name"])
-
-
-def _fill(staging, point):
-    os.mkdir(os.path.join(staging, "saved"), 0o700)
-    saved = {item["saved"]: item for item in point["files"] if "saved" in item}
-    for name, item in saved.items():
-        _copy(item.get("leads_to", item), os.path.join(staging, name))
-    source = program.__loader__.get_source(program.__name__)
-    program.write_outcome(staging, None)
-    core_files.replace(os.path.join(staging, "restore.py"), source.encode("utf-8"), mode=0o700)
-    program.write_point(staging, point)
-
-
-def _copy(item, saved):
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with program.opened(item["path"]) as source:
-        copy = os.open(saved, flags, 0o600)  # path: in the point's own directory
-        try:
-            with open(source, "rb", closefd=False) as reader, open(copy, "wb", closefd=False) as to:
-                shutil.copyfileobj(reader, to)
-            # So that a full disk can have it by a rename alone.
-            program.give(copy, item)
-            os.fsync(copy)
-            if program.digest(copy) != item["sha256"]:
-                raise Refused("%s is being changed by someone else just now" % item["path"])
-        finally:
-            os.close(copy)
-
-
-def _rearm(params, directory, new):
-    """Let the time of an armed point begin anew.
-
-    What it has saved stays: it is the state from before whoever armed it first. What another run
-    asks for on top of that is saved as well, and undone by its own commands before the others.
-    """
-    with program.locked(directory):
-        point, outcome = _read(directory)
-        if restore_points.standing(point, outcome) != "armed":
-            raise Refused("%s has been restored by the host just now" % params["name"])
-        saved = {item["path"] for item in point["files"]}
-        added = [item for item in new["files"] if item["path"] not in saved]
-        names = {}
-        for item in [item for item in added if "saved" in item]:
-            first = item["saved"] not in names
-            name = "saved/%d" % (len(point["files"]) + len(names))
-            item["saved"] = names.setdefault(item["saved"], name)
-            if first:
-                _copy(item.get("leads_to", item), os.path.join(directory, item["saved"]))
-        point.update(
-            {key: new[key] for key in ("run", "armed_at", "due", "boot", "command_timeout")},
-            # The oldest ones last: they know the state from before all of it.
-            commands=[c for c in new["commands"] if c not in point["commands"]] + point["commands"],
-            files=point["files"] + added,
-            restarts=dict(new["restarts"], **(point.get("restarts") or {})),
-        )
-        if new["due"]:
-            _write_unit(params, directory)
-        program.write_point(directory, point)
-        _stop_timer(params["name"])
-        if new["due"]:
-            _start_timer(params)
-        else:
-            program.remove_unit(params["name"])
-
-
-def _write_unit(params, directory):
-    unit, link = program.unit_files(params["name"])
-    text = _UNIT % {"name": params["name"], "folder": directory, "python": sys.executable}
-    core_files.replace(unit, text.encode("utf-8"), mode=0o644)
-    os.makedirs(os.path.dirname(link), exist_ok=True)
-    if not os.path.islink(link):
-        os.symlink(unit, link)
-
-
-def _systemd(*argv):
-    try:
-        return process.run(argv, Deadline(_SYSTEMCTL_SECONDS))
-    except (process.CommandMissing, DeadlineExceeded) as reason:
-        return 1, "", str(reason)
-
-
-def _start_timer(params):
-    unit = program.unit_of(params["name"])
-    status, _out, err = _systemd(
-        "systemd-run",
-        "--quiet",
-        "--on-active=%d" % params["deadline"],
-        "--timer-property=AccuracySec=100ms",
-        "--unit=" + unit,
-    )
-    if status != 0:
-        raise PointError(
-            "the timer of %s could not be started, so that it is not armed: %s"
-            % (params["name"], err.strip())
-        )
-
-
-def _stop_timer(name):
-    _systemd("systemctl", "stop", "--", program.unit_of(name)[: -len("service")] + "timer")
-
-
 # Disarming
 
 
 def _disarm(params, check_mode):
     directory = _directory(params)
-    point, outcome = _read_at_rest(directory)
+    point, outcome = store.read_at_rest(directory)
     standing = restore_points.standing(point, outcome)
     if standing == "none":
         return _result(params, False, None, None, state="none", differing=[])
     if standing != "armed" and not check_mode:
-        _unlock(params, point["run"])
-    _refuse_restored(params, outcome)
+        locking.release(params, point["run"])
+    plan.refuse_restored(params["name"], outcome)
     if standing == "restored":
         return _result(params, False, point, outcome, state="restored", differing=[])
-    _refuse_at_work(params, point)
+    locking.refuse_at_work(params, point)
     if not check_mode:
         with program.locked(params["directory"]):
-            _discard(params, directory)
-        _unlock(params, point["run"])
+            store.discard(params, directory)
+        locking.release(params, point["run"])
     return _result(
         params,
         True,
@@ -512,52 +192,22 @@ def _disarm(params, check_mode):
     )
 
 
-def _refuse_restored(params, outcome):
-    if outcome and (outcome["by"] != "module" or not outcome["complete"]):
-        problem = plan.failures(outcome)
-        raise PointError(
-            "%s was restored at %s %s: what was done under its protection is undone%s"
-            % (
-                params["name"],
-                outcome["restored_at"],
-                plan.who(outcome),
-                "; but " + problem if problem else "",
-            ),
-            outcome=plan.shown_outcome(outcome),
-        )
-
-
-def _discard(params, directory):
-    try:
-        # Waits for a restore that is under way.
-        with program.locked(directory):
-            _refuse_restored(params, _read(directory)[1])
-            gone = os.path.join(params["directory"], ".%s.gone" % params["name"])
-            shutil.rmtree(gone, ignore_errors=True)
-            os.rename(directory, gone)
-    except FileNotFoundError:
-        return
-    _stop_timer(params["name"])
-    program.remove_unit(params["name"])
-    shutil.rmtree(gone)
-
-
 # Restoring
 
 
 def _restored(params, check_mode):
     directory = _directory(params)
-    point, outcome = _read_at_rest(directory)
+    point, outcome = store.read_at_rest(directory)
     standing = restore_points.standing(point, outcome)
     if standing == "none":
         raise Refused("nothing is saved under the name %s" % params["name"])
     if standing == "restored":
         if not check_mode:
-            _unlock(params, point["run"])
+            locking.release(params, point["run"])
         return _result(
             params, False, point, outcome, state="restored", differing=[], planned_commands=[]
         )
-    _refuse_at_work(params, point)
+    locking.refuse_at_work(params, point)
     differing = [item for item in point["files"] if not program.is_back(item)]
     touched = bool(differing or (outcome and outcome.get("touched", True)))
     booted = point["boot"] != program.boot()
@@ -574,8 +224,8 @@ def _restored(params, check_mode):
         raise PointError("%s has been disarmed by someone else just now" % params["name"])
     problem = plan.failures(outcome)
     if outcome["complete"]:
-        _stop_timer(params["name"])
-        _unlock(params, point["run"])
+        timer.stop(params["name"])
+        locking.release(params, point["run"])
     if problem:
         raise PointError(
             "%s is %s: %s"

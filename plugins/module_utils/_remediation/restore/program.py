@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Puts back what a restore point has saved. It runs by itself on the host, too.
+"""Restores what a restore point has saved. It also runs standalone on the host.
 
-A copy of this very file lies beside the saved files, and a timer of the host starts it when nobody
+A copy of this very file lies beside the saved files, and a timer of the host starts it when no run
 has disarmed the point in time. So it uses the standard library only and nothing of the collection,
 not even `files`, whose rule for links it has once more: a single file cannot be half there, and a
 point that was armed by another version of the collection still has its own.
 
-A restore point is a folder::
+A restore point is a directory::
 
     point.json    what was saved, and the commands to run once it is back
     saved/0 ...   the files, with the owner and mode they had
@@ -82,10 +82,10 @@ def boot():
 
 @contextlib.contextmanager
 def locked(directory):
-    """Hold the lock of a folder; it is free again when its holder dies.
+    """Hold the lock of a directory; it is free again when its holder dies.
 
     Raises:
-        FileNotFoundError: there is no such folder, or it went while its lock was waited for.
+        FileNotFoundError: there is no such directory, or it went while its lock was waited for.
     """
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -98,7 +98,7 @@ def locked(directory):
 
 
 def read_point(directory):
-    """Return the point that a folder holds as a dict, or None where there is none."""
+    """Return the point that a directory holds as a dict, or None where there is none."""
     try:
         with open(os.path.join(directory, "point.json"), encoding="utf-8") as source:
             return json.load(source)
@@ -107,7 +107,7 @@ def read_point(directory):
 
 
 def read_outcome(directory):
-    """Return what came of restoring a point as a dict, or None if nobody has begun to."""
+    """Return what came of restoring a point as a dict, or None if it has not begun."""
     try:
         with open(os.path.join(directory, "outcome"), encoding="utf-8") as source:
             text = source.read(OUTCOME_BYTES).strip()
@@ -161,16 +161,16 @@ def write_outcome(directory, outcome):
 
 
 class Refused(OSError):
-    """A file that is not saved or put back, because it may be another user's; says why."""
+    """A file that is not saved or restored, because it may be another user's; says why."""
 
     def __init__(self, path, why):
         super().__init__(errno.ELOOP, why, path)
 
 
-class _Place:
+class _Location:
     """A name in a directory that is held open, together with all directories above it.
 
-    The rule is that of the module C(files), which this program cannot import: a link among the
+    The rule is that of the module ``files``, which this program cannot import: a link among the
     directories is followed only if root made it, where only root may change it.
     """
 
@@ -213,7 +213,7 @@ class _Place:
             return None
 
     def move(self, path, create=False):
-        """Go to a path, from C(/) on if it is absolute."""
+        """Go to a path, from ``/`` on if it is absolute."""
         if path.startswith("/"):
             while len(self._held) > 1:
                 os.close(self._held.pop()[0])
@@ -287,7 +287,7 @@ class _Place:
         self.sync()
         now = self.status()
         if now is None or (now.st_dev, now.st_ino) != (made.st_dev, made.st_ino):
-            raise Refused(self.path, "another user has replaced it while it was put back")
+            raise Refused(self.path, "another user has replaced it while it was restored")
 
     def sync(self):
         """Make what was renamed beside it last through a crash."""
@@ -304,7 +304,7 @@ def _own():
 
 @contextlib.contextmanager
 def _held(path, create=False):
-    """Yield the L(_Place) of a path.
+    """Yield the ``_Location`` of a path.
 
     Args:
         create: whether directories that are missing are made.
@@ -313,28 +313,28 @@ def _held(path, create=False):
         Refused: a link among the directories is not to be followed.
         FileNotFoundError: a directory is missing.
     """
-    place = _Place()
+    location = _Location()
     try:
-        place.move(path, create)
-        yield place
+        location.move(path, create)
+        yield location
     finally:
-        place.close()
+        location.close()
 
 
 def describe(path):
     """Return what is at a path, as a dict: its kind, and what tells it from another one.
 
-    The kind is C(absent), C(file), C(link) or C(other). A link has C(leads_to), the file that it
+    The kind is ``absent``, ``file``, ``link`` or ``other``. A link has ``leads_to``, the file it
     leads to, if that is to be saved with it.
 
     Raises:
         Refused: what is there may be another user's file.
     """
     try:
-        with _held(path) as place:
-            item = _described(place, path)
+        with _held(path) as location:
+            item = _described(location, path)
             if item["kind"] == "link":
-                target = _led_to(place, place.status(), item["target"])
+                target = _led_to(location, location.status(), item["target"])
                 if target:
                     item["leads_to"] = target
             return item
@@ -343,32 +343,32 @@ def describe(path):
 
 
 def current(path):
-    """Return what L(describe) does, of a link only itself; of what it refuses the kind C(other)."""
+    """Return what ``describe`` does, of a link only itself; of what it refuses ``other``."""
     try:
-        with _held(path) as place:
-            return _described(place, path)
+        with _held(path) as location:
+            return _described(location, path)
     except (FileNotFoundError, NotADirectoryError):
         return {"path": path, "kind": "absent"}
     except Refused:
         return {"path": path, "kind": "other"}
 
 
-def _described(place, path):
-    status = place.status()
+def _described(location, path):
+    status = location.status()
     if status is None:
         return {"path": path, "kind": "absent"}
     if stat.S_ISLNK(status.st_mode):
         return {
             "path": path,
             "kind": "link",
-            "target": os.readlink(place.name, dir_fd=place.directory),
+            "target": os.readlink(location.name, dir_fd=location.directory),
             "uid": status.st_uid,
             "gid": status.st_gid,
         }
     if not stat.S_ISREG(status.st_mode):
         return {"path": path, "kind": "other"}
-    place.check(status)
-    handle = place.open()
+    location.check(status)
+    handle = location.open()
     try:
         status = os.fstat(handle)
         if status.st_size > MOST_BYTES:
@@ -387,20 +387,20 @@ def _described(place, path):
         os.close(handle)
 
 
-def _led_to(place, link, target):
+def _led_to(location, link, target):
     """Return the description of the file that a link leads to, None where there is none to save.
 
     Args:
-        place: of the link; afterwards of what it leads to.
+        location: of the link; afterwards of what it leads to.
         link: its os.stat_result.
         target: what it says.
 
     Raises:
         Refused: the link is none that is followed.
     """
-    path = place.path
+    path = location.path
     trusted = _own()
-    of_root = place.only(trusted)
+    of_root = location.only(trusted)
     why = None
     if link.st_uid not in trusted:
         why = "user %d made it, not root" % link.st_uid
@@ -408,9 +408,9 @@ def _led_to(place, link, target):
         why = "it has %d names (hard links)" % link.st_nlink
     else:
         if not of_root:
-            trusted.add(place.owner())
+            trusted.add(location.owner())
         try:
-            place.move(target)
+            location.move(target)
         except Refused as error:
             why = "%s: %s" % (error.filename, error.strerror)
         except (FileNotFoundError, NotADirectoryError):
@@ -418,9 +418,9 @@ def _led_to(place, link, target):
                 return None
             why = "there is no such file"
     if why is None:
-        status = place.status()
+        status = location.status()
         if of_root and status is not None:
-            trusted.add(place.owner() if status.st_uid in trusted else status.st_uid)
+            trusted.add(location.owner() if status.st_uid in trusted else status.st_uid)
         if status is None or not stat.S_ISREG(status.st_mode):
             # Nothing is ever written through it.
             if of_root and (status is None or not stat.S_ISLNK(status.st_mode)):
@@ -430,10 +430,10 @@ def _led_to(place, link, target):
             why = "that file has %d names (hard links)" % status.st_nlink
         elif status.st_uid not in trusted:
             why = "that file belongs to user %d" % status.st_uid
-        elif not place.only(trusted):
+        elif not location.only(trusted):
             why = "other users may change the directory of that file, or one above it"
         else:
-            return _described(place, place.path)
+            return _described(location, location.path)
     raise Refused(
         path,
         "it is a link to %s, which is not followed: %s. Replace the link by the file, or have"
@@ -468,8 +468,8 @@ def opened(path):
     Raises:
         Refused, FileNotFoundError, OSError
     """
-    with _held(path) as place:
-        handle = place.open()
+    with _held(path) as location:
+        handle = location.open()
         try:
             yield handle
         finally:
@@ -532,7 +532,7 @@ def _set_attribute(handle, name, value):
 
 
 def is_back(item):
-    """Return whether a saved file (an entry of the point's C(files)) is as it was."""
+    """Return whether a saved file (an entry of the point's ``files``) is as it was."""
     now = current(item["path"])
     # What an earlier version did not save is not compared.
     same = now["kind"] == item["kind"] and all(
@@ -541,62 +541,62 @@ def is_back(item):
     return same and ("leads_to" not in item or is_back(item["leads_to"]))
 
 
-def put_back(item, directory):
-    """Put one file back; return whether anything had to be done.
+def restore_file(item, directory):
+    """Restore one file; return whether anything had to be done.
 
     Args:
-        item: an entry of the point's C(files).
-        folder: that of the point.
+        item: an entry of the point's ``files``.
+        directory: that of the point.
 
     Raises:
-        OSError: it could not be put back. What is there is whole: the old file or the new one.
+        OSError: it could not be restored. What is there is whole: the old file or the new one.
     """
     if is_back(item):
         return False
     if not is_back({key: value for key, value in item.items() if key != "leads_to"}):
-        with _held(item["path"], create=item["kind"] != "absent") as place:
-            _put(place, item, directory)
+        with _held(item["path"], create=item["kind"] != "absent") as location:
+            _put(location, item, directory)
         for made in item.get("made_in", ()):
             try:
-                with _held(made) as place:
-                    os.rmdir(place.name, dir_fd=place.directory)
+                with _held(made) as location:
+                    os.rmdir(location.name, dir_fd=location.directory)
             except OSError:
                 break
     if "leads_to" in item:
-        put_back(dict(item["leads_to"], saved=item["saved"]), directory)
+        restore_file(dict(item["leads_to"], saved=item["saved"]), directory)
     return True
 
 
-def _put(place, item, directory):
-    status = place.status()
+def _put(location, item, directory):
+    status = location.status()
     if status is not None and stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "a directory has taken its place", item["path"])
     if item["kind"] == "absent":
-        os.unlink(place.name, dir_fd=place.directory)
-        place.sync()
+        os.unlink(location.name, dir_fd=location.directory)
+        location.sync()
     elif item["kind"] == "link":
-        _put_link(place, item)
+        _put_link(location, item)
     else:
-        _put_file(place, item, os.path.join(directory, item["saved"]))
+        _put_file(location, item, os.path.join(directory, item["saved"]))
 
 
-def _put_link(place, item):
+def _put_link(location, item):
     # A link is made in one step or not at all.
     temporary = _temporary_name()
-    os.symlink(item["target"], temporary, dir_fd=place.directory)
+    os.symlink(item["target"], temporary, dir_fd=location.directory)
     try:
-        made = os.stat(temporary, dir_fd=place.directory, follow_symlinks=False)
+        made = os.stat(temporary, dir_fd=location.directory, follow_symlinks=False)
         if (made.st_uid, made.st_gid) != (item["uid"], item["gid"]):
             os.chown(
                 temporary,
                 item["uid"],
                 item["gid"],
-                dir_fd=place.directory,
+                dir_fd=location.directory,
                 follow_symlinks=False,
             )
-        place.rename(temporary, made)
+        location.rename(temporary, made)
     except BaseException:
-        _discard(place, temporary)
+        _discard(location, temporary)
         raise
 
 
@@ -604,13 +604,13 @@ def _temporary_name():
     return ".sergas-restore." + os.urandom(6).hex()
 
 
-def _discard(place, temporary):
+def _discard(location, temporary):
     with contextlib.suppress(OSError):
-        os.unlink(temporary, dir_fd=place.directory)
+        os.unlink(temporary, dir_fd=location.directory)
 
 
-def _put_file(place, item, saved):
-    """Put a file in its place in one step; on a full disk without a block more than there is.
+def _put_file(location, item, saved):
+    """Replace a file in one step; on a full disk without a block more than there is.
 
     A copy beside the target, renamed, is the rule: the saved file stays for another time. Without
     the space for it, the saved file itself is renamed, which takes none. That only works on the
@@ -620,26 +620,26 @@ def _put_file(place, item, saved):
     source = os.open(saved, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)  # path: the point's own
     try:
         try:
-            _copy_and_rename(place, item, source)
+            _copy_and_rename(location, item, source)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
             try:
                 give(source, item)
-                os.rename(saved, place.name, dst_dir_fd=place.directory)
-                place.sync()
+                os.rename(saved, location.name, dst_dir_fd=location.directory)
+                location.sync()
             except OSError as other:
                 if other.errno != errno.EXDEV:
                     raise
-                _write_over(place, item, source)
+                _write_over(location, item, source)
     finally:
         os.close(source)
 
 
-def _copy_and_rename(place, item, source):
+def _copy_and_rename(location, item, source):
     temporary = _temporary_name()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(temporary, flags, 0o600, dir_fd=place.directory)
+    handle = os.open(temporary, flags, 0o600, dir_fd=location.directory)
     try:
         with os.fdopen(handle, "wb") as file:
             for block in _blocks(source):
@@ -648,14 +648,14 @@ def _copy_and_rename(place, item, source):
             give(handle, item)
             os.fsync(handle)
             made = os.fstat(handle)
-        place.rename(temporary, made)
+        location.rename(temporary, made)
     except BaseException:
-        _discard(place, temporary)
+        _discard(location, temporary)
         raise
 
 
-def _write_over(place, item, source):
-    handle = place.open(os.O_RDWR)
+def _write_over(location, item, source):
+    handle = location.open(os.O_RDWR)
     try:
         if os.fstat(handle).st_nlink != 1:
             raise Refused(item["path"], "it is another name of a file that is not written over")
@@ -671,7 +671,7 @@ def _write_over(place, item, source):
 
 
 def sync(directory):
-    """Make what was renamed in a folder last through a crash."""
+    """Make what was renamed in a directory last through a crash."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -691,7 +691,7 @@ def run_command(argv, seconds):
         of its standard error, or None.
     """
     begun = time.monotonic()
-    # A file in memory: a daemon that keeps it open delays nobody, and it needs no disk.
+    # A file in memory: a daemon that keeps it open delays nothing, and it needs no disk.
     errors = os.memfd_create("errors") if hasattr(os, "memfd_create") else os.open(os.devnull, 2)
     status = message = None
     try:
@@ -756,7 +756,7 @@ def needs_restart(saved, now, touched, booted):
     what was written since, and does not go down for it.
 
     Args:
-        saved, now: L(unit_state) at the arming and now.
+        saved, now: ``unit_state`` at the arming and now.
         touched: whether any file was not as it had been saved.
         booted: whether the host has started again since.
     """
@@ -795,13 +795,13 @@ def restore(directory, by):
     """Restore a point unless that is done already, and return the outcome.
 
     Args:
-        folder: of the point.
-        by: who does it: C(module), or C(timer) for the host itself.
+        directory: of the point.
+        by: who does it: ``module``, or ``timer`` for the host itself.
 
     Returns:
         dict: restored_at, by, complete, attempts, files, errors, commands, touched; or None where
-        the point has been disarmed. C(complete) says that all files are as they were; what became
-        of the commands is in their own statuses. C(touched) says that a file was not.
+        the point has been disarmed. ``complete`` says that all files are as they were; what became
+        of the commands is in their own statuses. ``touched`` says that a file was not.
     """
     try:
         with locked(directory):
@@ -835,7 +835,7 @@ def _restore(directory, by):
     put, errors = [], []
     for item in point["files"]:
         try:
-            if put_back(item, directory):
+            if restore_file(item, directory):
                 put.append(item["path"])
         except OSError as error:
             errors.append("%s: %s" % (item["path"], error.strerror or error))
@@ -862,7 +862,7 @@ def _restore(directory, by):
         shutil.rmtree(saved, ignore_errors=True)
         write_outcome(directory, outcome)
     if not errors:
-        # They may hold secrets, and nobody needs them any more.
+        # They may hold secrets, and are not needed any more.
         shutil.rmtree(saved, ignore_errors=True)
         remove_unit(point["name"])
     return outcome
@@ -884,7 +884,7 @@ def main():
     if outcome is None:
         return 0
     sys.stdout.write(
-        "%d files put back, %d could not be, statuses of the commands: %s\n"
+        "%d files restored, %d could not be, statuses of the commands: %s\n"
         % (
             len(outcome["files"]),
             len(outcome["errors"]),

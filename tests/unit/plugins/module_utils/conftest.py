@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import survey as health_survey
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 
 FIXTURES = pathlib.Path(__file__).parents[2] / "fixtures"
 #: when the machine of the captures had booted, in seconds since the epoch
@@ -31,7 +31,7 @@ def proc():
 @pytest.fixture
 def properties():
     """Return a function: the properties of a unit as `systemctl show` gave them."""
-    return lambda name: unit.parse((FIXTURES / "unit" / (name + ".txt")).read_text())
+    return lambda name: systemctl.parse((FIXTURES / "unit" / (name + ".txt")).read_text())
 
 
 @pytest.fixture

@@ -32,38 +32,38 @@ exec(compile(debug_logging.REVERT, "revert.py", "exec"), revert)  # noqa: S102 (
         "LOG_LEVEL=\nA=1\n",
     ],
 )
-def test_what_is_put_back_is_exactly_what_was_there(text):
+def test_what_is_restored_is_exactly_what_was_there(text):
     made = debug_logging.plan(text, None)
     assert debug_logging.shown(made.text) == "LOG_LEVEL=DEBUG\n"
-    assert revert["put_back"](made.text, made.hunks) == text
+    assert revert["restore_lines"](made.text, made.hunks) == text
 
 
 def test_what_was_changed_elsewhere_in_the_meantime_stays():
     made = debug_logging.plan("A=1\nLOG_LEVEL=INFO\nB=2\n", None)
     later = made.text.replace("A=1", "A=10") + "C=3\n"
-    assert revert["put_back"](later, made.hunks) == "A=10\nLOG_LEVEL=INFO\nB=2\nC=3\n"
+    assert revert["restore_lines"](later, made.hunks) == "A=10\nLOG_LEVEL=INFO\nB=2\nC=3\n"
 
 
-def test_a_level_that_somebody_has_set_in_the_meantime_stays(capsys):
+def test_a_level_that_was_set_in_the_meantime_stays(capsys):
     made = debug_logging.plan("LOG_LEVEL=INFO\n", None)
     later = "LOG_LEVEL=ERROR\n"
-    assert revert["put_back"](later, made.hunks) == later
+    assert revert["restore_lines"](later, made.hunks) == later
     assert "stays" in capsys.readouterr().out
 
 
-def test_putting_back_twice_is_putting_back_once():
+def test_restoring_twice_is_restoring_once():
     made = debug_logging.plan("A=1\nLOG_LEVEL=INFO\n", None)
-    once = revert["put_back"](made.text, made.hunks)
-    assert revert["put_back"](once, made.hunks) == once
+    once = revert["restore_lines"](made.text, made.hunks)
+    assert revert["restore_lines"](once, made.hunks) == once
 
 
-def test_of_two_lines_the_one_that_counts_is_put_back():
+def test_of_two_lines_the_one_that_counts_is_restored():
     made = debug_logging.plan("LOG_LEVEL=INFO\nA=1\nLOG_LEVEL=WARNING\n", None)
-    back = revert["put_back"](made.text, made.hunks)
+    back = revert["restore_lines"](made.text, made.hunks)
     assert debug_logging.shown(back) == "LOG_LEVEL=WARNING\n"
 
 
-def test_a_second_run_neither_changes_nor_forgets():
+def test_a_second_run_neither_changes_nor_discards():
     first = debug_logging.plan("LOG_LEVEL=INFO\n", None)
     second = debug_logging.plan(first.text, first.hunks)
     assert second == (None, first.hunks)
@@ -79,7 +79,7 @@ def test_a_level_that_a_person_chose_while_it_is_on_is_left_to_them():
     assert debug_logging.plan("LOG_LEVEL=ERROR\n", first.hunks).text is None
 
 
-def test_what_is_debug_already_is_nobodys_to_put_back():
+def test_what_is_debug_already_is_not_restored():
     assert debug_logging.plan("LOG_LEVEL=DEBUG\n", None) == (None, [])
 
 
@@ -99,7 +99,7 @@ def test_the_time_is_given_so_that_no_time_zone_matters():
 
 
 def by_the_host(directory, path, hunks):
-    """Put lines back as the host does, from what lies in a directory of its own."""
+    """Restore lines as the host does, from what lies in a dedicated directory."""
     (directory / "revert.py").write_text(debug_logging.REVERT)
     (directory / "files.py").write_text(inspect.getsource(files))
     code = (
@@ -116,7 +116,7 @@ def by_the_host(directory, path, hunks):
     )
 
 
-def test_what_is_put_back_on_the_host_keeps_its_mode(tmp_path):
+def test_what_is_restored_on_the_host_keeps_its_mode(tmp_path):
     own, path = tmp_path / "own", tmp_path / ".env"
     own.mkdir()
     made = debug_logging.plan("A=1\nLOG_LEVEL=INFO\n", None)
@@ -132,7 +132,7 @@ def test_what_is_put_back_on_the_host_keeps_its_mode(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root gives files to others")
-def test_what_is_put_back_on_the_host_goes_by_no_link_of_the_app(tmp_path):
+def test_what_is_restored_on_the_host_goes_by_no_link_of_the_app(tmp_path):
     own, app, victim = tmp_path / "own", tmp_path / "app", tmp_path / "victim"
     own.mkdir()
     app.mkdir()

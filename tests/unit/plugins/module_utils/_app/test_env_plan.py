@@ -9,8 +9,12 @@ import random
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._app import env_plan
-from ansible_collections.sergas.ops.plugins.module_utils._app.env_plan import Refused
+from ansible_collections.sergas.ops.plugins.module_utils._app import (
+    env_plan,
+    env_readings,
+    env_values,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._app.env_values import Refused
 from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, dotenv_masking
 
 
@@ -46,7 +50,7 @@ def readings(text):
     ],
 )
 def test_a_value_is_quoted_only_where_a_reader_needs_it(value, written):
-    assert env_plan.forms(value)[0] == written
+    assert env_values.forms(value)[0] == written
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,7 @@ def test_every_form_of_a_value_is_read_alike():
     written = 0
     for value in values:
         try:
-            forms = env_plan.forms(value)
+            forms = env_values.forms(value)
         except Refused:
             continue
         for form in forms:
@@ -81,7 +85,7 @@ def test_every_form_of_a_value_is_read_alike():
     [(True, "true"), (False, "false"), (5, "5"), (0.5, "0.5"), ("yes", "yes"), ("", "")],
 )
 def test_numbers_and_booleans_are_texts(value, text):
-    assert env_plan.as_text("A", value) == text
+    assert env_values.as_text("A", value) == text
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ def test_numbers_and_booleans_are_texts(value, text):
 )
 def test_what_is_no_text_is_refused_with_the_way_out(value, hint):
     with pytest.raises(Refused, match=hint):
-        env_plan.as_text("A", value)
+        env_values.as_text("A", value)
 
 
 # What becomes of a line
@@ -151,7 +155,7 @@ def test_export_and_inline_comments_stay_where_systemd_does_not_read_them(before
 
 FILE = """\
 # The app
-DATABASE_HOST = db1   # not asked for
+DATABASE_HOST = db1   # not requested
 
 export LOG_LEVEL=INFO
 EMPTY=
@@ -160,7 +164,7 @@ TOKEN="a b"\t
 """
 
 
-def test_lines_that_are_not_asked_for_keep_their_text():
+def test_lines_that_are_not_requested_keep_their_text():
     plan = env_plan.plan(FILE, {"NEW": "1", "EMPTY": "no more"}, absent=["TOKEN", "GONE"])
     assert plan.text == FILE.replace("EMPTY=\n", "EMPTY='no more'\n").replace(
         'TOKEN="a b"\t\n', "NEW=1\n"
@@ -219,14 +223,14 @@ def test_a_line_that_hides_the_variable_from_systemd_is_named(before, reason):
         env_plan.plan(before, {"A": "3"})
 
 
-def test_setting_the_line_that_hid_others_gives_them_back():
+def test_setting_the_line_that_hid_others_returns_them():
     plan = env_plan.plan('B="1\nA=2\n', {"B": "1"})
     assert plan.text == "B=1\nA=2\n"
     assert readings(plan.text) == ({"A": "2", "B": "1"},) * 3
 
 
 def test_no_change_ever_changes_another_variable():
-    """Whatever a file looks like: it is set as asked and all else reads as before, or it is
+    """Whatever a file looks like: it is set as requested and all else reads as before, or it is
     refused.
     """
     source = random.Random(4)
@@ -275,7 +279,7 @@ def test_no_change_ever_changes_another_variable():
 # The other variables
 
 
-def test_mending_gives_systemd_what_dotenv_reads():
+def test_repairing_gives_systemd_what_dotenv_reads():
     before = (
         "TTL=300  # 5 minutes\nexport LEVEL=INFO\nB='x' # y\nC=1\nC=2\nD=${C}\nE='it''s'\nOK=1\n"
     )
@@ -286,11 +290,11 @@ def test_mending_gives_systemd_what_dotenv_reads():
     assert plan.repaired == ["TTL", "LEVEL", "B", "C"]
     assert plan.dropped == [("C", 4)]
     assert plan.changed == []
-    assert set(env_plan.ambiguous(plan.text)) == {"D", "E"}
+    assert set(env_readings.ambiguous(plan.text)) == {"D", "E"}
     assert env_plan.plan(plan.text, {}, repair=True).text == plan.text
 
 
-def test_mending_that_cannot_be_does_not_stop_what_was_asked_for():
+def test_repairing_that_cannot_be_does_not_stop_what_was_requested():
     plan = env_plan.plan('X=1 # c\nA=1\nB="1\nC=2\n', {"A": "2"}, repair=True)
     assert plan.text == 'X=1 # c\nA=2\nB="1\nC=2\n'
     assert plan.repaired == []
@@ -301,7 +305,7 @@ def test_what_is_read_differently_is_said_without_secrets():
         "TTL=300  # 5 minutes\nAPI_KEY=hidden  # c\nURL=http://u:hidden@h # c\nMARKED=hidden # c\n"
         "export LEVEL=INFO\nOK=1\n# \\\nLATE=1\n"
     )
-    found = env_plan.ambiguous(text, marked=["MARKED"])
+    found = env_readings.ambiguous(text, marked=["MARKED"])
     assert found["TTL"] == "line 1: systemd reads '300  # 5 minutes', python-dotenv reads '300'"
     assert found["LEVEL"] == "line 5: systemd reads nothing, python-dotenv reads 'INFO'"
     assert found["LATE"].startswith("line 8: systemd before 254")
@@ -310,7 +314,7 @@ def test_what_is_read_differently_is_said_without_secrets():
 
 
 def test_a_quote_that_swallows_a_secret_does_not_show_it():
-    assert "hidden" not in str(env_plan.ambiguous('A="1\nDATABASE_PASSWORD=hidden\n'))
+    assert "hidden" not in str(env_readings.ambiguous('A="1\nDATABASE_PASSWORD=hidden\n'))
 
 
 # What a diff shows

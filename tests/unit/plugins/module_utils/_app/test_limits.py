@@ -74,7 +74,7 @@ def test_workers_that_cannot_live_in_what_is_left_are_not_starved():
         limits.capped_memory(full, None, 4)
 
 
-def test_what_a_person_asks_for_has_to_fit_unless_it_is_less_than_now():
+def test_what_a_person_requests_has_to_fit_unless_it_is_less_than_now():
     assert limits.given_memory(HOST, 2 * GIB, None) == 2 * GIB
     assert limits.given_memory(HOST, 2 * GIB, 2 * GIB) is None
     with pytest.raises(Refused):

@@ -54,7 +54,7 @@ def test_some_things_are_never_ended(more):
     assert "never" in verdict.refused
 
 
-def test_nothing_is_ended_that_nobody_allows():
+def test_nothing_is_ended_that_is_not_allowed():
     assert "approve" in port.judge(holder(), SAME, [], False).refused
     assert "approve" in port.judge(holder(unit="a.service"), {}, ["b.service"], False).refused
 

@@ -27,7 +27,7 @@ def compared(missing=(), broken=()):
     return {"missing": list(missing), "broken": list(broken)}
 
 
-def test_a_pinned_version_is_named_without_asking_pip():
+def test_a_pinned_version_is_named_without_pip():
     (step,) = requirements.plan(compared([MISSING]))
     assert (step.before, step.after, step.why) == (None, "25.4.0", "it is not installed")
 
@@ -98,7 +98,7 @@ def names(found, key):
     return [item["requirement"] for item in found[key]]
 
 
-def test_an_environment_that_has_all_lacks_nothing(environment, tmp_path):
+def test_an_environment_that_has_all_is_missing_nothing(environment, tmp_path):
     found = compare(environment, tmp_path, "# the app\nAlpha == 1.0  # pinned\nbeta\n")
     assert found["missing"] == found["broken"] == []
     assert found["compared"] == 3
@@ -113,11 +113,11 @@ def test_an_environment_that_has_all_lacks_nothing(environment, tmp_path):
         ("alpha \\\n  ==2.0\n", ["alpha==2.0"]),
     ],
 )
-def test_what_lacks_is_named_as_it_is_asked_for(environment, tmp_path, text, missing):
+def test_what_is_missing_is_named_as_it_is_required(environment, tmp_path, text, missing):
     assert names(compare(environment, tmp_path, text), "missing") == missing
 
 
-def test_further_files_are_read_and_what_cannot_be_compared_is_told(environment, tmp_path):
+def test_further_files_are_read_and_what_cannot_be_compared_is_reported(environment, tmp_path):
     (tmp_path / "more.txt").write_text("gamma\n")
     found = compare(environment, tmp_path, "-r more.txt\n-e ./here\ngit+https://example.com/x\n")
     assert names(found, "missing") == ["gamma"]

@@ -85,7 +85,7 @@ def test_time_spans_of_systemd(text, expected):
     assert unit.seconds(text) == expected
 
 
-def test_a_file_is_replaced_in_one_step_and_its_folder_goes_with_it(tmp_path):
+def test_a_file_is_replaced_in_one_step_and_its_directory_goes_with_it(tmp_path):
     path = str(tmp_path / "x.service.d" / "a.conf")
     unit.put(path, "one\n")
     unit.put(path, "two\n")
@@ -95,7 +95,7 @@ def test_a_file_is_replaced_in_one_step_and_its_folder_goes_with_it(tmp_path):
     assert not (tmp_path / "x.service.d").exists()
 
 
-def test_a_folder_with_something_of_others_stays(tmp_path):
+def test_a_directory_with_something_of_others_stays(tmp_path):
     other = tmp_path / "x.service.d" / "override.conf"
     other.parent.mkdir()
     other.write_text("[Service]\n")

@@ -307,11 +307,11 @@ def test_a_restore_point_puts_a_wanted_link_back_at_its_target(host, case):
     assert program.is_back(item)
     files.replace(str(path), b"A=2\n", (0, 0), 0o600)
     assert not program.is_back(item)
-    assert program.put_back(item, str(host / "point"))
+    assert program.restore_file(item, str(host / "point"))
     assert program.is_back(item)
     assert target.read_bytes() == b"A=1\n" and not target.is_symlink()
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
-    assert not program.put_back(item, str(host / "point"))
+    assert not program.restore_file(item, str(host / "point"))
 
 
 def test_a_link_that_came_since_is_replaced_and_not_followed(host):
@@ -323,7 +323,7 @@ def test_a_link_that_came_since_is_replaced_and_not_followed(host):
     (saved / "0").write_bytes(path.read_bytes())
     path.unlink()
     link(path, host / "etc" / "passwd", APP)
-    assert program.put_back(item, str(host / "point"))
+    assert program.restore_file(item, str(host / "point"))
     assert not path.is_symlink() and path.read_bytes() == b"A=1\n"
     assert (host / "etc" / "passwd").read_bytes() == SECRET
 
@@ -335,7 +335,7 @@ def test_what_was_absent_is_not_removed_by_a_directory_that_became_a_link(host):
     (host / "app" / "conf.d").rmdir()
     link(host / "app" / "conf.d", host / "etc", APP)
     with pytest.raises(program.Refused, match="among the directories"):
-        program.put_back(item, str(host))
+        program.restore_file(item, str(host))
     assert (host / "etc" / "passwd").read_bytes() == SECRET
 
 
@@ -534,7 +534,7 @@ def test_a_restore_brings_them_back(host):
     (saved / "0").write_bytes(target.read_bytes())
     target.unlink()
     write(target, 0, "A=3\n")
-    program.put_back(item, str(host / "point"))
+    program.restore_file(item, str(host / "point"))
     assert path.is_symlink() and target.read_bytes() == b"A=1\n"
     assert os.getxattr(target, "system.posix_acl_access") == access_list(THIRD)
     assert os.getxattr(target, "user.note") == b"ours"

@@ -63,11 +63,11 @@ def ids(findings):
         (("sshd",), seen(active="inactive", enabled="disabled"), [("security.jail.dead", "fail")]),
         (("sshd",), {"installed": False}, [("security.jail.missing", "fail")]),
         (("sshd",), seen(jail(ignored=["::1"])), [("security.jail.exposed", "warn")]),
-        # What nobody has declared may be as its operator wants it.
+        # What is not declared may be as its operator wants it.
         ((), seen(jail(ignored=["::1"])), [("security.jails.ok", "ok")]),
     ],
 )
-def test_jails_that_do_not_work_are_told(expected, observed, found):
+def test_jails_that_do_not_work_are_found(expected, observed, found):
     assert ids(checks.decide_jails(context(*expected), observed)) == found
 
 
@@ -90,7 +90,7 @@ def test_service_that_was_switched_off_is_skipped():
         ),
     ],
 )
-def test_bans_that_do_harm_or_nothing_are_told(observed, found):
+def test_bans_that_do_harm_or_nothing_are_found(observed, found):
     assert ids(checks.decide_bans(None, observed)) == found
 
 

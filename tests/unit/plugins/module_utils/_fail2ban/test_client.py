@@ -12,7 +12,13 @@ import threading
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
-from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans, client, rules, setup
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
+    bans,
+    client,
+    configuration,
+    rules,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
     sources as fail2ban_sources,
 )
@@ -82,7 +88,7 @@ class _Answers:
         self._listener.bind(path)
         self._listener.listen(1)
         self._answers = answers
-        self.asked = []
+        self.received = []
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self):
@@ -91,7 +97,7 @@ class _Answers:
             data = b""
             while not data.endswith(b"<F2B_END_COMMAND>"):
                 data += connection.recv(4096)
-            self.asked.append(pickle.loads(data[:-17]))  # noqa: S301
+            self.received.append(pickle.loads(data[:-17]))  # noqa: S301
             connection.sendall(answer + b"<F2B_END_COMMAND>")
 
 
@@ -104,16 +110,16 @@ def answered(tmp_path):
     return make
 
 
-def test_server_is_asked_over_one_connection(answered):
+def test_server_is_queried_over_one_connection(answered):
     status = (0, [("Number of jail", 2), ("Jail list", "sshd, sergas-app")])
     fake, path = answered(pickle.dumps(status, 4), pickle.dumps((0, 5), 4))
     with client.Server(path) as server:
         assert server.jails() == ["sshd", "sergas-app"]
         assert server.query("get", "sshd", "maxretry") == 5
-    assert fake.asked == [["status"], ["get", "sshd", "maxretry"]]
+    assert fake.received == [["status"], ["get", "sshd", "maxretry"]]
 
 
-def test_refusal_is_told(answered):
+def test_refusal_is_raised(answered):
     _fake, path = answered(pickle.dumps((1, ValueError("no such jail")), 4))
     with client.Server(path) as server, pytest.raises(client.Refused, match="no such jail"):
         server.query("get", "ghost", "maxretry")
@@ -131,7 +137,7 @@ def test_answer_cannot_run_anything(answered):
     assert not os.path.exists("/tmp/must-not-be-made")
 
 
-def test_nobody_answers(tmp_path):
+def test_no_server_answers(tmp_path):
     with pytest.raises(client.ServerDown, match="does not answer"):
         client.Server(str(tmp_path / "none"))
 
@@ -162,7 +168,7 @@ GONE = ("not-found", "inactive")
         (sources("", {}, None, ("/a",), ()), "/a does not exist"),
     ],
 )
-def test_blind_jails_are_told(seen, reason):
+def test_jails_without_input_are_found(seen, reason):
     found = fail2ban_sources.no_input(seen)
     assert (found is None) if reason is None else (reason in found)
 
@@ -176,22 +182,22 @@ def test_blind_jails_are_told(seen, reason):
         ("", True),
     ],
 )
-def test_journals_of_users_are_read_where_told(backend, only):
+def test_journals_of_users_are_read_where_configured(backend, only):
     assert fail2ban_sources.reads_system_journal_only(backend) is only
 
 
 def test_revision_changes_with_any_file():
     files = {"jail.d/sergas.conf": "a @REVISION@", "filter.d/sergas-app.conf": "b"}
-    first, revision = setup.with_revision(files)
+    first, revision = configuration.with_revision(files)
     assert first["jail.d/sergas.conf"] == "a " + revision
-    _second, other = setup.with_revision(dict(files, **{"filter.d/sergas-app.conf": "c"}))
+    _second, other = configuration.with_revision(dict(files, **{"filter.d/sergas-app.conf": "c"}))
     assert other != revision
 
 
 def test_only_what_differs_is_written():
     before = {"a": "1", "b": "2", "c": "3"}
     after = {"a": "1", "b": "x", "d": "4"}
-    assert setup.differences(before, after) == {
+    assert configuration.differences(before, after) == {
         "b": ("2", "x"),
         "c": ("3", None),
         "d": (None, "4"),
@@ -202,20 +208,20 @@ def test_only_what_differs_is_written():
     "path", ["jail.local", "jail.d/other.conf", "jail.d/../sergas.conf", "jail.d/sergas.local"]
 )
 def test_files_of_others_are_refused(path):
-    with pytest.raises(setup.SetupError, match="not a file of this collection"):
-        setup.check_paths([path])
+    with pytest.raises(InvalidValue, match="not a file of this collection"):
+        configuration.check_paths([path])
 
 
 def test_files_are_read_and_overrides_found(tmp_path):
-    for directory in setup.DIRECTORIES:
+    for directory in configuration.DIRECTORIES:
         (tmp_path / directory).mkdir()
     (tmp_path / "jail.d" / "sergas.conf").write_text(OURS)
     (tmp_path / "jail.d" / "defaults-debian.conf").write_text("[sshd]\nmaxretry = 9\n")
     (tmp_path / "jail.d" / "zz.conf").write_text("[sshd]\nfindtime = 60\n")
     (tmp_path / "jail.local").write_text("[sshd]\nmaxretry = 3\n")
-    files = setup.read_own(str(tmp_path))
+    files = configuration.read_own(str(tmp_path))
     assert files == {"jail.d/sergas.conf": OURS}
-    found = setup.read_overrides(str(tmp_path), files)
+    found = configuration.read_overrides(str(tmp_path), files)
     assert [(item["key"], item["theirs"]) for item in found] == [
         ("findtime", "60"),
         ("maxretry", "3"),
@@ -236,7 +242,7 @@ def test_ours_are_never_banned():
     }
 
 
-def test_only_who_is_banned_is_let_go():
+def test_only_who_is_banned_is_unbanned():
     banned = ["203.0.113.8", "203.0.113.9"]
     plan = bans.plan(["203.0.113.9"], ["203.0.113.7", "203.0.113.8"], banned, [])
     assert (plan.ban, plan.unban) == ([], ["203.0.113.8"])
@@ -286,7 +292,7 @@ def test_database_is_read_from_the_dump():
     assert client.parse_database("['set', 'dbfile', 'None']\n") is None
 
 
-def test_names_are_resolved_and_unknown_ones_told():
+def test_names_are_resolved_and_unknown_ones_reported():
     def lookup(name, _port):
         if name != "lb.example":
             raise OSError("unknown")

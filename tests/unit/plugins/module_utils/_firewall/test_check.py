@@ -8,7 +8,12 @@ import json
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._firewall import check, host, published
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
+    check,
+    declaration,
+    host,
+    published,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
 from ansible_collections.sergas.ops.plugins.module_utils._host import container_rules, ufw
 
@@ -41,17 +46,17 @@ def test_the_session_is_found_above_sudo(tmp_path, monkeypatch):
         (20, 10, ""),
         (10, 1, "SSH_CONNECTION=192.0.2.1 5 192.0.2.2 22"),
     ):
-        place = tmp_path / str(pid)
-        place.mkdir()
-        (place / "environ").write_text("PATH=/bin\0" + environ + "\0")
-        (place / "stat").write_text("%d (a b) c) S %d 1 1" % (pid, parent))
+        process = tmp_path / str(pid)
+        process.mkdir()
+        (process / "environ").write_text("PATH=/bin\0" + environ + "\0")
+        (process / "stat").write_text("%d (a b) c) S %d 1 1" % (pid, parent))
     assert host.session(str(tmp_path))["peer"] == "192.0.2.1"
     (tmp_path / "10" / "environ").write_text("")
     assert host.session(str(tmp_path)) is None
 
 
 def test_the_ports_of_sshd():
-    socket = "Listen=[::]:2222 (Stream)\nListen=/run/x (Stream)\nListen=0.0.0.0:2222 (Stream)\n"
+    socket = "[::]:2222 (Stream)\n/run/x (Stream)\n0.0.0.0:2222 (Stream)"
     assert host.parse_socket(socket) == [2222]
     assert host.parse_sshd("port 22\nlistenaddress [::]:22\nlistenaddress 0.0.0.0:2200\n") == [
         22,
@@ -126,7 +131,7 @@ PORT = {"port": 8001, "protocol": "tcp", "to": "172.17.0.2:8000", "engine": "doc
 
 
 def declare(*rules):
-    return firewall_plan.declare(rules, "sergas")
+    return declaration.declare(rules, "sergas")
 
 
 def test_a_published_port_is_left_to_those_whom_the_rules_name():
@@ -157,7 +162,7 @@ def test_a_port_once_closed_stays_closed():
     assert [(item["protocol"], item["port"]) for item in found] == [("tcp", 9000), ("tcp", 8001)]
 
 
-def test_a_port_that_somebody_else_closes_is_left_to_them():
+def test_a_port_that_others_close_is_left_to_them():
     drop = ["tcp dport 8001 drop"]
     theirs = container_rules.Rules([], [["table inet sergas_cognee {", *drop, "}"]])
     ours = container_rules.Rules([], [["table inet sergas_published {", *drop, "}"]])
@@ -185,10 +190,10 @@ def test_names_and_the_ports_of_sshd_are_filled_in():
 SESSION = {"peer": "198.51.100.5", "peer_port": 50122, "address": "198.51.100.20", "port": 2222}
 
 
-def test_the_session_comes_first_unless_the_rules_let_it_in():
+def test_the_session_comes_first_unless_the_rules_allow_it():
     denied = declare({"action": "deny", "from": "198.51.100.0/24"}, {"port": "22"})
     found = check.with_session(denied, SESSION, STATE, "sergas", True)
-    assert firewall_plan.text(found[0]) == "allow from 198.51.100.5 to any port 2222 proto tcp"
+    assert declaration.text(found[0]) == "allow from 198.51.100.5 to any port 2222 proto tcp"
     assert found[1:] == denied
     admins = declare({"from": "198.51.100.0/24", "port": "2222"})
     assert check.with_session(admins, SESSION, STATE, "sergas", True) == admins
@@ -200,7 +205,7 @@ def test_a_foreign_rule_for_the_session_counts_only_where_rules_are_added():
     assert len(check.with_session([], SESSION, live, "sergas", True)) == 1
 
 
-def test_a_firewall_that_holds_nobody_off_fails_and_a_difference_warns():
+def test_a_firewall_that_blocks_no_one_fails_and_a_difference_warns():
     wanted = declare({"port": "22"})
     off = STATE._replace(enabled=False)
     found = check.judge_drift(off, firewall_plan.plan(off, wanted, "sergas"), wanted)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._firewall import declaration, reach
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
 from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
 
@@ -28,7 +29,7 @@ def owned(line):
 
 
 def plan(live, *rules, **options):
-    return firewall_plan.plan(live, firewall_plan.declare(rules, "sergas"), "sergas", **options)
+    return firewall_plan.plan(live, declaration.declare(rules, "sergas"), "sergas", **options)
 
 
 def texts(found):
@@ -40,7 +41,7 @@ ALLOW_SSH6 = "allow tcp 22 ::/0 any ::/0 in"
 ALLOW_BALANCER = "allow tcp 8000 0.0.0.0/0 any 198.51.100.2 in"
 
 
-def test_nothing_is_done_where_all_is_there_whoever_made_it():
+def test_nothing_is_done_where_all_is_there_regardless_of_who_made_it():
     found = plan(state(ALLOW_BALANCER + "\n" + ALLOW_SSH, ALLOW_SSH6), SSH, BALANCER)
     assert not found.changed
 
@@ -113,8 +114,8 @@ def test_a_rule_that_makes_the_wanted_one_a_dead_letter_is_overtaken(line, there
     assert found.steps[-1]["insert"] == 2
     assert not found.overruled
     assert (
-        firewall_plan.shut_out(
-            firewall_plan.as_firewall(live, found),
+        reach.shut_out(
+            reach.as_firewall(live, found),
             [{"who": "the balancer", "address": "198.51.100.2", "port": 8000}],
         )
         == []
@@ -138,7 +139,7 @@ def test_what_goes_anyway_is_in_nobodys_way():
     ]
 
 
-def test_the_contrary_of_a_declared_rule_is_replaced_and_told():
+def test_the_contrary_of_a_declared_rule_is_replaced_and_reported():
     found = plan(state("deny tcp 8000 0.0.0.0/0 any 198.51.100.2 in"), BALANCER)
     assert texts(found) == [
         "delete deny from 198.51.100.2 to any port 8000 proto tcp",
@@ -157,7 +158,7 @@ def test_a_declared_denial_comes_before_what_it_is_to_deny():
     ).changed
 
 
-def test_places_in_the_second_family_are_counted_behind_the_first():
+def test_positions_in_the_second_family_are_counted_behind_the_first():
     live = state(ALLOW_SSH + "\n" + ALLOW_BALANCER, "deny any any ::/0 any 2001:db8::/32 in")
     found = plan(live, {"from": "2001:db8::7", "port": "8000"})
     assert found.steps[0]["insert"] == 3 and found.steps[0]["from_ip"] == "2001:db8::7"
@@ -172,7 +173,7 @@ def test_a_profile_of_an_application_counts_once_for_ufw():
 
 
 def test_without_ipv6_only_the_rules_of_the_other_family_are_made():
-    rules = firewall_plan.declare([SSH, {"from": "2001:db8::7"}], "sergas", ipv6=False)
+    rules = declaration.declare([SSH, {"from": "2001:db8::7"}], "sergas", ipv6=False)
     assert [rule.family for rule in rules] == [4]
 
 
@@ -205,7 +206,7 @@ def test_spelling_is_no_difference():
 )
 def test_a_rule_that_is_none_is_named(rule, word):
     with pytest.raises(ValueError, match="rule 2 .*" + word.replace("$", "[$]")):
-        firewall_plan.declare([SSH, rule], "sergas")
+        declaration.declare([SSH, rule], "sergas")
 
 
 KEEP = [{"who": "this session", "address": "198.51.100.5", "port": 22}]
@@ -228,17 +229,17 @@ KEEP = [{"who": "this session", "address": "198.51.100.5", "port": 22}]
         ([dict(SSH, action="limit")], "2001:db8::5", None),
     ],
 )
-def test_who_would_be_shut_out_is_told_beforehand(rules, address, reason):
+def test_who_would_be_shut_out_is_reported_beforehand(rules, address, reason):
     live = state(enabled=False)
-    firewall = firewall_plan.as_firewall(live, plan(live, *rules))
-    reasons = firewall_plan.shut_out(firewall, [dict(KEEP[0], address=address)])
+    firewall = reach.as_firewall(live, plan(live, *rules))
+    reasons = reach.shut_out(firewall, [dict(KEEP[0], address=address)])
     assert [reason in text and address in text for text in reasons] == ([True] if reason else [])
 
 
 def test_without_ipv6_a_session_over_it_would_be_shut_out():
     live = state(ipv6=False)
-    firewall = firewall_plan.as_firewall(live, plan(live, SSH))
-    assert "IPV6=no" in firewall_plan.shut_out(firewall, [dict(KEEP[0], address="2001:db8::5")])[0]
+    firewall = reach.as_firewall(live, plan(live, SSH))
+    assert "IPV6=no" in reach.shut_out(firewall, [dict(KEEP[0], address="2001:db8::5")])[0]
 
 
 STRANGER = {4: "192.0.2.254", 6: "2001:db8:ffff::fe"}
@@ -246,13 +247,14 @@ STRANGER = {4: "192.0.2.254", 6: "2001:db8:ffff::fe"}
 
 def test_ports_that_are_open_to_everybody_and_should_not_be():
     listening = [{"port": port, "addresses": ["0.0.0.0"]} for port in (22, 5432, 8000)]
-    should = ufw.Firewall(True, True, "DROP", firewall_plan.declare([SSH, BALANCER], "sergas"))
+    should = ufw.Firewall(True, True, "DROP", declaration.declare([SSH, BALANCER], "sergas"))
     live = ufw.Firewall(
         True, True, "DROP", state(ALLOW_SSH + "\nallow any 5432 ::/0 any ::/0 in").rules
     )
-    found = firewall_plan.exposed(live, should, listening, STRANGER)
+    found = reach.exposed(live, should, listening, STRANGER)
     assert [item["port"] for item in found] == [5432]
     closed = live._replace(enabled=False)
-    assert [
-        item["port"] for item in firewall_plan.exposed(closed, should, listening, STRANGER)
-    ] == [5432, 8000]
+    assert [item["port"] for item in reach.exposed(closed, should, listening, STRANGER)] == [
+        5432,
+        8000,
+    ]

@@ -101,7 +101,7 @@ def test_a_lease_holds_until_its_end_in_this_boot():
     assert ledger.holder(None, "b", 50.0) is None
 
 
-def test_the_lease_of_a_dead_run_holds_no_one():
+def test_the_lease_of_a_dead_run_blocks_no_run():
     assert ledger.holder(LEASE, "b", 50.0, ["x", "r"]) is None
     assert ledger.holder(LEASE, "b", 50.0, ["x"]) == LEASE
 
@@ -116,7 +116,7 @@ def test_begun_without_an_end_is_interrupted_unless_its_run_holds_the_lock():
     assert ledger.with_interruptions(begun, "r")[0]["outcome"] == "begun"
     assert ledger.with_interruptions(begun, None)[0]["outcome"] == "interrupted"
     assert ledger.with_interruptions(begun, "another")[0]["outcome"] == "interrupted"
-    # A copy is changed: what is written down stays.
+    # The copy was marked: what is written down stays.
     assert begun[0]["outcome"] == "begun"
 
 

@@ -107,12 +107,12 @@ def test_what_the_host_restored_automatically_is_a_change(
     "outcome",
     ["", " " * 8192, "{", dict(DONE, by="module"), dict(DONE, restored_at=None), {"by": "timer"}],
 )
-def test_what_a_run_restored_or_nothing_has_is_none(read, tmp_path, outcome):
+def test_what_a_run_restored_or_no_one_has_is_none(read, tmp_path, outcome):
     point(tmp_path / "restore", "firewall", outcome)
     assert read() == []
 
 
-def test_who_may_not_read_it_gets_none(monkeypatch):
+def test_who_may_not_read_it_is_reported(monkeypatch):
     def denied(*arguments):
         raise PermissionError(13, "Permission denied")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl, unit
 
 
 def command(text):
@@ -61,12 +61,12 @@ def test_a_unit_that_does_not_exist(properties):
 
 
 def test_of_several_environment_files_the_one_named_env_counts():
-    shown = unit.parse(
+    shown = systemctl.parse(
         "EnvironmentFiles=/srv/.env (ignore_errors=no)\nEnvironmentFiles=/etc/default/app"
         " (ignore_errors=yes)\n"
     )
     assert unit.environment_file(shown) == "/srv/.env"
-    shown = unit.parse(
+    shown = systemctl.parse(
         "EnvironmentFiles=/etc/a (ignore_errors=no)\nEnvironmentFiles=/etc/b (ignore_errors=yes)\n"
     )
     assert unit.environment_file(shown) == "/etc/b"
@@ -93,7 +93,7 @@ def test_times_are_those_of_systemds_clock(properties):
 
 
 def test_a_host_without_systemd(monkeypatch):
-    monkeypatch.setattr(unit.process, "find", lambda name: None)
+    monkeypatch.setattr(systemctl.process, "find", lambda name: None)
     assert unit.read("sergas-app", Deadline(5)) == ({}, "systemctl is not installed")
 
 
@@ -102,7 +102,7 @@ def test_systemd_that_does_not_run(monkeypatch):
         "System has not been booted with systemd as init system (PID 1). Can't operate.\nFailed to"
         " connect to bus\n"
     )
-    monkeypatch.setattr(unit.process, "run", lambda argv, deadline: (1, "", refusal))
+    monkeypatch.setattr(systemctl.process, "run", lambda argv, deadline: (1, "", refusal))
     shown, reason = unit.read("sergas-app", Deadline(5))
     assert shown == {}
     assert "has not been booted with systemd" in reason
@@ -115,6 +115,6 @@ def test_a_service_name_cannot_become_an_option(monkeypatch):
         seen.append(argv)
         return 0, "LoadState=not-found\n", ""
 
-    monkeypatch.setattr(unit.process, "run", run)
+    monkeypatch.setattr(systemctl.process, "run", run)
     unit.read("--version", Deadline(5))
     assert seen[0][-2:] == ["--", "--version.service"]

@@ -54,7 +54,7 @@ def test_defaults_of_the_distribution_with_keys_only_are_fine():
         ({"permituserenvironment": "yes"}, {"permituserenvironment": "warn"}),
     ],
 )
-def test_weak_settings_are_told(settings, expected):
+def test_weak_settings_are_found(settings, expected):
     assert weak(**settings) == expected
 
 

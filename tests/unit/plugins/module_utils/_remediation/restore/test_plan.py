@@ -80,7 +80,7 @@ def test_only_files_links_and_nothing_can_be_saved():
         plan.refuse_kinds([item(kind="other")])
 
 
-def test_the_space_is_that_of_the_files_in_blocks_of_their_own():
+def test_the_space_is_that_of_the_files_in_separate_blocks():
     found = [
         item(bytes=10000),
         item(bytes=0, path="/etc/b"),
@@ -90,7 +90,7 @@ def test_the_space_is_that_of_the_files_in_blocks_of_their_own():
     assert plan.space_needed(found, 500) == 500 + 10000 + 2 * 4096
 
 
-def test_a_point_is_the_same_if_it_would_give_back_what_is_there():
+def test_a_point_is_the_same_if_it_would_restore_what_is_there():
     commands = [["ufw", "reload"]]
     saved = {"files": [dict(item(), saved="saved/0")], "commands": commands}
     assert plan.same(saved, [item()], commands)
@@ -110,7 +110,7 @@ def test_a_point_stands_by_its_outcome(outcome, state):
     assert restore_points.standing(None, outcome) == "none"
 
 
-def test_failures_are_told_without_secrets():
+def test_failures_are_reported_without_secrets():
     outcome = {
         "errors": ["/etc/a: No space left on device"],
         "commands": [

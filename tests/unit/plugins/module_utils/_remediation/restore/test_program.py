@@ -67,7 +67,7 @@ UP = {"ActiveState": "active", "InvocationID": "1"}
         # Restarted since, with what was written or without anything.
         ({**UP, "InvocationID": "2"}, True, False, True),
         ({**UP, "InvocationID": "2"}, False, False, False),
-        # It was up and is not any more: with what was written, or by somebody else's doing.
+        # It was up and is not any more: with what was written, or because of another process.
         ({"ActiveState": "inactive", "InvocationID": "1"}, True, False, True),
         ({"ActiveState": "failed", "InvocationID": "2"}, True, False, True),
         ({"ActiveState": "failed", "InvocationID": "2"}, False, False, False),
@@ -119,7 +119,7 @@ def test_a_container_that_starts_again_is_another_boot(monkeypatch):
     assert boots == ["kernel 77", "kernel 99", "kernel 99"]
 
 
-def test_a_folder_that_went_while_its_lock_was_waited_for_is_no_folder(tmp_path, monkeypatch):
+def test_a_directory_that_went_while_its_lock_was_waited_for_is_no_directory(tmp_path, monkeypatch):
     directory = tmp_path / "point"
     directory.mkdir()
 
