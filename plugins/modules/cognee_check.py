@@ -281,8 +281,8 @@ findings:
       C(cognee.down), C(cognee.wrong_service), C(cognee.auth), C(cognee.blocked), C(cognee.slow),
       C(cognee.query), C(cognee.open), C(cognee.exposed), C(cognee.container),
       C(cognee.components), C(cognee.unknown)."
-    - C(evidence.error_kind) distinguishes the reasons, and C(advice) says what to do. C(evidence.target)
-      is the server.
+    - C(evidence.error_kind) distinguishes the reasons, and C(advice) says what to do.
+      C(evidence.target) is the server.
     - "Of C(cognee.down): C(stopped), C(exited), C(oom), C(paused), C(unhealthy), C(error), and the
       words of RV(error_kind)."
   returned: always

@@ -56,8 +56,8 @@ class Client:
             seconds: to wait, if that is less than the timeout.
 
         Returns:
-            dict: {"error_kind", "error", "seconds"} where there was no answer, else {"status", "json",
-            "body", "location", "seconds"}.
+            dict: {"error_kind", "error", "seconds"} where there was no answer, else {"status",
+            "json", "body", "location", "seconds"}.
         """
         headers = {"Accept": "application/json"}
         if key == "Bearer":
