@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make diagnose: this machine, or the fleet of an inventory.
 #
-#   INVENTORY  inventory file, folder or "host1,host2,"; empty: this machine
+#   INVENTORY  inventory file, directory or "host1,host2,"; empty: this machine
 #   LIMIT      a pattern of hosts, as ansible-playbook --limit takes it
 #   ARGS       anything else for ansible-playbook, for example ARGS='-e sergas_window=7200 -v'
 set -euo pipefail
@@ -17,7 +17,7 @@ if [ -n "${INVENTORY:-}" ]; then
     case $INVENTORY in
         *,*) ;;
         *) [ -e "$INVENTORY" ] || {
-            echo "error: INVENTORY=$INVENTORY: no such file or folder. A list of hosts needs a comma: INVENTORY=web1," >&2
+            echo "error: INVENTORY=$INVENTORY: no such file or directory. A list of hosts needs a comma: INVENTORY=web1," >&2
             exit 2
         } ;;
     esac
@@ -30,7 +30,7 @@ else
         playbook+=(--extra-vars sergas_become=false)
     elif ! sudo -n true 2>/dev/null; then
         playbook+=(--extra-vars sergas_become=false)
-        echo "Not root, and sudo asks for a password: what only root may see will be reported as unknown."
+        echo "Not root, and sudo needs a password: what only root may see will be reported as unknown."
     fi
 fi
 [ -z "${LIMIT:-}" ] || playbook+=(--limit "$LIMIT")

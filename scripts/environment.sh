@@ -23,7 +23,7 @@ version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/de
 new_enough() {
     "$1" -c "import sys; sys.exit(sys.version_info[:2] < tuple(map(int, '$oldest_python'.split('.'))))" 2>/dev/null
 }
-# pip comes into a new environment from ensurepip, which Debian keeps in a package of its own.
+# pip comes into a new environment from ensurepip, which Debian keeps in a separate package.
 makes_environments() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 
 choose_python() {
@@ -66,7 +66,7 @@ make_environment() {
             "Install it, then run this again: apt-get install $package"
     fi
     rm -rf .venv
-    "$python" -m venv .venv || die "cannot make .venv in $PWD: is the folder writable, the disk full?"
+    "$python" -m venv .venv || die "cannot make .venv in $PWD: is the directory writable, the disk full?"
 }
 
 case "${1:-}" in
@@ -75,13 +75,13 @@ case "${1:-}" in
     *) die "usage: scripts/environment.sh core|test" ;;
 esac
 
-# An environment does not survive a move: its scripts name the folder they were made in.
+# An environment does not survive a move: its scripts name the directory they were made in.
 if [ "$(cat .venv/made-in 2>/dev/null)" != "$PWD" ] || ! .venv/bin/python -c '' 2>/dev/null; then
     make_environment
     printf '%s\n' "$PWD" > .venv/made-in
 fi
 
-# Copies of the files that it was installed from say whether it is what they ask for now.
+# Copies of the files that it was installed from say whether it is what they require now.
 up_to_date() {
     local file
     for file in "${files[@]}"; do
@@ -92,7 +92,7 @@ if ! up_to_date; then
     say "Installing $([ "$1" = core ] && echo ansible-core || echo 'the test tools') into .venv ..."
     # Warnings about this machine's pip settings say nothing about the collection: -qq shows errors.
     .venv/bin/python -m pip install -qq --disable-pip-version-check "${files[@]/#/--requirement=}" || die \
-        "pip could not install what ${files[*]} ask for; its message is above." \
+        "pip could not install what ${files[*]} require; its message is above." \
         "It needs a package index: behind a proxy, set HTTPS_PROXY or PIP_INDEX_URL."
     mkdir -p .venv/installed-from/tests
     for file in "${files[@]}"; do cp "$file" ".venv/installed-from/$file"; done

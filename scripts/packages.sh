@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs Debian packages: scripts/packages.sh NAME ...   As root, or through a sudo that asks for no password.
+# Installs Debian packages: scripts/packages.sh NAME ...   As root, or through a sudo that needs no password.
 set -euo pipefail
 
 as_root() {

@@ -49,7 +49,7 @@ def render(remedies):
         needs = _needs(one)
         parts += ["- Needs: %s." % needs] * bool(needs)
         parts += ["- Undo: %s." % _undo(one["undo"]).rstrip(".")]
-        parts += ["- Proof: %s." % _verification(one["verification"])]
+        parts += ["- Verification: %s." % _verification(one["verification"])]
         parts += [
             "- May take %(timeout)d s, and acts again after %(cooldown)d s at the earliest." % one
         ]
@@ -76,20 +76,20 @@ def _undo(undo):
     if "none" in undo:
         return "none. " + undo["none"]
     files, commands = undo["files"], undo["commands"]
-    told = []
+    steps = []
     if files:
         names = files if isinstance(files, list) else [files]
-        told.append("put back %s" % ", ".join("`%s`" % name for name in names))
+        steps.append("restore %s" % ", ".join("`%s`" % name for name in names))
     if commands:
         lines = (
             [" ".join(map(str, c)) for c in commands] if isinstance(commands, list) else [commands]
         )
-        told.append("run %s" % ", ".join("`%s`" % line for line in lines))
+        steps.append("run %s" % ", ".join("`%s`" % line for line in lines))
     if undo["restarts"]:
-        told.append(
+        steps.append(
             "restart %s if it was restarted since" % ", ".join("`%s`" % u for u in undo["restarts"])
         )
-    return ", ".join(told) or "nothing to put back"
+    return ", ".join(steps) or "nothing to restore"
 
 
 def _verification(verification):

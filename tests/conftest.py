@@ -4,7 +4,7 @@
 
 """Makes the checkout importable as ansible_collections.sergas.ops, as Ansible itself does it.
 
-So C(pytest) works as it is. Under C(ansible-test units) the collection is importable already.
+So ``pytest`` works as it is. Under ``ansible-test units`` the collection is importable already.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ try:
 except ImportError:
     from ansible.plugins.loader import init_plugin_loader
 
-    # Found elsewhere, without this collection: Ansible's own finder must look again.
+    # Found elsewhere, without this collection: Ansible's own finder must search again.
     sys.modules.pop("ansible_collections", None)
     subprocess.run([CHECKOUT / "scripts" / "collection.sh", "link"], check=True)
     init_plugin_loader([str(CHECKOUT / ".build")])

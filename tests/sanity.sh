@@ -8,7 +8,7 @@ readonly checkout=$PWD
 
 command -v shellcheck >/dev/null || scripts/packages.sh shellcheck
 
-# ansible-test keeps its environments in the home folder. A home of its own keeps the next one's out of the user's.
+# ansible-test keeps its environments in the home directory. A separate home keeps them out of the user's.
 readonly home=$checkout/.cache/sanity
 mkdir -p "$home/.ansible/test/cache"
 # One run at a time in a checkout: the next one waits, rather than taking this one's files away.
@@ -46,11 +46,11 @@ done
 tools=$(dirname "$(command -v ansible-test)")
 export PATH=$tools:$pythons:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-place=$(scripts/collection.sh copy .build/sanity)
-[ ! -e "$place/tests/sanity" ] || ! ls "$place"/tests/sanity/ignore*.txt >/dev/null 2>&1 ||
+tree=$(scripts/collection.sh copy .build/sanity)
+[ ! -e "$tree/tests/sanity" ] || ! ls "$tree"/tests/sanity/ignore*.txt >/dev/null 2>&1 ||
     { echo "error: tests/sanity has ignore entries, the collection has none." >&2; exit 1; }
-cd "$place"
-# ansible-test lists what git knows. Without a repository of its own it would ask the checkout's, which ignores this copy.
+cd "$tree"
+# ansible-test lists what git knows. Without a repository here it would query the checkout's, which ignores this copy.
 git init -q
 unset ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH
 HOME=$home exec ansible-test sanity --requirements --color no "$@"

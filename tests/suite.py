@@ -5,8 +5,8 @@
 """Run every part of the tests, what does not disturb each other side by side, and sum them up.
 
 The parts are targets of the Makefile, or some of the tests of one. Each one's output is in
-tests/output/PART.log, with the results of pytest beside it as JUnit XML. The last line is C(N
-passed, N failed, N skipped): the tests of the parts that pytest runs, one for any other part. A
+tests/output/PART.log, with the results of pytest beside it as JUnit XML. The last line is ``N
+passed, N failed, N skipped``: the tests of the parts that pytest runs, one for any other part. A
 part that fails, or cannot run, fails the suite.
 
 SKIP="part ..." in the environment leaves parts out; they count as skipped.

@@ -82,7 +82,7 @@ class ActionModule(ActionBase):
         planned = plan.make(
             found,
             remedies,
-            self._locations(task_vars, left),
+            self._contexts(task_vars, left),
             owners_of(addresses),
             plan_options,
             now,
@@ -104,7 +104,7 @@ class ActionModule(ActionBase):
             orders=orders,
             schedule=_schedule(planned["batches"], orders) if applying else [],
             anchor_host=_anchor_host(left, acting),
-            # A check run looks at them, too: what proofs have asked there is not all.
+            # A check run includes them, too: the verifications have not checked all of them.
             unhealthy_hosts=acting if mode == "check" else _unhealthy_hosts(found, acting, left),
             msg="%d remedies planned on %d hosts, %d held back" % _counts(planned),
         )
@@ -149,17 +149,17 @@ class ActionModule(ActionBase):
                 left.append(str(name))
         return left, addresses
 
-    def _locations(self, task_vars, left):
+    def _contexts(self, task_vars, left):
         hostvars = task_vars["hostvars"]
-        places = {}
+        contexts = {}
         for name in left:
             variables = hostvars.raw_get(name)
             health = variables.get("sergas_diagnose_health")
-            places[name] = plan.Place(
+            contexts[name] = plan.HostContext(
                 variables=frozenset(map(str, variables)),
                 changes=changes_of(results.plain(health)),
             )
-        return places
+        return contexts
 
 
 def changes_of(health):
@@ -167,18 +167,18 @@ def changes_of(health):
     given = health.get("changes") if isinstance(health, dict) else None
     known = [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
     # The host takes a run to be at work until its lease ends. Here its process would be seen.
-    told = [
+    settled = [
         dict(entry, outcome="interrupted")
         if entry.get("outcome") == "begun" and controller.is_dead(entry.get("controller"))
         else entry
         for entry in known
     ]
-    lines = "\n".join(map(json.dumps, told))
+    lines = "\n".join(map(json.dumps, settled))
     return tuple(ledger.parse(lines.encode())[0])
 
 
 def plan_options_from(given, remedies):
-    """Return the plan.Wishes of the task's arguments.
+    """Return the ``plan.PlanOptions`` of the task's arguments.
 
     Raises:
         OptionError: names the option, its value and what is allowed.
@@ -220,11 +220,11 @@ def _registered(task_vars, given):
 
 
 def _directories(own):
-    """Return where remedies are: those of the role, and those of the user's own folder."""
+    """Return where remedies are: those of the role, and those of the user's own directory."""
     directories = [(os.path.join(_ROLE, "remedies"), os.path.join(_ROLE, "tasks", "remedies"))]
     if own:
         if not isinstance(own, str) or not own.strip():
-            checked.refuse("sergas_remedies_dir", own, "the path of a folder")
+            checked.refuse("sergas_remedies_dir", own, "the path of a directory")
         own = os.path.abspath(os.path.expanduser(own))
         directories.append((own, os.path.join(own, "tasks")))
     return directories
@@ -282,7 +282,7 @@ def _anchor_host(left, acting):
 
 
 def _unhealthy_hosts(found, acting, left):
-    """Return the names of the hosts to look at again: those acted on, and all that have trouble.
+    """Return the names of the hosts to check again: those acted on, and all with root causes.
 
     Where nothing is done, nothing changes.
     """

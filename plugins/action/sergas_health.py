@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
-from ansible_collections.sergas.ops.plugins.plugin_utils import program
+from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed
 
 display = Display()
 
@@ -30,6 +30,9 @@ class ActionModule(ActionBase):
         """Return the module's result, whichever way it ran."""
         result = super().run(tmp, task_vars)
         del tmp
+        refusal = renamed.refusal(task_vars)
+        if refusal:
+            return dict(result, failed=True, msg=refusal)
         found = None
         if self._is_pipelining_enabled("new", bool(self._task.async_val)):
             found = self._run_program(task_vars)
@@ -44,7 +47,7 @@ class ActionModule(ActionBase):
         """
         validated, params = self.validate_argument_spec(ARGUMENT_SPEC)
         paths = [name for name in _PATHS if params[name] is not None]
-        # Not what validating made of it: C(~) is another folder on the controller.
+        # Not what validating made of it: ``~`` is another directory on the controller.
         params.update({name: str(self._task.args[name]) for name in paths})
         done = self._low_level_execute_command(
             "%s %s %s"
@@ -59,7 +62,7 @@ class ActionModule(ActionBase):
         return remove_values(found, secrets) if secrets else found
 
     def _interpreter(self, task_vars):
-        """Return the Python that the inventory names, or that was discovered, or C(python3)."""
+        """Return the Python that the inventory names, or that was discovered, or ``python3``."""
         named = self._templar.template(task_vars.get("ansible_python_interpreter"))
         if named and not named.startswith("auto"):
             return named

@@ -17,7 +17,7 @@ options:
     default: sergas-app
   app_dir:
     description:
-      - The folder of the app. If not given, the one that its unit names.
+      - The directory of the app. If not given, the one that its unit names.
     type: path
   env_file:
     description:

@@ -47,7 +47,7 @@ def bounds_for_failures(finding, by_kind):
     """Return {name: value} to set against what a finding derives from, {} where nothing is known.
 
     Args:
-        finding: its evidence counts what fails by kind (C(kinds)), such as C(database.timeout).
+        finding: its evidence counts what fails by kind (``kinds``), such as ``database.timeout``.
         by_kind: {kind: {name: value}}; a kind also stands for those below it.
     """
     kinds = finding.get("evidence", {}).get("kinds") or {}

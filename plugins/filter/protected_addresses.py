@@ -40,7 +40,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Show them
+- name: Show the addresses that no rule may block
   ansible.builtin.debug:
     msg: "{{ hostvars | sergas.ops.protected_addresses(groups['all'], ['192.0.2.0/24']) }}"
 """

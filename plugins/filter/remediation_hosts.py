@@ -25,7 +25,7 @@ options:
       - Which play.
       - With V(apply), the hosts that get remedies, and one more, for a play that loses all of its
         hosts would end the run.
-      - With V(recheck), the hosts that were acted on and those that had trouble.
+      - With V(recheck), the hosts that were acted on and those that failed.
     type: str
     choices: [apply, recheck]
     required: true

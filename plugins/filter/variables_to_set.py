@@ -22,8 +22,8 @@ options:
     required: true
   missing:
     description:
-      - The variables, as for P(sergas.ops.variables_without_value#filter). If none is named, all values
-        are chosen.
+      - The variables, as for P(sergas.ops.variables_without_value#filter). If none is named, all
+        values are chosen.
     type: list
     elements: str
     required: true

@@ -122,10 +122,9 @@ waited:
   sample: 3.2
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._app import service
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.renamed import RenamedOptions
 
 
 def main():
@@ -143,7 +142,9 @@ def main():
         },
         "wait_timeout": {"type": "float", "default": 60},
     }
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = RenamedOptions(
+        {"patience": "wait_timeout"}, argument_spec=spec, supports_check_mode=True
+    )
     runner.run(module, service.run, module.check_mode)
 
 

@@ -199,9 +199,8 @@ overridden:
       sample: "3"
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.renamed import RenamedOptions
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import client, setup
 
 
@@ -211,7 +210,8 @@ def main():
         "filter": {"type": "str", "required": True},
         "lines": {"type": "list", "elements": "dict", "required": True, "options": line},
     }
-    module = AnsibleModule(
+    module = RenamedOptions(
+        {"proofs": "verify_commands"},
         argument_spec={
             "files": {"type": "dict", "required": True},
             "jails": {"type": "list", "elements": "str", "required": True},

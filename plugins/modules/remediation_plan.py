@@ -13,7 +13,7 @@ module: remediation_plan
 short_description: Plan which remedies which hosts get
 version_added: 1.0.0
 description:
-  - Reads what the hosts' diagnoses found, or a report of an earlier run, and plans what would mend
+  - Reads what the hosts' diagnoses found, or a report of an earlier run, and plans what would fix
     it.
   - The plan names for each remedy its host, its impact, whether it is reversible, why it is
     planned, what it changes, what holds it back, and how a person allows it nevertheless. It is
@@ -37,8 +37,8 @@ options:
     type: path
   remedies_dir:
     description:
-      - A folder with further remedies, each as C(NAME.yml) with its metadata and C(tasks/NAME.yml)
-        with its tasks.
+      - A directory with further remedies, each as C(NAME.yml) with its metadata and
+        C(tasks/NAME.yml) with its tasks.
     type: path
   remedies:
     description:
@@ -221,7 +221,7 @@ left_out:
   type: int
   sample: 0
 without_remedy:
-  description: Root causes that a person has to mend, each with C(id), C(hosts) and C(advice).
+  description: Root causes that a person has to fix, each with C(id), C(hosts) and C(advice).
   returned: success
   type: list
   elements: dict

@@ -241,10 +241,9 @@ backup_file:
   sample: /home/sergas/super-account-manager/.env.4711.2026-03-01@09:30:00~
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._app import env
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.renamed import RenamedOptions
 
 
 def main():
@@ -261,7 +260,7 @@ def main():
         "mode": {"type": "raw"},
         "backup": {"type": "bool", "default": False},
     }
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = RenamedOptions({"mend": "repair"}, argument_spec=spec, supports_check_mode=True)
     # no_log masks every value wherever it stands, the "5" of a pool in each number of the result.
     module.no_log_values = env.maskable(module.params)
     shown = {"invocation": {"module_args": env.shown_options(module.params)}}

@@ -50,7 +50,7 @@ def is_dead(run: Any) -> bool:
     """Return whether a run is known to be gone.
 
     Args:
-        run: the L(identity) that it left, or anything else.
+        run: the ``identity`` that it left, or anything else.
 
     Returns:
         bool: only a process of this very controller can be known to be gone; one in another

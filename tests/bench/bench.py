@@ -131,7 +131,7 @@ def playbooks(fleet, rounds):
 
 
 def remediation(fleet, rounds):
-    """Return the row: a plan that finds nothing to mend beside the diagnosis alone, interleaved.
+    """Return the row: a plan that finds nothing to fix beside the diagnosis alone, interleaved.
 
     It applies, too: a healthy host must not be slower for it.
     """
@@ -148,7 +148,7 @@ def remediation(fleet, rounds):
         seconds["fix"].append(fleet.play("sergas.ops.fix", *options, "-e", "sergas_apply=true"))
     whole, beside = (statistics.median(seconds[name]) for name in ("fix", "diagnose"))
     hosts = "%d healthy hosts" % len(fleet.names)
-    return [row("`fix` with nothing to mend / `diagnose`, %s" % hosts, whole, beside, 1.3)]
+    return [row("`fix` with nothing to fix / `diagnose`, %s" % hosts, whole, beside, 1.3)]
 
 
 def module_cpu(fleet):

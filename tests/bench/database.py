@@ -4,7 +4,7 @@
 
 """What the database's modules cost a large server: one of this machine's own, thrown away after.
 
-Every module runs as a process of its own, as on a host, its start included.
+Every module runs as a separate process, as on a host, its start included.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Database:
     def __init__(self, **settings):
         if servers.newest_server() is None:
             servers.install_server()
-        # Autovacuum would come whenever it likes, and count as somebody's work.
+        # Autovacuum would come whenever it likes, and count as work of the module.
         settings = {"max_connections": SESSIONS + 50, "autovacuum_naptime": "1d", **settings}
         self.server = servers.Server(servers.newest_server(), settings)
         with contextlib.closing(self.server.connect()) as connection:
@@ -81,7 +81,7 @@ class Database:
         self.server.remove()
 
     def execute(self, *statements):
-        """Run statements as the superuser, each by itself."""
+        """Run statements as the superuser, each in its own transaction."""
         with contextlib.closing(self.server.connect(database=DATABASE)) as connection:
             for statement in statements:
                 connection.cursor().execute(statement)
@@ -124,7 +124,7 @@ class Database:
         """Return the CPU seconds that the server has taken: all its processes, dead ones too."""
         total = 0
         for path in Path("/proc").glob("[0-9]*/stat"):
-            # A process may end while it is looked at; then the server counts it as a dead one.
+            # A process may end while it is inspected; then the server counts it as a dead one.
             with contextlib.suppress(OSError):
                 pid, rest = int(path.parent.name), path.read_text().rpartition(")")[2].split()
                 own, dead = map(int, rest[11:13]), map(int, rest[13:15])
@@ -207,7 +207,7 @@ def end_by_module(database):
 
 
 def end_by_sql(database):
-    """End the app's sessions with bare SQL, and ask until they are gone."""
+    """End the app's sessions with bare SQL, and query until they are gone."""
     those = "FROM pg_stat_activity WHERE application_name = '%s'" % APPLICATION
     database.psql("SELECT count(pg_terminate_backend(pid)) " + those)
     while database.psql("SELECT count(*) " + those) != "0":

@@ -154,8 +154,9 @@ class Fix:
 def fix(fleet, tmp_path_factory):
     """Return a function that runs the real fix.yml on hosts and returns a Fix.
 
-    It applies unless C(check=True) (with C(--check --diff)) or C(sergas_apply=False). All hosts go
-    at once and the share does not hold back, for a test has a fault of each kind on many of them.
+    It applies unless ``check=True`` (with ``--check --diff``) or ``sergas_apply=False``. All hosts
+    go at once and the share does not hold back, for a test has a fault of each kind on many
+    of them.
     """
 
     def run(hosts, *options, check=False, inventory=None, **variables):

@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The reference fleet: real Debian hosts with systemd, PostgreSQL, Redis and the app, in podman.
 
-Everything it makes lives in one ignored folder (.fleet/ at the repository's root, or
+Everything it makes lives in one ignored directory (.fleet/ at the repository's root, or
 SERGAS_FLEET_STATE): the SSH key, the inventory, wheels, logs of builds. SERGAS_FLEET_NAME=x is a
-fleet of its own beside the others: its hosts, its network, its folder (.fleet-x/), the same images.
+separate fleet beside the others: its hosts, its network, its directory (.fleet-x/), the same
+images.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ BUILDS_AT_ONCE = 2
 BOOTS_AT_ONCE = 4
 BOOT_TIMEOUT_S = 180
 FAULT_TIMEOUT_S = 180
-# Limits of the machine's own; podman's defaults may lie above them, and are then refused.
+# The machine's limits; podman's defaults may lie above them, and are then refused.
 PRIVILEGES = ["--privileged", "--ulimit", "nofile=1024:20000", "--ulimit", "nproc=10000:10000"]
 MEMORY = os.environ.get("SERGAS_FLEET_MEMORY", "1g")
 CPUS = os.environ.get("SERGAS_FLEET_CPUS", "1")
@@ -129,7 +130,7 @@ def prepare_machine() -> None:
     missing = [name for name, probe in NEEDS.items() if not shutil.which(probe)]
     if os.geteuid():
         raise FleetError(
-            "the fleet needs root (containers that boot systemd, a network of their own)"
+            "the fleet needs root (containers that boot systemd, a separate network)"
             + (" and the packages " + " ".join(missing) if missing else "")
         )
     if missing:
@@ -233,8 +234,8 @@ def _image_exists(tag: str) -> bool:
     return run("podman", "image", "exists", tag, check=False).returncode == 0
 
 
-def _build_folder() -> str | None:
-    """Return a folder in memory for a build, or None where there is too little of it."""
+def _build_directory() -> str | None:
+    """Return a directory in memory for a build, or None where there is too little of it."""
     with contextlib.suppress(OSError):
         free = os.statvfs("/dev/shm")
         if free.f_bavail * free.f_frsize > 2 * BUILD_MEMORY_BYTES:
@@ -248,7 +249,7 @@ def _build_folder() -> str | None:
 def _build_base(release: str) -> None:
     archives = STATE / "cache" / release
     archives.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="sergas-fleet-", dir=_build_folder()) as directory:
+    with tempfile.TemporaryDirectory(prefix="sergas-fleet-", dir=_build_directory()) as directory:
         tar = os.path.join(directory, "base.tar")
         with open(STATE / ("base-%s.log" % release), "w") as log:
             done = subprocess.run(
@@ -276,7 +277,7 @@ def _build_base(release: str) -> None:
 
 
 def wheels(python: str) -> pathlib.Path:
-    """Return a folder with the app's requirements as wheels for one Python, by pip."""
+    """Return a directory with the app's requirements as wheels for one Python, by pip."""
     requirements = HERE / "image/app/requirements.txt"
     machine = platform.machine()
     name = "%s-%s" % (python, _digest(requirements.read_text(), machine, *BACKPORTS))
@@ -362,10 +363,10 @@ def images(releases: list[str]) -> None:
     with concurrent.futures.ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
         list(pool.map(_build_image, missing))
     for release in missing:
-        _forget_images(release)
+        _remove_old_images(release)
 
 
-def _forget_images(release: str) -> None:
+def _remove_old_images(release: str) -> None:
     """Remove a release's images of older inputs; those that a host still uses stay."""
     kept = {base_tag(release), image_tag(release)}
     listed = run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
@@ -396,7 +397,7 @@ def _subnets(described: list[dict]) -> list:
 
 def network() -> ipaddress.IPv4Network:
     """Return the fleet's subnet; the network is made where it is missing, beside all routes and
-    all networks of podman's, which have none while nobody is in them.
+    all networks of podman's, which have none while no container is in them.
     """
     seen = run("podman", "network", "inspect", NETWORK, check=False)
     if seen.returncode == 0:
@@ -532,7 +533,7 @@ def create(host: Host, options: list[str]) -> None:
 
 
 def _answers(host: Host) -> bool:
-    """Ask the app first: each look at sshd leaves a line in the host's journal."""
+    """Query the app first: each connection to sshd leaves a line in the host's journal."""
     try:
         if host.role != "balancer":
             with urllib.request.urlopen("http://%s:8000/health" % host.address, timeout=2) as reply:
@@ -649,7 +650,7 @@ def renew(hosts: list[Host]) -> None:
 
 
 def remove(hosts: list[Host]) -> None:
-    """Stop these hosts at once and forget them; renew() brings them back."""
+    """Remove these hosts at once; renew() makes them anew."""
     if hosts:
         run(
             "podman",
@@ -710,7 +711,7 @@ def read_fault(path: pathlib.Path) -> Fault:
             break
     missing = {"fault", "root", "description"} - set(fields)
     if missing:
-        raise FleetError("%s: its header lacks %s" % (path.name, ", ".join(sorted(missing))))
+        raise FleetError("%s: its header is missing %s" % (path.name, ", ".join(sorted(missing))))
     return Fault(path.name, path, int(fields["fault"]), fields["root"], fields["description"])
 
 
@@ -743,9 +744,9 @@ def spread(variants: list, number) -> list[tuple]:
     for variant in variants:
         numbers.setdefault(number(variant), []).append(variant)
     return [
-        (releases[place % len(releases)], several[place % len(several)])
+        (releases[index % len(releases)], several[index % len(several)])
         for several in numbers.values()
-        for place in range(max(len(several), len(releases)))
+        for index in range(max(len(several), len(releases)))
     ]
 
 

@@ -27,13 +27,13 @@ UNHURRIED = {
     "start_seconds": {"warn": 90, "fail": 120},
     "latency_seconds": {"warn": 15, "fail": 30},
 }
-#: Nor do these checks, where the fault is none of what they look at.
-OF_THE_MACHINE = ("cpu", "load", "iowait", "latency")
+#: Nor do these checks, where the fault is none of what they check.
+HOST_WIDE = ("cpu", "load", "iowait", "latency")
 #: What the loop around a remedy does itself: it is not what a check run predicts.
 MACHINERY = ("sergas.ops.remedy_ledger", "sergas.ops.restore_point")
 #: Seconds: no run takes that long unless it hangs.
 TIMEOUT_S = 900
-#: C(ansible) takes the callback of a playbook only where it is told to load any.
+#: ``ansible`` takes the callback of a playbook only where it is configured to load any.
 JSON = {
     "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
     "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
@@ -50,7 +50,7 @@ def environment(**more):
 
 
 def thresholds(faults):
-    """Return the thresholds for a host with faults: those of PATIENCE where latency is one."""
+    """Return the thresholds for a host with faults: those of TIMEOUT where latency is one."""
     slow = any(fault.startswith("15_") for fault in faults)
     return TIMEOUT["sergas_thresholds"] if slow else UNHURRIED
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 
-#: What needs somebody's attention.
+#: What needs attention.
 BAD = {"warn", "fail", "unknown"}
 
 
 def latest(directory):
-    """Return the latest report in a folder, or None if there is none."""
+    """Return the latest report in a directory, or None if there is none."""
     path = directory / "latest" / "report.json"
     return json.loads(path.read_text()) if path.exists() else None
 

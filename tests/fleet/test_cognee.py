@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, Sergas DevOps
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each fault of Cognee, with its container on a real host: named, planned, mended, proven, once.
+"""Each fault of Cognee, with its container on a real host: named, planned, fixed, verified, once.
 
-All hosts are hosts of Cognee and of the app that uses it, so each is asked from others, too. A
+All hosts are hosts of Cognee and of the app that uses it, so each is queried from others, too. A
 fault is on one release, and they go side by side, for Docker is installed on each host.
 """
 
@@ -25,16 +25,16 @@ KEY = "fleet-cognee-key"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
-    """A fault of Cognee and what mends it.
+    """A fault of Cognee and what fixes it.
 
     Attributes:
         release: that of its host.
         fault: its name in faults/.
         error_kind: evidence.error_kind of the root, which tells it from others of the same id.
-        remedy: the one that mends it.
+        remedy: the one that fixes it.
         variables: of the host.
         approved: whether the remedy has to be approved.
-        closed: whether nobody but the clients reaches it afterwards.
+        closed: whether only the clients reach it afterwards.
     """
 
     release: str
@@ -96,7 +96,7 @@ def outcomes(cases, fleet, fix, tmp_path_factory):
         if len(hosts) > 1:
             clients = hosts
         else:
-            # A host of Cognee alone would have nobody that uses it.
+            # A host of Cognee alone would have no client.
             names = [name for release in reference.RELEASES for name in fleet.of(release)]
             clients = [*hosts, fleet.fresh(next(name for name in names if name not in hosts))]
         return run_wave(fix, ready, clients, tmp_path_factory.mktemp("inventory"))
@@ -113,7 +113,7 @@ def run_wave(fix, ready, clients, directory):
         "inventory": playbook.inventory(directory / "own.json", own),
         "sergas_cognee_hosts": ",".join(own),
         "sergas_cognee_clients": clients,
-        "sergas_skip": playbook.OF_THE_MACHINE,
+        "sergas_skip": playbook.HOST_WIDE,
     }
     approved = sorted({case.remedy for case in ready if case.approved})
     planned = fix(own, check=True, sergas_approve=approved, **given)
@@ -163,7 +163,7 @@ def name(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=name)
-def test_fault_is_the_only_root_and_told_apart(case, outcomes):
+def test_fault_is_the_only_root_and_has_its_reason(case, outcomes):
     outcome = outcomes(case)
     run, host = outcome.planned, outcome.host
     expected = reference.faults()[case.fault].root
@@ -182,7 +182,7 @@ def test_check_mode_names_what_is_then_changed(case, outcomes):
 
 
 @pytest.mark.parametrize("case", CASES, ids=name)
-def test_fault_is_mended_and_its_clients_are_served(case, outcomes):
+def test_fault_is_fixed_and_its_clients_are_served(case, outcomes):
     outcome = outcomes(case)
     run, host = outcome.applied, outcome.host
     assert run.outcome(host, case.remedy) == "kept", run.describe(host)

@@ -12,7 +12,7 @@ import reports
 from waves import Waves
 
 PAIRS = [("03_database_stopped_under_app", "19_redis_down"), ("17_bruteforce", "19_disk")]
-# Those of the database take its own modules, and what mends them: test_postgresql.py. Those of
+# Those of the database take its own modules, and what fixes them: test_postgresql.py. Those of
 # Cognee take its container, and hosts that use it: test_cognee.py.
 ELSEWHERE = (9, 10, 11, 14)
 SINGLE = [
@@ -47,8 +47,8 @@ def findings_of(cases, fleet, diagnose, tmp_path_factory):
         return host
 
     def run(hosts):
-        # Where Zoho itself fails, asking it would make that the root.
-        asked = [host for case, host in hosts.items() if not case[1] or case[1][0][:3] != "08_"]
+        # Where Zoho itself fails, querying it would make that the root.
+        queried = [host for case, host in hosts.items() if not case[1] or case[1][0][:3] != "08_"]
         own = {
             host: {"own_thresholds": playbook.thresholds(case[1])} for case, host in hosts.items()
         }
@@ -56,7 +56,7 @@ def findings_of(cases, fleet, diagnose, tmp_path_factory):
             sorted(own),
             inventory=playbook.inventory(tmp_path_factory.mktemp("inventory") / "own.json", own),
             sergas_thresholds="{{ own_thresholds }}",
-            sergas_zoho_hosts=",".join(asked) or "all:!all",
+            sergas_zoho_hosts=",".join(queried) or "all:!all",
         )
         return {case: reports.findings(report)[host] for case, host in hosts.items()}
 
@@ -73,12 +73,12 @@ def inspected(findings):
 def test_healthy_host_has_nothing_bad(case, findings_of):
     findings = findings_of(case)
     assert not reports.bad(findings), reports.describe(findings)
-    # It was looked at, not skipped.
+    # It was checked, not skipped.
     assert {"app", "api", "database", "redis", "host"} <= inspected(findings)
 
 
 def test_healthy_host_of_declared_groups_has_nothing_bad(fleet, diagnose, tmp_path):
-    """Groups say what a host must have: nothing is asked for that none of them stands for."""
+    """Groups say what a host must have: nothing is expected that none of them stands for."""
     hosts = fleet.fresh_of_each()
     groups = ("sergas_app", "sergas_postgresql", "sergas_redis")
     own = playbook.inventory(
@@ -88,7 +88,7 @@ def test_healthy_host_of_declared_groups_has_nothing_bad(fleet, diagnose, tmp_pa
         hosts,
         inventory=own,
         sergas_zoho_hosts="all:!all",
-        sergas_skip=playbook.OF_THE_MACHINE,
+        sergas_skip=playbook.HOST_WIDE,
     )
     for findings in reports.findings(report).values():
         assert not reports.bad(findings), reports.describe(findings)

@@ -467,7 +467,7 @@ def test_what_the_balancer_cannot_reach_is_found_from_its_side_and_mended(
             "sergas_postgresql_hosts": "all:!all",
             "sergas_security_hosts": "all:!all",
             "sergas_deadline": 40,
-            "sergas_skip": playbook.OF_THE_MACHINE,
+            "sergas_skip": playbook.HOST_WIDE,
             "sergas_batches": ["100%"],
         }
     }
@@ -489,7 +489,7 @@ def test_a_firewall_that_was_opened_by_hand_is_brought_back(hardened, hosts, bal
         "sergas_remedies": ["apply_firewall"],
         "sergas_postgresql_hosts": "all:!all",
         "sergas_zoho_hosts": "all:!all",
-        "sergas_skip": playbook.OF_THE_MACHINE,
+        "sergas_skip": playbook.HOST_WIDE,
         "sergas_firewall_deadline": 300,
     }
     approved = {**given, "sergas_approve": ["apply_firewall"]}

@@ -369,7 +369,7 @@ def test_unit_that_starts_slowly_is_given_the_time_it_takes(fleet, fix):
     host = fleet.fresh(fleet.of("bookworm")[0])
     slow = {
         "sergas_thresholds": {"start_seconds": {"warn": 0.1, "fail": 0.2}},
-        "sergas_skip": playbook.OF_THE_MACHINE,
+        "sergas_skip": playbook.HOST_WIDE,
     }
     directory = "/etc/systemd/system/sergas-app.service.d"
     query(

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What holds a remedy back, and what becomes of one that does not help or loses its host.
 
-A Redis that is asked for at a port where nothing listens is a fault that needs no injection.
+A Redis that is expected at a port where nothing listens is a fault that needs no injection.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 
 REMEDIES = reference.HERE / "remedies"
 CUT = reference.HERE / "remedies_cut"
-#: Every host has this fault; the remedy that answers it then is the one of the folder.
+#: Every host has this fault; the remedy that answers it then is the one of the directory.
 NO_REDIS = {"sergas_redis_host": "127.0.0.1", "sergas_redis_port": 1, "sergas_checks": ["redis"]}
 USELESS = {**NO_REDIS, "sergas_remedies_dir": str(REMEDIES)}
 
@@ -55,7 +55,7 @@ def guards(fix_run, remedy):
     }
 
 
-def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, inject):
+def test_faults_on_three_hosts_are_planned_fixed_and_stay_fixed(fix, three, inject):
     """Faults that differ from host to host; the check run names the changes, and each host gets its
     remedies in the order of the plan, beside others that get the same ones.
     """
@@ -65,9 +65,9 @@ def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, in
     inject(third, "19_redis_down", "03_wrong_password")
     secrets = {"REDIS_PASSWORD": "rotated", "DATABASE_PASSWORD": "rotated"}
     # How busy the machine of the tests is, is no fault of the hosts.
-    asked = {"sergas_env_values": secrets, "sergas_skip": playbook.OF_THE_MACHINE}
-    planned = fix(three, check=True, **asked)
-    applied = fix(three, **asked)
+    variables = {"sergas_env_values": secrets, "sergas_skip": playbook.HOST_WIDE}
+    planned = fix(three, check=True, **variables)
+    applied = fix(three, **variables)
     remedies = {
         (first, "start_postgresql"),
         (first, "start_redis"),
@@ -80,7 +80,7 @@ def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, in
     for host, before in ((first, "start_postgresql"), (third, "database_credentials")):
         earlier, later = applied.entries[host, before], applied.entries[host, "start_redis"]
         assert earlier["ended"] <= later["started"], applied.describe(host)
-    # An app that comes back by itself needs no start any more, and that is a question of time.
+    # An app that comes back automatically needs no start any more, and that is a question of time.
     automatic_restores = {"Start the app's unit, or restart it with its current configuration"}
     for host in three:
         foreseen, done = set(planned.changed.get(host, ())), set(applied.changed.get(host, ()))
@@ -88,7 +88,7 @@ def test_faults_on_three_hosts_are_planned_mended_and_stay_mended(fix, three, in
     assert not [root["id"] for root in applied.report["roots"] if root["status"] == "fail"]
     for run in (planned, applied):
         assert "rotated" not in json.dumps(run.tasks) + json.dumps(run.report) + run.shown
-    again = fix(three, **asked)
+    again = fix(three, **variables)
     assert not again.changed and not again.entries, again.shown
     assert again.status == 0
 
@@ -164,7 +164,7 @@ def test_a_host_lost_in_the_middle_puts_itself_back_and_the_next_run_converges(
     assert not there(host, "/etc/sergas-cut.conf")
     while on(host, "systemctl is-active ssh || :") != "active" and time.monotonic() < deadline:
         time.sleep(0.5)
-    run = fix([host], sergas_skip=playbook.OF_THE_MACHINE)
+    run = fix([host], sergas_skip=playbook.HOST_WIDE)
     assert not run.changed and run.status == 0, run.shown
     changes = run.report["hosts"][0]["changes"]
     assert ("cut_off", "undone") in [(one["remedy"], one["outcome"]) for one in changes]
@@ -202,5 +202,5 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(fix, three, tmp_pa
         },
     }
     for reason, variables in refused.items():
-        told = refusal(fix([host], **variables))
-        assert reason in told, told
+        message = refusal(fix([host], **variables))
+        assert reason in message, message

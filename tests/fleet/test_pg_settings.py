@@ -55,7 +55,7 @@ class Host:
         )
         array = "ARRAY[%s]" % ", ".join("'%s'" % name for name in names)
         psql = ["psql", "-X", "-A", "-t", "-c", sql % array]
-        # psql complains of a folder that it may not read.
+        # psql complains of a directory that it may not read.
         return json.loads(self.run("env", "-C", "/", "runuser", "-u", "postgres", "--", *psql))
 
 
@@ -82,7 +82,7 @@ def test_a_host_is_tuned_as_predicted_and_only_once(host):
     assert result["restarted"]
     assert host.show(*TUNED) == TUNED
     assert unchanged(host.settings(allow_restart=True))
-    # The app finds its way back to the server by itself.
+    # The app reconnects to the server automatically.
     assert host.run("systemctl", "is-active", "sergas-app") == "active"
     assert host.settings(state="absent", allow_restart=True)["restarted"]
     assert host.show("max_connections") == {"max_connections": "100"}

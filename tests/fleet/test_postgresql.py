@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, Sergas DevOps
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each fault of the database, on a real server of each release: found, planned, mended, proven, and
-nothing else lost.
+"""Each fault of the database, on a real server of each release: found, planned, fixed, verified,
+and nothing else lost.
 
 The faults are made on many hosts at once, which then share each run of a playbook. One host of each
 release stands aside for the tests that are no such case, which run meanwhile.
@@ -22,10 +22,10 @@ import pytest
 import reports
 from waves import Waves
 
-#: A transaction left open is a finding after a minute; nobody waits a minute here.
+#: A transaction left open is a finding after a minute; no test waits a minute here.
 DIAGNOSIS = {
     "sergas_postgresql_hosts": "all",
-    "sergas_skip": playbook.OF_THE_MACHINE,
+    "sergas_skip": playbook.HOST_WIDE,
     "sergas_connection_thresholds": {"idle_transaction_seconds": {"warn": 1, "fail": 3600}},
 }
 DATA = "/var/lib/postgresql/*/main"
@@ -35,15 +35,15 @@ FULL_PERCENT = 80
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
-    """A fault of the database and what mends it.
+    """A fault of the database and what fixes it.
 
     Attributes:
         fault: its name in faults/.
         variables: for maintain_postgresql.yml.
-        proof: a shell command on the host that prints what is true once it is mended.
+        verification: a shell command on the host that prints what is true once it is fixed.
         expected: that.
         kept: SQL that must have the same answer before and after.
-        settle: SQL that lets the server count anew once it is mended: what it has counted since its
+        settle: SQL that lets the server count anew once it is fixed: what it has counted since its
             start stays slow.
     """
 
@@ -56,7 +56,7 @@ class Case:
 
 
 def sql(query):
-    """Return a shell command that asks the app's database."""
+    """Return a shell command that queries the app's database."""
     return "echo %s | su postgres -c 'psql -d sergas_prod -XAtq -v ON_ERROR_STOP=1'" % shlex.quote(
         query
     )
@@ -228,28 +228,28 @@ def outcomes(cases, fleet, diagnose, aside):
 
 
 def run_wave(diagnose, ready):
-    """Look at all hosts of {case: Outcome}, mend them and look again, and return it."""
+    """Diagnose all hosts of {case: Outcome}, fix and diagnose them again, and return it."""
     own = {outcome.host: case[1].variables for case, outcome in ready.items()}
-    look_and_play(diagnose, ready, own, "before", "planned", "--check")
+    diagnose_and_play(diagnose, ready, own, "before", "planned", "--check")
     record(ready, "applied", play("sergas.ops.maintain_postgresql", own))
 
-    def look(case):
+    def verify(case):
         host = ready[case].host
         ready[case].verification = query(host, case[1].verification)
         ready[case].kept_after = query(host, sql(case[1].kept))
         query(host, sql(case[1].settle))
 
-    side_by_side(look, ready)
-    look_and_play(diagnose, ready, own, "after", "again")
+    side_by_side(verify, ready)
+    diagnose_and_play(diagnose, ready, own, "after", "again")
     return ready
 
 
-def look_and_play(diagnose, ready, own, look, run, *options):
+def diagnose_and_play(diagnose, ready, own, diagnosed, run, *options):
     """Diagnose hosts while the playbook runs on them: neither of the two changes anything."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         found = pool.submit(diagnose, sorted(own), **DIAGNOSIS)
         record(ready, run, play("sergas.ops.maintain_postgresql", own, *options))
-        record(ready, look, reports.findings(found.result()))
+        record(ready, diagnosed, reports.findings(found.result()))
 
 
 def record(ready, name, by_host):
@@ -282,7 +282,7 @@ def test_check_mode_plans_what_is_then_changed(case, outcomes):
 
 
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
-def test_fault_is_mended(case, outcomes):
+def test_fault_is_fixed(case, outcomes):
     outcome = outcomes(case)
     assert outcome.verification == case[1].expected
     assert not reports.roots(outcome.after), reports.describe(outcome.after)
@@ -335,8 +335,8 @@ def share_a_database(aside):
         "DATABASE_MAX_OVERFLOW": 10,
     }
     side_by_side(configure, [(host, pool) for host in hosts])
-    asked = {"sergas_postgresql_hosts": hosts[0], "sergas_skip": playbook.OF_THE_MACHINE}
-    report = aside.diagnose(hosts, **asked)
+    variables = {"sergas_postgresql_hosts": hosts[0], "sergas_skip": playbook.HOST_WIDE}
+    report = aside.diagnose(hosts, **variables)
     fits = [
         (
             row["host"],
@@ -349,7 +349,7 @@ def share_a_database(aside):
         for row in found["evidence"].get("pools", ())
     ]
     side_by_side(configure, fits)
-    return hosts, server, report, aside.diagnose(hosts, **asked)
+    return hosts, server, report, aside.diagnose(hosts, **variables)
 
 
 @pytest.fixture
@@ -390,7 +390,7 @@ def tune(aside):
     """Run tune_postgresql.yml on hosts: a check run, the real one and one more.
 
     Returns:
-        (what each run did, {host: {what was looked at: what it was}}).
+        (what each run did, {host: {what was checked: what it was}}).
     """
     hosts = dict.fromkeys(aside.hosts(), TUNING)
     runs = [play("sergas.ops.tune_postgresql", hosts, *options) for options in (["--check"], [])]
@@ -405,10 +405,10 @@ def tune(aside):
         "refused": wrong + "-p 6432 -c 'SELECT 1' 2>&1 || :",
     }
 
-    def look(host):
+    def inspect(host):
         return {name: query(host, question) for name, question in questions.items()}
 
-    return runs, dict(zip(hosts, side_by_side(look, hosts)))
+    return runs, dict(zip(hosts, side_by_side(inspect, hosts)))
 
 
 @pytest.fixture
@@ -451,7 +451,7 @@ def remedy(aside):
     """Run fix.yml on hosts with the faults: a check run, the real one and one more.
 
     Returns:
-        ({fault: host}, what each run did, {fault: what its proof prints}).
+        ({fault: host}, what each run did, {fault: what its verification prints}).
     """
     names = aside.hosts()
     hosts = {fault: names[which] for fault, (which, *_rest) in REMEDIES.items()}
@@ -484,7 +484,7 @@ def remedied(aside):
 
 
 @pytest.mark.parametrize("fault", REMEDIES)
-def test_fix_mends_what_it_planned_once(fault, remedied):
+def test_fix_fixes_what_it_planned_once(fault, remedied):
     hosts, (planned, applied, again), verifications = remedied
     host, (_which, name, _verification, expected) = hosts[fault], REMEDIES[fault]
     assert planned.outcome(host, name) == "would apply", planned.shown[-5000:]
@@ -496,7 +496,7 @@ def test_fix_mends_what_it_planned_once(fault, remedied):
 
 
 def test_a_host_without_psycopg2_is_diagnosed_and_fixed_by_the_built_in_client(remedied):
-    hosts, runs, _proofs = remedied
+    hosts, runs, _verifications = remedied
     drivers = {}
     for run in runs:
         for host, tasks in run.tasks.items():
@@ -650,5 +650,5 @@ def test_maintenance_never_makes_the_apps_role_a_superuser(attacked):
         assert slots == "0"
 
 
-#: What is done aside, by the fixture that asks for it.
+#: What is done aside, by the fixture that uses it.
 ASIDE = {"attacked": attack, "remedied": remedy, "shared_database": share_a_database, "tuned": tune}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """No secret is seen, by value: in all that Ansible can say, in reports, in the hosts' journals and
-process lists, whatever the modules that know secrets are asked to do, and where they fail.
+process lists, whatever the modules that know secrets are used for, and where they fail.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ NEW = {
     "SMTP_PASSWORD": "quoted # p4ssw0rd",
 }
 WRONG = {
-    "client_secret": "wr0ng-client-secret-of-nobody",
-    "password": "wr0ng-password-of-nobody",
-    "key": "wr0ng-key-of-nobody",
+    "client_secret": "wr0ng-client-secret-of-no-client",
+    "password": "wr0ng-password-of-no-client",
+    "key": "wr0ng-key-of-no-client",
 }
 SAMPLER = """
 rm -f /tmp/seen.stop
@@ -54,7 +54,7 @@ def tasks():
     attacker = {"login_user": "ops", "login_password": "{{ wrong.password }}"}
     zoho = {"client_id": "{{ client_id }}", "client_secret": "{{ client_secret }}"}
     zoho["refresh_token"] = "{{ refresh_token }}"
-    asked = [
+    used = [
         {"zoho_token": {"state": "observed", "verify": True}},
         {"zoho_token": {"state": "valid"}},
         {"zoho_token": {"state": "refreshed", "max_age": 0, **zoho}},
@@ -78,7 +78,7 @@ def tasks():
     ]
     return [
         {"sergas.ops." + name: options, "ignore_errors": True, "become": True}
-        for task in asked
+        for task in used
         for name, options in task.items()
     ]
 

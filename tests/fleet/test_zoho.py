@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, Sergas DevOps
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each fault of Zoho's, on real hosts that are clients of a faithful Zoho: found, told apart,
-planned, mended, proven, once; and never with a token more than it takes.
+"""Each fault of Zoho's, on real hosts that are clients of a faithful Zoho: found, distinguished,
+planned, fixed, verified, once; and never with a token more than it takes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from waves import Waves
 WANTED = {
     "sergas_zoho_hosts": "all",
     "sergas_zoho_find_data_centre": True,
-    "sergas_skip": playbook.OF_THE_MACHINE,
+    "sergas_skip": playbook.HOST_WIDE,
 }
 RELEASES = tuple(reference.RELEASES)
 
@@ -28,19 +28,19 @@ RELEASES = tuple(reference.RELEASES)
 
 
 def expired(world, host):
-    """The cached token ends before the cache lets it go."""
+    """The cached token ends before its entry in the cache does."""
     world.zoho.tokens[world.cached(host)] = 0
 
 
 def dead_refresh_token(world, host):
-    """Somebody has revoked the refresh token, and the app has seen that."""
+    """The refresh token was revoked, and the app has seen that."""
     world.zoho.revoke(world.refresh_tokens[host])
     world.clear(host)
     world.synchronise(host)
 
 
 def wrong_client(world, host):
-    """The id of a client that nobody knows."""
+    """The id of a client that Zoho does not know."""
     world.set_env(host, ZOHO_SDK_CLIENT_ID="1000.FORMERCLIENTOFTHISAPP")
     world.clear(host)
     world.restart(host, "503")
@@ -61,13 +61,13 @@ def wrong_data_centre(world, host):
 
 
 def stale_cache(world, host):
-    """Somebody has put tokens of former days into Redis, for ever."""
+    """Redis holds old tokens that never expire."""
     world.redis(host, "SET", "zoho:refresh_token", fleet_zoho.server.make_token())
     world.redis(host, "SET", "zoho:access_token", fleet_zoho.server.make_token())
 
 
 def throttled(world, host):
-    """Too many tokens were asked for: no more are issued for a while."""
+    """Too many tokens were requested: no more are issued for a while."""
     world.zoho.behave("token", "throttled", app=world.apps[host])
     world.clear(host)
     world.synchronise(host)
@@ -88,7 +88,7 @@ def circuit_open(world, host):
     world.zoho.behave("check", None, app=world.apps[host])
 
 
-# -- what mends them
+# -- what fixes them
 
 
 def new_credentials(world, host):
@@ -113,9 +113,9 @@ class Case:
     Attributes:
         inject: makes it.
         root: the finding that is its root.
-        error_kind: how it is told apart, None where the log tells.
-        remedy: what mends it.
-        requests: how many tokens mending it asks for.
+        error_kind: what distinguishes it, None where the log tells.
+        remedy: what fixes it.
+        requests: how many tokens fixing it requests.
         releases: those it is tried on.
         variables: of the host, made after the fault.
         env: {variable: value} of .env afterwards; None for the one of the vault.
@@ -281,7 +281,7 @@ def name(case):
 
 
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
-def test_fault_is_found_and_told_apart(case, outcomes):
+def test_fault_is_found_and_has_its_reason(case, outcomes):
     outcome = outcomes(case)
     roots = outcome.planned.bad_roots(outcome.host)
     assert {item["id"] for item in roots} == {case[1].root}, outcome.planned.describe(outcome.host)
@@ -306,7 +306,7 @@ def test_check_mode_names_what_is_then_changed_and_spends_no_token(case, outcome
 
 
 @pytest.mark.parametrize("case", PARAMETERS, ids=name)
-def test_fault_is_mended_with_no_token_more_than_it_takes(case, outcomes, world):
+def test_fault_is_fixed_with_no_token_more_than_it_takes(case, outcomes, world):
     outcome = outcomes(case)
     run, host = outcome.applied, outcome.host
     assert run.outcome(host, case[1].remedy) == "kept", run.describe(host)

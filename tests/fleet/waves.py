@@ -15,7 +15,7 @@ class Waves:
         fleet: the Fleet.
         cases: all that may share a wave, each once.
         prepare: is called with a case and its fresh host, for several cases side by side.
-        run: is called with {case: what C(prepare) returned} of the cases that are ready, and
+        run: is called with {case: what ``prepare`` returned} of the cases that are ready, and
             returns {case: what came of it}.
         hosts: gives the names of the hosts that a case may have; if not given, those of the release
             that it begins with.

@@ -24,7 +24,7 @@ APP = "/home/sergas/super-account-manager"
 
 
 class World:
-    """One Zoho that all hosts of the fleet reach, each with a client of its own."""
+    """One Zoho that all hosts of the fleet reach, each with a separate client."""
 
     def __init__(self, directory):
         # The controller's address in the hosts' network; 443, since the names are the real ones.

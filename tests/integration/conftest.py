@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Real PostgreSQL servers, each of its own, started and thrown away by the tests."""
+"""Real PostgreSQL servers, one for each use, started and thrown away by the tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PASSWORD = 'Secr3t\'with "quotes" and \\'
 
 
 def newest_server():
-    """Return the folder of the newest PostgreSQL server's programs, or None."""
+    """Return the directory of the newest PostgreSQL server's programs, or None."""
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
     )
@@ -46,7 +46,7 @@ def install_server():
 
 
 class Server:
-    """A PostgreSQL cluster in a temporary folder: its own port, its own socket, nobody else's
+    """A PostgreSQL cluster in a temporary directory: its own port, its own socket, no other
     data.
     """
 
@@ -228,8 +228,8 @@ runpy.run_path(path, run_name="__main__")
 
 @pytest.fixture(scope="session")
 def run_module(tmp_path_factory):
-    """Return a function that runs a module of the collection as a process of its own and returns
-    its result.
+    """Return a function that runs a module of the collection as a separate process and returns its
+    result.
     """
     tree = tmp_path_factory.mktemp("tree")
     (tree / "ansible_collections" / "sergas").mkdir(parents=True)

@@ -36,7 +36,7 @@ def until(condition, seconds=20):
 
 
 class RedisServer:
-    """A server on ports of its own and a Unix socket in its directory.
+    """A server on dedicated ports and a Unix socket in its directory.
 
     Attributes:
         port: for TCP.

@@ -58,7 +58,7 @@ def cognee():
         one.server_close()
 
 
-def look(target, **options):
+def inspect(target, **options):
     """Run the module's work on a server, or on a port, as it is with its defaults."""
     port = target if isinstance(target, int) else target.server_port
     params = dict(
@@ -74,7 +74,7 @@ def look(target, **options):
 
 
 def bad(result):
-    """Return {id: told} of the bad findings."""
+    """Return {id: error_kind} of the bad findings."""
     return {
         item["id"]: item["evidence"].get("error_kind")
         for item in result["findings"]
@@ -103,7 +103,7 @@ def test_each_version_is_well_and_nothing_is_left_in_its_history(
     cognee, manner, version, key, path
 ):
     one = cognee(manner)
-    result = look(one)
+    result = inspect(one)
     assert not bad(result)
     assert [item["id"] for item in result["findings"]] == ["cognee.ok"]
     assert (result["ready"], result["version"], result["key"]) == (True, version, key)
@@ -112,9 +112,9 @@ def test_each_version_is_well_and_nothing_is_left_in_its_history(
 
 
 @pytest.mark.parametrize(("manner", "state"), [("1.6.5", "answered"), ("empty", "no data")])
-def test_a_real_search_is_made_where_it_is_asked_for(cognee, manner, state):
+def test_a_real_search_is_made_where_it_is_requested(cognee, manner, state):
     one = cognee(manner)
-    result = look(one, query="search")
+    result = inspect(one, query="search")
     assert not bad(result)
     assert result["query"]["state"] == state
     assert one.history == ["sergas.ops cognee_check"]
@@ -135,63 +135,63 @@ def test_a_real_search_is_made_where_it_is_asked_for(cognee, manner, state):
         ("redirect", {"cognee.wrong_service": "redirect"}),
     ],
 )
-def test_what_is_wrong_is_told_apart_and_gets_no_key(cognee, manner, expected):
+def test_what_is_wrong_is_distinguished_and_gets_no_key(cognee, manner, expected):
     one = cognee(manner)
-    assert bad(look(one, timeout=0.5)) == expected
+    assert bad(inspect(one, timeout=0.5)) == expected
     assert one.requests
     assert not [request for request in one.requests if request[2]]
 
 
-def test_a_server_that_hangs_is_down_and_holds_nobody_up(cognee):
+def test_a_server_that_hangs_is_down_and_holds_no_one_up(cognee):
     started = time.monotonic()
-    assert bad(look(cognee("hang"), timeout=0.5)) == {"cognee.down": "hung"}
+    assert bad(inspect(cognee("hang"), timeout=0.5)) == {"cognee.down": "hung"}
     assert time.monotonic() - started < 5
 
 
 def test_nothing_there_is_refused():
-    assert bad(look(free_port())) == {"cognee.down": "refused"}
+    assert bad(inspect(free_port())) == {"cognee.down": "refused"}
 
 
-def test_a_name_that_is_none_is_told():
-    result = look(1, url="http://cognee.invalid:8001")
+def test_a_name_that_does_not_exist_is_reported():
+    result = inspect(1, url="http://cognee.invalid:8001")
     assert bad(result) == {"cognee.down": "dns"}
     assert result["findings"][0]["remedy"] is None
 
 
 def test_a_query_that_fails_behind_a_good_health_is_found_by_a_search_only(cognee):
     one = cognee("query_failing")
-    assert not bad(look(one))
-    assert bad(look(one, query="search")) == {"cognee.query": "failing"}
+    assert not bad(inspect(one))
+    assert bad(inspect(one, query="search")) == {"cognee.query": "failing"}
 
 
 @pytest.mark.parametrize(
-    ("manner", "options", "told"),
+    ("manner", "options", "error_kind"),
     [
         ("1.6.5", {"api_key": "another-key"}, "refused"),
         ("guide", {"api_key": "another-key"}, "refused"),
     ],
 )
-def test_a_wrong_key_is_no_service_that_is_down(cognee, manner, options, told):
-    result = look(cognee(manner), **options)
-    assert bad(result) == {"cognee.auth": told}
+def test_a_wrong_key_is_no_service_that_is_down(cognee, manner, options, error_kind):
+    result = inspect(cognee(manner), **options)
+    assert bad(result) == {"cognee.auth": error_kind}
     assert "another-key" not in json.dumps(result)
 
 
-def test_a_key_that_the_app_lacks_is_told(cognee, tmp_path):
+def test_a_key_that_the_app_does_not_have_is_reported(cognee, tmp_path):
     one = cognee("1.6.5")
     env = tmp_path / ".env"
     env.write_text("COGNEE_API_URL=http://127.0.0.1:%d/api/v1\n" % one.server_port)
-    result = look(one, url=None, api_key=None, env_file=str(env))
+    result = inspect(one, url=None, api_key=None, env_file=str(env))
     assert bad(result) == {"cognee.auth": "missing"}
     # A host that does not know the app's settings has nothing to say of its key.
-    assert not bad(look(one, api_key=None))
+    assert not bad(inspect(one, api_key=None))
 
 
-def test_components_are_asked_for_only_if_wanted(cognee):
+def test_components_are_queried_only_if_wanted(cognee):
     one = cognee("degraded")
-    assert not bad(look(one))
+    assert not bad(inspect(one))
     assert not [path for _method, path, _key in one.requests if "detailed" in path]
-    result = look(one, components=True)
+    result = inspect(one, components=True)
     assert bad(result) == {"cognee.components": None}
     item = [item for item in result["findings"] if item["id"] == "cognee.components"][0]
     assert item["status"] == "warn"
@@ -199,7 +199,7 @@ def test_components_are_asked_for_only_if_wanted(cognee):
 
 
 def test_an_unhealthy_server_names_its_component(cognee):
-    result = look(cognee("unhealthy"), components=True)
+    result = inspect(cognee("unhealthy"), components=True)
     assert bad(result) == {"cognee.down": "unhealthy", "cognee.components": None}
     assert "graph_db" in json.dumps(result["findings"])
 
@@ -210,24 +210,24 @@ def test_settings_come_from_the_env_file(cognee, tmp_path):
     env.write_text(
         "COGNEE_BASE_URL=http://127.0.0.1:%d/\nCOGNEE_API_KEY=%s\n" % (one.server_port, server.KEY)
     )
-    result = look(one, url=None, api_key=None, env_file=str(env))
+    result = inspect(one, url=None, api_key=None, env_file=str(env))
     assert not bad(result) and result["key"] == "X-Api-Key"
 
 
 def test_a_url_that_is_none_is_unknown_and_shows_no_password(tmp_path):
     env = tmp_path / ".env"
     env.write_text("COGNEE_BASE_URL=ftp://sergas:s3cret-word@cognee\n")
-    result = look(1, url=None, env_file=str(env))
+    result = inspect(1, url=None, env_file=str(env))
     assert bad(result) == {"cognee.unknown": None}
     assert "s3cret-word" not in json.dumps(result)
 
 
 def test_the_view_of_another_host_sends_no_key(cognee):
     one = cognee("1.6.5")
-    result = look(one, view="reach")
+    result = inspect(one, view="reach")
     assert result["reachable"] and result["identity"] == "cognee"
     assert [request[1:] for request in one.requests] == [("/", None)]
-    assert look(free_port(), view="reach")["error_kind"] == "refused"
+    assert inspect(free_port(), view="reach")["error_kind"] == "refused"
 
 
 def test_the_module_itself_answers_and_keeps_the_key(cognee):

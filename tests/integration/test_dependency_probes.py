@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""sergas_health against real PostgreSQL and Redis servers: each way to fail is told apart."""
+"""sergas_health against real PostgreSQL and Redis servers: each way to fail is distinguished."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_every_way_to_authenticate(server, diagnose, user):
 
 
 @pytest.mark.parametrize(
-    ("settings", "id", "told"),
+    ("settings", "id", "error_kind"),
     [
         ({"password": "wrong"}, "db.auth.failed", "password"),
         ({"user": "missing_role"}, "db.auth.failed", "password"),
@@ -137,12 +137,12 @@ def test_every_way_to_authenticate(server, diagnose, user):
         ({"host": "no-such-host.invalid"}, "db.unreachable", "dns"),
     ],
 )
-def test_every_refusal_is_told_apart(server, diagnose, settings, id, told):
+def test_every_refusal_is_distinguished(server, diagnose, settings, id, error_kind):
     (item,) = diagnose("database", **database(server, **settings)).values()
-    assert (item["id"], item["status"], item["evidence"]["error_kind"]) == (id, "fail", told)
+    assert (item["id"], item["status"], item["evidence"]["error_kind"]) == (id, "fail", error_kind)
 
 
-def test_tls_is_used_where_it_is_needed_and_told_where_it_is_refused(server, diagnose):
+def test_tls_is_used_where_it_is_needed_and_reported_where_it_is_refused(server, diagnose):
     if not server.tls:
         pytest.skip("there is no openssl to make a certificate with")
     (item,) = diagnose("database", **database(server, "tls_role")).values()

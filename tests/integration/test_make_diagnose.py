@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""C(make diagnose) on a machine that has Python and a copy of the checkout, and nothing else of
+"""``make diagnose`` on a machine that has Python and a copy of the checkout, and nothing else of
 it.
 """
 
@@ -19,7 +19,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 #: Debian's user for what owns no files.
-NO_HOSTS = "nobody"
+UNPRIVILEGED = "nobody"
 
 
 def copy(directory):
@@ -33,7 +33,7 @@ def copy(directory):
 
 
 def make_diagnose(root, *words, user=None, **variables):
-    """Run C(make diagnose) as a person in a fresh shell would."""
+    """Run ``make diagnose`` as a person in a fresh shell would."""
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -73,7 +73,7 @@ def measured(root):
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A copy in which C(make diagnose) has run once, and what it said."""
+    """A copy in which ``make diagnose`` has run once, and what it said."""
     root = copy(tmp_path_factory.mktemp("fresh"))
     done = make_diagnose(root)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -108,7 +108,7 @@ def test_it_leaves_nothing_that_git_would_see(fresh):
     assert known - ignored <= {name.split("/")[0] for name in listed}
 
 
-def test_a_finding_does_not_fail_it_unless_asked(fresh):
+def test_a_finding_does_not_fail_it_unless_requested(fresh):
     root, _said = fresh
     # Any disk is fuller than this.
     full = (
@@ -145,13 +145,13 @@ def test_a_mistake_fails_it_and_is_named(fresh, words, named):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_it_works_without_root_and_says_what_that_means():
-    home = Path(tempfile.mkdtemp(prefix="sergas-nobody-"))
+    home = Path(tempfile.mkdtemp(prefix="sergas-unprivileged-"))
     try:
         root = copy(home)
-        shutil.chown(home, NO_HOSTS)
+        shutil.chown(home, UNPRIVILEGED)
         for path in home.rglob("*"):
-            shutil.chown(path, NO_HOSTS)
-        done = make_diagnose(root, user=NO_HOSTS)
+            shutil.chown(path, UNPRIVILEGED)
+        done = make_diagnose(root, user=UNPRIVILEGED)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Not root" in done.stdout
         assert {"host.disk", "host.memory", "host.load"} <= measured(root)

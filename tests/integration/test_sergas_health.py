@@ -57,20 +57,20 @@ def test_both_ways_find_the_same():
 
 @pytest.mark.parametrize("pipelining", [True, False])
 @pytest.mark.parametrize(
-    "arguments, told",
+    "arguments, reason",
     [
         ({"checks": ["nothing"]}, "value of checks must be one or more of: service, port"),
         ({"deadline": -1}, "deadline: -1.0 is not allowed, it must be from 1 to 600"),
         ({"windows": 60}, ") module: windows. Supported parameters include: app_dir"),
     ],
 )
-def test_options_that_cannot_be_are_named(arguments, told, pipelining):
+def test_options_that_cannot_be_are_named(arguments, reason, pipelining):
     status, _result, said = ansible(arguments, pipelining)
     assert status != 0
-    assert told in said.replace("\\n", " ")
+    assert reason in said.replace("\\n", " ")
 
 
-def test_a_python_that_is_not_there_is_told_as_for_any_module():
+def test_a_python_that_is_not_there_is_reported_as_for_any_module():
     status, _result, said = ansible({"checks": ["cpu"]}, interpreter="/nowhere/python3")
     assert status != 0
     assert AS_MODULE in said

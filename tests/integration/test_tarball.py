@@ -80,7 +80,11 @@ LEFTOVERS = (
     "roles/app/tasks/.main.yml",
 )
 #: What only git tells from a file of the collection.
-DRAFTS = ("playbooks/draft.yml", "plugins/modules/draft.py", "roles/app/tasks/vault.yml")
+UNTRACKED = (
+    "playbooks/unfinished.yml",
+    "plugins/modules/unfinished.py",
+    "roles/app/tasks/vault.yml",
+)
 #: What a user runs or reads.
 SHIPPED = (
     "CHANGELOG.rst",
@@ -104,7 +108,7 @@ def tracked():
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A checkout of its own of what git tracks, with what runs and people leave in one."""
+    """A separate checkout of what git tracks, with what runs and people leave in one."""
     root = Path(
         run(
             CHECKOUT / "scripts" / "collection.sh", "copy", tmp_path_factory.mktemp("source")
@@ -112,7 +116,7 @@ def checkout(tmp_path_factory):
     )
     run("git", "init", "--quiet", cwd=root)
     run("git", "add", "--all", "--force", cwd=root)
-    for name in (*LEFTOVERS, *DRAFTS):
+    for name in (*LEFTOVERS, *UNTRACKED):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("left behind: [\n")
@@ -142,13 +146,13 @@ def test_the_tarball_holds_all_that_a_user_runs_or_reads_and_nothing_else(tarbal
 def test_a_build_without_make_ships_no_leftovers_either(checkout, tarball, tmp_path):
     run("ansible-galaxy", "collection", "build", "--output-path", tmp_path, cwd=checkout)
     (built,) = tmp_path.glob("sergas-ops-*.tar.gz")
-    # What is named as a file of the collection cannot be told from one.
-    assert packed(built) - packed(tarball) == set(DRAFTS)
+    # What is named as a file of the collection cannot be distinguished from one.
+    assert packed(built) - packed(tarball) == set(UNTRACKED)
     assert not packed(tarball) - packed(built)
 
 
 def test_what_is_tested_is_what_git_tracks(checkout, tmp_path):
-    """Lint and sanity look at a copy, so what else lies in a checkout makes no test fail."""
+    """Lint and sanity inspect a copy, so what else lies in a checkout makes no test fail."""
     copied = Path(run(checkout / "scripts" / "collection.sh", "copy", tmp_path).strip())
     found = {str(path.relative_to(copied)) for path in copied.rglob("*") if path.is_file()}
     assert found == tracked()
@@ -174,12 +178,12 @@ def test_the_manifest_says_what_galaxy_needs_to_know(tarball):
 
 
 def test_what_the_tarball_installs_diagnoses_this_machine(tarball, tmp_path):
-    """From a folder with nothing of the checkout in sight, as a user of the collection runs it."""
+    """From a directory outside of the checkout, as a user of the collection runs it."""
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")
     }
     environment["ANSIBLE_COLLECTIONS_PATH"] = str(tmp_path / "installed")
-    place = {"cwd": tmp_path, "env": environment}
+    where = {"cwd": tmp_path, "env": environment}
     run(
         "ansible-galaxy",
         "collection",
@@ -189,7 +193,7 @@ def test_what_the_tarball_installs_diagnoses_this_machine(tarball, tmp_path):
         "-p",
         "installed",
         tarball,
-        **place,
+        **where,
     )
     run(
         "ansible-playbook",
@@ -199,7 +203,7 @@ def test_what_the_tarball_installs_diagnoses_this_machine(tarball, tmp_path):
         "--extra-vars=ansible_python_interpreter=/usr/bin/python3",
         "--extra-vars=sergas_become=false",
         "--extra-vars=sergas_fail_on=never",
-        **place,
+        **where,
     )
     report = json.loads((tmp_path / "sergas-reports" / "latest" / "report.json").read_text())
     (host,) = report["hosts"]

@@ -276,21 +276,21 @@ def test_a_token_for_other_credentials_does_not_do(world):
 
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "error_kind"),
     [
-        ("ZOHO_SDK_CLIENT_ID", "1000.NOBODY", "client"),
+        ("ZOHO_SDK_CLIENT_ID", "1000.UNKNOWN", "client"),
         ("ZOHO_SDK_CLIENT_SECRET", "wrong-secret", "client_secret"),
     ],
 )
-def test_a_client_that_zoho_refuses_is_told_without_spending_a_token(
-    world, cached, setting, value, told
+def test_a_client_that_zoho_refuses_is_reported_without_spending_a_token(
+    world, cached, setting, value, error_kind
 ):
     if cached:
         world.redis.client.set("zoho:access_token", server.make_token(), ex=3000)
     world.write(**{setting: value})
     observed = world.run(state="observed", verify=True)
     assert [(item["id"], item["evidence"]["error_kind"]) for item in observed["findings"]] == [
-        ("zoho.token.invalid", told)
+        ("zoho.token.invalid", error_kind)
     ]
     forms = [form for what, _path, _headers, form in world.zoho.requests if what == "token"]
     assert [form["refresh_token"] == world.refresh_token for form in forms] == [False]
@@ -329,10 +329,10 @@ def test_the_cache_is_cleared_and_tokens_are_revoked(driver, world):
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "error_kind"),
     [
         ("ZOHO_SDK_REFRESH_TOKEN", "1000.dead.token", "refresh_token"),
-        ("ZOHO_SDK_CLIENT_ID", "1000.NOBODY", "client"),
+        ("ZOHO_SDK_CLIENT_ID", "1000.UNKNOWN", "client"),
         ("ZOHO_SDK_CLIENT_SECRET", "wrong-secret", "client_secret"),
         ("ZOHO_SDK_CLIENT_SECRET", "<new-client-secret>", "placeholder"),
         ("ZOHO_SDK_CLIENT_SECRET", None, "mixed"),
@@ -340,25 +340,25 @@ def test_the_cache_is_cleared_and_tokens_are_revoked(driver, world):
         ("ZOHO_ACCOUNTS_URL", "http://accounts.zoho.com", "plaintext"),
     ],
 )
-def test_what_is_wrong_with_the_credentials_is_told_apart(world, setting, value, told):
+def test_what_is_wrong_with_the_credentials_is_distinguished(world, setting, value, error_kind):
     world.write(**{setting: value})
     finding = world.refused()
     assert (finding["id"], finding["status"], finding["evidence"]["error_kind"]) == (
         "zoho.token.invalid",
         "fail",
-        told,
+        error_kind,
     )
     assert finding["remedy"] == "zoho_credentials"
-    if told in ("refresh_token", "client", "client_secret"):
-        # Nobody else asks in vain, and the diagnosis knows without asking.
-        assert world.refused()["evidence"]["error_kind"] == told
+    if error_kind in ("refresh_token", "client", "client_secret"):
+        # No other host requests in vain, and the diagnosis knows without a request.
+        assert world.refused()["evidence"]["error_kind"] == error_kind
         assert world.zoho.count("token") == 1
         assert world.run(state="observed")["roots"] == ["zoho.token.invalid"]
         assert world.zoho.count("token") == 1
 
 
 @pytest.mark.parametrize(
-    ("how", "told", "requests"),
+    ("how", "error_kind", "requests"),
     [
         ("page", "page", 1),
         ("bad_gateway", "page", 1),
@@ -375,7 +375,7 @@ def test_what_is_wrong_with_the_credentials_is_told_apart(world, setting, value,
         (5, "hung", 1),
     ],
 )
-def test_each_way_to_fail_is_told_apart(world, how, told, requests):
+def test_each_way_to_fail_is_distinguished(world, how, error_kind, requests):
     world.zoho.behave("token", how)
     started = time.monotonic()
     finding = world.refused(timeout=1)
@@ -383,7 +383,7 @@ def test_each_way_to_fail_is_told_apart(world, how, told, requests):
     assert (finding["id"], finding["status"], finding["evidence"]["error_kind"]) == (
         "zoho.token.unknown",
         "unknown",
-        told,
+        error_kind,
     )
     assert finding["advice"]
     if requests:
@@ -397,11 +397,11 @@ def test_one_cut_connection_is_nothing(world):
 
 
 @pytest.mark.parametrize(
-    ("url", "told"), [("https://127.0.0.1:1", "refused"), ("https://no.such.invalid", "dns")]
+    ("url", "error_kind"), [("https://127.0.0.1:1", "refused"), ("https://no.such.invalid", "dns")]
 )
-def test_a_server_that_is_not_there(world, url, told):
+def test_a_server_that_is_not_there(world, url, error_kind):
     world.write(ZOHO_ACCOUNTS_URL=url)
-    assert world.refused()["evidence"]["error_kind"] == told
+    assert world.refused()["evidence"]["error_kind"] == error_kind
 
 
 def test_a_certificate_of_an_unknown_authority_gets_no_secret(world):
@@ -478,7 +478,7 @@ def test_a_scope_that_does_not_reach_is_no_reason_to_refresh(world):
     assert world.zoho.count("token") == 1
 
 
-def test_a_new_token_that_the_api_rejects_is_not_asked_for_again(make_world, tmp_path):
+def test_a_new_token_that_the_api_rejects_is_not_requested_again(make_world, tmp_path):
     world = make_world()
     elsewhere = server.Server(server.Zoho(), tmp_path)
     world.write(ZOHO_API_URL=elsewhere.url)
@@ -543,7 +543,7 @@ def test_a_proxy_that_lets_nothing_through(real_names, how):
 
 def test_a_netrc_does_not_replace_the_token(real_names, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
-    netrc.write_text("machine www.zohoapis.com login somebody password else\n")
+    netrc.write_text("machine www.zohoapis.com login another password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     assert real_names.run()["token"]["verified"] == "alive"
 
@@ -578,7 +578,7 @@ except SDKException as error:
 """
 
 
-def ask_sdk(world, directory, **credentials):
+def run_sdk(world, directory, **credentials):
     directory.mkdir(exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-c", SDK],
@@ -591,7 +591,7 @@ def ask_sdk(world, directory, **credentials):
             }
         ),
         env={**os.environ, "REQUESTS_CA_BUNDLE": str(world.served.certificate)},
-        # It leaves its tokens in the folder that it runs in.
+        # It leaves its tokens in the directory that it runs in.
         cwd=directory,
         capture_output=True,
         text=True,
@@ -606,14 +606,14 @@ def test_the_sdk_and_the_module_read_the_same_replies(real_names, tmp_path, mill
     world = real_names
     world.app.data_centres = ("eu",)
     world.zoho.milliseconds = milliseconds
-    reply = ask_sdk(world, tmp_path / "sdk")
+    reply = run_sdk(world, tmp_path / "sdk")
     assert reply["emails"] == ["ops@example.com"]
     left = int(reply["expires"]) / 1000 - time.time()
     mine = world.run(data_centre="eu")["token"]
     assert mine["verified"] == "alive"
     assert abs(mine["seconds_left"] - left) < 30
     seen = [request[:2] for request in world.zoho.requests]
-    # Both ask the same things in the same order.
+    # Both send the same requests in the same order.
     assert seen[:4] == seen[4:]
 
 
@@ -621,27 +621,27 @@ def test_the_sdk_and_the_module_read_the_same_replies(real_names, tmp_path, mill
     ("wrong", "code"),
     [
         ({"refresh_token": "1000.a.b"}, "invalid_code"),
-        ({"client_id": "1000.NOBODY"}, "invalid_client"),
+        ({"client_id": "1000.UNKNOWN"}, "invalid_client"),
         ({"client_secret": "wrong"}, "invalid_client_secret"),
     ],
 )
 def test_the_sdk_hears_the_same_refusals(real_names, tmp_path, wrong, code):
     real_names.app.data_centres = ("eu",)
-    assert code in ask_sdk(real_names, tmp_path / "sdk", **wrong)["error"]
+    assert code in run_sdk(real_names, tmp_path / "sdk", **wrong)["error"]
 
 
 def test_the_sdk_hears_of_the_scope(real_names, tmp_path):
     world = real_names
     world.app.data_centres = ("eu",)
     token = world.zoho.refresh_token(world.app, scope="ZohoCRM.modules.ALL")
-    reply = ask_sdk(world, tmp_path / "sdk", refresh_token=token)
+    reply = run_sdk(world, tmp_path / "sdk", refresh_token=token)
     assert reply == {"code": "OAUTH_SCOPE_MISMATCH", "status": 401}
 
 
 # -- as Ansible runs it
 
 
-def test_the_module_in_a_process_of_its_own(world, run_module):
+def test_the_module_in_a_separate_process(world, run_module):
     result = run_module("zoho_token", world.options())
     assert (result["changed"], result["refreshes"], result["driver"]) == (True, 1, "redis-py")
     assert run_module("zoho_token", world.options())["changed"] is False
@@ -754,7 +754,7 @@ def test_a_wrong_password_of_redis(driver, world):
     assert world.zoho.requests == []
 
 
-def test_redis_over_tls_and_with_a_user_of_its_own(driver, make_world, tmp_path):
+def test_redis_over_tls_and_with_a_dedicated_user(driver, make_world, tmp_path):
     (tmp_path / "redis").mkdir()
     certificate = server.make_certificate(tmp_path / "redis")
     store = RedisServer(tmp_path / "redis", password=REDIS_PASSWORD, certificate=certificate)
@@ -829,7 +829,7 @@ for number, host in enumerate(plan["hosts"]):
         children.append(child)
         print(child, flush=True)
         continue
-    out = os.path.join(plan["folder"], "%d.out" % number)
+    out = os.path.join(plan["directory"], "%d.out" % number)
     os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT, 0o600), 1)
     skew, true_time = host.pop("skew", 0), time.time
     time.time = lambda: true_time() + skew
@@ -849,7 +849,7 @@ for child in children:
 
 
 class Fleet:
-    """Hosts that run the module at the same time, each in a process of its own."""
+    """Hosts that run the module at the same time, each in a separate process."""
 
     def __init__(self, world, directory, hosts):
         self.world, self.directory, self.hosts = world, directory, hosts
@@ -862,7 +862,7 @@ class Fleet:
             text=True,
             env={**os.environ, "PYTHONPATH": str(CHECKOUT / ".build")},
         )
-        json.dump({"hosts": hosts, "folder": str(directory)}, self.process.stdin)
+        json.dump({"hosts": hosts, "directory": str(directory)}, self.process.stdin)
         self.process.stdin.close()
         self.pids = [int(self.process.stdout.readline()) for _time in hosts]
 
@@ -925,7 +925,7 @@ def test_fifty_hosts_whose_token_the_api_rejects_refresh_once(world, start_fleet
     all_have_it(results, world)
     assert world.cached() != rejected
     assert world.zoho.count("token") == 1
-    # What one host has just asked the API, the others need not.
+    # What one host has just requested of the API, the others need not.
     assert world.zoho.count("check") < 2 * HOSTS
 
 
@@ -1012,4 +1012,4 @@ def connected_to(port, pids):
                     return pid
             except OSError:
                 continue
-    raise AssertionError("nobody is connected")
+    raise AssertionError("no process is connected")

@@ -17,7 +17,6 @@ import fnmatch
 import functools
 import io
 import re
-import subprocess
 import sys
 import tokenize
 from pathlib import Path
@@ -276,13 +275,22 @@ def _comments(text):
         yield _Part("\n".join(block), last - len(block) + 1, is_markdown=True)
 
 
+#: What tools leave in a checkout.
+_HIDDEN = re.compile(r"/\.(?!github)|/__pycache__|/sergas-reports/|/tests/output/")
+
+
 def main(arguments):
-    """Check the files that are given, or all that git would commit, and return the exit status."""
+    """Check the files that are given, or all below the current directory, and return the exit
+    status. A checkout is checked in a copy of what git tracks: see lint.sh.
+    """
     checker = Checker(read_rules(WORDS.read_text(encoding="utf-8")))
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    paths = arguments or subprocess.check_output(listed, text=True).split("\0")
+    paths = arguments or [
+        str(path.relative_to("."))
+        for path in Path().rglob("*")
+        if not _HIDDEN.search("/" + str(path))
+    ]
     status = 0
-    for path in sorted(filter(None, paths)):
+    for path in sorted(paths):
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):  # a deleted file, a link to a directory, or no text

@@ -76,7 +76,7 @@ class Grant:
 
 
 class Zoho:
-    """What Zoho knows, how it behaves, and what it was asked.
+    """What Zoho knows, how it behaves, and which requests it got.
 
     Args:
         limit, window: how many access tokens a refresh token gives within how many seconds.
@@ -115,7 +115,7 @@ class Zoho:
 
     def behave(self, what, how, times=None, app=None):
         """Answer requests for token, revoke, check or connect in this manner, so many times
-        (None: until told), to one app only if it is named.
+        (None: until the next call), to one app only if it is named.
         """
         self.manners[what, app and app.id] = [how, times]
 
@@ -254,7 +254,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.request = self.server.context.wrap_socket(self.request, server_side=True)
         super().setup()
-        # The tunnel stays, though a client may have asked for it in HTTP/1.0.
+        # The tunnel stays, though a client may have requested it in HTTP/1.0.
         self.close_connection = False
         return None
 
@@ -389,7 +389,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 def make_certificate(directory, address="127.0.0.1"):
-    """Make a key and a certificate for every name of Zoho's in a folder; the certificate is its
+    """Make a key and a certificate for every name of Zoho's in a directory; the certificate is its
     own authority.
     """
     names = [f"DNS:{host}" for hosts in HOSTS.values() for host in hosts] + [

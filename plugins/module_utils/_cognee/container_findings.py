@@ -13,7 +13,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._cognee.findings import
 )
 
 _STOPPED = {
-    "oom": "was killed for lack of memory",
+    "oom": "was killed because memory ran out",
     "stopped": "is stopped",
     "exited": "has ended with status %s",
     "paused": "is paused",
@@ -59,7 +59,7 @@ def beside_its_answers(seen, limits, is_down):
     # Without a restart, the mark is of an earlier run of the container: Docker 20.10 keeps it.
     starved = container["oom_killed"] and container["restarts"] > 0
     if starved or container["restarts"] >= warn:
-        why = " for lack of memory" if starved else ""
+        why = " because memory ran out" if starved else ""
         return [
             cognee_finding(
                 "cognee.container",

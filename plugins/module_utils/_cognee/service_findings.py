@@ -177,7 +177,7 @@ def serving(seen, limits):
                 seen,
                 "health",
                 evidence=evidence,
-                advice="It waits for one of its own services, mostly for embeddings: check"
+                advice="It waits for one of the services that it uses, mostly for embeddings: check"
                 " its components.",
                 **measured,
             )

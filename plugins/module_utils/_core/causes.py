@@ -34,7 +34,7 @@ class Rule(
 
     Attributes:
         effect: the id of the finding to explain. An id that ends in a dot stands for all that begin
-            with it and have no rules of their own.
+            with it and have no separate rules.
         causes: ids of what explains it, the likeliest first. One that ends in a dot stands for all
             that begin with it, but not for an ``unknown`` finding: what is not known explains
             nothing.

@@ -587,8 +587,8 @@ def open_safely(path: str) -> Iterator[int]:
         FileRefused: it is none that may be read.
         FileNotFoundError, OSError
     """
-    with held(path) as place:
-        descriptor = place.open()
+    with held(path) as location:
+        descriptor = location.open()
         try:
             yield descriptor
         finally:
@@ -597,8 +597,8 @@ def open_safely(path: str) -> Iterator[int]:
 
 def read(path: str, limit: int = MAX_BYTES) -> bytes:
     """Return the bytes of a file; see ``Location.read``."""
-    with held(path) as place:
-        return place.read(limit).data
+    with held(path) as location:
+        return location.read(limit).data
 
 
 def read_text(
@@ -628,8 +628,8 @@ def stat(path: str) -> Optional[os.stat_result]:
         OSError
     """
     try:
-        with held(path) as place:
-            return place.status()
+        with held(path) as location:
+            return location.status()
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -675,15 +675,15 @@ def replace(
     mode: Optional[int] = None,
 ) -> None:
     """Replace a file in one step, or make it; see ``Location.replace``."""
-    with held(path) as place:
-        place.replace(data, owner, mode)
+    with held(path) as location:
+        location.replace(data, owner, mode)
 
 
 def remove(path: str) -> bool:
     """Remove a file, or a link itself; return whether there was one."""
     try:
-        with held(path, follow=False) as place:
-            place.remove()
+        with held(path, follow=False) as location:
+            location.remove()
     except FileNotFoundError:
         return False
     return True
@@ -692,8 +692,8 @@ def remove(path: str) -> bool:
 def remove_empty_directory(path: str) -> None:
     """Remove a directory unless something is in it, or it is not there."""
     try:
-        with held(path, follow=False) as place:
-            os.rmdir(place.name, dir_fd=place.directory)
+        with held(path, follow=False) as location:
+            os.rmdir(location.name, dir_fd=location.directory)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR):
             raise

@@ -29,19 +29,10 @@ _DATABASE = (
 )
 _DISK = ("host.disk.", "host.inodes.high")
 _DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.port.closed")
-#: So many error lines of a kind that nothing explains are a fault of their own.
+#: So many error lines of a kind that nothing explains are a separate fault.
 _MANY_LINES = 10
 _SYSTEM_DIRECTORIES = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/home")
 _GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
-
-
-def open_files(_effect, cause):
-    """Too many open files stop an app; a pool that may grow too large does not, yet."""
-    return cause["evidence"].get("resource") == "open_files"
-
-
-def pools(_effect, cause):
-    return cause["evidence"].get("resource") != "open_files"
 
 
 def waits(_effect, cause):
@@ -129,7 +120,7 @@ def names(prefix):
 def _exhausted(kind):
     return (
         Rule(kind, ("db.connections.exhausted",)),
-        Rule(kind, ("app.resources.exhausted",), pools),
+        Rule(kind, ("app.pool.exhausted",)),
         Rule(kind, _DATABASE),
     )
 
@@ -152,7 +143,7 @@ KINDS = causes.by_effect(
     Rule("redis", ("redis.",)),
     Rule("cognee", ("cognee.",)),
     Rule("zoho", ("zoho.",)),
-    Rule("files", ("app.resources.exhausted",), open_files),
+    Rule("files", ("app.files.exhausted",)),
     Rule("memory", ("app.oom.killed", "host.memory.high")),
     Rule("disk", _DISK),
 )
@@ -240,13 +231,13 @@ RULES = causes.by_effect(
         ),
         unexplained,
     ),
-    Rule("app.service.down", ("app.resources.exhausted",), all_of(unexplained, open_files)),
+    Rule("app.service.down", ("app.files.exhausted",), unexplained),
     Rule("app.service.down", ("redis.",), unexplained),
     Rule("app.service.down", ("host.disk.high", "host.inodes.high"), all_of(unexplained, full)),
     Rule("app.service.down", ("host.disk.readonly",), all_of(unexplained, readonly_system)),
     Rule("app.service.down", ("host.memory.high",), unexplained),
     Rule("app.service.restarting", ("app.oom.killed", "app.crash.signal")),
-    Rule("app.service.restarting", ("app.resources.exhausted",), open_files),
+    Rule("app.service.restarting", ("app.files.exhausted",)),
     Rule("app.service.restarting", ("app.exceptions", "host.memory.high")),
     Rule(
         "app.port.closed",
@@ -273,19 +264,21 @@ RULES = causes.by_effect(
         (
             "app.exceptions",
             *_DATABASE,
-            "app.resources.exhausted",
+            "app.files.exhausted",
+            "app.tasks.exhausted",
+            "app.pool.exhausted",
             "app.crash.signal",
             "app.oom.killed",
         ),
         without_known_kind,
     ),
-    Rule("app.connections.high", ("app.resources.exhausted",), open_files),
+    Rule("app.connections.high", ("app.files.exhausted",)),
     Rule(
         "app.connections.high",
         ("api.health.unreachable", "api.latency.high", "security.bruteforce"),
     ),
     Rule("api.health.unreachable", _DOWN),
-    Rule("api.health.unreachable", ("app.resources.exhausted",), open_files),
+    Rule("api.health.unreachable", ("app.files.exhausted",)),
     Rule(
         "api.health.unreachable",
         ("db.unreachable",),
@@ -301,14 +294,14 @@ RULES = causes.by_effect(
         server_error,
         "a page that is not there has nothing to do with a database, an error of the server has",
     ),
-    Rule("api.health.failing", ("app.resources.exhausted",), all_of(server_error, open_files)),
+    Rule("api.health.failing", ("app.files.exhausted",), server_error),
     Rule("api.health.failing", ("app.exceptions",), server_error),
     Rule(
         "api.health.degraded",
         ("app.port.conflict", *_DATABASE, "redis.", "zoho.", "cognee."),
         not_called_good,
     ),
-    Rule("api.health.degraded", ("app.resources.exhausted",), open_files),
+    Rule("api.health.degraded", ("app.files.exhausted",)),
     Rule("api.health.incomplete", ("app.port.conflict", "api.health.failing")),
     Rule(
         "api.latency.high",
@@ -322,7 +315,7 @@ RULES = causes.by_effect(
     ),
     Rule("api.latency.high", ("db.unreachable", "redis.unreachable"), waits),
     Rule("api.latency.high", ("cognee.down",), timed_out),
-    Rule("api.latency.high", ("app.resources.exhausted",), open_files),
+    Rule("api.latency.high", ("app.files.exhausted",)),
     Rule(
         "api.latency.high",
         ("host.load.high", "host.iowait.high"),
@@ -349,7 +342,7 @@ RULES = causes.by_effect(
         listens_elsewhere,
         "what holds the port may listen elsewhere; a firewall's rule is a separate fault",
     ),
-    Rule("db.connections.exhausted", ("app.resources.exhausted",)),
+    Rule("db.connections.exhausted", ("app.pool.exhausted",)),
     Rule("db.unreachable", ("app.env.missing",), names("DATABASE_")),
     Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full),
     Rule("db.unreachable", ("host.disk.readonly",), readonly_system),
@@ -370,8 +363,8 @@ RULES = causes.by_effect(
     ),
     Rule(
         "host.cpu.high",
-        ("app.resources.exhausted",),
-        all_of(open_files, refused_files),
+        ("app.files.exhausted",),
+        refused_files,
         "an event loop that may open no more files tries, and logs, for each connection that waits",
     ),
     Rule("host.load.high", ("host.cpu.high", "host.iowait.high")),
@@ -383,7 +376,7 @@ RULES = causes.by_effect(
     *_without_settings("redis.unknown", "REDIS_"),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
-    *(Rule(effect, _JOURNAL[:place]) for place, effect in enumerate(_JOURNAL) if place),
+    *(Rule(effect, _JOURNAL[:position]) for position, effect in enumerate(_JOURNAL) if position),
 )
 
 

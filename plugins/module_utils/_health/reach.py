@@ -105,7 +105,7 @@ def _measure(session):
 
 
 def _failure(error):
-    """Return told (the reason in one word) and message, and sqlstate where the server spoke."""
+    """Return error_kind, a word, and message, and sqlstate where the server spoke."""
     if isinstance(error, ConnectionFailed):
         return {"error_kind": error.reason, "message": str(error)}
     if isinstance(error, pgwire.PasswordMissing):

@@ -43,8 +43,10 @@ def _settled(item, ok_id, entries):
             resolving = entry
     if resolving is None:
         return item
+    # One check may speak of several subjects of the app: app.files.exhausted becomes app.files.ok.
+    subject = item["id"].rpartition(".")[0]
     return finding(
-        ok_id,
+        subject + ".ok" if subject.startswith("app.") else ok_id,
         item["component"],
         "ok",
         "Fixed at %s by the remedy %s, not seen since (last at %s): %s"

@@ -190,7 +190,7 @@ class Host:
             return storage_of([])
         block = "/sys/dev/block/" + mount.device
         if not os.path.exists(os.path.join(self._root, block.lstrip("/"))):
-            # Some filesystems have a number of their own; the source names the device.
+            # Some filesystems have a separate number; the source names the device.
             block = "/sys/class/block/" + os.path.basename(os.path.realpath(mount.source))
         return storage_of(
             self._disks(os.path.realpath(os.path.join(self._root, block.lstrip("/"))), 0)

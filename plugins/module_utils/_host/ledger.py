@@ -16,7 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import times
 
 PATH = "/var/lib/sergas/ledger.jsonl"
 RUNTIME = "/run/sergas"
-#: with an end of their own
+#: that end an entry
 ENDED = ("kept", "undone", "failed")
 KEYS = (
     "time",

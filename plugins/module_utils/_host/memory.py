@@ -72,10 +72,11 @@ def weigh(figures, contained, group):
 
 
 def largest_processes(root="/"):
-    """Return the units and the processes that hold the most memory of their own, largest first.
+    """Return the units and the processes that hold the most private memory, largest first.
 
-    A process's own memory is its resident set without what it shares (files and shared memory), so
-    that PostgreSQL's buffers do not count once for each backend. One small file is read for each.
+    A process's private memory is its resident set without what it shares (files and shared memory),
+    so that PostgreSQL's buffers do not count once for each backend. One small file is read for
+    each.
     """
     page = os.sysconf("SC_PAGE_SIZE")
     sizes = []

@@ -105,7 +105,7 @@ def local_mounts(mountinfo, fstab, is_directory=os.path.isdir):
                 and source.startswith("/dev/")
             ):
                 mount["readonly"] = "type"
-        # Subvolumes of btrfs have devices of their own on one filesystem.
+        # Subvolumes of btrfs have separate devices on one filesystem.
         key = source if source.startswith("/dev/") else fields[2]
         known = mounts.get(key)
         if known is None or (mount["whole"], -len(path)) > (known["whole"], -len(known["path"])):

@@ -121,7 +121,7 @@ def compare(before, after, cpus, starting=0.0, hungry=0):
     """Return percent, quota, iowait, steal and hungry between two samples (pure).
 
     The percentage is of the processors this host may use: the quota of its group in a container
-    (all of the machine's without one), all processors otherwise. On a machine that is busy with
+    (all of the host's without one), all processors otherwise. On a machine that is busy with
     others, a container gets less than it may use: what it wants shows in its processes that never
     sleep, and counts as used.
 

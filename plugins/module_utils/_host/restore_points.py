@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads the restore points of a host, for those that arm none: a diagnosis, and whoever is about to
+"""Reads the restore points of a host, for callers that arm none: a diagnosis, and what is about to
 write a file that a restore point covers.
 """
 

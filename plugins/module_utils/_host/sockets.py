@@ -110,8 +110,8 @@ def parse(lines, port):
 
 
 def _address(digits):
-    """Return an address as people write it; the kernel prints words in the byte order of the
-    machine.
+    """Return an address as people write it; the kernel prints words in the host's
+    byte order.
     """
     words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
     packed = struct.pack("=%dI" % len(words), *words)

@@ -52,7 +52,7 @@ class Rule(
 class Firewall(
     namedtuple("Firewall", ["installed", "enabled", "policy", "rules", "ipv6"], defaults=[True])
 ):
-    """What ufw lets in.
+    """What ufw allows.
 
     Attributes:
         policy: what happens to what no rule names: ACCEPT, DROP or REJECT.

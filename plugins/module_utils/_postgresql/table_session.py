@@ -333,12 +333,12 @@ def credentials(params, owner):
     password = password or (app and app["password"]) or None
     host, port = params["login_host"], params["login_port"]
     if params["owner_host"]:
-        places = [(params["owner_host"], params["owner_port"] or port)]
+        endpoints = [(params["owner_host"], params["owner_port"] or port)]
     else:
-        places = [(host or "127.0.0.1", params["owner_port"] or port)]
+        endpoints = [(host or "127.0.0.1", params["owner_port"] or port)]
         if app and app["host"]:
-            places.append((app["host"], app["port"]))
-    return {"password": password, "endpoints": list(dict.fromkeys(places))}
+            endpoints.append((app["host"], app["port"]))
+    return {"password": password, "endpoints": list(dict.fromkeys(endpoints))}
 
 
 def _of_app(path):

@@ -281,7 +281,7 @@ class RedisStore:
         )
 
     def remember(self, owner, member, error_kind, message, blocked=0):
-        """Keep a refusal, so that the other hosts need no request of their own to get it.
+        """Keep a refusal, so that the other hosts get it without a request.
 
         Args:
             blocked: for how many seconds no host may request a token.

@@ -40,7 +40,7 @@ _REJECTED_AT_ONCE = (
 
 
 def run(params, deadline, check_mode, hide, quiet):
-    """Do what the module's options ask for and return its result, with the key ``warnings``.
+    """Do what the module's options request and return its result, with the key ``warnings``.
 
     Args:
         hide: called with each secret that no result may show.

@@ -57,7 +57,7 @@ class PlanOptions(NamedTuple):
     repeat_hours: int = 24
 
 
-class Place(NamedTuple):
+class HostContext(NamedTuple):
     """What is known of a host besides its findings."""
 
     #: the names of its variables
@@ -66,22 +66,22 @@ class Place(NamedTuple):
     changes: tuple = ()
 
 
-def make(model, remedies, places, owners, plan_options, now):
+def make(model, remedies, contexts, owners, plan_options, now):
     """Return the plan as plain data.
 
     Args:
         model: the model of a report.
         remedies: {name: remedy} by ``catalogue.catalogue``.
-        places: {host name: Place} of the hosts that can be acted on.
+        contexts: {host name: HostContext} of the hosts that can be acted on.
         owners: {address: host name} of the inventory, for remedies that belong on another host.
-        wishes: Wishes.
+        plan_options: PlanOptions.
         now: a datetime that knows its time zone.
 
     Returns:
         dict with entries (in the order in which they are taken on each host), batches (lists of
-        host names), gone (hosts of the model that are not in places), left_out (how many entries
+        host names), gone (hosts of the model that are not in contexts), left_out (how many entries
         the choice of remedies left out) and without_remedy (root causes that a person has to
-        mend).
+        fix).
     """
     unreachable = {host["name"] for host in model["hosts"] if not host["reachable"]}
     entries = []
@@ -98,9 +98,9 @@ def make(model, remedies, places, owners, plan_options, now):
     for entry in chosen:
         if plan_options.cooldown is not None:
             entry["cooldown"] = plan_options.cooldown
-        known = entry["host"] in places or entry["host"] in unreachable or entry["host"] is None
+        known = entry["host"] in contexts or entry["host"] in unreachable or entry["host"] is None
         entry["gone"] = not known
-        entry["guards"] = _guards(entry, places, plan_options, now)
+        entry["guards"] = _guards(entry, contexts, plan_options, now)
     free = [
         entry
         for entry in chosen
@@ -112,7 +112,7 @@ def make(model, remedies, places, owners, plan_options, now):
             entry["guards"].append(held[entry["host"]])
     ready = [entry for entry in chosen if is_ready(entry)]
     first = {entry["host"]: _depth(entry) for entry in reversed(ready)}
-    hosts = sorted((name for name in places if name in first), key=first.get)
+    hosts = sorted((name for name in contexts if name in first), key=first.get)
     return {
         "entries": chosen,
         "batches": options.split(hosts, plan_options.batches),
@@ -191,9 +191,9 @@ def _target(item):
     return target.strip().lower() if isinstance(target, str) else None
 
 
-def _add(entries, place, item, shared, remedy, owners):
+def _add(entries, reported, item, shared, remedy, owners):
     """Add an entry, or the finding to the entry of the same remedy on the same host."""
-    name = place["name"]
+    name = reported["name"]
     target = _target(item)
     owner = owners.get(host_of(target)) if target else None
     # An address that only its own host can mean has no other owner.
@@ -205,7 +205,7 @@ def _add(entries, place, item, shared, remedy, owners):
     for entry in entries:
         if (entry["remedy"], entry["host"], entry["probe_host"]) == (remedy["name"], host, name):
             entry["findings"] = list(dict.fromkeys([*entry["findings"], item["id"]]))
-            entry["answered"] = list(dict.fromkeys([*entry["answered"], *_derived(place, item)]))
+            entry["answered"] = list(dict.fromkeys([*entry["answered"], *_derived(reported, item)]))
             if rank(item["status"]) > rank(entry["finding"]["status"]):
                 entry["finding"] = item
             return
@@ -223,8 +223,8 @@ def _add(entries, place, item, shared, remedy, owners):
             "helps": [name],
             "finding": item,
             "findings": [item["id"]],
-            "answered": _derived(place, item),
-            "known": sorted({other["id"] for other in place["findings"] if is_bad(other)}),
+            "answered": _derived(reported, item),
+            "known": sorted({other["id"] for other in reported["findings"] if is_bad(other)}),
             "why": item["summary"],
             "after_remedy": None,
             "target": target,
@@ -272,11 +272,11 @@ def _follow(entries, model, remedies, owners):
                         entries[-1]["after_remedy"] = first
 
 
-def _derived(place, item):
+def _derived(reported, item):
     """Return the id of a finding and those of the findings on its host that derive from it."""
     derived = [
         other["id"]
-        for other in place["findings"]
+        for other in reported["findings"]
         if other.get("root") == item.get("root") and other.get("root_host") == item.get("root_host")
     ]
     return list(dict.fromkeys([item["id"], *derived]))
@@ -308,26 +308,26 @@ def _order(entry):
     )
 
 
-def _guards(entry, places, plan_options, now):
-    place = places.get(entry["host"], Place())
+def _guards(entry, contexts, plan_options, now):
+    context = contexts.get(entry["host"], HostContext())
     found = [guards.target(entry)]
     if entry["host"] is not None and not entry["gone"]:
-        found.append(guards.reachable(entry, places))
+        found.append(guards.reachable(entry, contexts))
     found += [
         guards.approval(entry, plan_options.approve),
         guards.fleet_cause(entry, plan_options.approve),
-        guards.lock(entry, place.changes),
+        guards.lock(entry, context.changes),
     ]
     if not settles(entry):
         found += [
             guards.maintenance(entry, plan_options.window, now),
-            guards.cooldown(entry, place.changes, now),
+            guards.cooldown(entry, context.changes, now),
             guards.repetition(
-                entry, place.changes, now, plan_options.repeat_times, plan_options.repeat_hours
+                entry, context.changes, now, plan_options.repeat_times, plan_options.repeat_hours
             ),
         ]
-    if entry["host"] in places:
-        found.append(guards.variables(entry, place.variables))
+    if entry["host"] in contexts:
+        found.append(guards.variables(entry, context.variables))
     return [guard for guard in found if guard]
 
 

@@ -28,7 +28,7 @@ def read_catalogue(directories):
     """Return ({name: remedy}, {name: {metadata, tasks}}), the latter as paths.
 
     Args:
-        folders: [(folder of the metadata, folder of the tasks)], the collection's first, then the
+        directories: [(that of the metadata, that of the tasks)], the collection's first, then the
             user's own. A name may be in one of them only.
 
     Raises:

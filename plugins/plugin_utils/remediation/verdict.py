@@ -32,7 +32,7 @@ _BAD = {"good": False, "gone": False, "worse": False}
 
 
 def judge(wanted, before, after):
-    """Return ``{good, gone, worse, reason}`` of a look at a host.
+    """Return ``{good, gone, worse, reason}`` of a check of a host.
 
     Args:
         wanted: the ids of the findings that should be gone.
@@ -81,9 +81,9 @@ def _is_deeper(id, other):
 
 def _depth(id, layers):
     """Return the first layer that an id belongs to; one with a dot at its end means all below."""
-    for place, layer in enumerate(layers):
+    for depth, layer in enumerate(layers):
         if id == layer or (layer.endswith(".") and id.startswith(layer)):
-            return place
+            return depth
     return None
 
 

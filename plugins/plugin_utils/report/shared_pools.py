@@ -33,7 +33,7 @@ def _always(_item: dict[str, Any], _other: dict[str, Any]) -> bool:
 
 #: finding about the database: ((what may explain it, whether it does), ...)
 CAUSES = {
-    "app.resources.exhausted": ((OVERCOMMITTED, _has_pool_there),),
+    "app.pool.exhausted": ((OVERCOMMITTED, _has_pool_there),),
     "db.connections.exhausted": ((OVERCOMMITTED, _is_unexplained),),
     "fleet.db.connections.exhausted": ((OVERCOMMITTED, _always),),
 }
@@ -114,7 +114,7 @@ def _pools_by_target(
 def _pool_target(item: dict[str, Any]) -> str | None:
     """Return the shared database that a finding on the app's pool is about, or ``None``."""
     evidence = item["evidence"]
-    sized = item["id"].startswith("app.resources.") and isinstance(evidence.get("pool_size"), int)
+    sized = item["id"].startswith("app.pool.") and isinstance(evidence.get("pool_size"), int)
     return shared(evidence.get("target")) if sized else None
 
 

@@ -73,7 +73,7 @@ fail_app() {
 sql() { su postgres -c "psql --quiet --no-psqlrc --no-align --tuples-only -v ON_ERROR_STOP=1 -d ${2:-postgres}" <<< "$1"; }
 redis() { REDISCLI_AUTH=$(sed -n 's/^REDIS_PASSWORD=//p' "$pristine/.env") redis-cli "$@"; }
 
-# A small filesystem of its own: small_filesystem MOUNTPOINT MEGABYTES [mkfs options]
+# A small dedicated filesystem: small_filesystem MOUNTPOINT MEGABYTES [mkfs options]
 small_filesystem() {
     local file
     file=/var/lib/fault-$(basename "$1").img
@@ -94,7 +94,7 @@ drop_filesystem() {
     rm -rf "/var/lib/fault-$(basename "$1").img" "$1"
 }
 
-# Addresses outside, behind a router: clients of a partner whom ufw lets in.
+# Addresses outside, behind a router: clients of a partner whom ufw allows.
 outside_network() {
     ip netns add outside
     ip link add outside0 type veth peer name eth0 netns outside
@@ -115,7 +115,7 @@ drop_outside_network() {
 from() { ip netns exec outside curl --silent --max-time 20 --output /dev/null --interface "$1" \
     "http://203.0.113.1:8000$2" "${@:3}"; }
 
-# Put the app back as it was, forget its history, and wait until the host is healthy.
+# Restore the app, clear its history, and wait until the host is healthy.
 recover() {
     rm -rf "$dropins/fault.conf"
     systemctl daemon-reload
@@ -131,7 +131,7 @@ recover() {
     eventually 60 healthy
 }
 
-# The last line of each fault: run what was asked for.
+# The last line of each fault: run what was requested.
 run_fault() {
     case ${1:-} in
         inject | clear) "$1" ;;

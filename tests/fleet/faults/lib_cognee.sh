@@ -1,4 +1,4 @@
-# What the faults of Cognee share: a container of its own on the host, on port 8101, as the app uses it.
+# What the faults of Cognee share: a dedicated container on the host, on port 8101, as the app uses it.
 # Copyright: (c) 2026, Sergas DevOps
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -25,7 +25,7 @@ engine() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages > /dev/null 2>&1
     fi
     eventually 30 docker version
-    # An image of empty folders: the programs are the host's own.
+    # An image of empty directories: the programs are the host's own.
     local root
     root=$(mktemp -d)
     mkdir "$root"/{bin,etc,lib,lib64,proc,run,sys,tmp,usr}
@@ -42,7 +42,7 @@ container() {
     fi
     install -m 644 "${0%/*}/cognee_server.py" "$cognee_program"
     docker rm --force cognee > /dev/null 2>&1 || :
-    # The host is a container itself: the group that it sees of its own is not there for others.
+    # The host is a container itself: its own control group is not visible to others.
     docker run --detach --cgroupns private --name cognee "${network[@]}" "${@:2}" --tmpfs /run \
         --volume /usr:/usr:ro --volume /bin:/bin:ro --volume /lib:/lib:ro --volume /lib64:/lib64:ro \
         --volume "$cognee_program:/cognee.py:ro" --env COGNEE_MANNER=/run/manner --env COGNEE_SLOW=40 \
@@ -75,7 +75,7 @@ unreachable_for_app() { [ "$(cognee /)" = 000 ]; }
 reported() { [ "$(docker inspect --format '{{.State.Health.Status}}' cognee)" = "$1" ]; }
 killed_for_memory() { [ "$(docker inspect --format '{{.State.OOMKilled}} {{.State.Running}}' cognee)" = "true false" ]; }
 
-# A unit of somebody else on Cognee's port.
+# Another service's unit on Cognee's port.
 other_service() {
     install -m 644 "${0%/*}/cognee_server.py" "$cognee_program"
     cat > /etc/systemd/system/shop.service <<UNIT

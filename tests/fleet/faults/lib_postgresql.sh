@@ -33,7 +33,7 @@ server_settings() {
     eventually 60 healthy
 }
 
-# The database on a small disk of its own: small_database MEGABYTES [lines of settings]...
+# The database on a small dedicated disk: small_database MEGABYTES [lines of settings]...
 small_database() {
     systemctl stop sergas-app "$database_unit"
     mv "$data" "$data.before"

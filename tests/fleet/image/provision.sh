@@ -27,7 +27,7 @@ install -d -m 700 -o ops -g ops /home/ops/.ssh
 printf 'PasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\n' \
     > /etc/ssh/sshd_config.d/fleet.conf
 
-# PostgreSQL: the app's database and role; ops may look at everything.
+# PostgreSQL: the app's database and role; ops may read everything.
 version=$(ls /etc/postgresql)
 printf '%s\n' "password_encryption = 'scram-sha-256'" 'shared_buffers = 64MB' \
     > "/etc/postgresql/$version/main/conf.d/fleet.conf"
@@ -61,7 +61,7 @@ ufw allow from 192.0.2.1 to any port 8000 proto tcp
 ufw allow from 192.0.2.2 to any port 8000 proto tcp
 sed -i 's/^ENABLED=.*/ENABLED=yes/' /etc/ufw/ufw.conf
 
-# The app, in a virtual environment that can be mended without a network.
+# The app, in a virtual environment that can be repaired without a network.
 useradd --home-dir /home/sergas --shell /usr/sbin/nologin sergas
 chown sergas:sergas /home/sergas
 chmod 755 /home/sergas
@@ -72,7 +72,7 @@ printf '[global]\nno-index = true\nfind-links = %s/wheelhouse\ndisable-pip-versi
 venv/bin/pip install --quiet -r requirements.txt
 mv env .env
 python3 -m compileall -q src
-# What a fault may have changed is put back from here.
+# What a fault may have changed is restored from here.
 mkdir -p /usr/local/share/sergas-fleet
 cp -a "$app/src" "$app/.env" /usr/local/share/sergas-fleet/
 chown -R sergas:sergas "$app"

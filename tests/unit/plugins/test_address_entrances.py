@@ -163,8 +163,8 @@ def test_sessions_of_a_database_are_protected(text):
         "superuser": False,
         "state_seconds": 9.0,
     }
-    nobody = {"include": [], "database": "d", "users": [], "applications": []}
-    plan = termination_plan.plan([session], {"users": ["x"]}, {**nobody, "clients": [given]})
+    no_one = {"include": [], "database": "d", "users": [], "applications": []}
+    plan = termination_plan.plan([session], {"users": ["x"]}, {**no_one, "clients": [given]})
     assert plan.victims == [] and list(plan.spared) == ["listed"]
 
 
@@ -185,7 +185,7 @@ def test_a_loopback_database_is_its_hosts_own(text):
 
 
 @pytest.mark.parametrize("text", GIVEN)
-def test_our_own_address_that_is_banned_is_told(text):
+def test_our_own_address_that_is_banned_is_reported(text):
     seen = {
         "installed": True,
         "protected": [text],

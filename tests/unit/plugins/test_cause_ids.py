@@ -45,6 +45,12 @@ BUILT = {
         for state in (".ok", ".skipped", ".unknown")
     },
     "module_utils/_health/settled.py": {check.subject + ".ok" for check in checks.CHECKS.values()},
+    "module_utils/_health/probes/limits.py": {
+        subject + state
+        for subject in ("app.files", "app.tasks", "app.pool")
+        for state in (".ok", ".exhausted")
+    }
+    | {"app.resources.unknown", "app.resources.skipped"},
     "module_utils/_health/probes/cpu.py": {
         subject + ".skipped" for subject in ("host.cpu", "host.load", "host.iowait")
     },
@@ -83,7 +89,9 @@ ROOTS = {
     "app.port.conflict",
     "app.port.missing",
     "app.port.unknown",
-    "app.resources.exhausted",
+    "app.files.exhausted",
+    "app.pool.exhausted",
+    "app.tasks.exhausted",
     "app.resources.missing",
     "app.resources.unknown",
     "app.service.missing",

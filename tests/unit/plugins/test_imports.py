@@ -49,7 +49,7 @@ def wrong_imports(package, text):
     )
 
 
-def test_every_module_of_module_utils_is_in_a_package_that_has_a_place():
+def test_every_module_of_module_utils_is_in_a_package_that_is_listed():
     utils = PLUGINS / "module_utils"
     assert {path.name for path in utils.iterdir() if path.suffix == ".py"} <= {"__init__.py"}
     packages = {path.name for path in utils.iterdir() if (path / "__init__.py").is_file()}

@@ -5,7 +5,7 @@
 """What runs on hosts as root opens and changes no file by a path that another user may redirect.
 
 It goes through `files`, or names a file relative to a directory that is held open (dir_fd), or
-says on the line why its path is safe: C(# path: why).
+says on the line why its path is safe: ``# path: why``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ BY_DESCRIPTOR = {"setxattr", "removexattr", "open"}
 DESCRIPTORS = {"descriptor", "handle", "source", "copy"}
 #: Held open, or relative to what is.
 RELATIVE = {"dir_fd", "src_dir_fd", "dst_dir_fd", "closefd"}
-#: Nobody but the kernel puts a file there.
+#: No one but the kernel puts a file there.
 KERNEL = ("/proc/", "/sys/")
 #: {file: the functions that may, None for all}
 ALLOWED = {
@@ -153,20 +153,20 @@ def test_nothing_opens_a_path_that_another_user_may_redirect():
     [
         ("open(path)", ["open.open"]),
         ("open('/etc/hosts')", ["open.open"]),
-        ("with open(os.path.join(folder, 'x'), 'w') as file: pass", ["open.open"]),
+        ("with open(os.path.join(directory, 'x'), 'w') as file: pass", ["open.open"]),
         ("os.open(path, os.O_RDONLY | os.O_NOFOLLOW)", ["os.open"]),
         ("os.chmod(path, 0o600)", ["os.chmod"]),
         ("os.chown(path, 0, 0)", ["os.chown"]),
-        ("os.replace(draft, path)", ["os.replace"]),
-        ("os.makedirs(folder)", ["os.makedirs"]),
+        ("os.replace(temporary, path)", ["os.replace"]),
+        ("os.makedirs(directory)", ["os.makedirs"]),
         ("shutil.copyfile(one, other)", ["shutil.copyfile"]),
-        ("tempfile.mkstemp(dir=folder)", ["tempfile.mkstemp"]),
+        ("tempfile.mkstemp(dir=directory)", ["tempfile.mkstemp"]),
         ("pathlib.Path(path).write_text(text)", ["pathlib.Path"]),
         ("open('/proc/stat')", []),
         ("open('/proc/%d/stat' % pid)", []),
         ("open(path)  # path: of this user's own", []),
         ("os.open(name, flags, dir_fd=directory)", []),
-        ("os.rename(draft, name, src_dir_fd=one, dst_dir_fd=one)", []),
+        ("os.rename(temporary, name, src_dir_fd=one, dst_dir_fd=one)", []),
         ("os.fchmod(descriptor, 0o600)", []),
         ("os.setxattr(descriptor, name, value)", []),
         ("files.read_text(path)", []),

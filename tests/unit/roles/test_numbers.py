@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ansible-core before 2.19 keeps a number that a task has set as text, with which nothing can be
-reckoned until it is made a number again.
+computed until it is made a number again.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def numbers():
 
 
 def computed(name, text):
-    """Return the places of a text that reckon with a variable as it is."""
+    """Return the lines of a text that compute with a variable as it is."""
     there = r"\b%s\b(?! *\|)" % name
     return re.findall(r".*(?:[-+*/<>]=? *%s|%s *[-+*/<>]).*" % (there, there), text)
 
 
-def test_numbers_that_tasks_set_are_made_numbers_where_they_are_reckoned_with():
+def test_numbers_that_tasks_set_are_made_numbers_where_they_are_computed_with():
     names = numbers()
     assert "__firewall_until" in names
     found = [

@@ -45,11 +45,11 @@ class Errors:
             low += " environment variable"  # os.environ[...]
         kind = self._kind(at, invocation, low, line)
         self._exceptions.add(
-            (reading.type, reading.place, kind),
+            (reading.type, reading.location, kind),
             at,
             invocation,
             type=reading.type,
-            place=reading.place,
+            location=reading.location,
             kind=kind,
             message=reading.message[:200],
             called_from=reading.caller,

@@ -47,7 +47,7 @@ class Traceback:
         type: of the exception that was raised last, of a group its first leaf; None before it is
             known.
         message: its message, first line.
-        place: ``file:line:function`` of its innermost frame.
+        location: ``file:line:function`` of its innermost frame.
         caller: the same of the innermost frame outside installed libraries, if that is another one.
         causes: the types of the exceptions it was raised from, the first one first.
         done: whether the exception's own line was read.
@@ -56,7 +56,7 @@ class Traceback:
     def __init__(self):
         self.type = None
         self.message = ""
-        self.place = None
+        self.location = None
         self.caller = None
         self.causes = []
         self.done = False
@@ -148,14 +148,14 @@ class Traceback:
         if not self._group or is_leaf or self.type is None or not self.done:
             self.type = name[:120]
             self.message = (message or "").split("\n")[0][:300]
-            self.place = _place(self._frame)
-            self.caller = _place(self._own_frame) if self._own_frame != self._frame else None
+            self.location = _location(self._frame)
+            self.caller = _location(self._own_frame) if self._own_frame != self._frame else None
         self._leaf = is_leaf
         self.done = True
         return True
 
 
-def _place(frame):
+def _location(frame):
     return "%s:%s:%s" % (frame[0], frame[1], frame[2] or "?") if frame else None
 
 

@@ -144,5 +144,5 @@ def _machine(subject, what):
         subject + ".skipped",
         "host",
         "skipped",
-        "%s is that of the machine this container runs on, not its own" % what,
+        "%s is that of the host this container runs on, not its own" % what,
     )

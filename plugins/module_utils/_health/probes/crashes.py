@@ -324,7 +324,7 @@ def decide(ctx, logs, crash_dumps):
 
 
 def _uid(name):
-    import pwd  # only where there are dumps to look at
+    import pwd  # only where there are dumps to inspect
 
     try:
         return pwd.getpwnam(name).pw_uid if name else 0

@@ -68,7 +68,7 @@ _ADVICE = {
     failures.CLOSED: "See the server's log, and what is in between.",
     failures.TLS: "Compare sslmode with what the server offers.",
 }
-#: told: (id, sentence, remedy, advice)
+#: error kind: (id, sentence, remedy, advice)
 _ERROR_KINDS = {
     **{
         reason: (

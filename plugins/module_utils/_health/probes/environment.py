@@ -180,7 +180,7 @@ def judge(reading, path, required, own=(), by_systemd=True):
                 ),
                 remedy="set_variables",
                 advice=(
-                    "Move inline comments to lines of their own, drop export, and quote values with"
+                    "Move inline comments to separate lines, drop export, and quote values with"
                     " single quotes."
                 ),
             )

@@ -65,16 +65,16 @@ def _whole(text):
 
 
 def decide(ctx, limits, logs=None, database=None):
-    """Return what the app has used up, or will by its settings; one finding for each sort."""
+    """Return what the app has used up, or will by its settings: a finding each for its open files,
+    its tasks and its pool, where that is measured.
+    """
     findings = [
         item
         for item in (_files(ctx, limits, logs), _tasks(ctx, limits), _pool(ctx, limits, database))
         if item
     ]
     bad = [item for item in findings if item["status"] != "ok"]
-    if bad:
-        return bad
-    if not limits["processes"] and limits["hidden"]:
+    if not bad and not limits["processes"] and limits["hidden"]:
         return [
             finding(
                 "app.resources.unknown",
@@ -84,23 +84,7 @@ def decide(ctx, limits, logs=None, database=None):
                 % limits["hidden"],
             )
         ]
-    if not findings:
-        return [_nothing(ctx)]
-    evidence = {}
-    for item in findings:
-        evidence.update(item["evidence"])
-    value = max(item["value"] for item in findings)
-    return [
-        finding(
-            "app.resources.ok",
-            "app",
-            "ok",
-            "The app uses at most %.0f %% of its files, tasks and database connections" % value,
-            value=value,
-            unit="%",
-            evidence=evidence,
-        )
-    ]
+    return findings or [_nothing(ctx)]
 
 
 def _nothing(ctx):
@@ -117,10 +101,10 @@ def _nothing(ctx):
     )
 
 
-def _exhausted(what, status, summary, value, warn, fail, evidence, remedy, advice):
+def _use(resource, status, summary, value, warn, fail, evidence, remedy, advice):
     good = status == "ok"
     return finding(
-        "app.resources.ok" if good else "app.resources.exhausted",
+        "app.%s.%s" % (resource, "ok" if good else "exhausted"),
         "app",
         status,
         summary,
@@ -128,7 +112,7 @@ def _exhausted(what, status, summary, value, warn, fail, evidence, remedy, advic
         unit="%",
         warn=warn,
         fail=fail,
-        evidence=dict(evidence, resource=what),
+        evidence=evidence,
         remedy=None if good else remedy,
         advice=None if good else advice,
     )
@@ -167,8 +151,8 @@ def _files(ctx, limits, logs):
             refused["count"],
             evidence["last"],
         )
-    return _exhausted(
-        "open_files",
+    return _use(
+        "files",
         status,
         text,
         percent,
@@ -195,7 +179,7 @@ def _tasks(ctx, limits):
     if not used or not most:
         return None
     percent = used * 100.0 / most
-    return _exhausted(
+    return _use(
         "tasks",
         grade(percent, warn, fail),
         "%d of %d tasks (from %g %% on)" % (used, most, warn),
@@ -216,8 +200,8 @@ def _pool(ctx, limits, database):
     percent = wanted["connections"] * 100.0 / slots
     # At the number of slots the pools just fit: only more than that is too much.
     status = "ok" if percent < warn else "fail" if percent > fail else "warn"
-    return _exhausted(
-        "database_connections",
+    return _use(
+        "pool",
         status,
         "%d workers × (%d + %d) connections are %d, the database has %d slots (%.0f %%, from %g"
         " %% on)"

@@ -218,7 +218,7 @@ def decide_exceptions(ctx, logs):
                 extent.suffix(logs),
                 warn,
                 top["type"],
-                top["place"] or "an unknown location",
+                top["location"] or "an unknown location",
             ),
             value=count,
             unit=unit_name,

@@ -83,7 +83,7 @@ _ADVICE = {
     failures.PROTOCOL: "Correct the host, the port and REDIS_SSL in .env.",
     failures.TLS: "Compare REDIS_SSL with what the server offers.",
 }
-#: told: (id, sentence, remedy, advice)
+#: error kind: (id, sentence, remedy, advice)
 _ERROR_KINDS = {
     **{
         reason: (

@@ -173,14 +173,14 @@ def observe_locations(scope):
     if server["address"] and not is_local(server["address"]):
         return {"local": False, "reason": "the server is on another host", "filesystems": []}
     sees = server["sees_settings"]
-    places = scope.row(
+    locations = scope.row(
         _LOCATIONS.format(
             directory="current_setting('data_directory')" if sees else "NULL::text",
             log_directory="current_setting('log_directory')" if sees else "NULL::text",
             all="true" if server["sees_sessions"] else "false",
         )
     )
-    directory = places["data_directory"] or _working_directory(server["backend_pid"])
+    directory = locations["data_directory"] or _working_directory(server["backend_pid"])
     if not directory:
         return {
             "local": True,
@@ -197,10 +197,10 @@ def observe_locations(scope):
             "filesystems": [],
         }
     log_directories = list(_LOG_DIRECTORIES)
-    if places["log_directory"]:
-        log_directories.append(os.path.join(directory, places["log_directory"]))
+    if locations["log_directory"]:
+        log_directories.append(os.path.join(directory, locations["log_directory"]))
     holds = [("data", directory, 0), ("wal", os.path.join(directory, "pg_wal"), 0)]
-    holds += [("tablespace", row["path"], row["bytes"] or 0) for row in places["tablespaces"]]
+    holds += [("tablespace", row["path"], row["bytes"] or 0) for row in locations["tablespaces"]]
     return {
         "local": True,
         "reason": None,
@@ -273,27 +273,29 @@ def used_percent(filesystem):
     return 100.0 * filesystem["used"] / max(1, filesystem["used"] + filesystem["free"])
 
 
-def decide_disk(scope, places, sizes, wal, slots, archiver):
+def decide_disk(scope, locations, sizes, wal, slots, archiver):
     """Return the finding on the disk, with what fills it.
 
     Args:
-        places: what ``observe_places`` returned.
+        locations: what ``observe_locations`` returned.
         sizes: what ``observe_sizes`` returned, or None.
         wal, slots, archiver: what those of ``wal`` returned, or None.
     """
     subject = "db.disk"
-    if not places["filesystems"]:
-        if places["local"]:
-            return [verdict.unknown(subject, "The disk cannot be inspected: " + places["reason"])]
+    if not locations["filesystems"]:
+        if locations["local"]:
+            return [
+                verdict.unknown(subject, "The disk cannot be inspected: " + locations["reason"])
+            ]
         return [
             verdict.skipped(
                 subject,
-                "The disk can only be inspected on the database's host: " + places["reason"],
+                "The disk can only be inspected on the database's host: " + locations["reason"],
                 advice="Run the diagnosis on the host of the database as well.",
             )
         ]
     warn, fail, unit = scope.thresholds["disk_percent"]
-    fullest = max(places["filesystems"], key=used_percent)
+    fullest = max(locations["filesystems"], key=used_percent)
     percent = used_percent(fullest)
     status = grade(percent, warn, fail)
     summary = "The file system of %s (%s) is %.0f %% full, %s are free" % (
@@ -305,7 +307,7 @@ def decide_disk(scope, places, sizes, wal, slots, archiver):
     numbers = {"value": round(percent, 1), "unit": unit, "warn": warn, "fail": fail}
     if status == "ok":
         return [verdict.ok(subject, summary, **numbers)]
-    filled = filled_by(fullest, places, sizes, wal)
+    filled = filled_by(fullest, locations, sizes, wal)
     return [
         verdict.bad(
             "db.disk.full",
@@ -322,7 +324,7 @@ def decide_disk(scope, places, sizes, wal, slots, archiver):
                 "filled_by": filled,
                 "tables": [_table(row) for row in (sizes or {"tables": ()})["tables"][:5]],
                 "wal_held_by": wal_holders(slots, archiver),
-                "logs": [row for row in places["logs"] if row["shares_disk"]],
+                "logs": [row for row in locations["logs"] if row["shares_disk"]],
             },
             advice=_disk_advice(filled, sizes),
             remedy=_disk_remedy(filled, sizes),
@@ -331,18 +333,18 @@ def decide_disk(scope, places, sizes, wal, slots, archiver):
     ]
 
 
-def filled_by(filesystem, places, sizes, wal):
+def filled_by(filesystem, locations, sizes, wal):
     """Return what takes the used space of a file system, the largest first: [{what, bytes}]."""
     parts = []
     tables = filesystem["tablespace_bytes"]
     if "data" in filesystem["holds"] and sizes:
-        elsewhere = sum(entry["tablespace_bytes"] for entry in places["filesystems"])
+        elsewhere = sum(entry["tablespace_bytes"] for entry in locations["filesystems"])
         tables += max(0, sum(row["bytes"] or 0 for row in sizes["databases"]) - elsewhere)
     parts.append({"what": "tables", "bytes": tables})
     if "wal" in filesystem["holds"] and wal and wal["bytes"] is not None:
         parts.append({"what": "wal", "bytes": wal["bytes"]})
     if "data" in filesystem["holds"]:
-        logs = sum(row["bytes"] or 0 for row in places["logs"] if row["shares_disk"])
+        logs = sum(row["bytes"] or 0 for row in locations["logs"] if row["shares_disk"])
         parts.append({"what": "logs", "bytes": logs})
     rest = filesystem["used"] - sum(part["bytes"] for part in parts)
     parts.append({"what": "other files", "bytes": max(0, rest)})

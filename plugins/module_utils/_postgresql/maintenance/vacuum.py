@@ -241,13 +241,13 @@ def _findings(params, deadline):
             deadline=min(30.0, deadline.remaining()),
         )
     )
-    blind = [
+    unknown = [
         item
         for item in result["findings"]
         if item["status"] == "unknown" or item["id"] == "db.unreachable"
     ]
-    if blind:
-        raise VacuumRefused(blind[0]["summary"])
+    if unknown:
+        raise VacuumRefused(unknown[0]["summary"])
     return result["findings"]
 
 

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +25,7 @@ DOWN = finding(
     evidence={"target": "127.0.0.1:6379"},
     remedy="start_redis",
 )
+ROOT = Path(__file__).resolve().parents[4]
 FINE = finding("redis.ok", "redis", "ok", "answers")
 
 
@@ -35,7 +38,7 @@ class Hostvars(dict):
 
 @pytest.fixture
 def plan(monkeypatch):
-    """Run the action on {host: registered result}, with options; C(lines) is what it printed."""
+    """Run the action on {host: registered result}, with options; ``lines`` is what it printed."""
     shown = []
     monkeypatch.setattr(
         fleet_report.display, "display", lambda text, **_options: shown.append(text)
@@ -113,7 +116,7 @@ def test_a_target_is_the_host_that_has_its_address(plan):
     ]
 
 
-def test_a_fleet_without_trouble_has_no_hosts_to_act_on(plan):
+def test_a_fleet_without_failures_has_no_hosts_to_act_on(plan):
     made = plan({"app1": found(FINE)}, apply=True)
     names = Hostvars({"app1": {"sergas_remediation_plan": made}})
     assert remediation_hosts.remediation_hosts(names, "apply") == "all:!all"
@@ -133,6 +136,13 @@ def test_the_ledger_that_the_diagnosis_has_read_holds_back(plan):
     assert [guard["name"] for guard in made["entries"][0]["guards"]] == ["lock"]
 
 
+def test_the_playbooks_and_roles_read_only_keys_of_the_plan(plan):
+    files = [*ROOT.glob("playbooks/*.yml"), *ROOT.glob("roles/**/*.yml")]
+    text = "".join(path.read_text() for path in files)
+    read = set(re.findall(r"\bsergas_remediation_plan(?:\.|\[')(\w+)", text))
+    assert "mode" in read and read <= set(plan({"app1": found(DOWN)}))
+
+
 def test_a_host_that_does_not_answer_is_not_acted_on(plan):
     lost = {"unreachable": True, "msg": "Connection timed out"}
     made = plan({"app1": lost, "app2": found(DOWN)}, apply=True)
@@ -140,7 +150,7 @@ def test_a_host_that_does_not_answer_is_not_acted_on(plan):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reason"),
     [
         ({"remedies": ["reboot"]}, "sergas_remedies: 'reboot' is not allowed, it must be one of:"),
         ({"skip_remedies": "x"}, "sergas_skip_remedies: 'x' is not allowed"),
@@ -157,10 +167,10 @@ def test_a_host_that_does_not_answer_is_not_acted_on(plan):
         ({"colour": "red"}, "colour: there is no such option"),
     ],
 )
-def test_options_that_cannot_be_are_named_before_anything_is_touched(plan, options, told):
+def test_options_that_cannot_be_are_named_before_anything_is_touched(plan, options, reason):
     with pytest.raises(AnsibleActionFail) as error:
         plan({"app1": found(DOWN)}, **options)
-    assert told in str(error.value)
+    assert reason in str(error.value)
 
 
 def report_of(tmp_path, **changes):
@@ -173,7 +183,7 @@ def report_of(tmp_path, **changes):
     return str(path)
 
 
-def test_a_report_gives_the_findings_of_hosts_that_were_not_asked(plan, tmp_path):
+def test_a_report_gives_the_findings_of_hosts_that_were_not_checked(plan, tmp_path):
     made = plan({"app1": None, "app2": None}, report_file=report_of(tmp_path), max_share=1)
     assert made["from_report"] and made["gone"] == ["old"]
     assert [(entry["host"], entry["gone"]) for entry in made["entries"]] == [

@@ -66,7 +66,7 @@ def test_a_pool_that_fits_or_is_not_known_is_left_alone(findings):
     assert fitting_pool(findings) == {}
 
 
-def test_workers_that_not_even_one_connection_fits_are_told():
+def test_workers_that_not_even_one_connection_fits_are_refused():
     with pytest.raises(AnsibleFilterError, match="fewer workers"):
         fitting_pool(pools(workers=200))
 

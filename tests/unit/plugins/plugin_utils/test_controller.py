@@ -30,7 +30,7 @@ def test_a_run_whose_process_is_there_is_alive(process):
 def test_a_run_whose_process_is_gone_is_dead(process):
     run = controller.identity(process.pid)
     process.kill()
-    # A zombie that nobody has waited for counts as gone.
+    # A zombie that no process has waited for counts as gone.
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert controller.is_dead(run)
     process.wait()
@@ -53,7 +53,7 @@ def test_what_is_elsewhere_is_not_known_to_be_gone(process, other):
     assert not controller.is_dead(run)
 
 
-def test_without_proc_the_process_is_asked_itself(process):
+def test_without_proc_the_process_itself_is_checked(process):
     run = dict(controller.identity(process.pid), started=None)
     assert controller.is_alive(run)
     process.kill()

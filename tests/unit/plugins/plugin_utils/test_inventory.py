@@ -77,7 +77,7 @@ def test_each_address_is_there_once_in_the_order_of_the_hosts():
     assert found("lb4", "lb2", "lb4", "own.example") == ["192.0.2.4", "198.51.100.2"]
 
 
-def test_a_host_is_none_of_its_own_clients():
+def test_a_host_is_no_client_of_itself():
     assert found("lb2", "lb4", own="lb2") == ["192.0.2.4"]
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Say which required variables the service lacks: run in the app's folder with its venv."""
+"""Say which required variables the service is missing: run in the app's directory with its venv."""
 
 from __future__ import annotations
 

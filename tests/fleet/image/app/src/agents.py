@@ -114,7 +114,7 @@ def zoho(path: str) -> dict:
 
 
 def cognee_health() -> None:
-    """Ask Cognee whether it is healthy; raises ServiceError."""
+    """Check whether Cognee is healthy; raises ServiceError."""
     reply = _call(settings.COGNEE_BASE_URL + "/health", {})
     if reply.get("health") != "healthy":
         raise ServiceError("cognee is not healthy")

@@ -142,7 +142,7 @@ def accounts(owner_id: int = 1, limit: int = 50):
 
 @app.post("/api/v1/accounts/sync")
 def sync():
-    """Ask Zoho for the current user, as each synchronisation begins."""
+    """Request the current user from Zoho, as each synchronisation begins."""
     return agents.zoho("/crm/v8/users?type=CurrentUser")
 
 

@@ -82,8 +82,8 @@ def seen(replies, **changes):
     return result
 
 
-def decide(looked):
-    return cognee_decide.decide(looked, cognee_decide.THRESHOLDS)
+def decide(observed):
+    return cognee_decide.decide(observed, cognee_decide.THRESHOLDS)
 
 
 def bad(findings):
@@ -95,7 +95,7 @@ def bad(findings):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "error_kind"),
     [
         ({"state": "exited", "running": False, "exit_code": 0}, "stopped"),
         ({"state": "exited", "running": False, "exit_code": 143}, "stopped"),
@@ -105,9 +105,9 @@ def bad(findings):
         ({}, "refused"),
     ],
 )
-def test_a_silent_service_is_told_apart_by_its_container(changes, told):
+def test_a_silent_service_is_distinguished_by_its_container(changes, error_kind):
     findings = decide(seen(REFUSED, container=container(**changes)))
-    assert bad(findings) == {"cognee.down": ("fail", told, "restart_cognee")}
+    assert bad(findings) == {"cognee.down": ("fail", error_kind, "restart_cognee")}
 
 
 def test_what_is_on_another_host_is_not_restarted_from_here():
@@ -124,7 +124,7 @@ def test_what_is_on_another_host_is_not_restarted_from_here():
         ({"health": "unhealthy"}, ("warn", "healthcheck", None)),
     ],
 )
-def test_a_container_that_answers_may_still_ail(changes, expected):
+def test_a_container_that_answers_may_still_be_unhealthy(changes, expected):
     findings = decide(seen(READY, container=container(**changes)))
     assert bad(findings) == {"cognee.container": expected}
 
@@ -155,16 +155,16 @@ def test_a_server_without_keys_is_a_matter_only_where_others_reach_it():
     assert not bad(decide(seen(open_server, listeners=alone)))
 
 
-def test_an_engine_that_cannot_be_asked_is_unknown_and_the_service_is_well():
+def test_an_engine_that_cannot_be_queried_is_unknown_and_the_service_is_well():
     findings = decide(seen(READY, container_error="docker: permission denied"))
     assert bad(findings) == {"cognee.container": ("unknown", None, None)}
 
 
-def view(name, reachable, asked=True, **changes):
+def view(name, reachable, client=True, **changes):
     result = {
         "from": name,
-        "queried": asked,
-        "client": asked,
+        "queried": client,
+        "client": client,
         "target": "192.0.2.9:8001",
         "reachable": reachable,
         "error_kind": None if reachable else "timeout",
@@ -174,9 +174,9 @@ def view(name, reachable, asked=True, **changes):
     return result
 
 
-def merged(looked, views):
-    findings = decide(looked)
-    return cognee_views.merge(cognee_decide.summary(looked, findings), views)
+def merged(observed, views):
+    findings = decide(observed)
+    return cognee_views.merge(cognee_decide.summary(observed, findings), views)
 
 
 def test_what_answers_at_home_and_not_to_its_clients_is_blocked():
@@ -202,25 +202,25 @@ def test_a_service_on_loopback_is_blocked_by_no_firewall():
 
 def test_clients_that_get_through_know_better_than_the_rules():
     denied = [{"client": "192.0.2.1", "allowed": False, "by": "the default policy DROP"}]
-    looked = seen(READY, access=denied)
-    assert bad(decide(looked)) == {"cognee.blocked": ("fail", "rules", "allow_cognee")}
-    assert not bad(merged(looked, [view("app1", True)])["findings"])
+    observed = seen(READY, access=denied)
+    assert bad(decide(observed)) == {"cognee.blocked": ("fail", "rules", "allow_cognee")}
+    assert not bad(merged(observed, [view("app1", True)])["findings"])
     # The controller's view says nothing of them.
-    assert bad(merged(looked, [view("localhost", True, False)])["findings"])
+    assert bad(merged(observed, [view("localhost", True, False)])["findings"])
 
 
-def test_a_client_with_a_cognee_of_its_own_need_not_get_through():
+def test_a_client_with_a_separate_cognee_need_not_get_through():
     assert not bad(merged(seen(READY), [view("app1", False, client=False)])["findings"])
 
 
-def test_what_nobody_reaches_is_down_and_what_others_reach_is_blocked_here():
-    looked = seen(REFUSED, here=False, listeners=None)
-    down = merged(looked, [view("app1", False), view("localhost", False, False)])
+def test_what_no_one_reaches_is_down_and_what_others_reach_is_blocked_here():
+    observed = seen(REFUSED, here=False, listeners=None)
+    down = merged(observed, [view("app1", False), view("localhost", False, False)])
     assert bad(down["findings"]) == {"cognee.down": ("fail", "refused", None)}
-    blocked = merged(looked, [view("app1", False), view("localhost", True, False)])
+    blocked = merged(observed, [view("app1", False), view("localhost", True, False)])
     assert bad(blocked["findings"]) == {"cognee.blocked": ("fail", "refused", None)}
 
 
-def test_a_client_that_meets_another_service_is_told_so():
+def test_a_client_that_meets_another_service_is_reported():
     result = merged(seen(READY), [view("app1", True, identity="other")])
     assert bad(result["findings"]) == {"cognee.wrong_service": ("fail", "other", None)}

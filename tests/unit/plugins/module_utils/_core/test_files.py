@@ -211,9 +211,9 @@ def test_the_message_says_where_it_leads_why_not_and_what_to_do(host):
     path = link_of_the_app_to_a_file_of_root(host)
     with pytest.raises(files.FileRefused) as caught:
         files.read(str(path))
-    told = str(caught.value)
-    assert told.startswith("%s is a link to %s," % (path, host / "etc" / "passwd"))
-    assert "user 1234 made it, not root" in told and "Replace the link by the file" in told
+    message = str(caught.value)
+    assert message.startswith("%s is a link to %s," % (path, host / "etc" / "passwd"))
+    assert "user 1234 made it, not root" in message and "Replace the link by the file" in message
 
 
 # What is followed: each returns the path, and where the file is.
@@ -315,7 +315,7 @@ def test_a_restore_point_puts_a_wanted_link_back_at_its_target(host, case):
 
 
 def test_a_link_that_came_since_is_replaced_and_not_followed(host):
-    """Of a file that was saved, when it is put back."""
+    """Of a file that was saved, when it is restored."""
     path = write(env(host))
     saved = host / "point" / "saved"
     saved.mkdir(parents=True)
@@ -390,18 +390,18 @@ def test_what_is_missing_is_missing(host):
 
 
 def swap(host):
-    """Put a link to /etc in the place of the app's directory, as the app's user can."""
+    """Put a link to /etc in the location of the app's directory, as the app's user can."""
     (host / "app").rename(host / "moved")
     link(host / "app", host / "etc", APP)
 
 
 def test_a_directory_that_is_swapped_for_a_link_meanwhile_is_not_followed(host):
     path = write(host / "app" / "passwd")
-    with files.held(str(path)) as place:
-        content = place.read()
+    with files.held(str(path)) as location:
+        content = location.read()
         swap(host)
         with pytest.raises(files.FileRefused, match="moved it, or its directory"):
-            place.replace(b"A=2\n", since=content.status)
+            location.replace(b"A=2\n", since=content.status)
     assert (host / "etc" / "passwd").read_bytes() == SECRET
     assert (host / "moved" / "passwd").read_bytes() == b"A=2\n"
 
@@ -445,7 +445,7 @@ def test_whatever_is_swapped_in_a_race_the_victim_stays(host):
     def attack():
         while not done.is_set():
             for target in (host / "etc" / "passwd", real):
-                temporary = host / "app" / "draft"
+                temporary = host / "app" / "temporary"
                 temporary.unlink(missing_ok=True)
                 if target == real:
                     write(temporary)
@@ -459,8 +459,8 @@ def test_whatever_is_swapped_in_a_race_the_victim_stays(host):
     try:
         for _turn in range(300):
             try:
-                with files.held(str(path)) as place:
-                    place.replace(b"A=2\n", since=place.read().status)
+                with files.held(str(path)) as location:
+                    location.replace(b"A=2\n", since=location.read().status)
                 outcomes.add("replaced")
             except OSError as error:
                 outcomes.add(type(error).__name__)
@@ -475,14 +475,14 @@ def test_whatever_is_swapped_in_a_race_the_victim_stays(host):
 
 def test_a_change_since_it_was_read_is_kept(host):
     path = write(env(host))
-    with files.held(str(path)) as place:
-        content = place.read()
+    with files.held(str(path)) as location:
+        content = location.read()
         path.write_text("A=theirs\n")
         with pytest.raises(files.FileChanged):
-            place.replace(b"A=2\n", since=content.status)
+            location.replace(b"A=2\n", since=content.status)
     assert path.read_text() == "A=theirs\n"
-    with files.held(str(path)) as place, pytest.raises(files.FileChanged):
-        place.replace(b"A=2\n", since=None)
+    with files.held(str(path)) as location, pytest.raises(files.FileChanged):
+        location.replace(b"A=2\n", since=None)
 
 
 # What a file has besides its content
@@ -580,5 +580,5 @@ def test_links_of_the_system_are_followed(path):
     """A merged /usr, and /var/run; what they lead to may be a link itself, at the end only."""
     with files.held(
         os.path.join(path, "no-such") if path != "/bin/sh" else "/bin/no-such"
-    ) as place:
-        assert place.status() is None
+    ) as location:
+        assert location.status() is None

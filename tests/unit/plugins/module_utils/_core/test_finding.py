@@ -56,7 +56,7 @@ def test_a_finding_outside_the_contract_is_refused(arguments, details, named):
         finding(*arguments, **details)
 
 
-def test_unknown_is_blind_and_bad():
+def test_unknown_is_bad_and_measured_nothing():
     item = finding("db.connection.unknown", "database", "unknown", "No answer")
     assert item["confidence"] == "blind"
     assert is_bad(item)

@@ -92,17 +92,17 @@ FAULTS = {
         [bad("app.oom.killed", scope="unit"), bad("app.service.restarting", "warn")],
     ),
     "open files": (
-        "app.resources.exhausted",
+        "app.files.exhausted",
         [
-            bad("app.resources.exhausted", resource="open_files"),
+            bad("app.files.exhausted"),
             bad("app.exceptions", kinds={"files": 700}),
             bad("api.health.unreachable", kind="timeout"),
             bad("api.latency.high"),
         ],
     ),
     "pool arithmetic": (
-        "app.resources.exhausted",
-        [bad("app.resources.exhausted", resource="database_connections")],
+        "app.pool.exhausted",
+        [bad("app.pool.exhausted")],
     ),
     "exceptions": (
         "app.exceptions",
@@ -206,8 +206,8 @@ def test_one_fault_gives_its_root(name):
     assert found_roots(findings) == {root}
 
 
-#: what two faults of a pair share, so that one cannot be told from the other's symptom
-TOLD_APART_BY_NOTHING = {
+#: what two faults of a pair share, so that one cannot be distinguished from the other's symptom
+DISTINGUISHED_BY_NOTHING = {
     frozenset(pair)
     for pair in [
         # The same finding is the root of both, or of one and a symptom of the other.
@@ -253,7 +253,7 @@ TOLD_APART_BY_NOTHING = {
 PAIRS = [
     pair
     for pair in itertools.combinations(FAULTS, 2)
-    if frozenset(pair) not in TOLD_APART_BY_NOTHING
+    if frozenset(pair) not in DISTINGUISHED_BY_NOTHING
 ]
 
 
@@ -335,7 +335,7 @@ def test_an_unreadable_journal_is_one_root():
     )
 
 
-def test_a_trouble_that_is_over_does_not_blame_another_one():
+def test_a_failure_that_is_over_does_not_blame_another_one():
     findings = [
         bad("app.service.down", reasons=["database.unreachable"], stopped=False),
         bad("redis.unreachable", error_kind="refused"),
@@ -351,7 +351,7 @@ def test_a_dependency_that_the_app_calls_good_does_not_degrade_it():
     assert found_roots(findings) == {"api.health.degraded", "redis.memory.high"}
 
 
-def test_a_cause_that_was_told_already_stays():
+def test_a_cause_that_is_set_already_stays():
     item = dict(bad("app.port.closed"), cause="host.reboot")
     assert (
         cause_rules.derive([item, bad("app.service.down", stopped=True)])[0]["cause"]
@@ -359,10 +359,12 @@ def test_a_cause_that_was_told_already_stays():
     )
 
 
-@pytest.mark.parametrize(("told", "cause"), [("timeout", "db.unreachable"), ("refused", None)])
-def test_only_waiting_makes_slow(told, cause):
+@pytest.mark.parametrize(
+    ("error_kind", "cause"), [("timeout", "db.unreachable"), ("refused", None)]
+)
+def test_only_waiting_makes_slow(error_kind, cause):
     item, _other = cause_rules.derive(
-        [bad("api.latency.high"), bad("db.unreachable", error_kind=told)]
+        [bad("api.latency.high"), bad("db.unreachable", error_kind=error_kind)]
     )
     assert item["cause"] == cause
 
@@ -375,15 +377,15 @@ def test_workers_that_loop_keep_the_processors_busy(deaths, cause):
 
 
 @pytest.mark.parametrize(
-    ("resource", "refused", "cause"),
+    ("id", "refused", "cause"),
     [
-        ("open_files", 14202, "app.resources.exhausted"),
-        ("open_files", 0, None),
-        ("pool", 14202, None),
+        ("app.files.exhausted", 14202, "app.files.exhausted"),
+        ("app.files.exhausted", 0, None),
+        ("app.pool.exhausted", 14202, None),
     ],
 )
-def test_an_app_that_may_open_no_further_file_keeps_the_processor_busy(resource, refused, cause):
-    exhausted = bad("app.resources.exhausted", resource=resource, refused=refused)
+def test_an_app_that_may_open_no_further_file_keeps_the_processor_busy(id, refused, cause):
+    exhausted = bad(id, refused=refused)
     item, _other = cause_rules.derive([bad("host.cpu.high"), exhausted])
     assert item["cause"] == cause
 

@@ -95,7 +95,7 @@ def test_a_good_finding_is_left_alone():
     assert settled(killed(status="ok"), entry()) == killed(status="ok")
 
 
-def test_a_finding_that_derives_from_the_mended_one_is_mended_with_it():
+def test_a_finding_that_derives_from_the_fixed_one_is_fixed_with_it():
     result = settled(killed(), entry(findings=["app.service.restarting", "app.oom.killed"]))
     assert result["status"] == "ok"
 

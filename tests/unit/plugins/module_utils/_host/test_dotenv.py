@@ -47,7 +47,7 @@ def test_lines_give_the_file_again(text):
     assert "".join(line.text for line in dotenv.parse(text)) == text
 
 
-def test_a_line_knows_its_number_name_and_the_place_of_its_value():
+def test_a_line_knows_its_number_name_and_the_position_of_its_value():
     lines = dotenv.parse("# c\nA='1\n2' # x\nexport B=3  # y\nbad line\n")
     named = [line for line in lines if line.name]
     assert [(line.number, line.name, line.export) for line in named] == [

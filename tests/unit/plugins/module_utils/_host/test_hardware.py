@@ -111,9 +111,9 @@ def test_storage_by_what_the_disks_say(disks, storage):
 
 
 def write(root, path, text):
-    place = root / path.lstrip("/")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(text)
+    target = root / path.lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
 
 
 def test_limits_of_version_2_come_from_every_level(tmp_path):
@@ -138,7 +138,7 @@ def test_limits_of_version_1_come_from_every_level(tmp_path):
     assert host.cpu_limit(7) == 0.5
 
 
-def test_a_group_outside_of_our_view_is_not_looked_for(tmp_path):
+def test_a_group_outside_of_our_view_is_not_searched(tmp_path):
     write(tmp_path, "/proc/7/cgroup", "0::/../../elsewhere\n")
     write(tmp_path, "/elsewhere/memory.max", "1048576")
     assert hardware.Host(str(tmp_path)).memory_limits_kb(7) == (None, None)
@@ -166,7 +166,7 @@ def test_the_smallest_limit_is_the_machine(tmp_path):
     assert "control group" in found.evidence["memory"]
     assert found.wal_disk_kb > 0
     assert found.wal_disk_own is False
-    # Nobody limits anything: the machine as it is.
+    # Nothing is limited: the machine as it is.
     found = hardware.discover(None, pid, Limited(None, None, None))
     assert found.memory_kb > 300 * 1024
     assert found.service_limit_kb is None

@@ -51,8 +51,8 @@ def test_times_are_whole_seconds_in_utc():
 
 @pytest.mark.parametrize("outcome", ledger.ENDED)
 def test_after_an_end_the_remedy_waits(outcome):
-    told = refusal([entry(610, outcome)])
-    assert "ended 600 s ago (%s)" % outcome in told and "after 900 s" in told
+    message = refusal([entry(610, outcome)])
+    assert "ended 600 s ago (%s)" % outcome in message and "after 900 s" in message
 
 
 def test_the_cooldown_is_over_when_it_is_over():
@@ -101,14 +101,14 @@ def test_a_lease_holds_until_its_end_in_this_boot():
     assert ledger.holder(None, "b", 50.0) is None
 
 
-def test_the_lease_of_a_dead_run_holds_nobody():
+def test_the_lease_of_a_dead_run_holds_no_one():
     assert ledger.holder(LEASE, "b", 50.0, ["x", "r"]) is None
     assert ledger.holder(LEASE, "b", 50.0, ["x"]) == LEASE
 
 
 def test_who_holds_the_lock_is_said():
-    told = ledger.lock_refusal(dict(LEASE, by="alice"), 60.0)
-    assert told == "run r of alice is at work on this host with restart, its lock ends in 40 s"
+    message = ledger.lock_refusal(dict(LEASE, by="alice"), 60.0)
+    assert message == "run r of alice is at work on this host with restart, its lock ends in 40 s"
 
 
 def test_begun_without_an_end_is_interrupted_unless_its_run_holds_the_lock():
@@ -116,11 +116,11 @@ def test_begun_without_an_end_is_interrupted_unless_its_run_holds_the_lock():
     assert ledger.with_interruptions(begun, "r")[0]["outcome"] == "begun"
     assert ledger.with_interruptions(begun, None)[0]["outcome"] == "interrupted"
     assert ledger.with_interruptions(begun, "another")[0]["outcome"] == "interrupted"
-    # It was told of a copy: what is written down stays.
+    # A copy is changed: what is written down stays.
     assert begun[0]["outcome"] == "begun"
 
 
-def test_of_one_entry_in_two_places_the_ended_one_counts():
+def test_of_one_entry_in_two_files_the_ended_one_counts():
     begun, ended = entry(20, "begun"), entry(20, "undone")
     for order in ([begun], [ended]), ([ended], [begun]):
         assert ledger.merge(*order) == [ended]
@@ -161,7 +161,7 @@ def test_an_entry_has_all_of_its_keys_whatever_its_line_has():
     assert found["findings"] == found["before"] == found["after"] == []
 
 
-def test_an_end_takes_the_place_of_its_beginning():
+def test_an_end_replaces_its_beginning():
     data = ledger.line_of(entry(30)) + ledger.line_of(entry(20, "begun")) + GOOD[:10] + b"\n"
     written = ledger.rewritten(data, [entry(20, "undone")], 10**6)
     expected = ledger.line_of(entry(30)) + ledger.line_of(entry(20, "undone")) + GOOD[:10] + b"\n"

@@ -20,7 +20,7 @@ def line(time, run="r", outcome="kept", ended=None):
 
 @pytest.fixture
 def read(tmp_path):
-    """Return a function that reads the host in a folder."""
+    """Return a function that reads the host in a directory."""
     for name in ("lib", "run", "restore"):
         (tmp_path / name).mkdir()
 
@@ -91,7 +91,9 @@ DONE = {"restored_at": "2026-03-01T12:00:30Z", "by": "timer", "complete": True}
         ("boot", False, "failed", "came up again"),
     ],
 )
-def test_what_the_host_restored_by_itself_is_a_change(read, tmp_path, by, complete, outcome, words):
+def test_what_the_host_restored_automatically_is_a_change(
+    read, tmp_path, by, complete, outcome, words
+):
     done = dict(DONE, by=by, complete=complete)
     point(tmp_path / "restore", "firewall", done, armed_at="2026-03-01T12:00:00Z")
     (entry,) = read()
@@ -105,12 +107,12 @@ def test_what_the_host_restored_by_itself_is_a_change(read, tmp_path, by, comple
     "outcome",
     ["", " " * 8192, "{", dict(DONE, by="module"), dict(DONE, restored_at=None), {"by": "timer"}],
 )
-def test_what_a_run_restored_or_nobody_has_is_none(read, tmp_path, outcome):
+def test_what_a_run_restored_or_nothing_has_is_none(read, tmp_path, outcome):
     point(tmp_path / "restore", "firewall", outcome)
     assert read() == []
 
 
-def test_who_may_not_read_it_is_told_so(monkeypatch):
+def test_who_may_not_read_it_gets_none(monkeypatch):
     def denied(*arguments):
         raise PermissionError(13, "Permission denied")
 

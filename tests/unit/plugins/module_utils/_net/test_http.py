@@ -81,7 +81,7 @@ def test_an_answer_with_its_phases():
     assert reply.phases["total"] >= reply.phases["first_byte"]
 
 
-def test_what_is_asked():
+def test_what_is_requested():
     seen = []
 
     def remember(connection, request):
@@ -292,7 +292,7 @@ def test_what_is_no_url(address):
 )
 def test_modules_that_cost_more_than_the_request_are_not_imported(module):
     code = "import sys, %s; sys.exit(%r in sys.modules)" % (http.__name__, module)
-    # The folder that holds ansible_collections, and nothing of what is installed.
+    # The directory that holds ansible_collections, and nothing of what is installed.
     environment = dict(os.environ, PYTHONPATH=str(Path(http.__file__).parents[6]))
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], env=environment, check=False, capture_output=True

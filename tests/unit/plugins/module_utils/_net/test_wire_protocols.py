@@ -101,7 +101,7 @@ def test_the_session_writes_nothing_and_waits_for_nothing():
         assert option in sent[b"options"]
 
 
-def test_a_pooler_that_takes_no_options_is_asked_again_without():
+def test_a_pooler_that_takes_no_options_gets_another_try_without():
     seen = []
 
     def behave(connection):
@@ -167,7 +167,7 @@ def test_no_server_outlives_the_deadline(endless):
     assert time.monotonic() - started < 1.5
 
 
-def test_a_password_that_is_asked_for_and_not_known():
+def test_a_password_that_is_required_and_not_known():
     with serving(answering(message(b"R", struct.pack("!i", 3)))) as port:
         with pytest.raises(pgwire.PasswordMissing):
             connect(port, password=None)

@@ -16,7 +16,7 @@ PROXY = "http://proxy.example.com:3128"
 
 
 @pytest.mark.parametrize(
-    ("kind", "phase", "told"),
+    ("kind", "phase", "error_kind"),
     [
         ("dns", "name", "dns"),
         ("timeout", "name", "dns"),
@@ -33,9 +33,9 @@ PROXY = "http://proxy.example.com:3128"
         ("proxy", "connect", "proxy"),
     ],
 )
-def test_failures_are_told_apart_and_name_the_host(kind, phase, told):
+def test_failures_are_distinguished_and_name_the_host(kind, phase, error_kind):
     failure = client.explain(ConnectionFailed(kind, phase, "x"), "accounts.zoho.com")
-    assert failure.error_kind == told
+    assert failure.error_kind == error_kind
     assert "accounts.zoho.com" in str(failure)
 
 

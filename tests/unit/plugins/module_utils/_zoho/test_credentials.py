@@ -47,7 +47,7 @@ def test_one_pair_is_chosen(settings, pair, expected):
 
 
 @pytest.mark.parametrize(
-    ("settings", "pair", "told", "names"),
+    ("settings", "pair", "error_kind", "names"),
     [
         # The MCP pair is complete, and still the SDK's half is not completed with it.
         (
@@ -92,10 +92,10 @@ def test_one_pair_is_chosen(settings, pair, expected):
         ),
     ],
 )
-def test_pairs_are_never_mixed_and_the_reason_is_named(settings, pair, told, names):
+def test_pairs_are_never_mixed_and_the_reason_is_named(settings, pair, error_kind, names):
     with pytest.raises(Unusable) as refusal:
         choose(settings, pair)
-    assert (refusal.value.error_kind, refusal.value.names) == (told, names)
+    assert (refusal.value.error_kind, refusal.value.names) == (error_kind, names)
 
 
 def test_options_replace_all_of_the_settings():
@@ -173,7 +173,7 @@ def test_the_endpoints_of_zoho(settings, given, expected):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "error_kind"),
     [
         ({"ZOHO_SDK_REGION": "mars"}, "region"),
         ({"ZOHO_ACCOUNTS_URL": "accounts.zoho.com"}, "url"),
@@ -183,10 +183,10 @@ def test_the_endpoints_of_zoho(settings, given, expected):
         ({"ZOHO_API_URL": "http://www.zohoapis.com"}, "plaintext"),
     ],
 )
-def test_endpoints_that_get_no_secret(settings, told):
+def test_endpoints_that_get_no_secret(settings, error_kind):
     with pytest.raises(Unusable) as refusal:
         credentials.endpoints(settings, NOWHERE)
-    assert refusal.value.error_kind == told
+    assert refusal.value.error_kind == error_kind
 
 
 def test_every_data_centre_is_known_by_its_host():

@@ -28,9 +28,9 @@ APPS = EMPTY._replace(token=TOKEN, cached_until=NOW + 1_000_000)
 WANTED = Wanted("mine", 300_000, NOW - 1000)
 
 
-def failure(told, ago, until=0):
+def failure(error_kind, ago, until=0):
     return {
-        "error_kind": told,
+        "error_kind": error_kind,
         "message": "said",
         "host": "app-2",
         "at": str(NOW - ago),
@@ -65,7 +65,7 @@ def test_whether_the_cached_token_does(shared, wanted, action):
 
 
 @pytest.mark.parametrize(
-    ("told", "ago", "until", "action"),
+    ("error_kind", "ago", "until", "action"),
     [
         ("refresh_token", 59_999, 0, "failed"),
         ("client", 59_999, 0, "failed"),
@@ -77,10 +77,16 @@ def test_whether_the_cached_token_does(shared, wanted, action):
         ("throttled", 100, 0, "refresh"),
     ],
 )
-def test_what_another_host_was_told(told, ago, until, action):
-    assert decide.choose(EMPTY._replace(failure=failure(told, ago, until)), WANTED).action == action
-    # A token that does is used, whatever was told.
-    assert decide.choose(CACHED._replace(failure=failure(told, ago, until)), WANTED).action == "use"
+def test_what_another_host_was_refused(error_kind, ago, until, action):
+    assert (
+        decide.choose(EMPTY._replace(failure=failure(error_kind, ago, until)), WANTED).action
+        == action
+    )
+    # A token that does is used, whatever was refused.
+    assert (
+        decide.choose(CACHED._replace(failure=failure(error_kind, ago, until)), WANTED).action
+        == "use"
+    )
 
 
 def test_the_budget():
@@ -117,7 +123,7 @@ def test_what_the_api_said_holds_for_a_minute_and_for_that_token():
 
 
 @pytest.mark.parametrize(
-    ("told", "id", "status", "remedy"),
+    ("error_kind", "id", "status", "remedy"),
     [
         ("refresh_token", "zoho.token.invalid", "fail", "zoho_credentials"),
         ("client", "zoho.token.invalid", "fail", "zoho_credentials"),
@@ -133,10 +139,10 @@ def test_what_the_api_said_holds_for_a_minute_and_for_that_token():
         ("store", "zoho.token.unknown", "unknown", None),
     ],
 )
-def test_the_finding_for_each_problem(told, id, status, remedy):
-    item = findings.problem(told, "so it was said", "accounts.zoho.com:443")
+def test_the_finding_for_each_problem(error_kind, id, status, remedy):
+    item = findings.problem(error_kind, "so it was said", "accounts.zoho.com:443")
     assert (item["id"], item["status"], item["remedy"]) == (id, status, remedy)
-    assert item["evidence"] == {"target": "accounts.zoho.com:443", "error_kind": told}
+    assert item["evidence"] == {"target": "accounts.zoho.com:443", "error_kind": error_kind}
     assert "so it was said" in item["summary"]
     assert item["advice"]
 

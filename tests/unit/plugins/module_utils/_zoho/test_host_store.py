@@ -58,11 +58,11 @@ def test_a_host_keeps_refusals_of_its_credentials_and_no_secret(tmp_path):
 def test_a_file_that_is_a_link_is_not_taken(tmp_path):
     store = make_store(tmp_path)
     target = tmp_path / "target"
-    target.write_text("somebody's")
+    target.write_text("another's")
     (tmp_path / store._path.rpartition("/")[2]).symlink_to(target)
     with pytest.raises(StoreFailed):
         store.acquire("a")
-    assert target.read_text() == "somebody's"
+    assert target.read_text() == "another's"
 
 
 def test_a_file_that_is_a_second_name_of_another_is_not_taken(tmp_path):

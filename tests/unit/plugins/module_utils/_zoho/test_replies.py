@@ -50,7 +50,7 @@ def test_a_token_is_a_success_whatever_the_status_and_what_is_missing():
 
 
 @pytest.mark.parametrize(
-    ("status", "reply", "told"),
+    ("status", "reply", "error_kind"),
     [
         (200, {"error": "invalid_client"}, "client"),
         (200, {"error": "invalid_code"}, "refresh_token"),
@@ -87,10 +87,10 @@ def test_a_token_is_a_success_whatever_the_status_and_what_is_missing():
         (200, b'{"access_token": "1000.', "garbage"),
     ],
 )
-def test_refusals_are_told_apart(status, reply, told):
+def test_refusals_are_distinguished(status, reply, error_kind):
     with pytest.raises(Failed) as failure:
         replies.token(status, body(reply))
-    assert failure.value.error_kind == told
+    assert failure.value.error_kind == error_kind
 
 
 def test_a_refusal_quotes_nothing_that_may_be_a_secret():
@@ -100,7 +100,7 @@ def test_a_refusal_quotes_nothing_that_may_be_a_secret():
 
 
 @pytest.mark.parametrize(
-    ("status", "reply", "told"),
+    ("status", "reply", "error_kind"),
     [
         (200, {"users": [{"id": "1"}]}, "alive"),
         (204, b"", "alive"),
@@ -114,25 +114,25 @@ def test_a_refusal_quotes_nothing_that_may_be_a_secret():
         (429, PAGE, "rate_limited"),
     ],
 )
-def test_what_the_api_says_of_a_token(status, reply, told):
-    assert replies.check(status, {}, body(reply)).error_kind == told
+def test_what_the_api_says_of_a_token(status, reply, error_kind):
+    assert replies.check(status, {}, body(reply)).error_kind == error_kind
 
 
 @pytest.mark.parametrize(
-    ("status", "reply", "told"),
+    ("status", "reply", "error_kind"),
     [
         (200, PAGE, "page"),
         (200, {"data": []}, "refusal"),
         (500, {"code": "INTERNAL_ERROR"}, "server"),
     ],
 )
-def test_what_says_nothing_of_a_token(status, reply, told):
+def test_what_says_nothing_of_a_token(status, reply, error_kind):
     with pytest.raises(Failed) as failure:
         replies.check(status, {}, body(reply))
-    assert failure.value.error_kind == told
+    assert failure.value.error_kind == error_kind
 
 
-def test_the_credits_are_read_where_they_are_told():
+def test_the_credits_are_read_where_they_are_sent():
     alive = body({"users": []})
     assert replies.check(200, {"x-api-credits-remaining": "2100"}, alive).credits == 2100
     assert replies.check(200, {"x-api-credits-remaining": "many"}, alive).credits is None
@@ -148,7 +148,10 @@ def test_revoking():
 
 def test_a_client_is_known_where_its_made_up_refresh_token_is_what_is_wrong():
     assert replies.client_refusal(200, body({"error": "invalid_code"})) is None
-    for code, told in (("invalid_client_secret", "client_secret"), ("invalid_client", "client")):
-        assert replies.client_refusal(200, body({"error": code})).error_kind == told
+    for code, error_kind in (
+        ("invalid_client_secret", "client_secret"),
+        ("invalid_client", "client"),
+    ):
+        assert replies.client_refusal(200, body({"error": code})).error_kind == error_kind
     with pytest.raises(Failed):
         replies.client_refusal(200, PAGE)

@@ -15,7 +15,7 @@ SCRIPT = "ERR Error running script (call to f_0a): @user_script:9: @user_script:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "error_kind"),
     [
         ("NOAUTH Authentication required.", "auth"),
         ("WRONGPASS invalid username-password pair or user is disabled.", "auth"),
@@ -35,9 +35,9 @@ SCRIPT = "ERR Error running script (call to f_0a): @user_script:9: @user_script:
         ("ERR unknown command `EVAL`, with args beginning with: `secret-token`", "refusal"),
     ],
 )
-def test_what_redis_refuses_is_told_apart_without_its_text(text, told):
+def test_what_redis_refuses_is_distinguished_without_its_text(text, error_kind):
     failure = store.explain(RedisError(text), "10.0.0.7:6379")
-    assert failure.error_kind == told
+    assert failure.error_kind == error_kind
     assert "10.0.0.7:6379" in str(failure)
     assert "secret-token" not in str(failure)
 

@@ -41,10 +41,10 @@ def planned(makers):
     def run(mode="apply", **plan_options):
         down = makers.bad(evidence={"target": "127.0.0.1:6379"})
         hosts = {"a": [down], "b": [down], "c": [down], "d": [makers.good("redis.ok", "redis")]}
-        places = dict.fromkeys(hosts, plan.Place())
+        contexts = dict.fromkeys(hosts, plan.HostContext())
         plan_options = plan.PlanOptions(**{"max_share": 1, "batches": (1,), **plan_options})
         made = plan.make(
-            makers.report(hosts), makers.remedies(start_redis={}), places, {}, plan_options, NOW
+            makers.report(hosts), makers.remedies(start_redis={}), contexts, {}, plan_options, NOW
         )
         return {**made, "mode": mode, "run": "r1", "by": "alice@controller"}
 
@@ -67,50 +67,50 @@ def ended(outcome, remedy="start_redis", host="a", **more):
     }
 
 
-def outcomes(told):
-    return {entry["host"]: (entry["outcome"], entry["reason"]) for entry in told["entries"]}
+def outcomes(reported):
+    return {entry["host"]: (entry["outcome"], entry["reason"]) for entry in reported["entries"]}
 
 
 def test_a_plan_that_is_not_applied_says_so(planned):
-    told = account(planned("plan"), {}, {})
-    assert {outcome for outcome, _reason in outcomes(told).values()} == {"planned"}
-    assert told["counts"] == {"planned": 3} and not told["failed"]
+    reported = account(planned("plan"), {}, {})
+    assert {outcome for outcome, _reason in outcomes(reported).values()} == {"planned"}
+    assert reported["counts"] == {"planned": 3} and not reported["failed"]
 
 
 def test_what_ended_badly_fails_and_stops_the_others(planned):
     records = {"a": [ended("undone")]}
-    told = account(planned(), records, {"a": ""})
-    assert outcomes(told) == {
+    reported = account(planned(), records, {"a": ""})
+    assert outcomes(reported) == {
         "a": ("undone", "so it was"),
         "b": ("not tried", "stopped after a"),
         "c": ("not tried", "stopped after a"),
     }
-    assert told["failed"]
+    assert reported["failed"]
 
 
 def test_a_host_that_was_lost_is_unknown_and_puts_itself_back(planned, makers):
-    told = account(planned(), {}, {"a": "start_redis"})
-    outcome, reason = outcomes(told)["a"]
+    reported = account(planned(), {}, {"a": "start_redis"})
+    outcome, reason = outcomes(reported)["a"]
     assert outcome == "unknown" and "no undo" in reason
     made = planned()
     for entry in made["entries"]:
         entry["undo"] = None
     outcome, reason = outcomes(account(made, {}, {"a": "start_redis"}))["a"]
     assert "rolls back automatically, at the latest 390 s after the start" in reason
-    assert outcomes(told)["b"] == ("not tried", "stopped after a")
+    assert outcomes(reported)["b"] == ("not tried", "stopped after a")
 
 
-def test_what_is_left_ahead_of_a_run_says_that_nobody_knows(planned):
-    told = account(planned(), {}, {}, ahead=True)
-    assert {outcome for outcome, _reason in outcomes(told).values()} == {"unknown"}
+def test_what_is_left_ahead_of_a_run_says_that_it_is_unknown(planned):
+    reported = account(planned(), {}, {}, ahead=True)
+    assert {outcome for outcome, _reason in outcomes(reported).values()} == {"unknown"}
     held = account(planned(max_share=0.5), {}, {}, ahead=True)
     assert {outcome for outcome, _reason in outcomes(held).values()} == {"guarded"}
 
 
 def test_what_is_held_back_keeps_its_reason(planned):
-    told = account(planned(max_share=0.5), {}, {})
-    assert {outcome for outcome, _reason in outcomes(told).values()} == {"guarded"}
-    assert "3 of 4 hosts with redis" in outcomes(told)["a"][1]
+    reported = account(planned(max_share=0.5), {}, {})
+    assert {outcome for outcome, _reason in outcomes(reported).values()} == {"guarded"}
+    assert "3 of 4 hosts with redis" in outcomes(reported)["a"][1]
 
 
 def report(makers, remediation, fail_on="never"):
@@ -195,7 +195,9 @@ def test_the_plan_tells_what_why_how_and_what_holds_it_back(planned):
 
 def test_nothing_to_do_is_one_line(makers):
     hosts = {"a": [makers.good()]}
-    made = plan.make(makers.report(hosts), {}, {"a": plan.Place()}, {}, plan.PlanOptions(), NOW)
+    made = plan.make(
+        makers.report(hosts), {}, {"a": plan.HostContext()}, {}, plan.PlanOptions(), NOW
+    )
     assert shown(made) == "Plan: nothing to do."
 
 
@@ -204,7 +206,7 @@ def test_a_hosts_text_steers_no_terminal(makers):
     made = plan.make(
         makers.report(hosts),
         makers.remedies(start_redis={}),
-        {"a": plan.Place()},
+        {"a": plan.HostContext()},
         {},
         plan.PlanOptions(),
         NOW,
@@ -232,7 +234,7 @@ def test_remedies_are_found_by_name_and_the_users_own_are_known(tmp_path, makers
     assert files["own_start"]["tasks"] == str(tmp_path / "own" / "tasks" / "own_start.yml")
 
 
-def test_a_catalogue_that_cannot_be_is_told(tmp_path, makers):
+def test_a_catalogue_that_cannot_be_is_refused_with_the_reason(tmp_path, makers):
     first = write(tmp_path / "role", makers)
     with pytest.raises(catalogue.CatalogueError, match="there are two"):
         reading.read_catalogue([first, write(tmp_path / "own", makers)])
@@ -245,7 +247,7 @@ def test_a_catalogue_that_cannot_be_is_told(tmp_path, makers):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
         ('{"schema_version": "2.0"}', "has the schema version 2.0, allowed is 1.x"),
         ('{"schema_version": 1}', "has the schema version 1, allowed is 1.x"),
@@ -258,12 +260,12 @@ def test_a_catalogue_that_cannot_be_is_told(tmp_path, makers):
         ),
     ],
 )
-def test_a_report_that_cannot_be_is_refused_with_the_reason(tmp_path, text, told):
+def test_a_report_that_cannot_be_is_refused_with_the_reason(tmp_path, text, reason):
     path = tmp_path / "report.json"
     path.write_text(text)
     with pytest.raises(options.OptionError) as error:
         reading.read_report("sergas_report_file", str(path))
-    assert str(error.value).startswith("sergas_report_file: ") and told in str(error.value)
+    assert str(error.value).startswith("sergas_report_file: ") and reason in str(error.value)
 
 
 def test_a_report_of_another_minor_version_is_read(tmp_path, makers):

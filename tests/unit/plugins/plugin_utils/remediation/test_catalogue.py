@@ -27,7 +27,7 @@ def test_what_is_templated_on_the_host_stays_a_template(makers):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "reason"),
     [
         ({"impact": "high"}, "impact: 'high' is not allowed, it must be one of: none, reload"),
         ({"reversible": "no"}, "reversible: 'no' is not allowed, it must be true or false"),
@@ -57,11 +57,11 @@ def test_what_is_templated_on_the_host_stays_a_template(makers):
         ({"colour": "red"}, "colour: 'red' is not allowed, it must be one of the keys"),
     ],
 )
-def test_what_cannot_be_is_named_with_what_may_be(makers, changes, told):
+def test_what_cannot_be_is_named_with_what_may_be(makers, changes, reason):
     with pytest.raises(catalogue.CatalogueError) as error:
         catalogue.remedy("start_redis", makers.document(**changes))
     assert str(error.value).startswith("remedy start_redis: ")
-    assert told in str(error.value)
+    assert reason in str(error.value)
 
 
 def test_each_key_that_has_no_default_is_required(makers):

@@ -82,7 +82,7 @@ def test_missing_variables_are_named():
     assert guards.variables(entry(variables=["b"]), {"b"}) is None
 
 
-def test_what_belongs_on_a_host_that_nobody_knows_waits():
+def test_what_belongs_on_an_unknown_host_waits():
     guard = guards.target(entry(host=None, target="10.0.0.9:5432"))
     assert "10.0.0.9:5432" in guard["reason"]
     assert guards.target(entry()) is None

@@ -91,7 +91,7 @@ def test_a_window_has_a_time_zone():
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "reason"),
     [
         ({"start": "22:00"}, "end: None must be a time"),
         ({"start": 1320, "end": "04:00"}, "start: 1320 must be a time"),
@@ -102,7 +102,7 @@ def test_a_window_has_a_time_zone():
         ("night", "it must be a dictionary"),
     ],
 )
-def test_a_window_that_cannot_be_is_named(value, told):
+def test_a_window_that_cannot_be_is_named(value, reason):
     with pytest.raises(options.OptionError) as error:
         options.maintenance_window("sergas_maintenance_window", value)
-    assert str(error.value).startswith("sergas_maintenance_window: ") and told in str(error.value)
+    assert str(error.value).startswith("sergas_maintenance_window: ") and reason in str(error.value)

@@ -15,15 +15,17 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def make(makers):
-    """Plan for {host: findings}; keywords are wishes, C(remedies), C(owners) and C(places)."""
+    """Plan for {host: findings}; keywords are options, remedies, owners and contexts."""
 
-    def run(hosts, remedies=None, owners=None, places=None, **plan_options):
+    def run(hosts, remedies=None, owners=None, contexts=None, **plan_options):
         report = makers.report(hosts)
-        if places is None:
-            places = {name: plan.Place() for name, items in hosts.items() if items is not None}
+        if contexts is None:
+            contexts = {
+                name: plan.HostContext() for name, items in hosts.items() if items is not None
+            }
         owners = {name: name for name in hosts} if owners is None else owners
         catalogue = makers.remedies(**(remedies or {"start_redis": {}}))
-        return plan.make(report, catalogue, places, owners, plan.PlanOptions(**plan_options), NOW)
+        return plan.make(report, catalogue, contexts, owners, plan.PlanOptions(**plan_options), NOW)
 
     return run
 
@@ -41,7 +43,7 @@ def test_a_healthy_fleet_has_nothing_to_do(makers, make):
     assert (made["entries"], made["batches"], made["without_remedy"]) == ([], [], [])
 
 
-def test_roots_are_mended_and_what_derives_from_them_is_not(makers, make):
+def test_roots_are_fixed_and_what_derives_from_them_is_not(makers, make):
     symptom = makers.bad("api.health.degraded", "restart_app", "api", cause="redis.unreachable")
     made = make(
         {"app1": [makers.bad(), symptom], "app2": [makers.good()]},
@@ -93,7 +95,7 @@ def test_what_an_interrupted_run_has_left_is_not_held_back_by_its_share(makers, 
     assert [entry["guards"] for entry in made["entries"]] == [[], [], []]
 
 
-def test_dependencies_are_mended_before_the_app_and_on_their_hosts_first(makers, make):
+def test_dependencies_are_fixed_before_the_app_and_on_their_hosts_first(makers, make):
     app = makers.bad("app.service.down", "start_app", "app")
     db = makers.bad("db.unreachable", "start_db", "database", evidence={"target": "127.0.0.1:1"})
     made = make(
@@ -110,7 +112,7 @@ def test_dependencies_are_mended_before_the_app_and_on_their_hosts_first(makers,
     assert made["batches"] == [["b"], ["a"]]
 
 
-def test_a_remedy_of_the_target_runs_there_once_for_all_that_suffer(makers, make):
+def test_a_remedy_of_the_target_runs_there_once_for_all_hosts_with_the_finding(makers, make):
     shared = {"target": "10.0.0.5:5432"}
     down = makers.bad("db.unreachable", "start_db", "database", evidence=shared)
     hosts = {"app1": [down], "app2": [down], "db1": [makers.good()]}
@@ -154,9 +156,9 @@ def test_hosts_that_something_else_holds_back_do_not_count_for_the_share(makers,
     down = makers.bad(evidence={"target": "127.0.0.1:6379"})
     hosts = {"a": [down], "b": [down], "c": [makers.good("redis.ok", "redis")]}
     remedies = {"start_redis": {"needs": {"variables": ["secret"]}}}
-    places = {name: plan.Place() for name in hosts}
-    places["a"] = plan.Place(variables=frozenset(["secret"]))
-    made = make(hosts, remedies, places=places)
+    contexts = {name: plan.HostContext() for name in hosts}
+    contexts["a"] = plan.HostContext(variables=frozenset(["secret"]))
+    made = make(hosts, remedies, contexts=contexts)
     assert planned(made) == [("start_redis", "a", []), ("start_redis", "b", ["variables"])]
 
 
@@ -168,7 +170,7 @@ def test_choices_leave_entries_out(makers, make):
     assert len(make(hosts, only=("start_redis",))["entries"]) == 1
 
 
-def test_an_approval_of_nothing_is_told(makers, make):
+def test_an_approval_of_nothing_is_named(makers, make):
     made = make({"app1": [makers.bad()]}, approve=("start_redis", "end_blocker"))
     assert plan.unused_approvals(made, ("start_redis", "end_blocker")) == ["end_blocker"]
 
@@ -179,7 +181,7 @@ def test_hosts_of_a_report_that_are_gone_are_listed_and_not_acted_on(makers, mak
         "app1": [makers.bad()],
         "app2": [makers.good("redis.ok", "redis")],
     }
-    made = make(hosts, places={"app1": plan.Place(), "app2": plan.Place()})
+    made = make(hosts, contexts={"app1": plan.HostContext(), "app2": plan.HostContext()})
     assert made["gone"] == ["old"] and made["batches"] == [["app1"]]
     assert {entry["host"]: entry["gone"] for entry in made["entries"]} == {
         "app1": False,
@@ -193,7 +195,7 @@ def test_a_host_that_is_lost_gets_nothing(makers, make):
     assert [root["id"] for root in made["without_remedy"]] == ["host.unreachable"]
 
 
-def test_what_nothing_mends_is_for_a_person(makers, make):
+def test_what_nothing_fixes_is_for_a_person(makers, make):
     made = make({"app1": [makers.bad("app.exceptions", None, "app", advice="Read them.")]})
     assert made["without_remedy"] == [
         {"id": "app.exceptions", "hosts": ["app1"], "advice": "Read them."}

@@ -15,7 +15,7 @@ UNTOUCHED = {"outcome": {"touched": False, "commands": []}}
 
 
 class Run:
-    """One remedy on one host, step by step, on a clock of its own."""
+    """One remedy on one host, step by step, on its own clock."""
 
     def __init__(self, makers, **changes):
         self.makers = makers
@@ -259,7 +259,7 @@ def test_a_state_is_read_from_what_was_registered_with_its_other_keys_left_out()
 
 
 @pytest.mark.parametrize(
-    ("result", "told"),
+    ("result", "reason"),
     [
         ({"msg": "no such unit"}, "no such unit (Start Redis)"),
         ({}, "it failed (Start Redis)"),
@@ -272,8 +272,8 @@ def test_a_state_is_read_from_what_was_registered_with_its_other_keys_left_out()
         ),
     ],
 )
-def test_the_reason_of_a_failure_names_its_task(result, told):
-    assert steps.failure(result, "Start Redis") == told
+def test_the_reason_of_a_failure_names_its_task(result, reason):
+    assert steps.failure(result, "Start Redis") == reason
     assert steps.failure({}, None) == "it failed (a task)"
 
 

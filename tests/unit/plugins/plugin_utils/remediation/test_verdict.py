@@ -30,16 +30,16 @@ def test_it_has_not_helped_while_one_of_the_findings_is_there(makers):
     assert found["reason"] == "still redis.unreachable: refused"
 
 
-def test_a_blind_probe_proves_nothing(makers):
-    blind = makers.bad("redis.unknown", None, status="unknown", summary="no answer")
-    assert not judge(["redis.unreachable"], [], blind)["good"]
+def test_an_unknown_result_verifies_nothing(makers):
+    unknown = makers.bad("redis.unknown", None, status="unknown", summary="no answer")
+    assert not judge(["redis.unreachable"], [], unknown)["good"]
     assert not verdict.judge(["redis.unreachable"], [], None)["good"]
     skipped = makers.bad("redis.skipped", None, status="skipped")
     assert not judge(["redis.unreachable"], [], skipped)["good"]
 
 
-def test_what_was_not_looked_for_is_not_gone(makers):
-    """A proof may ask for something else than the finding, which says nothing of the finding."""
+def test_what_was_not_checked_is_not_gone(makers):
+    """A verification may check something else than the finding, which then stays open."""
     found = judge(["app.exceptions"], [], makers.good("app.service.ok", "app"))
     assert found["good"] and not found["gone"]
 
@@ -65,7 +65,7 @@ def test_a_new_failure_counts_unless_the_old_one_hid_it(makers, wanted, new, goo
     assert (found["good"], found["worse"]) == (good, not good)
 
 
-def test_trouble_that_was_there_before_or_derives_or_only_warns_is_no_new_failure(makers):
+def test_a_problem_that_was_there_before_or_derives_or_only_warns_is_no_new_failure(makers):
     ok = makers.good("redis.ok", "redis")
     old = makers.bad("host.disk.high", None, "host")
     derived = makers.bad("api.health.failing", None, "api", cause="host.disk.high")

@@ -34,7 +34,7 @@ def healthy():
         ("app.import.ok", "No import error in the last hour", {}),
         ("app.oom.ok", "Nothing was killed for memory in the last hour", {}),
         ("app.crash.ok", "No crash in the last hour, no dump on the disk", {}),
-        ("app.resources.ok", "64 of 1024 files open, pool of 20 within the limit of 100", {}),
+        ("app.files.ok", "64 of 1024 files open", {}),
         ("app.exceptions.ok", "No unhandled exception in the last hour", {}),
         ("app.errors.ok", "2 error lines in the last hour, warn at 10", {"lines": 2}),
         ("app.connections.ok", "37 connections on port 8000, warn at 500", {}),

@@ -133,7 +133,7 @@ def test_a_cause_that_a_module_has_found_stays():
 
 
 def app(name, pool, status="ok", target=SERVER, slots=97):
-    id = "app.resources.ok" if status == "ok" else "app.resources.exhausted"
+    id = "app.pool.ok" if status == "ok" else "app.pool.exhausted"
     evidence = {
         "workers": 2,
         "pool_size": pool,

@@ -39,7 +39,7 @@ def causes_of(*findings):
 
 
 @pytest.mark.parametrize(
-    ("told", "cause"),
+    ("reason", "cause"),
     [
         ("refresh_token", "zoho.token.invalid"),
         ("client", "zoho.token.invalid"),
@@ -50,13 +50,13 @@ def causes_of(*findings):
         ("tls", "zoho.token.unknown"),
     ],
 )
-def test_what_the_app_reports_derives_from_what_zoho_answers(told, cause):
-    assert causes_of(by_app(), by_zoho(told)) == [cause, None]
+def test_what_the_app_reports_derives_from_what_zoho_answers(reason, cause):
+    assert causes_of(by_app(), by_zoho(reason)) == [cause, None]
 
 
-@pytest.mark.parametrize("told", ["store", "busy"])
-def test_a_cache_that_cannot_be_queried_explains_no_bad_token(told):
-    assert causes_of(by_app(), by_zoho(told)) == [None, None]
+@pytest.mark.parametrize("reason", ["store", "busy"])
+def test_a_cache_that_cannot_be_queried_explains_no_bad_token(reason):
+    assert causes_of(by_app(), by_zoho(reason)) == [None, None]
 
 
 def test_a_token_that_is_good_leaves_the_apps_word_a_root():

@@ -28,7 +28,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lin
             'INFO:     10.0.0.1:80 - "GET /%22%20HTTP/1.1%22%20500 HTTP/1.1" 404 Not Found',
             ("10.0.0.1", "GET", "/%22%20HTTP/1.1%22%20500", 404),
         ),
-        ('said "GET /x HTTP/1.1" 500 to nobody', None),
+        ('said "GET /x HTTP/1.1" 500 to no one', None),
         ("INFO:     Application startup complete.", None),
     ],
 )
@@ -164,7 +164,7 @@ def test_what_a_line_says(line, expected):
         ("ValueError: bad value", "other"),
     ],
 )
-def test_kinds_of_trouble(text, kind):
+def test_kinds_of_failures(text, kind):
     assert lines.kind(text.lower()) == kind
 
 

@@ -53,7 +53,7 @@ GROUP = """  + Exception Group Traceback (most recent call last):
 def test_a_traceback_is_one_exception_at_its_innermost_frame():
     reading = tracebacks.parse("ERROR: Exception in ASGI application\n" + PLAIN)
     assert (reading.type, reading.message) == ("KeyError", "'owner'")
-    assert reading.place == "/srv/app/src/main.py:140:accounts"
+    assert reading.location == "/srv/app/src/main.py:140:accounts"
     assert reading.caller is None
     assert reading.causes == []
 
@@ -62,7 +62,7 @@ def test_a_chain_is_the_exception_that_was_raised_last():
     reading = tracebacks.parse(CHAIN)
     assert reading.type == "sqlalchemy.exc.OperationalError"
     assert (
-        reading.place
+        reading.location
         == "/srv/venv/lib/python3.11/site-packages/sqlalchemy/engine/base.py:147:__init__"
     )
     assert reading.caller == "/srv/app/src/database.py:37:ping"
@@ -71,7 +71,7 @@ def test_a_chain_is_the_exception_that_was_raised_last():
 
 def test_a_group_is_its_first_leaf():
     reading = tracebacks.parse(GROUP)
-    assert (reading.type, reading.message, reading.place) == (
+    assert (reading.type, reading.message, reading.location) == (
         "ValueError",
         "part 1",
         "/srv/app/src/main.py:172:_fails",
@@ -93,23 +93,23 @@ def test_a_second_traceback_without_a_link_ends_the_first():
     assert reading.feed("Traceback (most recent call last):") == "end"
 
 
-def test_what_follows_the_exception_may_be_a_line_of_its_own():
+def test_what_follows_the_exception_may_be_a_separate_line():
     reading = tracebacks.Traceback()
     for line in PLAIN.split("\n"):
         reading.feed(line)
     assert reading.feed("ERROR:    something else") == "seen"
 
 
-def test_a_syntax_error_has_no_frame_of_its_own():
+def test_a_syntax_error_has_no_frame():
     reading = tracebacks.parse(
         'Traceback (most recent call last):\n  File "/srv/app/src/main.py", line 3, in <module>\n  '
         '  import x\n  File "/srv/app/src/x.py", line 7\n    def\n       ^\nSyntaxError: invalid'
         " syntax"
     )
-    assert (reading.type, reading.place) == ("SyntaxError", "/srv/app/src/x.py:7:?")
+    assert (reading.type, reading.location) == ("SyntaxError", "/srv/app/src/x.py:7:?")
 
 
-def test_processes_that_are_asked_to_end_are_no_fault():
+def test_processes_that_get_a_signal_to_end_are_no_fault():
     assert not tracebacks.parse(
         'Traceback (most recent call last):\n  File "a.py", line 1, in b\nKeyboardInterrupt'
     ).is_fault

@@ -252,14 +252,14 @@ class TestLatency:
         ("uvicorn src.main:app --host=10.1.2.3 --workers 4", "10.1.2.3"),
     ],
 )
-def test_the_app_is_asked_where_it_listens(arguments, address):
+def test_the_app_is_queried_where_it_listens(arguments, address):
     assert (
         unit.listen_address({"ExecStart": "{ path=/x ; argv[]=%s ; ignore_errors=no }" % arguments})
         == address
     )
 
 
-def test_a_server_that_does_not_answer_is_asked_once():
+def test_a_server_that_does_not_answer_is_queried_once():
     ctx = types.SimpleNamespace(
         unit={},
         port=1,

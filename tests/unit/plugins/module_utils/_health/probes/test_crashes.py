@@ -75,7 +75,7 @@ def bare_metal(monkeypatch):
     ("capture", "container", "known_by"),
     [("oom_unit", BULLSEYE, "container"), ("oom_by_hand", BOOKWORM, "container, time")],
 )
-def test_kills_as_captured_while_another_host_of_the_machine_had_one_too(
+def test_kills_as_captured_while_another_container_had_one_too(
     survey, properties, context, capture, container, known_by
 ):
     shown = properties(capture)
@@ -83,9 +83,9 @@ def test_kills_as_captured_while_another_host_of_the_machine_had_one_too(
     assert len(found["kills"]) > 1
     item = only(crashes.decide_oom(context(shown), found, container))
     assert (item["id"], item["status"], item["value"]) == ("app.oom.killed", "fail", 1)
-    (told,) = item["evidence"]["kills"]
-    assert (told["process"], told["known_by"], told["limit_kb"]) == ("uvicorn", known_by, 204800)
-    assert container in told["cgroup"]
+    (kill,) = item["evidence"]["kills"]
+    assert (kill["process"], kill["known_by"], kill["limit_kb"]) == ("uvicorn", known_by, 204800)
+    assert container in kill["cgroup"]
     assert item["evidence"]["kills_of_others"] == len(found["kills"]) - 1
 
 
@@ -167,7 +167,7 @@ def test_the_machines_memory_is_another_matter_than_the_units(context):
     assert "whole machine" in item["summary"]
 
 
-def test_a_limit_that_was_raised_since_cures_it(context):
+def test_a_limit_that_was_raised_since_resolves_it(context):
     raised = dict(BARE, MemoryMax=str(128 << 20))
     assert only(crashes.decide_oom(context(raised), log([kill()])))["id"] == "app.oom.ok"
     same = dict(BARE, MemoryMax=str(64 << 20))
@@ -219,7 +219,7 @@ def test_a_death_by_a_signal(context, event, name):
 @pytest.mark.parametrize(
     "event", [exited(5, status=15), exited(5, status=2), exited(5, "exited", 1)]
 )
-def test_an_end_on_purpose_or_by_itself_is_no_crash(context, event):
+def test_an_end_on_purpose_or_with_a_status_is_no_crash(context, event):
     assert only(crashes.decide(context(BARE), log(events=[event]), dumps()))["status"] == "ok"
 
 
@@ -239,7 +239,7 @@ def test_a_worker_that_met_a_segmentation_fault_as_captured(survey, properties, 
     assert item["evidence"]["deaths"][0]["what"] == "worker 2396, segfault"
 
 
-def test_a_fault_of_another_process_of_the_machine(context):
+def test_a_fault_of_a_process_of_another_app(context):
     fault = {"at": 5.0, "process": "python3", "pid": 4242, "what": "segfault"}
     assert (
         only(crashes.decide(context(BARE), log(faults=[fault], pids=["10"]), dumps()))["status"]

@@ -36,8 +36,8 @@ def reached(**details):
     return dict(given, **details)
 
 
-def refused(told, **details):
-    failure = dict({"error_kind": told, "message": "m"}, **details.pop("failure", {}))
+def refused(error_kind, **details):
+    failure = dict({"error_kind": error_kind, "message": "m"}, **details.pop("failure", {}))
     return reached(failure=failure, alive=details.pop("alive", False), **details)
 
 
@@ -60,13 +60,13 @@ def test_connections_against_the_slots(used, status):
     assert item["id"] == ("db.connection.ok" if status == "ok" else "db.connections.exhausted")
 
 
-def test_slots_that_are_not_told_are_no_failure():
+def test_slots_that_are_not_visible_are_no_failure():
     item = judged(reached(slots=None, why="permission denied"))
     assert (item["status"], item["evidence"]["slots_unknown"]) == ("ok", "permission denied")
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "routine", "told", "id"),
+    ("sqlstate", "routine", "error_kind", "id"),
     [
         ("28P01", "auth_failed", "password", "db.auth.failed"),
         ("28000", "ClientAuthentication", "pg_hba", "db.auth.failed"),
@@ -82,10 +82,10 @@ def test_slots_that_are_not_told_are_no_failure():
         ("XX000", "", "refusal", "db.unreachable"),
     ],
 )
-def test_refusals_are_told_apart_by_sqlstate_and_routine(sqlstate, routine, told, id):
-    assert reach.sqlstate_reason(sqlstate, routine) == told
-    item = judged(refused(told, failure={"sqlstate": sqlstate}))
-    assert (item["id"], item["status"], item["evidence"]["error_kind"]) == (id, "fail", told)
+def test_refusals_are_distinguished_by_sqlstate_and_routine(sqlstate, routine, error_kind, id):
+    assert reach.sqlstate_reason(sqlstate, routine) == error_kind
+    item = judged(refused(error_kind, failure={"sqlstate": sqlstate}))
+    assert (item["id"], item["status"], item["evidence"]["error_kind"]) == (id, "fail", error_kind)
     assert sqlstate in item["summary"]
 
 
@@ -104,7 +104,7 @@ def test_refusals_are_told_apart_by_sqlstate_and_routine(sqlstate, routine, told
         "tls",
     ],
 )
-def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
+def test_every_way_a_connection_fails_has_a_distinct_sentence(kind):
     item = judged(refused(kind))
     assert item["id"] == "db.unreachable"
     assert item["advice"]
@@ -118,13 +118,13 @@ def test_remedies():
     assert judged(refused("timeout"))["remedy"] is None
 
 
-def test_tls_that_is_required_is_told():
+def test_tls_that_is_required_is_reported():
     item = judged(refused("pg_hba", failure={"needs_tls": True}))
     assert item["evidence"]["error_kind"] == "tls_required"
     assert "over TLS only" in item["summary"]
 
 
-def test_a_cluster_of_this_host_that_asks_for_a_password_is_alive():
+def test_a_cluster_of_this_host_that_requires_a_password_is_alive():
     item = judged(refused("password_missing", local=True, alive=True))
     assert (item["id"], item["status"]) == ("db.connection.ok", "ok")
     assert judged(refused("refused", local=True))["status"] == "fail"
@@ -132,7 +132,7 @@ def test_a_cluster_of_this_host_that_asks_for_a_password_is_alive():
     assert judged(refused("slots", local=True, alive=True))["id"] == "db.connections.exhausted"
 
 
-def test_peer_authentication_cannot_be_tried_by_somebody_else():
+def test_peer_authentication_cannot_be_tried_by_another_user():
     item = judged(refused("identity", socket="/run/postgresql", alive=True))
     assert (item["id"], item["status"]) == ("db.connection.unknown", "unknown")
 
@@ -250,7 +250,7 @@ class TestObserve:
         (result,) = database.observe(self.context(app=False))["reached"]
         assert (result["local"], result["failure"]["error_kind"]) == (True, "refused")
 
-    def test_the_app_s_own_database_is_not_asked_twice(self, monkeypatch):
+    def test_the_app_s_own_database_is_not_queried_twice(self, monkeypatch):
         monkeypatch.setattr(
             local_servers,
             "postgresql",

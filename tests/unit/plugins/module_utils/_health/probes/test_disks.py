@@ -186,7 +186,7 @@ def test_read_only():
     assert judged(disk(readonly="type"))["host.disk.readonly"]["status"] == "warn"
 
 
-def test_a_filesystem_that_cannot_be_asked_is_unknown():
+def test_a_filesystem_that_cannot_be_queried_is_unknown():
     broken = dict(disk("/data"), error="Input/output error", blocks=0)
     found = judged(disk(), broken)
     assert (found["host.disk.unknown"]["status"], found["host.disk.ok"]["status"]) == (

@@ -47,7 +47,7 @@ OFF = ("security.mfa.off", "warn", "require_mfa")
         ("TIMEOUT=1800", "TIMEOUT=1800  # 30 minutes", [WEAK]),
     ],
 )
-def test_weak_keys_are_told(old, new, expected):
+def test_weak_keys_are_reported(old, new, expected):
     assert ids(keys.decide(context(GOOD.replace(old, new)))) == expected
 
 
@@ -60,7 +60,7 @@ def test_weak_keys_are_told(old, new, expected):
         (0o602, ("security.env.readable", "fail", "rate_limit_keys")),
     ],
 )
-def test_file_for_everybody_is_told(mode, expected):
+def test_file_for_everybody_is_reported(mode, expected):
     assert ids(keys.decide_file(context(GOOD, mode))) == [expected]
 
 

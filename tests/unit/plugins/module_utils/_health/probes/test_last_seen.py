@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a journal tells of is past once it is mended, and present if it comes again."""
+"""What a journal tells of is past once it is fixed, and present if it comes again."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def dumps(ctx, survey):
 
 
 def open_files(ctx, survey):
-    told = {"count": 7, "first": NOW - 100, "last": NOW - 10, "sample": "Too many open files"}
+    event = {"count": 7, "first": NOW - 100, "last": NOW - 10, "sample": "Too many open files"}
     process = {"pid": 1, "open_files": 9, "limit": 1024}
     seen = {"processes": [process], "hidden": 0, "tasks": None, "tasks_max": None, "pool": None}
-    return limits.decide(ctx, seen, dict(log(), too_many_files=told))
+    return limits.decide(ctx, seen, dict(log(), too_many_files=event))
 
 
 def restarts(ctx, survey):
@@ -157,7 +157,7 @@ def restarts(ctx, survey):
         (oom, "app.oom.killed"),
         (signals, "app.crash.signal"),
         (dumps, "app.crash.dumps"),
-        (open_files, "app.resources.exhausted"),
+        (open_files, "app.files.exhausted"),
         (restarts, "app.service.restarting"),
     ],
 )
@@ -171,17 +171,17 @@ def test_it_is_past_after_its_last_time_only(observe, id, context, survey):
             "ended": times.clock(ended),
             "outcome": "kept",
             "findings": [id],
-            "remedy": "mend",
+            "remedy": "fix",
             "run": "r",
         }
         assert settled.settle([item], "x.y.ok", [entry])[0]["status"] == status
 
 
 def test_files_that_are_open_now_are_not_of_the_past(context):
-    told = {"count": 7, "first": NOW - 100, "last": NOW - 10, "sample": "Too many open files"}
+    event = {"count": 7, "first": NOW - 100, "last": NOW - 10, "sample": "Too many open files"}
     process = {"pid": 1, "open_files": 1020, "limit": 1024}
     seen = {"processes": [process], "hidden": 0, "tasks": None, "tasks_max": None, "pool": None}
-    (item,) = limits.decide(context(), seen, dict(log(), too_many_files=told))
+    (item,) = limits.decide(context(), seen, dict(log(), too_many_files=event))
     assert item["status"] == "fail" and "last_seen" not in item["evidence"]
 
 
@@ -217,7 +217,7 @@ def test_the_interpreter_is_that_of_the_units_command(tmp_path):
     start = "{ path=%s/bin/uvicorn ; argv[]=uvicorn src.main:app ; pid=0 }"
     app = str(tmp_path / "app")
     assert unit.virtual_interpreter({"ExecStart": start % (tmp_path / "own")}, app) == own
-    # A shell starts it: the app's folder has the environment.
+    # A shell starts it: the app's directory has the environment.
     assert unit.virtual_interpreter({"ExecStart": "{ path=/bin/sh ; argv[]=sh }"}, app) == other
     assert unit.virtual_interpreter({}, app) == other
 

@@ -44,15 +44,18 @@ def test_the_limit_of_open_files_as_captured(proc):
 
 
 def test_plenty_of_everything(context):
-    item = only(
-        limits.decide(
-            context(RUNNING),
-            observed(pool=pool(1, 5, 5), tasks=5),
-            None,
-            {"slots": 97, "target": "x:5432"},
-        )
+    found = limits.decide(
+        context(RUNNING),
+        observed(pool=pool(1, 5, 5), tasks=5),
+        None,
+        {"slots": 97, "target": "x:5432"},
     )
-    assert (item["id"], item["status"], item["value"]) == ("app.resources.ok", "ok", 10.3)
+    assert {item["id"]: item["status"] for item in found} == {
+        "app.files.ok": "ok",
+        "app.tasks.ok": "ok",
+        "app.pool.ok": "ok",
+    }
+    assert found[-1]["value"] == 10.3
 
 
 @pytest.mark.parametrize(
@@ -63,11 +66,10 @@ def test_open_files_of_the_fullest_process(context, used, status):
     assert item["status"] == status
     if status != "ok":
         assert (item["id"], item["remedy"], item["evidence"]["pid"]) == (
-            "app.resources.exhausted",
+            "app.files.exhausted",
             "raise_open_files",
             11,
         )
-        assert item["evidence"]["resource"] == "open_files"
 
 
 def test_refusals_in_the_log_count_whatever_is_open_now(context):
@@ -102,17 +104,15 @@ def test_refusals_of_an_earlier_run_are_past(context, monkeypatch):
     ],
 )
 def test_the_pools_of_all_workers_against_the_slots(context, workers, slots, status):
-    item = only(
-        limits.decide(
-            context(RUNNING),
-            observed(pool=pool(workers)),
-            None,
-            {"slots": slots, "target": "db:5432"},
-        )
-    )
+    item = limits.decide(
+        context(RUNNING),
+        observed(pool=pool(workers)),
+        None,
+        {"slots": slots, "target": "db:5432"},
+    )[-1]
     assert item["status"] == status
     if status != "ok":
-        assert item["evidence"]["resource"] == "database_connections"
+        assert item["id"] == "app.pool.exhausted"
         assert item["remedy"] == "fit_pool"
         assert item["evidence"]["connections"] == workers * 30
         assert item["evidence"]["target"] == "db:5432"
@@ -136,7 +136,7 @@ def test_without_slots_the_pools_cannot_be_judged(context, database):
         ({"DATABASE_POOL_SIZE": "5 # small", "DATABASE_MAX_OVERFLOW": "0"}, None, 5),
     ],
 )
-def test_what_the_settings_ask_of_the_database(settings, workers, connections):
+def test_what_the_settings_need_of_the_database(settings, workers, connections):
     assert limits.pool(settings, workers)["connections"] == connections
 
 
@@ -146,18 +146,15 @@ def test_settings_that_do_not_say(value):
 
 
 def test_tasks(context):
-    item = only(limits.decide(context(RUNNING), observed(tasks=85)))
-    assert (item["status"], item["evidence"]["resource"]) == ("warn", "tasks")
+    item = limits.decide(context(RUNNING), observed(tasks=85))[-1]
+    assert (item["status"], item["id"]) == ("warn", "app.tasks.exhausted")
 
 
 def test_two_resources_are_two_findings(context):
     found = limits.decide(
         context(RUNNING), observed([(10, 1000, 1024)], pool(9)), None, {"slots": 97, "target": "x"}
     )
-    assert [item["evidence"]["resource"] for item in found] == [
-        "open_files",
-        "database_connections",
-    ]
+    assert [item["id"] for item in found] == ["app.files.exhausted", "app.pool.exhausted"]
 
 
 def test_processes_that_cannot_be_seen_are_unknown(context):

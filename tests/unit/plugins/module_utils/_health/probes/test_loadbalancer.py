@@ -151,7 +151,7 @@ class TestDecide:
         (item,) = loadbalancer.decide(context(), [], inbound(lb="10.0.0.1"), None, None)
         assert item["id"] == "lb.health.ok"
 
-    def test_nothing_to_look_at(self):
+    def test_nothing_to_check(self):
         (item,) = loadbalancer.decide(context(app=False), [], inbound())
         assert item["status"] == "skipped"
 
@@ -161,7 +161,7 @@ class TestDecide:
         assert [item["id"] for item in found] == ["lb.health.ok"]
 
 
-def test_backends_are_asked_for_real():
+def test_backends_are_queried_for_real():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     refused, wrong = loadbalancer.observe(

@@ -38,11 +38,11 @@ def only(findings):
 # Captured journals
 
 
-def test_exceptions_of_two_places_in_the_text_style(survey, context):
+def test_exceptions_of_two_locations_in_the_text_style(survey, context):
     found = survey("exceptions_text")
     item = only(logs.decide_exceptions(context(), found))
     groups = {
-        (group["type"], group["place"].rpartition("/")[2]): group["count"]
+        (group["type"], group["location"].rpartition("/")[2]): group["count"]
         for group in item["evidence"]["groups"]
     }
     assert set(groups) == {
@@ -59,8 +59,8 @@ def test_exceptions_of_two_places_in_the_text_style(survey, context):
 def test_where_chunks_are_cut_makes_no_difference(survey, properties, name, size):
     cut, whole = survey(name, chunk=size), survey(name)
     assert cut["exception_count"] == whole["exception_count"]
-    assert [(group["type"], group["place"], group["count"]) for group in cut["exceptions"]] == [
-        (group["type"], group["place"], group["count"]) for group in whole["exceptions"]
+    assert [(group["type"], group["location"], group["count"]) for group in cut["exceptions"]] == [
+        (group["type"], group["location"], group["count"]) for group in whole["exceptions"]
     ]
     assert cut["error_count"] == whole["error_count"]
     assert cut["requests"] == whole["requests"]
@@ -105,7 +105,7 @@ def test_an_import_that_fails_names_module_and_requirement(survey, context):
     assert (module["module"], module["requirement"]) == ("structlog", "structlog==25.4.0")
 
 
-def test_what_a_clean_start_has_cured_is_no_present_fault(survey, context, properties):
+def test_what_a_clean_start_has_resolved_is_no_present_fault(survey, context, properties):
     shown = properties("resolved")
     found = survey("resolved_missing_variable", shown)
     assert found["resolved"] == {"errors": 0, "exceptions": 2}
@@ -114,7 +114,7 @@ def test_what_a_clean_start_has_cured_is_no_present_fault(survey, context, prope
     assert 1 < found["start_seconds"] < 20
 
 
-def test_the_same_before_the_cure_is_a_fault(survey, entries, context):
+def test_the_same_before_the_clean_start_is_a_fault(survey, entries, context):
     journal = entries("resolved_missing_variable")
     good = max(
         number
@@ -151,14 +151,14 @@ LOGIN = '{"path": "/api/v1/login", "status_code": 200, "remote_ip": "%s", "event
     [
         ([FAILED] * 12 + [LOGIN % "203.0.113.9"], ["203.0.113.9"]),
         ([FAILED] * 12 + [LOGIN % "203.0.113.10"], None),
-        # Who mistypes a few times is nobody.
+        # A client that mistypes a few times is no attacker.
         ([FAILED] * 5 + [LOGIN % "203.0.113.9"], None),
         ([LOGIN % "203.0.113.9"] + [FAILED] * 12, None),
         ([FAILED] * 12 + [(LOGIN % "203.0.113.9").replace("login", "accounts")], None),
     ],
 )
 @pytest.mark.parametrize("chunk", [10**6, 3])
-def test_who_got_in_after_an_attack_is_told(survey, context, messages, guessed, chunk):
+def test_who_got_in_after_an_attack_is_reported(survey, context, messages, guessed, chunk):
     found = attacks.decide(context(), survey(lines(*messages), chunk=chunk))
     inside = [item for item in found if item["id"] == "security.login.guessed"]
     assert [item["evidence"]["addresses"] for item in inside] == ([guessed] if guessed else [])
@@ -173,7 +173,7 @@ def test_scanning_by_address(survey, context):
     assert client["failures"] == 0
 
 
-def test_too_many_open_files_are_told(survey):
+def test_too_many_open_files_are_reported(survey):
     assert survey("open_files")["too_many_files"]["count"] > 5
 
 
@@ -310,8 +310,8 @@ def test_ten_lines_of_a_rate_limit_are_a_failure(survey, context):
 
 def test_logins_are_counted_from_access_lines_too_but_not_twice(survey, context):
     refused = 'INFO:     203.0.113.5:1 - "POST /api/v1/login HTTP/1.1" 401 Unauthorized'
-    told = "WARNING authentication failed path=/api/v1/login remote_ip=203.0.113.5"
-    found = survey(lines(*[refused, told] * 12))
+    failed = "WARNING authentication failed path=/api/v1/login remote_ip=203.0.113.5"
+    found = survey(lines(*[refused, failed] * 12))
     assert [(client["address"], client["failures"]) for client in found["addresses"]] == [
         ("203.0.113.5", 12)
     ]
@@ -323,11 +323,11 @@ def test_a_client_whose_session_ended_is_no_attacker(survey, context):
 
 
 def test_forged_addresses_are_noted(survey, context):
-    told = (
+    failed = (
         "WARNING authentication failed user=x remote_ip=192.0.2.%d path=/api/v1/login"
         " remote_ip=203.0.113.5"
     )
-    found = survey(lines(*[told % number for number in range(12)]))
+    found = survey(lines(*[failed % number for number in range(12)]))
     item = only(attacks.decide(context(), found))
     assert [
         (client["address"], client["ambiguous"]) for client in item["evidence"]["addresses"]
@@ -371,9 +371,9 @@ def test_memory_stays_bounded_whatever_the_lines_say(survey):
 
 
 def test_the_loudest_address_survives_a_crowd(survey, context):
-    told = "WARNING authentication failed path=/api/v1/login remote_ip=%s"
-    messages = [told % "203.0.113.5"] * 60
-    messages += [told % ("10.%d.%d.1" % (number // 250, number % 250)) for number in range(6000)]
+    failed = "WARNING authentication failed path=/api/v1/login remote_ip=%s"
+    messages = [failed % "203.0.113.5"] * 60
+    messages += [failed % ("10.%d.%d.1" % (number // 250, number % 250)) for number in range(6000)]
     item = only(attacks.decide(context(), survey(lines(*messages), chunk=500)))
     assert "203.0.113.5" in [client["address"] for client in item["evidence"]["addresses"]]
 
@@ -454,7 +454,7 @@ def test_the_requirement_that_brings_a_module(tmp_path, module, requirement):
     assert logs.requirement(module, requirements.read(str(tmp_path))) == requirement
 
 
-def test_a_folder_without_requirements(tmp_path):
+def test_a_directory_without_requirements(tmp_path):
     assert requirements.read(str(tmp_path / "nowhere")) == {}
 
 
@@ -479,7 +479,7 @@ def test_the_kernel_may_tell_more_of_what_a_signal_ended_only(message, death):
     assert reading.saw_death is death
 
 
-def test_what_an_app_told_before_it_was_started_anew_is_over():
+def test_what_an_app_reported_before_it_was_started_anew_is_over():
     event = tallies.Event()
     for at, invocation in ((10, "first"), (20, "first"), (40, "second")):
         event.add(at, "at %d" % at, invocation)
@@ -490,6 +490,6 @@ def test_what_an_app_told_before_it_was_started_anew_is_over():
 
 
 def test_refusals_of_zoho_are_noted(survey):
-    told = ["ERROR zoho refused a token: invalid_code", "ERROR invalid_client of a partner"]
-    found = survey(lines(*told))["zoho_refusals"]
-    assert (found["count"], found["sample"]) == (1, told[0])
+    refusals = ["ERROR zoho refused a token: invalid_code", "ERROR invalid_client of a partner"]
+    found = survey(lines(*refusals))["zoho_refusals"]
+    assert (found["count"], found["sample"]) == (1, refusals[0])

@@ -123,7 +123,7 @@ class TestMemory:
         assert (found["total"], found["used"]) == (GIB, GIB // 4)
         assert memory.judge_swap(found, (50.0, 80.0, "%"))["value"] == 25.0
 
-    def test_a_container_without_a_limit_is_measured_by_what_it_uses_of_the_machine(self, v2):
+    def test_a_container_without_a_limit_is_measured_by_what_it_uses_of_its_host(self, v2):
         (v2 / "sys/fs/cgroup/memory.max").write_text("max\n")
         found = host_memory.measure(str(v2))
         assert (found["total"], found["used"]) == (8 * GIB, GIB // 4)

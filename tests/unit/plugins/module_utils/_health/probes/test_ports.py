@@ -198,7 +198,7 @@ def test_in_a_container_the_units_own_process_is_recognised(context):
     assert item["id"] == "app.port.ok"
 
 
-def test_without_systemd_the_folder_tells_the_app(context):
+def test_without_systemd_the_directory_tells_the_app(context):
     ctx = context({})
     (item,) = ports.decide_port(ctx, sockets(process(cgroup="/", cwd=ctx.app_dir)))
     assert item["id"] == "app.port.ok"
@@ -216,7 +216,7 @@ def test_an_owner_that_cannot_be_seen_is_unknown(context):
     assert "run with become" in item["summary"]
 
 
-def test_nobody_listens(context):
+def test_no_one_listens(context):
     (item,) = ports.decide_port(context(DEAD), sockets(None))
     assert (item["id"], item["status"]) == ("app.port.closed", "fail")
     assert not item["evidence"]["starting"]

@@ -160,15 +160,15 @@ def test_the_labels_of_the_largest_value_are_named():
 
 @contextlib.contextmanager
 def serving(answers):
-    """Answer queries by the first key that is in the expression; yields the URL and what was
-    asked.
+    """Answer queries by the first key that is in the expression; yields the URL and the
+    queries.
     """
-    asked = []
+    queried = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             expression = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["query"][0]
-            asked.append(expression)
+            queried.append(expression)
             body = next(
                 (text for key, text in answers.items() if key in expression), '{"status":"error"}'
             ).encode()
@@ -182,7 +182,7 @@ def serving(answers):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield "http://127.0.0.1:%d" % server.server_port, asked
+        yield "http://127.0.0.1:%d" % server.server_port, queried
         server.shutdown()
 
 
@@ -192,16 +192,16 @@ def context(url, *queries):
     return types.SimpleNamespace(params=params, deadline=Deadline(5))
 
 
-def test_what_is_asked_and_found():
+def test_what_is_queried_and_found():
     answers = {
         "requests_total[5m]": (FIXTURES / "rates.json").read_text(),
         "duration": (FIXTURES / "p95.json").read_text(),
         "nosuch": (FIXTURES / "empty.json").read_text(),
         "sum(": (FIXTURES / "error.json").read_text(),
     }
-    with serving(answers) as (url, asked):
+    with serving(answers) as (url, queried):
         found = prometheus.observe(context(url + "/", 'nosuch{a="b c"}', "sum("))
-    assert asked == [prometheus.RATE, prometheus.P95, 'nosuch{a="b c"}', "sum("]
+    assert queried == [prometheus.RATE, prometheus.P95, 'nosuch{a="b c"}', "sum("]
     assert (found["error"], round(found["p95_seconds"], 3)) == (None, 0.074)
     assert [query["error"] for query in found["queries"]] == [
         "no series matches",
@@ -210,7 +210,7 @@ def test_what_is_asked_and_found():
 
 
 def test_something_else_on_the_port():
-    with serving({"": "<html>"}) as (url, _asked):
+    with serving({"": "<html>"}) as (url, _queries):
         assert "not the answer of Prometheus" in prometheus.observe(context(url))["error"]
 
 
@@ -222,9 +222,9 @@ def test_nothing_there():
     ("queries", "id", "status"),
     [((), "app.metrics.skipped", "skipped"), (("up",), "app.metrics.unknown", "unknown")],
 )
-def test_nobody_must_have_one_but_who_asks_it(monkeypatch, queries, id, status):
+def test_only_who_has_queries_must_have_one(monkeypatch, queries, id, status):
     monkeypatch.setattr(prometheus, "DEFAULT_URL", "http://127.0.0.1:1")
-    asking = context(None, *queries)
-    (item,) = prometheus.decide(asking, prometheus.observe(asking))
+    given = context(None, *queries)
+    (item,) = prometheus.decide(given, prometheus.observe(given))
     assert (item["id"], item["status"]) == (id, status)
     assert "refused" in item["summary"]

@@ -73,7 +73,7 @@ def test_a_server_that_cannot_save_refuses_writes():
 
 #: what real servers say (7.0, and 5.0 where it says it otherwise)
 @pytest.mark.parametrize(
-    ("message", "told", "id"),
+    ("message", "error_kind", "id"),
     [
         ("NOAUTH Authentication required.", "password", "redis.auth.failed"),
         (
@@ -96,10 +96,14 @@ def test_a_server_that_cannot_save_refuses_writes():
         ("ERR unknown command", "refusal", "redis.unreachable"),
     ],
 )
-def test_errors_are_told_apart(message, told, id):
-    assert resp.RedisError(message).kind == told
+def test_errors_are_distinguished(message, error_kind, id):
+    assert resp.RedisError(message).kind == error_kind
     item = judged(
-        {"address": "r1:6379", "local": False, "failure": {"error_kind": told, "message": message}}
+        {
+            "address": "r1:6379",
+            "local": False,
+            "failure": {"error_kind": error_kind, "message": message},
+        }
     )
     assert (item["id"], item["status"]) == (id, "fail")
 
@@ -119,7 +123,7 @@ def test_errors_are_told_apart(message, told, id):
         "tls",
     ],
 )
-def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
+def test_every_way_a_connection_fails_has_a_distinct_sentence(kind):
     item = judged(
         {"address": "r1:6379", "local": False, "failure": {"error_kind": kind, "message": "m"}}
     )
@@ -128,7 +132,7 @@ def test_every_way_a_connection_fails_has_a_sentence_of_its_own(kind):
     assert len(set(sentences)) == len(sentences)
 
 
-def test_a_server_of_this_host_that_asks_for_a_password_is_alive():
+def test_a_server_of_this_host_that_requires_a_password_is_alive():
     failure = {"error_kind": "password", "message": "NOAUTH Authentication required."}
     assert (
         judged({"address": "127.0.0.1:6379", "local": True, "failure": failure})["status"] == "ok"

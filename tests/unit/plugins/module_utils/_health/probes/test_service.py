@@ -121,7 +121,7 @@ def test_a_loop_is_down_even_while_it_runs_for_a_moment(properties, context):
     assert only(service.decide(context(now=NOW), observed(shown), ready))["id"] == "app.service.ok"
 
 
-def test_why_it_is_down_is_told_from_the_log_of_its_last_run(properties, context):
+def test_why_it_is_down_is_read_from_the_log_of_its_last_run(properties, context):
     shown = dict(properties("failed"), ExecMainStartTimestampMonotonic="4000000000")
     found = log(kinds={"database.unreachable": 9500.0, "import": 8000.0})
     item = only(service.decide(context(now=NOW), observed(shown), found))
@@ -164,14 +164,14 @@ def test_an_app_that_dies_again_and_again(properties, context, count, id, status
     assert (item["id"], item["status"], item["value"]) == ("app.service." + id, status, count)
 
 
-def test_a_loop_of_failing_starts_that_ended_is_cured(properties, context):
+def test_a_loop_of_failing_starts_that_ended_is_resolved(properties, context):
     events = [item for number in range(20) for item in died(100.0 * number, "run%d" % number)]
     shown = properties("running_bookworm")
     found = log(events, {shown["InvocationID"]: (3000.0, 3000.0)}, clean_start=3000.0)
     assert only(service.decide(context(now=NOW), observed(shown), found))["status"] == "ok"
 
 
-def test_the_cured_host_as_captured(properties, context, survey):
+def test_the_resolved_host_as_captured(properties, context, survey):
     shown = properties("resolved")
     found = survey("resolved_missing_variable", shown)
     names = (

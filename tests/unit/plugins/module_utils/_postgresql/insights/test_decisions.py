@@ -274,7 +274,7 @@ def filesystem(used, free, *holds, tablespace_bytes=0):
     }
 
 
-def places(*filesystems, logs=()):
+def locations(*filesystems, logs=()):
     return {"local": True, "reason": None, "filesystems": list(filesystems), "logs": list(logs)}
 
 
@@ -289,7 +289,7 @@ def test_disk_names_the_largest_part_first(scope):
     item = only(
         storage.decide_disk(
             scope(),
-            places(
+            locations(
                 filesystem(95, 5, "data", "wal"),
                 logs=[{"bytes": 20, "shares_disk": True}, {"bytes": 999, "shares_disk": False}],
             ),
@@ -313,7 +313,12 @@ def test_disk_names_the_largest_part_first(scope):
 def test_disk_full_of_audit_rows(scope):
     item = only(
         storage.decide_disk(
-            scope(), places(filesystem(85, 15, "data")), sizes(80, "audit_logs"), None, None, None
+            scope(),
+            locations(filesystem(85, 15, "data")),
+            sizes(80, "audit_logs"),
+            None,
+            None,
+            None,
         )
     )
     assert item["status"] == "warn" and "90 days" in item["advice"]
@@ -323,7 +328,7 @@ def test_wal_on_a_separate_disk(scope):
     item = only(
         storage.decide_disk(
             scope(),
-            places(filesystem(10, 90, "data"), filesystem(90, 10, "wal")),
+            locations(filesystem(10, 90, "data"), filesystem(90, 10, "wal")),
             sizes(10),
             {"bytes": 88},
             [],
@@ -337,7 +342,7 @@ def test_tablespace_on_a_separate_disk(scope):
     item = only(
         storage.decide_disk(
             scope(),
-            places(
+            locations(
                 filesystem(20, 80, "data", "wal"),
                 filesystem(95, 5, "tablespace", tablespace_bytes=90),
             ),

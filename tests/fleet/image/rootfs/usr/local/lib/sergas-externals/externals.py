@@ -5,7 +5,7 @@
 """Zoho's token and user replies on :8002 and Cognee's documented replies on :8001.
 
 Just enough for the service's own health check to make real calls. A file named after the service
-in the runtime folder changes its manner: "500", "429", "slow", or for Zoho an error of the token
+in the runtime directory changes its manner: "500", "429", "slow", or for Zoho an error of the token
 endpoint such as "invalid_code".
 """
 
@@ -51,7 +51,7 @@ class Service(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def handle_any(self) -> None:
-        """Read the request, behave as told, or answer well."""
+        """Read the request, behave as configured, or answer well."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         how = manner(self.name)
         if how == "slow":
