@@ -128,7 +128,8 @@ class TestConnections:
         assert (error.kind, error.phase) == ("tls", "tls")
         assert "self" in str(error)
         unreadable = trusted._replace(ca_path="/no/such/file.pem")
-        assert failure(unreadable, driver).kind == "tls"
+        error = failure(unreadable, driver)
+        assert (error.kind, error.detail) == ("tls", "the file with the authorities cannot be read")
         # The certificate is not for this address.
         certified = trusted._replace(host="127.0.0.2", ca_path=str(server.certificate))
         assert failure(certified, driver).kind == "tls"
@@ -148,7 +149,7 @@ class TestConnections:
         ],
     )
     def test_a_server_that_does_not_exist(self, driver, target, kind):
-        assert failure(target, driver).told() == kind
+        assert failure(target, driver).reason == kind
 
     def test_a_server_that_hangs(self, start, driver):
         server = start()
@@ -159,8 +160,8 @@ class TestConnections:
             client.within(Deadline(0.5))
             with pytest.raises(ConnectionFailed) as error:
                 client.call("PING")
-            assert error.value.told() == "hung"
-            assert failure(by_tcp(server, database=1), driver, 0.5).told() == "hung"
+            assert error.value.reason == "hung"
+            assert failure(by_tcp(server, database=1), driver, 0.5).reason == "hung"
             assert time.monotonic() - started < 3
 
     def test_a_server_that_ends(self, start, driver):

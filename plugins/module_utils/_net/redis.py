@@ -162,11 +162,9 @@ def _context(target):
     try:
         return ssl.create_default_context(cafile=target.ca_path)
     except OSError:
-        raise ConnectionFailed(
-            "tls",
-            "tls",
-            "%s: TLS: the file with the authorities cannot be read" % target.address,
-        )
+        reason = "the file with the authorities cannot be read"
+        message = "%s: TLS: %s" % (target.address, reason)
+        raise ConnectionFailed("tls", "tls", message, detail=reason)
 
 
 class LibraryClient(resp.Client):
