@@ -4,9 +4,8 @@
 
 """The journal of one unit, newest first, in bounded time and memory.
 
-One ``journalctl`` reads backwards: where the time runs out, what is missing is the oldest. That
-costs no more than reading forwards (measured), and only the selected fields are written
-out.
+One ``journalctl`` reads backwards: where the time runs out, what is missing is the oldest. That is
+no slower than reading forwards (measured), and only the selected fields are written out.
 """
 
 from __future__ import annotations

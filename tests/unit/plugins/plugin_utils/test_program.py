@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -60,6 +61,13 @@ def test_the_notice_is_sent_once_and_lines_keep_their_numbers():
         line for line in path.read_text().split("\n") if line and not line.startswith("#")
     ]
     assert source.index('APP = ("app",)') == path.read_text().split("\n").index('APP = ("app",)')
+
+
+def test_sources_are_beside_the_code_and_not_a_literal_in_it():
+    code, data = zlib.decompress(program.pack(ENTRY, options(service="x\0y"))).split(b"\0", 1)
+    assert len(code) < 2000
+    sources, params, _paths = json.loads(data)
+    assert sources == program.sources(ENTRY) and params["service"] == "x\0y"
 
 
 def test_a_program_returns_what_run_returns():
