@@ -82,7 +82,7 @@ def read_rules(text):
         if section == "files":
             rules.files.append(left)
         elif section == "phrases":
-            phrases, _, glob = left.partition(" @ ")
+            phrases, _at, glob = left.partition(" @ ")
             rules.phrases.extend((_spaced(one), glob or "*") for one in phrases.split(", "))
         elif section == "tasks":
             rules.tasks.append((left.lower(), right))

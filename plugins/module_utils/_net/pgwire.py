@@ -56,7 +56,7 @@ class ServerError(OperationError):
     """
 
     def __init__(self, fields):
-        Exception.__init__(self, fields.get("M", "no message"))
+        super().__init__(fields.get("M", "no message"))
         self.sqlstate = fields.get("C", "")
         self.routine = fields.get("R", "")
 

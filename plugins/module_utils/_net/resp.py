@@ -53,7 +53,7 @@ class RedisError(OperationError):
     """
 
     def __init__(self, text):
-        Exception.__init__(self, text)
+        super().__init__(text)
         within = _CODE_WITHIN.search(text)
         self.code = within.group(1) if within else text.partition(" ")[0]
         self.kind = _kind(self.code, text)

@@ -38,7 +38,7 @@ class Unusable(OperationError):
     """
 
     def __init__(self, error_kind, message, names=()):
-        Exception.__init__(self, message)
+        super().__init__(message)
         self.error_kind = error_kind
         self.names = list(names)
 

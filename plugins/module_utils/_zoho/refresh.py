@@ -31,7 +31,7 @@ class Denied(OperationError):
     """
 
     def __init__(self, failure, blocked):
-        Exception.__init__(self, str(failure))
+        super().__init__(str(failure))
         self.failure = failure
         self.blocked = blocked
 

@@ -157,7 +157,7 @@ class StoreFailed(OperationError):
     """
 
     def __init__(self, error_kind, message):
-        Exception.__init__(self, message)
+        super().__init__(message)
         self.error_kind = error_kind
 
 

@@ -80,7 +80,7 @@ class Refused(OperationError):
     """There is no token; the message has the reason and the advice, the result the findings."""
 
     def __init__(self, item, result):
-        Exception.__init__(self, "%s. %s" % (item["summary"], item["advice"] or ""))
+        super().__init__("%s. %s" % (item["summary"], item["advice"] or ""))
         self.result = result
 
 

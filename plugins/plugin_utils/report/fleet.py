@@ -221,7 +221,7 @@ def _shared_failures(hosts: list[Host], links: Links) -> list[Finding]:
         using = len(users[key[1:]])
         if len(affected) >= 2 and 2 * len(affected) > using:
             groups[key] = (None, len(fleet))
-            fleet.append(_fleet_finding(key, affected, using, [item for _, item in members]))
+            fleet.append(_fleet_finding(key, affected, using, [item for _node, item in members]))
     local = dict(links)
     group_of = {node: key for key in groups for node, _item in failures[key]}
     for key, root in groups.items():

@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
     #: [(class, number)]
     counts: list[tuple[str, int]]
     #: The same as a bar: [(class, position, width)].
-    bar: list[tuple[str, str, str]]
+    segments: list[tuple[str, str, str]]
     #: [(name, value)] of the run
     facts: list[tuple[str, str]]
 
@@ -185,7 +185,7 @@ def _verdict(model: dict[str, Any]) -> Verdict:
         headline=headline,
         reason="The run fails: " * model["summary"]["failed"] + model["summary"]["reason"],
         counts=[(name, counts[name]) for name in _CLASSES if counts[name] or name != "skipped"],
-        bar=_bar(counts),
+        segments=_segments(counts),
         facts=[
             (key.replace("_", " "), "yes" if value is True else _scalar(value))
             for key, value in model["run"].items()
@@ -194,7 +194,7 @@ def _verdict(model: dict[str, Any]) -> Verdict:
     )
 
 
-def _bar(counts: dict[str, int]) -> list[tuple[str, str, str]]:
+def _segments(counts: dict[str, int]) -> list[tuple[str, str, str]]:
     position, parts = 0.0, []
     for name in _CLASSES:
         width = 1000.0 * counts[name] / (counts["total"] or 1)

@@ -47,7 +47,7 @@ def overcommitted(
         slots = _slots(target, found, hosts, owners)
         if len(found) < 2 or not slots:
             continue
-        budget = pools.budget({name: numbers for name, (_, numbers) in found.items()}, slots)
+        budget = pools.budget({name: numbers for name, (_index, numbers) in found.items()}, slots)
         if budget["fits"]:
             continue
         item = pools.decide(budget, target)
