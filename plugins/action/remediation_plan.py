@@ -167,13 +167,13 @@ def changes_of(health):
     given = health.get("changes") if isinstance(health, dict) else None
     known = [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
     # The host takes a run to be at work until its lease ends. Here its process would be seen.
-    settled = [
+    entries = [
         dict(entry, outcome="interrupted")
         if entry.get("outcome") == "begun" and controller.is_dead(entry.get("controller"))
         else entry
         for entry in known
     ]
-    lines = "\n".join(map(json.dumps, settled))
+    lines = "\n".join(map(json.dumps, entries))
     return tuple(ledger.parse(lines.encode())[0])
 
 
@@ -251,7 +251,7 @@ def _orders(planned):
     """Return {host: its entries that nothing holds back}, with what carrying them out needs."""
     return {
         name: [
-            dict(entry, batch=number, settles=plan.settles(entry))
+            dict(entry, batch=number, resolves_points=plan.resolves_points(entry))
             for entry in planned["entries"]
             if entry["host"] == name and plan.is_ready(entry)
         ]

@@ -60,14 +60,14 @@ def resolved_restore_points(results):
     ]
     found = [item for item in every if not item["id"].startswith(_POINTS)]
     left = [item for item in every if item["id"] in (_POINTS + "armed", _POINTS + "failed")]
-    settled = []
+    resolved = []
     for point in left[0]["evidence"]["points"] if left else ():
         wanted = point["findings"]
         # Good is what is not bad any more, gone is what was checked again. One that is restored in
         # part has nothing left to keep.
         judged = verdict.judge(wanted, point["known"], found)
         helped = bool(wanted and judged["good"] and judged["gone"] and not point["errors"])
-        settled.append(
+        resolved.append(
             {
                 "name": point["name"],
                 "run": point["run"],
@@ -76,7 +76,7 @@ def resolved_restore_points(results):
                 "remedy": point["remedy"],
             }
         )
-    return settled
+    return resolved
 
 
 class FilterModule:

@@ -83,14 +83,14 @@ EXAMPLES = r"""
   become: true
   register: port
 
-- name: See where the app could move to
+- name: Show where the app could move to
   sergas.ops.app_port:
     policy: move
     candidates: "{{ range(8001, 8010) }}"
   become: true
   register: port
 
-- name: Move it there
+- name: Move the app to the free port
   sergas.ops.sergas_env:
     values:
       API_PORT: "{{ port.move_to }}"

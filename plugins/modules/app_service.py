@@ -106,7 +106,7 @@ service:
   type: str
   sample: sergas-app.service
 port:
-  description: The port that the app is queried on.
+  description: The port of the app's health endpoint.
   returned: success
   type: int
   sample: 8000

@@ -28,8 +28,8 @@ options:
     default: present
   calendar:
     description:
-      - When, as C(OnCalendar=) takes it, see C(man systemd.time). systemd is queried whether it
-        understands it.
+      - When, as C(OnCalendar=) takes it, see C(man systemd.time). It is checked with systemd
+        first.
     type: str
   command:
     description:
@@ -71,7 +71,7 @@ EXAMPLES = r"""
     command: [/usr/bin/systemctl, try-restart, sergas-app.service]
   become: true
 
-- name: Restart it no more
+- name: Remove the restart timer
   sergas.ops.app_timer:
     name: sergas-app-restart
     state: absent

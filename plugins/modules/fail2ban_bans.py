@@ -78,7 +78,7 @@ EXAMPLES = r"""
     protected: "{{ groups['all'] }}"
   become: true
 
-- name: Let one go
+- name: Unban an address
   sergas.ops.fail2ban_bans:
     unbanned: [203.0.113.9]
   become: true

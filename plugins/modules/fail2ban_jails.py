@@ -15,8 +15,8 @@ description:
     fail2ban runs with them, and that each jail has something to watch.
   - Everything is tested first in a copy of the whole configuration, by C(fail2ban-client -t) and
     C(fail2ban-regex). What would not work is refused, and nothing is changed.
-  - After the restart the server itself is queried over its socket whether it runs the jails as the
-    files have them. If it does not, the old files come back and the module fails.
+  - After the restart it is verified over the server's socket that it runs the jails as the files
+    have them. If it does not, the old files are restored and the module fails.
   - "Only this collection's files are touched: C({action,filter,jail}.d/sergas*.conf). Those not
     given are removed. What an operator sets in C(jail.local) or C(jail.d/*.local) counts over them,
     and RV(overridden) lists it."
@@ -102,7 +102,7 @@ attributes:
 notes:
   - The bans that hold survive the restart, fail2ban keeps them in its database.
   - fail2ban starts with a broken jail left out, or not at all, and C(fail2ban-client -t) is content
-    with either. That is why the server is queried.
+    with either. That is why the server itself is checked.
 seealso:
   - module: sergas.ops.fail2ban_bans
   - module: sergas.ops.security_check

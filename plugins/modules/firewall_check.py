@@ -151,7 +151,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See whether the firewall is as declared
+- name: Check whether the firewall is as declared
   sergas.ops.firewall_check:
     rules:
       - {port: ssh, comment: SSH}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pg_connections
-short_description: See who holds the connections of a PostgreSQL server, and end those that should
+short_description: Show who holds the connections of a PostgreSQL server, and end those that should
   not
 version_added: 1.0.0
 description:
@@ -188,7 +188,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See who holds the connections
+- name: Show who holds the connections
   sergas.ops.pg_connections:
   become: true
   register: connections

@@ -78,7 +78,7 @@ options:
     description:
       - Where the owner logs in, a host or the directory of the server's Unix socket.
       - If not given, O(login_host), or C(127.0.0.1) where that is not given either; then, where the
-        server does not let the owner in from there, the C(DATABASE_HOST) of O(env_file).
+        server does not accept the owner from there, the C(DATABASE_HOST) of O(env_file).
     type: str
   owner_port:
     description:

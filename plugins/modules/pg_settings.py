@@ -213,7 +213,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See what a dedicated server would get
+- name: Show what a dedicated server would get
   sergas.ops.pg_settings:
     state: calculated
     memory: 16GB
@@ -238,7 +238,7 @@ EXAMPLES = r"""
       shared_preload_libraries: [pg_stat_statements]
   become: true
 
-- name: Go back to what the server had
+- name: Remove the settings file
   sergas.ops.pg_settings:
     state: absent
   become: true

@@ -151,7 +151,7 @@ options:
   restore_points:
     description:
       - Whether V(begun) is refused while a restore point of another run is armed with a deadline
-        (V(refuse)), or not (V(ignore)), for the remedy that settles it.
+        (V(refuse)), or not (V(ignore)), for the remedy that resolves it.
     type: str
     choices: [refuse, ignore]
     default: refuse

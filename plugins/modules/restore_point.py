@@ -17,7 +17,7 @@ description:
     files automatically and runs O(commands). It needs neither the controller nor Ansible for that,
     and no network.
   - A reboot ends the time, too. A host that starts again while a point with a deadline is armed
-    puts the files back as it comes up.
+    restores the files as it comes up.
   - Each file is replaced in one step. It is the old one or the new one, whenever the host goes
     down.
   - A point that has been restored is not restored again.
@@ -169,13 +169,13 @@ EXAMPLES = r"""
     deadline: 120
   become: true
 
-- name: Keep the new rules
+- name: Disarm the restore point, which keeps the new rules
   sergas.ops.restore_point:
     name: firewall
     state: disarmed
   become: true
 
-- name: Put the old rules back now
+- name: Restore the old rules now
   sergas.ops.restore_point:
     name: firewall
     state: restored
@@ -233,7 +233,7 @@ at_work:
   type: bool
   sample: false
 conflict:
-  description: Which other restore point, of another run, would put one of O(files) back, or null.
+  description: Which other restore point, of another run, would restore one of O(files), or null.
   returned: O(state=observed)
   type: str
   sample: null

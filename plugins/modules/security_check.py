@@ -8,10 +8,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: security_check
-short_description: Look whether what protects a host does
+short_description: Check that a host's protection works
 version_added: 1.0.0
 description:
-  - Queries fail2ban's server which jails it runs, what each of them watches and whom they ban, and
+  - Reads from fail2ban's server which jails it runs, what each watches and whom they ban, and from
     sshd how it would treat a login from outside. It changes nothing.
   - A jail that runs and has nothing to see is found, and so is a service that died although it is
     enabled, a ban that the firewall does not have, and one of an address of O(protected).
@@ -70,7 +70,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look whether attacks are stopped here
+- name: Check that attacks are stopped
   sergas.ops.security_check:
     jails: [sshd, sergas-app]
     protected: [192.0.2.2]

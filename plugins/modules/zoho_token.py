@@ -52,9 +52,11 @@ options:
     default: 120
   verify:
     description:
-      - Whether to query the API if it accepts the token (C(GET /crm/v8/users?type=CurrentUser)).
-      - With O(state=observed) and no token that it accepts, the accounts server is queried whether
-        it knows the client and its secret, with a made-up refresh token, which spends nothing.
+      - Whether to check with the API that it accepts the token
+        (C(GET /crm/v8/users?type=CurrentUser)).
+      - With O(state=observed) and no token that it accepts, the accounts server is sent a
+        request that shows whether it knows the client and its secret, with a made-up refresh token,
+        which spends nothing.
       - One answer holds for a minute and for all hosts, except with O(state=observed).
       - If not given, V(true) with O(state=valid) and O(state=refreshed), else V(false).
     type: bool
@@ -62,7 +64,7 @@ options:
     description:
       - Whether to query the other data centres for the client if the configured one does not know
         it, and name the right one.
-      - The queries have a made-up refresh token, which spends nothing. They do have the client's
+      - These requests have a made-up refresh token, which spends nothing. They do have the client's
         id and secret.
       - With O(state=observed), the configured one is queried first.
     type: bool
@@ -221,7 +223,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: No token is requested and nothing is written. The API may be queried whether it accepts
+    details: No token is requested and nothing is written. A request may check that the API accepts
       the cached token.
   diff_mode:
     support: full
@@ -298,7 +300,7 @@ token:
       description:
         - What the API says of it, which is one of alive, dead, scope, permission, not_arrived,
           rate_limited, unknown.
-        - Null if it was not queried.
+        - Null if it was not checked.
       type: str
       sample: alive
     api_credits_left:

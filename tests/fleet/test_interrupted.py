@@ -95,7 +95,7 @@ def killed_in_the_middle(hosts, tmp_path):
                 run.wait()
 
 
-def test_a_killed_run_is_recognised_and_what_it_left_is_settled(fix, diagnose, three, tmp_path):
+def test_a_killed_run_is_recognised_and_what_it_left_is_resolved(fix, diagnose, three, tmp_path):
     """One host whose remedy had not helped, one whose had, and one that only another controller's
     run may know of.
     """
@@ -120,8 +120,8 @@ def test_a_killed_run_is_recognised_and_what_it_left_is_settled(fix, diagnose, t
     on(elsewhere, 'python3 -c "%s"' % other)
     run = fix(three, sergas_checks=["redis", "restore_points"])
     assert time.monotonic() - killed < SOONEST_S + TIMEOUT_S
-    settle = "resolve_restore_points"
-    assert [run.outcome(host, settle) for host in (not_helped, helped)] == ["kept", "kept"], (
+    remedy = "resolve_restore_points"
+    assert [run.outcome(host, remedy) for host in (not_helped, helped)] == ["kept", "kept"], (
         run.shown
     )
     # Not helped: what it did is undone, and the fault has its own remedy.
@@ -135,13 +135,13 @@ def test_a_killed_run_is_recognised_and_what_it_left_is_settled(fix, diagnose, t
         assert entry["outcome"] == outcome and "interrupted" in entry["reason"]
         # Its task had gone on without its controller.
         assert on(host, "pgrep -f '[s]ergas-slow-task' || true") == ""
-    assert [guard["name"] for guard in run.entries[elsewhere, settle]["guards"]] == ["lock"]
+    assert [guard["name"] for guard in run.entries[elsewhere, remedy]["guards"]] == ["lock"]
     assert on(elsewhere, there) == HALF_DONE
     # Once its lease is over, a run from anywhere may act.
     time.sleep(max(0.0, lease(elsewhere)["left"] + 0.2))
     assert time.monotonic() - killed <= SOONEST_S + 1
     run = fix(three, sergas_checks=["redis", "restore_points"])
-    assert run.outcome(elsewhere, settle) == "kept", run.shown
+    assert run.outcome(elsewhere, remedy) == "kept", run.shown
     assert run.outcome(elsewhere, "start_redis") == "kept", run.shown
     assert on(elsewhere, there) == "/run/sergas-slow-undone"
     # There is nothing left to do on the others.

@@ -116,7 +116,7 @@ def test_poison_and_a_deadly_value_leave_the_server_up_with_what_it_had(host):
     assert 'invalid value for parameter "work_mem"' in poisoned["msg"]
     deadly = host.settings(tune=False, settings={"shared_buffers": "7TB"}, allow_restart=True)
     assert "could not map anonymous shared memory" in deadly["msg"]
-    assert "the old file is back and the server is up with it" in deadly["msg"]
+    assert "the old file was restored, and the server is up with it" in deadly["msg"]
     assert host.show("max_connections", "work_mem", "shared_buffers") == before
     assert host.run("sh", "-c", "ls -A /etc/postgresql/*/main/conf.d") == "fleet.conf"
 

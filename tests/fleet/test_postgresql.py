@@ -43,7 +43,7 @@ class Case:
         verification: a shell command on the host that prints what is true once it is fixed.
         expected: that.
         kept: SQL that must have the same answer before and after.
-        settle: SQL that lets the server count anew once it is fixed: what it has counted since its
+        reset: SQL that resets the statistics once it is fixed: what it has counted since its
             start stays slow.
     """
 
@@ -52,7 +52,7 @@ class Case:
     verification: str
     expected: str
     kept: str = "SELECT count(*), sum(hashtext(a::text)) FROM accounts a"
-    settle: str = "SELECT 1"
+    reset: str = "SELECT 1"
 
 
 def sql(query):
@@ -89,7 +89,7 @@ CASES = [
         sql("EXPLAIN SELECT * FROM accounts WHERE owner_id = 7")
         + " | grep -o idx_accounts_owner_id | sort -u",
         "idx_accounts_owner_id",
-        settle="SELECT pg_stat_statements_reset(), pg_stat_reset()",
+        reset="SELECT pg_stat_statements_reset(), pg_stat_reset()",
     ),
     Case(
         "10_stale_statistics",
@@ -116,7 +116,7 @@ CASES = [
         "relieved",
         "SELECT count(*), sum(hashtext(e::text)) FROM exports e WHERE made_at > now() - interval '1"
         " day'",
-        settle="SELECT pg_stat_reset()",
+        reset="SELECT pg_stat_reset()",
     ),
     Case(
         "11_disk_wal_slot",
@@ -137,7 +137,7 @@ CASES = [
         "relieved",
         "SELECT count(*), sum(hashtext(a::text)) FROM audit_logs a WHERE created_at > now() -"
         " interval '80 days'",
-        settle="SELECT pg_stat_reset()",
+        reset="SELECT pg_stat_reset()",
     ),
 ]
 PARAMETERS = reference.spread(CASES, lambda case: reference.faults()[case.fault].number)
@@ -237,7 +237,7 @@ def run_wave(diagnose, ready):
         host = ready[case].host
         ready[case].verification = query(host, case[1].verification)
         ready[case].kept_after = query(host, sql(case[1].kept))
-        query(host, sql(case[1].settle))
+        query(host, sql(case[1].reset))
 
     side_by_side(verify, ready)
     diagnose_and_play(diagnose, ready, own, "after", "again")

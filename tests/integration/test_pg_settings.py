@@ -517,7 +517,7 @@ def test_a_server_that_does_not_start_gets_its_old_file_back(
     result = settings(tune=False, settings={**(before or {}), **deadly}, allow_restart=True)
     assert result["failed"]
     assert reason in result["msg"]
-    assert "the old file is back and the server is up with it" in result["msg"]
+    assert "the old file was restored, and the server is up with it" in result["msg"]
     assert {path: text for path, (text, _written) in cluster.files().items()} == {
         path: text for path, (text, _written) in files.items()
     }
@@ -533,7 +533,7 @@ def test_a_killed_run_with_a_deadly_value_is_rolled_back_by_the_next_one(cluster
     killed("restart", **deadly)
     assert cluster.file.read_text() != good
     result = settings(**deadly)
-    assert "the old file is back and the server is up with it" in result["msg"]
+    assert "the old file was restored, and the server is up with it" in result["msg"]
     assert cluster.file.read_text() == good
     assert cluster.show("work_mem", "shared_buffers") == {
         "work_mem": "6MB",
@@ -874,7 +874,7 @@ def test_a_server_of_initdb_is_found_by_its_data_directory(make_postgres, run_mo
     assert unchanged(run_module("pg_settings", {**options, "allow_restart": True}))
     deadly = {**options, "settings": {"shared_buffers": "7TB"}, "allow_restart": True}
     assert (
-        "the old file is back and the server is up with it"
+        "the old file was restored, and the server is up with it"
         in run_module("pg_settings", deadly)["msg"]
     )
     assert show("max_connections") == "40"

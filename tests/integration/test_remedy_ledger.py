@@ -221,7 +221,7 @@ def test_cooldown_and_repetition(ledger):
     for number in (2, 3):
         assert ledger("begun", run="run-%d" % number)["changed"]
         ledger("ended", run="run-%d" % number, outcome="undone")
-    assert "a person must look" in ledger("begun", run="run-4")["refused"]
+    assert "someone has to investigate" in ledger("begun", run="run-4")["refused"]
     assert ledger("begun", run="run-4", repeat_times=4)["changed"]
 
 

@@ -116,7 +116,8 @@ def judge(holder, expected, allowed, approved):
     if not (approved or _matches(holder.unit, allowed) or _matches(program, allowed)):
         return Verdict(
             None,
-            "%s is in no list of what may be stopped: name it there, or approve it"
+            "%s is not in the option allowed (sergas_app_port_holders_allowed of role app): add it"
+            " there, or approve it"
             % (holder.unit or program),
         )
     return Verdict("unit" if holder.unit else "process", None)

@@ -246,7 +246,7 @@ def decide_bans(_ctx, seen):
                 "security.ban.ineffective",
                 "security",
                 "fail",
-                "fail2ban counts %s as banned, and the firewall allows it"
+                "fail2ban has banned %s, but the firewall does not block them"
                 % ", ".join(sorted(sum(lost.values(), []))),
                 evidence={"banned": lost},
                 remedy="set_up_jails",

@@ -217,7 +217,7 @@ def _carry_out(params, plan, jails, wanted, revision):
         with contextlib.suppress(systemctl.SystemctlError):
             systemctl.run("restart", client.UNIT, deadline=held)
         raise SetupError(
-            "%s. The old files are back, and the server is %s with them" % (error, _settled(held))
+            "%s. The old files were restored; the server is %s" % (error, _final_activity(held))
         )
     return plan._replace(unban=sorted(set(plan.unban) | set(unbanned)))
 
@@ -259,7 +259,7 @@ def _activity(deadline):
     return unit.read(client.UNIT, deadline)[0].get("ActiveState", "unknown")
 
 
-def _settled(deadline):
+def _final_activity(deadline):
     """Return how the server is, once it has made up its mind."""
     while not deadline.expired():
         state = _activity(deadline)

@@ -247,7 +247,7 @@ def judge_drift(state, plan, wanted):
     """Return the finding on what differs from the declared rules (pure)."""
     advice = "Apply the role firewall, or declare what was changed by hand."
     if not state.installed or not state.enabled:
-        summary = "ufw is %s: the %d declared rules block no one" % (
+        summary = "ufw is %s: the %d declared rules are not enforced" % (
             "not active" if state.installed else "not installed",
             len(wanted),
         )
@@ -288,7 +288,7 @@ def _drift(status, summary, evidence, advice):
 
 
 def judge_exposure(open_ports, published, wanted):
-    """Return the findings on ports that are open to everybody and should not be (pure)."""
+    """Return the findings on ports that are open to every address and should not be (pure)."""
     findings = []
     for item in published:
         findings.append(
@@ -296,7 +296,7 @@ def judge_exposure(open_ports, published, wanted):
                 "security.ports.exposed",
                 "security",
                 "fail",
-                "A container's port %d/%s is published past ufw to everybody"
+                "A container's port %d/%s is published past ufw to every address"
                 % (item["port"], item["protocol"]),
                 evidence={"port": item["port"], "to": item["to"], "by": "a published port"},
                 remedy="apply_firewall",
@@ -314,7 +314,7 @@ def judge_exposure(open_ports, published, wanted):
                 "security.ports.exposed",
                 "security",
                 "fail" if meant else "warn",
-                "Port %d is open to everybody, %s: %s"
+                "Port %d is open to every address, %s: %s"
                 % (
                     item["port"],
                     "which is declared for some only" if meant else "which no rule declares",
@@ -326,10 +326,10 @@ def judge_exposure(open_ports, published, wanted):
                     "by": item["by"],
                 },
                 remedy="apply_firewall" if item["by"] == "ufw is not active" else None,
-                advice="Remove what lets everybody in, or declare the port.",
+                advice="Remove what allows every address, or declare the port.",
             )
         )
     if findings:
         return findings
-    summary = "No port is open to everybody that is not declared"
+    summary = "No port is open to every address that is not declared"
     return [finding("security.ports.ok", "security", "ok", summary)]

@@ -17,7 +17,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import addresses,
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
-from ansible_collections.sergas.ops.plugins.module_utils._health import settled
+from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger_reader
 
@@ -57,7 +57,7 @@ def diagnose(params, checks, probes):
     recent = ledger_reader.read()
     findings = []
     for name, items in found:
-        findings += settled.settle(items, checks[name].subject + ".ok", recent or ())
+        findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
     flat = redact_all(_derive(findings), secrets)
     return {
         "changed": False,

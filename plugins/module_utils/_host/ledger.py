@@ -136,7 +136,7 @@ def refusal(entries, remedy, now, cooldown, repeat_times, repeat_hours):
         entry for entry in own if 0 <= now - times.seconds(entry["time"]) < repeat_hours * 3600
     ]
     if repeat_times and len(recent) >= repeat_times:
-        return "%s was begun %d times in the last %d hours (%s): a person must look" % (
+        return "%s was begun %d times in the last %d hours (%s): someone has to investigate" % (
             remedy,
             len(recent),
             repeat_hours,
@@ -177,7 +177,7 @@ def point_refusal(name, point):
         point: what it holds.
     """
     return (
-        "the restore point %s%s is armed since %s, and the host puts %d files back at %s: settle it"
+        "the restore point %s%s is armed since %s, and the host restores %d files at %s: resolve it"
         " first (remedy resolve_restore_points)"
         % (
             name,

@@ -101,8 +101,8 @@ def conflict(paths, run=None, directory=DIRECTORY, but=()):
         hit = sorted(covered.intersection(paths) - {None})
         if hit and item["name"] not in but and not (run and point.get("run") == run):
             return (
-                "%s: the restore point %s%s is armed since %s, and this host puts the file back at"
-                " %s. Wait until then, or run playbook fix, which settles what an interrupted run"
+                "%s: the restore point %s%s is armed since %s, and this host restores the file at"
+                " %s. Wait until then, or run playbook fix, which resolves what an interrupted run"
                 " has left"
                 % (
                     hit[0],

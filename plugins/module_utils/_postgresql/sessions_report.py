@@ -66,7 +66,7 @@ class Observation:
     """What the server said at one moment.
 
     Attributes:
-        sessions, waits, limits: see pg_sessions.
+        sessions, waits, limits: see ``sessions``.
     """
 
     def __init__(self, session):

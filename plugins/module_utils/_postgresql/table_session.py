@@ -297,7 +297,7 @@ def _verify(login, session, owner):
         raise NoLogin("the session is one of %s, not of %s" % (own["role"], owner))
     seen = login.rows(_OTHER, [own["pid"], own["backend_start"]])
     if not seen:
-        raise NoLogin("what lets %s in is another server or database" % owner)
+        raise NoLogin("the server that accepts %s is another one, or has another database" % owner)
     if seen[0]["role"] != owner:
         raise NoLogin("the session is one of %s, not of %s" % (seen[0]["role"], owner))
     if seen[0]["superuser"]:

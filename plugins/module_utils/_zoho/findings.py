@@ -314,7 +314,7 @@ def stale(reason, target):
         "zoho.cache.stale",
         "zoho",
         "warn",
-        "Redis has an old value of Zoho, and the app may use it: %s" % reason,
+        "Redis holds stale data of Zoho, and the app may use it: %s" % reason,
         evidence={"target": target},
         remedy="zoho_clear_cache",
         advice="Clear the cache (state: absent), then restart the app.",

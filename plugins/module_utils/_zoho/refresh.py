@@ -14,7 +14,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Ope
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.replies import TRANSIENT, Failed
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.store import StoreFailed
 
-#: Between two queries whether another host has finished; in seconds.
+#: Between two checks whether another host has finished; in seconds.
 _PAUSE = (0.05, 0.2)
 
 

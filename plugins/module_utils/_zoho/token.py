@@ -245,9 +245,9 @@ class Run:
         if shared.token and self.params["verify"]:
             self._verify(shared)
         self._describe(shared)
-        settled = decide.is_usable(shared, self.verdict) or decide.earlier_refusal_holds(shared)
+        is_decided = decide.is_usable(shared, self.verdict) or decide.earlier_refusal_holds(shared)
         known = None
-        if self.params["find_data_centre"] or (self.params["verify"] and not settled):
+        if self.params["find_data_centre"] or (self.params["verify"] and not is_decided):
             known = self._check_client()
         seen = decide.Observed(
             shared, self.verdict, self.result["budget"], known, target, self.store.address
@@ -378,7 +378,7 @@ class Run:
             self.findings.append(self._problem(kind, self.verdict.message, target))
 
     def _check_client(self):
-        """Query whether Zoho knows the client and its secret, which spends nothing; return whether
+        """Check whether Zoho knows the client and its secret, which spends nothing; return whether
         it does, or None where that is unknown. What is wrong goes into the findings.
         """
         accounts = self.endpoints.accounts_url

@@ -35,7 +35,7 @@ def approval(entry, approved):
         return None
     return _guard(
         "approval",
-        "it %s, so it is only done when it is named"
+        "it %s, so it is only done if sergas_approve names it"
         % ("is " + " and ".join(why) if why else "needs approval"),
         _by_name(entry["remedy"]),
     )

@@ -104,7 +104,7 @@ def make(model, remedies, contexts, owners, plan_options, now):
     free = [
         entry
         for entry in chosen
-        if not entry["guards"] and not entry["gone"] and not settles(entry)
+        if not entry["guards"] and not entry["gone"] and not resolves_points(entry)
     ]
     held = guards.share(free, _users(model), plan_options.max_share)
     for entry in free:
@@ -287,7 +287,7 @@ def _depth(entry):
     return ORDER.index(entry["finding"]["component"])
 
 
-def settles(entry):
+def resolves_points(entry):
     """Return whether an entry is about what an interrupted run has left.
 
     What the host would do automatically a little later is no further interruption.
@@ -298,7 +298,7 @@ def settles(entry):
 def _order(entry):
     item = entry["finding"]
     return (
-        not settles(entry),
+        not resolves_points(entry),
         _depth(entry),
         # An index waits for each transaction that another remedy may be there to end.
         entry["timeout"] >= _LONG_S,
@@ -318,7 +318,7 @@ def _guards(entry, contexts, plan_options, now):
         guards.fleet_cause(entry, plan_options.approve),
         guards.lock(entry, context.changes),
     ]
-    if not settles(entry):
+    if not resolves_points(entry):
         found += [
             guards.maintenance(entry, plan_options.window, now),
             guards.cooldown(entry, context.changes, now),

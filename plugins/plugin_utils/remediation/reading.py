@@ -96,7 +96,7 @@ def read_report(option, path):
             " the collection" % (option, path, version, major)
         )
     if not _is_report(model):
-        raise OptionError("%s: %s does not keep docs/report.schema.json" % (option, path))
+        raise OptionError("%s: %s does not match docs/report.schema.json" % (option, path))
     return model
 
 

@@ -116,7 +116,7 @@ def _for_persons(roots, width):
         result += _paragraph("person", text, width)
     if len(roots) > _PERSONS:
         result += _paragraph("person", "and %d more root causes" % (len(roots) - _PERSONS), width)
-    return [("For a person, no remedy fixes it:", None), *result] if result else []
+    return [("Needs a person (no remedy):", None), *result] if result else []
 
 
 def _next(applying, plan):

@@ -80,7 +80,7 @@ def start(earlier, order, host, now):
     Args:
         earlier: the state of the host before it.
         order: the entry of the plan with its batch, its position among the host's orders and
-            whether it settles what an interrupted run has left.
+            whether it resolves what an interrupted run has left.
         host: dict with name, app (of its diagnosis), from_report (whether the plan was made of a
             report), checked (whether the part that verifies it has results already), blocked_by
             (the host after which the remedy is not tried any more, or None) and check_mode.
@@ -262,7 +262,7 @@ def _begun(state, returned, now):
 def _ran(state, host, now):
     if now >= state["deadline"]:
         limit = state["order"]["timeout"]
-        reason = "it took longer than its %d s, and the rest of it was left out" % limit
+        reason = "it exceeded its timeout of %d s; its remaining tasks were skipped" % limit
         return _refute(state, reason, now)
     if state["check_mode"]:
         reason = "a check run changes nothing"

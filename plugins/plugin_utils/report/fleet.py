@@ -146,7 +146,7 @@ def _derive(links: Links, node: Node, item: Finding, root: Node, cause: Finding)
 
 
 def _name_account(findings: Iterable[Finding]) -> None:
-    """Add the account that Zoho was queried for on a host to what its app reports of Zoho."""
+    """Add the account that was checked with Zoho on a host to what its app reports of Zoho."""
     accounts = {item["evidence"]["account"] for item in findings if "account" in item["evidence"]}
     if len(accounts) == 1:
         for item in findings:

@@ -78,7 +78,7 @@ def read_previous(directory: str) -> tuple[dict[str, Any] | None, str | None]:
             SCHEMA_VERSION,
         )
     if not _comparable(previous):
-        return None, "the previous report %s does not keep its schema" % path
+        return None, "the previous report %s does not match its schema" % path
     return previous, None
 
 

@@ -41,7 +41,9 @@ _SHOWN = (
     "undo",
     "guards",
 )
-_AHEAD = "the run was about to begin it and did not report how it ended; if in the middle, %s"
+_AHEAD = (
+    "the run was about to begin it and did not report how it ended; if it was interrupted, %s"
+)
 _EVIDENCE = ("id", "status", "summary", "value", "unit", "evidence")
 
 

@@ -45,7 +45,7 @@ BUILT = {
         for check in diagnosis.CHECKS.values()
         for state in (".ok", ".skipped", ".unknown")
     },
-    "module_utils/_health/settled.py": {check.subject + ".ok" for check in checks.CHECKS.values()},
+    "module_utils/_health/resolved.py": {check.subject + ".ok" for check in checks.CHECKS.values()},
     "module_utils/_health/probes/limits.py": {
         subject + state
         for subject in ("app.files", "app.tasks", "app.pool")

@@ -70,7 +70,7 @@ def observe(ctx):
     if "error" not in samples[0]:
         for path in ctx.params["latency_paths"]:
             paths[path] = _sample(origin + "/" + path.lstrip("/"), ctx.deadline, max_bytes=0)
-    # A server that does not answer the first time is not requested again, a slow one only once:
+    # A server that does not answer the first time is not tried again, a slow one only once:
     # more would cost time and show nothing new.
     slow = ctx.thresholds["latency_seconds"][0]
     while len(samples) < ctx.params["samples"] and "error" not in samples[-1]:
@@ -140,7 +140,7 @@ def judge(health, settings, refusals=None):
                 "%s answers 200, but with %s instead of the health report" % (address, why),
                 evidence=evidence,
                 advice=(
-                    "See what answers there: another service on the port, a proxy, or a wrong"
+                    "Check what answers there: another service on the port, a proxy, or a wrong"
                     " health_path."
                 ),
             )
@@ -250,9 +250,9 @@ def _unreachable(address, sample, failed, total):
         },
         remedy=None if garbage else "start_service",
         advice=(
-            "See what holds the port and what it answers."
+            "Check what holds the port and what it answers."
             if garbage
-            else "See why the service does not answer: its state and its log."
+            else "Check why the service does not answer: its state and its log."
         ),
     )
 

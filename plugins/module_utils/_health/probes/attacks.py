@@ -75,7 +75,8 @@ def decide(ctx, logs):
                 count=len(listed),
             ),
             remedy="block_addresses",
-            advice="Block the addresses of no legitimate client, and limit the rate of logins.",
+            advice="Block the addresses that belong to no legitimate client, and limit the rate of"
+            " logins.",
         )
     ] + _guessed(logs, warn, fail, unit_name)
 

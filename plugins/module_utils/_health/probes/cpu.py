@@ -70,7 +70,7 @@ def decide(ctx, cpu):
             advice=(
                 None
                 if status == "ok"
-                else "See what runs (top), lower concurrency, or give the host more CPUs."
+                else "Check what runs (top), lower concurrency, or give the host more CPUs."
             ),
         )
     ]
@@ -98,7 +98,7 @@ def decide_load(ctx, cpu):
             advice=(
                 None
                 if status == "ok"
-                else "See what runs or waits for a disk: top, and ps in state D."
+                else "Check what runs or waits for a disk: top, and ps in state D."
             ),
         )
     ]
@@ -133,7 +133,7 @@ def decide_iowait(ctx, cpu):
             advice=(
                 None
                 if status == "ok"
-                else "See which disk is busy and what writes to it: iostat -x, iotop."
+                else "Check which disk is busy and what writes to it: iostat -x, iotop."
             ),
         )
     ]

@@ -185,7 +185,7 @@ def decide_oom(ctx, logs, own_container=None):
             evidence=evidence,
             remedy=None if of_machine else "raise_memory_limit",
             advice=(
-                "See which other process takes the machine's memory, or give the machine more."
+                "Check which other process takes the machine's memory, or give the machine more."
                 if of_machine
                 else "Raise MemoryMax of the unit within what the machine has, or find the leak."
             ),
@@ -270,7 +270,7 @@ def decide(ctx, logs, crash_dumps):
                     " read the dump."
                     if last["signal"] == "SIGSEGV"
                     else (
-                        "See what sent the signal: a person, a time limit of systemd, or the app"
+                        "Check what sent the signal: a person, a time limit of systemd, or the app"
                         " itself."
                     )
                 ),

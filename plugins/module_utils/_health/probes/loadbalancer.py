@@ -135,7 +135,7 @@ def judge_backend(result, threshold):
         advice = (
             "Start the app there."
             if result["kind"] == "refused"
-            else "See whether the host and the app are up."
+            else "Check whether the host and the app are up."
         )
         return finding(
             "lb.health.failing",

@@ -354,8 +354,8 @@ _ADVICE = (
     (
         "database.pool",
         (
-            "Check for sessions that are not returned, and DATABASE_POOL_SIZE and"
-            " DATABASE_MAX_OVERFLOW."
+            "Check for sessions that are not returned to the pool; then check DATABASE_POOL_SIZE"
+            " and DATABASE_MAX_OVERFLOW."
         ),
     ),
     ("database", "Check the database first: most of the errors come from it."),
@@ -443,7 +443,7 @@ def decide_rate_limit(ctx, logs):
                 ),
                 remedy="zoho_throttle",
                 advice=(
-                    "See why the calls to Zoho fail; the breaker closes automatically after"
+                    "Check why the calls to Zoho fail; the breaker closes automatically after"
                     " CIRCUIT_BREAKER_RECOVERY_TIMEOUT."
                 ),
             )

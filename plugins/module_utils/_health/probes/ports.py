@@ -34,7 +34,7 @@ def decide_port(ctx, sockets):
                 % (port, ", %s has only just started" % service if starting else ""),
                 evidence={"port": port, "starting": starting},
                 remedy="start_service",
-                advice="See why %s does not run, or whether it listens on another port." % service,
+                advice="Check why %s does not run, or whether it listens on another port." % service,
             )
         ]
     evidence = {"port": port, "addresses": sorted({listener["address"] for listener in listeners})}
@@ -141,7 +141,7 @@ def decide_connections(ctx, sockets):
                 None
                 if status == "ok"
                 else (
-                    "See which addresses hold them (`ss -tn sport = :%d`), and whether the app"
+                    "Check which addresses hold them (`ss -tn sport = :%d`), and whether the app"
                     " answers."
                 )
                 % sockets["port"]

@@ -78,7 +78,7 @@ _ADVICE = {
     **failures.ADVICE,
     failures.REFUSED: "Start Redis, or correct the host and the port in .env.",
     failures.MISSING: "Start Redis.",
-    failures.HUNG: "See whether the process is stopped or busy with a slow command.",
+    failures.HUNG: "Check whether the process is stopped or busy with a slow command.",
     failures.CLOSED: "See the server's log, and whether it wants TLS (REDIS_SSL).",
     failures.PROTOCOL: "Correct the host, the port and REDIS_SSL in .env.",
     failures.TLS: "Compare REDIS_SSL with what the server offers.",
@@ -221,7 +221,7 @@ def _judge_info(server, result, threshold):
             )
         ]
     if not limit:
-        summary = "%s answers PONG and uses %s, without its own limit" % (server, size(used))
+        summary = "%s answers PONG and uses %s, without a maxmemory limit" % (server, size(used))
         return [
             finding("redis.ok", "redis", "ok", summary, value=used, unit="bytes", evidence=evidence)
         ]

@@ -68,7 +68,7 @@ def decide(ctx, seen):
                 "host.restore_point.armed",
                 "host",
                 "fail" if gone else "warn",
-                "Restore point %s has been armed since %s%s%s: the host puts %d files back at %s"
+                "Restore point %s has been armed since %s%s%s: the host restores %d files at %s"
                 % (
                     first["name"],
                     first["armed_at"],
@@ -80,8 +80,7 @@ def decide(ctx, seen):
                 value=len(armed),
                 evidence={"points": points},
                 remedy=_REMEDY,
-                advice="Settle what the interrupted run has left: keep it where it has helped, else"
-                " restore what was before."
+                advice="Resolve it with playbook fix: what helped is kept, the rest is restored."
                 if gone
                 else "Wait until the run has ended.",
             )

@@ -226,7 +226,7 @@ def _running(ctx, name, service, logs, evidence):
         status,
         "%s runs since %s, but it died and was restarted %d times (from %g on)%s"
         % (name, since, count, warn, _exit_words(evidence)),
-        advice="See what ends it: the last exit, memory kills and exceptions.",
+        advice="Check what ends it: the last exit, memory kills and exceptions.",
         **details,
     )
 
@@ -301,6 +301,6 @@ def _down(ctx, name, service, logs, evidence, loop):
         advice=(
             "Start it (systemctl start %s)." % name
             if stopped
-            else "See why: systemctl status %s, journalctl -u %s -n 100." % (name, name)
+            else "Check why: systemctl status %s, journalctl -u %s -n 100." % (name, name)
         ),
     )

@@ -397,7 +397,7 @@ def _bloated(scope, rows):
     return verdict.bad(
         "db.bloat",
         grade(worst, warn, fail),
-        "%d tables and indexes hold %s of nothing; most of it %s: %.0f %% of %s"
+        "%d tables and indexes hold %s of unused space; most of it %s: %.0f %% of %s"
         % (
             len(rows),
             verdict.size(total),
@@ -417,8 +417,8 @@ def _bloated(scope, rows):
             "indexes": [row for row in rows if "index" in row][: scope.limit],
         },
         advice=(
-            "VACUUM makes the space usable again for the same table. Giving it back takes REINDEX"
-            " CONCURRENTLY for an index, and for a table VACUUM FULL, which locks it and needs its"
+            "VACUUM makes the space usable again for the same table. Returning it to the disk"
+            " takes REINDEX CONCURRENTLY for an index, and for a table VACUUM FULL, which locks it and needs its"
             " size free, or pg_repack."
         ),
     )

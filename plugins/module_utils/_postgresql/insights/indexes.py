@@ -189,7 +189,7 @@ def decide_unused(scope, rows):
             unit="B",
             evidence={"indexes": rows[: scope.limit], "since_seconds": round(age)},
             advice=(
-                "See whether a standby uses it and whether it is older than the statistics, "
+                "Check whether a standby uses it and whether it is older than the statistics, "
                 "then: %s;"
             )
             % _drop(rows[0]),

@@ -103,20 +103,20 @@ def decide(scope, observed):
             verdict.bad(
                 "db.settings.harmful",
                 verdict.worst(row["status"] for row in harmful),
-                "%d setting(s) hurt: %s"
+                "%d setting(s) are harmful: %s"
                 % (
                     len(harmful),
                     "; ".join("%(name)s = %(value)s, %(why)s" % row for row in harmful),
                 ),
                 evidence={"settings": harmful, "pending_restart": pending},
-                advice="Set them back; SELECT pg_reload_conf() suffices for all but the sizes.",
+                advice="Reset them; SELECT pg_reload_conf() suffices for all but the sizes.",
                 **numbers,
             )
         ]
     return [
         verdict.ok(
             subject,
-            "No setting is known to hurt"
+            "No harmful setting found"
             + ("; waiting for a restart: %s" % ", ".join(pending) if pending else ""),
             evidence={"pending_restart": pending},
             **numbers,

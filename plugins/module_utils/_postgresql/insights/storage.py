@@ -393,7 +393,7 @@ def _disk_advice(filled, sizes):
         if _largest_table(sizes) == _AUDIT_TABLE:
             return (
                 "Delete audit rows older than 90 days in batches, then VACUUM %s; only VACUUM FULL "
-                "gives the space back to the disk." % _AUDIT_TABLE
+                "returns the space to the disk." % _AUDIT_TABLE
             )
         return "Remove or archive rows of the largest tables, in batches, or enlarge the disk."
     return "Something else than PostgreSQL fills the disk: du -x --max-depth=2 on it shows which."

@@ -28,7 +28,7 @@ class Restart:
         server: the ``running.Server``.
         file: the ``owned_file.OwnedFile``.
         timeout: the most that each stop, start or restart may take, in seconds.
-        query_timeout: the same for what the server is queried for once it is up.
+        query_timeout: the same for the requests to the server once it is up.
     """
 
     def __init__(self, cluster, server, file, timeout, query_timeout):
@@ -103,7 +103,7 @@ class Restart:
         done, message = clusters.control(self._cluster, "start", deadline)
         up = self._comes_up(None, done, deadline)
         raise SettingsError(
-            "the server did not start with the new settings (%s); the old file is back and the"
-            " server is %s"
+            "the server did not start with the new settings (%s); the old file was restored,"
+            " and the server is %s"
             % ("; ".join(reasons), "up with it" if up else "STILL DOWN: %s" % message)
         )

@@ -48,7 +48,7 @@ class Server:
         params: the options of ``pg_settings``.
         cluster: the ``cluster.Cluster``.
         file: the ``owned_file.OwnedFile``.
-        deadline: the Deadline of all that it is queried for; it can be replaced.
+        deadline: the Deadline of all requests to the server; it can be replaced.
 
     Attributes:
         driver: what spoke to it, None until then.

@@ -29,7 +29,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore.pl
 
 _SYSTEMD_SECONDS = 20
 _UNIT = """\
-# Made by the collection sergas.ops: puts the restore point %(name)s back, unless it is disarmed.
+# Made by the collection sergas.ops: restores the restore point %(name)s, unless it is disarmed.
 [Unit]
 Description=Restore %(name)s, which was not disarmed
 ConditionPathExists=%(directory)s/point.json

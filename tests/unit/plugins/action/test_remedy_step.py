@@ -36,7 +36,7 @@ def hosts():
     """Two batches of a host each, both of which get the remedy."""
     order = {
         "remedy": "start_redis",
-        "settles": False,
+        "resolves_points": False,
         "target": None,
         "finding": DOWN,
         "findings": ["redis.unreachable"],

@@ -48,23 +48,23 @@ def left(**changes):
 )
 def test_a_point_is_verified_by_the_check_that_found_its_fault(findings, verified):
     results = [{}, {"skipped": True}, {"findings": findings}]
-    (settled,) = resolved_restore_points(results)
-    assert (settled["name"], settled["run"], settled["remedy"]) == ("set_variables", "r1", True)
+    (resolved,) = resolved_restore_points(results)
+    assert (resolved["name"], resolved["run"], resolved["remedy"]) == ("set_variables", "r1", True)
     expected = ("disarmed", "kept") if verified else ("restored", "undone")
-    assert (settled["state"], settled["outcome"]) == expected
+    assert (resolved["state"], resolved["outcome"]) == expected
 
 
 def test_what_is_restored_in_part_is_restored():
     point = left(errors=["/opt/app/.env: No space left on device"])
-    (settled,) = resolved_restore_points([{"findings": [ENV_OK, point]}])
-    assert (settled["state"], settled["outcome"]) == ("restored", "undone")
+    (resolved,) = resolved_restore_points([{"findings": [ENV_OK, point]}])
+    assert (resolved["state"], resolved["outcome"]) == ("restored", "undone")
 
 
 def test_a_point_of_no_remedy_cannot_be_verified():
     point = left(remedy=False, findings=[], known=[])
-    (settled,) = resolved_restore_points([{"findings": [ENV_OK, point]}])
-    assert (settled["state"], settled["remedy"]) == ("restored", False)
+    (resolved,) = resolved_restore_points([{"findings": [ENV_OK, point]}])
+    assert (resolved["state"], resolved["remedy"]) == ("restored", False)
 
 
-def test_a_host_on_which_nothing_is_left_has_nothing_to_settle():
+def test_a_host_on_which_nothing_is_left_has_nothing_to_resolve():
     assert resolved_restore_points([{"findings": [ENV_OK]}, {"unreachable": True}]) == []

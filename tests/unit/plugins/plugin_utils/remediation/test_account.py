@@ -253,10 +253,10 @@ def test_a_catalogue_that_cannot_be_is_refused_with_the_reason(tmp_path, makers)
         ('{"schema_version": 1}', "has the schema version 1, allowed is 1.x"),
         ("[]", "has the schema version None"),
         ("{", "is not JSON"),
-        ('{"schema_version": "1.0", "hosts": []}', "does not keep"),
+        ('{"schema_version": "1.0", "hosts": []}', "does not match"),
         (
             '{"schema_version": "1.0", "hosts": [{"name": "a"}], "fleet": [], "roots": []}',
-            "does not keep",
+            "does not match",
         ),
     ],
 )

@@ -73,7 +73,7 @@ def test_what_has_to_be_named_waits_for_it(changes, approved, held):
 )
 def test_the_approval_says_what_it_is_needed_for(changes, why):
     reason = guards.approval(entry(**changes), ())["reason"]
-    assert reason == why + ", so it is only done when it is named"
+    assert reason == why + ", so it is only done if sergas_approve names it"
 
 
 def test_missing_variables_are_named():

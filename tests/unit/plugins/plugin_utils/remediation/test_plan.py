@@ -80,17 +80,17 @@ def test_what_takes_long_comes_after_what_may_be_in_its_way(makers, make):
 def test_what_an_interrupted_run_has_left_comes_first(makers, make):
     """Nothing else may begin before it: the host would undo a part of it."""
     disk = makers.bad("host.disk.high", "vacuum_journal", "host")
-    armed = makers.bad("host.restore_point.armed", "settle", "host", status="warn")
+    armed = makers.bad("host.restore_point.armed", "resolve", "host", status="warn")
     made = make(
         {"a": [disk, armed]},
-        {"vacuum_journal": {"component": "host"}, "settle": {"component": "host"}},
+        {"vacuum_journal": {"component": "host"}, "resolve": {"component": "host"}},
     )
-    assert [entry["remedy"] for entry in made["entries"]] == ["settle", "vacuum_journal"]
+    assert [entry["remedy"] for entry in made["entries"]] == ["resolve", "vacuum_journal"]
 
 
 def test_what_an_interrupted_run_has_left_is_not_held_back_by_its_share(makers, make):
-    armed = makers.bad("host.restore_point.armed", "settle", "host")
-    remedies = {"settle": {"component": "host", "impact": "restart"}}
+    armed = makers.bad("host.restore_point.armed", "resolve", "host")
+    remedies = {"resolve": {"component": "host", "impact": "restart"}}
     made = make({name: [armed] for name in "abc"}, remedies, max_share=0.3)
     assert [entry["guards"] for entry in made["entries"]] == [[], [], []]
 

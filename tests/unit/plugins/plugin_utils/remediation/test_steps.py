@@ -25,7 +25,7 @@ class Run:
             "remedy": "start_redis",
             "position": 0,
             "batch": 0,
-            "settles": False,
+            "resolves_points": False,
             "probe_host": "a",
             "target": None,
             "finding": makers.bad(),
@@ -157,7 +157,7 @@ def test_tasks_that_take_too_long_are_undone(run):
     made.take(0, **RESTORED).take()
     assert made.ended[:2] == (
         "undone",
-        "it took longer than its 120 s, and the rest of it was left out",
+        "it exceeded its timeout of 120 s; its remaining tasks were skipped",
     )
 
 

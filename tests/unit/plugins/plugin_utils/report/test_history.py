@@ -163,17 +163,17 @@ def test_the_first_report_has_nothing_before_it(tmp_path):
         ("[]", "has the schema version None, this is 1.1"),
         ('{"schema_version": "2.0"}', "has the schema version 2.0, this is 1.1"),
         ('{"schema_version": 1}', "has the schema version 1, this is 1.1"),
-        ('{"schema_version": "1.0"}', "does not keep its schema"),
+        ('{"schema_version": "1.0"}', "does not match its schema"),
         (
             (
                 '{"schema_version": "1.0", "generated_at": "2026-11-24T08:00:00Z", "fleet": [],'
                 ' "hosts": [5]}'
             ),
-            "does not keep its schema",
+            "does not match its schema",
         ),
         (
             '{"schema_version": "1.0", "generated_at": "<script>", "fleet": [], "hosts": []}',
-            "does not keep its schema",
+            "does not match its schema",
         ),
         (None, "cannot be read: No such file"),
     ],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
-from ansible_collections.sergas.ops.plugins.module_utils._health import settled
+from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     attacks,
     crashes,
@@ -174,7 +174,7 @@ def test_it_is_past_after_its_last_time_only(observe, id, context, survey):
             "remedy": "fix",
             "run": "r",
         }
-        assert settled.settle([item], "x.y.ok", [entry])[0]["status"] == status
+        assert resolved.mark_resolved([item], "x.y.ok", [entry])[0]["status"] == status
 
 
 def test_files_that_are_open_now_are_not_of_the_past(context):

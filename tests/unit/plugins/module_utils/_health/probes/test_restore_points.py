@@ -36,7 +36,7 @@ def test_nothing_armed_is_ok():
     assert (found["id"], found["status"]) == ("host.restore_point.ok", "ok")
 
 
-def test_what_a_dead_run_has_armed_fails_and_is_settled():
+def test_what_a_dead_run_has_armed_fails_and_is_resolved():
     (found,) = decide(pending(), entries=[dict(ENTRY, run="r0"), ENTRY])
     assert (found["id"], found["status"]) == ("host.restore_point.armed", "fail")
     assert found["remedy"] == "resolve_restore_points"

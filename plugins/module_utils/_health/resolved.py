@@ -14,7 +14,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, is_bad
 
 
-def settle(findings, ok_id, entries):
+def mark_resolved(findings, ok_id, entries):
     """Return the findings of one check, those that are resolved with the status ``ok``.
 
     A finding is resolved if the ledger has an entry with the outcome ``kept`` for its id, and its
@@ -26,10 +26,10 @@ def settle(findings, ok_id, entries):
         ok_id: the id of its good findings.
         entries: those of the ledger.
     """
-    return [_settled(item, ok_id, entries) for item in findings]
+    return [_marked(item, ok_id, entries) for item in findings]
 
 
-def _settled(item, ok_id, entries):
+def _marked(item, ok_id, entries):
     seen = times.seconds(item["evidence"].get("last_seen")) if is_bad(item) else None
     if seen is None:
         return item

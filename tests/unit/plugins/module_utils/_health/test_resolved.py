@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
-from ansible_collections.sergas.ops.plugins.module_utils._health import settled as health_settled
+from ansible_collections.sergas.ops.plugins.module_utils._health import resolved as health_resolved
 
 
 def killed(last_seen="2026-03-01T12:00:00Z", status="fail"):
@@ -39,13 +39,13 @@ def entry(ended="2026-03-01T12:05:00Z", outcome="kept", findings=("app.oom.kille
     }
 
 
-def settled(item, *entries):
-    (result,) = health_settled.settle([item], "app.oom.ok", entries)
+def resolved(item, *entries):
+    (result,) = health_resolved.mark_resolved([item], "app.oom.ok", entries)
     return result
 
 
 def test_what_was_not_seen_since_its_remedy_is_ok_and_says_so():
-    result = settled(killed(), entry())
+    result = resolved(killed(), entry())
     assert (result["id"], result["status"], result["component"]) == ("app.oom.ok", "ok", "app")
     assert result["remedy"] is None and result["advice"] is None and result["value"] is None
     assert result["summary"] == (
@@ -64,7 +64,7 @@ def test_what_was_not_seen_since_its_remedy_is_ok_and_says_so():
 @pytest.mark.parametrize("last_seen", ["2026-03-01T12:05:00Z", "2026-03-01T12:05:01Z"])
 def test_what_was_seen_again_stays(last_seen):
     item = killed(last_seen)
-    assert settled(item, entry()) == item
+    assert resolved(item, entry()) == item
 
 
 @pytest.mark.parametrize(
@@ -80,27 +80,27 @@ def test_what_was_seen_again_stays(last_seen):
     ],
 )
 def test_only_a_kept_remedy_for_this_finding_counts(other):
-    assert settled(killed(), entry(**other)) == killed()
+    assert resolved(killed(), entry(**other)) == killed()
 
 
 @pytest.mark.parametrize("last_seen", [None, "", "yesterday", 5])
 def test_a_finding_of_the_present_stays(last_seen):
     item = killed()
     item["evidence"]["last_seen"] = last_seen
-    assert settled(item, entry()) == item
-    assert settled(killed(None), entry()) == killed(None)
+    assert resolved(item, entry()) == item
+    assert resolved(killed(None), entry()) == killed(None)
 
 
 def test_a_good_finding_is_left_alone():
-    assert settled(killed(status="ok"), entry()) == killed(status="ok")
+    assert resolved(killed(status="ok"), entry()) == killed(status="ok")
 
 
 def test_a_finding_that_derives_from_the_fixed_one_is_fixed_with_it():
-    result = settled(killed(), entry(findings=["app.service.restarting", "app.oom.killed"]))
+    result = resolved(killed(), entry(findings=["app.service.restarting", "app.oom.killed"]))
     assert result["status"] == "ok"
 
 
 def test_of_several_remedies_the_latest_is_named():
     earlier, later = entry("2026-03-01T12:01:00Z", run="r1"), entry(run="r2")
     for entries in ([earlier, later], [later, earlier]):
-        assert settled(killed(), *entries)["evidence"]["resolved"]["run"] == "r2"
+        assert resolved(killed(), *entries)["evidence"]["resolved"]["run"] == "r2"
