@@ -59,7 +59,7 @@ options:
     default: []
   commands:
     description:
-      - The commands to run once the files are back, each as a list of the command and its
+      - The commands to run once the files are restored, each as a list of the command and its
         arguments. There is no shell between.
       - They run only if one of the files was not as it had been saved. All of them run then, also
         after one that fails.

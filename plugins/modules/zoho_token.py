@@ -66,7 +66,7 @@ options:
         it, and name the right one.
       - These requests have a made-up refresh token, which spends nothing. They do have the client's
         id and secret.
-      - With O(state=observed), the configured one is queried first.
+      - With O(state=observed), the configured one is checked first.
     type: bool
     default: false
   on_throttle:

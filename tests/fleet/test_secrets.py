@@ -90,7 +90,7 @@ def seen(fleet, world, tmp_path_factory):
     hosts = fleet.fresh_of_each()
     variables = {}
     for host in hosts:
-        world.connect(host)
+        world.add_client(host)
         app = world.apps[host]
         variables[host] = {"client_id": app.id, "client_secret": app.secret}
         variables[host]["refresh_token"] = world.refresh_tokens[host]

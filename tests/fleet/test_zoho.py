@@ -239,7 +239,7 @@ def outcomes(cases, fleet, fix, world, tmp_path_factory):
     """Return a function that gives the outcome of a case, after running the wave that it is in."""
 
     def prepare(case, host):
-        world.connect(host)
+        world.add_client(host)
         case[1].inject(world, host)
         return Outcome(host, case[1].variables(world, host) if case[1].variables else {})
 

@@ -36,7 +36,7 @@ class World:
     def close(self):
         self.served.close()
 
-    def connect(self, host, data_centre="us"):
+    def add_client(self, host, data_centre="us"):
         """Let a host's app be a client of this Zoho, and wait until it is healthy.
 
         Args:

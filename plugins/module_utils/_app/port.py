@@ -117,8 +117,7 @@ def judge(holder, expected, allowed, approved):
         return Verdict(
             None,
             "%s is not in the option allowed (sergas_app_port_holders_allowed of role app): add it"
-            " there, or approve it"
-            % (holder.unit or program),
+            " there, or approve it" % (holder.unit or program),
         )
     return Verdict("unit" if holder.unit else "process", None)
 

@@ -104,5 +104,7 @@ def exposed(seen):
         "published",
         evidence={"ports": container["ports"]},
         remedy="allow_cognee",
-        advice="Publish it on 127.0.0.1 if only this host uses it, else allow only the app's hosts.",
+        advice=(
+            "Publish it on 127.0.0.1 if only this host uses it, else allow only the app's hosts."
+        ),
     )

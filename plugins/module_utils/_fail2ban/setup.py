@@ -260,7 +260,7 @@ def _activity(deadline):
 
 
 def _final_activity(deadline):
-    """Return how the server is, once it has made up its mind."""
+    """Return the server's activity, once that changes no more."""
     while not deadline.expired():
         state = _activity(deadline)
         if state != "active":

@@ -304,7 +304,7 @@ def judge_exposure(open_ports, published, wanted):
             )
         )
     for item in open_ports:
-        # The port was thought of, and meant for some and not all.
+        # A rule declares the port for some addresses, and not for all.
         meant = any(
             firewall_plan.concerns(rule, "tcp", item["port"]) and rule.ports != "any"
             for rule in wanted

@@ -36,7 +36,7 @@ def shut_out(firewall, keep):
 
 
 def exposed(firewall, declared, listeners, stranger):
-    """Return the open ports that should not be open to everybody.
+    """Return the open ports that should not be open to every address.
 
     Args:
         firewall: the ``ufw.Firewall`` as it is.

@@ -39,7 +39,7 @@ OWNER = {
 }
 #: One attempt to log in is not worth more than this; in seconds.
 _LONGEST_LOGIN = 5.0
-#: After these, the server may well let the owner in from elsewhere.
+#: After these, the server may well accept the owner from elsewhere.
 _ELSEWHERE = (
     errors.Refused,
     errors.NotAllowed,

@@ -33,8 +33,8 @@ ORDER = (
 )
 
 
-#: Seconds for the last look and for keeping or undoing, after which a host puts itself back.
-_SETTLING = 30
+#: Seconds for the last check and for keeping or undoing, after which a host rolls back on its own.
+_CONCLUDING = 30
 #: What an interrupted run has left comes before all else: the host would undo a part of it.
 FIRST = "host.restore_point."
 #: Seconds: a remedy that may take so long comes after the others of its component.
@@ -244,7 +244,7 @@ def _add(entries, reported, item, shared, remedy, owners):
             "undo": remedy["undo"].get("none"),
             "cooldown": remedy["cooldown"],
             "timeout": remedy["timeout"],
-            "limit": remedy["timeout"] + remedy["verification"]["timeout"] + _SETTLING,
+            "limit": remedy["timeout"] + remedy["verification"]["timeout"] + _CONCLUDING,
             "verification": remedy["verification"],
             "gone": False,
             "guards": [],

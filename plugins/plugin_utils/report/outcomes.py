@@ -41,9 +41,7 @@ _SHOWN = (
     "undo",
     "guards",
 )
-_AHEAD = (
-    "the run was about to begin it and did not report how it ended; if it was interrupted, %s"
-)
+_AHEAD = "the run was about to begin it and did not report how it ended; if it was interrupted, %s"
 _EVIDENCE = ("id", "status", "summary", "value", "unit", "evidence")
 
 

@@ -34,7 +34,8 @@ def decide_port(ctx, sockets):
                 % (port, ", %s has only just started" % service if starting else ""),
                 evidence={"port": port, "starting": starting},
                 remedy="start_service",
-                advice="Check why %s does not run, or whether it listens on another port." % service,
+                advice="Check why %s does not run, or whether it listens on another port."
+                % service,
             )
         ]
     evidence = {"port": port, "addresses": sorted({listener["address"] for listener in listeners})}

@@ -79,7 +79,7 @@ _ADVICE = {
     failures.REFUSED: "Start Redis, or correct the host and the port in .env.",
     failures.MISSING: "Start Redis.",
     failures.HUNG: "Check whether the process is stopped or busy with a slow command.",
-    failures.CLOSED: "See the server's log, and whether it wants TLS (REDIS_SSL).",
+    failures.CLOSED: "Check the server's log, and whether it wants TLS (REDIS_SSL).",
     failures.PROTOCOL: "Correct the host, the port and REDIS_SSL in .env.",
     failures.TLS: "Compare REDIS_SSL with what the server offers.",
 }

@@ -417,9 +417,9 @@ def _bloated(scope, rows):
             "indexes": [row for row in rows if "index" in row][: scope.limit],
         },
         advice=(
-            "VACUUM makes the space usable again for the same table. Returning it to the disk"
-            " takes REINDEX CONCURRENTLY for an index, and for a table VACUUM FULL, which locks it and needs its"
-            " size free, or pg_repack."
+            "VACUUM makes the space usable again for the same table. Returning it to the disk takes"
+            " REINDEX CONCURRENTLY for an index, and for a table VACUUM FULL, which locks it and"
+            " needs its size free, or pg_repack."
         ),
     )
 

@@ -82,6 +82,6 @@ class WalRoom:
         if free < LEAST:
             raise NoRoom(
                 "only %d MB are free where WAL is written, and %d MB are needed: a server that"
-                " cannot write WAL stops. First check what holds WAL back (slots, the archiver), and"
-                " which other files fill that disk" % (free >> 20, LEAST >> 20)
+                " cannot write WAL stops. First check what holds WAL back (slots, the archiver),"
+                " and which other files fill that disk" % (free >> 20, LEAST >> 20)
             )
