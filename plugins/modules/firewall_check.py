@@ -16,8 +16,8 @@ description:
     takes the steps.
   - Says beforehand whom the declared rules would shut out. The SSH connection that the module came
     over is among those who must get in, by its real peer and port.
-  - Finds the ports that are open to every address and should not be, also those that containers publish
-    past ufw.
+  - Finds the ports that are open to every address and should not be, also those that containers
+    publish past ufw.
   - It reads ufw's files, so it says the same whether or not ufw is active, and works where ufw is
     not installed.
 options:

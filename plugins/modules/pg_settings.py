@@ -29,7 +29,7 @@ options:
     description:
       - V(calculated) returns the settings and changes nothing. It needs no server.
       - V(present) brings them into effect.
-      - V(absent) removes the file and lets the server go back to what its other files say.
+      - V(absent) removes the file, and the server uses what its other files say.
     type: str
     choices: [present, absent, calculated]
     default: present

@@ -15,9 +15,9 @@ description:
     autovacuum should have left,
     by the checks C(vacuum) and C(statistics) of M(sergas.ops.pg_insights). Where nothing is due,
       nothing is done.
-  - With O(full=true), rewrites the named tables that are bloated, which gives their unused space
-    back to the disk. It locks each table for
-    everybody, and it is refused where the disk has not got the table's size free.
+  - With O(full=true), rewrites the named tables that are bloated, which returns their unused
+    space to the disk. It locks each table for all sessions, and it is refused where the disk has
+    not got the table's size free.
 options:
   tables:
     description:

@@ -149,9 +149,7 @@ def test_a_host_that_another_run_works_on_is_left_alone(fix, three, tmp_path):
     assert not run.changed and not there(host, "/etc/sergas-useless.conf")
 
 
-def test_a_host_lost_in_the_middle_puts_itself_back_and_the_next_run_converges(
-    fix, three, tmp_path
-):
+def test_a_host_lost_in_the_middle_rolls_back_and_the_next_run_converges(fix, three, tmp_path):
     first, _second, host = three
     inventory = playbook.inventory(tmp_path / "own.json", {host: NO_REDIS})
     run = fix([first, host], inventory=inventory, sergas_remedies_dir=str(CUT))

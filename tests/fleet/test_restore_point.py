@@ -121,7 +121,7 @@ def test_who_locks_ssh_out_finds_the_host_as_it_was(on_all):
     on_all(lock_out)
 
 
-def test_a_host_that_starts_again_puts_itself_back(on_all):
+def test_a_host_that_starts_again_rolls_back(on_all):
     def reboot(host):
         host.sh("echo old >/etc/sergas-try; mkdir -p /etc/systemd/system/sergas-app.service.d")
         armed = host.module(
@@ -142,7 +142,7 @@ def test_a_host_that_starts_again_puts_itself_back(on_all):
         cut = host.module("remedy_ledger", state="begun", run="cut", remedy="reboot")
         assert cut["changed"], cut
         reference.run("podman", "restart", "--time", "20", host.reference.container)
-        until(lambda: host.restored("reboot"), "the host has put itself back")
+        until(lambda: host.restored("reboot"), "the host has rolled back")
         outcome = host.outcome("reboot")
         assert outcome["by"] == "boot" and outcome["complete"], outcome
         assert [command["status"] for command in outcome["commands"]] == [0, 0], outcome

@@ -196,7 +196,7 @@ def keeper(postgres):
         cursor.execute("DROP ROLE IF EXISTS keeper")
         cursor.execute("CREATE ROLE keeper LOGIN PASSWORD %s", [postgres.password])
         cursor.execute("CREATE DATABASE kept OWNER keeper")
-        # Older servers let everybody in, newer ones the owner of the database only.
+        # Older servers let any role create there, newer ones the owner of the database only.
         cursor.execute("GRANT CREATE ON DATABASE kept TO keeper")
     with contextlib.closing(postgres.connect("keeper", "kept")) as connection:
         yield connection, postgres.login(login_db="kept", table="log", pause=0)

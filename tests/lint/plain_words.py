@@ -25,14 +25,26 @@ from typing import NamedTuple
 WORDS = Path(__file__).with_name("words.txt")
 #: Between the words of an expression: a line break, also one within a comment.
 _SPACE = r"\s+(?:#:?\s*)?"
+#: Up to three words, of one sentence, that ``...`` in an expression stands for.
+_BETWEEN = r"[\w%%/-]+(?:%s[\w%%/-]+){0,2}" % _SPACE
 _YAML = (".yml", ".yaml")
 _PARTICLE = r"(?: (?:again|anew|at|back|down|first|for|in|off|on|out|to|up|with))?"
 _VERB_PRONOUN = r"\w+%s (?:it|them|this|that|these|those)%s" % (_PARTICLE, _PARTICLE)
 #: The only object of such a task name is a pronoun.
 _VAGUE = re.compile(r"%s(?: and %s)*(?:,.*)?" % (_VERB_PRONOUN, _VERB_PRONOUN), re.I)
 #: A key, and the names that a task gives or includes.
-_YAML_NAME = re.compile(r"^\s*(?:- )?(\w+)(?=:(?:\s|$))|\b(?:tasks_from|register|loop_var): *(\w+)")
-_TASK = re.compile(r"^\s*(?:- )?name: *([\"']?)(?=\S)(.+?)\1 *$", re.M)
+_YAML_NAME = re.compile(
+    r"^\s*(?:- )?(\w+)(?=:(?:\s|$))|\b(?:tasks_from|register|loop_var): *(\w+)|(?=[{,] *(\w+): )."
+)
+#: An expression of Jinja, and a string in one.
+_CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.S)
+_STRING = re.compile(r"('[^']*'|\"[^\"]*\")")
+#: A variable of this collection in an expression of Jinja; what follows a dot is a key of others.
+_VARIABLE = re.compile(r"(?<![.\w])(?:__|sergas_)\w+")
+#: Also in flow style, and the first line of a folded name.
+_TASK = re.compile(
+    r"^\s*(?:- )?(\{)?name: *(?:[>|][-+]?\s+)?([\"']?)(?=\S)(.+?)\2 *(?(1)[,}]|$)", re.M
+)
 _MARKUP = re.compile(r"\b(?:RV|[BCEILMOPV])\((?=\S)")
 _MARKUP_USE = "double backticks"
 _VAGUE_USE = "a name that says what is done to what"
@@ -101,7 +113,11 @@ def _spaced(text):
 def _compiled(expressions):
     """Return the expression that matches any of several, the longest first."""
     longest = sorted(expressions, key=lambda one: (-len(one), one))
-    either = "|".join(_SPACE.join(map(re.escape, one.split())) for one in longest) or "(?!)"
+    either = "|".join(
+        _SPACE.join(_BETWEEN if word == "..." else re.escape(word) for word in one.split())
+        for one in longest
+    )
+    either = either or "(?!)"
     return re.compile(r"(?<!\w)(?:%s)(?!\w)" % either, re.I)
 
 
@@ -147,17 +163,19 @@ class Checker:
             for match in _MARKUP.finditer(part.text):
                 yield part.line_of(match.start(), match.group()), match.group(), _MARKUP_USE
         for match in _TASK.finditer(part.text) if part.has_tasks else ():
-            name = match.group(2)
+            name = match.group(3)
             uses = [use for glob, use in self._rules.tasks if fnmatch.fnmatch(name.lower(), glob)]
             if uses or _VAGUE.fullmatch(name):
-                yield part.line_of(match.start(2), name), name, (uses or [_VAGUE_USE])[0]
+                yield part.line_of(match.start(3), name), name, (uses or [_VAGUE_USE])[0]
 
     def _found(self, pattern, text, allowed):
         """Yield (position, word, use) of what a pattern finds outside of allowed phrases."""
         text = allowed.sub(lambda match: re.sub(r"\S", ".", match.group()), text)
         for match in pattern.finditer(text):
             word = " ".join(re.sub("#:?", " ", match.group()).split())
-            yield match.start(), word, self._uses[word.lower()]
+            words = word.lower().split()
+            use = self._uses.get(" ".join(words))
+            yield match.start(), word, use or self._uses["%s ... %s" % (words[0], words[-1])]
 
 
 class _Part:
@@ -193,9 +211,14 @@ class _Part:
 def _of_text(path, text):
     """Return the `_Part` that a file other than Python is."""
     is_yaml = path.endswith(_YAML)
+    names = []
     if is_yaml or path.endswith(".j2"):
-        text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", _without_code, text, flags=re.S)
-    names = [
+        for code in _CODE.finditer(text):
+            for match in _VARIABLE.finditer(_without_strings(code.group())):
+                start = code.start() + match.start()
+                names.append((1 + text.count("\n", 0, start), match.group()))
+        text = _CODE.sub(_without_code, text)
+    names += [
         (number, match[match.lastindex])
         for number, line in enumerate(text.splitlines() if is_yaml else (), 1)
         for match in _YAML_NAME.finditer(line)
@@ -205,10 +228,15 @@ def _of_text(path, text):
 
 def _without_code(match):
     """Return an expression of Jinja with its strings alone, as long as it was."""
-    parts = re.split(r"('[^']*'|\"[^\"]*\")", match.group())
+    parts = _STRING.split(match.group())
     return "".join(
         part if number % 2 else re.sub(r"\S", " ", part) for number, part in enumerate(parts)
     )
+
+
+def _without_strings(code):
+    """Return an expression of Jinja without its strings, as long as it was."""
+    return _STRING.sub(lambda match: re.sub(r"\S", " ", match.group()), code)
 
 
 def _of_python(text):

@@ -54,7 +54,7 @@ def restore_lines(text, hunks):
 
 
 def revert(path, hunks):
-    """Put the lines back in a file; return when it was last changed, 0 if there is none.
+    """Restore the lines of a file; return when it was last changed, 0 if there is none.
 
     Its directory may be another user's, who can put a link there meanwhile: see files.py.
     """

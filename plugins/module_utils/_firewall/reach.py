@@ -45,7 +45,7 @@ def exposed(firewall, declared, listeners, stranger):
         stranger: {family: an address that no rule is meant for}.
 
     Returns:
-        dicts with port, addresses and by (what lets a stranger in).
+        dicts with port, addresses and by (what allows a stranger).
     """
     found = []
     for listener in listeners:

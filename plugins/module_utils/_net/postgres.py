@@ -138,7 +138,7 @@ def connect(target: Target, deadline: Deadline, driver: Optional[str] = None) ->
     """
     if driver == "pgwire" or psycopg2 is None:
         return WireConnection(target, deadline)
-    # A server that is just starting, or had no slot free, may let the other driver in.
+    # A server that is just starting, or had no slot free, may accept the other driver.
     for _attempt in range(2):
         try:
             return PsycopgConnection(target, deadline)

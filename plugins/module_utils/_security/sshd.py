@@ -12,7 +12,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere, finding
 
-#: A Match block that lets more in counts for any client from anywhere.
+#: A Match block that allows more counts for any client from anywhere.
 _SPECIFICATION = "user=root,host=outside.invalid,addr=192.0.2.1"
 #: OpenSSH's own names of what it has taken out of its defaults for good reason.
 _WEAK_CIPHERS = ("3des-cbc", "arcfour", "blowfish-cbc", "cast128-cbc", "aes128-cbc")

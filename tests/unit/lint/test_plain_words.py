@@ -41,6 +41,12 @@ def found(path, text):
         ("a.py", 'f("%s was told", x)\nf(f"{told} by itself")\n', [(1, "told"), (2, "by itself")]),
         ("a.py", 'x = {"told": told}\ny = b"told"\n', [(1, "told")]),
         ("a.py", 'f("a line in place of another")\n', []),
+        (
+            "a.py",
+            'f("it puts %d files\\nback, lets the app log in")\n',
+            [(1, "puts %d files back")],
+        ),
+        ("a.py", 'f("it lets them. The rest is in")\n', []),
         # docstrings and comments
         ("a.py", '"""One.\n\nIt is put\nback.\n"""\n', [(3, "put back")]),
         ("a.py", "x = 1\n# It is put\n#: back.\n", [(2, "put back")]),
@@ -64,6 +70,13 @@ def found(path, text):
         ("r.yml", "a: \"{{ x.told }} is {{ 'told' if\n  told }}\"\n", [(1, "told")]),
         ("r.yml", "a: {b: look, tasks_from: look}\nlook: at\n", [(1, "look"), (2, "look")]),
         ("r.yml", "a: take a look there\n", []),
+        ("r.yml", "a: {b: 1, look: at}\n", [(1, "look")]),
+        (
+            "r.yml",
+            "a: >-\n  {{ __x_told\n  | f(y.told, sergas_looked) }}\n",
+            [(2, "told"), (3, "looked")],
+        ),
+        ("r.yml", "a: \"{{ told | f('a __told') }}\"\n", [(1, "told")]),
         ("x.j2", "# {{ told }}\n{# forget #}\n", [(2, "forget")]),
         # documentation
         (
@@ -90,6 +103,9 @@ def test_each_kind_of_text_is_searched(path, text, expected):
         ("Build it and start it", True),
         ("Give it a moment", True),
         ("Judge what it says", True),
+        ("Report", True),
+        ("Report on all hosts", False),
+        ("Name the missing package", True),
         ("Restart sergas-app", False),
         ("Keep its file", False),
         ("Write that file", False),
@@ -98,6 +114,14 @@ def test_each_kind_of_text_is_searched(path, text, expected):
 def test_a_task_says_what_is_done_to_what(name, is_vague):
     text = "- name: %s\n  ansible.builtin.ping:\n" % name
     assert any(name.strip("'") == word for _line, word in found("a.yml", text)) == is_vague
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- {name: Keep it, x: 1}\n", "- name: >-\n    Keep it\n", "- {x: 1}\n- {name: Keep it}\n"],
+)
+def test_a_task_name_is_found_in_each_style(text):
+    assert [word for _line, word in found("a.yml", text)] == ["Keep it"]
 
 
 def test_every_rule_is_understood():

@@ -15,7 +15,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.logs.tallies im
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 
 #: A unit that has been up this long, in seconds, has started cleanly even if it does not say so.
-_SETTLED_SECONDS = 30.0
+_STABLE_SECONDS = 30.0
 _STARTING = ("started server process", "started parent process", "waiting for application startup")
 _EXITED = r"code=(\w+), status=(\d+)(?:/(\w+))?"
 _RESTART = r"restart counter is at (\d+)"
@@ -114,7 +114,7 @@ class Starts:
         times = [times[1] for times in completes.values()]
         if unit.is_running(properties):
             entered = unit.since(properties, "ActiveEnterTimestamp", self._now, self._monotonic)
-            if entered is not None and self._now - entered >= _SETTLED_SECONDS:
+            if entered is not None and self._now - entered >= _STABLE_SECONDS:
                 current = properties.get("InvocationID")
                 # An app that logs its start, and has not yet in this invocation, has not
                 # started.

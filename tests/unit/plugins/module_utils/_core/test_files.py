@@ -297,7 +297,7 @@ def test_a_wanted_link_stays_and_its_target_is_read_and_replaced(host, case):
 
 
 @pytest.mark.parametrize("case", FOLLOWED, ids=lambda case: case.__name__)
-def test_a_restore_point_puts_a_wanted_link_back_at_its_target(host, case):
+def test_a_restore_point_restores_a_wanted_link_at_its_target(host, case):
     path, target = case(host)
     target.chmod(0o640)
     saved = host / "point" / "saved"

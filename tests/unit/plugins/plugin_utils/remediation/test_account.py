@@ -88,7 +88,7 @@ def test_what_ended_badly_fails_and_stops_the_others(planned):
     assert reported["failed"]
 
 
-def test_a_host_that_was_lost_is_unknown_and_puts_itself_back(planned, makers):
+def test_a_host_that_was_lost_is_unknown_and_rolls_back(planned, makers):
     reported = account(planned(), {}, {"a": "start_redis"})
     outcome, reason = outcomes(reported)["a"]
     assert outcome == "unknown" and "no undo" in reason

@@ -173,7 +173,7 @@ def test_a_remedy_waits_for_its_cooldown():
 def test_what_was_done_too_often_goes_to_a_person():
     three = [change(60 * hours) for hours in (1, 5, 20)]
     guard = guards.repetition(entry(), three, NOW, 3, 24)
-    assert "3 times" in guard["reason"] and "person" in guard["reason"]
+    assert "3 times" in guard["reason"] and "someone has to" in guard["reason"]
     assert guard["allow"].endswith("sergas_repeat_times=4")
     assert guards.repetition(entry(), three, NOW, 4, 24) is None
     assert guards.repetition(entry(), three, NOW, 3, 6) is None

@@ -45,7 +45,7 @@ def judged(result):
     return database.judge(result, THRESHOLD)
 
 
-def test_a_database_that_lets_the_app_in():
+def test_a_database_that_accepts_the_app():
     item = judged(reached())
     assert (item["id"], item["status"], item["value"]) == ("db.connection.ok", "ok", 3.1)
     assert item["evidence"]["target"] == "db1:5432"
