@@ -64,6 +64,7 @@ _ADVICE = {
     **failures.ADVICE,
     failures.REFUSED: "Start the cluster, or correct the host and the port in .env.",
     failures.MISSING: "Start the cluster.",
+    failures.PERMISSION: "Check unix_socket_permissions and unix_socket_group of the server.",
     failures.HUNG: "See on the server what hangs: a stopped process, a full disk, no memory.",
     failures.CLOSED: "See the server's log, and what is in between.",
     failures.TLS: "Compare sslmode with what the server offers.",

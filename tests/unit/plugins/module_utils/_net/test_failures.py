@@ -58,6 +58,17 @@ def test_a_kind_other_than_a_timeout_is_the_reason():
     assert of(errno.ECONNREFUSED, "first_byte").reason == "refused"
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_a_socket_file_that_may_not_be_opened_is_no_matter_of_the_firewall(number):
+    error = OSError(number, os.strerror(number))
+    failure = failures.of(error, "connect", "/run/redis/redis.sock")
+    assert failure.reason == failures.PERMISSION
+    assert "firewall" not in failures.WORDS[failure.reason] + failures.ADVICE[failure.reason]
+    assert str(failure) == "/run/redis/redis.sock: %s" % os.strerror(number)
+    for service in (database, redis):
+        assert "firewall" not in service._ERROR_KINDS[failure.reason][3]
+
+
 def test_tls_that_fails_is_no_connection_that_was_cut():
     failure = failures.of(ssl.SSLError(1, "x"), "tls", "x:443")
     assert (failure.kind, failure.detail) == ("tls", "handshake failed")

@@ -97,6 +97,7 @@ def test_refusals_are_distinguished_by_sqlstate_and_routine(sqlstate, routine, e
         "missing",
         "unreachable",
         "denied",
+        "permission",
         "timeout",
         "hung",
         "closed",
