@@ -17,21 +17,22 @@ class PostgresError(OperationError):
     """Something went wrong with the server; the subclass says what.
 
     Attributes:
-        kind: the subclass as a stable word, for results and findings.
+        kind: a stable word for results and findings: that of the subclass, or a more exact one.
         sqlstate: the server's five-character code, or None where the server did not answer.
     """
 
     kind = "error"
 
-    def __init__(self, message, sqlstate=None):
+    def __init__(self, message, sqlstate=None, kind=None):
         super().__init__(message)
         self.sqlstate = sqlstate
+        self.kind = kind or self.kind
 
 
 class NameUnresolved(PostgresError):
-    """The host's name has no address."""
+    """The host's name has no address, or the name servers do not answer."""
 
-    kind = "name"
+    kind = "dns"
 
 
 class Refused(PostgresError):
@@ -46,10 +47,19 @@ class Unreachable(PostgresError):
     kind = "unreachable"
 
 
-class TimedOut(PostgresError):
-    """There was no answer in time, or the server ended the statement at its timeout."""
+class Denied(Unreachable):
+    """This host does not allow the connection: its own firewall, or the mode of the socket."""
 
-    kind = "timeout"
+    kind = "denied"
+
+
+class TimedOut(PostgresError):
+    """There was no answer in time, or the server ended the statement at its timeout.
+
+    It hangs; where not even the connection was accepted, the kind is ``timeout``.
+    """
+
+    kind = "hung"
 
 
 class NotPostgres(PostgresError):
@@ -61,7 +71,7 @@ class NotPostgres(PostgresError):
 class EncryptionFailed(PostgresError):
     """TLS could not be negotiated, or a certificate was not accepted."""
 
-    kind = "encryption"
+    kind = "tls"
 
 
 class AuthenticationFailed(PostgresError):
@@ -103,7 +113,7 @@ class StartingUp(PostgresError):
 class ConnectionLost(PostgresError):
     """The session ended while it was in use."""
 
-    kind = "connection_lost"
+    kind = "closed"
 
 
 class PoolerInBetween(PostgresError):
@@ -158,13 +168,15 @@ _BY_SQLSTATE = (
     ("42501", InsufficientPrivilege),
     ("25006", ReadOnly),
 )
-_BY_KIND = {
+_BY_REASON = {
     failures.DNS: NameUnresolved,
     failures.REFUSED: Refused,
     failures.MISSING: Refused,
     failures.UNREACHABLE: Unreachable,
-    failures.DENIED: NotAllowed,
+    failures.DENIED: Denied,
+    failures.PERMISSION: Denied,
     failures.TIMEOUT: TimedOut,
+    failures.HUNG: TimedOut,
     failures.CLOSED: ConnectionLost,
     failures.TLS: EncryptionFailed,
     failures.PROTOCOL: NotPostgres,
@@ -173,7 +185,7 @@ _BY_KIND = {
 
 def of_connection(failure):
     """Return the error for a ``failures.ConnectionFailed``: the server itself said nothing."""
-    return _BY_KIND.get(failure.kind, PostgresError)(str(failure))
+    return _BY_REASON.get(failure.reason, PostgresError)(str(failure), kind=failure.reason)
 
 
 def of_login(message, sqlstate, routine):

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures
 
 #: The section of the troubleshooting guide on a database that the app cannot use.
 GUIDE = "Application Won't Start"
 #: kind: (id, status, remedy, advice)
 _FINDINGS = {
-    "name": (
+    "dns": (
         "db.unreachable",
         "fail",
         None,
@@ -24,19 +25,23 @@ _FINDINGS = {
         "start_postgresql",
         "Start PostgreSQL, or correct the host and port.",
     ),
+    "missing": ("db.unreachable", "fail", "start_postgresql", "Start PostgreSQL."),
     "unreachable": (
         "db.unreachable",
         "fail",
         None,
         "Restore the network between this host and the database.",
     ),
-    "timeout": (
+    "denied": ("db.unreachable", "fail", None, failures.ADVICE[failures.DENIED]),
+    "permission": ("db.unreachable", "fail", None, failures.ADVICE[failures.PERMISSION]),
+    "timeout": ("db.unreachable", "fail", None, failures.ADVICE[failures.TIMEOUT]),
+    "hung": (
         "db.unreachable",
         "fail",
         None,
-        "Check for a firewall in between, or a server that hangs.",
+        "See on the server what hangs: a stopped process, a full disk, no memory.",
     ),
-    "encryption": (
+    "tls": (
         "db.unreachable",
         "fail",
         None,
@@ -54,7 +59,7 @@ _FINDINGS = {
         None,
         "Wait for the start or recovery to end; the server's log shows it.",
     ),
-    "connection_lost": (
+    "closed": (
         "db.unreachable",
         "fail",
         None,

@@ -47,23 +47,29 @@ def test_a_refused_login_in_any_language(sqlstate, routine, error):
 
 
 @pytest.mark.parametrize(
-    ("kind", "error"),
+    ("kind", "phase", "error", "reason"),
     [
-        ("dns", errors.NameUnresolved),
-        ("refused", errors.Refused),
-        ("missing", errors.Refused),
-        ("unreachable", errors.Unreachable),
-        ("denied", errors.NotAllowed),
-        ("timeout", errors.TimedOut),
-        ("closed", errors.ConnectionLost),
-        ("tls", errors.EncryptionFailed),
-        ("protocol", errors.NotPostgres),
-        ("something new", errors.PostgresError),
+        ("dns", "name", errors.NameUnresolved, "dns"),
+        ("refused", "connect", errors.Refused, "refused"),
+        ("missing", "connect", errors.Refused, "missing"),
+        ("unreachable", "connect", errors.Unreachable, "unreachable"),
+        ("denied", "connect", errors.Denied, "denied"),
+        ("permission", "connect", errors.Denied, "permission"),
+        # What was being waited for says who does not answer.
+        ("timeout", "name", errors.NameUnresolved, "dns"),
+        ("timeout", "connect", errors.TimedOut, "timeout"),
+        ("timeout", "tls", errors.TimedOut, "hung"),
+        ("timeout", "first_byte", errors.TimedOut, "hung"),
+        ("closed", "first_byte", errors.ConnectionLost, "closed"),
+        ("tls", "tls", errors.EncryptionFailed, "tls"),
+        ("protocol", "first_byte", errors.NotPostgres, "protocol"),
+        ("something new", "connect", errors.PostgresError, "something new"),
     ],
 )
-def test_a_failed_connection(kind, error):
-    found = errors.of_connection(ConnectionFailed(kind, "connect", "it says why"))
+def test_a_failed_connection(kind, phase, error, reason):
+    found = errors.of_connection(ConnectionFailed(kind, phase, "it says why"))
     assert (found.__class__, found.sqlstate, str(found)) == (error, None, "it says why")
+    assert found.kind == reason
 
 
 @pytest.mark.parametrize(
