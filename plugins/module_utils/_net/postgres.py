@@ -180,7 +180,9 @@ class WireConnection(Connection):
         except pgwire.ServerError as refusal:
             raise errors.of_login(str(refusal), refusal.sqlstate, refusal.routine) from refusal
         except pgwire.PasswordMissing as missing:
-            raise errors.AuthenticationFailed(str(missing), "28P01") from missing
+            raise errors.AuthenticationFailed(
+                str(missing), "28P01", "password_missing"
+            ) from missing
         except pgwire.AuthenticationUnsupported as unknown:
             raise errors.MethodUnsupported(str(unknown)) from unknown
         except tcp.ConnectionFailed as failure:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import database
-from ansible_collections.sergas.ops.plugins.module_utils._net import failures
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, postgres_failures
 from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import findings
 
@@ -36,6 +36,23 @@ def test_a_connection_that_fails_gets_the_id_of_the_health_check(reason):
     assert (found["id"], found["status"]) == (database._ERROR_KINDS[reason][0], "fail")
     assert found["advice"]
     assert "pg_hba" not in found["advice"]
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "routine"),
+    sorted(postgres_failures._REFUSALS, key=lambda key: (key[0], key[1] or "")),
+)
+def test_a_refused_login_has_the_reason_and_the_advice_of_the_health_check(sqlstate, routine):
+    reason = postgres_failures.of_login(sqlstate, routine)
+    found = findings.unreachable(errors.of_login("why", sqlstate, routine), "db1:5432")
+    assert found["evidence"] == {"target": "db1:5432", "error_kind": reason, "sqlstate": sqlstate}
+    if reason == "pooler":
+        assert found["id"] == "db.connection.unknown"
+        return
+    assert found["advice"] == postgres_failures.ADVICE[reason]
+    if reason != "closed_database":
+        id, _sentence, remedy = database._ERROR_KINDS[reason]
+        assert (found["id"], found["remedy"]) == (id, remedy)
 
 
 @pytest.mark.parametrize(
