@@ -460,8 +460,9 @@ def test_what_is_given_up_at_the_deadline_is_cancelled_on_the_server(server, dri
         [[pid]] = connection.execute("SELECT pg_backend_pid()").rows
         connection.deadline = Deadline(0.3)
         started = time.monotonic()
-        with pytest.raises(errors.TimedOut):
+        with pytest.raises(errors.TimedOut) as caught:
             connection.execute("SELECT pg_sleep(30)")
+        assert caught.value.kind == "hung"
         assert time.monotonic() - started < 3
         until(
             admin,
@@ -530,9 +531,34 @@ def test_what_answers_is_no_server_or_takes_no_session(driver, answer, error):
 
 def test_a_server_that_accepts_and_says_nothing(driver):
     started = time.monotonic()
-    with answering(b"") as port, pytest.raises(errors.TimedOut):
+    with answering(b"") as port, pytest.raises(errors.TimedOut) as caught:
         connect(drivers.Target("127.0.0.1", port, "app", "postgres", "x"), driver, seconds=0.4)
+    assert caught.value.kind == "hung"
     assert time.monotonic() - started < 3
+
+
+def test_a_server_from_which_nothing_comes_back(driver):
+    """Its queue is full, so that the kernel drops requests for a connection as a filter does."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as s:
+        for _connection in range(3):
+            filler = s.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        port = listener.getsockname()[1]
+        with pytest.raises(errors.TimedOut) as caught:
+            connect(drivers.Target("127.0.0.1", port, "app", "postgres", "x"), driver, seconds=0.4)
+    assert caught.value.kind == "timeout"
+
+
+def test_a_name_that_no_server_resolves_in_time(driver, monkeypatch):
+    def getaddrinfo(*_arguments, flags=0, **_options):
+        if not flags:
+            time.sleep(1)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(errors.NameUnresolved):
+        connect(drivers.Target("db1", 5432, "app", "postgres", "x"), driver, seconds=0.2)
 
 
 READY = message(b"R", struct.pack("!i", 0)) + message(b"Z", b"I")

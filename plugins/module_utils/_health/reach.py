@@ -6,7 +6,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._net import pgwire, resp, url
+from ansible_collections.sergas.ops.plugins.module_utils._net import (
+    pgwire,
+    postgres_failures,
+    resp,
+    url,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 #: pg_stat_activity counts background workers, too. A role that may not see another one's session
@@ -114,7 +119,7 @@ def _failure(error):
         return {"error_kind": "method", "message": str(error), "sqlstate": None}
     if isinstance(error, pgwire.ServerError):
         return {
-            "error_kind": sqlstate_reason(error.sqlstate, error.routine),
+            "error_kind": postgres_failures.of_login(error.sqlstate, error.routine),
             "message": str(error),
             "sqlstate": error.sqlstate,
             "routine": error.routine,
@@ -123,26 +128,6 @@ def _failure(error):
         "error_kind": "tls",
         "message": "the certificates for verification cannot be read: %s" % error,
     }
-
-
-def sqlstate_reason(sqlstate, routine=""):
-    """Return what a refusal at the start of a session means, from its SQLSTATE and the server's
-    routine.
-    """
-    if sqlstate == "28000":
-        return {"InitializeSessionUserId": "role", "auth_failed": "identity"}.get(routine, "pg_hba")
-    if sqlstate == "53300":
-        return {"InitializeSessionUserId": "role_limit", "CheckMyDatabase": "database_limit"}.get(
-            routine, "slots"
-        )
-    return {
-        "28P01": "password",
-        "3D000": "database",
-        "42501": "privilege",
-        "57P03": "starting",
-        "57P01": "stopping",
-        "57P02": "stopping",
-    }.get(sqlstate, "refusal")
 
 
 def redis(target, deadline, local):

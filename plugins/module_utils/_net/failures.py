@@ -24,6 +24,8 @@ REFUSED = "refused"
 MISSING = "missing"
 UNREACHABLE = "unreachable"
 DENIED = "denied"
+#: The mode of a socket file, or of a directory above it.
+PERMISSION = "permission"
 #: Nothing comes back; with a phase after ``connect`` the reason is ``HUNG``.
 TIMEOUT = "timeout"
 HUNG = "hung"
@@ -41,6 +43,7 @@ WORDS = {
     MISSING: "its socket is not there",
     UNREACHABLE: "no route leads there",
     DENIED: "this host's own firewall rejects it",
+    PERMISSION: "this user may not open its socket",
     TIMEOUT: "nothing comes back: a packet filter in between, or the host is down",
     HUNG: "it accepts connections and then does not answer",
     CLOSED: "the connection was cut",
@@ -54,6 +57,7 @@ ADVICE = {
     DNS: "Correct the host name in .env, or the resolver of this host.",
     UNREACHABLE: "Check the network and the host name in .env.",
     DENIED: "Allow the connection in this host's firewall.",
+    PERMISSION: "Check the mode and the group of the socket and of the directories above it.",
     TIMEOUT: "Check the firewalls in between and whether the host is up.",
     PROTOCOL: "Correct the host and the port in .env.",
     PROXY: "Check the proxy that the environment names.",
@@ -118,7 +122,7 @@ def of(
     Args:
         error: an ``OSError``, those of the ``ssl`` module among them.
         phase: what was being waited for.
-        peer: the other side, for the message.
+        peer: the other side, for the message; the path of a Unix socket.
         phases: {phase: seconds} of the phases that were completed.
     """
     if isinstance(error, socket.timeout):
@@ -127,6 +131,9 @@ def of(
     # The numbers of OpenSSL's errors are not those of the system.
     if not type(error).__name__.startswith("SSL"):
         kind = _BY_ERRNO.get(error.errno or 0, CLOSED)
+        # A packet filter decides on addresses, the file system on sockets.
+        if kind == DENIED and peer.startswith("/"):
+            kind = PERMISSION
     elif phase == "tls":
         reason = getattr(error, "verify_message", None) or getattr(error, "reason", None)
         detail = reason or "handshake failed"

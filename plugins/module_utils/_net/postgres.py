@@ -20,11 +20,13 @@ import os
 import pwd
 import re
 import select
+import socket
 import threading
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._net import (
+    failures,
     pgpass,
     pgwire,
     pgwire_statements,
@@ -178,7 +180,9 @@ class WireConnection(Connection):
         except pgwire.ServerError as refusal:
             raise errors.of_login(str(refusal), refusal.sqlstate, refusal.routine) from refusal
         except pgwire.PasswordMissing as missing:
-            raise errors.AuthenticationFailed(str(missing), "28P01") from missing
+            raise errors.AuthenticationFailed(
+                str(missing), "28P01", "password_missing"
+            ) from missing
         except pgwire.AuthenticationUnsupported as unknown:
             raise errors.MethodUnsupported(str(unknown)) from unknown
         except tcp.ConnectionFailed as failure:
@@ -308,7 +312,10 @@ class PsycopgConnection(Connection):
             poller.register(connection.fileno(), event)
             if not poller.poll(self.deadline.remaining() * 1000) and self.deadline.expired():
                 self._cancel()
-                raise errors.TimedOut("no answer in time from PostgreSQL")
+                raise errors.TimedOut(
+                    "no answer in time from PostgreSQL",
+                    kind=failures.HUNG if _is_accepted(connection) else failures.TIMEOUT,
+                )
 
     def _cancel(self):
         """Have the server cancel what the session does; libpq has no deadline for that."""
@@ -320,6 +327,16 @@ class PsycopgConnection(Connection):
     def _send_cancel(self):
         with contextlib.suppress(psycopg2.Error):
             self._connection.cancel()
+
+
+def _is_accepted(connection):
+    """Return whether the other side has accepted psycopg2's connection."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+        try:
+            own.getpeername()
+        except OSError:
+            return False
+        return True
 
 
 @contextlib.contextmanager
@@ -341,8 +358,7 @@ def resolve(host, port, deadline):
     """Return the addresses of a host name, looked up within the deadline.
 
     Raises:
-        NameUnresolved: it has none.
-        TimedOut: the name servers did not answer in time.
+        NameUnresolved: it has none, or the name servers did not answer in time.
     """
     try:
         entries = tcp.resolve(host, port, deadline)

@@ -10,28 +10,29 @@ The server's SQLSTATE decides, never the text of a message, which may be in any 
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._net import failures
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, postgres_failures
 
 
 class PostgresError(OperationError):
     """Something went wrong with the server; the subclass says what.
 
     Attributes:
-        kind: the subclass as a stable word, for results and findings.
+        kind: a stable word for results and findings: that of the subclass, or a more exact one.
         sqlstate: the server's five-character code, or None where the server did not answer.
     """
 
     kind = "error"
 
-    def __init__(self, message, sqlstate=None):
+    def __init__(self, message, sqlstate=None, kind=None):
         super().__init__(message)
         self.sqlstate = sqlstate
+        self.kind = kind or self.kind
 
 
 class NameUnresolved(PostgresError):
-    """The host's name has no address."""
+    """The host's name has no address, or the name servers do not answer."""
 
-    kind = "name"
+    kind = "dns"
 
 
 class Refused(PostgresError):
@@ -46,10 +47,19 @@ class Unreachable(PostgresError):
     kind = "unreachable"
 
 
-class TimedOut(PostgresError):
-    """There was no answer in time, or the server ended the statement at its timeout."""
+class Denied(Unreachable):
+    """This host does not allow the connection: its own firewall, or the mode of the socket."""
 
-    kind = "timeout"
+    kind = "denied"
+
+
+class TimedOut(PostgresError):
+    """There was no answer in time, or the server ended the statement at its timeout.
+
+    It hangs; where not even the connection was accepted, the kind is ``timeout``.
+    """
+
+    kind = "hung"
 
 
 class NotPostgres(PostgresError):
@@ -61,49 +71,49 @@ class NotPostgres(PostgresError):
 class EncryptionFailed(PostgresError):
     """TLS could not be negotiated, or a certificate was not accepted."""
 
-    kind = "encryption"
+    kind = "tls"
 
 
 class AuthenticationFailed(PostgresError):
     """The server does not accept this role with this password or system user."""
 
-    kind = "authentication"
+    kind = "password"
 
 
 class MethodUnsupported(PostgresError):
     """The server wants a way to authenticate that the driver does not know."""
 
-    kind = "authentication_method"
+    kind = "method"
 
 
 class NotAllowed(PostgresError):
     """No rule of the server allows this role, database and address."""
 
-    kind = "not_allowed"
+    kind = "pg_hba"
 
 
 class DatabaseMissing(PostgresError):
     """The server has no database of this name."""
 
-    kind = "database_missing"
+    kind = "database"
 
 
 class TooManyConnections(PostgresError):
     """No slot is free: for this role, for this database, or on the whole server."""
 
-    kind = "too_many_connections"
+    kind = "slots"
 
 
 class StartingUp(PostgresError):
     """The server runs and takes no sessions: it starts, stops, or recovers."""
 
-    kind = "starting_up"
+    kind = "starting"
 
 
 class ConnectionLost(PostgresError):
     """The session ended while it was in use."""
 
-    kind = "connection_lost"
+    kind = "closed"
 
 
 class PoolerInBetween(PostgresError):
@@ -144,36 +154,49 @@ class StatementFailed(PostgresError):
     kind = "statement"
 
 
-#: The first prefix that fits counts.
-_BY_SQLSTATE = (
-    ("28P01", AuthenticationFailed),
-    ("28", NotAllowed),
-    ("3D000", DatabaseMissing),
-    ("53300", TooManyConnections),
-    ("57P03", StartingUp),
-    ("57P0", ConnectionLost),
+#: What means something else in a session than at its start; the first prefix that fits counts.
+_IN_A_SESSION = (
+    ("57P04", ConnectionLost),
+    ("57P05", ConnectionLost),
     ("08", ConnectionLost),
     ("57014", TimedOut),
     ("55P03", LockTimedOut),
+    ("55", StatementFailed),
     ("42501", InsufficientPrivilege),
     ("25006", ReadOnly),
 )
-_BY_KIND = {
+#: reason of ``failures`` and ``postgres_failures``: the class
+_BY_REASON = {
     failures.DNS: NameUnresolved,
     failures.REFUSED: Refused,
     failures.MISSING: Refused,
     failures.UNREACHABLE: Unreachable,
-    failures.DENIED: NotAllowed,
+    failures.DENIED: Denied,
+    failures.PERMISSION: Denied,
     failures.TIMEOUT: TimedOut,
+    failures.HUNG: TimedOut,
     failures.CLOSED: ConnectionLost,
     failures.TLS: EncryptionFailed,
     failures.PROTOCOL: NotPostgres,
+    "password": AuthenticationFailed,
+    "role": AuthenticationFailed,
+    "identity": AuthenticationFailed,
+    "pg_hba": NotAllowed,
+    "privilege": NotAllowed,
+    "closed_database": NotAllowed,
+    "database": DatabaseMissing,
+    "slots": TooManyConnections,
+    "role_limit": TooManyConnections,
+    "database_limit": TooManyConnections,
+    "starting": StartingUp,
+    "stopping": ConnectionLost,
+    "pooler": PoolerInBetween,
 }
 
 
 def of_connection(failure):
     """Return the error for a ``failures.ConnectionFailed``: the server itself said nothing."""
-    return _BY_KIND.get(failure.kind, PostgresError)(str(failure))
+    return _BY_REASON.get(failure.reason, PostgresError)(str(failure), kind=failure.reason)
 
 
 def of_login(message, sqlstate, routine):
@@ -181,16 +204,11 @@ def of_login(message, sqlstate, routine):
 
     Args:
         message: to show; it may be in any language.
-        routine: the function of the server that raised it: for 28000 only that distinguishes a
-            role that is unknown or not trusted from one that pg_hba.conf does not allow.
+        routine: the function of the server that raised it: causes with one code differ in it.
     """
-    if sqlstate == "28000" and routine != "ClientAuthentication":
-        return AuthenticationFailed(message, sqlstate)
-    if sqlstate in ("42501", "55000"):
-        return NotAllowed(message, sqlstate)
-    if sqlstate == "08P01":
-        # A server knows every parameter that is sent to it here, PgBouncer only some.
-        return PoolerInBetween(message, sqlstate)
+    reason = postgres_failures.of_login(sqlstate, routine)
+    if reason in _BY_REASON:
+        return _BY_REASON[reason](message, sqlstate, reason)
     return of_statement(message, sqlstate)
 
 
@@ -203,7 +221,8 @@ def of_statement(message, sqlstate):
     message = " ".join(message.split())
     if not sqlstate:
         return ConnectionLost(message)
-    for prefix, error in _BY_SQLSTATE:
+    for prefix, error in _IN_A_SESSION:
         if sqlstate.startswith(prefix):
             return error(message, sqlstate)
-    return StatementFailed(message, sqlstate)
+    reason = postgres_failures.of_login(sqlstate)
+    return _BY_REASON.get(reason, StatementFailed)(message, sqlstate)

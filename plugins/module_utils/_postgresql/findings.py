@@ -7,95 +7,34 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, postgres_failures
 
 #: The section of the troubleshooting guide on a database that the app cannot use.
 GUIDE = "Application Won't Start"
-#: kind: (id, status, remedy, advice)
+_UNKNOWN = "db.connection.unknown"
+#: kind of error: (id, remedy)
 _FINDINGS = {
-    "name": (
-        "db.unreachable",
-        "fail",
-        None,
-        "Correct DATABASE_HOST, or the name in DNS or /etc/hosts.",
-    ),
-    "refused": (
-        "db.unreachable",
-        "fail",
-        "start_postgresql",
-        "Start PostgreSQL, or correct the host and port.",
-    ),
-    "unreachable": (
-        "db.unreachable",
-        "fail",
-        None,
-        "Restore the network between this host and the database.",
-    ),
-    "timeout": (
-        "db.unreachable",
-        "fail",
-        None,
-        "Check for a firewall in between, or a server that hangs.",
-    ),
-    "encryption": (
-        "db.unreachable",
-        "fail",
-        None,
-        "Make ssl_mode and the certificates fit what the server offers.",
-    ),
-    "protocol": (
-        "db.unreachable",
-        "fail",
-        None,
-        "Correct the host and port: what listens there is not PostgreSQL.",
-    ),
-    "starting_up": (
-        "db.unreachable",
-        "fail",
-        None,
-        "Wait for the start or recovery to end; the server's log shows it.",
-    ),
-    "connection_lost": (
-        "db.unreachable",
-        "fail",
-        None,
-        "The server's log says why it ended the session.",
-    ),
-    "authentication": (
-        "db.auth.failed",
-        "fail",
-        "database_credentials",
-        "Correct the role and its password.",
-    ),
-    "not_allowed": (
-        "db.auth.failed",
-        "fail",
-        None,
-        "Allow the role, database and address in pg_hba.conf.",
-    ),
-    "database_missing": (
-        "db.missing",
-        "fail",
-        None,
-        "Create the database, or correct DATABASE_NAME.",
-    ),
-    "too_many_connections": (
-        "db.connections.exhausted",
-        "fail",
-        "end_idle_sessions",
-        "End idle sessions, then make the pools of all app hosts fit the server's slots.",
-    ),
-    "pooler": (
-        "db.connection.unknown",
-        "unknown",
-        None,
-        "Give the host and port of PostgreSQL itself, not of pgbouncer.",
-    ),
-    "authentication_method": (
-        "db.connection.unknown",
-        "unknown",
-        None,
-        "Install python3-psycopg2, which supports more ways to authenticate.",
-    ),
+    **dict.fromkeys(failures.WORDS, ("db.unreachable", None)),
+    failures.REFUSED: ("db.unreachable", "start_postgresql"),
+    failures.MISSING: ("db.unreachable", "start_postgresql"),
+    "starting": ("db.unreachable", None),
+    "stopping": ("db.unreachable", "start_postgresql"),
+    "password": ("db.auth.failed", "database_credentials"),
+    "password_missing": ("db.auth.failed", "database_credentials"),
+    "role": ("db.auth.failed", "database_credentials"),
+    "identity": ("db.auth.failed", None),
+    "pg_hba": ("db.auth.failed", None),
+    "privilege": ("db.auth.failed", None),
+    "closed_database": ("db.auth.failed", None),
+    "database": ("db.missing", None),
+    "slots": ("db.connections.exhausted", "end_idle_sessions"),
+    "role_limit": ("db.connections.exhausted", "end_idle_sessions"),
+    "database_limit": ("db.connections.exhausted", "end_idle_sessions"),
+}
+_ADVICE = {
+    **postgres_failures.ADVICE,
+    "pooler": "Give the host and port of PostgreSQL itself, not of pgbouncer.",
+    "method": "Install python3-psycopg2, which supports more ways to authenticate.",
 }
 
 
@@ -106,16 +45,14 @@ def unreachable(error, target):
         error: a PostgresError.
         target: the ``host:port`` that did not answer as it should.
     """
-    id, status, remedy, advice = _FINDINGS.get(
-        error.kind, ("db.connection.unknown", "unknown", None, None)
-    )
+    id, remedy = _FINDINGS.get(error.kind, (_UNKNOWN, None))
     return finding(
         id,
         "database",
-        status,
+        "unknown" if id == _UNKNOWN else "fail",
         "PostgreSQL at %s: %s" % (target, error),
-        evidence={"target": target, "error": error.kind, "sqlstate": error.sqlstate},
+        evidence={"target": target, "error_kind": error.kind, "sqlstate": error.sqlstate},
         remedy=remedy,
-        advice=advice,
+        advice=_ADVICE.get(error.kind),
         guide=GUIDE,
     )

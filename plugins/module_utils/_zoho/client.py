@@ -30,6 +30,7 @@ _MADE_UP = "1000.%s.%s" % ("0" * 32, "0" * 32)
 #: reason of a failed connection: what a result calls it, where that is another word
 _KINDS = {
     failures.DENIED: "unreachable",
+    failures.PERMISSION: "unreachable",
     failures.PROTOCOL: "garbage",
     failures.MISSING: "closed",
 }

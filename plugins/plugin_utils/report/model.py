@@ -28,7 +28,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import (
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import WORSE
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "2.0"
 FAIL_ON = ("fail", "warn", "never")
 #: The classes a host is counted in, each host in one, the worst first.
 HOST_CLASSES = ("unreachable", "fail", "unknown", "warn", "ok", "skipped")

@@ -13,7 +13,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._health import reach
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
-from ansible_collections.sergas.ops.plugins.module_utils._net import failures, url
+from ansible_collections.sergas.ops.plugins.module_utils._net import (
+    failures,
+    postgres_failures,
+    url,
+)
 
 _REQUIRED = (("host", "HOST"), ("user", "USER"), ("name", "NAME"))
 _MARGIN = 0.3
@@ -59,107 +63,63 @@ def _not_set(names, env_file):
     return "%s %s not set in %s" % (", ".join(names), "is" if len(names) == 1 else "are", env_file)
 
 
-#: What to do about a failed connection to this service.
-_ADVICE = {
-    **failures.ADVICE,
-    failures.REFUSED: "Start the cluster, or correct the host and the port in .env.",
-    failures.MISSING: "Start the cluster.",
-    failures.HUNG: "See on the server what hangs: a stopped process, a full disk, no memory.",
-    failures.CLOSED: "See the server's log, and what is in between.",
-    failures.TLS: "Compare sslmode with what the server offers.",
-}
-#: error kind: (id, sentence, remedy, advice)
+#: error kind: (id, sentence, remedy)
 _ERROR_KINDS = {
     **{
         reason: (
             "db.unreachable",
-            failures.WORDS[reason],
+            words,
             "start_postgresql" if reason in (failures.REFUSED, failures.MISSING) else None,
-            advice,
         )
-        for reason, advice in _ADVICE.items()
+        for reason, words in failures.WORDS.items()
     },
     "starting": (
         "db.unreachable",
         "the server is starting up, recovering or shutting down",
         None,
-        "Wait for it, and read the server's log.",
     ),
-    "stopping": (
-        "db.unreachable",
-        "the server is shutting down",
-        "start_postgresql",
-        "Start the cluster.",
-    ),
-    "refusal": ("db.unreachable", "the server refuses the session", None, "Read the server's log."),
-    "password": (
-        "db.auth.failed",
-        "the user or the password is wrong",
-        "database_credentials",
-        "Put the right credentials into .env, from the vault.",
-    ),
+    "stopping": ("db.unreachable", "the server is shutting down", "start_postgresql"),
+    "refusal": ("db.unreachable", "the server refuses the session", None),
+    "pooler": ("db.unreachable", "a connection pooler refuses the session", None),
+    "closed_database": ("db.unreachable", "the database allows no connections", None),
+    "password": ("db.auth.failed", "the user or the password is wrong", "database_credentials"),
     "password_missing": (
         "db.auth.failed",
         "it wants a password and none is set",
         "database_credentials",
-        "Set the password in .env, from the vault.",
     ),
     "role": (
         "db.auth.failed",
         "the role does not exist or may not log in",
         "database_credentials",
-        "Correct the user in .env, or create the role.",
     ),
     "identity": (
         "db.auth.failed",
         "it wants another identity than a password (peer, ident, certificate)",
         None,
-        "Correct pg_hba.conf for this user.",
     ),
     "pg_hba": (
         "db.auth.failed",
         "no rule of pg_hba.conf allows this host, user and database",
         None,
-        "Add a rule to pg_hba.conf and reload.",
     ),
-    "method": (
-        "db.auth.failed",
-        "its way to authenticate is not known here",
-        None,
-        "Check it with the app's own driver.",
-    ),
-    "privilege": (
-        "db.auth.failed",
-        "the role may not connect to this database",
-        None,
-        "GRANT CONNECT ON DATABASE to the role.",
-    ),
-    "database": (
-        "db.missing",
-        "the database does not exist",
-        None,
-        "Correct the name in .env, or restore the database.",
-    ),
+    "method": ("db.auth.failed", "its way to authenticate is not known here", None),
+    "privilege": ("db.auth.failed", "the role may not connect to this database", None),
+    "database": ("db.missing", "the database does not exist", None),
     "slots": (
         "db.connections.exhausted",
         "all connection slots are taken",
         "end_idle_sessions",
-        (
-            "End idle sessions, then compare workers x (pool size + overflow) of all hosts with the"
-            " slots."
-        ),
     ),
     "role_limit": (
         "db.connections.exhausted",
         "the role's own connection limit is reached",
         "end_idle_sessions",
-        "Raise the role's CONNECTION LIMIT, or lower the pool.",
     ),
     "database_limit": (
         "db.connections.exhausted",
         "the database's own connection limit is reached",
         "end_idle_sessions",
-        "Raise the database's CONNECTION LIMIT, or lower the pool.",
     ),
 }
 
@@ -223,11 +183,8 @@ def judge(result, threshold):
     if status == "ok":
         identity, remedy, advice = "db.connection.ok", None, None
     else:
-        identity, remedy, advice = (
-            _ERROR_KINDS["slots"][0],
-            _ERROR_KINDS["slots"][2],
-            _ERROR_KINDS["slots"][3],
-        )
+        identity, _sentence, remedy = _ERROR_KINDS["slots"]
+        advice = postgres_failures.ADVICE["slots"]
     return finding(
         identity,
         "database",
@@ -253,7 +210,8 @@ def judge(result, threshold):
 
 
 def _refused(server, evidence, failure, socket=None):
-    identity, sentence, remedy, advice = _ERROR_KINDS[failure["error_kind"]]
+    identity, sentence, remedy = _ERROR_KINDS[failure["error_kind"]]
+    advice = postgres_failures.ADVICE.get(failure["error_kind"])
     if socket and failure["error_kind"] == "identity":
         # The server identifies the user by the kernel, and this is not the app's.
         return finding(

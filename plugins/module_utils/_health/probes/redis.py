@@ -78,6 +78,7 @@ _ADVICE = {
     **failures.ADVICE,
     failures.REFUSED: "Start Redis, or correct the host and the port in .env.",
     failures.MISSING: "Start Redis.",
+    failures.PERMISSION: "Check the mode (unixsocketperm) and the group of the socket.",
     failures.HUNG: "Check whether the process is stopped or busy with a slow command.",
     failures.CLOSED: "Check the server's log, and whether it wants TLS (REDIS_SSL).",
     failures.PROTOCOL: "Correct the host, the port and REDIS_SSL in .env.",

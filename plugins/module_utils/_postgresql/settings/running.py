@@ -182,7 +182,14 @@ class Server:
         """Return whether it answers, if only to refuse."""
         try:
             self._session(deadline.within(5)).close()
-        except (errors.StartingUp, errors.Refused, errors.ConnectionLost, errors.TimedOut):
+        except (
+            errors.StartingUp,
+            errors.Refused,
+            errors.NameUnresolved,
+            errors.Unreachable,
+            errors.ConnectionLost,
+            errors.TimedOut,
+        ):
             return False
         except errors.PostgresError:
             return True

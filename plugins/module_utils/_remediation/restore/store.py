@@ -151,6 +151,8 @@ def rearm(params, directory, new):
             item["saved"] = names.setdefault(item["saved"], name)
             if first:
                 _copy(item.get("leads_to", item), os.path.join(directory, item["saved"]))
+        if names:
+            program.sync(os.path.join(directory, "saved"))
         point.update(
             {key: new[key] for key in ("run", "armed_at", "due", "boot", "command_timeout")},
             # The oldest ones last: they know the state from before all of it.
@@ -177,6 +179,8 @@ def discard(params, directory):
             gone = os.path.join(params["directory"], ".%s.gone" % params["name"])
             shutil.rmtree(gone, ignore_errors=True)
             os.rename(directory, gone)
+            # A crash must not bring back an armed point that has only some of its files.
+            program.sync(params["directory"])
     except FileNotFoundError:
         return
     timer.stop(params["name"])
@@ -196,6 +200,7 @@ def _fill(staging, point):
     saved = {item["saved"]: item for item in point["files"] if "saved" in item}
     for name, item in saved.items():
         _copy(item.get("leads_to", item), os.path.join(staging, name))
+    program.sync(os.path.join(staging, "saved"))
     source = program.__loader__.get_source(program.__name__)
     program.write_outcome(staging, None)
     core_files.replace(os.path.join(staging, "restore.py"), source.encode("utf-8"), mode=0o700)

@@ -193,5 +193,5 @@ def test_a_report_gives_the_findings_of_hosts_that_were_not_checked(plan, tmp_pa
     assert made["batches"] == [["app1"]]
     with pytest.raises(AnsibleActionFail, match="none of its hosts .*app1, old.* is a host"):
         plan({"other": None}, report_file=report_of(tmp_path))
-    with pytest.raises(AnsibleActionFail, match="schema version 2.0, allowed is 1.x"):
-        plan({"app1": None}, report_file=report_of(tmp_path, schema_version="2.0"))
+    with pytest.raises(AnsibleActionFail, match="schema version 1.1, allowed is 2.x"):
+        plan({"app1": None}, report_file=report_of(tmp_path, schema_version="1.1"))

@@ -24,7 +24,7 @@ EVIDENCE = {
 def report(evidence, id="db.size.ok"):
     item = {"id": id, "status": "ok", "summary": "sizes", "evidence": evidence}
     return {
-        "schema_version": "1.0",
+        "schema_version": "2.0",
         "generated_at": "2026-11-24T10:00:00Z",
         "fleet": [],
         "hosts": [

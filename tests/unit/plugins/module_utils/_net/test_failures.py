@@ -14,7 +14,7 @@ import ssl
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import database, redis
-from ansible_collections.sergas.ops.plugins.module_utils._net import failures
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, postgres_failures
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import client, findings
 
 KINDS = {
@@ -56,6 +56,17 @@ def test_a_timeout_is_what_was_being_waited_for(phase, reason):
 
 def test_a_kind_other_than_a_timeout_is_the_reason():
     assert of(errno.ECONNREFUSED, "first_byte").reason == "refused"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_a_socket_file_that_may_not_be_opened_is_no_matter_of_the_firewall(number):
+    error = OSError(number, os.strerror(number))
+    failure = failures.of(error, "connect", "/run/redis/redis.sock")
+    assert failure.reason == failures.PERMISSION
+    assert "firewall" not in failures.WORDS[failure.reason] + failures.ADVICE[failure.reason]
+    assert str(failure) == "/run/redis/redis.sock: %s" % os.strerror(number)
+    for advice in (postgres_failures.ADVICE, redis._ADVICE):
+        assert "firewall" not in advice[failure.reason]
 
 
 def test_tls_that_fails_is_no_connection_that_was_cut():

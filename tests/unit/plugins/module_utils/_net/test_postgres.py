@@ -19,51 +19,57 @@ from ansible_collections.sergas.ops.plugins.module_utils._net.failures import Co
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "routine", "error"),
+    ("sqlstate", "routine", "error", "reason"),
     [
-        ("28P01", "auth_failed", errors.AuthenticationFailed),
+        ("28P01", "auth_failed", errors.AuthenticationFailed, "password"),
         # Peer authentication.
-        ("28000", "auth_failed", errors.AuthenticationFailed),
+        ("28000", "auth_failed", errors.AuthenticationFailed, "identity"),
         # The role is not there, or may not log in.
-        ("28000", "InitializeSessionUserId", errors.AuthenticationFailed),
+        ("28000", "InitializeSessionUserId", errors.AuthenticationFailed, "role"),
         # No entry of pg_hba.conf, or one that rejects.
-        ("28000", "ClientAuthentication", errors.NotAllowed),
-        ("42501", "CheckMyDatabase", errors.NotAllowed),
-        ("55000", "CheckMyDatabase", errors.NotAllowed),
-        ("3D000", "InitPostgres", errors.DatabaseMissing),
+        ("28000", "ClientAuthentication", errors.NotAllowed, "pg_hba"),
+        ("42501", "CheckMyDatabase", errors.NotAllowed, "privilege"),
+        ("55000", "CheckMyDatabase", errors.NotAllowed, "closed_database"),
+        ("3D000", "InitPostgres", errors.DatabaseMissing, "database"),
         # The server's slots, the reserved ones, those of the role.
-        ("53300", "ProcArrayAdd", errors.TooManyConnections),
-        ("53300", "InitPostgres", errors.TooManyConnections),
-        ("53300", "InitializeSessionUserId", errors.TooManyConnections),
-        ("57P03", "ProcessStartupPacket", errors.StartingUp),
-        ("57P01", "ProcessInterrupts", errors.ConnectionLost),
-        ("08P01", "", errors.PoolerInBetween),
-        ("XX000", "", errors.StatementFailed),
+        ("53300", "ProcArrayAdd", errors.TooManyConnections, "slots"),
+        ("53300", "InitPostgres", errors.TooManyConnections, "slots"),
+        ("53300", "InitializeSessionUserId", errors.TooManyConnections, "role_limit"),
+        ("57P03", "ProcessStartupPacket", errors.StartingUp, "starting"),
+        ("57P01", "ProcessInterrupts", errors.ConnectionLost, "stopping"),
+        ("08P01", "", errors.PoolerInBetween, "pooler"),
+        ("XX000", "", errors.StatementFailed, "statement"),
     ],
 )
-def test_a_refused_login_in_any_language(sqlstate, routine, error):
+def test_a_refused_login_in_any_language(sqlstate, routine, error, reason):
     found = errors.of_login("Anmeldung abgelehnt", sqlstate, routine)
-    assert (found.__class__, found.sqlstate) == (error, sqlstate)
+    assert (found.__class__, found.sqlstate, found.kind) == (error, sqlstate, reason)
 
 
 @pytest.mark.parametrize(
-    ("kind", "error"),
+    ("kind", "phase", "error", "reason"),
     [
-        ("dns", errors.NameUnresolved),
-        ("refused", errors.Refused),
-        ("missing", errors.Refused),
-        ("unreachable", errors.Unreachable),
-        ("denied", errors.NotAllowed),
-        ("timeout", errors.TimedOut),
-        ("closed", errors.ConnectionLost),
-        ("tls", errors.EncryptionFailed),
-        ("protocol", errors.NotPostgres),
-        ("something new", errors.PostgresError),
+        ("dns", "name", errors.NameUnresolved, "dns"),
+        ("refused", "connect", errors.Refused, "refused"),
+        ("missing", "connect", errors.Refused, "missing"),
+        ("unreachable", "connect", errors.Unreachable, "unreachable"),
+        ("denied", "connect", errors.Denied, "denied"),
+        ("permission", "connect", errors.Denied, "permission"),
+        # What was being waited for says who does not answer.
+        ("timeout", "name", errors.NameUnresolved, "dns"),
+        ("timeout", "connect", errors.TimedOut, "timeout"),
+        ("timeout", "tls", errors.TimedOut, "hung"),
+        ("timeout", "first_byte", errors.TimedOut, "hung"),
+        ("closed", "first_byte", errors.ConnectionLost, "closed"),
+        ("tls", "tls", errors.EncryptionFailed, "tls"),
+        ("protocol", "first_byte", errors.NotPostgres, "protocol"),
+        ("something new", "connect", errors.PostgresError, "something new"),
     ],
 )
-def test_a_failed_connection(kind, error):
-    found = errors.of_connection(ConnectionFailed(kind, "connect", "it says why"))
+def test_a_failed_connection(kind, phase, error, reason):
+    found = errors.of_connection(ConnectionFailed(kind, phase, "it says why"))
     assert (found.__class__, found.sqlstate, str(found)) == (error, None, "it says why")
+    assert found.kind == reason
 
 
 @pytest.mark.parametrize(
@@ -77,6 +83,10 @@ def test_a_failed_connection(kind, error):
         ("08006", errors.ConnectionLost),
         (None, errors.ConnectionLost),
         ("42P01", errors.StatementFailed),
+        # At the start of a session these are refusals.
+        ("08P01", errors.ConnectionLost),
+        ("55000", errors.StatementFailed),
+        ("53300", errors.TooManyConnections),
     ],
 )
 def test_a_failed_statement_in_any_language(sqlstate, error):

@@ -249,13 +249,13 @@ def test_a_catalogue_that_cannot_be_is_refused_with_the_reason(tmp_path, makers)
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('{"schema_version": "2.0"}', "has the schema version 2.0, allowed is 1.x"),
-        ('{"schema_version": 1}', "has the schema version 1, allowed is 1.x"),
+        ('{"schema_version": "1.1"}', "has the schema version 1.1, allowed is 2.x"),
+        ('{"schema_version": 1}', "has the schema version 1, allowed is 2.x"),
         ("[]", "has the schema version None"),
         ("{", "is not JSON"),
-        ('{"schema_version": "1.0", "hosts": []}', "does not match"),
+        ('{"schema_version": "2.0", "hosts": []}', "does not match"),
         (
-            '{"schema_version": "1.0", "hosts": [{"name": "a"}], "fleet": [], "roots": []}',
+            '{"schema_version": "2.0", "hosts": [{"name": "a"}], "fleet": [], "roots": []}',
             "does not match",
         ),
     ],
@@ -269,7 +269,7 @@ def test_a_report_that_cannot_be_is_refused_with_the_reason(tmp_path, text, reas
 
 
 def test_a_report_of_another_minor_version_is_read(tmp_path, makers):
-    found = dict(report(makers, None), schema_version="1.0")
+    found = dict(report(makers, None), schema_version="2.7")
     path = tmp_path / "report.json"
     path.write_text(json.dumps(found))
     assert reading.read_report("x", str(path))["hosts"][0]["name"] == "a"

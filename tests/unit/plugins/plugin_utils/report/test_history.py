@@ -159,20 +159,20 @@ def test_the_first_report_has_nothing_before_it(tmp_path):
     ("text", "reason"),
     [
         ("", "is not JSON"),
-        ('{"schema_version": "1.0"', "is not JSON"),
-        ("[]", "has the schema version None, this is 1.1"),
-        ('{"schema_version": "2.0"}', "has the schema version 2.0, this is 1.1"),
-        ('{"schema_version": 1}', "has the schema version 1, this is 1.1"),
-        ('{"schema_version": "1.0"}', "does not match its schema"),
+        ('{"schema_version": "2.0"', "is not JSON"),
+        ("[]", "has the schema version None, this is 2.0"),
+        ('{"schema_version": "1.1"}', "has the schema version 1.1, this is 2.0"),
+        ('{"schema_version": 1}', "has the schema version 1, this is 2.0"),
+        ('{"schema_version": "2.0"}', "does not match its schema"),
         (
             (
-                '{"schema_version": "1.0", "generated_at": "2026-11-24T08:00:00Z", "fleet": [],'
+                '{"schema_version": "2.0", "generated_at": "2026-11-24T08:00:00Z", "fleet": [],'
                 ' "hosts": [5]}'
             ),
             "does not match its schema",
         ),
         (
-            '{"schema_version": "1.0", "generated_at": "<script>", "fleet": [], "hosts": []}',
+            '{"schema_version": "2.0", "generated_at": "<script>", "fleet": [], "hosts": []}',
             "does not match its schema",
         ),
         (None, "cannot be read: No such file"),
@@ -187,6 +187,6 @@ def test_a_report_that_cannot_be_compared_with_is_named(tmp_path, text, reason):
 
 
 def test_a_later_minor_version_is_compared_with(tmp_path, makers):
-    report = dict(makers.build(makers.sample()), schema_version="1.7", extra=1)
+    report = dict(makers.build(makers.sample()), schema_version="2.7", extra=1)
     write(tmp_path, {"report.json": formats.render_json(report)})
     assert history.read_previous(str(tmp_path))[1] is None

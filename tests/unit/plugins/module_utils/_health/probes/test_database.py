@@ -10,9 +10,9 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
-from ansible_collections.sergas.ops.plugins.module_utils._health import reach
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import database
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, postgres_failures
 
 THRESHOLD = (80.0, 90.0, "%")
 
@@ -79,11 +79,13 @@ def test_slots_that_are_not_visible_are_no_failure():
         ("53300", "CheckMyDatabase", "database_limit", "db.connections.exhausted"),
         ("57P03", "ProcessStartupPacket", "starting", "db.unreachable"),
         ("57P01", "", "stopping", "db.unreachable"),
+        ("55000", "CheckMyDatabase", "closed_database", "db.unreachable"),
+        ("08P01", "", "pooler", "db.unreachable"),
         ("XX000", "", "refusal", "db.unreachable"),
     ],
 )
 def test_refusals_are_distinguished_by_sqlstate_and_routine(sqlstate, routine, error_kind, id):
-    assert reach.sqlstate_reason(sqlstate, routine) == error_kind
+    assert postgres_failures.of_login(sqlstate, routine) == error_kind
     item = judged(refused(error_kind, failure={"sqlstate": sqlstate}))
     assert (item["id"], item["status"], item["evidence"]["error_kind"]) == (id, "fail", error_kind)
     assert sqlstate in item["summary"]
@@ -97,6 +99,7 @@ def test_refusals_are_distinguished_by_sqlstate_and_routine(sqlstate, routine, e
         "missing",
         "unreachable",
         "denied",
+        "permission",
         "timeout",
         "hung",
         "closed",
@@ -108,8 +111,13 @@ def test_every_way_a_connection_fails_has_a_distinct_sentence(kind):
     item = judged(refused(kind))
     assert item["id"] == "db.unreachable"
     assert item["advice"]
-    sentences = [sentence for _id, sentence, _remedy, _advice in database._ERROR_KINDS.values()]
+    sentences = [sentence for _id, sentence, _remedy in database._ERROR_KINDS.values()]
     assert len(set(sentences)) == len(sentences)
+
+
+def test_every_reason_has_a_finding_with_advice():
+    reasons = {*failures.WORDS, *postgres_failures._REFUSALS.values()}
+    assert reasons <= set(database._ERROR_KINDS) == set(postgres_failures.ADVICE) | {"redirect"}
 
 
 def test_remedies():
