@@ -38,19 +38,32 @@ class ActionModule(ActionBase):
         host = _Host(task_vars["hostvars"], task_vars["inventory_hostname"])
         state = steps.state_of(host.registered(_STATE))
         now = int(time.time())
-        if event == "recheck":
-            state = steps.recheck(state, host.diagnosis(), now)
-        elif event == "failed":
-            failed, task = map(host.registered, ("ansible_failed_result", "ansible_failed_task"))
-            state = steps.fail(state, steps.failure(failed, task.get("name")), now)
-        elif state["next"] != "done":
-            state = steps.advance(state, host.situation(state), now)
-        else:
-            state = self._take_up(state, host, now)
+        try:
+            state = self._decide(event, state, host, now)
+        except Exception as error:
+            # Whatever the tasks have registered: the state must not be lost, for what was begun on
+            # the host is undone and recorded by it.
+            reason = "the result of a task cannot be used: %s: %s" % (type(error).__name__, error)
+            if event == "recheck" or state["next"] == "done":
+                result.update(failed=True, msg=reason)
+            else:
+                # The step that follows is taken at once, unless this is about a failed one.
+                state = dict(steps.fail(state, reason, now), failed_over=event == "failed")
         # What a remedy has just changed may need a moment to take effect.
         time.sleep(state["wait"])
         result.update(state, changed=False)
         return result
+
+    def _decide(self, event, state, host, now):
+        """Return the state after an event."""
+        if event == "recheck":
+            return steps.recheck(state, host.diagnosis(), now)
+        if event == "failed":
+            failed, task = map(host.registered, ("ansible_failed_result", "ansible_failed_task"))
+            return steps.fail(state, steps.failure(failed, task.get("name")), now)
+        if state["next"] != "done":
+            return steps.advance(state, host.situation(state), now)
+        return self._take_up(state, host, now)
 
     def _take_up(self, state, host, now):
         """Return the state in which the remedy of the turn begins, or the same one where it is not
@@ -113,5 +126,5 @@ class _Host:
 
     def progress_of(self, name):
         """Return (records of the remedies that ended on a host, the one in progress or "")."""
-        state = steps.state_of(self._hostvars.raw_get(name).get(_STATE))
-        return state["outcomes"], state["current"]
+        found = self._hostvars.raw_get(name).get(_STATE)
+        return outcomes.progress(found if isinstance(found, dict) else {})

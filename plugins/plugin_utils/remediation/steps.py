@@ -20,6 +20,7 @@ from __future__ import annotations
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import outcomes
 
 #: Seconds between two checks.
 INTERVAL_S = 2
@@ -38,7 +39,8 @@ _NEW = {
     "app": {},
     #: records of the remedies that have ended here
     "outcomes": [],
-    #: the remedy that was begun here and has not ended, for the report of a run that loses the host
+    #: the remedy that was begun here and has not ended, for the report of a run that loses the
+    #: host; ``outcomes.LOST`` where that is not known any more
     "current": "",
     "check_mode": False,
     "started": 0,
@@ -69,8 +71,14 @@ _NEW = {
 
 
 def state_of(registered):
-    """Return the state that a registered result holds, or a new one."""
+    """Return the state that a registered result holds, or a new one.
+
+    A result without a state is that of a task that failed itself. It is not the beginning: what was
+    begun on the host is not known any more.
+    """
     registered = registered if isinstance(registered, dict) else {}
+    if registered and "next" not in registered:
+        registered = {"current": outcomes.LOST}
     return {key: registered.get(key, value) for key, value in _NEW.items()}
 
 
@@ -93,6 +101,7 @@ def start(earlier, order, host, now):
         app=host["app"] if first else earlier["app"],
         outcomes=[] if first else earlier["outcomes"],
         check_mode=host["check_mode"],
+        current=earlier["current"],
         started=now,
         known=order["known"],
         before=[order["finding"]],
@@ -134,7 +143,7 @@ def advance(state, host, now):
 
 
 def fail(state, reason, now):
-    """Return the state after a step has failed.
+    """Return the state after a step has failed, or what it returned could not be read.
 
     Args:
         reason: why, as a sentence.
@@ -200,7 +209,9 @@ def failure(result, task):
         task: its name.
     """
     items = result.get("results")
-    bad = [item for item in (items if isinstance(items, list) else []) if item.get("failed")]
+    # Modules return what they like under this name, not only Ansible's results of a loop.
+    items = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    bad = [item for item in items if item.get("failed")]
     return "%s (%s)" % ([*bad, result][0].get("msg", "it failed"), task or "a task")
 
 

@@ -84,12 +84,7 @@ def remediation(task_vars: dict[str, Any], name: str, ahead: bool = False) -> di
         host: results.plain(task_vars["hostvars"].raw_get(host).get("sergas_remediate") or {})
         for host in planned["acting"]
     }
-    return outcomes.account(
-        planned,
-        {host: state.get("outcomes", []) for host, state in states.items()},
-        {host: state.get("current", "") for host, state in states.items()},
-        ahead,
-    )
+    return outcomes.account(planned, states, ahead)
 
 
 def collection_version() -> str:

@@ -41,22 +41,23 @@ _SHOWN = (
     "undo",
     "guards",
 )
+#: Stands for the remedy in progress on a host whose state was lost: it may have been any of them.
+LOST = "?"
 _AHEAD = "the run was about to begin it and did not report how it ended; if it was interrupted, %s"
 _EVIDENCE = ("id", "status", "summary", "value", "unit", "evidence")
 
 
 def account(
     planned: dict[str, Any],
-    records: Mapping[str, Sequence[dict[str, Any]]],
-    current: Mapping[str, str],
+    states: Mapping[str, dict[str, Any]],
     ahead: bool = False,
 ) -> dict[str, Any]:
     """Return the remediation as the report has it.
 
     Args:
         planned: the result of the action ``remediation_plan``.
-        records: {host name: [record of a remedy that ended there]}.
-        current: {host name: the remedy that was begun there last, or an empty text}.
+        states: {host name: what was registered there as the state of its remedies; nothing where
+            none has had its turn}.
         ahead: whether it is about to be carried out, so that this is all there is of a run that
             is killed.
 
@@ -68,7 +69,7 @@ def account(
     for entry in planned["entries"]:
         shown = {key: entry[key] for key in _SHOWN}
         shown["before"] = [evidence(entry["finding"])]
-        shown.update(_outcome(entry, planned, records, current))
+        shown.update(_outcome(entry, planned, states))
         if ahead and is_ready(entry) and planned["mode"] == "apply":
             shown.update(outcome="unknown", reason=_AHEAD % _after_loss(entry))
         entries.append(shown)
@@ -92,6 +93,18 @@ def evidence(item: Mapping[str, Any]) -> dict[str, Any]:
 def is_ready(entry: Mapping[str, Any]) -> bool:
     """Return whether no guard holds an entry of a plan back, and its host is there."""
     return not entry["guards"] and not entry["gone"]
+
+
+def progress(state: Mapping[str, Any]) -> tuple[Sequence[dict[str, Any]], str]:
+    """Return (records of the remedies that ended on a host, the one in progress or "").
+
+    Args:
+        state: what was registered there as the state of its remedies. A result that holds no state
+            is that of a task that failed itself: what the state was is not known any more.
+    """
+    if not state:
+        return (), ""
+    return (state["outcomes"], state["current"]) if "next" in state else ((), LOST)
 
 
 def stopped_by(
@@ -120,8 +133,7 @@ def stopped_by(
 def _outcome(
     entry: dict[str, Any],
     planned: dict[str, Any],
-    records: Mapping[str, Sequence[dict[str, Any]]],
-    current: Mapping[str, str],
+    states: Mapping[str, dict[str, Any]],
 ) -> dict[str, Any]:
     result = {"outcome": None, "reason": None, "started": None, "ended": None, "after": []}
     if entry["gone"]:
@@ -130,6 +142,8 @@ def _outcome(
         return dict(result, outcome="guarded", reason=entry["guards"][0]["reason"])
     if planned["mode"] == "plan":
         return dict(result, outcome="planned", reason="sergas_apply is not set")
+    state = states.get(entry["host"], {})
+    records, current = progress(state)
     record = _record(entry, records)
     if record is not None:
         result.update({key: record.get(key) for key in ("outcome", "started", "ended")})
@@ -137,20 +151,24 @@ def _outcome(
         for key in ("before", "after"):
             result[key] = [evidence(item) for item in record.get(key) or ()]
         return result
-    if current.get(entry["host"]) == entry["remedy"]:
-        reason = "%s was lost in the middle of it; %s" % (entry["host"], _after_loss(entry))
-        return dict(result, outcome="unknown", reason=reason)
-    ended = {
-        name: (records.get(name, ()), current.get(name, ""))
-        for batch in planned["batches"]
-        for name in batch
-    }
+    if current in (entry["remedy"], LOST):
+        return dict(result, outcome="unknown", reason=_loss(entry, state))
+    ended = {name: progress(states.get(name, {})) for batch in planned["batches"] for name in batch}
     host = stopped_by(ended, entry["remedy"])
     return dict(
         result,
         outcome="not tried",
         reason="stopped after %s" % host if host else "the run ended before it",
     )
+
+
+def _loss(entry: dict[str, Any], state: Mapping[str, Any]) -> str:
+    """Return what is known of a remedy that was begun and did not end."""
+    if "next" not in state:
+        known = "the state of the remedies of %s was lost, so it may have begun"
+    else:
+        known = "%s was lost in the middle of it"
+    return "%s; %s" % (known % entry["host"], _after_loss(entry))
 
 
 def _after_loss(entry: dict[str, Any]) -> str:
@@ -160,10 +178,8 @@ def _after_loss(entry: dict[str, Any]) -> str:
     return "the host rolls back automatically, at the latest %d s after the start" % entry["limit"]
 
 
-def _record(
-    entry: dict[str, Any], records: Mapping[str, Sequence[dict[str, Any]]]
-) -> dict[str, Any] | None:
-    for record in records.get(entry["host"], ()):
+def _record(entry: dict[str, Any], records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    for record in records:
         same = record.get("remedy") == entry["remedy"]
         if same and record.get("probe_host") == entry["probe_host"]:
             return record

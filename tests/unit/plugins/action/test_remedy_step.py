@@ -11,6 +11,7 @@ from ansible.errors import AnsibleActionFail
 
 from ansible_collections.sergas.ops.plugins.action import remedy_step
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import outcomes
 
 DOWN = finding("redis.unreachable", "redis", "fail", "nothing listens")
 TURN = {"remedy": "start_redis", "hosts": ["a", "b"]}
@@ -110,16 +111,20 @@ def test_a_host_waits_for_no_turn_of_others_and_keeps_its_outcomes(hosts, step):
         ({"outcomes": [{"remedy": "other", "outcome": "undone", "worse": False}]}, "check"),
         ({"outcomes": [{"remedy": "other", "outcome": "undone", "worse": True}]}, "done"),
         ({"current": "other"}, "done"),
+        # Its state was lost: what was begun there is not known.
+        (None, "done"),
         ({}, "check"),
     ],
 )
 def test_what_ended_badly_on_a_host_of_an_earlier_batch_is_not_tried(
     hosts, step, progress, next_step
 ):
-    hosts["a"]["sergas_remediate"] = {"next": "done", **progress}
+    lost = {"failed": True, "msg": "worker found in a dead state"}
+    state = {"next": "done", "outcomes": [], "current": ""}
+    hosts["a"]["sergas_remediate"] = lost if progress is None else {**state, **progress}
     assert step("b", turn=TURN)["next"] == next_step
     # What a later batch does stops nothing.
-    hosts["b"]["sergas_remediate"] = {"current": "start_redis"}
+    hosts["b"]["sergas_remediate"] = {**state, "current": "start_redis"}
     del hosts["a"]["sergas_remediate"]
     assert step("a", turn=TURN)["next"] == "begin"
 
@@ -130,10 +135,57 @@ def test_a_check_run_notes_nothing_as_begun(step):
 
 def test_after_the_remedies_all_parts_are_run_again(hosts, step):
     hosts["a"]["sergas_diagnose_insights"] = {"findings": []}
-    hosts["a"]["sergas_remediate"] = {"outcomes": [{"remedy": "x"}]}
+    hosts["a"]["sergas_remediate"] = {"next": "done", "outcomes": [{"remedy": "x"}]}
     made = step("a", event="recheck")
     assert made["parts"] == ["health", "database"] and made["outcomes"] == [{"remedy": "x"}]
     assert step("a", event="recheck")["parts"] == []
+
+
+@pytest.mark.parametrize("results", [["No package x"], [None], "two", [{"failed": True}, 3]])
+def test_a_failed_task_may_return_any_results(hosts, step, results):
+    step("a", turn=TURN)
+    step("a", turn=TURN)
+    hosts["a"]["ansible_failed_result"] = {"failed": True, "msg": "no package", "results": results}
+    made = step("a", event="failed")
+    assert (made["next"], made["current"]) == ("conclude", "start_redis")
+
+
+def test_a_result_that_cannot_be_used_is_a_failure_that_keeps_the_state(hosts, step):
+    for _step in range(3):
+        made = step("a", turn=TURN)
+    assert (made["next"], made["check"]["purpose"]) == ("check", "verify")
+    hosts["a"]["sergas_diagnose_health"] = {"findings": [{"id": "redis.unreachable"}]}
+    made = step("a", turn=TURN)
+    # The step that undoes it comes next, and comes once.
+    assert (made["next"], made["failed_over"]) == ("conclude", False)
+    assert (made["current"], made.get("failed")) == ("start_redis", None)
+    hosts["a"]["__remediate_returned"] = {"outcome": {"touched": True}}
+    assert step("a", turn=TURN)["next"] == "end"
+    (record,) = step("a", turn=TURN)["outcomes"]
+    assert record["outcome"] == "undone"
+    assert record["reason"] == "the result of a task cannot be used: KeyError: 'status'"
+    # A task that failed, too: its own step follows once more.
+    hosts["a"]["sergas_remediate"] = dict(made, next="run")
+    hosts["a"]["ansible_failed_result"] = {"failed": True, 3: {4: 5}, "results": {(1, 2): 3}}
+    made = step("a", event="failed")
+    assert (made["next"], made["failed_over"]) == ("conclude", True)
+    assert "TypeError" in made["verdict"]["reason"]
+
+
+def test_a_turn_that_cannot_begin_fails_and_keeps_what_has_ended(hosts, step):
+    hosts["a"]["sergas_remediate"] = {"next": "done", "outcomes": [{"remedy": "x"}]}
+    del hosts["a"]["sergas_remediation_plan"]["orders"]
+    made = step("a", turn=TURN)
+    assert made["failed"] and made["msg"].endswith("KeyError: 'orders'")
+    assert (made["next"], made["outcomes"]) == ("done", [{"remedy": "x"}])
+
+
+def test_a_state_that_was_lost_stays_lost(hosts, step):
+    hosts["a"]["sergas_remediate"] = {"failed": True, "msg": "worker found in a dead state"}
+    assert step("a", turn=TURN)["current"] == outcomes.LOST
+    assert step("a", event="recheck")["current"] == outcomes.LOST
+    hosts["a"]["sergas_diagnose_health"] = {"findings": 3}
+    assert step("a", event="recheck")["current"] == outcomes.LOST
 
 
 def test_an_event_that_is_none_is_named(step):

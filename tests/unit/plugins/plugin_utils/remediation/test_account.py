@@ -67,19 +67,23 @@ def ended(outcome, remedy="start_redis", host="a", **more):
     }
 
 
+def state(*records, **changes):
+    """Return the state of the remedies of a host, as role remediate leaves it there."""
+    return {"next": "done", "outcomes": list(records), "current": "", "outcome": "", **changes}
+
+
 def outcomes(reported):
     return {entry["host"]: (entry["outcome"], entry["reason"]) for entry in reported["entries"]}
 
 
 def test_a_plan_that_is_not_applied_says_so(planned):
-    reported = account(planned("plan"), {}, {})
+    reported = account(planned("plan"), {})
     assert {outcome for outcome, _reason in outcomes(reported).values()} == {"planned"}
     assert reported["counts"] == {"planned": 3} and not reported["failed"]
 
 
 def test_what_ended_badly_fails_and_stops_the_others(planned):
-    records = {"a": [ended("undone")]}
-    reported = account(planned(), records, {"a": ""})
+    reported = account(planned(), {"a": state(ended("undone"))})
     assert outcomes(reported) == {
         "a": ("undone", "so it was"),
         "b": ("not tried", "stopped after a"),
@@ -89,26 +93,34 @@ def test_what_ended_badly_fails_and_stops_the_others(planned):
 
 
 def test_a_host_that_was_lost_is_unknown_and_rolls_back(planned, makers):
-    reported = account(planned(), {}, {"a": "start_redis"})
+    lost = {"a": state(current="start_redis")}
+    reported = account(planned(), lost)
     outcome, reason = outcomes(reported)["a"]
     assert outcome == "unknown" and "no undo" in reason
     made = planned()
     for entry in made["entries"]:
         entry["undo"] = None
-    outcome, reason = outcomes(account(made, {}, {"a": "start_redis"}))["a"]
+    outcome, reason = outcomes(account(made, lost))["a"]
     assert "rolls back automatically, at the latest 390 s after the start" in reason
     assert outcomes(reported)["b"] == ("not tried", "stopped after a")
 
 
+def test_a_host_whose_state_was_lost_is_unknown_and_stops_the_others(planned):
+    reported = account(planned(), {"a": {"failed": True, "msg": "worker found in a dead state"}})
+    outcome, reason = outcomes(reported)["a"]
+    assert outcome == "unknown" and "so it may have begun; it has no undo" in reason
+    assert outcomes(reported)["b"] == ("not tried", "stopped after a")
+
+
 def test_what_is_left_ahead_of_a_run_says_that_it_is_unknown(planned):
-    reported = account(planned(), {}, {}, ahead=True)
+    reported = account(planned(), {}, ahead=True)
     assert {outcome for outcome, _reason in outcomes(reported).values()} == {"unknown"}
-    held = account(planned(max_share=0.5), {}, {}, ahead=True)
+    held = account(planned(max_share=0.5), {}, ahead=True)
     assert {outcome for outcome, _reason in outcomes(held).values()} == {"guarded"}
 
 
 def test_what_is_held_back_keeps_its_reason(planned):
-    reported = account(planned(max_share=0.5), {}, {})
+    reported = account(planned(max_share=0.5), {})
     assert {outcome for outcome, _reason in outcomes(reported).values()} == {"guarded"}
     assert "3 of 4 hosts with redis" in outcomes(reported)["a"][1]
 
@@ -147,8 +159,8 @@ def report(makers, remediation, fail_on="never"):
 
 def test_every_outcome_keeps_the_schema_and_is_in_every_format(makers, planned):
     for outcome in ("kept", "undone", "failed", "refused", "not needed", "would apply"):
-        records = {"a": [ended(outcome, reason="<b>because</b>", after=[makers.bad()])]}
-        found = report(makers, account(planned(), records, {}))
+        record = ended(outcome, reason="<b>because</b>", after=[makers.bad()])
+        found = report(makers, account(planned(), {"a": state(record)}))
         written = json.loads(formats.render_json(found))
         jsonschema.validate(written, SCHEMA, cls=jsonschema.Draft202012Validator)
         assert "| reload, reversible |" in markdown.render(found)

@@ -288,7 +288,7 @@ def test_the_parts_of_a_diagnosis_are_those_that_have_registered_something():
 def test_after_the_remedies_all_is_checked_again_while_the_app_is_starting(makers):
     closed = makers.bad("app.port.closed", evidence={"starting": True})
     starting = {"sergas_diagnose_health": {"findings": [closed]}}
-    state = steps.recheck(steps.state_of({"outcomes": [1]}), starting, NOW)
+    state = steps.recheck(steps.state_of({"next": "done", "outcomes": [1]}), starting, NOW)
     assert (state["parts"], state["wait"], state["outcomes"]) == (["health"], 0, [1])
     state = steps.recheck(state, starting, NOW + 5)
     assert (state["parts"], state["wait"]) == (["health"], steps.INTERVAL_S)
