@@ -39,7 +39,10 @@ class ActionModule(ActionBase):
         state = steps.state_of(host.registered(_STATE))
         now = int(time.time())
         try:
-            state = self._decide(event, state, host, now)
+            if host.name in task_vars["ansible_play_hosts"]:
+                state = self._decide(event, state, host, now)
+            else:
+                state = steps.lost(state)
         except Exception as error:
             # Whatever the tasks have registered: the state must not be lost, for what was begun on
             # the host is undone and recorded by it.
@@ -121,7 +124,9 @@ class _Host:
             "name": self.name,
             "app": self.app(),
             "results": [self.registered(name) for name in steps.registered_by(part)],
-            "returned": self.registered("__remediate_returned"),
+            "returned": self.registered(
+                "__remediate_point" if state["next"] == "run" else "__remediate_returned"
+            ),
         }
 
     def progress_of(self, name):

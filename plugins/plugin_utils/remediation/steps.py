@@ -133,6 +133,8 @@ def advance(state, host, now):
         if state["check"]["purpose"] == "survey":
             return _check(dict(state, app=host["app"]), "needed", host["name"], None)
         return _checked(state, host, now)
+    if host["returned"].get("unreachable"):
+        return lost(state)
     if state["next"] == "begin":
         return _begun(state, host["returned"], now)
     if state["next"] == "run":
@@ -140,6 +142,15 @@ def advance(state, host, now):
     if state["next"] == "conclude":
         return _concluded(state, host["returned"])
     return _done(state, now)
+
+
+def lost(state):
+    """Return the state of a host that was lost and answers again: it takes no further step.
+
+    What was begun on it is rolled back automatically. The remedy stays the current one, so that the
+    report says so, and none begins after it.
+    """
+    return dict(state, next="done", wait=0)
 
 
 def fail(state, reason, now):

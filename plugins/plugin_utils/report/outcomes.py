@@ -166,6 +166,13 @@ def _loss(entry: dict[str, Any], state: Mapping[str, Any]) -> str:
     """Return what is known of a remedy that was begun and did not end."""
     if "next" not in state:
         known = "the state of the remedies of %s was lost, so it may have begun"
+    elif state["outcome"]:
+        # Its restore point is disarmed or restored: only its end is missing in the ledger.
+        return "%s was lost after it had ended: %s, %s" % (
+            entry["host"],
+            state["outcome"],
+            redact(state["reason"]),
+        )
     else:
         known = "%s was lost in the middle of it"
     return "%s; %s" % (known % entry["host"], _after_loss(entry))

@@ -64,11 +64,15 @@ def hosts():
 def step(hosts, slept):
     """Run the action on a host and register what it returns, as the role does."""
 
-    def run(name, check_mode=False, **options):
+    def run(name, check_mode=False, lost=(), **options):
         task = SimpleNamespace(args=options, check_mode=check_mode, async_val=0, action="x")
         connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="x"))
         action = remedy_step.ActionModule(task, connection, None, None, None)
-        variables = {"hostvars": Hostvars(hosts), "inventory_hostname": name}
+        variables = {
+            "hostvars": Hostvars(hosts),
+            "inventory_hostname": name,
+            "ansible_play_hosts": [host for host in hosts if host not in lost],
+        }
         result = action.run(task_vars=variables)
         assert result["changed"] is False
         hosts[name]["sergas_remediate"] = result
@@ -139,6 +143,18 @@ def test_after_the_remedies_all_parts_are_run_again(hosts, step):
     made = step("a", event="recheck")
     assert made["parts"] == ["health", "database"] and made["outcomes"] == [{"remedy": "x"}]
     assert step("a", event="recheck")["parts"] == []
+
+
+def test_a_host_that_was_lost_goes_on_with_nothing(hosts, step):
+    # It was lost before its first remedy had begun, or in the middle of it.
+    assert step("a", turn=TURN, lost=["a"])["next"] == "done"
+    step("a", turn=TURN)
+    made = step("a", turn=TURN, lost=["a"])
+    assert (made["next"], made["current"], made["outcomes"]) == ("done", "start_redis", [])
+    assert step("a", turn=TURN)["next"] == "done"
+    assert step("b", turn=TURN)["next"] == "done"
+    # What it has is checked again.
+    assert step("a", event="recheck")["parts"] == ["health"]
 
 
 @pytest.mark.parametrize("results", [["No package x"], [None], "two", [{"failed": True}, 3]])

@@ -105,6 +105,12 @@ def test_a_host_that_was_lost_is_unknown_and_rolls_back(planned, makers):
     assert outcomes(reported)["b"] == ("not tried", "stopped after a")
 
 
+def test_a_host_that_was_lost_after_the_end_of_a_remedy_says_how_it_ended(planned):
+    lost = {"a": state(current="start_redis", next="end", outcome="kept", reason="it is gone")}
+    outcome, reason = outcomes(account(planned(), lost))["a"]
+    assert (outcome, reason) == ("unknown", "a was lost after it had ended: kept, it is gone")
+
+
 def test_a_host_whose_state_was_lost_is_unknown_and_stops_the_others(planned):
     reported = account(planned(), {"a": {"failed": True, "msg": "worker found in a dead state"}})
     outcome, reason = outcomes(reported)["a"]

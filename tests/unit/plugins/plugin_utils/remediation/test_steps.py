@@ -132,6 +132,21 @@ def test_what_had_changed_nothing_has_failed(run, makers):
     assert made.ended == ("failed", "no space left; nothing had been changed", False)
 
 
+@pytest.mark.parametrize("taken", [0, 1, 3])
+def test_a_host_that_was_lost_takes_no_further_step(run, ok, taken):
+    made = run()
+    for found in [(), (), (ok,)][:taken]:
+        made.take(1, *found)
+    assert made.next == ("begin", "run", "", "conclude")[taken]
+    made.take(1, unreachable=True, msg="Connection timed out")
+    assert (made.next, made.state["outcomes"]) == ("done", [])
+    assert made.state["current"] == "start_redis"
+    # Nor is the next remedy begun on it.
+    order = {**made.order, "remedy": "start_service", "position": 1}
+    later = steps.start(made.state, order, {**made.host, "blocked_by": "a"}, made.now)
+    assert (later["next"], later["current"]) == ("done", "start_redis")
+
+
 def test_without_an_undo_there_is_nothing_to_conclude(run, makers, ok):
     made = run(undo="gone is gone").until_verified().take(1, ok)
     assert (made.next, made.state["outcome"]) == ("end", "kept")
