@@ -35,8 +35,9 @@ _NEW = {
     "next": "done",
     #: what the plan says of the remedy
     "order": {},
-    #: the app of the host, as it was before the first remedy
+    #: the app of the host, as it was before the first remedy, and whether that is known
     "app": {},
+    "surveyed": False,
     #: records of the remedies that have ended here
     "outcomes": [],
     #: the remedy that was begun here and has not ended, for the report of a run that loses the
@@ -95,10 +96,12 @@ def start(earlier, order, host, now):
         now: the time.
     """
     first = order["position"] == 0
+    surveyed = not first and earlier["surveyed"]
     state = dict(
         _NEW,
         order=order,
-        app=host["app"] if first else earlier["app"],
+        app=earlier["app"] if surveyed else host["app"],
+        surveyed=surveyed or not host["from_report"],
         outcomes=[] if first else earlier["outcomes"],
         check_mode=host["check_mode"],
         current=earlier["current"],
@@ -108,7 +111,7 @@ def start(earlier, order, host, now):
     )
     if host["blocked_by"] is not None:
         return state
-    if host["from_report"] and first:
+    if not state["surveyed"]:
         # The report does not say how the host is now.
         survey = {"purpose": "survey", "part": "health", "on": host["name"], "window": None}
         return dict(state, next="check", check=survey)
@@ -131,7 +134,7 @@ def advance(state, host, now):
     state = dict(state, wait=0)
     if state["next"] == "check":
         if state["check"]["purpose"] == "survey":
-            return _check(dict(state, app=host["app"]), "needed", host["name"], None)
+            return _check(dict(state, app=host["app"], surveyed=True), "needed", host["name"], None)
         return _checked(state, host, now)
     if host["returned"].get("unreachable"):
         return lost(state)

@@ -231,8 +231,14 @@ def test_a_host_is_diagnosed_before_the_first_remedy_of_a_report(run):
     assert "checks" not in check
     made.take()
     assert made.state["app"] == APP and made.state["check"]["purpose"] == "needed"
-    later = run(from_report=True, position=1)
-    assert later.state["check"]["purpose"] == "needed"
+    later = steps.start(made.state, {**made.order, "position": 1}, {**made.host, "app": {}}, NOW)
+    assert (later["check"]["purpose"], later["app"]) == ("needed", APP)
+    # Also where that is not the first of its plan.
+    made = run(from_report=True, app={}, blocked_by="b")
+    later = steps.start(
+        made.state, {**made.order, "position": 1}, {**made.host, "blocked_by": None}, NOW
+    )
+    assert later["check"]["purpose"] == "survey"
 
 
 def test_the_check_runs_where_the_finding_is(run):
