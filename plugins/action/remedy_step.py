@@ -62,8 +62,8 @@ class ActionModule(ActionBase):
         if event == "recheck":
             return steps.recheck(state, host.diagnosis(), now)
         if event == "failed":
-            failed, task = map(host.registered, ("ansible_failed_result", "ansible_failed_task"))
-            return steps.fail(state, steps.failure(failed, task.get("name")), now)
+            failed = host.registered("ansible_failed_result")
+            return steps.fail(state, steps.failure(failed, host.failed_task()), now)
         if state["next"] != "done":
             return steps.advance(state, host.situation(state), now)
         return self._take_up(state, host, now)
@@ -107,6 +107,11 @@ class _Host:
         """Return a registered result, empty where there is none."""
         found = self.variables.get(name)
         return plain(found) if isinstance(found, dict) else {}
+
+    def failed_task(self):
+        """Return the name of the task that has failed; what else Ansible says of it is large."""
+        task = self.variables.get("ansible_failed_task")
+        return str(task.get("name") or "") if isinstance(task, dict) else ""
 
     def app(self):
         """Return what the diagnosis knows of the host's app."""

@@ -107,10 +107,11 @@ app:
   sample: {service: sergas-app, port: 8000}
 check:
   description: The C(part) of the diagnosis to run, its C(checks), the host that it runs C(on), the
-    C(window) in seconds, and its C(purpose).
+    time C(since) which lines of the journal count, if that is not the usual window, and its
+    C(purpose).
   returned: success
   type: dict
-  sample: {purpose: verify, part: health, checks: [redis], "on": app1, window: 12, backends: []}
+  sample: {purpose: verify, part: health, checks: [redis], "on": app1, since: 1764010800}
 deadline:
   description: When the time of the remedy's tasks is over, in seconds since the epoch.
   returned: success

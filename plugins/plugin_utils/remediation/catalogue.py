@@ -75,8 +75,8 @@ def remedy(name, document):
     It is reversible if what it changes can be brought back as it was, by its undo, by its end or by
     hand, or if it changes nothing that lasts. What is not reversible needs approval.
 
-    One that ``follows`` is also planned for findings that derive from what another remedy fixes, in
-    case they outlast it.
+    One with ``after_dependencies`` is also planned for findings that derive from what another
+    remedy fixes, in case they outlast it.
 
     Raises:
         CatalogueError: it does not keep the contract.

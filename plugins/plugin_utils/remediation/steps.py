@@ -113,7 +113,7 @@ def start(earlier, order, host, now):
         return state
     if not state["surveyed"]:
         # The report does not say how the host is now.
-        survey = {"purpose": "survey", "part": "health", "on": host["name"], "window": None}
+        survey = {"purpose": "survey", "part": "health", "on": host["name"], "since": None}
         return dict(state, next="check", check=survey)
     # What was found is old where something was done since: on this host or on those before it.
     if host["from_report"] or order["batch"] > 0 or not first or not host["checked"]:
@@ -164,7 +164,7 @@ def fail(state, reason, now):
         now: the time.
     """
     step = state["next"]
-    state = dict(state, failed_over=True)
+    state = dict(state, wait=0, failed_over=True)
     if step == "run" or (step == "check" and state["acted"]):
         return _refute(state, reason, now)
     if step == "conclude":
@@ -229,8 +229,9 @@ def failure(result, task):
     return "%s (%s)" % ([*bad, result][0].get("msg", "it failed"), task or "a task")
 
 
-def _check(state, purpose, name, window):
-    """Return the state in which the check that found the problem runs again.
+def _check(state, purpose, name, since):
+    """Return the state in which the check that found the problem runs again, over the journal since
+    a time, or over its usual window for None.
 
     A host's own view of the app and what it uses is checked on the host of the finding, the other
     parts are of the server.
@@ -242,7 +243,7 @@ def _check(state, purpose, name, window):
         "part": verification["part"],
         "checks": verification["checks"],
         "on": order["probe_host"] if verification["part"] == "health" else name,
-        "window": window,
+        "since": since,
         "backends": [order["target"]] if order["target"] else [],
     }
     return dict(state, next="check", check=check)
@@ -258,7 +259,7 @@ def _checked(state, host, now):
         if judged["good"]:
             return _conclude(state)
         if now - state["verifying_since"] < order["verification"]["timeout"]:
-            return _verify(state, host, now, INTERVAL_S)
+            return _verify(state, host, INTERVAL_S)
         return _conclude(state)
     known = list(dict.fromkeys([*state["known"], *(item["id"] for item in after)]))
     before = [item for item in found or () if item["id"] in order["findings"]]
@@ -292,13 +293,12 @@ def _ran(state, host, now):
     if state["check_mode"]:
         reason = "a check run changes nothing"
         return _done(dict(state, outcome="would apply", reason=reason), now)
-    return _verify(dict(state, verifying_since=now), host, now, 0)
+    return _verify(dict(state, verifying_since=now), host, 0)
 
 
-def _verify(state, host, now, wait):
+def _verify(state, host, wait):
     # Older lines of the journal than the remedy do not count against it.
-    window = max(now + wait - state["started"], 1)
-    return dict(_check(state, "verify", host["name"], window), wait=wait)
+    return dict(_check(state, "verify", host["name"], state["started"]), wait=wait)
 
 
 def _refute(state, reason, now):

@@ -24,6 +24,13 @@ class Hostvars(dict):
         return dict.__getitem__(self, name)
 
 
+class Unreadable:
+    """What is not to be copied."""
+
+    def __str__(self):
+        raise AssertionError("it was copied")
+
+
 @pytest.fixture
 def slept(monkeypatch):
     """The seconds that the action has slept."""
@@ -92,7 +99,8 @@ def test_the_steps_of_a_remedy_take_what_the_tasks_have_registered(hosts, step, 
     hosts["a"]["sergas_diagnose_health"] = {"findings": [finding("redis.ok", "redis", "ok", "up")]}
     assert step("a", turn=TURN)["next"] == "conclude" and slept[-1] == 0
     hosts["a"]["ansible_failed_result"] = {"msg": "it is restored already"}
-    hosts["a"]["ansible_failed_task"] = {"name": "Disarm"}
+    # All else of the task is left where it is, however much that is.
+    hosts["a"]["ansible_failed_task"] = {"name": "Disarm", "parent": Unreadable()}
     assert step("a", event="failed")["next"] == "end"
     assert step("a", turn=TURN)["next"] == "end"
     (record,) = step("a", turn=TURN)["outcomes"]

@@ -111,8 +111,8 @@ def test_what_helps_is_kept(run, ok):
 def test_it_is_verified_again_until_it_helps_or_its_time_is_over(run, makers, ok):
     made = run().until_verified()
     assert made.take(28, makers.bad()).next == "check" and made.state["wait"] == steps.INTERVAL_S
-    # The window begins with the remedy, and the check runs after the wait.
-    assert made.state["check"]["window"] == made.now - NOW + steps.INTERVAL_S
+    # Its window begins with the remedy.
+    assert made.state["check"]["since"] == NOW
     assert made.take(1, ok).state["verdict"]["good"] and made.state["wait"] == 0
     made = run().until_verified()
     assert made.take(29, makers.bad()).next == "check"
@@ -194,6 +194,12 @@ def test_a_ledger_that_refuses_or_fails_ends_the_remedy_before_it_acts(run):
     assert made.ended == ("failed", "no such file", False)
 
 
+def test_what_follows_a_failure_does_not_wait(run, makers):
+    made = run().until_verified().take(1, makers.bad())
+    assert made.state["wait"] == steps.INTERVAL_S
+    assert steps.fail(made.state, "probe died", made.now)["wait"] == 0
+
+
 def test_an_end_that_the_ledger_does_not_take_is_worse(run, ok):
     made = run(undo="none needed").until_verified().take(1, ok).fail("disk is full")
     assert made.ended == ("failed", "disk is full", True)
@@ -205,7 +211,7 @@ def test_an_end_that_the_ledger_does_not_take_is_worse(run, ok):
 def test_what_was_found_before_other_remedies_is_checked_first(run, makers, ok, old):
     made = run(**old)
     check = made.state["check"]
-    assert (made.next, check["purpose"], check["window"]) == ("check", "needed", None)
+    assert (made.next, check["purpose"], check["since"]) == ("check", "needed", None)
     # Nothing has been begun that a lost host could be in the middle of.
     assert made.state["current"] == ""
     made.take(1, ok)
