@@ -94,10 +94,11 @@ def _undo(undo):
 
 def _verification(verification):
     checks = ", ".join("`%s`" % name for name in verification["checks"])
-    return "`%s`%s, within %d s" % (
+    return "`%s`%s, within %d s%s" % (
         verification["part"],
         " (%s)" % checks if checks else "",
         verification["timeout"],
+        "" if verification["resolves"] else "; the findings may stay, nothing else may fail",
     )
 
 

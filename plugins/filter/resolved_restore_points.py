@@ -63,10 +63,9 @@ def resolved_restore_points(results):
     resolved = []
     for point in left[0]["evidence"]["points"] if left else ():
         wanted = point["findings"]
-        # Good is what is not bad any more, gone is what was checked again. One that is restored in
-        # part has nothing left to keep.
         judged = verdict.judge(wanted, point["known"], found)
-        helped = bool(wanted and judged["good"] and judged["gone"] and not point["errors"])
+        # One that is restored in part has nothing left to keep.
+        helped = bool(wanted and judged["good"] and not point["errors"])
         resolved.append(
             {
                 "name": point["name"],

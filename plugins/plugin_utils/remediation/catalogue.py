@@ -75,6 +75,9 @@ def remedy(name, document):
     It is reversible if what it changes can be brought back as it was, by its undo, by its end or by
     hand, or if it changes nothing that lasts. What is not reversible needs approval.
 
+    Its verification ``resolves`` if it shows that what the remedy answers is gone; otherwise it
+    shows only that nothing else has failed.
+
     One with ``after_dependencies`` is also planned for findings that derive from what another
     remedy fixes, in case they outlast it.
 
@@ -99,7 +102,7 @@ def remedy(name, document):
     if not reversible and not approval:
         check.fail("needs.approval", approval, "true: it is not reversible")
     verification = document["verification"]
-    check.keys("verification", verification, ("part",), ("checks", "timeout"))
+    check.keys("verification", verification, ("part",), ("checks", "timeout", "resolves"))
     return {
         "name": name,
         "title": title,
@@ -123,6 +126,7 @@ def remedy(name, document):
             "part": check.text("verification.part", verification["part"]),
             "checks": check.texts("verification.checks", verification.get("checks", []), least=0),
             "timeout": check.number("verification.timeout", verification.get("timeout", 60), 1),
+            "resolves": check.switch("verification.resolves", verification.get("resolves", True)),
         },
     }
 

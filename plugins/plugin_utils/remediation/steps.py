@@ -252,7 +252,9 @@ def _check(state, purpose, name, since):
 def _checked(state, host, now):
     order = state["order"]
     found = verdict.findings_of(host["results"])
-    judged = verdict.judge(order["findings"], state["known"], found)
+    judged = verdict.judge(
+        order["findings"], state["known"], found, order["verification"]["resolves"]
+    )
     after = [item for item in found or () if is_bad(item)]
     state = dict(state, verdict=judged, after=after)
     if state["acted"]:

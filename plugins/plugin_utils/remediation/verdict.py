@@ -31,17 +31,19 @@ LAYERS = (
 _BAD = {"good": False, "gone": False, "worse": False}
 
 
-def judge(wanted, before, after):
+def judge(wanted, before, after, resolves=True):
     """Return ``{good, gone, worse, reason}`` of a check of a host.
 
     Args:
         wanted: the ids of the findings that should be gone.
         before: the ids of the bad findings before the remedy.
         after: those of the same probe now, or None if it gave none.
+        resolves: whether the check shows the wanted, and they are to be gone. Otherwise it shows
+            only that nothing else has failed.
 
     Returns:
-        good: none of the wanted is bad any more, and nothing new has failed.
-        gone: the wanted were looked for and are gone, whatever else there is.
+        good: the wanted were checked and none of them is bad any more, and nothing new has failed.
+        gone: the wanted were checked and are gone, whatever else there is.
         worse: something has failed that had not before.
         reason: a sentence, for people.
     """
@@ -49,7 +51,8 @@ def judge(wanted, before, after):
         return {**_BAD, "reason": "the probe gave no answer"}
     bad = [item for item in after if is_bad(item)]
     checked = {subject(item["id"]) for item in after if item["status"] in ("ok", "warn", "fail")}
-    gone = all(subject(id) in checked for id in wanted)
+    unchecked = [id for id in wanted if subject(id) not in checked] if resolves else []
+    gone = resolves and not unchecked
     for item in bad:
         if item["id"] in wanted:
             return {**_BAD, "reason": "still %s: %s" % _described(item)}
@@ -61,8 +64,12 @@ def judge(wanted, before, after):
         if new and not any(_is_deeper(item["id"], id) for id in wanted):
             reason = "new: %s: %s" % _described(item)
             return {"good": False, "gone": gone, "worse": True, "reason": reason}
+    if unchecked:
+        return {**_BAD, "reason": "not measured: %s" % ", ".join(unchecked)}
     verb = "is" if len(wanted) == 1 else "are"
     reason = "%s %s gone" % (", ".join(wanted), verb)
+    if not resolves:
+        reason = "nothing else has failed; this check does not show %s" % ", ".join(wanted)
     return {"good": True, "gone": gone, "worse": False, "reason": reason}
 
 

@@ -11,6 +11,15 @@ from typing import Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 
+#: {subject: that of the check which finds it, and which says ok of both}.
+_CHECKED_AS = {
+    "security.ban": "security.bans",
+    "security.bruteforce": "security.access",
+    "security.jail": "security.jails",
+    "security.login": "security.access",
+    "security.mfa": "security.keys",
+}
+
 
 def compare(
     previous: dict[str, Any] | None, model: dict[str, Any], note: str | None = None
@@ -91,7 +100,10 @@ def subject(id: str) -> str:
     parts = id.split(".")
     if id == "host.unreachable":
         return id
-    return ".".join(parts[:2]) if parts[0] in ("app", "api", "host", "security") else parts[0]
+    if parts[0] not in ("app", "api", "host", "security"):
+        return parts[0]
+    both = ".".join(parts[:2])
+    return _CHECKED_AS.get(both, both)
 
 
 def _entry(key, item):

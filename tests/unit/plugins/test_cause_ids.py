@@ -20,10 +20,13 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils._security import sshd
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import reading
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import fleet, shared_pools
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import host as report_host
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.comparison import subject
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
+ROLE = PLUGINS.parent / "roles" / "remediate"
 #: Modules with rules; an id that is named in one of them only is not made by anything.
 RULES = (cause_rules, database_rules, report_host, fleet, shared_pools)
 _ID = re.compile(r"(?:app|api|db|redis|zoho|cognee|host|security|lb)(?:\.[a-z_]+){1,3}")
@@ -51,7 +54,7 @@ BUILT = {
         for subject in ("app.files", "app.tasks", "app.pool")
         for state in (".ok", ".exhausted")
     }
-    | {"app.resources.unknown", "app.resources.skipped"},
+    | {"app.files.unknown", "app.files.skipped"},
     "module_utils/_health/probes/cpu.py": {
         subject + ".skipped" for subject in ("host.cpu", "host.load", "host.iowait")
     },
@@ -91,6 +94,7 @@ ROOTS = {
     "app.port.missing",
     "app.port.unknown",
     "app.files.exhausted",
+    "app.files.unknown",
     "app.tasks.exhausted",
     "app.resources.missing",
     "app.resources.unknown",
@@ -280,6 +284,30 @@ def test_every_bad_finding_has_a_rule_or_is_a_root():
     effects, _causes = effects_and_causes()
     bad = {id for id in made() if id.rpartition(".")[2] not in ("ok", "skipped")}
     assert bad - effects - SUBJECTS == ROOTS
+
+
+#: Remedies whose verification does not show what they answer: why.
+NOT_SHOWN = {
+    "debug_logging": "the exceptions go on until a person has fixed the code",
+    "raise_start_timeout": "the balancer checks at its own intervals, the last start stays slow",
+    "slow_query_log": "what is slow stays slow until the log has shown why",
+}
+
+
+def test_a_remedy_is_verified_by_a_check_that_says_ok_of_what_it_answers():
+    remedies, _files = reading.read_catalogue([(ROLE / "remedies", ROLE / "tasks" / "remedies")])
+    shown = {name for name, remedy in remedies.items() if remedy["verification"]["resolves"]}
+    assert set(remedies) - shown == set(NOT_SHOWN)
+    good = {subject(id) for id in made() if id.endswith(".ok")}
+    for name in shown:
+        verification = remedies[name]["verification"]
+        subjects = good
+        if verification["part"] == "health":
+            found = {checks.CHECKS[check].subject for check in verification["checks"]}
+            subjects = {subject(id) for id in found}
+            if "app.resources" in found:
+                subjects |= {"app.files", "app.tasks", "app.pool"}
+        assert {id for id in remedies[name]["answers"] if subject(id) not in subjects} == set()
 
 
 @pytest.mark.parametrize(

@@ -70,21 +70,26 @@ def decide(ctx, limits, logs=None, database=None):
     """
     findings = [
         item
-        for item in (_files(ctx, limits, logs), _tasks(ctx, limits), _pool(ctx, limits, database))
+        for item in (
+            _files(ctx, limits, logs) or _hidden(limits),
+            _tasks(ctx, limits),
+            _pool(ctx, limits, database),
+        )
         if item
     ]
-    bad = [item for item in findings if item["status"] != "ok"]
-    if not bad and not limits["processes"] and limits["hidden"]:
-        return [
-            finding(
-                "app.resources.unknown",
-                "app",
-                "unknown",
-                "The open files of %d processes of the app cannot be counted: run with become"
-                % limits["hidden"],
-            )
-        ]
     return findings or [_nothing(ctx)]
+
+
+def _hidden(limits):
+    if limits["processes"] or not limits["hidden"]:
+        return None
+    return finding(
+        "app.files.unknown",
+        "app",
+        "unknown",
+        "The open files of %d processes of the app cannot be counted: run with become"
+        % limits["hidden"],
+    )
 
 
 def _nothing(ctx):
@@ -92,9 +97,9 @@ def _nothing(ctx):
         reason = (
             "Without systemd the app's processes are not known: what they use cannot be counted"
         )
-        return finding("app.resources.unknown", "app", "unknown", reason)
+        return finding("app.files.unknown", "app", "unknown", reason)
     return finding(
-        "app.resources.skipped",
+        "app.files.skipped",
         "app",
         "skipped",
         "The app does not run: it uses no files and no tasks",

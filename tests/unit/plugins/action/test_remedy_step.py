@@ -51,7 +51,7 @@ def hosts():
         "known": ["redis.unreachable"],
         "undo": None,
         "timeout": 120,
-        "verification": {"part": "health", "checks": ["redis"], "timeout": 30},
+        "verification": {"part": "health", "checks": ["redis"], "timeout": 30, "resolves": True},
     }
     plan = {
         "batches": [["a"], ["b"]],

@@ -13,7 +13,12 @@ def test_a_remedy_is_completed(makers):
     made = catalogue.remedy("start_redis", makers.document())
     assert (made["runs_on"], made["cooldown"], made["timeout"]) == ("host", 900, 300)
     assert made["needs"] == {"approval": False, "variables": []}
-    assert made["verification"] == {"part": "health", "checks": ["redis"], "timeout": 60}
+    assert made["verification"] == {
+        "part": "health",
+        "checks": ["redis"],
+        "timeout": 60,
+        "resolves": True,
+    }
     assert made["after_dependencies"] is False
 
 
@@ -54,6 +59,10 @@ def test_what_is_templated_on_the_host_stays_a_template(makers):
         ({"needs": {"approval": "yes"}}, "needs.approval: 'yes' is not allowed"),
         ({"needs": {"variables": ["a b"]}}, "needs.variables"),
         ({"verification": {"checks": []}}, "a dictionary with part"),
+        (
+            {"verification": {"part": "health", "resolves": "no"}},
+            "verification.resolves: 'no' is not allowed, it must be true or false",
+        ),
         ({"colour": "red"}, "colour: 'red' is not allowed, it must be one of the keys"),
     ],
 )

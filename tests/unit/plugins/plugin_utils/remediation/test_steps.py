@@ -33,7 +33,12 @@ class Run:
             "known": ["redis.unreachable"],
             "undo": None,
             "timeout": 120,
-            "verification": {"part": "health", "checks": ["redis"], "timeout": 30},
+            "verification": {
+                "part": "health",
+                "checks": ["redis"],
+                "timeout": 30,
+                "resolves": True,
+            },
         }
         self.host = {
             "name": "a",
@@ -226,6 +231,13 @@ def test_what_was_found_before_other_remedies_is_checked_first(run, makers, ok, 
     assert made.until_verified().take(1, ok, full).state["verdict"]["good"]
 
 
+def test_a_check_that_does_not_show_the_finding_leaves_the_remedy_needed(run, makers):
+    verification = {"part": "database", "checks": ["settings"], "timeout": 30, "resolves": False}
+    made = run(batch=1, findings=["db.queries.slow"], verification=verification)
+    made.take(1, makers.good("db.settings.ok", "database"))
+    assert made.next == "begin"
+
+
 def test_a_check_that_fails_before_the_remedy_is_a_failure_without_an_undo(run):
     assert run(batch=1).fail("no answer").ended == ("failed", "no answer", False)
 
@@ -252,7 +264,7 @@ def test_the_check_runs_where_the_finding_is(run):
     check = run(**elsewhere).state["check"]
     assert (check["on"], check["checks"], check["backends"]) == ("b", ["redis"], ["192.0.2.1:6379"])
     # What is of the server is checked on the server.
-    verification = {"part": "database", "checks": [], "timeout": 30}
+    verification = {"part": "database", "checks": [], "timeout": 30, "resolves": True}
     assert run(**elsewhere, verification=verification).state["check"]["on"] == "a"
 
 

@@ -39,9 +39,25 @@ def test_an_unknown_result_verifies_nothing(makers):
 
 
 def test_what_was_not_checked_is_not_gone(makers):
-    """A verification may check something else than the finding, which then stays open."""
     found = judge(["app.exceptions"], [], makers.good("app.service.ok", "app"))
-    assert found["good"] and not found["gone"]
+    assert not found["good"] and not found["gone"]
+    assert found["reason"] == "not measured: app.exceptions"
+
+
+@pytest.mark.parametrize("unmeasured", ["app.files.unknown", "app.resources.unknown"])
+@pytest.mark.parametrize("resource", ["files", "tasks", "pool"])
+def test_a_resource_that_was_not_measured_is_not_gone(makers, unmeasured, resource):
+    ok = makers.good("app.service.ok", "app")
+    unknown = makers.bad(unmeasured, None, "app", status="unknown")
+    assert not judge(["app.%s.exhausted" % resource], [], unknown, ok)["good"]
+
+
+def test_a_check_of_something_else_shows_only_that_nothing_else_has_failed(makers):
+    ok, failed = makers.good("db.settings.ok", "database"), makers.bad("host.disk.high", None)
+    found = verdict.judge(["db.queries.slow"], [], [ok], resolves=False)
+    assert (found["good"], found["gone"]) == (True, False)
+    assert found["reason"] == "nothing else has failed; this check does not show db.queries.slow"
+    assert verdict.judge(["db.queries.slow"], [], [ok, failed], resolves=False)["worse"]
 
 
 @pytest.mark.parametrize(

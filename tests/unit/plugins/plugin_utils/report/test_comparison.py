@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 
 
@@ -89,6 +91,24 @@ def test_a_dependency_that_answers_again_is_resolved_whatever_its_ids(makers):
         [host(makers, "web1", ("db.connection.ok", "ok"))],
     )
     assert keys(result["resolved"]) == [("web1", "db.unreachable")]
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"),
+    [
+        ("security.ban.ineffective", "security.bans.ok"),
+        ("security.bruteforce", "security.access.ok"),
+        ("security.jail.dead", "security.jails.ok"),
+        ("security.login.guessed", "security.access.ok"),
+        ("security.mfa.off", "security.keys.ok"),
+    ],
+)
+def test_a_finding_is_resolved_where_its_check_says_ok(makers, bad, good):
+    before = [host(makers, "web1", (bad, "fail"))]
+    result = compared(makers, before, [host(makers, "web1", (good, "ok"))])
+    assert keys(result["resolved"]) == [("web1", bad)]
+    other = compared(makers, before, [host(makers, "web1", ("security.ports.ok", "ok"))])
+    assert keys(other["unmeasured"]) == [("web1", bad)]
 
 
 def test_nothing_is_resolved_on_a_host_that_is_lost(makers):

@@ -159,13 +159,14 @@ def test_two_resources_are_two_findings(context):
 
 def test_processes_that_cannot_be_seen_are_unknown(context):
     item = only(limits.decide(context(RUNNING), observed([], hidden=3)))
-    assert (item["id"], item["status"]) == ("app.resources.unknown", "unknown")
+    assert (item["id"], item["status"]) == ("app.files.unknown", "unknown")
+    # What is known beside them stays.
+    found = limits.decide(context(RUNNING), observed([], tasks=5, hidden=3))
+    assert [item["id"] for item in found] == ["app.files.unknown", "app.tasks.ok"]
 
 
 def test_an_app_that_does_not_run_uses_nothing(context):
     nothing = observed([], tasks=None)
-    assert (
-        only(limits.decide(context(dict(RUNNING, ActiveState="failed")), nothing))["status"]
-        == "skipped"
-    )
-    assert only(limits.decide(context({}), nothing))["status"] == "unknown"
+    stopped = only(limits.decide(context(dict(RUNNING, ActiveState="failed")), nothing))
+    assert stopped["id"] == "app.files.skipped"
+    assert only(limits.decide(context({}), nothing))["id"] == "app.files.unknown"
