@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import COMPONENTS
+from ansible_collections.sergas.ops.plugins.plugin_utils import renamed
 
 #: What a remedy does to the service while it acts. The first one is not counted against the share
 #: of hosts, the last one is only taken when it is named.
@@ -87,9 +88,6 @@ def remedy(name, document):
     check = _Checker(name)
     if not _NAME.match(name):
         raise CatalogueError("remedy %r: a name is of a-z, 0-9 and _, a letter first" % name)
-    if isinstance(document, dict) and "risk" in document:
-        allowed = "given as impact (%s) and reversible (true or false)" % ", ".join(IMPACTS)
-        check.fail("risk", document["risk"], allowed)
     check.keys("", document, _REQUIRED, tuple(_OPTIONAL))
     document = {**_OPTIONAL, **document}
     title = check.text("title", document["title"])
@@ -106,7 +104,7 @@ def remedy(name, document):
     return {
         "name": name,
         "title": title,
-        "answers": check.texts("answers", document["answers"], _ID, "the ids of findings"),
+        "answers": _answers(check, document["answers"]),
         "changes": check.texts("changes", document["changes"]),
         "impact": check.choice("impact", document["impact"], IMPACTS),
         "reversible": reversible,
@@ -129,6 +127,14 @@ def remedy(name, document):
             "resolves": check.switch("verification.resolves", verification.get("resolves", True)),
         },
     }
+
+
+def _answers(check, answers):
+    """Return the ids of findings; one that no check gives any more would never be planned."""
+    for id in check.texts("answers", answers, _ID, "the ids of findings"):
+        if id in renamed.FINDINGS:
+            check.fail("answers", id, "given as %s" % ", ".join(renamed.FINDINGS[id]))
+    return list(answers)
 
 
 def _undo(check, undo):
@@ -168,16 +174,24 @@ class _Checker:
     def keys(self, key, value, required, optional):
         if not isinstance(value, dict):
             self.fail(key, value, "a dictionary")
+        for name in value:
+            now = renamed.REMEDY_KEYS.get(self._path(key, name))
+            if now:
+                self.fail(self._path(key, name), value[name], "given as %s" % now)
         for name in required:
             if name not in value:
                 self.fail(key, sorted(map(str, value)), "a dictionary with %s" % name)
         for name in value:
             if name not in required + optional:
                 self.fail(
-                    ("%s.%s" % (key, name)).strip("."),
+                    self._path(key, name),
                     value[name],
                     "one of the keys: %s" % ", ".join(required + optional),
                 )
+
+    @staticmethod
+    def _path(key, name):
+        return ("%s.%s" % (key, name)).strip(".")
 
     def text(self, key, value):
         if not isinstance(value, str) or not value.strip():

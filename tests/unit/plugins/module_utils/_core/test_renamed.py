@@ -67,6 +67,11 @@ def test_the_upgrade_notes_have_what_is_refused():
             new,
         )
     assert variables.refusal({"sergas_app_wait_timeout": 1}) is None
+    for old, new in variables.FINDINGS.items():
+        assert "| finding | `%s` | %s |" % (old, ", ".join("`%s`" % id for id in new)) in notes
+    for old in variables.REMEDY_KEYS:
+        name = old.replace("verification.", "proof.")
+        assert "| metadata of a remedy | `%s` |" % name in notes
 
 
 def test_the_roles_refuse_the_same_variables():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.plugin_utils import renamed
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import catalogue
 
 
@@ -71,6 +72,27 @@ def test_what_cannot_be_is_named_with_what_may_be(makers, changes, reason):
         catalogue.remedy("start_redis", makers.document(**changes))
     assert str(error.value).startswith("remedy start_redis: ")
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(("old", "new"), renamed.REMEDY_KEYS.items())
+def test_a_former_key_is_refused_with_its_new_name(makers, old, new):
+    document = makers.document()
+    *parent, key = old.split(".")
+    keys, required = (document[parent[0]], "part") if parent else (document, "title")
+    keys[key] = 1
+    # Before what is missing, which may be what the former key gives.
+    del keys[required]
+    with pytest.raises(catalogue.CatalogueError) as error:
+        catalogue.remedy("x", document)
+    assert str(error.value).endswith("%s: 1 is not allowed, it must be given as %s" % (old, new))
+
+
+@pytest.mark.parametrize(("old", "new"), renamed.FINDINGS.items())
+def test_a_former_finding_is_refused_with_its_new_ids(makers, old, new):
+    with pytest.raises(catalogue.CatalogueError) as error:
+        catalogue.remedy("x", makers.document(answers=["redis.unreachable", old]))
+    reason = "answers: %r is not allowed, it must be given as %s" % (old, ", ".join(new))
+    assert str(error.value).endswith(reason)
 
 
 def test_each_key_that_has_no_default_is_required(makers):
