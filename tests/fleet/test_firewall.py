@@ -398,7 +398,7 @@ def test_a_host_that_is_locked_comes_back_with_its_old_rules(attempts, hardened,
         assert reachable(host), attempt.name
         assert opens(balancer, host.address, 8000)
         assert rules(host) == before[name], attempt.name
-        query(host, attempt.repair_command)
+        query(host, attempt.repair)
 
 
 def test_a_run_that_is_killed_leaves_no_host_locked(hardened, hosts, balancer):
