@@ -13,7 +13,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._cognee import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import replies as cognee_replies
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import settings as cognee_settings
-from ansible_collections.sergas.ops.plugins.module_utils._core import ranges, thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core import options, thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, unit
 
@@ -31,7 +31,7 @@ def run(params, deadline):
     Raises:
         InvalidValue: an option is out of its range.
     """
-    ranges.check(params, RANGES)
+    options.check_ranges(params, RANGES)
     limits = thresholds.merge(params["thresholds"], decide.THRESHOLDS)
     settings, known = _settings(params, deadline)
     secrets = [settings[name] for name in settings if name.startswith("COGNEE_") and "KEY" in name]

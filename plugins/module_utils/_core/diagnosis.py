@@ -16,7 +16,6 @@ import time
 from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     NotHere,
     Unmeasurable,
@@ -200,17 +199,3 @@ def run(names, checks, probes, context):
             items = decide(name, checks[name], context, observations)
         found.append((name, items))
     return found, {name: observations[name].seconds for name in needed}
-
-
-def select(known, wanted, skip):
-    """Return the names of the checks to run, in the order of known.
-
-    Raises:
-        ValueError: nothing is left to run.
-    """
-    names = [name for name in known if (not wanted or name in wanted) and name not in (skip or ())]
-    if not names:
-        raise InvalidValue(
-            "checks and skip leave no check to run, there are: %s" % ", ".join(known)
-        )
-    return names

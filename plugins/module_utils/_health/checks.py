@@ -54,7 +54,6 @@ _WONT_START = "Application Won't Start"
 _CRASHES = "Application Crashes Intermittently"
 _ERRORS = "High Error Rate"
 _MATRIX = "Health Check Matrix"
-_DATABASE = "Database Connection Pool Exhausted"
 _ATTACKS = "Unauthorized Access Attempts"
 _LATENCY = "High Response Times"
 

@@ -13,7 +13,7 @@ Three steps, so that only the first one touches the host:
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, ranges
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, options
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
@@ -48,9 +48,9 @@ def diagnose(params, checks, probes):
     Raises:
         ValueError: an option that cannot be; the message names it, its value and what is allowed.
     """
-    ranges.check(params, RANGES)
+    options.check_ranges(params, RANGES)
     check_addresses(params)
-    names = diagnosis.select(list(checks), params["checks"], params["skip"])
+    names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
     found, seconds = diagnosis.run(names, checks, probes, context)
     secrets = context.secrets()

@@ -127,11 +127,6 @@ def _read(path):
         return None
 
 
-def parse_rules(text):
-    """Return the rules for incoming traffic in the text of user.rules or user6.rules."""
-    return [rule for rule in parse_tuples(text, 0) if rule.direction == "in"]
-
-
 def parse_tuples(text, family):
     """Return every rule in the text of user.rules or user6.rules.
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import ranges
+from ansible_collections.sergas.ops.plugins.module_utils._core import options
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     sessions_report,
     termination,
@@ -26,7 +26,7 @@ def run(params, deadline, check_mode):
     """Return the result of the module, see ``observed`` and ``terminated``; it has failed where a
     session that was to end is still there.
     """
-    ranges.check(params, RANGES)
+    options.check_ranges(params, RANGES)
     if params["state"] == "observed":
         return sessions_report.observed(params, deadline)
     result = termination.terminated(params, deadline, check_mode)

@@ -15,7 +15,7 @@ import errno
 import os
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
+from ansible_collections.sergas.ops.plugins.module_utils._core import errors, files, times
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact, redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
@@ -47,20 +47,11 @@ def run(params, check_mode):
     _check(params)
     runtime = params["runtime_directory"]
     act = {"begun": _begin, "ended": _end, "renewed": _renew}[params["state"]]
-    try:
+    with errors.reported(params["path"]):
         if check_mode or act is _renew:
             return act(params, check_mode)
         with host_lock.held(runtime):
             return act(params, False)
-    except OSError as error:
-        raise LedgerError(
-            "%s%s: %s"
-            % (
-                error.filename or params["path"],
-                "" if os.geteuid() == 0 else " (as this user, which takes become: true)",
-                error.strerror or error,
-            )
-        )
 
 
 def _check(params):

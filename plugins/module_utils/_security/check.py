@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, ranges
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, options
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
@@ -24,12 +24,12 @@ def run(params, *tables):
     """
     for name in params["protected"]:
         addresses.option_or_name("protected", name)
-    ranges.check(params, (("deadline", 1, 600),))
+    options.check_ranges(params, (("deadline", 1, 600),))
     checks, probes = {}, {}
     for table in tables:
         checks.update(table.CHECKS)
         probes.update(table.PROBES)
-    names = diagnosis.select(list(checks), params["checks"], params["skip"])
+    names = options.select(list(checks), params["checks"], params["skip"])
     context = diagnosis.Context(params, Deadline(params["deadline"]))
     found, seconds = diagnosis.run(names, checks, probes, context)
     findings = redact_all([item for _name, items in found for item in items])

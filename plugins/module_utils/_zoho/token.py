@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import ranges
+from ansible_collections.sergas.ops.plugins.module_utils._core import options
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
     InvalidValue,
     OperationError,
@@ -52,7 +52,7 @@ def run(params, deadline, check_mode, hide, quiet):
     """
     if params["return_token"] and not quiet:
         raise InvalidValue("return_token returns a secret: set no_log: true on the task")
-    ranges.check(params, configuration.RANGES)
+    options.check_ranges(params, configuration.RANGES)
     state = params["state"]
     if params["verify"] is None:
         params["verify"] = state in ("valid", "refreshed")

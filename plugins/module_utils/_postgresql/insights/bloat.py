@@ -34,7 +34,6 @@ _LINE_POINTER = 4
 _ROW_HEADER = 23
 _INDEX_ROW_HEADER = 8
 _INDEX_SPECIAL = 16
-_INDEX_FILL = 0.9
 _ALIGNMENT = {"c": 1, "s": 2, "i": 4, "d": 8}
 
 _TABLES = (

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from typing import Callable, NamedTuple, Tuple
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import causes, thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core import causes, options, thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
@@ -144,17 +144,8 @@ class Answer(NamedTuple):
 
 
 def select(wanted, skip):
-    """Return the names of the checks to run, in the order of the report.
-
-    Raises:
-        ValueError: nothing is left to run.
-    """
-    names = [name for name in CHECKS if (not wanted or name in wanted) and name not in (skip or ())]
-    if not names:
-        raise InvalidValue(
-            "checks and skip leave nothing to run, there are: %s" % ", ".join(CHECKS)
-        )
-    return names
+    """Return the names of the checks to run, in the order of the report; see ``options.select``."""
+    return options.select(CHECKS, wanted, skip)
 
 
 def observe(scope, names):

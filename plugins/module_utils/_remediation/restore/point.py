@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import errors
 from ansible_collections.sergas.ops.plugins.module_utils._host import restore_points
 from ansible_collections.sergas.ops.plugins.module_utils._remediation import host_lock
 from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import (
@@ -41,17 +42,8 @@ def run(params, check_mode):
         "observed": _observed,
         "restored": _restored,
     }[params["state"]]
-    try:
+    with errors.reported(params["directory"]):
         return act(params, check_mode)
-    except OSError as error:
-        raise PointError(
-            "%s%s: %s"
-            % (
-                error.filename or params["directory"],
-                "" if os.geteuid() == 0 else " (as this user, which takes become: true)",
-                error.strerror or error,
-            )
-        )
 
 
 def _directory(params):

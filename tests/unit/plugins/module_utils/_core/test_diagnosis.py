@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, ranges
+from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, options
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import (
     Check,
@@ -142,10 +142,10 @@ def test_every_finding_names_its_section_of_the_guide():
 
 
 def test_checks_and_skip_select():
-    assert diagnosis.select(["a", "b", "c"], None, None) == ["a", "b", "c"]
-    assert diagnosis.select(["a", "b", "c"], ["c", "a"], ["a"]) == ["c"]
+    assert options.select(["a", "b", "c"], None, None) == ["a", "b", "c"]
+    assert options.select(["a", "b", "c"], ["c", "a"], ["a"]) == ["c"]
     with pytest.raises(ValueError, match="a, b"):
-        diagnosis.select(["a", "b"], ["a"], ["a"])
+        options.select(["a", "b"], ["a"], ["a"])
 
 
 @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ def test_checks_and_skip_select():
 )
 def test_a_number_out_of_its_range_is_named_with_what_is_allowed(name, value):
     with pytest.raises(ValueError, match=r"%s: .* must be from \d+ to \d+" % name):
-        ranges.check({name: value}, runner.RANGES)
+        options.check_ranges({name: value}, runner.RANGES)
 
 
 def test_numbers_at_the_ends_of_their_ranges_are_allowed():
     for end in (1, 2):
-        ranges.check({row[0]: row[end] for row in runner.RANGES}, runner.RANGES)
-    ranges.check({"port": None}, runner.RANGES)
+        options.check_ranges({row[0]: row[end] for row in runner.RANGES}, runner.RANGES)
+    options.check_ranges({"port": None}, runner.RANGES)

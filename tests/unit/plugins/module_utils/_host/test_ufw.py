@@ -40,7 +40,8 @@ def firewall(*commands, enabled=True, policy="DROP"):
     text = "".join(
         "### tuple ### %s\n-A ufw-user-input -j X\n\n" % TUPLES[command] for command in commands
     )
-    return ufw.Firewall(True, enabled, policy, ufw.parse_rules(text))
+    incoming = [rule for rule in ufw.parse_tuples(text, 0) if rule.direction == "in"]
+    return ufw.Firewall(True, enabled, policy, incoming)
 
 
 def test_a_real_host():

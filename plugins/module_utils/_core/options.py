@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the options of a module that are numbers may be."""
+"""Options that several modules have: numbers within ranges, and which checks to run."""
 
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 
 
-def check(params, ranges):
+def check_ranges(params, ranges):
     """Refuse the first number among the options that is out of its range.
 
     Args:
@@ -26,3 +26,20 @@ def check(params, ranges):
             raise InvalidValue(
                 "%s: %r is not allowed, it must be from %s to %s" % (name, value, least, most)
             )
+
+
+def select(known, wanted, skip):
+    """Return the names of the checks to run, in the order of known.
+
+    Args:
+        known: the names of all checks.
+        wanted: those to run; None or none of them for all.
+        skip: those not to run, or None.
+
+    Raises:
+        InvalidValue: nothing is left to run.
+    """
+    names = [name for name in known if (not wanted or name in wanted) and name not in (skip or ())]
+    if not names:
+        raise InvalidValue("checks and skip leave nothing to run, there are: %s" % ", ".join(known))
+    return names
