@@ -39,7 +39,7 @@ collection: ## Lay the checkout at .build/ansible_collections/sergas/ops
 remedies: environment collection ## Write the catalogue in docs/remedies.md from the remedies' metadata
 	@$(tools) python scripts/remedies.py
 
-findings: environment collection ## Write docs/findings.md from docs/findings.yml and the code
+findings: environment collection ## Write docs/findings.md from scripts/findings.yml and the code
 	@$(tools) python scripts/findings.py
 
 lint: environment collection ## ruff, yamllint, ansible-lint, documentation, changelog

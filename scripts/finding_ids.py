@@ -64,7 +64,8 @@ BUILT = {
         for state in (".ok", ".skipped", ".unknown")
     }
     | {"db.bloat.indexes.skipped"},
-    "module_utils/_health/resolved.py": {check.subject + ".ok" for check in checks.CHECKS.values()},
+    "module_utils/_health/resolved.py": {check.subject + ".ok" for check in checks.CHECKS.values()}
+    - {"app.resources.ok"},  # its findings have subjects that say so themselves
     "module_utils/_health/probes/limits.py": {
         subject + state
         for subject in ("app.files", "app.tasks", "app.pool")

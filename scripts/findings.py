@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Sergas DevOps
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes docs/findings.md: the meanings in docs/findings.yml, and what the code knows of each id.
+"""Writes docs/findings.md: the meanings in findings.yml, and what the code knows of each id.
 
 Run it by `make findings`.
 """
@@ -13,7 +13,7 @@ import sys
 import remedies
 import yaml
 
-SOURCE = remedies.ROOT / "docs" / "findings.yml"
+SOURCE = remedies.ROOT / "scripts" / "findings.yml"
 PAGE = remedies.ROOT / "docs" / "findings.md"
 BEGIN = "<!-- From here on written by scripts/findings.py -->"
 
@@ -55,7 +55,7 @@ def render(parts, code, answers):
     unknown = sorted(set(written) - code.made())
     if wrong or unknown:
         raise ValueError(
-            "docs/findings.yml: without a meaning, or with several: %s; not made by the code: %s"
+            "scripts/findings.yml: without a meaning, or with several: %s; not made by the code: %s"
             % (", ".join(wrong) or "none", ", ".join(unknown) or "none")
         )
     return "\n".join(lines) + "\n"
