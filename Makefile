@@ -19,7 +19,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 # molecule and ansible-lint call ansible-playbook by name.
 tools = PATH="$(BIN):$$PATH"
 
-.PHONY: help diagnose environment collection remedies lint sanity unit integration fleet-images fleet-up \
+.PHONY: help diagnose environment collection remedies findings lint sanity unit integration fleet-images fleet-up \
 	fleet-down fleet-test molecule bench test build clean
 
 help: ## This list
@@ -38,6 +38,9 @@ collection: ## Lay the checkout at .build/ansible_collections/sergas/ops
 
 remedies: environment collection ## Write the catalogue in docs/remedies.md from the remedies' metadata
 	@$(tools) python scripts/remedies.py
+
+findings: environment collection ## Write docs/findings.md from scripts/findings.yml and the code
+	@$(tools) python scripts/findings.py
 
 lint: environment collection ## ruff, yamllint, ansible-lint, documentation, changelog
 	@$(tools) tests/lint.sh

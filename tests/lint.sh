@@ -29,10 +29,17 @@ documentation() {
         "$collection"
 }
 
+github() {
+    check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml &&
+        check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml &&
+        check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+}
+
 check ruff ruff check --quiet --output-format concise .
 check format ruff format --quiet --check .
 check words python tests/lint/plain_words.py
 check yamllint yamllint --strict .
+check github github
 check ansible-lint ansible-lint
 check documentation documentation
 check changelog antsibull-changelog lint

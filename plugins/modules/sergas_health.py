@@ -227,6 +227,8 @@ attributes:
 notes:
   - Run it with C(become), else other users' processes, the journal and the app's C(.env) may be out
     of sight, and what depends on them V(unknown).
+  - What each finding means, by which thresholds, what it may derive from and what fixes it is in
+    the collection's C(docs/findings.md).
 author:
   - Sergas DevOps (@sergas-ops)
 """

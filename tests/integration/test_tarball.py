@@ -88,6 +88,7 @@ UNTRACKED = (
 #: What a user runs or reads.
 SHIPPED = (
     "CHANGELOG.rst",
+    "CONTRIBUTING.md",
     "COPYING",
     "README.md",
     "changelogs/",
