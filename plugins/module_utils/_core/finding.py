@@ -12,9 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterable, List, Optional, TypedDict
 
-    class Finding(TypedDict):
-        """The contract of a finding, see ``finding``."""
-
+    class _Contract(TypedDict):
         id: str
         component: str
         status: str
@@ -29,6 +27,13 @@ if TYPE_CHECKING:
         remedy: Optional[str]
         advice: Optional[str]
         guide: Optional[str]
+
+    class Finding(_Contract, total=False):
+        """What ``finding`` returns, and what the report of all hosts adds to it."""
+
+        #: the id of its root cause, and the host that has that one; None where it is the fleet's
+        root: Optional[str]
+        root_host: Optional[str]
 
 
 COMPONENTS = (
