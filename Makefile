@@ -19,7 +19,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 # molecule and ansible-lint call ansible-playbook by name.
 tools = PATH="$(BIN):$$PATH"
 
-.PHONY: help diagnose environment collection remedies lint sanity unit integration fleet-images fleet-up \
+.PHONY: help diagnose environment collection remedies check lint sanity unit integration fleet-images fleet-up \
 	fleet-down fleet-test molecule bench test build clean
 
 help: ## This list
@@ -39,7 +39,10 @@ collection: ## Lay the checkout at .build/ansible_collections/sergas/ops
 remedies: environment collection ## Write the catalogue in docs/remedies.md from the remedies' metadata
 	@$(tools) python scripts/remedies.py
 
-lint: environment collection ## ruff, yamllint, ansible-lint, documentation, changelog
+check: environment collection ## lint and unit side by side, for everyday work
+	@$(MAKE) --jobs=2 --keep-going --output-sync=target lint unit ARGS=
+
+lint: environment collection ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	@$(tools) tests/lint.sh
 
 sanity: environment ## ansible-test sanity, without ignore entries
