@@ -13,7 +13,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
+from yaml import YAMLError
 
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import (
     CatalogueError,
@@ -75,8 +76,8 @@ def _names(directory: str) -> list[str]:
 def _read_yaml(name: str, path: str) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
-            return yaml.safe_load(file)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+            return yaml_load(file)
+    except (OSError, ValueError, YAMLError) as error:
         raise CatalogueError("remedy %s: %s cannot be read: %s" % (name, path, error)) from error
 
 
