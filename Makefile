@@ -39,7 +39,7 @@ collection: ## Lay the checkout at .build/ansible_collections/sergas/ops
 remedies: environment collection ## Write the catalogue in docs/remedies.md from the remedies' metadata
 	@$(tools) python scripts/remedies.py
 
-check: environment collection ## lint and unit side by side, for everyday work
+check: ## lint and unit side by side, for everyday work
 	@$(MAKE) --jobs=2 --keep-going --output-sync=target lint unit ARGS=
 
 lint: environment collection ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
