@@ -19,8 +19,8 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 # molecule and ansible-lint call ansible-playbook by name.
 tools = PATH="$(BIN):$$PATH"
 
-.PHONY: help diagnose environment collection remedies findings lint sanity unit integration fleet-images fleet-up \
-	fleet-down fleet-test molecule bench test build clean
+.PHONY: help diagnose environment collection remedies findings check lint sanity unit integration fleet-images \
+	fleet-up fleet-down fleet-test molecule bench test build clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,10 @@ remedies: environment collection ## Write the catalogue in docs/remedies.md from
 findings: environment collection ## Write docs/findings.md from scripts/findings.yml and the code
 	@$(tools) python scripts/findings.py
 
-lint: environment collection ## ruff, yamllint, ansible-lint, documentation, changelog
+check: ## lint and unit side by side, for everyday work
+	@$(MAKE) --jobs=2 --keep-going --output-sync=target lint unit ARGS=
+
+lint: environment collection ## ruff, mypy, yamllint, ansible-lint, documentation, changelog
 	@$(tools) tests/lint.sh
 
 sanity: environment ## ansible-test sanity, without ignore entries

@@ -16,7 +16,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed
 display = Display()
 
 _ENTRY = "module_utils._health.checks"
-_PATHS = [name for name, option in ARGUMENT_SPEC.items() if option["type"] == "path"]
+_PATHS = [name for name, option in ARGUMENT_SPEC.items() if option["type"] == "path"]  # type: ignore[index]
 # The strategy imports this plugin before it forks: its workers find the sources read.
 program.sources(_ENTRY)
 

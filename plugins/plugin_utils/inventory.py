@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 
@@ -24,7 +26,12 @@ class Unresolved(ValueError):
     """A host's name has no address that other hosts could use; the message says what to do."""
 
 
-def read(hostvars, host, names, raw=None):
+def read(
+    hostvars: Mapping[str, Any],
+    host: str,
+    names: Iterable[str],
+    raw: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return {name: value} of some variables of a host, None for those that it does not have.
 
     They are read as they are and templated only where they are templates: ``hostvars[host]`` takes
@@ -45,19 +52,21 @@ def read(hostvars, host, names, raw=None):
     }
 
 
-def _raw(hostvars, host):
+def _raw(hostvars: Any, host: str) -> Mapping[str, Any]:
     if host not in hostvars:
         return {}
     return hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else hostvars[host]
 
 
-def _is_template(value):
+def _is_template(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_is_template, value))
     return isinstance(value, str) and any(mark in value for mark in _TEMPLATE)
 
 
-def _given(hostvars, host, raw=None):
+def _given(
+    hostvars: Mapping[str, Any], host: str, raw: Mapping[str, Any] | None = None
+) -> tuple[list[str], str]:
     """Return (sergas_addresses as a list of texts, ansible_host or the name) of a host."""
     values = read(hostvars, host, ("sergas_addresses", "ansible_host"), raw)
     given = values["sergas_addresses"] or []
@@ -67,7 +76,12 @@ def _given(hostvars, host, raw=None):
     return [str(text) for text in given], str(values["ansible_host"] or host)
 
 
-def declared(hostvars, host, raw=None, reached_too=False):
+def declared(
+    hostvars: Mapping[str, Any],
+    host: str,
+    raw: Mapping[str, Any] | None = None,
+    reached_too: bool = False,
+) -> list[str]:
     """Return the addresses, networks and names that the inventory has for a host, in its order and
     in the notation of the packet filter.
 
@@ -86,7 +100,9 @@ def declared(hostvars, host, raw=None, reached_too=False):
     return list(dict.fromkeys(named))
 
 
-def known_as(hostvars, host, raw=None):
+def known_as(
+    hostvars: Mapping[str, Any], host: str, raw: Mapping[str, Any] | None = None
+) -> list[str]:
     """Return all that others may know a host by, as the inventory has it: its ``sergas_addresses``
     and its ``ansible_host``, else its name.
 
@@ -97,7 +113,7 @@ def known_as(hostvars, host, raw=None):
     return list(dict.fromkeys([*given, reached]))
 
 
-def resolved(name, look_up=socket.getaddrinfo):
+def resolved(name: str, look_up: Callable[..., Iterable[Any]] = socket.getaddrinfo) -> list[str]:
     """Return all addresses of a name, those of IPv4 first; an address, a network or ``localhost``
     as it is.
 
@@ -130,7 +146,13 @@ def resolved(name, look_up=socket.getaddrinfo):
     return sorted(usable, key=lambda text: (addresses.family(text), text))
 
 
-def host_addresses(hostvars, hosts, own=None, strict=True, look_up=socket.getaddrinfo):
+def host_addresses(
+    hostvars: Mapping[str, Any],
+    hosts: Iterable[str],
+    own: str | None = None,
+    strict: bool = True,
+    look_up: Callable[..., Iterable[Any]] = socket.getaddrinfo,
+) -> list[str]:
     """Return the addresses of hosts, each once: where their connections to other hosts come from.
 
     Args:
@@ -162,7 +184,12 @@ def host_addresses(hostvars, hosts, own=None, strict=True, look_up=socket.getadd
     return list(dict.fromkeys(found))
 
 
-def host_targets(hostvars, hosts, port_variable=None, port=None):
+def host_targets(
+    hostvars: Mapping[str, Any],
+    hosts: Iterable[str],
+    port_variable: str | None = None,
+    port: int | None = None,
+) -> list[str]:
     """Return where hosts are reached by the others, as a URL has it: the first address of each.
 
     A name stays a name: it is resolved by the host that connects, as the app itself does it, and

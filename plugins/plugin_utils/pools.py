@@ -11,9 +11,15 @@ max_overflow).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
+
+if TYPE_CHECKING:
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
+
+#: What ``budget`` returns of one host.
+Row = dict[str, Any]
 
 #: What applies where nothing is set: uvicorn's one worker, SQLAlchemy's pool of 5 and overflow of
 #: 10, no Celery.
@@ -73,30 +79,30 @@ def budget(hosts: Mapping[str, Mapping[str, Any]], slots: int, reserved: int = 0
     }
 
 
-def _row(host, numbers):
+def _row(host: str, numbers: Mapping[str, Any]) -> Row:
     row = {name: numbers[name] for name in DEFAULTS}
     each = _each(row)
     demand = None if each is None else row["workers"] * each + _fixed(row)
     return dict(row, host=host, demand=demand, assumed=list(numbers.get("assumed", ())))
 
 
-def _each(row):
+def _each(row: Row) -> int | None:
     """Return how many connections one worker may open, or ``None`` where there is no bound."""
     if row["pool_size"] < 1 or row["max_overflow"] < 0:
         return None
     return row["pool_size"] + row["max_overflow"]
 
 
-def _fixed(row):
+def _fixed(row: Row) -> int:
     return row["celery_workers"] * CELERY_EACH + row["others"]
 
 
-def _common_limit(rows, room):
+def _common_limit(rows: list[Row], room: int) -> int:
     """Return the largest number of connections for each worker with which all of them fit, 0 if
     there is none.
     """
 
-    def taken(limit):
+    def taken(limit: int) -> int:
         return sum(row["workers"] * min(limit, _each(row) or limit) for row in rows)
 
     low, high = 0, max([_each(row) or max(room, 1) for row in rows] or [1])
@@ -109,7 +115,7 @@ def _common_limit(rows, room):
     return low if taken(low) <= room else 0
 
 
-def _fit(row, limit):
+def _fit(row: Row, limit: int) -> dict[str, int] | None:
     if limit < 1:
         return None
     each = _each(row)
@@ -120,7 +126,7 @@ def _fit(row, limit):
     return {"pool_size": pool, "max_overflow": limit - pool}
 
 
-def _needed(demand, reserved):
+def _needed(demand: int, reserved: int) -> int:
     """Return the least max_connections that leaves the headroom free with this demand."""
     slots = demand + HEADROOM_LEAST
     while slots - max(HEADROOM_LEAST, -(-slots * HEADROOM_PERCENT // 100)) < demand:
@@ -128,7 +134,7 @@ def _needed(demand, reserved):
     return slots + reserved
 
 
-def decide(result: dict[str, Any], target: str) -> dict[str, Any]:
+def decide(result: dict[str, Any], target: str) -> Finding:
     """Return the finding of the fleet on what ``budget`` returned.
 
     Args:
@@ -183,7 +189,7 @@ def decide(result: dict[str, Any], target: str) -> dict[str, Any]:
     )
 
 
-def _advice(result):
+def _advice(result: dict[str, Any]) -> str:
     fits = [(row["host"], row["fit"]) for row in result["hosts"] if row["fit"] != _current(row)]
     needed = result["needed_max_connections"]
     raise_limit = (
@@ -202,5 +208,5 @@ def _advice(result):
     return "Set %s.%s" % ("; ".join(lines), raise_limit)
 
 
-def _current(row):
+def _current(row: Row) -> dict[str, int]:
     return {"pool_size": row["pool_size"], "max_overflow": row["max_overflow"]}

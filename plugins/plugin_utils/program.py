@@ -27,6 +27,8 @@ _IMPORT = re.compile(
 _MARK = "sergas.ops:"
 #: The notice at the head of each file, which the program has once.
 _NOTICE = re.compile(r"\A(?:#.*\n)+")
+#: What only a type checker reads. A host would compile it for nothing.
+_TYPES = re.compile(r"^TYPE_CHECKING = False\nif TYPE_CHECKING:\n(?:(?:    .*)?\n)+", re.M)
 
 #: What a shell on the host starts; the program follows by standard input, where no list of
 #: processes shows it. ``-I -S``: no package of the host is needed.
@@ -76,7 +78,7 @@ def sources(entry: str) -> dict[str, str]:
     Args:
         entry: ``module_utils.x``, with a function ``run(params)`` that returns a module's result.
     """
-    found = {}
+    found: dict[str, str] = {}
     _gather(entry, found)
     packages = {name.rpartition(".")[0] for name in found}
     while packages:
@@ -91,10 +93,10 @@ def _gather(name: str, found: dict[str, str]) -> None:
     path = _PLUGINS.joinpath(*name.split(".")).with_suffix(".py")
     if _COLLECTION + name in found or not path.is_file():
         return
-    # Lines keep their numbers, for tracebacks.
-    source = _NOTICE.sub(
-        lambda notice: "\n" * notice.group().count("\n"), path.read_text(encoding="utf-8")
-    )
+    source = path.read_text(encoding="utf-8")
+    for left_out in (_NOTICE, _TYPES):
+        # Lines keep their numbers, for tracebacks.
+        source = left_out.sub(lambda match: "\n" * match.group().count("\n"), source)
     found[_COLLECTION + name] = source
     for package, names in _IMPORT.findall(source):
         _gather(package, found)

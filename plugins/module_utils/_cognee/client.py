@@ -17,11 +17,15 @@ from ansible_collections.sergas.ops.plugins.module_utils._cognee import replies
 from ansible_collections.sergas.ops.plugins.module_utils._net import http
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict
+
 #: ``GET /`` takes milliseconds on a server that works; in seconds.
 _ALIVE_SECONDS = 3.0
 _MAX_BYTES = 65536
 #: A body that no search accepts: the route and the key are checked, and nothing is searched for.
-_NO_QUERY = {}
+_NO_QUERY: Dict[str, str] = {}
 
 
 class Client:

@@ -27,7 +27,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Inv
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ipaddress
-    from typing import Any, Callable, Iterable, List, Optional, Union
+    from typing import Any, Callable, Iterable, List, Optional, Tuple, Union
 
     Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
     Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
@@ -116,7 +116,7 @@ def network(text: str) -> Network:
     return found
 
 
-def _take_apart(text):
+def _take_apart(text: str) -> Tuple[str, Optional[str]]:
     """Return (address, netmask or None) of a text, without brackets, zone and port."""
     if not isinstance(text, str):
         raise AddressError(_no_address(text))
@@ -143,12 +143,12 @@ def _take_apart(text):
     return base, parts.group("mask")
 
 
-def _shown(text):
+def _shown(text: Any) -> str:
     shown = repr(text)
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
 
 
-def _no_address(text):
+def _no_address(text: Any) -> str:
     return "%s is neither an IPv4 nor an IPv6 address or network" % _shown(text)
 
 
@@ -306,7 +306,7 @@ def overlap(one: str, other: str) -> bool:
     return _overlap(leads_to(network(one)), leads_to(network(other)))
 
 
-def _overlap(ones, others):
+def _overlap(ones: List[Network], others: List[Network]) -> bool:
     return any(
         one.version == other.version and one.overlaps(other) for one in ones for other in others
     )

@@ -16,13 +16,22 @@ from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-def always(_effect, _cause):
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
+
+    Condition = Callable[[Finding, Finding], bool]
+    Rules = Dict[str, List["Rule"]]
+
+
+def always(_effect: Finding, _cause: Finding) -> bool:
     """Return whether a rule without a condition holds: it does."""
     return True
 
 
-def all_of(*conditions):
+def all_of(*conditions: Condition) -> Condition:
     """Return a condition that holds where each of these does."""
     return lambda effect, cause: all(condition(effect, cause) for condition in conditions)
 
@@ -46,16 +55,22 @@ class Rule(
 
     __slots__ = ()
 
+    effect: str
+    causes: Tuple[str, ...]
+    when: Condition
+    why: str
+    select: Optional[Callable[[Finding, Sequence[Finding]], Iterable[str]]]
 
-def by_effect(*rules):
+
+def by_effect(*rules: Rule) -> Rules:
     """Return {effect: its rules}, in the order in which they are tried."""
-    result = {}
+    result: Rules = {}
     for rule in rules:
         result.setdefault(rule.effect, []).append(rule)
     return result
 
 
-def derive(findings, rules):
+def derive(findings: Iterable[Finding], rules: Rules) -> List[Finding]:
     """Return the findings with ``cause`` set where a rule explains one; a given cause stays.
 
     Causes form chains, and each chain ends at a root: no finding derives from itself by any way.
@@ -66,21 +81,18 @@ def derive(findings, rules):
     """
     bad = [item for item in findings if is_bad(item)]
     chosen = {id(item): _named(item, bad) for item in bad if item["cause"]}
+    found: Dict[int, str] = {}
     for item in bad:
         if not item["cause"]:
             for cause in explanations(rules_for(item["id"], rules), item, bad):
                 if not _leads_to(item, cause, chosen):
                     chosen[id(item)] = cause
+                    found[id(item)] = cause["id"]
                     break
-    return [
-        dict(item, cause=chosen[id(item)]["id"])
-        if not item["cause"] and id(item) in chosen
-        else item
-        for item in findings
-    ]
+    return [{**item, "cause": found[id(item)]} if id(item) in found else item for item in findings]
 
 
-def rules_for(effect, rules):
+def rules_for(effect: str, rules: Rules) -> Sequence[Rule]:
     """Return the rules for an id: its own, else those for the longest part that it begins with."""
     while effect:
         if effect in rules:
@@ -89,7 +101,9 @@ def rules_for(effect, rules):
     return ()
 
 
-def explanations(rules, effect, findings):
+def explanations(
+    rules: Iterable[Rule], effect: Finding, findings: Sequence[Finding]
+) -> Iterator[Finding]:
     """Yield the findings that explain another one, the likeliest first.
 
     Args:
@@ -104,20 +118,20 @@ def explanations(rules, effect, findings):
                     yield item
 
 
-def matches(item, cause):
+def matches(item: Finding, cause: str) -> bool:
     """Return whether a finding is what an id in a rule's causes stands for."""
     if cause.endswith("."):
         return item["id"].startswith(cause) and item["status"] != "unknown"
     return item["id"] == cause
 
 
-def _named(item, findings):
+def _named(item: Finding, findings: Iterable[Finding]) -> Optional[Finding]:
     """Return the finding that a given cause names, or None: it may be on another host."""
     found = (other for other in findings if other["id"] == item["cause"] and other is not item)
     return next(found, None)
 
 
-def _leads_to(end, start, chosen):
+def _leads_to(end: Finding, start: Optional[Finding], chosen: Dict[int, Optional[Finding]]) -> bool:
     for _step in range(len(chosen) + 1):
         if start is end:
             return True

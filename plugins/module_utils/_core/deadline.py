@@ -22,7 +22,7 @@ class DeadlineExceeded(OperationError):
 class Deadline:
     """A number of seconds that starts to run when it is made."""
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._end = clock() + seconds
 

@@ -23,6 +23,13 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.process import CommandMissing
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+    from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
+
 
 class Context:
     """What every probe and every check needs to know.
@@ -31,14 +38,20 @@ class Context:
         params: the options of the module.
         deadline: the ``Deadline`` of what is being done.
         components: what this host must have, or None where that is to be found out.
+        has_any: whether the host has one of some components; only what names them in ``belongs``
+            needs it.
     """
 
-    def __init__(self, params, deadline, components=None):
+    has_any: Callable[[Sequence[str]], bool]
+
+    def __init__(
+        self, params: Dict[str, Any], deadline: Deadline, components: Optional[Sequence[str]] = None
+    ) -> None:
         self.params = params
         self.deadline = deadline
         self.components = components
 
-    def within(self, seconds):
+    def within(self, seconds: float) -> Context:
         """Return a copy whose deadline comes in this many seconds at the latest."""
         limited = copy.copy(self)
         limited.deadline = self.deadline.within(seconds)
@@ -54,6 +67,9 @@ class Probe(namedtuple("Probe", ["observe", "seconds"])):
     """
 
     __slots__ = ()
+
+    observe: Callable[[Context], Any]
+    seconds: float
 
 
 class Check(
@@ -78,18 +94,28 @@ class Check(
 
     __slots__ = ()
 
+    decide: Callable[..., List[Finding]]
+    needs: Tuple[str, ...]
+    subject: str
+    component: str
+    belongs: Tuple[str, ...]
+    guide: Optional[str]
+    uses: Tuple[str, ...]
+
 
 class Observation:
     """What a probe came back with: a value, or the reason why there is none."""
 
-    def __init__(self):
-        self.value = None
-        self.error = None
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: Optional[str] = None
         self.absent = False
-        self.seconds = None
+        self.seconds: Optional[float] = None
 
 
-def observe(probes, names, context):
+def observe(
+    probes: Mapping[str, Probe], names: Iterable[str], context: Context
+) -> Dict[str, Observation]:
     """Run the named probes side by side and return {name: Observation}; none outlives the
     deadline.
     """
@@ -113,7 +139,9 @@ def observe(probes, names, context):
     return observations
 
 
-def _observe_one(function, context, observation):
+def _observe_one(
+    function: Callable[[Context], Any], context: Context, observation: Observation
+) -> None:
     started = time.monotonic()
     try:
         observation.value = function(context)
@@ -129,12 +157,14 @@ def _observe_one(function, context, observation):
     observation.seconds = round(time.monotonic() - started, 3)
 
 
-def decide(name, check, context, observations):
+def decide(
+    name: str, check: Check, context: Context, observations: Mapping[str, Observation]
+) -> List[Finding]:
     """Return the findings of one check."""
     inputs = [observations[need] for need in check.needs]
     for observation in inputs:
         if observation.absent:
-            return [_absent(check, context, observation.error)]
+            return [_absent(check, context, observation.error or "")]
         if observation.error:
             return [_unknown(name, check, observation.error)]
     try:
@@ -149,7 +179,7 @@ def decide(name, check, context, observations):
     return findings
 
 
-def _absent(check, context, reason):
+def _absent(check: Check, context: Context, reason: str) -> Finding:
     if set(check.belongs) & set(context.components or ()):
         return finding(
             check.subject + ".missing",
@@ -163,7 +193,7 @@ def _absent(check, context, reason):
     )
 
 
-def _unknown(name, check, reason):
+def _unknown(name: str, check: Check, reason: str) -> Finding:
     return finding(
         check.subject + ".unknown",
         check.component,
@@ -173,7 +203,9 @@ def _unknown(name, check, reason):
     )
 
 
-def run(names, checks, probes, context):
+def run(
+    names: Sequence[str], checks: Mapping[str, Check], probes: Mapping[str, Probe], context: Context
+) -> Tuple[List[Tuple[str, List[Finding]]], Dict[str, Optional[float]]]:
     """Run checks with the probes that they need.
 
     Args:

@@ -29,7 +29,7 @@ class OperationError(Exception):
     library: Optional[str] = None
     result: Dict[str, Any] = {}
 
-    def __init__(self, message: str = "", hint: Optional[str] = None, **result: Any):
+    def __init__(self, message: str = "", hint: Optional[str] = None, **result: Any) -> None:
         super().__init__(message)
         if hint:
             self.hint = hint

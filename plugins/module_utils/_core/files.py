@@ -38,7 +38,7 @@ from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterator, List, Optional, Tuple
+    from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 #: No file that is read whole is larger, in bytes.
 MAX_BYTES = 1024 * 1024
@@ -68,10 +68,12 @@ class FileRefused(OSError):
     It is an OSError, so that what reports those by their ``strerror`` and ``filename`` names it.
     """
 
-    def __init__(self, path: str, why: str):
+    strerror: str
+
+    def __init__(self, path: str, why: str) -> None:
         super().__init__(errno.ELOOP, why, path)
 
-    def __str__(self):
+    def __str__(self) -> str:
         why = self.strerror
         return self.filename + (why[2:] if why.startswith("it ") else ": " + why)
 
@@ -89,15 +91,18 @@ class Content(namedtuple("Content", ["status", "data"])):
 
     __slots__ = ()
 
+    status: os.stat_result
+    data: bytes
 
-def _user(uid):
+
+def _user(uid: int) -> str:
     try:
         return "user %s" % pwd.getpwuid(uid).pw_name
     except KeyError:
         return "user %d" % uid
 
 
-def _privileged():
+def _privileged() -> Set[int]:
     return {0, os.geteuid()}
 
 
@@ -112,33 +117,33 @@ def kind(status: os.stat_result) -> Optional[str]:
 class _Chain:
     """The directories from ``/`` down to one, each held open."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._held = [(os.open("/", _HOLD), "")]
         self._links = 0
 
-    def close(self):
+    def close(self) -> None:
         while self._held:
             os.close(self._held.pop()[0])
 
     @property
-    def last(self):
+    def last(self) -> int:
         """The descriptor of the innermost directory."""
         return self._held[-1][0]
 
     @property
-    def path(self):
+    def path(self) -> str:
         """The path of the innermost directory, without any link."""
         return "/".join(name for _descriptor, name in self._held) or "/"
 
-    def join(self, name):
+    def join(self, name: str) -> str:
         """Return the path of a name in the innermost directory."""
         return "%s/%s" % (self.path.rstrip("/"), name)
 
-    def owner(self):
+    def owner(self) -> int:
         """Return the user that the innermost directory belongs to."""
         return os.fstat(self.last).st_uid
 
-    def only(self, uids):
+    def only(self, uids: Set[int]) -> bool:
         """Return whether only these users can change what is in the innermost directory.
 
         In one above it with the sticky bit, others cannot replace what belongs to these users.
@@ -152,14 +157,14 @@ class _Chain:
                 return False
         return True
 
-    def status(self, name):
+    def status(self, name: str) -> Optional[os.stat_result]:
         """Return the os.stat_result of a name in the innermost directory, or None."""
         try:
             return os.stat(name, dir_fd=self.last, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
-    def descend(self, path, create=None):
+    def descend(self, path: str, create: Optional[int] = None) -> None:
         """Enter the directories of a path one by one, from ``/`` on for an absolute one.
 
         Args:
@@ -175,7 +180,7 @@ class _Chain:
             elif name not in ("", "."):
                 self._enter(name, create)
 
-    def _enter(self, name, create):
+    def _enter(self, name: str, create: Optional[int]) -> None:
         try:
             self._held.append((os.open(name, _HOLD, dir_fd=self.last), name))
         except FileNotFoundError as error:
@@ -190,7 +195,7 @@ class _Chain:
                 raise OSError(error.errno, error.strerror, self.join(name))
             self._follow(name, status, create)
 
-    def _follow(self, name, status, create):
+    def _follow(self, name: str, status: os.stat_result, create: Optional[int]) -> None:
         """Go where a link among the directories leads, or refuse it."""
         path, target = self.join(name), os.readlink(name, dir_fd=self.last)
         why = None
@@ -219,7 +224,7 @@ class Location:
         name: its name there.
     """
 
-    def __init__(self, chain, given, name):
+    def __init__(self, chain: _Chain, given: str, name: str) -> None:
         self._chain = chain
         self.given = given
         self.name = name
@@ -375,13 +380,15 @@ class Location:
                 os.unlink(temporary, dir_fd=self.directory)
             raise
 
-    def _refuse_changed(self, now, since):
+    def _refuse_changed(
+        self, now: Optional[os.stat_result], since: Optional[os.stat_result]
+    ) -> None:
         if _identity(now) != _identity(since):
             raise FileChanged(
                 self.path, "it has been changed by someone else just now; run it again"
             )
 
-    def _temporary(self):
+    def _temporary(self) -> Tuple[int, str]:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         while True:
             # With a dot first, which no program that reads a directory of settings takes.
@@ -389,7 +396,7 @@ class Location:
             with contextlib.suppress(FileExistsError):
                 return os.open(name, flags, 0o600, dir_fd=self.directory), name
 
-    def _rename(self, temporary, written):
+    def _rename(self, temporary: str, written: os.stat_result) -> None:
         """Give the temporary file its name, and make that last."""
         with self._readable() as directory:
             # A user who may write the directory may have created another file there.
@@ -414,7 +421,7 @@ class Location:
             os.fsync(directory)
 
     @contextlib.contextmanager
-    def _readable(self):
+    def _readable(self) -> Iterator[int]:
         """Yield its directory opened to be read, which only then can be made to last."""
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         directory = os.open(".", flags, dir_fd=self.directory)
@@ -432,11 +439,11 @@ class Location:
             os.close(descriptor)
 
 
-def _inode(status):
+def _inode(status: Optional[os.stat_result]) -> Optional[Tuple[int, int]]:
     return None if status is None else (status.st_dev, status.st_ino)
 
 
-def _identity(status):
+def _identity(status: Optional[os.stat_result]) -> Optional[Tuple[int, ...]]:
     if status is None:
         return None
     return (
@@ -468,7 +475,7 @@ def attributes_of(descriptor: int) -> Dict[str, bytes]:
     return found
 
 
-def _set_attributes(descriptor, attributes):
+def _set_attributes(descriptor: int, attributes: Dict[str, bytes]) -> None:
     """Give an open file exactly these attributes: a directory may have given it others."""
     for name in attributes_of(descriptor):
         if name not in attributes and not name.startswith(_PRIVILEGED):
@@ -511,7 +518,7 @@ def held(path: str, follow: bool = True) -> Iterator[Location]:
         chain.close()
 
 
-def _wanted(chain, name, link):
+def _wanted(chain: _Chain, name: str, link: os.stat_result) -> str:
     """Follow a link at the end of a path if it is wanted, and return the name where it leads.
 
     Args:
@@ -550,7 +557,7 @@ def _wanted(chain, name, link):
     return end
 
 
-def _unwanted(chain, name, trusted, of_root):
+def _unwanted(chain: _Chain, name: str, trusted: Set[int], of_root: bool) -> Optional[str]:
     """Return why a file must not be reached by a link, or None.
 
     Args:
@@ -766,14 +773,14 @@ def refuse_shared(path: str) -> None:
         chain.close()
 
 
-def _refuse_shared(chain):
+def _refuse_shared(chain: _Chain) -> None:
     if not chain.only(_privileged()):
         raise FileRefused(
             chain.path, "it, or a directory above it, is one that another user may change"
         )
 
 
-def _give(chain, name, owner):
+def _give(chain: _Chain, name: str, owner: Tuple[int, int]) -> None:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, dir_fd=chain.last)
     try:

@@ -10,7 +10,31 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Ope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Optional
+    from typing import Any, Dict, Iterable, List, Optional, TypedDict
+
+    class _Contract(TypedDict):
+        id: str
+        component: str
+        status: str
+        summary: str
+        value: Optional[float]
+        unit: Optional[str]
+        warn: Optional[float]
+        fail: Optional[float]
+        confidence: str
+        evidence: Dict[str, Any]
+        cause: Optional[str]
+        remedy: Optional[str]
+        advice: Optional[str]
+        guide: Optional[str]
+
+    class Finding(_Contract, total=False):
+        """What ``finding`` returns, and what the report of all hosts adds to it."""
+
+        #: the id of its root cause, and the host that has that one; None where it is the fleet's
+        root: Optional[str]
+        root_host: Optional[str]
+
 
 COMPONENTS = (
     "app",
@@ -34,7 +58,7 @@ class Unmeasurable(OperationError):
     """What was to be measured cannot be; the message is the reason, as a report shows it."""
 
 
-def finding(id: str, component: str, status: str, summary: str, **details: Any) -> Dict[str, Any]:
+def finding(id: str, component: str, status: str, summary: str, **details: Any) -> Finding:
     """Return one finding, with every key of the contract.
 
     Args:
@@ -52,7 +76,7 @@ def finding(id: str, component: str, status: str, summary: str, **details: Any) 
         raise ValueError("component %r is not one of %s" % (component, ", ".join(COMPONENTS)))
     if status not in STATUSES:
         raise ValueError("status %r is not one of %s" % (status, ", ".join(STATUSES)))
-    result: Dict[str, Any] = {
+    result: Finding = {
         "id": id,
         "component": component,
         "status": status,
@@ -71,7 +95,7 @@ def finding(id: str, component: str, status: str, summary: str, **details: Any) 
     extra = set(details) - set(result)
     if extra:
         raise ValueError("a finding has no %s" % ", ".join(sorted(extra)))
-    result.update(details)
+    result.update(details)  # type: ignore[typeddict-item]  # its keys were just checked
     if result["confidence"] not in CONFIDENCES:
         raise ValueError(
             "confidence %r is not one of %s" % (result["confidence"], ", ".join(CONFIDENCES))
@@ -92,12 +116,12 @@ def grade(value: float, warn: Optional[float], fail: Optional[float]) -> str:
     return "ok"
 
 
-def is_bad(item: Dict[str, Any]) -> bool:
+def is_bad(item: Finding) -> bool:
     """Return whether a finding needs attention: ``unknown`` does, it is not ok."""
     return item["status"] in BAD
 
 
-def roots(findings: Iterable[Dict[str, Any]]) -> List[Dict[str, Any]]:
+def roots(findings: Iterable[Finding]) -> List[Finding]:
     """Return the bad findings that derive from no other one."""
     return [item for item in findings if is_bad(item) and not item["cause"]]
 

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Container, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-def check_ranges(params, ranges):
+
+def check_ranges(params: Mapping[str, Any], ranges: Iterable[Tuple[str, float, float]]) -> None:
     """Refuse the first number among the options that is out of its range.
 
     Args:
@@ -28,7 +32,9 @@ def check_ranges(params, ranges):
             )
 
 
-def select(known, wanted, skip):
+def select(
+    known: Sequence[str], wanted: Optional[Container[str]], skip: Optional[Container[str]]
+) -> List[str]:
     """Return the names of the checks to run, in the order of known.
 
     Args:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict
+
 
 class RenamedOptions(AnsibleModule):
     """A module that names the new option where the old one is set, which it refuses."""
 
-    def __init__(self, renamed, **details):
+    def __init__(self, renamed: Dict[str, str], **details: Any) -> None:
         """Check the options.
 
         Args:
@@ -22,7 +26,7 @@ class RenamedOptions(AnsibleModule):
         self._renamed = renamed
         super().__init__(**details)
 
-    def fail_json(self, msg, **details):
+    def fail_json(self, msg: str, **details: Any) -> None:
         """Fail; what is said of an unsupported option begins with its new name."""
         if msg.startswith("Unsupported parameters"):
             named = msg.partition("Supported parameters include")[0]

@@ -77,7 +77,7 @@ def merge(
     return merged
 
 
-def _number(name, key, value):
+def _number(name: str, key: str, value: Any) -> float:
     try:
         if isinstance(value, bool):
             raise TypeError

@@ -11,13 +11,14 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Any, Optional, Union
 
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
 
 
-def clock(at: Optional[float]) -> Optional[str]:
+# Any instead of None, which those who give a time need not expect.
+def clock(at: Optional[float]) -> Union[str, Any]:
     """Return a time in seconds since the epoch as text in UTC; None for None."""
     return None if at is None else time.strftime(FORMAT, time.gmtime(at))
 

@@ -45,7 +45,7 @@ def normal(option, texts):
     Raises:
         addresses.AddressError: for what is no address; a network is none.
     """
-    found = {}
+    found: Dict[str, str] = {}
     for text in texts:
         found.setdefault(addresses.option(option, text, "one IPv4 or IPv6 address"), text)
     return found

@@ -242,7 +242,8 @@ class Ini(NamedTuple):
 
 def parse_ini(path, text):
     """Return the ``Ini`` of a file's text; continued lines are joined by newlines."""
-    sections, section, key = {}, None, None
+    sections: Dict[str, Dict[str, str]] = {}
+    section, key = None, None
     for line in text.splitlines():
         if not line.strip() or line.lstrip()[0] in "#;":
             continue
@@ -264,7 +265,7 @@ def overridden(own, later):
         own: the ``Ini`` of our jails.
         later: those of the files that fail2ban reads after ours, in its order.
     """
-    found = {}
+    found: Dict[Tuple[str, str], Dict[str, str]] = {}
     for ini in later:
         for name, settings in ini.sections.items():
             for key, theirs in settings.items():

@@ -38,7 +38,7 @@ def declare(rules, tag, ipv6=True):
             wanted += _declare(rule, tag, ipv6)
         except ValueError as error:
             raise InvalidValue("rule %d (%s): %s" % (number, _described(rule), error))
-    unique = {}
+    unique: dict = {}
     for rule in wanted:
         unique.setdefault(key(rule), rule)
     return list(unique.values())

@@ -111,7 +111,7 @@ def listeners(root="/proc/net"):
     Returns:
         dicts with port and addresses, by port.
     """
-    found = {}
+    found: dict = {}
     for name in ("tcp", "tcp6"):
         try:
             with open(os.path.join(root, name), encoding="ascii") as table:  # path: /proc

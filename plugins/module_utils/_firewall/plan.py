@@ -248,7 +248,7 @@ def _joined(steps):
 
     Only where they follow each other: a position is that of one family.
     """
-    joined = []
+    joined: List[dict] = []
     for step in steps:
         last = joined[-1] if joined else None
         if (

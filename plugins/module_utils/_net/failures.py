@@ -94,7 +94,7 @@ class ConnectionFailed(OperationError):
         message: str,
         phases: Optional[Dict[str, float]] = None,
         detail: Optional[str] = None,
-    ):
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.phase = phase

@@ -22,7 +22,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._net.failures import Co
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Dict, List, Optional
+    from typing import Dict, List, Optional, Tuple
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?\Z", re.S)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -47,6 +47,14 @@ class Reply(
     """
 
     __slots__ = ()
+
+    status: int
+    headers: Dict[str, str]
+    body: bytes
+    truncated: bool
+    phases: Dict[str, float]
+    redirects: List[str]
+    url: str
 
     def text(self) -> str:
         """Return the body as text; what is not UTF-8 is replaced."""
@@ -127,16 +135,16 @@ def send(
 
 
 def _send_once(
-    address,
-    deadline,
-    max_bytes,
-    headers,
-    seen,
-    method="GET",
-    body=None,
-    context=None,
-    proxy=None,
-):
+    address: str,
+    deadline: Deadline,
+    max_bytes: int,
+    headers: Dict[str, str],
+    seen: List[str],
+    method: str = "GET",
+    body: Optional[bytes] = None,
+    context: Optional[ssl.SSLContext] = None,
+    proxy: Optional[url.Url] = None,
+) -> Reply:
     parts = url.split(address)
     if parts.scheme not in _DEFAULT_PORTS or not parts.host:
         raise InvalidValue("%s is no URL of http or https" % address)
@@ -173,7 +181,7 @@ def _send_once(
     return Reply(status, fields, answer, truncated, stream.phases, seen, address)
 
 
-def _reach(parts, port, deadline, proxy):
+def _reach(parts: url.Url, port: int, deadline: Deadline, proxy: Optional[url.Url]) -> tcp.Stream:
     """Return the ``tcp.Stream`` to a server, or to the proxy on the way there."""
     if proxy is None:
         return tcp.connect(parts.host, port, deadline)
@@ -190,7 +198,7 @@ def _reach(parts, port, deadline, proxy):
     return stream
 
 
-def _open_tunnel(stream, server, proxy):
+def _open_tunnel(stream: tcp.Stream, server: str, proxy: url.Url) -> None:
     lines = ["CONNECT %s HTTP/1.1" % server, "Host: " + server]
     lines += ["%s: %s" % item for item in _login(proxy).items()]
     try:
@@ -204,7 +212,7 @@ def _open_tunnel(stream, server, proxy):
     del stream.phases["first_byte"]
 
 
-def _login(proxy):
+def _login(proxy: url.Url) -> Dict[str, str]:
     if not proxy.user:
         return {}
     import base64  # for the few that need it
@@ -213,7 +221,7 @@ def _login(proxy):
     return {"Proxy-Authorization": "Basic " + base64.b64encode(login.encode("utf-8")).decode()}
 
 
-def _read_head(stream, sent_at):
+def _read_head(stream: tcp.Stream, sent_at: float) -> Tuple[int, Dict[str, str]]:
     """Return (status, headers); interim answers (1xx) are passed over."""
     for _interim in range(10):
         first = stream.read_exactly(1)
@@ -241,7 +249,7 @@ def _read_head(stream, sent_at):
     )
 
 
-def _read_body(stream, fields, max_bytes):
+def _read_body(stream: tcp.Stream, fields: Dict[str, str], max_bytes: int) -> Tuple[bytes, bool]:
     """Return (body, truncated), at most max_bytes of it."""
     if "chunked" in fields.get("transfer-encoding", "").lower():
         return _read_chunks(stream, max_bytes)
@@ -260,8 +268,9 @@ def _read_body(stream, fields, max_bytes):
     return body[:max_bytes], len(body) > max_bytes
 
 
-def _read_chunks(stream, max_bytes):
-    parts, size = [], 0
+def _read_chunks(stream: tcp.Stream, max_bytes: int) -> Tuple[bytes, bool]:
+    parts: List[bytes] = []
+    size = 0
     while True:
         text = stream.read_line().partition(b";")[0].strip()
         if not re.match(rb"[0-9A-Fa-f]{1,8}\Z", text):

@@ -13,8 +13,14 @@ import stat
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import files
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
 
-def password(host, port, database, user, system_user=None):
+
+def password(
+    host: str, port: int, database: str, user: str, system_user: Optional[str] = None
+) -> Optional[str]:
     """Return the password for a connection, or None where the file has none.
 
     Args:
@@ -34,7 +40,7 @@ def password(host, port, database, user, system_user=None):
         return None
 
 
-def find(text, host, port, database, user):
+def find(text: str, host: str, port: int, database: str, user: str) -> Optional[str]:
     """Return the password of the first line that fits, or None.
 
     Args:

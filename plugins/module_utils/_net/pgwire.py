@@ -26,6 +26,20 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
+
+    from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+
+    S = TypeVar("S", bound="Session")
+    Rows = List[List[Optional[str]]]
+    #: (file of the client's certificate, file of its key or None)
+    Certificate = Tuple[str, Optional[str]]
+    #: (one of TLS_MODES, file of authorities or None, the client's certificate or None)
+    Encryption = Tuple[str, Optional[str], Optional[Certificate]]
+
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _PROTOCOL = 196608
 #: An error, a row or a notice of a login and of simple queries is far smaller.
@@ -55,7 +69,7 @@ class ServerError(OperationError):
         routine: the function of the server that raised it: causes with one code differ in it.
     """
 
-    def __init__(self, fields):
+    def __init__(self, fields: Dict[str, str]) -> None:
         super().__init__(fields.get("M", "no message"))
         self.sqlstate = fields.get("C", "")
         self.routine = fields.get("R", "")
@@ -80,28 +94,28 @@ class Session:
 
     longest_message = _LONGEST_MESSAGE
 
-    def __init__(self, stream, encrypted):
+    def __init__(self, stream: tcp.Stream, encrypted: bool) -> None:
         self._stream = stream
         self.encrypted = encrypted
-        self.parameters = {}
+        self.parameters: Dict[str, str] = {}
         self.closed = False
         self._cancel_key = b""
 
-    def __enter__(self):
+    def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *_exception):
+    def __exit__(self, *_exception: Any) -> None:
         try:
             self._stream.send(b"X\0\0\0\4")
         except ConnectionFailed:
             pass
         self._end()
 
-    def _end(self):
+    def _end(self) -> None:
         self.closed = True
         self._stream.close()
 
-    def start(self, startup, password):
+    def start(self, startup: Dict[str, str], password: Optional[str]) -> None:
         """Authenticate and wait until the server is ready.
 
         Args:
@@ -129,16 +143,18 @@ class Session:
             elif kind not in (b"N", b"v"):
                 raise self._foreign()
 
-    def query(self, sql):
+    def query(self, sql: str) -> Rows:
         """Run a simple query and return the rows of its last result as lists of text or None."""
         self._stream.send(message(b"Q", sql.encode("utf-8") + b"\0"))
         return self._result()[1]
 
-    def _result(self):
+    def _result(self) -> Tuple[List[int], Rows, bytes]:
         """Return (the types of the columns as oids, rows, tag) of the last result, once the server
         is ready for the next statement.
         """
-        types, rows, tag, failure = [], [], b"", None
+        types: List[int] = []
+        rows: Rows = []
+        tag, failure = b"", None
         while True:
             try:
                 kind, body = self._receive()
@@ -165,12 +181,12 @@ class Session:
             elif kind not in _PASSED_OVER:
                 raise self._foreign()
 
-    def _request(self, body):
+    def _request(self, body: bytes) -> Tuple[int, bytes]:
         if len(body) < 4:
             raise self._foreign()
         return struct.unpack("!i", body[:4])[0], body[4:]
 
-    def _receive(self):
+    def _receive(self) -> Tuple[bytes, bytes]:
         """Return (type, body) of the next message; raises ServerError for an error."""
         kind, length = struct.unpack("!ci", self._stream.read_exactly(5))
         if not 4 <= length <= self.longest_message or not kind.isalnum():
@@ -187,17 +203,17 @@ class Session:
             )
         return kind, body
 
-    def _foreign(self):
+    def _foreign(self) -> ConnectionFailed:
         message = "%s does not speak PostgreSQL's protocol" % self._stream.peer
         return ConnectionFailed("protocol", self._stream.phase, message)
 
 
-def message(kind, body):
+def message(kind: bytes, body: bytes) -> bytes:
     """Return a message of the protocol."""
     return kind + struct.pack("!i", len(body) + 4) + body
 
 
-def _types(body):
+def _types(body: bytes) -> List[int]:
     """Return the oids of the types of a row's columns."""
     types, rest = [], body[2:]
     for _column in range(struct.unpack("!h", body[:2])[0]):
@@ -207,7 +223,7 @@ def _types(body):
     return types
 
 
-def _row(body):
+def _row(body: bytes) -> List[Optional[str]]:
     values, position = [], 2
     for _column in range(struct.unpack("!h", body[:2])[0]):
         (size,) = struct.unpack("!i", body[position : position + 4])
@@ -222,18 +238,18 @@ def _row(body):
 class _Login:
     """The client's side of the authentication."""
 
-    def __init__(self, user, password):
+    def __init__(self, user: str, password: Optional[str]) -> None:
         self._user = user
         self._given = password
         self._bare = self._expected = b""
 
     @property
-    def _password(self):
+    def _password(self) -> str:
         if not self._given:
             raise PasswordMissing("the server wants a password, and none is set")
         return self._given
 
-    def answer(self, request, data):
+    def answer(self, request: int, data: bytes) -> Optional[bytes]:
         """Return the answer to a request for authentication, or None where it wants none."""
         if request == 0:
             return None
@@ -257,7 +273,7 @@ class _Login:
             return None
         raise AuthenticationUnsupported("the server wants authentication method %d" % request)
 
-    def _final_message(self, challenge):
+    def _final_message(self, challenge: bytes) -> bytes:
         """Return the client's final message of SCRAM-SHA-256 (RFC 5802, RFC 7677)."""
         try:
             parts = dict(part.split(b"=", 1) for part in challenge.split(b","))
@@ -280,11 +296,11 @@ class _Login:
         return final + b",p=" + base64.b64encode(signature)
 
 
-def _digest(key, message):
+def _digest(key: bytes, message: bytes) -> bytes:
     return hmac.new(key, message, "sha256").digest()
 
 
-def _prepared(password):
+def _prepared(password: str) -> bytes:
     """Return the password as SASLprep (RFC 4013) makes it; for all but ASCII the forms are
     unified.
     """
@@ -296,19 +312,19 @@ def _prepared(password):
 
 
 def connect(
-    host,
-    port,
-    user,
-    database,
-    password,
-    deadline,
-    tls="prefer",
-    root=None,
-    certificate=None,
-    settings=None,
-    name="sergas-ops",
-    session=Session,
-):
+    host: str,
+    port: int,
+    user: str,
+    database: str,
+    password: Optional[str],
+    deadline: Deadline,
+    tls: str = "prefer",
+    root: Optional[str] = None,
+    certificate: Optional[Certificate] = None,
+    settings: Optional[Mapping[str, str]] = None,
+    name: str = "sergas-ops",
+    session: Type[S] = Session,  # type: ignore[assignment]
+) -> S:
     """Open a session as a driver with these settings would.
 
     Args:
@@ -346,7 +362,7 @@ def connect(
         "allow": (False, True),
         "prefer": (False, True) if local else (True, False),
     }.get(tls, (True,))
-    failure = None
+    failure: Optional[OperationError] = None
     for encrypted in attempts:
         try:
             encryption = (tls, root, certificate) if encrypted else None
@@ -361,14 +377,14 @@ def connect(
             failure = failure or error
             if tls not in ("prefer", "allow"):
                 raise
-    raise failure
+    raise failure  # type: ignore[misc]  # there is at least one attempt
 
 
 class TlsUnavailable(ConnectionFailed):
     """The server does not offer TLS."""
 
 
-def options_text(settings):
+def options_text(settings: Mapping[str, str]) -> str:
     """Return settings as the parameter ``options`` of the startup packet has them."""
     return " ".join(
         "-c %s=%s" % (name, value.replace("\\", "\\\\").replace(" ", "\\ "))
@@ -376,7 +392,16 @@ def options_text(settings):
     )
 
 
-def _open(session, host, port, startup, options, password, deadline, encryption):
+def _open(
+    session: Type[S],
+    host: str,
+    port: int,
+    startup: Dict[str, str],
+    options: Sequence[Optional[Mapping[str, str]]],
+    password: Optional[str],
+    deadline: Deadline,
+    encryption: Optional[Encryption],
+) -> S:
     for settings in options:
         stream = tcp.connect(host, port, deadline)
         try:
@@ -396,7 +421,13 @@ def _open(session, host, port, startup, options, password, deadline, encryption)
     raise AssertionError("the last attempt returns or raises")
 
 
-def encrypt(stream, host, tls, root=None, certificate=None):
+def encrypt(
+    stream: tcp.Stream,
+    host: str,
+    tls: str,
+    root: Optional[str] = None,
+    certificate: Optional[Certificate] = None,
+) -> None:
     """Have a new connection to a server continue in TLS; see ``connect``."""
     stream.send(_SSL_REQUEST)
     answer = stream.read_exactly(1)
@@ -409,7 +440,7 @@ def encrypt(stream, host, tls, root=None, certificate=None):
     stream.start_tls(host, _context(tls, root, certificate))
 
 
-def _context(tls, root, certificate):
+def _context(tls: str, root: Optional[str], certificate: Optional[Certificate]) -> ssl.SSLContext:
     """Return the context of TLS for one of TLS_MODES."""
     import ssl  # 20 ms of CPU: only where it is needed
 

@@ -14,6 +14,12 @@ import struct
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._net import pgwire, tcp
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List, Optional, Sequence, Tuple
+
+    from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+
 _CANCEL_REQUEST = 80877102
 #: Unspecified: the server takes the type from the context.
 _UNSPECIFIED = 0
@@ -29,15 +35,17 @@ class StatementSession(pgwire.Session):
     longest_message = 256 * 1024 * 1024
 
     @property
-    def deadline(self):
+    def deadline(self) -> Deadline:
         """The Deadline of all that the session does."""
         return self._stream.deadline
 
     @deadline.setter
-    def deadline(self, deadline):
+    def deadline(self, deadline: Deadline) -> None:
         self._stream.deadline = deadline
 
-    def execute(self, statement, parameters):
+    def execute(
+        self, statement: str, parameters: Sequence[Any]
+    ) -> Tuple[List[int], pgwire.Rows, int]:
         """Run one statement and return (the types of the columns as oids, rows of text or None,
         how many rows it touched).
 
@@ -50,14 +58,14 @@ class StatementSession(pgwire.Session):
         if b"\0" in text:
             raise InvalidValue("a statement cannot hold a null character")
         count = struct.pack("!h", len(encoded))
-        types = b"".join(struct.pack("!I", oid) for oid, _data in encoded)
+        oids = b"".join(struct.pack("!I", oid) for oid, _data in encoded)
         values = b"".join(
             struct.pack("!i", -1) if data is None else struct.pack("!i", len(data)) + data
             for _oid, data in encoded
         )
         self._stream.send(
             # The statement and the portal without a name; all in the format of text.
-            pgwire.message(b"P", b"\0" + text + b"\0" + count + types)
+            pgwire.message(b"P", b"\0" + text + b"\0" + count + oids)
             + pgwire.message(b"B", b"\0\0" + b"\0\0" + count + values + b"\0\0")
             + pgwire.message(b"D", b"P\0")
             + pgwire.message(b"E", b"\0\0\0\0\0")
@@ -68,7 +76,9 @@ class StatementSession(pgwire.Session):
         last = tag.rstrip(b"\0").rpartition(b" ")[2]
         return types, rows, int(last) if last.isdigit() else 0
 
-    def cancel(self, host, port, encryption, deadline):
+    def cancel(
+        self, host: str, port: int, encryption: pgwire.Encryption, deadline: Deadline
+    ) -> None:
         """Have the server cancel what the session does; failures have no consequence.
 
         Args:
@@ -89,7 +99,7 @@ class StatementSession(pgwire.Session):
             pass
 
 
-def encode(value):
+def encode(value: Any) -> Tuple[int, Optional[bytes]]:
     """Return (the oid of a value's type, the value as bytes or None) for a parameter.
 
     The types are those that the same value has as a literal in a statement.
@@ -122,8 +132,8 @@ def encode(value):
 _WIDTHS = (_BOOL, _INT4, _INT8, _NUMERIC, _FLOAT8, _UNSPECIFIED)
 
 
-def _element(value):
-    if value is None:
+def _element(value: Any) -> bytes:
+    data = encode(value)[1]
+    if data is None:
         return b"NULL"
-    data = encode(value)[1].replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-    return b'"%s"' % data
+    return b'"%s"' % data.replace(b"\\", b"\\\\").replace(b'"', b'\\"')

@@ -22,7 +22,7 @@ import re
 import select
 import socket
 import threading
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, Match, NamedTuple, Optional, Sequence
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._net import (
@@ -73,7 +73,7 @@ class Target(NamedTuple):
     name: str = "sergas.ops"
     settings: Dict[str, str] = {}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         # Without the password, wherever it is printed.
         return "Target(%s@%s:%s/%s)" % (self.user, self.host, self.port, self.database)
 
@@ -82,7 +82,7 @@ class Result(NamedTuple):
     """What a statement returned: its rows as lists, and how many rows it touched."""
 
     rows: List[List[Any]]
-    count: int
+    count: int  # type: ignore[assignment]  # not the method of a tuple
 
 
 class Connection:
@@ -98,7 +98,7 @@ class Connection:
     version: int
     deadline: Deadline
 
-    def execute(self, statement: str, parameters: list = ()) -> Result:
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Result:
         """Run one statement, in a separate transaction unless one is open.
 
         Args:
@@ -118,13 +118,13 @@ class Connection:
         """End the session; harmless when it has ended."""
         raise NotImplementedError
 
-    def _execute(self, statement, parameters, numbered_statement):
+    def _execute(self, statement: str, parameters: List[Any], numbered_statement: str) -> Result:
         raise NotImplementedError
 
-    def __enter__(self):
+    def __enter__(self) -> Connection:
         return self
 
-    def __exit__(self, *_exception):
+    def __exit__(self, *_exception: Any) -> None:
         self.close()
 
 
@@ -160,12 +160,12 @@ class WireConnection(Connection):
 
     driver = "pgwire"
 
-    def __init__(self, target, deadline):
+    def __init__(self, target: Target, deadline: Deadline) -> None:
         self._target = target
         self._encryption = _encryption(target)
         try:
             with acting_as(target.system_user):
-                self._session = pgwire.connect(
+                self._session: pgwire_statements.StatementSession = pgwire.connect(
                     target.host,
                     target.port,
                     target.user,
@@ -194,18 +194,18 @@ class WireConnection(Connection):
         self.version = version_number(self._session.parameters.get("server_version", ""))
 
     @property
-    def deadline(self):
+    def deadline(self) -> Deadline:
         """The Deadline of all that it does."""
         return self._session.deadline
 
     @deadline.setter
-    def deadline(self, deadline):
+    def deadline(self, deadline: Deadline) -> None:
         self._session.deadline = deadline
 
-    def close(self):
+    def close(self) -> None:
         self._session.__exit__()
 
-    def _execute(self, statement, parameters, numbered_statement):
+    def _execute(self, statement: str, parameters: List[Any], numbered_statement: str) -> Result:
         if self._session.closed:
             raise errors.ConnectionLost("the session has ended")
         try:
@@ -235,9 +235,9 @@ class PsycopgConnection(Connection):
     """
 
     driver = "psycopg2"
-    _connection = None
+    _connection: Any = None
 
-    def __init__(self, target, deadline):
+    def __init__(self, target: Target, deadline: Deadline) -> None:
         self.deadline = deadline
         keywords = {
             "host": target.host,
@@ -274,10 +274,10 @@ class PsycopgConnection(Connection):
         )
         self.version = self._connection.server_version
 
-    def close(self):
+    def close(self) -> None:
         self._connection.close()
 
-    def _execute(self, statement, parameters, numbered_statement):
+    def _execute(self, statement: str, parameters: List[Any], numbered_statement: str) -> Result:
         try:
             with self._bounded(), self._connection.cursor() as cursor:
                 cursor.execute(statement, parameters or None)
@@ -293,7 +293,7 @@ class PsycopgConnection(Connection):
             raise errors.of_statement(message or str(error), error.pgcode) from error
 
     @contextlib.contextmanager
-    def _bounded(self):
+    def _bounded(self) -> Iterator[None]:
         # psycopg2 has one callback for all connections: it is set while this one speaks.
         psycopg2.extensions.set_wait_callback(self._wait)
         try:
@@ -301,7 +301,7 @@ class PsycopgConnection(Connection):
         finally:
             psycopg2.extensions.set_wait_callback(None)
 
-    def _wait(self, connection):
+    def _wait(self, connection: Any) -> None:
         while True:
             state = connection.poll()
             if state == psycopg2.extensions.POLL_OK:
@@ -317,19 +317,19 @@ class PsycopgConnection(Connection):
                     kind=failures.HUNG if _is_accepted(connection) else failures.TIMEOUT,
                 )
 
-    def _cancel(self):
+    def _cancel(self) -> None:
         """Have the server cancel what the session does; libpq has no deadline for that."""
         if self._connection is not None:
             thread = threading.Thread(target=self._send_cancel, daemon=True)
             thread.start()
             thread.join(_LONGEST_CANCEL)
 
-    def _send_cancel(self):
+    def _send_cancel(self) -> None:
         with contextlib.suppress(psycopg2.Error):
             self._connection.cancel()
 
 
-def _is_accepted(connection):
+def _is_accepted(connection: Any) -> bool:
     """Return whether the other side has accepted psycopg2's connection."""
     with socket.socket(fileno=os.dup(connection.fileno())) as own:
         try:
@@ -340,7 +340,7 @@ def _is_accepted(connection):
 
 
 @contextlib.contextmanager
-def acting_as(system_user):
+def acting_as(system_user: Optional[str]) -> Iterator[None]:
     """Take a system user's identity for a moment, or none: the kernel says to the server who opened
     its socket.
     """
@@ -354,7 +354,7 @@ def acting_as(system_user):
         os.seteuid(0)
 
 
-def resolve(host, port, deadline):
+def resolve(host: str, port: int, deadline: Deadline) -> List[str]:
     """Return the addresses of a host name, looked up within the deadline.
 
     Raises:
@@ -367,7 +367,7 @@ def resolve(host, port, deadline):
     return list(dict.fromkeys(entry[4][0] for entry in entries))
 
 
-def numbered(statement, count):
+def numbered(statement: str, count: int) -> str:
     """Return a statement with ``$1``, ``$2``, ... for each ``%s``, and ``%`` for each ``%%``.
 
     Args:
@@ -380,7 +380,7 @@ def numbered(statement, count):
         return statement
     numbers = iter(range(1, statement.count("%") + 1))
 
-    def replacement(match):
+    def replacement(match: Match[str]) -> str:
         if match.group(1) == "%":
             return "%"
         if match.group(1) != "s":
@@ -394,16 +394,18 @@ def numbered(statement, count):
     return text
 
 
-def version_number(text):
+def version_number(text: str) -> int:
     """Return a version such as ``15.4 (Debian 15.4-1)``, ``17beta1`` or ``9.6.3`` as a number."""
-    parts = [int(part) for part in re.match(r"\d*(?:\.\d+)*", text).group().split(".") if part]
+    # The expression matches any text.
+    digits = re.match(r"\d*(?:\.\d+)*", text).group()  # type: ignore[union-attr]
+    parts = [int(part) for part in digits.split(".") if part]
     parts += [0, 0, 0]
     if parts[0] >= 10:
         return parts[0] * 10000 + parts[1]
     return parts[0] * 10000 + parts[1] * 100 + parts[2]
 
 
-def _encryption(target):
+def _encryption(target: Target) -> pgwire.Encryption:
     """Return (one of ``pgwire.TLS_MODES``, file of authorities, client's certificate with its
     key), with the files that libpq takes where none is named.
     """
@@ -417,11 +419,11 @@ def _encryption(target):
     return tls, ca_cert, (cert, key) if cert else None
 
 
-def _default_file(name):
+def _default_file(name: str) -> str:
     return os.path.expanduser("~/.postgresql/" + name)
 
 
-def _password(target):
+def _password(target: Target) -> Optional[str]:
     if target.password:
         return target.password
     return pgpass.password(
@@ -429,7 +431,7 @@ def _password(target):
     )
 
 
-def _decoded(row, types):
+def _decoded(row: Sequence[Optional[str]], types: Sequence[int]) -> List[Any]:
     return [
         value if value is None or oid not in _DECODERS else _DECODERS[oid](value)
         for value, oid in zip(row, types)

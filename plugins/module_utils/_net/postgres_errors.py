@@ -12,6 +12,10 @@ from __future__ import annotations
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._net import failures, postgres_failures
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
 
 class PostgresError(OperationError):
     """Something went wrong with the server; the subclass says what.
@@ -23,7 +27,9 @@ class PostgresError(OperationError):
 
     kind = "error"
 
-    def __init__(self, message, sqlstate=None, kind=None):
+    def __init__(
+        self, message: str, sqlstate: Optional[str] = None, kind: Optional[str] = None
+    ) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
         self.kind = kind or self.kind
@@ -194,12 +200,12 @@ _BY_REASON = {
 }
 
 
-def of_connection(failure):
+def of_connection(failure: failures.ConnectionFailed) -> PostgresError:
     """Return the error for a ``failures.ConnectionFailed``: the server itself said nothing."""
     return _BY_REASON.get(failure.reason, PostgresError)(str(failure), kind=failure.reason)
 
 
-def of_login(message, sqlstate, routine):
+def of_login(message: str, sqlstate: str, routine: str) -> PostgresError:
     """Return the error for a session that the server refused to start.
 
     Args:
@@ -212,7 +218,7 @@ def of_login(message, sqlstate, routine):
     return of_statement(message, sqlstate)
 
 
-def of_statement(message, sqlstate):
+def of_statement(message: str, sqlstate: Optional[str]) -> PostgresError:
     """Return the error for a statement that failed.
 
     Args:

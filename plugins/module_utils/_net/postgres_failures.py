@@ -61,6 +61,6 @@ ADVICE = {
 }
 
 
-def of_login(sqlstate, routine=""):
+def of_login(sqlstate: str, routine: str = "") -> str:
     """Return the reason for which a server refused a login, ``refusal`` for any other code."""
     return _REFUSALS.get((sqlstate, routine)) or _REFUSALS.get((sqlstate, None), "refusal")

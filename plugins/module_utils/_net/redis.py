@@ -13,12 +13,19 @@ from __future__ import annotations
 import functools
 import re
 import threading
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 from urllib.parse import parse_qs, unquote
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._net import resp, url
+from ansible_collections.sergas.ops.plugins.module_utils._net import resp, tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+
+    from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+    from ansible_collections.sergas.ops.plugins.module_utils._net.resp import Reply
 
 DRIVERS = ("redis-py", "resp")
 _SENTINEL_PORT = 26379
@@ -44,7 +51,7 @@ class Sentinels(NamedTuple):
     user: Optional[str] = None
     password: Optional[str] = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "Sentinels(service=%r)" % self.service
 
 
@@ -62,11 +69,11 @@ class Target(NamedTuple):
     ca_path: Optional[str] = None
     sentinels: Optional[Sentinels] = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "Target(%r)" % self.address
 
     @property
-    def address(self):
+    def address(self) -> str:
         """Return what to call it in a message."""
         if self.sentinels:
             known = ",".join(url.address(*address) for address in self.sentinels.addresses)
@@ -74,7 +81,7 @@ class Target(NamedTuple):
         return self.host if self.host.startswith("/") else url.address(self.host, self.port)
 
 
-def sentinel_target(text):
+def sentinel_target(text: str) -> Target:
     """Return the ``Target`` of a URL of Sentinels (pure).
 
     It has the form ``redis+sentinel://user:password@host:port,host:port/service/database`` with
@@ -110,13 +117,13 @@ def sentinel_target(text):
     )
 
 
-def driver():
+def driver() -> str:
     """Return which of DRIVERS ``connect`` uses on this host."""
     return DRIVERS[0] if _library() else DRIVERS[1]
 
 
 @functools.lru_cache(maxsize=None)
-def _library():
+def _library() -> Any:
     """Return redis-py's package, or None where it cannot be imported."""
     try:
         import redis
@@ -126,7 +133,7 @@ def _library():
     return redis
 
 
-def connect(target, deadline, by=None):
+def connect(target: Target, deadline: Deadline, by: Optional[str] = None) -> resp.Client:
     """Return a client that is logged in: ``call``, ``within`` and ``close`` as of ``resp.Client``.
 
     Args:
@@ -144,7 +151,7 @@ def connect(target, deadline, by=None):
     if target.sentinels:
         if by != "redis-py" or not _library():
             raise DriverMissing("Sentinel needs redis-py (python3-redis) on this host")
-        host, port = _master(target, deadline)
+        host, port = _master(target, target.sentinels, deadline)
         target = target._replace(host=host, port=port)
     client_class = LibraryClient if by == "redis-py" else resp.Client
     client = client_class(target.host, target.port, deadline, target.tls, context)
@@ -156,7 +163,7 @@ def connect(target, deadline, by=None):
     return client
 
 
-def _context(target):
+def _context(target: Target) -> ssl.SSLContext:
     import ssl  # 20 ms of CPU: only where it is needed
 
     try:
@@ -172,7 +179,14 @@ class LibraryClient(resp.Client):
 
     driver = "redis-py"
 
-    def __init__(self, host, port, deadline, tls=False, context=None):
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        deadline: Deadline,
+        tls: bool = False,
+        context: Optional[ssl.SSLContext] = None,
+    ) -> None:
         """Connect; the arguments are those of ``resp.open_stream``."""
         resp.Client.__init__(self, host, port, deadline, tls, context)
         self._socket = _Socket(self._stream)
@@ -181,14 +195,14 @@ class LibraryClient(resp.Client):
         )
         self._connection.stream_socket = self._socket
 
-    def call(self, *words):
+    def call(self, *words: str) -> Reply:
         """Send a command and return its reply as ``resp.Client.call`` does."""
         self._socket.left = _LONGEST_REPLY
         encoded = [word.encode("utf-8", "surrogateescape") for word in words]
         self._act(lambda: self._connection.send_command(*encoded))
         return _plain(self._act(self._connection.read_response))
 
-    def _act(self, function):
+    def _act(self, function: Callable[[], Any]) -> Any:
         exceptions = _library().exceptions
         try:
             return function()
@@ -204,14 +218,14 @@ class LibraryClient(resp.Client):
 class _Socket:
     """A ``Stream`` as the socket that redis-py reads from and writes to."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: tcp.Stream) -> None:
         self._stream = stream
         self.left = _LONGEST_REPLY
 
-    def sendall(self, data):
+    def sendall(self, data: bytes) -> None:
         self._stream.send(data)
 
-    def recv(self, size):
+    def recv(self, size: int) -> bytes:
         data = self._stream.read(size)
         if not data:
             raise ConnectionFailed(
@@ -222,24 +236,24 @@ class _Socket:
             raise resp.not_redis(self._stream.peer)
         return data
 
-    def recv_into(self, buffer):
+    def recv_into(self, buffer: memoryview) -> int:
         data = self.recv(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
-    def settimeout(self, _seconds):
+    def settimeout(self, _seconds: Optional[float]) -> None:
         """The deadline of the stream counts, which is for a reply as a whole."""
 
-    def shutdown(self, _how):
+    def shutdown(self, _how: int) -> None:
         self._stream.close()
 
-    def close(self):
+    def close(self) -> None:
         self._stream.close()
 
 
 @functools.lru_cache(maxsize=None)
-def _connection_class():
-    class Connection(_library().connection.Connection):
+def _connection_class() -> Any:
+    class Connection(_library().connection.Connection):  # type: ignore[misc]
         """One of redis-py's whose socket is there already.
 
         It sends no command at the start (HELLO, CLIENT SETINFO): a user's ACL may forbid
@@ -248,10 +262,10 @@ def _connection_class():
 
         protocol = 2
 
-        def _connect(self):
+        def _connect(self) -> _Socket:
             return self.stream_socket
 
-        def on_connect(self, *_options, **_named):
+        def on_connect(self, *_options: Any, **_named: Any) -> None:
             self._parser.on_connect(self)
 
         on_connect_check_health = on_connect
@@ -260,18 +274,18 @@ def _connection_class():
 
 
 @functools.lru_cache(maxsize=None)
-def _parser_class():
-    class Parser(_library().connection.DefaultParser):
+def _parser_class() -> Any:
+    class Parser(_library().connection.DefaultParser):  # type: ignore[misc]
         """One that keeps the text of an error: redis-py cuts off the code of some, by version."""
 
         @classmethod
-        def parse_error(cls, response):
+        def parse_error(cls, response: str) -> Exception:
             return _library().exceptions.ResponseError(response)
 
     return Parser
 
 
-def _plain(reply):
+def _plain(reply: Any) -> Reply:
     if isinstance(reply, list):
         return [_plain(item) for item in reply]
     if isinstance(reply, Exception):
@@ -279,18 +293,17 @@ def _plain(reply):
     return str(reply) if isinstance(reply, int) else reply
 
 
-def _master(target, deadline):
+def _master(target: Target, sentinels: Sentinels, deadline: Deadline) -> Tuple[str, int]:
     """Return (host, port) of the master that the Sentinels name."""
-    sentinels = target.sentinels
     seconds = max(0.1, deadline.remaining() / len(sentinels.addresses))
-    options = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+    options: Dict[str, Any] = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
     options.update(username=sentinels.user, password=sentinels.password, decode_responses=True)
     if target.tls:
         options.update(ssl=True, ssl_cert_reqs="required", ssl_check_hostname=True)
         options["ssl_ca_certs"] = target.ca_path
     answer = []
 
-    def discover():
+    def discover() -> None:
         from redis.sentinel import Sentinel
 
         try:
@@ -315,7 +328,7 @@ def _master(target, deadline):
     return host, int(port)
 
 
-def _no_retry():
+def _no_retry() -> Dict[str, Any]:
     """Return the option by which redis-py tries each Sentinel once; 3.5 does so anyway."""
     try:
         from redis.backoff import NoBackoff

@@ -12,6 +12,15 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Ope
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from typing import Any, Dict, List, Optional, Union
+
+    from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+
+    Reply = Union[str, None, List["Reply"]]
+
 DEFAULT_PORT = 6379
 #: A ``REDIS_URL`` that begins with one of these names Sentinels, not a Redis server.
 SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
@@ -52,14 +61,14 @@ class RedisError(OperationError):
             ``busy``, ``writes``, ``memory``, ``replica``, ``cluster``, ``clients`` or ``refusal``.
     """
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__(text)
         within = _CODE_WITHIN.search(text)
         self.code = within.group(1) if within else text.partition(" ")[0]
         self.kind = _kind(self.code, text)
 
 
-def _kind(code, text):
+def _kind(code: str, text: str) -> str:
     if "without any password" in text or "no password is set" in text:
         return "password_unused"
     if "invalid password" in text or "can't access at least one" in text:
@@ -67,7 +76,13 @@ def _kind(code, text):
     return _KINDS.get(code, "clients" if "max number of clients" in text else "refusal")
 
 
-def open_stream(host, port, deadline, tls=False, context=None):
+def open_stream(
+    host: str,
+    port: int,
+    deadline: Deadline,
+    tls: bool = False,
+    context: Optional[ssl.SSLContext] = None,
+) -> tcp.Stream:
     """Return a ``Stream`` to a server; raises ``ConnectionFailed``.
 
     Args:
@@ -91,32 +106,39 @@ class Client:
 
     driver = "resp"
 
-    def __init__(self, host, port, deadline, tls=False, context=None):
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        deadline: Deadline,
+        tls: bool = False,
+        context: Optional[ssl.SSLContext] = None,
+    ) -> None:
         """Connect; raises ``ConnectionFailed``. The arguments are those of ``open_stream``."""
         self._stream = open_stream(host, port, deadline, tls, context)
 
-    def __enter__(self):
+    def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, *_exception):
+    def __exit__(self, *_exception: Any) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """End the connection."""
         self._stream.close()
 
-    def within(self, deadline):
+    def within(self, deadline: Deadline) -> None:
         """Set the deadline of the commands that follow."""
         self._stream.deadline = deadline
 
-    def log_in(self, user, password, database=0):
+    def log_in(self, user: Optional[str], password: Optional[str], database: int = 0) -> None:
         """Authenticate where there is a password, and select a database other than 0."""
         if password:
             self.call("AUTH", *([user] if user else []), password)
         if database:
             self.call("SELECT", str(database))
 
-    def call(self, *words):
+    def call(self, *words: str) -> Reply:
         """Send a command and return its reply: text (numbers, too), None for the null reply, or a
         list of replies.
 
@@ -129,7 +151,7 @@ class Client:
         self._stream.send(b"*%d\r\n%s" % (len(parts), packed))
         return self._reply(_DEEPEST_ARRAY)
 
-    def _reply(self, depth):
+    def _reply(self, depth: int) -> Reply:
         line = self._stream.read_line()
         text = line[1:].decode("utf-8", "replace")
         if line[:1] == b"-":
@@ -149,12 +171,12 @@ class Client:
         raise not_redis(self._stream.peer)
 
 
-def not_redis(peer):
+def not_redis(peer: str) -> ConnectionFailed:
     """Return the ``ConnectionFailed`` for a server that sends something else."""
     return ConnectionFailed("protocol", "first_byte", "%s does not speak Redis's protocol" % peer)
 
 
-def parse_info(text):
+def parse_info(text: str) -> Dict[str, Union[int, str]]:
     """Return {name: value} of the reply to INFO, numbers as int."""
     values = {}
     for line in text.splitlines():

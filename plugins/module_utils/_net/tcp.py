@@ -36,9 +36,9 @@ def resolve(host: str, port: Optional[int], deadline: Deadline) -> List[Any]:
         return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         pass
-    answer = []
+    answer: List[Any] = []
 
-    def look_up():
+    def look_up() -> None:
         try:
             answer.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
@@ -86,7 +86,9 @@ def connect(host: str, port: int, deadline: Deadline) -> Stream:
     raise failure
 
 
-def _open(family, target, peer, deadline, phases):
+def _open(
+    family: int, target: Any, peer: str, deadline: Deadline, phases: Dict[str, float]
+) -> Stream:
     started = time.monotonic()
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -107,7 +109,7 @@ class Stream:
 
     def __init__(
         self, sock: socket.socket, peer: str, deadline: Deadline, phases: Dict[str, float]
-    ):
+    ) -> None:
         self.peer = peer
         self.deadline = deadline
         self.phases = phases
@@ -115,10 +117,10 @@ class Stream:
         self._sock = sock
         self._buffer = b""
 
-    def __enter__(self):
+    def __enter__(self) -> Stream:
         return self
 
-    def __exit__(self, *_exception):
+    def __exit__(self, *_exception: Any) -> None:
         self.close()
 
     def close(self) -> None:
@@ -149,7 +151,7 @@ class Stream:
             raise failures.of(error, "tls", self.peer, self.phases)
         self.phases["tls"] = time.monotonic() - started
 
-    def _left(self, phase):
+    def _left(self, phase: str) -> float:
         try:
             return self.deadline.timeout(self.peer)
         except DeadlineExceeded as error:

@@ -36,6 +36,14 @@ class Url(namedtuple("Url", ["scheme", "user", "password", "host", "port", "path
 
     __slots__ = ()
 
+    scheme: str
+    user: Optional[str]
+    password: Optional[str]
+    host: str
+    port: Optional[int]
+    path: str
+    query: str
+
     def option(self, *names: str) -> Optional[str]:
         """Return the value of the first of these names in the query, or None."""
         options = dict(item.partition("=")[::2] for item in self.query.split("&"))

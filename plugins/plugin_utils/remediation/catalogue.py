@@ -11,6 +11,8 @@ the metadata is said before a host is touched.
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, NoReturn, TypedDict
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import COMPONENTS
 from ansible_collections.sergas.ops.plugins.plugin_utils import renamed
@@ -45,11 +47,58 @@ _OPTIONAL = {
 }
 
 
+class Needs(TypedDict):
+    """What a remedy cannot do without."""
+
+    approval: bool
+    variables: list[str]
+
+
+class Verification(TypedDict):
+    """What shows that a remedy has helped."""
+
+    part: str
+    checks: list[str]
+    timeout: int
+    resolves: bool
+
+
+class Metadata(TypedDict):
+    """A remedy as its file describes it, see ``remedy``."""
+
+    name: str
+    title: str
+    answers: list[str]
+    changes: list[str]
+    impact: str
+    reversible: bool
+    component: str
+    runs_on: str
+    after_dependencies: bool
+    needs: Needs
+    undo: dict[str, Any]
+    cooldown: int
+    timeout: int
+    verification: Verification
+
+
+class Remedy(Metadata):
+    """A remedy of a catalogue.
+
+    Attributes:
+        own: whether it is from the user's own directory.
+    """
+
+    own: bool
+
+
 class CatalogueError(Exception):
     """Metadata that cannot be; the message names the file, the key, its value and what may be."""
 
 
-def catalogue(documents, tasks, own=()):
+def catalogue(
+    documents: Mapping[str, Any], tasks: Container[str], own: Container[str] = ()
+) -> dict[str, Remedy]:
     """Return {name: remedy}, each with every key.
 
     Args:
@@ -60,8 +109,8 @@ def catalogue(documents, tasks, own=()):
     Raises:
         CatalogueError: for the first remedy that does not keep the contract.
     """
-    found = {
-        name: dict(remedy(name, document), own=name in own)
+    found: dict[str, Remedy] = {
+        name: {**remedy(name, document), "own": name in own}
         for name, document in sorted(documents.items())
     }
     for name in found:
@@ -70,7 +119,7 @@ def catalogue(documents, tasks, own=()):
     return found
 
 
-def remedy(name, document):
+def remedy(name: str, document: Any) -> Metadata:
     """Return one remedy, with every key of the contract; cooldown and timeout are seconds.
 
     It is reversible if what it changes can be brought back as it was, by its undo, by its end or by
@@ -129,7 +178,7 @@ def remedy(name, document):
     }
 
 
-def _answers(check, answers):
+def _answers(check: _Checker, answers: Any) -> list[str]:
     """Return the ids of findings; one that no check gives any more would never be planned."""
     for id in check.texts("answers", answers, _ID, "the ids of findings"):
         if id in renamed.FINDINGS:
@@ -137,7 +186,7 @@ def _answers(check, answers):
     return list(answers)
 
 
-def _undo(check, undo):
+def _undo(check: _Checker, undo: Any) -> dict[str, Any]:
     """Return ``{none: reason}``, or ``{files, commands, restarts}``, which are still templates."""
     check.keys("undo", undo, (), ("none", "files", "commands", "restarts"))
     if "none" in undo:
@@ -162,16 +211,18 @@ def _undo(check, undo):
 class _Checker:
     """Says what is wrong with one file, always in the same words."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self._name = name
 
-    def fail(self, key, value, allowed):
+    def fail(self, key: str, value: Any, allowed: str) -> NoReturn:
         raise CatalogueError(
             "remedy %s: %s: %r is not allowed, it must be %s"
             % (self._name, key or "the file", value, allowed)
         )
 
-    def keys(self, key, value, required, optional):
+    def keys(
+        self, key: str, value: Any, required: tuple[str, ...], optional: tuple[str, ...]
+    ) -> None:
         if not isinstance(value, dict):
             self.fail(key, value, "a dictionary")
         for name in value:
@@ -190,32 +241,39 @@ class _Checker:
                 )
 
     @staticmethod
-    def _path(key, name):
+    def _path(key: str, name: Any) -> str:
         return ("%s.%s" % (key, name)).strip(".")
 
-    def text(self, key, value):
+    def text(self, key: str, value: Any) -> str:
         if not isinstance(value, str) or not value.strip():
             self.fail(key, value, "a text")
         return value.strip()
 
-    def texts(self, key, value, pattern=None, what="texts", least=1):
+    def texts(
+        self,
+        key: str,
+        value: Any,
+        pattern: re.Pattern[str] | None = None,
+        what: str = "texts",
+        least: int = 1,
+    ) -> list[str]:
         good = isinstance(value, list) and len(value) >= least
         good = good and all(isinstance(item, str) and item.strip() for item in value)
         if not good or (pattern and not all(pattern.match(item) for item in value)):
             self.fail(key, value, "a list of %s" % what)
         return list(value)
 
-    def choice(self, key, value, allowed):
+    def choice(self, key: str, value: Any, allowed: Sequence[str]) -> str:
         if value not in allowed:
             self.fail(key, value, "one of: %s" % ", ".join(allowed))
         return value
 
-    def switch(self, key, value):
+    def switch(self, key: str, value: Any) -> bool:
         if not isinstance(value, bool):
             self.fail(key, value, "true or false")
         return value
 
-    def number(self, key, value, least):
+    def number(self, key: str, value: Any, least: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             self.fail(key, value, "a whole number of seconds, %d or more" % least)
         return value

@@ -13,21 +13,36 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import window as windows
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import INTERRUPTING
 
+if TYPE_CHECKING:
+    from datetime import datetime
 
-def _guard(name, reason, allow):
+    from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import Entry
+
+
+class Guard(TypedDict):
+    """Why a remedy is held back on a host, and how a person allows it."""
+
+    name: str
+    reason: str
+    allow: str
+
+
+def _guard(name: str, reason: str, allow: str) -> Guard:
     return {"name": name, "reason": reason, "allow": allow}
 
 
-def _by_name(remedy):
+def _by_name(remedy: str) -> str:
     return "-e '%s'" % json.dumps({"sergas_approve": [remedy]})
 
 
-def approval(entry, approved):
+def approval(entry: Entry, approved: Container[str]) -> Guard | None:
     """Hold back what has to be named, unless it is."""
     why = ["disruptive"] if entry["impact"] == "disruptive" else []
     why += [] if entry["reversible"] else ["not reversible"]
@@ -41,7 +56,7 @@ def approval(entry, approved):
     )
 
 
-def variables(entry, defined):
+def variables(entry: Entry, defined: Container[str]) -> Guard | None:
     """Hold back what misses a variable.
 
     Args:
@@ -58,7 +73,7 @@ def variables(entry, defined):
     )
 
 
-def target(entry):
+def target(entry: Entry) -> Guard | None:
     """Hold back what belongs on another host that is not in the inventory."""
     if entry["host"] is not None:
         return None
@@ -69,7 +84,7 @@ def target(entry):
     )
 
 
-def reachable(entry, left):
+def reachable(entry: Entry, left: Container[str]) -> Guard | None:
     """Hold back what belongs on a host that did not answer.
 
     Args:
@@ -84,7 +99,7 @@ def reachable(entry, left):
     )
 
 
-def fleet_cause(entry, approved):
+def fleet_cause(entry: Entry, approved: Container[str]) -> Guard | None:
     """Hold back interruptions of single hosts for what most hosts have in common, unless named."""
     shared = entry["fleet"]
     if entry["remedy"] in approved:
@@ -100,7 +115,7 @@ def fleet_cause(entry, approved):
     )
 
 
-def maintenance(entry, window, now):
+def maintenance(entry: Entry, window: windows.Window | None, now: datetime) -> Guard | None:
     """Hold back interruptions outside of the maintenance window.
 
     Args:
@@ -116,7 +131,7 @@ def maintenance(entry, window, now):
     )
 
 
-def share(entries, users, most):
+def share(entries: Iterable[Entry], users: Mapping[str, set[str]], most: float) -> dict[str, Guard]:
     """Return {host: guard} of the hosts that are held back since too many would be touched at once.
 
     Hosts count over all remedies of the run: a tier of which each half gets another remedy is
@@ -128,11 +143,11 @@ def share(entries, users, most):
         users: {component: names of the hosts that have it}.
         most: the share of them that a run may touch, at least one host.
     """
-    touched = {}
+    touched: dict[str | None, set[str]] = {}
     for entry in entries:
         if entry["impact"] != "none":
             touched.setdefault(entry["host"], set()).add(entry["remedy"])
-    guards = {}
+    guards: dict[str, Guard] = {}
     for component, names in users.items():
         hosts = sorted(names & set(touched))
         allowed = max(1, math.floor(most * len(names) + 1e-9))
@@ -157,7 +172,7 @@ def share(entries, users, most):
     return guards
 
 
-def lock(entry, changes):
+def lock(entry: Entry, changes: Iterable[Mapping[str, Any]]) -> Guard | None:
     """Hold back everything while another run works on the host.
 
     Args:
@@ -179,13 +194,15 @@ def lock(entry, changes):
     return None
 
 
-def cooldown(entry, changes, now):
+def cooldown(entry: Entry, changes: Sequence[Mapping[str, Any]], now: datetime) -> Guard | None:
     """Hold back a remedy that has acted on the host a moment ago: it may still take effect."""
     reason = ledger.refusal(changes, entry["remedy"], now.timestamp(), entry["cooldown"], 0, 1)
     return reason and _guard("cooldown", reason, "wait for that, or -e sergas_cooldown=0")
 
 
-def repetition(entry, changes, now, times, hours):
+def repetition(
+    entry: Entry, changes: Sequence[Mapping[str, Any]], now: datetime, times: int, hours: int
+) -> Guard | None:
     """Hold back a remedy that has acted on the host too often: it does not last.
 
     Args:

@@ -7,11 +7,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import window
 
+Default = TypeVar("Default", int, None)
+
 DEFAULT_SHARE = 0.5
-DEFAULT_BATCHES = [1, "25%"]
+DEFAULT_BATCHES: list[int | str] = [1, "25%"]
 _PERCENT = re.compile(r"(\d{1,3})%\Z")
 
 
@@ -19,12 +23,12 @@ class OptionError(Exception):
     """An option that cannot be; the message names it, its value and what is allowed."""
 
 
-def refuse(option, value, allowed):
+def refuse(option: str, value: Any, allowed: str) -> NoReturn:
     """Raise an OptionError in the words all of them have."""
     raise OptionError("%s: %r is not allowed, it must be %s" % (option, value, allowed))
 
 
-def names(option, value, known):
+def names(option: str, value: Any, known: Collection[str]) -> list[str]:
     """Return a list of the names of remedies.
 
     Args:
@@ -44,7 +48,7 @@ def names(option, value, known):
     return list(dict.fromkeys(map(str, value)))
 
 
-def switch(option, value):
+def switch(option: str, value: Any) -> bool:
     """Return a boolean, also of the texts that ``-e name=true`` gives."""
     if isinstance(value, bool):
         return value
@@ -55,7 +59,7 @@ def switch(option, value):
     return words[text]
 
 
-def share(option, value):
+def share(option: str, value: Any) -> float:
     """Return a share of hosts, more than 0 and at most 1."""
     if value is None:
         return DEFAULT_SHARE
@@ -68,7 +72,7 @@ def share(option, value):
     return part
 
 
-def number(option, value, default, least, most):
+def number(option: str, value: Any, default: Default, least: int, most: int) -> int | Default:
     """Return a whole number, also of the text that ``-e name=5`` gives; None is the default."""
     if value is None:
         return default
@@ -83,7 +87,7 @@ def number(option, value, default, least, most):
     return whole
 
 
-def batches(option, value):
+def batches(option: str, value: Any) -> list[int | str]:
     """Return how many hosts each batch takes: numbers and shares in percent; the last one repeats.
 
     As ``serial`` of a play: ``5``, ``"30%"``, or a list of those.
@@ -92,7 +96,7 @@ def batches(option, value):
         return list(DEFAULT_BATCHES)
     given = value if isinstance(value, list) else [value]
     allowed = "a number of hosts, a share such as '25%', or a list of those, none of them 0"
-    result = []
+    result: list[int | str] = []
     for item in given:
         match = _PERCENT.match(item) if isinstance(item, str) else None
         if match and 0 < int(match.group(1)) <= 100:
@@ -107,7 +111,7 @@ def batches(option, value):
     return result
 
 
-def maintenance_window(option, value):
+def maintenance_window(option: str, value: Any) -> window.Window | None:
     """Return a window by ``window.parse``, or None where none is given."""
     if value is None or value == {}:
         return None
@@ -117,7 +121,7 @@ def maintenance_window(option, value):
         raise OptionError("%s: %s" % (option, error)) from error
 
 
-def split(hosts, sizes):
+def split(hosts: Sequence[str], sizes: Sequence[int | str]) -> list[list[str]]:
     """Return the hosts in batches.
 
     Args:
@@ -125,7 +129,7 @@ def split(hosts, sizes):
         sizes: what ``batches`` returns; a share is one of all hosts, rounded down, at least one.
     """
     rest = list(hosts)
-    result = []
+    result: list[list[str]] = []
     while rest:
         size = sizes[min(len(result), len(sizes) - 1)]
         if isinstance(size, str):

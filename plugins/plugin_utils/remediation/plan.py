@@ -10,7 +10,8 @@ file and a plan from fresh findings are the same code.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
@@ -18,6 +19,16 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import guar
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import rank
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import is_ready
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import host_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
+    from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import (
+        Remedy,
+        Verification,
+    )
+    from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.window import Window
 
 #: What others depend on comes first: a full disk stops a database, a database stops an app.
 ORDER = (
@@ -44,14 +55,14 @@ _LONG_S = 1800
 class PlanOptions(NamedTuple):
     """What the person who runs it wants; the defaults are those of the role."""
 
-    only: tuple = ()
-    skip: tuple = ()
-    approve: tuple = ()
+    only: Sequence[str] = ()
+    skip: Sequence[str] = ()
+    approve: Sequence[str] = ()
     max_share: float = options.DEFAULT_SHARE
-    batches: tuple = tuple(options.DEFAULT_BATCHES)
-    window: dict = None
+    batches: Sequence[int | str] = tuple(options.DEFAULT_BATCHES)
+    window: Window | None = None
     #: replaces the remedies' own cooldown, in seconds
-    cooldown: int = None
+    cooldown: int | None = None
     #: how often a remedy may be begun on a host within so many hours; 0 for no limit
     repeat_times: int = 3
     repeat_hours: int = 24
@@ -61,12 +72,74 @@ class HostContext(NamedTuple):
     """What is known of a host besides its findings."""
 
     #: the names of its variables
-    variables: frozenset = frozenset()
+    variables: Collection[str] = frozenset()
     #: the recent entries of its ledger, by ``ledger.parse``
-    changes: tuple = ()
+    changes: Sequence[Mapping[str, Any]] = ()
 
 
-def make(model, remedies, contexts, owners, plan_options, now):
+class Shared(TypedDict):
+    """The finding of the fleet that an entry of a plan is about."""
+
+    id: str
+    target: str | None
+    #: how many of them have it
+    hosts: Any
+
+
+class Entry(TypedDict):
+    """One remedy on one host, as a plan has it.
+
+    Attributes:
+        host: where it is carried out; None where the inventory has no such host.
+        probe_host: the host whose diagnosis shows whether it has helped.
+        helps: the hosts whose findings it is for.
+        finding: the worst of ``findings``, which are ids; ``answered`` are those and what derives
+            from them, ``known`` all that is bad on ``probe_host``.
+        after_remedy: the name of the remedy of another component that may make it unnecessary.
+        target: the address that the finding is about, if it is about one.
+        on_target: whether ``host`` is the one with that address.
+        undo: why there is none, or None where there is one.
+        limit: seconds after which the host rolls back on its own.
+        gone: whether the host is no longer in the inventory.
+    """
+
+    remedy: str
+    title: str
+    host: str | None
+    probe_host: str
+    helps: list[str]
+    finding: Finding
+    findings: list[str]
+    answered: list[str]
+    known: list[str]
+    why: str
+    after_remedy: str | None
+    target: str | None
+    on_target: bool
+    fleet: Shared | None
+    changes: list[str]
+    impact: str
+    reversible: bool
+    component: str
+    approval: bool
+    variables: list[str]
+    undo: str | None
+    cooldown: int
+    timeout: int
+    limit: int
+    verification: Verification
+    gone: bool
+    guards: list[guards.Guard]
+
+
+def make(
+    model: Mapping[str, Any],
+    remedies: Mapping[str, Remedy],
+    contexts: Mapping[str, HostContext],
+    owners: Mapping[str, str],
+    plan_options: PlanOptions,
+    now: datetime,
+) -> dict[str, Any]:
     """Return the plan as plain data.
 
     Args:
@@ -84,7 +157,7 @@ def make(model, remedies, contexts, owners, plan_options, now):
         fix).
     """
     unreachable = {host["name"] for host in model["hosts"] if not host["reachable"]}
-    entries = []
+    entries: list[Entry] = []
     for host in model["hosts"]:
         for item in host["findings"]:
             shared = _shared(host["name"], item, model)
@@ -112,7 +185,7 @@ def make(model, remedies, contexts, owners, plan_options, now):
             entry["guards"].append(held[entry["host"]])
     ready = [entry for entry in chosen if is_ready(entry)]
     first = {entry["host"]: _depth(entry) for entry in reversed(ready)}
-    hosts = sorted((name for name in contexts if name in first), key=first.get)
+    hosts = sorted((name for name in contexts if name in first), key=first.__getitem__)
     return {
         "entries": chosen,
         "batches": options.split(hosts, plan_options.batches),
@@ -122,7 +195,7 @@ def make(model, remedies, contexts, owners, plan_options, now):
     }
 
 
-def choose(item, remedies):
+def choose(item: Finding, remedies: Mapping[str, Remedy]) -> Remedy | None:
     """Return the remedy for a finding, or None.
 
     One of the user's own that answers the finding goes before the one that the finding names.
@@ -131,16 +204,16 @@ def choose(item, remedies):
     for remedy in own:
         if item["id"] in remedy["answers"]:
             return remedy
-    return remedies.get(item["remedy"])
+    return remedies.get(item["remedy"] or "")
 
 
-def unused_approvals(plan, approve):
+def unused_approvals(plan: Mapping[str, Any], approve: Iterable[str]) -> list[str]:
     """Return the approved names that nothing planned, in order."""
     planned = {entry["remedy"] for entry in plan["entries"]}
     return [name for name in approve if name not in planned]
 
 
-def turns(orders):
+def turns(orders: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """Return the order in which the remedies of a batch are taken: for each turn its remedy and the
     names of its hosts.
 
@@ -165,16 +238,16 @@ def turns(orders):
     return found
 
 
-def _is_chosen(name, plan_options):
+def _is_chosen(name: str, plan_options: PlanOptions) -> bool:
     return (not plan_options.only or name in plan_options.only) and name not in plan_options.skip
 
 
-def _is_root(name, item):
+def _is_root(name: str, item: Finding) -> bool:
     """Return whether a finding is the root cause of itself, on its host."""
     return is_bad(item) and item.get("root") == item["id"] and item.get("root_host") == name
 
 
-def _shared(name, item, model):
+def _shared(name: str, item: Finding, model: Mapping[str, Any]) -> Finding | None:
     """Return the finding of the fleet that a host's finding is part of, or None."""
     if not is_bad(item) or not item.get("root"):
         return None
@@ -186,12 +259,19 @@ def _shared(name, item, model):
     return None
 
 
-def _target(item):
+def _target(item: Finding) -> str | None:
     target = item["evidence"].get("target")
     return target.strip().lower() if isinstance(target, str) else None
 
 
-def _add(entries, reported, item, shared, remedy, owners):
+def _add(
+    entries: list[Entry],
+    reported: Mapping[str, Any],
+    item: Finding,
+    shared: Finding | None,
+    remedy: Remedy,
+    owners: Mapping[str, str],
+) -> None:
     """Add an entry, or the finding to the entry of the same remedy on the same host."""
     name = reported["name"]
     target = _target(item)
@@ -229,8 +309,9 @@ def _add(entries, reported, item, shared, remedy, owners):
             "after_remedy": None,
             "target": target,
             "on_target": on_target,
-            "fleet": shared
-            and {
+            "fleet": None
+            if shared is None
+            else {
                 "id": shared["id"],
                 "target": shared["evidence"].get("target"),
                 "hosts": shared["evidence"].get("hosts_bad"),
@@ -252,7 +333,12 @@ def _add(entries, reported, item, shared, remedy, owners):
     )
 
 
-def _follow(entries, model, remedies, owners):
+def _follow(
+    entries: list[Entry],
+    model: Mapping[str, Any],
+    remedies: Mapping[str, Remedy],
+    owners: Mapping[str, str],
+) -> None:
     """Add what may still be needed after the remedies of other components on the same host."""
     repaired = {
         (entry["host"], id): entry["remedy"]
@@ -272,7 +358,7 @@ def _follow(entries, model, remedies, owners):
                         entries[-1]["after_remedy"] = first
 
 
-def _derived(reported, item):
+def _derived(reported: Mapping[str, Any], item: Finding) -> list[str]:
     """Return the id of a finding and those of the findings on its host that derive from it."""
     derived = [
         other["id"]
@@ -282,12 +368,12 @@ def _derived(reported, item):
     return list(dict.fromkeys([item["id"], *derived]))
 
 
-def _depth(entry):
+def _depth(entry: Entry) -> int:
     """Return how early an entry comes: what others depend on first, whatever its host."""
     return ORDER.index(entry["finding"]["component"])
 
 
-def resolves_points(entry):
+def resolves_points(entry: Entry) -> bool:
     """Return whether an entry is about what an interrupted run has left.
 
     What the host would do automatically a little later is no further interruption.
@@ -295,7 +381,7 @@ def resolves_points(entry):
     return entry["finding"]["id"].startswith(FIRST)
 
 
-def _order(entry):
+def _order(entry: Entry) -> tuple[Any, ...]:
     item = entry["finding"]
     return (
         not resolves_points(entry),
@@ -308,8 +394,10 @@ def _order(entry):
     )
 
 
-def _guards(entry, contexts, plan_options, now):
-    context = contexts.get(entry["host"], HostContext())
+def _guards(
+    entry: Entry, contexts: Mapping[str, HostContext], plan_options: PlanOptions, now: datetime
+) -> list[guards.Guard]:
+    context = contexts.get(entry["host"] or "", HostContext())
     found = [guards.target(entry)]
     if entry["host"] is not None and not entry["gone"]:
         found.append(guards.reachable(entry, contexts))
@@ -331,9 +419,9 @@ def _guards(entry, contexts, plan_options, now):
     return [guard for guard in found if guard]
 
 
-def _users(model):
+def _users(model: Mapping[str, Any]) -> dict[str, set[str]]:
     """Return {component: names of the hosts that have it}, by what was checked there."""
-    users = {}
+    users: dict[str, set[str]] = {}
     for host in model["hosts"]:
         for item in host["findings"]:
             if item["status"] != "skipped":
@@ -341,7 +429,9 @@ def _users(model):
     return users
 
 
-def _without_remedy(model, remedies):
+def _without_remedy(
+    model: Mapping[str, Any], remedies: Mapping[str, Remedy]
+) -> list[dict[str, Any]]:
     """Return the root causes that no remedy fixes: id, hosts, advice."""
     answered = {
         item["id"]

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
+from yaml import YAMLError
 
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import (
     CatalogueError,
@@ -20,11 +23,16 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue i
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.options import OptionError
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.model import SCHEMA_VERSION
 
+if TYPE_CHECKING:
+    from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import Remedy
+
 #: Keys that a plan reads of a report, beyond its version.
 _LISTS = ("hosts", "fleet", "roots")
 
 
-def read_catalogue(directories):
+def read_catalogue(
+    directories: Sequence[tuple[str, str]],
+) -> tuple[dict[str, Remedy], dict[str, dict[str, str]]]:
     """Return ({name: remedy}, {name: {metadata, tasks}}), the latter as paths.
 
     Args:
@@ -34,7 +42,9 @@ def read_catalogue(directories):
     Raises:
         CatalogueError: a file cannot be read, is no YAML, or does not keep the contract.
     """
-    documents, files, own = {}, {}, set()
+    documents: dict[str, Any] = {}
+    files: dict[str, dict[str, str]] = {}
+    own = set()
     for metadata, tasks in directories:
         for name in _names(metadata):
             if name in files:
@@ -53,7 +63,7 @@ def read_catalogue(directories):
     return catalogue(documents, with_tasks, own), files
 
 
-def _names(directory):
+def _names(directory: str) -> list[str]:
     try:
         names = os.listdir(directory)
     except OSError as error:
@@ -63,15 +73,15 @@ def _names(directory):
     return sorted(name[:-4] for name in names if name.endswith(".yml"))
 
 
-def _read_yaml(name, path):
+def _read_yaml(name: str, path: str) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
-            return yaml.safe_load(file)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+            return yaml_load(file)
+    except (OSError, ValueError, YAMLError) as error:
         raise CatalogueError("remedy %s: %s cannot be read: %s" % (name, path, error)) from error
 
 
-def read_report(option, path):
+def read_report(option: str, path: str) -> dict[str, Any]:
     """Return the model of a report file.
 
     Args:
@@ -100,7 +110,7 @@ def read_report(option, path):
     return model
 
 
-def _is_report(model):
+def _is_report(model: Any) -> bool:
     """Return whether a model has what a plan reads."""
     try:
         found = all(isinstance(model[key], list) for key in _LISTS)

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import is_ready
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import printable
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.terminal import Line, printable
 
 #: impact: colour of its line
 _COLOURS = {"none": "green", "reload": "green", "restart": "yellow", "disruptive": "red"}
@@ -17,7 +19,7 @@ _COLOURS = {"none": "green", "reload": "green", "restart": "yellow", "disruptive
 _ENTRIES, _PERSONS = 40, 8
 
 
-def lines(plan, applying, width):
+def lines(plan: Mapping[str, Any], applying: str, width: int) -> list[Line]:
     """Return the plan as [(text, colour or None)].
 
     Args:
@@ -40,7 +42,7 @@ def lines(plan, applying, width):
     return result
 
 
-def _head(plan, ready):
+def _head(plan: Mapping[str, Any], ready: list[dict[str, Any]]) -> list[Line]:
     hosts = {entry["host"] for entry in ready}
     guarded = len([entry for entry in plan["entries"] if not is_ready(entry)])
     if not plan["entries"]:
@@ -50,7 +52,7 @@ def _head(plan, ready):
     text = "Plan: %s on %s" % (_count(len(ready), "remedy"), _count(len(hosts), "host"))
     text += ", %d held back" % guarded if guarded else ""
     text += ", %d left out by choice" % plan["left_out"] if plan["left_out"] else ""
-    result = [(text + ".", None)]
+    result: list[Line] = [(text + ".", None)]
     if plan["gone"]:
         result.append(
             ("  Gone from the inventory: %s." % printable(", ".join(plan["gone"])), "yellow")
@@ -58,12 +60,12 @@ def _head(plan, ready):
     return result
 
 
-def _count(number, word):
+def _count(number: int, word: str) -> str:
     plural = {"remedy": "remedies"}.get(word, word + "s")
     return "%d %s" % (number, word if number == 1 else plural)
 
 
-def _entry(entry, width):
+def _entry(entry: Mapping[str, Any], width: int) -> list[Line]:
     ready = is_ready(entry)
     head = "%s  %s  %s - %s" % (
         "impact " + _impact(entry) if ready else "HELD BACK",
@@ -71,7 +73,7 @@ def _entry(entry, width):
         entry["remedy"],
         entry["title"],
     )
-    result = [(printable(head), _COLOURS[entry["impact"]] if ready else "bright blue")]
+    result: list[Line] = [(printable(head), _COLOURS[entry["impact"]] if ready else "bright blue")]
     if not ready:
         result += _paragraph("impact", _impact(entry), width)
     why = "%s: %s" % (", ".join(entry["findings"]), entry["why"])
@@ -91,11 +93,11 @@ def _entry(entry, width):
     return result
 
 
-def _impact(entry):
+def _impact(entry: Mapping[str, Any]) -> str:
     return entry["impact"] + ("" if entry["reversible"] else ", NOT REVERSIBLE")
 
 
-def _paragraph(word, text, width):
+def _paragraph(word: str, text: str, width: int) -> list[Line]:
     wrapped = textwrap.wrap(
         "      %-8s %s" % (word, printable(text)),
         width,
@@ -107,7 +109,7 @@ def _paragraph(word, text, width):
     return [(line, None) for line in wrapped]
 
 
-def _for_persons(roots, width):
+def _for_persons(roots: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
     result = []
     for root in roots[:_PERSONS]:
         where = ", ".join(root["hosts"][:3])
@@ -119,7 +121,7 @@ def _for_persons(roots, width):
     return [("Needs a person (no remedy):", None), *result] if result else []
 
 
-def _next(applying, plan):
+def _next(applying: str, plan: Mapping[str, Any]) -> str:
     if applying == "plan":
         return "Nothing was changed. Apply it with -e sergas_apply=true, see the diff with --check."
     batches = ", ".join(str(len(batch)) for batch in plan["batches"])

@@ -17,10 +17,19 @@ whole seconds since the epoch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import outcomes
+
+if TYPE_CHECKING:
+    pass
+
+#: What is registered on a host as ``sergas_remediate``, with the keys of ``_NEW``.
+State = dict[str, Any]
 
 #: Seconds between two checks.
 INTERVAL_S = 2
@@ -31,7 +40,7 @@ _REGISTERED = {"database": ("sergas_diagnose_connections", "sergas_diagnose_insi
 _PREFIX = "sergas_diagnose_"
 _UNDECIDED = {"good": False, "gone": False, "worse": False, "reason": ""}
 #: Every key of a state, as it is before the first remedy.
-_NEW = {
+_NEW: State = {
     "next": "done",
     #: what the plan says of the remedy
     "order": {},
@@ -71,7 +80,7 @@ _NEW = {
 }
 
 
-def state_of(registered):
+def state_of(registered: Any) -> State:
     """Return the state that a registered result holds, or a new one.
 
     A result without a state is that of a task that failed itself. It is not the beginning: what was
@@ -83,7 +92,7 @@ def state_of(registered):
     return {key: registered.get(key, value) for key, value in _NEW.items()}
 
 
-def start(earlier, order, host, now):
+def start(earlier: State, order: dict[str, Any], host: Mapping[str, Any], now: int) -> State:
     """Return the state in which a remedy begins.
 
     Args:
@@ -121,7 +130,7 @@ def start(earlier, order, host, now):
     return _begin(state)
 
 
-def advance(state, host, now):
+def advance(state: State, host: Mapping[str, Any], now: int) -> State:
     """Return the state after the step of a state has been taken.
 
     Args:
@@ -147,7 +156,7 @@ def advance(state, host, now):
     return _done(state, now)
 
 
-def lost(state):
+def lost(state: State) -> State:
     """Return the state of a host that was lost and answers again: it takes no further step.
 
     What was begun on it is rolled back automatically. The remedy stays the current one, so that the
@@ -156,7 +165,7 @@ def lost(state):
     return dict(state, next="done", wait=0)
 
 
-def fail(state, reason, now):
+def fail(state: State, reason: str, now: int) -> State:
     """Return the state after a step has failed, or what it returned could not be read.
 
     Args:
@@ -177,7 +186,7 @@ def fail(state, reason, now):
     return _done(dict(state, outcome="failed", reason=reason, stuck=state["acted"]), now)
 
 
-def recheck(state, variables, now):
+def recheck(state: State, variables: Mapping[str, Any], now: int) -> State:
     """Return the state with the parts of the diagnosis to run again after all remedies, none once
     they have run.
 
@@ -201,12 +210,12 @@ def recheck(state, variables, now):
     )
 
 
-def registered_by(part):
+def registered_by(part: str) -> tuple[str, ...]:
     """Return the names of the variables that a part of the diagnosis registers."""
     return _REGISTERED.get(part, (_PREFIX + part,))
 
 
-def parts_of(variables):
+def parts_of(variables: Iterable[str]) -> list[str]:
     """Return the parts of the diagnosis that a host has had, by the names of its variables."""
     part_of = {name: part for part, names in _REGISTERED.items() for name in names}
     found = [
@@ -215,7 +224,7 @@ def parts_of(variables):
     return list(dict.fromkeys(["health", *found]))
 
 
-def failure(result, task):
+def failure(result: Mapping[str, Any], task: str | None) -> str:
     """Return why a task failed, as a sentence.
 
     Args:
@@ -229,7 +238,7 @@ def failure(result, task):
     return "%s (%s)" % ([*bad, result][0].get("msg", "it failed"), task or "a task")
 
 
-def _check(state, purpose, name, since):
+def _check(state: State, purpose: str, name: str, since: int | None) -> State:
     """Return the state in which the check that found the problem runs again, over the journal since
     a time, or over its usual window for None.
 
@@ -249,7 +258,7 @@ def _check(state, purpose, name, since):
     return dict(state, next="check", check=check)
 
 
-def _checked(state, host, now):
+def _checked(state: State, host: Mapping[str, Any], now: int) -> State:
     order = state["order"]
     found = verdict.findings_of(host["results"])
     judged = verdict.judge(
@@ -271,13 +280,13 @@ def _checked(state, host, now):
     return _begin(state)
 
 
-def _begin(state):
+def _begin(state: State) -> State:
     # A check run begins nothing that a lost host could be in the middle of.
     current = "" if state["check_mode"] else state["order"]["remedy"]
     return dict(state, next="begin", current=current)
 
 
-def _begun(state, returned, now):
+def _begun(state: State, returned: Mapping[str, Any], now: int) -> State:
     if returned.get("refused"):
         return _done(dict(state, outcome="refused", reason=returned["refused"]), now)
     # The time of its tasks ends well before the host restores what was: nothing may change then.
@@ -287,7 +296,7 @@ def _begun(state, returned, now):
     )
 
 
-def _ran(state, host, now):
+def _ran(state: State, host: Mapping[str, Any], now: int) -> State:
     if now >= state["deadline"]:
         limit = state["order"]["timeout"]
         reason = "it exceeded its timeout of %d s; its remaining tasks were skipped" % limit
@@ -298,12 +307,12 @@ def _ran(state, host, now):
     return _verify(dict(state, verifying_since=now), host, 0)
 
 
-def _verify(state, host, wait):
+def _verify(state: State, host: Mapping[str, Any], wait: int) -> State:
     # Older lines of the journal than the remedy do not count against it.
     return dict(_check(state, "verify", host["name"], state["started"]), wait=wait)
 
 
-def _refute(state, reason, now):
+def _refute(state: State, reason: str, now: int) -> State:
     """Return the state of a remedy that has not helped, whatever a check says."""
     state = dict(state, verdict=dict(state["verdict"], good=False, reason=reason))
     if state["check_mode"]:
@@ -311,12 +320,12 @@ def _refute(state, reason, now):
     return _conclude(state)
 
 
-def _conclude(state):
+def _conclude(state: State) -> State:
     # Without an undo there is nothing to disarm or to restore.
     return _concluded(state, {}) if state["order"]["undo"] else dict(state, next="conclude")
 
 
-def _concluded(state, returned):
+def _concluded(state: State, returned: Mapping[str, Any]) -> State:
     reason = state["verdict"]["reason"]
     if state["verdict"]["good"]:
         return dict(state, next="end", outcome="kept", reason=reason)
@@ -331,7 +340,7 @@ def _concluded(state, returned):
     return dict(state, next="end", outcome="failed", reason=reason)
 
 
-def _done(state, now):
+def _done(state: State, now: int) -> State:
     """Return the state with the record of the remedy among the outcomes."""
     ended_badly = state["outcome"] in ("undone", "failed")
     record = {
@@ -349,6 +358,6 @@ def _done(state, now):
     return dict(state, next="done", current="", outcomes=[*state["outcomes"], record])
 
 
-def _is_starting(health):
+def _is_starting(health: Any) -> bool:
     findings = health.get("findings") if isinstance(health, dict) else None
     return any((item.get("evidence") or {}).get("starting") for item in findings or ())

@@ -6,8 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.comparison import subject
+
+if TYPE_CHECKING:
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
 
 #: One problem may hide the next: behind a database that is down there may be a wrong password. What
 #: comes to light deeper in one of these rows is not the work of the remedy.
@@ -31,7 +37,12 @@ LAYERS = (
 _BAD = {"good": False, "gone": False, "worse": False}
 
 
-def judge(wanted, before, after, resolves=True):
+def judge(
+    wanted: Sequence[str],
+    before: Container[str],
+    after: Sequence[Finding] | None,
+    resolves: bool = True,
+) -> dict[str, Any]:
     """Return ``{good, gone, worse, reason}`` of a check of a host.
 
     Args:
@@ -73,11 +84,11 @@ def judge(wanted, before, after, resolves=True):
     return {"good": True, "gone": gone, "worse": False, "reason": reason}
 
 
-def _described(item):
+def _described(item: Finding) -> tuple[str, str]:
     return item["id"], item["summary"]
 
 
-def _is_deeper(id, other):
+def _is_deeper(id: str, other: str) -> bool:
     """Return whether a problem could not be seen while another one was there."""
     for layers in LAYERS:
         depth, hidden_by = _depth(id, layers), _depth(other, layers)
@@ -86,7 +97,7 @@ def _is_deeper(id, other):
     return False
 
 
-def _depth(id, layers):
+def _depth(id: str, layers: Iterable[str]) -> int | None:
     """Return the first layer that an id belongs to; one with a dot at its end means all below."""
     for depth, layer in enumerate(layers):
         if id == layer or (layer.endswith(".") and id.startswith(layer)):
@@ -94,13 +105,13 @@ def _depth(id, layers):
     return None
 
 
-def findings_of(results):
+def findings_of(results: Iterable[Any]) -> list[Finding] | None:
     """Return the findings of registered results, or None if one of them has none.
 
     Args:
         results: registered results, those of tasks that were skipped included.
     """
-    found = []
+    found: list[Finding] = []
     for result in results:
         if not isinstance(result, dict) or result.get("skipped"):
             continue

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -15,7 +16,21 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\Z")
 _KEYS = ("days", "start", "end", "timezone")
 
 
-def parse(value):
+class Window(TypedDict):
+    """A maintenance window.
+
+    Attributes:
+        days: those on which it starts; 0 is Monday.
+        start, end: minutes of the day.
+    """
+
+    days: list[int]
+    start: int
+    end: int
+    timezone: str
+
+
+def parse(value: Any) -> Window:
     """Return a window as dict with days (numbers, 0 is Monday), start and end (minutes of the day)
     and timezone.
 
@@ -50,14 +65,14 @@ def parse(value):
     }
 
 
-def _minutes(key, value):
+def _minutes(key: str, value: Any) -> int:
     match = _CLOCK.match(value) if isinstance(value, str) else None
     if not match:
         raise ValueError("%s: %r must be a time such as '22:00', in quotes" % (key, value))
     return int(match.group(1)) * 60 + int(match.group(2))
 
 
-def is_open(window, moment):
+def is_open(window: Window, moment: datetime) -> bool:
     """Return whether a moment, a datetime that knows its time zone, lies in the window."""
     local = moment.astimezone(ZoneInfo(window["timezone"]))
     minute = local.hour * 60 + local.minute
@@ -68,7 +83,7 @@ def is_open(window, moment):
     return (today and minute >= window["start"]) or (yesterday and minute < window["end"])
 
 
-def describe(window):
+def describe(window: Window) -> str:
     """Return the window as a person reads it: mon, tue 22:00-04:00 UTC."""
     days = ", ".join(DAYS[day] for day in window["days"]) if len(window["days"]) < 7 else "daily"
     clock = ["%02d:%02d" % divmod(window[key], 60) for key in ("start", "end")]

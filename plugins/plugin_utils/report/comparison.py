@@ -6,10 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
+
+if TYPE_CHECKING:
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
+
+#: (host name or None, id)
+Key = tuple[str | None, str]
 
 #: {subject: that of the check which finds it, and which says ok of both}.
 _CHECKED_AS = {
@@ -63,14 +69,14 @@ def compare(
         # it have a finding each.
         resolved = name is None or subject(id) in measured[name]
         result["resolved" if resolved else "unmeasured"].append(_entry(key, item))
-    for key in ("new", "resolved", "still_bad", "unmeasured"):
-        result[key].sort(key=lambda entry: not entry["root"])  # stable: root causes first
+    for kind in ("new", "resolved", "still_bad", "unmeasured"):
+        result[kind].sort(key=lambda entry: not entry["root"])  # stable: root causes first
     return result
 
 
-def _bad(model: dict[str, Any]) -> dict[tuple[str | None, str], dict[str, Any]]:
+def _bad(model: dict[str, Any]) -> dict[Key, Finding]:
     """Return {(host name or None, id): finding} of all bad findings, in the order of the model."""
-    found = {(None, item["id"]): item for item in model["fleet"]}
+    found: dict[Key, Finding] = {(None, item["id"]): item for item in model["fleet"]}
     for host in model["hosts"]:
         found.update(
             ((host["name"], item["id"]), item) for item in host["findings"] if is_bad(item)
@@ -106,7 +112,7 @@ def subject(id: str) -> str:
     return _CHECKED_AS.get(both, both)
 
 
-def _entry(key, item):
+def _entry(key: Key, item: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "host": key[0],
         "id": key[1],

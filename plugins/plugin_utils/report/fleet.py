@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule
@@ -28,7 +28,9 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import (
     target_of,
 )
 
-Finding = dict[str, Any]
+if TYPE_CHECKING:
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
+
 Host = dict[str, Any]
 Node = tuple[str | None, int]
 Links = dict[Node, Node]
@@ -243,7 +245,8 @@ def _link_between(
     """Derive a fleet finding from another one, where its members do so on most of their hosts."""
     votes: dict[_Key, int] = defaultdict(int)
     for node, _item in members:
-        other = group_of.get(local.get(node))
+        cause = local.get(node)
+        other = group_of.get(cause) if cause else None
         if other is not None and other != key:
             votes[other] += 1
     if votes:
@@ -264,19 +267,19 @@ def _fleet_finding(key: _Key, affected: list[str], users: int, items: list[Findi
     }
     if account:
         evidence["account"] = account
-    return dict(
-        worst,
-        id="fleet." + id,
-        summary="%s (%d of %d hosts that use %s)"
+    return {
+        **worst,
+        "id": "fleet." + id,
+        "summary": "%s (%d of %d hosts that use %s)"
         % (
             worst["summary"],
             len(affected),
             users,
             "it" if target in worst["summary"].lower() else target,
         ),
-        evidence=evidence,
-        cause=None,
-    )
+        "evidence": evidence,
+        "cause": None,
+    }
 
 
 def _link_servers(
@@ -323,11 +326,8 @@ def _link_users(hosts: list[Host], owners: Mapping[str, str], links: Links) -> N
     """
     by_name = {host["name"]: host for host in hosts}
     for host in hosts:
-        servers = {
-            owners.get(host_of(target))
-            for target in map(target_of, host["findings"])
-            if target is not None
-        } - {None, host["name"]}
+        used = [target for target in map(target_of, host["findings"]) if target is not None]
+        servers = {owners[name] for name in map(host_of, used) if name in owners} - {host["name"]}
         theirs = [
             ((name, index), item)
             for name in sorted(servers)

@@ -49,7 +49,8 @@ def runs(directory: str) -> list[str]:
 
 def _number(name: str) -> int:
     """Return which run of its second a directory is, from 1."""
-    return int(_RUN.match(name).group(1) or 1)
+    found = _RUN.match(name)
+    return int(found[1] or 1) if found else 1
 
 
 def read_previous(directory: str) -> tuple[dict[str, Any] | None, str | None]:
@@ -82,7 +83,7 @@ def read_previous(directory: str) -> tuple[dict[str, Any] | None, str | None]:
     return previous, None
 
 
-def _comparable(model):
+def _comparable(model: Any) -> bool:
     """Return whether a model has all that a comparison reads."""
     with contextlib.suppress(KeyError, TypeError, AttributeError):
         findings = model["fleet"] + [item for host in model["hosts"] for item in host["findings"]]
@@ -128,7 +129,7 @@ def write(directory: str, moment: datetime, documents: Mapping[str, str]) -> str
         raise Unwritable("%s: %s" % (error.filename or directory, reason)) from error
 
 
-def _publish(directory, stamp, unfinished):
+def _publish(directory: str, stamp: str, unfinished: str) -> str:
     """Give the finished directory its name: a rename, so that no reader sees half a report."""
     # After the last one of this second, not in a gap: the order of the names is that of the runs.
     attempt = 1 + max(

@@ -8,16 +8,18 @@ Zoho's and Cognee's. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
 
-Finding = dict[str, Any]
-Condition = Callable[[Finding, Finding], bool]
+if TYPE_CHECKING:
+    from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Condition
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
+
 
 #: What the app's own diagnosis sees of the database, and has derived its symptoms from already.
 _SEEN_BY_APP = (
@@ -39,8 +41,8 @@ def join(findings: Sequence[Finding]) -> list[Finding]:
         findings: of all modules, complete.
     """
     bad = [item for item in findings if is_bad(item)]
-    joined = [
-        dict(item, cause=item["cause"] or _cause(item, bad)) if is_bad(item) else item
+    joined: list[Finding] = [
+        {**item, "cause": item["cause"] or _cause(item, bad)} if is_bad(item) else item
         for item in findings
     ]
     within = {
@@ -63,12 +65,12 @@ def join(findings: Sequence[Finding]) -> list[Finding]:
         if item["id"].startswith("db.") and item["cause"]
     }
     return [
-        dict(item, cause=item["cause"] or known.get(item["id"])) if is_bad(item) else item
+        {**item, "cause": item["cause"] or known.get(item["id"])} if is_bad(item) else item
         for item in joined
     ]
 
 
-def _cause(item: Finding, bad: Iterable[Finding]) -> str | None:
+def _cause(item: Finding, bad: Sequence[Finding]) -> str | None:
     found = next(causes.explanations(causes.rules_for(item["id"], RULES), item, bad), None)
     return found["id"] if found else None
 
@@ -104,11 +106,10 @@ def _same_transaction(item: Finding, other: Finding) -> bool:
 
 def _pids(item: Finding, key: str) -> set[int]:
     rows = item["evidence"].get(key)
-    return (
-        {row.get("pid") for row in rows if isinstance(row, dict)} - {None}
-        if isinstance(rows, list)
-        else set()
+    pids = (
+        [row.get("pid") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     )
+    return {pid for pid in pids if pid is not None}
 
 
 def _is_of_zoho_token(item: Finding) -> bool:

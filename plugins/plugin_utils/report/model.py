@@ -11,8 +11,8 @@ Its shape is ``docs/report.schema.json``; a change there that a reader must know
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     BAD,
@@ -22,11 +22,19 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import (
+    Host,
+    Links,
+    Node,
     correlate,
     rank,
     resolve,
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import WORSE
+
+if TYPE_CHECKING:
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
+
+    Members = list[tuple[Node, Finding]]
 
 SCHEMA_VERSION = "2.0"
 FAIL_ON = ("fail", "warn", "never")
@@ -147,26 +155,27 @@ def _either(statuses: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _roots(hosts, fleet, links):
+def _roots(hosts: list[Host], fleet: list[Finding], links: Links) -> list[dict[str, Any]]:
     """Return the root causes, the worst first, one for each id (and target, if it is the
     fleet's).
     """
-    findings = {(None, index): item for index, item in enumerate(fleet)}
+    findings: dict[Node, Finding] = {(None, index): item for index, item in enumerate(fleet)}
     findings.update(
         ((host["name"], index), item)
         for host in hosts
         for index, item in enumerate(host["findings"])
     )
-    grouped = {}
+    grouped: dict[tuple[str, int | None], tuple[Members, Members]] = {}
     for node, item in findings.items():
         item["root"] = item["root_host"] = None
         if not is_bad(item):
             continue
         root = resolve(links, node)
-        item["root"] = findings[root]["id"]
+        id = findings[root]["id"]
+        item["root"] = id
         item["root_host"] = root[0]
         # Fleet findings of one id speak of different targets, those of hosts mean the same.
-        key = (item["root"], root[1] if root[0] is None else None)
+        key = (id, root[1] if root[0] is None else None)
         grouped.setdefault(key, ([], []))[0 if node == root else 1].append((node, item))
     roots = [_root(own, derived) for own, derived in grouped.values()]
     roots.sort(
@@ -180,11 +189,11 @@ def _roots(hosts, fleet, links):
     return roots
 
 
-def _order(root):
+def _order(root: Mapping[str, Any]) -> int:
     return COMPONENTS.index(root["component"])
 
 
-def _root(own, derived):
+def _root(own: Members, derived: Members) -> dict[str, Any]:
     """Return the entry of one root cause.
 
     Args:
@@ -231,10 +240,10 @@ def _root(own, derived):
     }
 
 
-def _host(host, roots):
+def _host(host: Host, roots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     findings = host["findings"]
     status = max((item["status"] for item in findings), key=rank)
-    components = {}
+    components: dict[str, str] = {}
     for item in findings:
         name = item["component"]
         components[name] = max(components.get(name, "skipped"), item["status"], key=rank)

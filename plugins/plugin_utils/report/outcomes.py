@@ -135,7 +135,13 @@ def _outcome(
     planned: dict[str, Any],
     states: Mapping[str, dict[str, Any]],
 ) -> dict[str, Any]:
-    result = {"outcome": None, "reason": None, "started": None, "ended": None, "after": []}
+    result: dict[str, Any] = {
+        "outcome": None,
+        "reason": None,
+        "started": None,
+        "ended": None,
+        "after": [],
+    }
     if entry["gone"]:
         return dict(result, outcome="guarded", reason="the host is no longer in the inventory")
     if not is_ready(entry):

@@ -261,7 +261,8 @@ def _words(host: dict[str, Any]) -> str:
 
 
 def _host(host: dict[str, Any], anchor: str, words: str, few: bool) -> Host:
-    bad, quiet = [], []
+    bad: list[dict[str, Any]] = []
+    quiet: list[dict[str, Any]] = []
     for item in host["findings"]:
         (bad if is_bad(item) else quiet).append(item)
     bad.sort(key=_urgency)

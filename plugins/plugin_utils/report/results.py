@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
+
+if TYPE_CHECKING:
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
 
 #: A host that returns more than this for one finding is broken, or an attack on the report.
 _LONGEST_TEXT = 2000
@@ -92,7 +95,7 @@ def host_entry(
     return entry
 
 
-def _flatten(result):
+def _flatten(result: Any) -> list[Any]:
     """Return the results of a task with a loop one by one, and that of any other task as it is."""
     if (
         isinstance(result, dict)
@@ -103,7 +106,7 @@ def _flatten(result):
     return [result]
 
 
-def _add(entry, variable, result):
+def _add(entry: dict[str, Any], variable: str, result: Any) -> None:
     if not isinstance(result, dict):
         entry["findings"].append(_failed("%s is not a registered result" % variable, variable))
     elif result.get("unreachable"):
@@ -126,7 +129,7 @@ def _add(entry, variable, result):
         entry["findings"].append(_failed("%s holds no findings" % variable, variable))
 
 
-def _add_findings(entry, variable, items):
+def _add_findings(entry: dict[str, Any], variable: str, items: Iterable[Any]) -> None:
     refused = []
     for item in items:
         try:
@@ -143,7 +146,7 @@ def _add_findings(entry, variable, items):
         )
 
 
-def _complete(item):
+def _complete(item: Any) -> Finding:
     """Return a finding with every key of the contract and values of the right types.
 
     Raises:
@@ -174,13 +177,13 @@ def _complete(item):
     return finding(*head, **known)
 
 
-def _nothing(names, left_play):
+def _nothing(names: Sequence[str], left_play: bool) -> Finding:
     if left_play:
         return _failed("it left the play before its diagnosis, unreachable or failed", names[0])
     return _failed("it has not registered %s" % " or ".join(names), names[0])
 
 
-def _failed(reason, variable):
+def _failed(reason: str, variable: str) -> Finding:
     return finding(
         "host.diagnosis.failed",
         "host",
@@ -192,7 +195,7 @@ def _failed(reason, variable):
     )
 
 
-def unreachable(reason: object) -> dict[str, Any]:
+def unreachable(reason: object) -> Finding:
     """Return the finding of a host that did not answer, from the reason that Ansible was given."""
     reason = _reason(reason)
     # ssh repeats the address it was given, the report names the host already.
@@ -212,7 +215,7 @@ def unreachable(reason: object) -> dict[str, Any]:
     )
 
 
-def _failure(result):
+def _failure(result: Mapping[str, Any]) -> Any:
     """Return why a task failed: of a module that broke, ansible-core 2.18 reports it only in the
     last line it wrote.
     """
@@ -227,7 +230,7 @@ def _failure(result):
     return message
 
 
-def _reason(text):
+def _reason(text: Any) -> str:
     """Return an error's text in one line, without secrets and without Ansible's preamble."""
     text = re.sub(
         r"\s+", " ", redact(text if isinstance(text, str) else "no reason was given")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule
@@ -16,16 +16,19 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is
 from ansible_collections.sergas.ops.plugins.plugin_utils import pools
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import host_of, shared
 
+if TYPE_CHECKING:
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
+
 #: The finding of the fleet, and how many hosts its evidence names.
 OVERCOMMITTED = "fleet.db.pools.overcommitted"
 _NAMED_HOSTS = 20
 
 
-def _has_pool_there(item: dict[str, Any], other: dict[str, Any]) -> bool:
+def _has_pool_there(item: Finding, other: Finding) -> bool:
     return _pool_target(item) == other["evidence"]["target"]
 
 
-def _is_unexplained(item: dict[str, Any], _other: dict[str, Any]) -> bool:
+def _is_unexplained(item: Finding, _other: Finding) -> bool:
     return not item["cause"]
 
 
@@ -37,9 +40,7 @@ RULES = causes.by_effect(
 )
 
 
-def overcommitted(
-    hosts: list[dict[str, Any]], owners: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
+def overcommitted(hosts: list[dict[str, Any]], owners: Mapping[str, str]) -> Iterator[Finding]:
     """Yield a finding of the fleet for each database on which all hosts together may open more
     connections than it has.
     """
@@ -58,15 +59,15 @@ def overcommitted(
             hosts_bad=len(found),
             hosts_using=len(found),
         )
-        yield dict(item, id=OVERCOMMITTED, evidence=evidence)
+        yield {**item, "id": OVERCOMMITTED, "evidence": evidence}
 
 
 def derived(
-    item: dict[str, Any],
+    item: Finding,
     hosts: list[dict[str, Any]],
-    fleet: list[dict[str, Any]],
+    fleet: list[Finding],
     owners: Mapping[str, str],
-) -> Iterator[tuple[tuple[str | None, int], dict[str, Any]]]:
+) -> Iterator[tuple[tuple[str | None, int], Finding]]:
     """Yield (node, finding) of what derives from a finding of ``overcommitted``."""
     for node, other in _about(item["evidence"]["target"], hosts, fleet, owners):
         if any(causes.explanations(causes.rules_for(other["id"], RULES), other, [item])):
@@ -76,9 +77,9 @@ def derived(
 def _about(
     target: str,
     hosts: list[dict[str, Any]],
-    fleet: list[dict[str, Any]],
+    fleet: list[Finding],
     owners: Mapping[str, str],
-) -> Iterator[tuple[tuple[str | None, int], dict[str, Any]]]:
+) -> Iterator[tuple[tuple[str | None, int], Finding]]:
     """Yield (node, finding) of what is bad on a database's own host, or about its address."""
     owner = owners.get(host_of(target))
     for host in hosts:
@@ -109,7 +110,7 @@ def _pools_by_target(
     return found
 
 
-def _pool_target(item: dict[str, Any]) -> str | None:
+def _pool_target(item: Finding) -> str | None:
     """Return the shared database that a finding on the app's pool is about, or ``None``."""
     evidence = item["evidence"]
     sized = item["id"].startswith("app.pool.") and isinstance(evidence.get("pool_size"), int)

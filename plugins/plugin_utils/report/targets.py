@@ -38,7 +38,7 @@ def shared(target: Any) -> str | None:
         return target
     # One address in two notations is one dependency.
     port = re.search(r"(?:\]|\A[^:]+):(\d+)\Z", target)
-    return url.address(host, port.group(1)) if port else host
+    return url.address(host, int(port.group(1))) if port else host
 
 
 def host_of(target: str) -> str:

@@ -100,7 +100,7 @@ def _remedies(remediation: dict[str, Any] | None, width: int) -> list[Line]:
         entry for entry in (remediation or {}).get("entries", ()) if entry["outcome"] in OUTCOMES
     ]
     done.sort(key=lambda entry: list(OUTCOMES).index(entry["outcome"]))
-    result = []
+    result: list[Line] = []
     for entry in done[:_REMEDIES]:
         text = "%s  %s  %s  %s" % (
             entry["outcome"].upper(),

@@ -63,6 +63,16 @@ def test_the_notice_is_sent_once_and_lines_keep_their_numbers():
     assert source.index('APP = ("app",)') == path.read_text().split("\n").index('APP = ("app",)')
 
 
+def test_what_only_a_type_checker_reads_is_not_sent():
+    path = Path(program.__file__).parents[1] / "module_utils" / "_core" / "finding.py"
+    whole = path.read_text().split("\n")
+    source = program.sources(ENTRY)[UTILS + "._core.finding"].split("\n")
+    assert "if TYPE_CHECKING:" in whole
+    assert not re.search("TYPE_CHECKING|TypedDict", "\n".join(program.sources(ENTRY).values()))
+    for line in ("COMPONENTS = (", "def is_bad(item: Finding) -> bool:"):
+        assert source.index(line) == whole.index(line)
+
+
 def test_sources_are_beside_the_code_and_not_a_literal_in_it():
     code, data = zlib.decompress(program.pack(ENTRY, options(service="x\0y"))).split(b"\0", 1)
     assert len(code) < 2000
