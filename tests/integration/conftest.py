@@ -10,16 +10,17 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from .embedded_postgresql import PACKAGES, unpack
+from .module_processes import ModuleProcesses
+from .ports import reserve_port
+
 COLLECTION = Path(__file__).resolve().parents[2]
-MODULES = COLLECTION / "plugins" / "modules"
 PASSWORD = 'Secr3t\'with "quotes" and \\'
 
 
@@ -48,9 +49,12 @@ def install_server():
 class Server:
     """A PostgreSQL cluster in a temporary directory: its own port, its own socket, no other
     data.
+
+    Attributes:
+        version: the major version.
     """
 
-    def __init__(self, programs, settings, environment=None):
+    def __init__(self, programs, settings, environment=None, copied_from=None):
         self.programs = programs
         self.password = PASSWORD
         self._environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", **(environment or {})}
@@ -59,10 +63,15 @@ class Server:
         self.owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         shutil.chown(self.directory, self.owner)
         self.directory.chmod(0o755)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
         self.data = self.directory / "data"
+        if copied_from is None:
+            self._initialize()
+        else:
+            subprocess.run(["cp", "-a", copied_from.data, self.data], check=True)
+        self.version = int((self.data / "PG_VERSION").read_text())
+        self.settings = settings
+
+    def _initialize(self):
         self._as_owner(
             "initdb",
             "-D",
@@ -76,6 +85,10 @@ class Server:
             "--locale=C",
             f"--pwfile={self._password_file()}",
         )
+
+    def begin(self):
+        """Start it for the first time, with its settings."""
+        self.port = reserve_port()
         self.configure(
             {
                 "port": self.port,
@@ -83,7 +96,7 @@ class Server:
                 "listen_addresses": "'127.0.0.1'",
                 "fsync": "off",
                 "max_connections": 30,
-                **settings,
+                **self.settings,
             }
         )
         self.start()
@@ -175,12 +188,38 @@ def skip_unless_installable(what):
         pytest.skip("there is no %s, and only root on Debian can install one here" % what)
 
 
+def pytest_generate_tests(metafunc):
+    """Run what has a PostgreSQL server on this system's, and on other versions where they matter.
+
+    Which those are, the marker ``postgresql_versions`` says; SERGAS_FLEET_TEST_ALL=1 means all, for
+    every test that needs none of Debian's clusters.
+    """
+    if "postgres_programs" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("postgresql_versions")
+    versions = (marker.args or tuple(PACKAGES)) if marker else ()
+    if os.environ.get("SERGAS_FLEET_TEST_ALL") == "1" and "cluster_version" not in (
+        metafunc.fixturenames
+    ):
+        versions = tuple(PACKAGES)
+    metafunc.parametrize(
+        "postgres_programs", ["system", *map(str, versions)], indirect=True, scope="session"
+    )
+
+
 @pytest.fixture(scope="session")
-def postgres_programs():
+def postgres_programs(request):
+    """The directory of a PostgreSQL server's programs."""
+    if request.param != "system":
+        directory = Path(tempfile.mkdtemp(prefix="pg-programs-", dir="/tmp"))
+        directory.chmod(0o755)
+        yield unpack(request.param, directory)
+        shutil.rmtree(directory)
+        return
     if newest_server() is None:
         skip_unless_installable("PostgreSQL server")
         install_server()
-    return newest_server()
+    yield newest_server()
 
 
 @pytest.fixture(scope="session")
@@ -193,10 +232,12 @@ def redis_programs():
 @pytest.fixture(scope="session")
 def make_postgres(postgres_programs):
     """Return a function that starts a server with given settings; all end with the session."""
-    servers = []
+    pristine = Server(postgres_programs, {})
+    servers = [pristine]
 
     def make(environment=None, **settings):
-        servers.append(Server(postgres_programs, settings, environment))
+        servers.append(Server(postgres_programs, settings, environment, copied_from=pristine))
+        servers[-1].begin()
         return servers[-1]
 
     yield make
@@ -216,16 +257,6 @@ def postgres(make_postgres):
     return server
 
 
-#: With the argument pgwire the module finds no psycopg2, as on a host without it.
-RUN_MODULE = """
-import runpy, sys
-if sys.argv.pop(1) == "pgwire":
-    sys.modules["psycopg2"] = None
-path = sys.argv.pop(1)
-runpy.run_path(path, run_name="__main__")
-"""
-
-
 @pytest.fixture(scope="session")
 def run_module(tmp_path_factory):
     """Return a function that runs a module of the collection as a separate process and returns its
@@ -234,18 +265,16 @@ def run_module(tmp_path_factory):
     tree = tmp_path_factory.mktemp("tree")
     (tree / "ansible_collections" / "sergas").mkdir(parents=True)
     (tree / "ansible_collections" / "sergas" / "ops").symlink_to(COLLECTION)
+    processes = {}
 
     def run(name, options, driver="psycopg2", check=False, diff=False):
+        if driver not in processes:
+            processes[driver] = ModuleProcesses(tree, driver)
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
-        done = subprocess.run(
-            [sys.executable, "-c", RUN_MODULE, driver, str(MODULES / f"{name}.py")],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-            env={**os.environ, "PYTHONPATH": str(tree)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.stdout, done.stderr
-        return json.loads(done.stdout)
+        output, errors = processes[driver].run(name, arguments)
+        assert output, errors
+        return json.loads(output)
 
-    return run
+    yield run
+    for driver in processes.values():
+        driver.close()

@@ -13,7 +13,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from .ports import reserve_port
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="clusters are made and restarted by root")
 
@@ -52,17 +53,11 @@ TUNED = {
 }
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Cluster:
     """One of Debian's clusters, of the test's own name and port."""
 
     def __init__(self, version, name, *, start=True):
-        self.version, self.name, self.port = version, name, free_port()
+        self.version, self.name, self.port = version, name, reserve_port()
         self._command(
             "pg_createcluster", "-p", self.port, version, name, "--", "--no-sync", *AUTHENTICATION
         )
@@ -150,19 +145,19 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def version(postgres_programs):
+def cluster_version(postgres_programs):
     if not shutil.which("pg_createcluster"):
         pytest.skip("this system has no Debian clusters")
     return postgres_programs.parts[-2]
 
 
 @pytest.fixture(scope="module")
-def make_cluster(version):
+def make_cluster(cluster_version):
     """Return a function that makes a cluster; all end with the tests."""
     made = []
 
     def make(name, **how):
-        made.append(Cluster(version, f"sergas-test-{os.getpid()}-{name}", **how))
+        made.append(Cluster(cluster_version, f"sergas-test-{os.getpid()}-{name}", **how))
         return made[-1]
 
     yield make
@@ -562,7 +557,7 @@ def test_a_server_that_takes_long_to_stop_is_started_with_the_new_settings(clust
 
 
 def test_a_server_may_move_to_another_port(cluster, settings):
-    old, new = cluster.port, free_port()
+    old, new = cluster.port, reserve_port()
     try:
         result = settings(tune=False, settings={"port": new}, allow_restart=True)
         assert "failed" not in result, result["msg"]
