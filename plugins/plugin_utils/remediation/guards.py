@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 
-from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
+from ansible_collections.sergas.ops.plugins.module_utils._host import distribution, ledger
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import window as windows
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import INTERRUPTING
 
@@ -81,6 +81,21 @@ def reachable(entry, left):
         "unreachable",
         "%s did not answer" % entry["host"],
         "make it reachable, then run this again",
+    )
+
+
+def supported(entry, found, ids):
+    """Hold back everything on a host whose distribution is not supported.
+
+    Args:
+        found: the host's distribution by its diagnosis, or None if that does not say.
+        ids: those of the distributions that are supported.
+    """
+    reason = found and distribution.refusal(found, ids)
+    return reason and _guard(
+        "distribution",
+        "%s is not changed: %s" % (entry["host"], reason),
+        "fix it by hand; sergas_supported_distributions says what is supported",
     )
 
 

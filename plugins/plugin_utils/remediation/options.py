@@ -12,6 +12,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import wind
 
 DEFAULT_SHARE = 0.5
 DEFAULT_BATCHES = [1, "25%"]
+DEFAULT_DISTRIBUTIONS = ["debian", "ubuntu"]
 _PERCENT = re.compile(r"(\d{1,3})%\Z")
 
 
@@ -42,6 +43,14 @@ def names(option, value, known):
         if name not in known:
             refuse(option, name, "one of: %s" % ", ".join(sorted(known)))
     return list(dict.fromkeys(map(str, value)))
+
+
+def distributions(option, value):
+    """Return the ids of the distributions whose hosts are changed."""
+    value = DEFAULT_DISTRIBUTIONS if value is None else value
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        refuse(option, value, "a list of the ids of distributions")
+    return list(map(str, value))
 
 
 def switch(option, value):

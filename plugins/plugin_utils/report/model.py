@@ -249,6 +249,7 @@ def _host(host, roots):
         "components": {name: components[name] for name in COMPONENTS if name in components},
         "roots": list(dict.fromkeys(root["id"] for root in roots if root["id"] in own)),
         "findings": findings,
+        "distribution": host["distribution"],
         "changes": host["changes"],
         "probe_seconds": host["probe_seconds"],
     }
