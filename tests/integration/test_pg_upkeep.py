@@ -41,6 +41,20 @@ def run(connection, sql):
         return cursor.fetchall() if cursor.description else None
 
 
+def until(condition):
+    """Wait until a condition holds: before 15, what statistics have counted is seen later."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "the condition did not hold in time"
+        time.sleep(0.05)
+
+
+def counted(connection, table, condition):
+    """Wait until the statistics of a table are seen."""
+    query = "SELECT %s FROM pg_stat_user_tables WHERE relname = '%s'" % (condition, table)
+    until(lambda: run(connection, query) == [(True,)])
+
+
 def make(connection, kind):
     """Make a log of 200 rows, one for each day: with an index on the time, without one, or in two
     partitions.
@@ -214,6 +228,9 @@ def test_code_in_a_table_never_runs_with_a_superusers_rights(keeper, postgres, r
     code, named = CODE[kind]
     if kind == "statistics" and connection.server_version < 140000:
         pytest.skip("statistics on expressions came with 14")
+    if kind == "generated column" and connection.server_version < 150000:
+        # It is the table that depends on what the column runs.
+        named = "a generated column or a type of log"
     run(connection, SEIZE + code)
     run(connection, OLD_ROWS)
     # Counting the rows is a statement on the table as well.
@@ -429,12 +446,14 @@ def test_an_invalid_leftover_of_another_session_is_replaced(database, run_module
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_what_is_due_is_vacuumed_once(database, run_module, driver):
+def test_what_is_due_is_vacuumed_once(database, postgres, run_module, driver):
     connection, login = database
     run(connection, "CREATE TABLE busy (n int) WITH (autovacuum_enabled = false)")
     run(connection, "INSERT INTO busy SELECT generate_series(1, 60000)")
     run(connection, "DELETE FROM busy WHERE n > 5000")
     connection.close()
+    with contextlib.closing(postgres.connect(database="upkeep")) as again:
+        counted(again, "busy", "n_dead_tup >= 55000")
     planned = run_module("pg_vacuum", login, driver, check=True)
     done = run_module("pg_vacuum", login, driver)
     assert done["driver"] == driver
@@ -442,6 +461,8 @@ def test_what_is_due_is_vacuumed_once(database, run_module, driver):
     assert [(t["table"], t["action"]) for t in planned["tables"]] == [("busy", "vacuum")]
     assert [(t["table"], t["action"]) for t in done["tables"]] == [("busy", "vacuum")]
     assert done["freed_bytes"] > 0
+    with contextlib.closing(postgres.connect(database="upkeep")) as again:
+        counted(again, "busy", "n_dead_tup = 0")
     assert not run_module("pg_vacuum", login, driver)["changed"]
 
 
@@ -454,6 +475,7 @@ def test_full_gives_the_space_of_a_bloated_table_back(database, run_module):
     )
     run(connection, "DELETE FROM bloated WHERE n % 20 <> 0")
     run(connection, "VACUUM ANALYZE bloated")
+    counted(connection, "bloated", "last_analyze IS NOT NULL AND n_live_tup = 2000")
     before = run(connection, "SELECT sum(n) FROM bloated")
     options = {**login, "tables": ["bloated"], "full": True}
     done = run_module("pg_vacuum", options)
