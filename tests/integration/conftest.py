@@ -10,8 +10,10 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,14 @@ def install_server():
     if not configuration.exists():
         configuration.write_text("create_main_cluster = false\n")
     subprocess.run([COLLECTION / "scripts" / "packages.sh", "postgresql"], check=True)
+
+
+def _has_ended(pid):
+    """Return whether a process has ended, even if the one that started it has not noticed yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 class Server:
@@ -138,12 +148,38 @@ class Server:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
 
     def start(self, wait=True):
-        self._as_owner(
-            "pg_ctl", "start", "-w" if wait else "-W", "-D", self.data, "-l", self.directory / "log"
-        )
+        earlier = len(self.log())
+        self._as_owner("pg_ctl", "start", "-W", "-D", self.data, "-l", self.directory / "log")
+        if wait:
+            self._wait("it does not start", lambda: self._is_ready(earlier))
 
     def stop(self, mode="immediate"):
-        self._as_owner("pg_ctl", "stop", "-w", "-m", mode, "-D", self.data)
+        pid = self.pid()
+        os.kill(pid, {"immediate": signal.SIGQUIT, "fast": signal.SIGINT}[mode])
+        self._wait("it does not stop", lambda: self.pid() is None and _has_ended(pid))
+
+    def _wait(self, what, condition):
+        """Wait for what pg_ctl checks ten times a second."""
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, f"{what}\n{self.log()}"
+            time.sleep(0.01)
+
+    def pid(self):
+        """Return the process that runs it, or None."""
+        lines = self._pid_file()
+        return int(lines[0]) if lines else None
+
+    def _is_ready(self, earlier):
+        lines = self._pid_file()
+        assert lines or "FATAL" not in self.log()[earlier:], self.log()
+        return len(lines) > 7 and lines[7].strip() in ("ready", "standby")
+
+    def _pid_file(self):
+        try:
+            return (self.data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return []
 
     def login(self, **overrides):
         """Return the options of a module for the local socket as the superuser."""

@@ -83,6 +83,7 @@ def make(connection, kind):
     run(connection, ROWS.format(table="log"))
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("kind", ["indexed", "plain", "partitioned"])
 def test_old_rows_go_and_no_other_one(database, run_module, kind, driver):
@@ -222,6 +223,7 @@ def superuser(connection):
     ]
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("kind", CODE)
 def test_code_in_a_table_never_runs_with_a_superusers_rights(keeper, postgres, run_module, kind):
     connection, options = keeper
@@ -270,6 +272,7 @@ def test_the_owner_logs_in_with_what_the_app_has(keeper, postgres, run_module, d
     assert "of-the-app" not in str(done) and not superuser(connection)
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize(
     ("change", "options", "reason"),
     [
@@ -316,6 +319,7 @@ def test_a_partition_that_others_refer_to_is_refused(keeper, postgres, run_modul
         assert result["failed"] and "public.detail" in result["msg"]
 
 
+@pytest.mark.postgresql_versions
 def test_a_role_that_may_become_a_superuser_is_taken_for_one(keeper, postgres, run_module):
     connection, options = keeper
     run(connection, SEIZE + CODE["trigger"][0])
@@ -399,6 +403,7 @@ def test_names_are_names_whatever_is_in_them(keeper, postgres, run_module, drive
     assert done["rows"] == 10 and not list(tmp_path.iterdir())
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_an_index_is_made_once(database, run_module, driver):
     connection, login = database
@@ -445,6 +450,7 @@ def test_an_invalid_leftover_of_another_session_is_replaced(database, run_module
     ) == [(True, False)]
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_what_is_due_is_vacuumed_once(database, postgres, run_module, driver):
     connection, login = database
@@ -466,6 +472,7 @@ def test_what_is_due_is_vacuumed_once(database, postgres, run_module, driver):
     assert not run_module("pg_vacuum", login, driver)["changed"]
 
 
+@pytest.mark.postgresql_versions
 def test_full_gives_the_space_of_a_bloated_table_back(database, run_module):
     connection, login = database
     run(connection, "CREATE TABLE bloated (n int, body text) WITH (autovacuum_enabled = false)")
@@ -528,6 +535,7 @@ def test_a_standby_is_left_to_its_primary_in_a_check_run_too(
     assert not run_module(module, standby.login(**idle, **owner), check=check)["changed"]
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_server_is_described_and_reloaded(postgres, run_module, driver):
     options = {**postgres.login(), "settings": ["Work_Mem"]}

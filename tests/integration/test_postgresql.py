@@ -44,6 +44,7 @@ def connect(params, seconds=10, **options):
     return session.connect(params, Deadline(seconds), **options)
 
 
+@pytest.mark.postgresql_versions
 def test_values_come_back_as_they_went(postgres, driver):
     with connect(postgres.login()) as opened:
         for text in AWKWARD:
