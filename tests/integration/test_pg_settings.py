@@ -546,11 +546,11 @@ def test_a_server_that_takes_long_to_stop_is_started_with_the_new_settings(clust
         cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
     )
     os.kill(checkpointer, signal.SIGSTOP)
-    late = threading.Timer(9, os.kill, (checkpointer, signal.SIGCONT))
+    late = threading.Timer(8, os.kill, (checkpointer, signal.SIGCONT))
     late.start()
     try:
         result = settings(
-            tune=False, settings={"max_connections": 120}, allow_restart=True, restart_timeout=5
+            tune=False, settings={"max_connections": 120}, allow_restart=True, restart_timeout=6
         )
     finally:
         late.join()
