@@ -50,6 +50,7 @@ _OPTIONS = (
     "report_file",
     "results",
     "skip_remedies",
+    "supported_distributions",
 )
 _ROLE = os.path.join(
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
@@ -201,6 +202,11 @@ def plan_options_from(given, remedies):
         repeat_times=checked.number("sergas_repeat_times", given.get("repeat_times"), 3, 0, 1000),
         repeat_hours=checked.number(
             "sergas_repeat_hours", given.get("repeat_hours"), 24, 1, 31 * 24
+        ),
+        supported_distributions=tuple(
+            checked.distributions(
+                "sergas_supported_distributions", given.get("supported_distributions")
+            )
         ),
     )
 

@@ -95,6 +95,13 @@ options:
       - The hours for O(repeat_times).
     type: int
     default: 24
+  supported_distributions:
+    description:
+      - The C(ID) of each distribution in C(/etc/os-release) whose hosts may be changed. What names
+        one of them in C(ID_LIKE) is supported, too.
+    type: list
+    elements: str
+    default: [debian, ubuntu]
   results:
     description:
       - The names of the registered variables with findings. If not given, all that begin with

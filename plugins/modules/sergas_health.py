@@ -394,6 +394,12 @@ changes:
       before: [{id: app.oom.killed, status: fail, summary: The kernel killed the app for memory}]
       after: [{id: app.oom.ok, status: ok, summary: The kernel has not killed the app for memory}]
       reason: null
+distribution:
+  description:
+    - Which distribution the host has, by C(/etc/os-release). C(id) is null where that says nothing.
+  returned: success
+  type: dict
+  sample: {id: ubuntu, like: [debian], name: Ubuntu 24.04.3 LTS}
 probe_seconds:
   description: How long each probe took; null for one that did not end in time.
   returned: success

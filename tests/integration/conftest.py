@@ -10,16 +10,19 @@ import json
 import os
 import pwd
 import shutil
-import socket
+import signal
 import subprocess
-import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
+from .embedded_postgresql import PACKAGES, unpack
+from .module_processes import ModuleProcesses
+from .ports import reserve_port
+
 COLLECTION = Path(__file__).resolve().parents[2]
-MODULES = COLLECTION / "plugins" / "modules"
 PASSWORD = 'Secr3t\'with "quotes" and \\'
 
 
@@ -45,12 +48,23 @@ def install_server():
     subprocess.run([COLLECTION / "scripts" / "packages.sh", "postgresql"], check=True)
 
 
+def _has_ended(pid):
+    """Return whether a process has ended, even if the one that started it has not noticed yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Server:
     """A PostgreSQL cluster in a temporary directory: its own port, its own socket, no other
     data.
+
+    Attributes:
+        version: the major version.
     """
 
-    def __init__(self, programs, settings, environment=None):
+    def __init__(self, programs, settings, environment=None, copied_from=None):
         self.programs = programs
         self.password = PASSWORD
         self._environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", **(environment or {})}
@@ -59,10 +73,15 @@ class Server:
         self.owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         shutil.chown(self.directory, self.owner)
         self.directory.chmod(0o755)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
         self.data = self.directory / "data"
+        if copied_from is None:
+            self._initialize()
+        else:
+            subprocess.run(["cp", "-a", copied_from.data, self.data], check=True)
+        self.version = int((self.data / "PG_VERSION").read_text())
+        self.settings = settings
+
+    def _initialize(self):
         self._as_owner(
             "initdb",
             "-D",
@@ -76,6 +95,10 @@ class Server:
             "--locale=C",
             f"--pwfile={self._password_file()}",
         )
+
+    def begin(self):
+        """Start it for the first time, with its settings."""
+        self.port = reserve_port()
         self.configure(
             {
                 "port": self.port,
@@ -83,7 +106,7 @@ class Server:
                 "listen_addresses": "'127.0.0.1'",
                 "fsync": "off",
                 "max_connections": 30,
-                **settings,
+                **self.settings,
             }
         )
         self.start()
@@ -125,12 +148,38 @@ class Server:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
 
     def start(self, wait=True):
-        self._as_owner(
-            "pg_ctl", "start", "-w" if wait else "-W", "-D", self.data, "-l", self.directory / "log"
-        )
+        earlier = len(self.log())
+        self._as_owner("pg_ctl", "start", "-W", "-D", self.data, "-l", self.directory / "log")
+        if wait:
+            self._wait("it does not start", lambda: self._is_ready(earlier))
 
     def stop(self, mode="immediate"):
-        self._as_owner("pg_ctl", "stop", "-w", "-m", mode, "-D", self.data)
+        pid = self.pid()
+        os.kill(pid, {"immediate": signal.SIGQUIT, "fast": signal.SIGINT}[mode])
+        self._wait("it does not stop", lambda: self.pid() is None and _has_ended(pid))
+
+    def _wait(self, what, condition):
+        """Wait for what pg_ctl checks ten times a second."""
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, f"{what}\n{self.log()}"
+            time.sleep(0.01)
+
+    def pid(self):
+        """Return the process that runs it, or None."""
+        lines = self._pid_file()
+        return int(lines[0]) if lines else None
+
+    def _is_ready(self, earlier):
+        lines = self._pid_file()
+        assert lines or "FATAL" not in self.log()[earlier:], self.log()
+        return len(lines) > 7 and lines[7].strip() in ("ready", "standby")
+
+    def _pid_file(self):
+        try:
+            return (self.data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return []
 
     def login(self, **overrides):
         """Return the options of a module for the local socket as the superuser."""
@@ -175,12 +224,38 @@ def skip_unless_installable(what):
         pytest.skip("there is no %s, and only root on Debian can install one here" % what)
 
 
+def pytest_generate_tests(metafunc):
+    """Run what has a PostgreSQL server on this system's, and on other versions where they matter.
+
+    Which those are, the marker ``postgresql_versions`` says; SERGAS_FLEET_TEST_ALL=1 means all, for
+    every test that needs none of Debian's clusters.
+    """
+    if "postgres_programs" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("postgresql_versions")
+    versions = (marker.args or tuple(PACKAGES)) if marker else ()
+    if os.environ.get("SERGAS_FLEET_TEST_ALL") == "1" and "cluster_version" not in (
+        metafunc.fixturenames
+    ):
+        versions = tuple(PACKAGES)
+    metafunc.parametrize(
+        "postgres_programs", ["system", *map(str, versions)], indirect=True, scope="session"
+    )
+
+
 @pytest.fixture(scope="session")
-def postgres_programs():
+def postgres_programs(request):
+    """The directory of a PostgreSQL server's programs."""
+    if request.param != "system":
+        directory = Path(tempfile.mkdtemp(prefix="pg-programs-", dir="/tmp"))
+        directory.chmod(0o755)
+        yield unpack(request.param, directory)
+        shutil.rmtree(directory)
+        return
     if newest_server() is None:
         skip_unless_installable("PostgreSQL server")
         install_server()
-    return newest_server()
+    yield newest_server()
 
 
 @pytest.fixture(scope="session")
@@ -193,10 +268,12 @@ def redis_programs():
 @pytest.fixture(scope="session")
 def make_postgres(postgres_programs):
     """Return a function that starts a server with given settings; all end with the session."""
-    servers = []
+    pristine = Server(postgres_programs, {})
+    servers = [pristine]
 
     def make(environment=None, **settings):
-        servers.append(Server(postgres_programs, settings, environment))
+        servers.append(Server(postgres_programs, settings, environment, copied_from=pristine))
+        servers[-1].begin()
         return servers[-1]
 
     yield make
@@ -216,16 +293,6 @@ def postgres(make_postgres):
     return server
 
 
-#: With the argument pgwire the module finds no psycopg2, as on a host without it.
-RUN_MODULE = """
-import runpy, sys
-if sys.argv.pop(1) == "pgwire":
-    sys.modules["psycopg2"] = None
-path = sys.argv.pop(1)
-runpy.run_path(path, run_name="__main__")
-"""
-
-
 @pytest.fixture(scope="session")
 def run_module(tmp_path_factory):
     """Return a function that runs a module of the collection as a separate process and returns its
@@ -234,18 +301,16 @@ def run_module(tmp_path_factory):
     tree = tmp_path_factory.mktemp("tree")
     (tree / "ansible_collections" / "sergas").mkdir(parents=True)
     (tree / "ansible_collections" / "sergas" / "ops").symlink_to(COLLECTION)
+    processes = {}
 
     def run(name, options, driver="psycopg2", check=False, diff=False):
+        if driver not in processes:
+            processes[driver] = ModuleProcesses(tree, driver)
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
-        done = subprocess.run(
-            [sys.executable, "-c", RUN_MODULE, driver, str(MODULES / f"{name}.py")],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-            env={**os.environ, "PYTHONPATH": str(tree)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.stdout, done.stderr
-        return json.loads(done.stdout)
+        output, errors = processes[driver].run(name, arguments)
+        assert output, errors
+        return json.loads(output)
 
-    return run
+    yield run
+    for driver in processes.values():
+        driver.close()

@@ -6,25 +6,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import socket
 import subprocess
 import time
 
 import redis
 
-#: Another process may take a port between its choice and the server's start.
-ATTEMPTS = 5
-
-
-def free_ports(count):
-    """Return the numbers of ports that are free at this moment."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _number in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
+from .ports import reserve_port
 
 
 def until(condition, seconds=20):
@@ -49,12 +37,9 @@ class RedisServer:
         self.directory, self.leading, self.options = directory, leading, options
         self.password, self.certificate = password, certificate
         self.socket = directory / "redis.sock"
-        for attempt in range(1, ATTEMPTS + 1):
-            self.port, self.tls_port = free_ports(2)
-            self.client = redis.Redis(port=self.port, password=password, decode_responses=True)
-            with contextlib.suppress(AssertionError if attempt < ATTEMPTS else ()):
-                self.start()
-                return
+        self.port, self.tls_port = reserve_port(), reserve_port()
+        self.client = redis.Redis(port=self.port, password=password, decode_responses=True)
+        self.start()
 
     def start(self):
         """Start it, or start it again, and wait until it answers."""

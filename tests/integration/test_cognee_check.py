@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,8 @@ import yaml
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import check
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.modules import cognee_check as module
+
+from .ports import refusing_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEFAULTS = {
@@ -80,12 +81,6 @@ def bad(result):
         for item in result["findings"]
         if item["status"] in BAD
     }
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +144,8 @@ def test_a_server_that_hangs_is_down_and_holds_no_one_up(cognee):
 
 
 def test_nothing_there_is_refused():
-    assert bad(inspect(free_port())) == {"cognee.down": "refused"}
+    with refusing_port() as port:
+        assert bad(inspect(port)) == {"cognee.down": "refused"}
 
 
 def test_a_name_that_does_not_exist_is_reported():
@@ -227,7 +223,8 @@ def test_the_view_of_another_host_sends_no_key(cognee):
     result = inspect(one, view="reach")
     assert result["reachable"] and result["identity"] == "cognee"
     assert [request[1:] for request in one.requests] == [("/", None)]
-    assert inspect(free_port(), view="reach")["error_kind"] == "refused"
+    with refusing_port() as port:
+        assert inspect(port, view="reach")["error_kind"] == "refused"
 
 
 def test_the_module_itself_answers_and_keeps_the_key(cognee):

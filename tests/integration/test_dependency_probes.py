@@ -89,14 +89,15 @@ def diagnose(run_module, tmp_path):
     id.
     """
 
-    def run(check, **settings):
+    def run(check, deadline=5, **settings):
         path = tmp_path / "env"
         quoted = {
             name: value.replace("\\", "\\\\").replace('"', '\\"')
             for name, value in settings.items()
         }
         path.write_text("".join(f'{name}="{value}"\n' for name, value in quoted.items()))
-        options = {"checks": [check], "components": ["app"], "env_file": str(path), "deadline": 5}
+        options = {"checks": [check], "components": ["app"], "env_file": str(path)}
+        options["deadline"] = deadline
         result = run_module("sergas_health", options)
         assert PASSWORD not in repr(result)
         return {finding["id"]: finding for finding in result["findings"]}
@@ -175,7 +176,7 @@ def test_a_server_that_is_stopped_or_frozen(server, diagnose):
     os.kill(pid, signal.SIGSTOP)
     try:
         started = time.monotonic()
-        (item,) = diagnose("database", **database(server)).values()
+        (item,) = diagnose("database", deadline=2, **database(server)).values()
         assert (item["id"], item["evidence"]["error_kind"]) == ("db.unreachable", "hung")
         assert time.monotonic() - started < 10
     finally:
@@ -251,7 +252,9 @@ class TestRedis:
         server.suspend()
         started = time.monotonic()
         assert (
-            diagnose("redis", **reached_by(server))["redis.unreachable"]["evidence"]["error_kind"]
+            diagnose("redis", deadline=2, **reached_by(server))["redis.unreachable"]["evidence"][
+                "error_kind"
+            ]
             == "hung"
         )
         assert time.monotonic() - started < 10

@@ -175,6 +175,7 @@ def test_sessions_are_counted_by_everything(server, crowd, run_module, driver):
     assert counted["percent"] == round(100 * 6 / 17, 1)
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_every_ordinary_slot_is_taken(server, crowd, run_module, driver):
     held = crowd.idle(17)
@@ -256,6 +257,7 @@ def test_too_many_matches_end_nothing(server, crowd, run_module):
     assert crowd.count() == 1
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_chain_of_locks_has_its_root_named_and_ended(server, crowd, run_module, driver):
     root = crowd.in_transaction(
@@ -331,6 +333,7 @@ def test_what_cannot_be_cancelled_is_spared(server, crowd, run_module):
     assert result["spared"] == {"nothing_to_cancel": 2}
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_role_that_may_not_see_says_so(server, crowd, run_module, driver):
     crowd.idle(16)

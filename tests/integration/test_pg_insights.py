@@ -122,6 +122,7 @@ def insights(server, run_module):
     return run
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_healthy_database_has_nothing_bad(insights, server, database, driver):
     execute(
@@ -176,6 +177,7 @@ def activities(server, database):
     return load
 
 
+@pytest.mark.postgresql_versions
 def test_missing_index_is_the_cause_of_slow_queries_and_its_creation_ends_both(
     insights, server, database, activities
 ):
@@ -355,6 +357,7 @@ def test_bloat_estimate_agrees_with_the_measurement(insights, server, database):
     assert "stale" in stale["reason"]
 
 
+@pytest.mark.postgresql_versions
 def test_bloat_without_sight_of_statistics_is_unknown(insights, server, database):
     execute(
         server,
@@ -379,6 +382,7 @@ def test_bloat_without_sight_of_statistics_is_unknown(insights, server, database
     assert findings["db.bloat.ok"]["confidence"] == "estimated"
 
 
+@pytest.mark.postgresql_versions
 def test_dead_rows_and_stale_statistics(insights, server, database):
     execute(
         server,
@@ -398,6 +402,7 @@ def test_dead_rows_and_stale_statistics(insights, server, database):
     until(lambda: set(insights(options)[0]) == {"db.vacuum.ok", "db.statistics.ok"})
 
 
+@pytest.mark.postgresql_versions
 def test_lock_chain_and_its_root(insights, server, database):
     execute(
         server,
@@ -486,6 +491,7 @@ def test_transactions_open_for_long_and_prepared_ones(insights, server, database
     assert [row["prepared"] for row in rows] == ["abandoned"]
 
 
+@pytest.mark.postgresql_versions
 def test_slot_that_no_client_reads_holds_wal(insights, server, database):
     execute(
         server,
@@ -508,6 +514,7 @@ def test_slot_that_no_client_reads_holds_wal(insights, server, database):
     assert len(held) == 1 and held[0].startswith("slot dead")
 
 
+@pytest.mark.postgresql_versions
 def test_sequence_ends_where_its_column_does(insights, server, database):
     execute(
         server,
@@ -558,6 +565,7 @@ def test_schemas_select(insights, server, database):
     assert 'DROP INDEX CONCURRENTLY "odd ""one""".b' in findings["db.index.duplicate"]["advice"]
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_plain_role_gets_unknown_and_the_role_to_grant(insights, server, database, driver):
     execute(server, database, "CREATE SEQUENCE s", "SELECT count(*) FROM pg_class")
@@ -574,6 +582,7 @@ def test_plain_role_gets_unknown_and_the_role_to_grant(insights, server, databas
     assert all("error" not in item["summary"].lower() for item in findings.values())
 
 
+@pytest.mark.postgresql_versions
 def test_monitor_sees_all_but_sequences_and_column_statistics(insights, server, database):
     execute(server, database, "CREATE SEQUENCE s")
     findings, _result = insights(login=server.tcp("monitor", login_db=database))
@@ -696,18 +705,28 @@ def standby(make_postgres, server):
     standby.stop()
     shutil.rmtree(standby.data)
     execute(server, "postgres", "SELECT pg_create_physical_replication_slot('standby')")
-    standby._as_owner(
-        "pg_basebackup",
-        *("-D", standby.data, "-h", server.directory, "-p", server.port),
-        *("-R", "-S", "standby", "-X", "stream", "-c", "fast"),
+    # A copy of a stopped server: not every package has pg_basebackup.
+    server.stop(mode="fast")
+    subprocess.run(["cp", "-a", server.data, standby.data], check=True)
+    server.start()
+    (standby.data / "standby.signal").touch()
+    shutil.chown(standby.data / "standby.signal", standby.owner)
+    shutil.rmtree(standby.data / "pg_replslot" / "standby")
+    standby.configure(
+        {
+            "port": standby.port,
+            "unix_socket_directories": f"'{standby.directory}'",
+            "primary_slot_name": "standby",
+            "primary_conninfo": f"'host={server.directory} port={server.port}'",
+        }
     )
-    standby.configure({"port": standby.port, "unix_socket_directories": f"'{standby.directory}'"})
     standby.start()
     yield standby
     standby.stop()
     execute(server, "postgres", "SELECT pg_drop_replication_slot('standby')")
 
 
+@pytest.mark.postgresql_versions
 def test_standby_and_its_primary(insights, server, standby):
     login = standby.login()
     findings, _result = until(
@@ -759,6 +778,7 @@ def small_disk(make_postgres):
         subprocess.run(["umount", "-l", str(server.data)], check=True)
 
 
+@pytest.mark.postgresql_versions
 def test_disk_full_names_what_fills_it(insights, small_disk):
     login = small_disk.login()
     options = {
@@ -804,7 +824,12 @@ def test_disk_full_names_what_fills_it(insights, small_disk):
         item = findings["db.disk.full"]
         assert item["status"] == "fail" and item["evidence"]["filesystem"]["free"] == 0
         assert "other files" in [row["what"] for row in item["evidence"]["filled_by"]]
-        assert {item["status"] for item in findings.values()} <= {*GOOD, "fail"}
+        unknown = {item["summary"] for item in findings.values() if item["status"] == "unknown"}
+        # Until 14 the server itself writes its statistics to that disk, for who wants to read them.
+        assert not unknown or (
+            small_disk.version < 15 and all("statistics are not" in text for text in unknown)
+        ), unknown
+        assert {item["status"] for item in findings.values()} <= {*GOOD, "fail", "unknown"}
     (small_disk.data / "ballast").unlink()
 
 
@@ -829,6 +854,7 @@ def sergas_is_superuser(server):
     return value(server, "postgres", "SELECT rolsuper FROM pg_roles WHERE rolname = 'sergas'")
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_what_an_old_extension_does_not_have_is_not_called_elsewhere(
     insights, run_module, server, database, driver
@@ -862,6 +888,7 @@ def test_what_an_old_extension_does_not_have_is_not_called_elsewhere(
     assert not sergas_is_superuser(server)
 
 
+@pytest.mark.postgresql_versions
 def test_counters_of_statements_are_reset_by_their_ids(run_module, server, database):
     execute(server, database, "CREATE TABLE t (i int)", "SELECT public.pg_stat_statements_reset()")
     execute(server, database, "SELECT i FROM t WHERE i = 1", "SELECT i + 1 FROM t")

@@ -143,6 +143,7 @@ def encrypted(connection):
     ).rows == [[True]]
 
 
+@pytest.mark.postgresql_versions
 def test_values_are_the_same_over_both(server):
     query = (
         "SELECT true, 7::int2, 7::int4, 9007199254740993::int8, 1.5::float8, 'NaN'::float8, 7::oid,"
@@ -257,6 +258,7 @@ def test_the_session_starts_with_its_settings(server, driver):
         assert connection.version == server.connect().server_version
 
 
+@pytest.mark.postgresql_versions
 @pytest.mark.parametrize("role", ["app", "md5_role", "clear_role"])
 def test_passwords(server, driver, role):
     with connect(over_tcp(server, role), driver) as connection:
@@ -381,6 +383,7 @@ def test_why_a_login_fails(server, driver, changes, error, sqlstate):
     assert (caught.value.__class__, caught.value.sqlstate) == (error, sqlstate), caught.value
 
 
+@pytest.mark.postgresql_versions
 def test_every_slot_is_taken(server, driver):
     with contextlib.ExitStack() as stack:
         with pytest.raises(errors.TooManyConnections) as caught:

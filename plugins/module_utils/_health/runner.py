@@ -19,7 +19,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
-from ansible_collections.sergas.ops.plugins.module_utils._host import ledger_reader
+from ansible_collections.sergas.ops.plugins.module_utils._host import distribution, ledger_reader
 
 #: What the options that are numbers may be: (name, least, most).
 RANGES = (
@@ -43,7 +43,8 @@ def diagnose(params, checks, probes):
         probes: {name: Probe}.
 
     Returns:
-        dict with findings, roots, counts, the app, recent changes and the seconds each probe took.
+        dict with findings, roots, counts, the app, the distribution, recent changes and the seconds
+        each probe took.
 
     Raises:
         ValueError: an option that cannot be; the message names it, its value and what is allowed.
@@ -65,6 +66,7 @@ def diagnose(params, checks, probes):
         "roots": [item["id"] for item in roots(flat)],
         "bad": sum(1 for item in flat if is_bad(item)),
         "components": context.found(),
+        "distribution": distribution.read(),
         "app": context.app(),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
         "probe_seconds": seconds,

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import files
 from ansible_collections.sergas.ops.plugins.module_utils._host.sockets import user_name
 
 DIRECTORIES = ("/var/crash", "/var/lib/systemd/coredump")
+CORE_PATTERN = "/proc/sys/kernel/core_pattern"
+#: What is beside dumps in /var/crash: apport's marks that one was sent, and kdump's own files.
+_NO_DUMPS = re.compile(r"\.|.*\.(?:upload|uploaded|drkonqi|lock)$|kexec_cmd$|kdump_lock$")
 _CORE = r"core\.(.+?)\.(\d+)\.[0-9a-f]{32}\.(\d+)\."
 _APPORT = r"(.+)\.(\d+)\.crash$"
 
@@ -24,7 +29,11 @@ def read(since):
             with os.scandir(directory) as entries:
                 for entry in entries:
                     status = entry.stat(follow_symlinks=False)
-                    if status.st_mtime >= since and not entry.name.startswith("."):
+                    if (
+                        status.st_mtime >= since
+                        and stat.S_ISREG(status.st_mode)
+                        and not _NO_DUMPS.match(entry.name)
+                    ):
                         dumps.append(
                             dict(
                                 dump(entry.name),
@@ -40,6 +49,21 @@ def read(since):
             unreadable.append(directory)
     dumps.sort(key=lambda item: -item["at"])
     return dumps, unreadable
+
+
+def handler():
+    """Return (who gets a core, the kernel's pattern), or (None, None) where that cannot be read.
+
+    Who: ``apport``, ``systemd-coredump``, the name of another program, or ``file`` where the kernel
+    writes the core itself, to a path by that pattern.
+    """
+    try:
+        pattern = files.read_text(CORE_PATTERN, 4096).strip()
+    except OSError:
+        return None, None
+    if not pattern.startswith("|"):
+        return "file", pattern
+    return os.path.basename(pattern[1:].split(None, 1)[0] if pattern[1:].strip() else ""), pattern
 
 
 def dump(name):

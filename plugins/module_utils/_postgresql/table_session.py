@@ -100,7 +100,8 @@ WITH RECURSIVE held AS (
   FROM pg_attrdef f JOIN held ON held.id = f.adrelid
   JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> ''
   UNION ALL
-  SELECT 'the partition key or a type of', c.relname::text, 'pg_class'::regclass::oid, c.oid
+  SELECT 'the partition key, a generated column or a type of', c.relname::text,
+    'pg_class'::regclass::oid, c.oid
   FROM pg_class c JOIN held ON held.id = c.oid
 ), reached (what, name, class, id) AS (
   SELECT part.what, part.name, part.class, part.id FROM part

@@ -16,7 +16,7 @@ import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
+from ansible_collections.sergas.ops.plugins.module_utils._host import distribution, ledger
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import window as windows
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import INTERRUPTING
 
@@ -96,6 +96,23 @@ def reachable(entry: Entry, left: Container[str]) -> Guard | None:
         "unreachable",
         "%s did not answer" % entry["host"],
         "make it reachable, then run this again",
+    )
+
+
+def supported(entry: Entry, found: Mapping[str, Any] | None, ids: Sequence[str]) -> Guard | None:
+    """Hold back everything on a host whose distribution is not supported.
+
+    Args:
+        found: the host's distribution by its diagnosis, or None if that does not say.
+        ids: those of the distributions that are supported.
+    """
+    reason = distribution.refusal(found, ids) if found else None
+    if not reason:
+        return None
+    return _guard(
+        "distribution",
+        "%s is not changed: %s" % (entry["host"], reason),
+        "fix it by hand; sergas_supported_distributions says what is supported",
     )
 
 

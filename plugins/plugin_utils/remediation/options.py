@@ -16,6 +16,7 @@ Default = TypeVar("Default", int, None)
 
 DEFAULT_SHARE = 0.5
 DEFAULT_BATCHES: list[int | str] = [1, "25%"]
+DEFAULT_DISTRIBUTIONS = ["debian", "ubuntu"]
 _PERCENT = re.compile(r"(\d{1,3})%\Z")
 
 
@@ -46,6 +47,14 @@ def names(option: str, value: Any, known: Collection[str]) -> list[str]:
         if name not in known:
             refuse(option, name, "one of: %s" % ", ".join(sorted(known)))
     return list(dict.fromkeys(map(str, value)))
+
+
+def distributions(option: str, value: Any) -> list[str]:
+    """Return the ids of the distributions whose hosts are changed."""
+    value = DEFAULT_DISTRIBUTIONS if value is None else value
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        refuse(option, value, "a list of the ids of distributions")
+    return list(map(str, value))
 
 
 def switch(option: str, value: Any) -> bool:

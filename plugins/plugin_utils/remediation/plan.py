@@ -66,6 +66,8 @@ class PlanOptions(NamedTuple):
     #: how often a remedy may be begun on a host within so many hours; 0 for no limit
     repeat_times: int = 3
     repeat_hours: int = 24
+    #: the ids of the distributions whose hosts are changed
+    supported_distributions: Sequence[str] = tuple(options.DEFAULT_DISTRIBUTIONS)
 
 
 class HostContext(NamedTuple):
@@ -167,6 +169,7 @@ def make(
                     _add(entries, host, item, shared, remedy, owners)
     _follow(entries, model, remedies, owners)
     entries.sort(key=_order)
+    distributions = {host["name"]: host.get("distribution") for host in model["hosts"]}
     chosen = [entry for entry in entries if _is_chosen(entry["remedy"], plan_options)]
     for entry in chosen:
         if plan_options.cooldown is not None:
@@ -174,6 +177,10 @@ def make(
         known = entry["host"] in contexts or entry["host"] in unreachable or entry["host"] is None
         entry["gone"] = not known
         entry["guards"] = _guards(entry, contexts, plan_options, now)
+        refused = guards.supported(
+            entry, distributions.get(entry["host"] or ""), plan_options.supported_distributions
+        )
+        entry["guards"] += [refused] if refused else []
     free = [
         entry
         for entry in chosen

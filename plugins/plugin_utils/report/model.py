@@ -258,6 +258,7 @@ def _host(host: Host, roots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "components": {name: components[name] for name in COMPONENTS if name in components},
         "roots": list(dict.fromkeys(root["id"] for root in roots if root["id"] in own)),
         "findings": findings,
+        "distribution": host["distribution"],
         "changes": host["changes"],
         "probe_seconds": host["probe_seconds"],
     }

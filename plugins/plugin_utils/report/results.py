@@ -73,8 +73,9 @@ def host_entry(
 
     Returns:
         dict with name, groups, addresses, results (the names found), reachable, diagnosed, findings
-        (complete, in their order), changes (what was changed on it lately, newest first) and
-        probe_seconds. A host that was not diagnosed has a finding that says so.
+        (complete, in their order), distribution (None where it is not known), changes (what was
+        changed on it lately, newest first) and probe_seconds. A host that was not diagnosed has a
+        finding that says so.
     """
     entry: dict[str, Any] = {
         "name": name,
@@ -84,6 +85,7 @@ def host_entry(
         "reachable": True,
         "diagnosed": False,
         "findings": [],
+        "distribution": None,
         "changes": [],
         "probe_seconds": {},
     }
@@ -121,6 +123,10 @@ def _add(entry: dict[str, Any], variable: str, result: Any) -> None:
                 for change in result["changes"][:_MOST_CHANGES]
                 if isinstance(change, dict)
             ]
+        if isinstance(result.get("distribution"), dict):
+            entry["distribution"] = {
+                key: result["distribution"].get(key) for key in ("id", "like", "name")
+            }
         if isinstance(result.get("probe_seconds"), dict):
             entry["probe_seconds"].update(result["probe_seconds"])
     elif result.get("failed"):

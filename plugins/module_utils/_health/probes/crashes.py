@@ -20,6 +20,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import crash_dump
 #: seconds
 _TOGETHER_SECONDS = 3.0
 _SHOWN = 10
+#: How a dump is read, by who has made it; by hand where another program has.
+_READ = {
+    "apport": "apport-unpack FILE DIRECTORY, then gdb with its CoreDump",
+    "systemd-coredump": "coredumpctl info",
+}
 #: Signals with which a unit is ended on purpose.
 _ON_PURPOSE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -27,7 +32,14 @@ _ON_PURPOSE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def observe(ctx):
     """Return the crash dumps of the window, and the container that this host is, if any."""
     dumps, unreadable = crash_dumps.read(ctx.now - ctx.params["window"])
-    return {"dumps": dumps, "unreadable": unreadable, "container": sockets.own_container()}
+    handler, pattern = crash_dumps.handler()
+    return {
+        "dumps": dumps,
+        "unreadable": unreadable,
+        "container": sockets.own_container(),
+        "handler": handler,
+        "core_pattern": pattern,
+    }
 
 
 def attribute(kill, properties, deaths, own_container):
@@ -234,6 +246,10 @@ def deaths(logs, kills):
     return sorted(found, key=lambda item: item["at"])
 
 
+def _how_to_read(handler):
+    return _READ.get(handler, "coredumpctl info, or gdb")
+
+
 def _signal_name(number):
     try:
         return signal.Signals(number).name
@@ -267,7 +283,7 @@ def decide(ctx, logs, crash_dumps):
                 },
                 advice=(
                     "A segmentation fault is a compiled library's: see which was updated last, and"
-                    " read the dump."
+                    " read the dump (%s)." % _how_to_read(crash_dumps["handler"])
                     if last["signal"] == "SIGSEGV"
                     else (
                         "Check what sent the signal: a person, a time limit of systemd, or the app"
@@ -294,6 +310,7 @@ def decide(ctx, logs, crash_dumps):
                 unit="dumps",
                 evidence={
                     "last_seen": clock(mine[0]["at"]),
+                    "core_pattern": crash_dumps["core_pattern"],
                     "dumps": [
                         {
                             "path": item["path"],
@@ -304,7 +321,10 @@ def decide(ctx, logs, crash_dumps):
                         for item in mine[:_SHOWN]
                     ],
                 },
-                advice="Read them (coredumpctl info, or gdb), keep what helps and remove the rest.",
+                advice="Read them (%s), keep what helps and remove the rest."
+                % _how_to_read(
+                    "apport" if mine[0]["path"].endswith(".crash") else crash_dumps["handler"]
+                ),
             )
         )
     if findings:

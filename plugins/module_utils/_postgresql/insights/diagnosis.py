@@ -135,6 +135,19 @@ CHECKS = {
 }
 
 
+#: The queries that read what the server has counted.
+STATISTICS = {
+    "wal",
+    "archiver",
+    "maintenance",
+    "missing_indexes",
+    "unused_indexes",
+    "duplicate_indexes",
+    "cache",
+    "bloat",
+}
+
+
 class Answer(NamedTuple):
     """What a query came back with: a value, or the reason why there is none."""
 
@@ -153,7 +166,9 @@ def observe(scope, names):
     needed = {query for name in names for query in CHECKS[name].needs + CHECKS[name].uses}
     answers = {}
     for query, function in QUERIES.items():
-        if query in needed:
+        if query in needed and scope.statistics_error and query in STATISTICS:
+            answers[query] = Answer(None, scope.statistics_error, 0.0)
+        elif query in needed:
             answers[query] = _observe(scope, function)
     return answers
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import TimedOut
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.extension_members import (
     member,
 )
@@ -72,9 +73,6 @@ SELECT
   pg_backend_pid() AS backend_pid,
   extract(epoch FROM clock_timestamp())::float8 AS taken_at,
   extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8 AS up_seconds,
-  extract(epoch FROM clock_timestamp() - coalesce(
-    d.stats_reset, (SELECT b.stats_reset FROM pg_stat_bgwriter b), pg_postmaster_start_time()
-  ))::float8 AS statistics_seconds,
   (SELECT m.schema FROM ("""
     + member("pg_stat_statements", "pg_stat_statements")
     + """) m) AS statements_schema,
@@ -83,10 +81,20 @@ SELECT
   current_setting('pg_stat_statements.max', true) IS NOT NULL AS statements_loaded,
   (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
    WHERE e.extname = 'pgstattuple') AS pgstattuple_schema
-FROM pg_roles r, pg_stat_database d
-WHERE r.rolname = current_user AND d.datname = current_database()
+FROM pg_roles r WHERE r.rolname = current_user
 """
 )
+_STATISTICS = """
+SELECT extract(epoch FROM clock_timestamp() - coalesce(
+  d.stats_reset, (SELECT b.stats_reset FROM pg_stat_bgwriter b), pg_postmaster_start_time()
+))::float8 AS statistics_seconds
+FROM pg_stat_database d WHERE d.datname = current_database()
+"""
+#: Until 14 a process writes the statistics to a file for who wants them, and a session waits ten
+#: seconds for one that a full disk does not take. No query is to find that out again.
+_STATISTICS_IN_FILES_UNTIL = 150000
+_LONGEST_FOR_STATISTICS = "3s"
+_SET_TIMEOUT = "SELECT set_config('statement_timeout', %s, false)"
 
 
 class Scope:
@@ -100,6 +108,7 @@ class Scope:
         thresholds: {name: (warn, fail, unit)}.
         limit: how many rows a finding's evidence may have.
         previous: the insights of an earlier run, {} where there is none.
+        statistics_error: why the server's statistics cannot be read, or None.
         schemas_json: the selected schemas as JSON, or None for all.
     """
 
@@ -110,12 +119,30 @@ class Scope:
         self.limit = limit
         self.previous = previous or {}
         self.schemas_json = json.dumps(schemas) if schemas else None
-        self.server = dict(self.row(_FACTS), version=session.version)
+        self.server = dict(self.row(_FACTS), version=session.version, statistics_seconds=None)
+        self.statistics_error = None
+        self._read_statistics()
         if previous and self.earlier("server", "database") != self.server["database"]:
             raise InvalidValue(
                 "previous: these are not the insights of an earlier run into the database %s"
                 % self.server["database"]
             )
+
+    def _read_statistics(self):
+        in_files = self.server["version"] < _STATISTICS_IN_FILES_UNTIL
+        if in_files:
+            timeout = self.row("SELECT current_setting('statement_timeout') AS set")["set"]
+            self.row(_SET_TIMEOUT, _LONGEST_FOR_STATISTICS)
+        try:
+            self.server.update(self.row(_STATISTICS))
+        except TimedOut:
+            if not in_files:
+                raise
+            self.statistics_error = (
+                "the server's statistics are not to be had, as where stats_temp_directory is full"
+            )
+        if in_files:
+            self.row(_SET_TIMEOUT, timeout)
 
     def rows(self, statement, *args):
         """Return the rows of a statement as plain dicts."""

@@ -257,3 +257,31 @@ def test_hosts_of_a_batch_take_turns_in_which_each_keeps_its_order(orders, turns
     assert found == turns
     for host, remedies in orders.items():
         assert [remedy for remedy, hosts in found if host in hosts] == remedies
+
+
+@pytest.mark.parametrize(
+    ("found", "options", "held"),
+    [
+        ({"id": "rocky", "like": ["rhel"], "name": "Rocky Linux"}, {}, ["distribution"]),
+        ({"id": "rocky", "like": ["rhel"], "name": None}, {"supported": ("rhel",)}, []),
+        ({"id": "ubuntu", "like": ["debian"], "name": "Ubuntu"}, {}, []),
+        (None, {}, []),
+    ],
+)
+def test_a_host_with_another_distribution_gets_no_remedy(makers, found, options, held):
+    report = makers.report({"app1": [makers.bad()], "app2": [makers.good()]})
+    for host in report["hosts"]:
+        host["distribution"] = found if host["name"] == "app1" else None
+    given = {"supported_distributions": options["supported"]} if options else {}
+    made = plan.make(
+        report,
+        makers.remedies(start_redis={}),
+        {"app1": plan.HostContext(), "app2": plan.HostContext()},
+        {},
+        plan.PlanOptions(**given),
+        NOW,
+    )
+    assert planned(made) == [("start_redis", "app1", held)]
+    if held:
+        (guard,) = made["entries"][0]["guards"]
+        assert guard["reason"].startswith("app1 is not changed: it runs Rocky Linux (rocky), and")

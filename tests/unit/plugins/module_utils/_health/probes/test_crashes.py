@@ -181,7 +181,13 @@ def test_a_kill_before_the_window_that_journald_read_late(context):
 
 
 def dumps(*items):
-    return {"dumps": list(items), "unreadable": [], "container": None}
+    return {
+        "dumps": list(items),
+        "unreadable": [],
+        "container": None,
+        "handler": None,
+        "core_pattern": None,
+    }
 
 
 def dumped(name="core", uid=None, at=10.0):
@@ -279,6 +285,58 @@ def test_dumps_of_the_app_and_of_others(context):
 )
 def test_what_the_name_of_a_dump_tells(name, program, uid, pid):
     assert crash_dumps.dump(name) == {"program": program, "uid": uid, "pid": pid}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "handler"),
+    [
+        ("|/usr/share/apport/apport -p%p -s%s -c%c -d%d -P%P -u%u -g%g -F%F -- %E", "apport"),
+        ("|/usr/lib/systemd/systemd-coredump %P %u %g %s %t %c %h %d", "systemd-coredump"),
+        ("|", ""),
+        ("core", "file"),
+        ("/var/crash/core.%e.%p", "file"),
+    ],
+)
+def test_who_gets_a_core_is_what_the_kernel_says(tmp_path, monkeypatch, pattern, handler):
+    path = tmp_path / "core_pattern"
+    path.write_text(pattern + "\n")
+    monkeypatch.setattr(crash_dumps, "CORE_PATTERN", str(path))
+    assert crash_dumps.handler() == (handler, pattern)
+    path.unlink()
+    assert crash_dumps.handler() == (None, None)
+
+
+def test_the_kernel_s_own_pattern_can_be_read():
+    assert crash_dumps.handler()[1]
+
+
+def test_reports_of_apport_are_dumps_and_what_is_beside_them_is_not(tmp_path, monkeypatch, context):
+    """A host of Ubuntu: a report, its marks of being sent, and those of a kernel's crash."""
+    monkeypatch.setattr(crash_dumps, "DIRECTORIES", (str(tmp_path),))
+    monkeypatch.setattr(
+        crash_dumps, "handler", lambda: ("apport", "|/usr/share/apport/apport -p%p -- %E")
+    )
+    report = "_opt_sergas_venv_bin_python3.12.1001.crash"
+    marks = [report[:-5] + mark for mark in ("upload", "uploaded", "drkonqi")]
+    for name in (report, ".lock", "kexec_cmd", "kdump_lock", *marks):
+        (tmp_path / name).write_text("ProblemType: Crash\n")
+    (tmp_path / "202611302305").mkdir()
+    now = (tmp_path / report).stat().st_mtime + 1
+    seen = crashes.observe(types.SimpleNamespace(now=now, params={"window": 60}))
+    assert [item["path"] for item in seen["dumps"]] == [str(tmp_path / report)]
+    monkeypatch.setattr(crashes, "_uid", lambda _name: 1001)
+    item = only(crashes.decide(context(BARE), log(), seen))
+    assert (item["id"], item["value"]) == ("app.crash.dumps", 1)
+    assert item["evidence"]["core_pattern"].startswith("|/usr/share/apport/apport")
+    assert "apport-unpack" in item["advice"]
+
+
+def test_a_segmentation_fault_says_how_its_dump_is_read(context):
+    fault = {"at": 5.0, "process": "python3", "pid": 12, "what": "segfault"}
+    for handler, word in (("apport", "apport-unpack"), ("systemd-coredump", "coredumpctl info")):
+        seen = dict(dumps(), handler=handler)
+        item = only(crashes.decide(context(BARE), log(faults=[fault], pids=["12"]), seen))
+        assert word in item["advice"]
 
 
 def test_dumps_of_the_window_are_found(tmp_path, monkeypatch, context):

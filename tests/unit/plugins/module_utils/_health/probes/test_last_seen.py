@@ -97,7 +97,11 @@ def died(at):
 
 def signals(ctx, survey):
     found = dict(log(), unit_events=[died(NOW - 100), died(NOW - 10)])
-    return crashes.decide(ctx, found, {"dumps": [], "unreadable": [], "container": "none"})
+    return crashes.decide(
+        ctx,
+        found,
+        {"dumps": [], "unreadable": [], "container": "none", "handler": None, "core_pattern": None},
+    )
 
 
 def dumps(ctx, survey):
@@ -105,7 +109,17 @@ def dumps(ctx, survey):
         {"path": "/var/crash/%d" % at, "bytes": 1, "at": at, "program": "x", "uid": None}
         for at in (NOW - 10, NOW - 100)
     ]
-    return crashes.decide(ctx, log(), {"dumps": files, "unreadable": [], "container": "none"})
+    return crashes.decide(
+        ctx,
+        log(),
+        {
+            "dumps": files,
+            "unreadable": [],
+            "container": "none",
+            "handler": None,
+            "core_pattern": None,
+        },
+    )
 
 
 def open_files(ctx, survey):

@@ -32,6 +32,7 @@ class FakeScope:
         }
         self.thresholds = merging.merge(thresholds or {}, THRESHOLDS)
         self.limit = 20
+        self.statistics_error = None
         self.previous = previous or {}
 
     def earlier(self, *path):

@@ -12,12 +12,17 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import (
     InsufficientPrivilege,
+    TimedOut,
     TooManyConnections,
     UnsupportedServer,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import cause_rules
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
     diagnosis,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.scope import (
+    THRESHOLDS,
+    Scope,
 )
 from ansible_collections.sergas.ops.plugins.modules import pg_insights
 
@@ -173,3 +178,38 @@ def test_server_that_allows_no_one_is_a_finding(monkeypatch):
 def test_server_that_is_too_old_is_an_error(monkeypatch):
     with pytest.raises(UnsupportedServer, match="older than 13"):
         run(monkeypatch, UnsupportedServer("PostgreSQL 12 is older than 13"))
+
+
+class Old:
+    """A session of a server that cannot give its statistics."""
+
+    def __init__(self, version):
+        self.version = version
+        self.settings = []
+
+    def rows(self, sql, args=()):
+        if "statistics_seconds" in sql:
+            raise TimedOut("canceling statement due to statement timeout")
+        if "set_config" in sql:
+            self.settings.append(args[0])
+        return [{"role": "postgres", "database": "prod", "set": "10s", "taken_at": 0.0}]
+
+
+def test_statistics_that_do_not_come_are_awaited_once_and_hide_nothing_else(monkeypatch):
+    """Until 14 a full disk takes them away, for ten seconds a query."""
+    session = Old(140000)
+    scope = Scope(session, THRESHOLDS)
+    assert session.settings == ["3s", "10s"]
+    for name in diagnosis.QUERIES:
+        monkeypatch.setitem(
+            diagnosis.QUERIES,
+            name,
+            lambda scope, name=name: pytest.fail(name) if name in diagnosis.STATISTICS else [],
+        )
+    answers = diagnosis.observe(scope, list(diagnosis.CHECKS))
+    failed = {name for name, answer in answers.items() if answer.error}
+    assert failed == diagnosis.STATISTICS
+    (item,) = diagnosis.decide(scope, "vacuum", answers)
+    assert item["id"] == "db.vacuum.unknown" and "statistics are not" in item["summary"]
+    with pytest.raises(TimedOut):
+        Scope(Old(150000), THRESHOLDS)
