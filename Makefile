@@ -20,7 +20,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 tools = PATH="$(BIN):$$PATH"
 
 .PHONY: help diagnose environment collection remedies lint sanity unit integration fleet-images fleet-up \
-	fleet-down fleet-test molecule bench test build clean
+	fleet-down fleet-test molecule bench test build clean matrix
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ sanity: environment ## ansible-test sanity, without ignore entries
 
 unit: environment collection ## Decisions and parsers, with plain values and captured inputs
 	@$(tools) pytest $(or $(ARGS),tests/unit)
+
+matrix: environment collection ## Unit tests on each ansible-core and Python (ARGS="-k 2.20" selects)
+	@$(tools) pytest tests/matrix $(ARGS)
 
 integration: environment collection ## The tarball and `make diagnose`, as a user gets them
 	@$(tools) pytest $(or $(ARGS),tests/integration)
