@@ -21,9 +21,9 @@ OUTCOMES = {"passed": "run", "failed": "failed", "error": "failed", "skipped": "
 
 
 @pytest.fixture
-def cell(record_property):
+def cell(request):
     """Return a function that names the cell of the table that a test is for."""
-    return lambda *names: record_property("cell", names)
+    return lambda *names: request.node.user_properties.append(("cell", names))
 
 
 @pytest.hookimpl(wrapper=True)

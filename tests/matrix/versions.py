@@ -99,15 +99,19 @@ def fits(core: str, python: str) -> bool:
 
 
 def combinations(everything: bool = EVERYTHING) -> list[tuple[str, str]]:
-    """Return the (ansible-core, Python of a target) to test: all that there are, or SOME, without
-    what ``make unit`` tests anyway.
+    """Return the (ansible-core, Python of a target) to test: all that there are; or SOME without
+    what ``make unit`` tests, and each ansible-core that has no Python of this machine in SOME with
+    the newest one here.
     """
-    return [
-        (core, python)
-        for core in CONTROLLERS
-        for python in TARGETS
-        if fits(core, python) and (everything or (core, python) in SOME - {OWN})
-    ]
+    found = [(core, one) for core in CONTROLLERS for one in TARGETS if fits(core, one)]
+    if everything:
+        return found
+    chosen = set(SOME)
+    for core in CONTROLLERS:
+        here = [pair for pair in found if pair[0] == core and pair[1] in pythons()]
+        if SOME.isdisjoint(here):
+            chosen.update(here[-1:])
+    return [pair for pair in found if pair in chosen - {OWN}]
 
 
 def controllers(everything: bool = EVERYTHING) -> list[str]:
@@ -304,5 +308,5 @@ def _without_test(core: str, column: str) -> tuple[str, str]:
         return "-", ""
     if (core, column) == OWN or (core == OWN[0] and not on_target):
         return "not run", "make unit runs it: this is its own environment"
-    chosen = not on_target or (core, column) in SOME
+    chosen = not on_target or (core, column) in combinations()
     return "not run", "not selected" if chosen else "only with SERGAS_FLEET_TEST_ALL=1"

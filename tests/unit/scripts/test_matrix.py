@@ -25,6 +25,7 @@ def versions(monkeypatch):
     monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "OWN", ("2.19", "3.11"))
+    monkeypatch.setattr(module, "pythons", lambda: dict.fromkeys(module.TARGETS, "python"))
     return module
 
 
@@ -45,6 +46,14 @@ def test_what_make_unit_runs_is_not_run_twice(versions):
     some = versions.combinations(everything=False)
     assert ("2.19", "3.11") not in some and len(some) == 5
     assert "2.19" not in versions.controllers(everything=False)
+
+
+def test_a_core_whose_pythons_are_missing_has_the_newest_one_here(versions, monkeypatch):
+    monkeypatch.setattr(versions, "pythons", lambda: {"3.8": "python", "3.11": "python"})
+    some = set(versions.combinations(everything=False))
+    # Those of SOME stay, to be skipped with the reason.
+    assert some - versions.SOME == {("2.18", "3.11"), ("2.20", "3.11"), ("2.21", "3.11")}
+    assert versions.SOME - some == {versions.OWN}
 
 
 def test_the_requirements_allow_these_cores_and_no_newer_one(versions):
