@@ -19,8 +19,8 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 # molecule and ansible-lint call ansible-playbook by name.
 tools = PATH="$(BIN):$$PATH"
 
-.PHONY: help diagnose environment collection remedies findings check lint sanity unit integration fleet-images \
-	fleet-up fleet-down fleet-test molecule bench test build clean
+.PHONY: help diagnose environment collection remedies findings check lint sanity unit matrix integration \
+	fleet-images fleet-up fleet-down fleet-test molecule bench test build clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ sanity: environment ## ansible-test sanity, without ignore entries
 
 unit: environment collection ## Decisions and parsers, with plain values and captured inputs
 	@$(tools) pytest $(or $(ARGS),tests/unit)
+
+matrix: environment collection ## Unit tests on each ansible-core and Python (ARGS="-k 2.20" selects)
+	@$(tools) pytest tests/matrix $(ARGS)
 
 integration: environment collection ## The tarball and `make diagnose`, as a user gets them
 	@$(tools) pytest $(or $(ARGS),tests/integration)

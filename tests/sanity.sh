@@ -29,20 +29,9 @@ import ensurepip
 ensurepip.bootstrap(default_pip=True)
 EOF
 
-# ansible-test takes what PATH calls python3.N for a Python. A version manager's stand-ins may not run, so it gets a
-# PATH with those that do.
+# ansible-test takes what PATH calls python3.N for a Python, so it gets a PATH with those that run.
 pythons=$home/pythons
-rm -rf "$pythons"
-mkdir -p "$pythons"
-for minor in 8 9 10 11 12 13; do
-    for candidate in $(type -ap "python3.$minor") "$HOME"/.pyenv/versions/3."$minor".*/bin/python3."$minor" \
-        "$HOME"/.local/share/uv/python/*/bin/python3."$minor"; do
-        if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
-            ln -s "$candidate" "$pythons/python3.$minor"
-            break
-        fi
-    done
-done
+tests/pythons.sh "$pythons"
 tools=$(dirname "$(command -v ansible-test)")
 export PATH=$tools:$pythons:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 

@@ -30,7 +30,7 @@ OUTPUT = CHECKOUT / "tests" / "output"
 # for the network and the disk most of the time; what computes runs meanwhile.
 STAGES = (
     (("fleet-images",), ("sanity",), ("lint", "unit")),
-    (("fleet-waves", "molecule"), ("integration", "fleet-others")),
+    (("fleet-waves", "molecule"), ("integration", "matrix", "fleet-others")),
 )
 # What these parts stand on: without it they fail without being run.
 NEEDS = dict.fromkeys(("fleet-waves", "fleet-others", "molecule"), "fleet-images")
@@ -167,9 +167,11 @@ def main() -> int:
             % (", ".join(sorted(skip - known)), ", ".join(sorted(known)))
         )
     OUTPUT.mkdir(exist_ok=True)
-    for old in [*OUTPUT.glob("*.log"), *OUTPUT.glob("*.xml")]:
+    for old in [path for kind in ("log", "txt", "xml") for path in OUTPUT.glob("*." + kind)]:
         old.unlink()
     total = Suite(skip).run()
+    for table in OUTPUT.glob("*.txt"):
+        print("\n" + table.read_text().rstrip())
     print("\n" + in_words(total))
     return 1 if total["failed"] or not total["passed"] else 0
 

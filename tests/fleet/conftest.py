@@ -156,10 +156,10 @@ def fix(fleet, tmp_path_factory):
 
     It applies unless ``check=True`` (with ``--check --diff``) or ``sergas_apply=False``. All hosts
     go at once and the share does not hold back, for a test has a fault of each kind on many
-    of them.
+    of them. ``program`` is the command of another ansible-playbook.
     """
 
-    def run(hosts, *options, check=False, inventory=None, **variables):
+    def run(hosts, *options, check=False, inventory=None, program=None, **variables):
         directory = tmp_path_factory.mktemp("reports")
         variables = {
             **playbook.TIMEOUT,
@@ -171,11 +171,10 @@ def fix(fleet, tmp_path_factory):
             **variables,
         }
         options = ["--diff", *(["--check"] if check else []), *options]
-        played = playbook.play(
-            playbook.command(
-                "sergas.ops.fix", *options, inventory=inventory, limit=hosts, **variables
-            )
+        words = playbook.command(
+            "sergas.ops.fix", *options, inventory=inventory, limit=hosts, **variables
         )
+        played = playbook.play([*(program or words[:1]), *words[1:]])
         report = reports.latest(directory)
         remediation = (report or {}).get("remediation") or {"entries": []}
         return Fix(

@@ -21,7 +21,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Ope
 
 #: Runs in the app's environment. Prints what is missing and what is broken, as JSON.
 COMPARE = r"""
-import importlib.metadata as metadata, json, os, re, stat, sys
+import csv, importlib.metadata as metadata, io, json, os, re, stat, sys
 # Before pip is imported, which with Debian puts its own wheels on the path.
 installed = {}
 for dist in metadata.distributions():
@@ -76,11 +76,22 @@ for name in sys.argv[1:]:
 
 unmet, broken, done = {}, {}, set()
 
+def files(dist):
+    # Not dist.files: from Python 3.12 on it leaves out what is missing, and before that it lists
+    # the sources of an .egg-info, which were never there.
+    for row in csv.reader(io.StringIO(dist.read_text("RECORD") or "")):
+        if row:
+            yield row[0], dist.locate_file(row[0])
+    # Where setup.py has installed the package; the paths start in the .egg-info itself.
+    for name in (dist.read_text("installed-files.txt") or "").splitlines():
+        yield name, os.path.join(str(dist._path), name)
+
 def gone(dist):
-    for file in dist.files or ():
-        text = str(file)
-        if not text.endswith(".pyc") and not os.path.exists(str(dist.locate_file(file))):
-            return text
+    for name, path in files(dist):
+        # What Python compiles comes and goes.
+        compiled = name.endswith(".pyc") or "__pycache__" in name.split("/")
+        if not compiled and not os.path.exists(str(path)):
+            return name
 
 while wanted:
     requirement, extra = wanted.pop(0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -89,11 +90,17 @@ def environment(tmp_path_factory):
     return directory
 
 
-def compare(environment, tmp_path, text):
+def compare(environment, tmp_path, text, before=""):
     path = tmp_path / "requirements.txt"
     path.write_text(text)
     done = subprocess.run(
-        [str(environment / "bin" / "python"), "-I", "-c", requirements.COMPARE, str(path)],
+        [
+            str(environment / "bin" / "python"),
+            "-I",
+            "-c",
+            before + requirements.COMPARE,
+            str(path),
+        ],
         stdout=subprocess.PIPE,
         check=True,
     )
@@ -151,13 +158,77 @@ def test_a_requirement_of_a_requirement_counts(environment, tmp_path):
     assert names(found, "missing") == ["beta>=2"]
 
 
-def test_a_file_that_is_gone_makes_a_package_broken(environment, tmp_path):
+#: From 3.12 on, Python does not list a file of a package that is missing.
+NEWER_PYTHON = """
+import importlib.metadata
+importlib.metadata.Distribution.files = property(lambda self: [])
+"""
+
+
+@pytest.mark.parametrize("before", ["", NEWER_PYTHON], ids=["this Python", "a newer one"])
+def test_a_file_that_is_gone_makes_a_package_broken(environment, tmp_path, before):
     site = next(environment.glob("lib/python*/site-packages"))
     (site / "beta.py").unlink()
     try:
-        found = compare(environment, tmp_path, "alpha\n")
+        found = compare(environment, tmp_path, "alpha\n", before)
     finally:
         (site / "beta.py").write_text("")
     assert found["broken"] == [
         {"name": "beta", "requirement": "beta==2.1", "installed": "2.1", "file": "beta.py"}
     ]
+
+
+#: What a package's RECORD says, and which of its files is then missing.
+RECORDS = {
+    "comma": ('"with, a comma.py",sha256=47DEQpj8,0\n', "with, a comma.py"),
+    "quotes": ('"with ""quotes"".py",,\n', 'with "quotes".py'),
+    "absolute": ("/nowhere/beta.py,,\n", "/nowhere/beta.py"),
+    "script": ("../../../bin/beta,,\n", "../../../bin/beta"),
+    "present": ('"beta.py",,\n%s,,\n../../../bin/python,,\n' % os.__file__, None),
+    # Python writes these when it can, and other programs do beside it.
+    "compiled": ("__pycache__/a.cpython-39.pyc,,\na/__pycache__/loop.nbc,,\nold.pyc,,\n", None),
+    "empty": ("\n", None),
+    # Debian ships none: such a package cannot be checked.
+    "unrecorded": (None, None),
+}
+#: The same for those that setup.py has installed, and lists by the path from its .egg-info.
+INSTALLED = {
+    "whole": ("../alpha.py\nPKG-INFO\n../__pycache__/gone.pyc\n", None),
+    "damaged": ("../alpha.py\n../gone.py\n", "../gone.py"),
+    # As Debian's packages, and those that are installed from where they are developed.
+    "unlisted": (None, None),
+}
+
+
+@pytest.fixture
+def packages(environment):
+    """Add the packages of RECORDS and INSTALLED to the environment."""
+    site = next(environment.glob("lib/python*/site-packages"))
+    made = []
+
+    def add(directory, **files):
+        (site / directory).mkdir()
+        made.append(site / directory)
+        for name, text in files.items():
+            if text is not None:
+                (site / directory / name).write_text(text)
+
+    for name, (record, _missing) in RECORDS.items():
+        text = "Metadata-Version: 2.1\nName: %s\nVersion: 1.0\n" % name
+        add(name + "-1.0.dist-info", METADATA=text, RECORD=record)
+    for name, (listed, _missing) in INSTALLED.items():
+        text = "Metadata-Version: 2.1\nName: %s\nVersion: 1.0\n" % name
+        # The sources of a package are not installed with it.
+        files = {"PKG-INFO": text, "SOURCES.txt": "setup.py\n", "installed-files.txt": listed}
+        add(name + "-1.0.egg-info", **files)
+    yield
+    for directory in made:
+        shutil.rmtree(directory)
+
+
+def test_what_is_missing_is_what_the_packages_own_list_names(environment, tmp_path, packages):
+    cases = {**RECORDS, **INSTALLED}
+    found = compare(environment, tmp_path, "\n".join(cases))
+    assert found["missing"] == []
+    expected = {name: missing for name, (_listed, missing) in cases.items() if missing}
+    assert {item["name"]: item["file"] for item in found["broken"]} == expected

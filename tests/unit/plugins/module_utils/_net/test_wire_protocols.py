@@ -91,7 +91,7 @@ def test_the_session_writes_nothing_and_waits_for_nothing():
 
     with serving(behave) as port, connect(port):
         words = seen[0][8:].split(b"\0")
-    sent = dict(zip(words[::2], words[1::2], strict=False))
+    sent = dict(zip(words[::2], words[1::2]))
     assert (sent[b"user"], sent[b"database"]) == (b"app", b"prod")
     for option in (
         b"default_transaction_read_only=on",

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import host_store
@@ -69,7 +71,7 @@ def test_a_file_that_is_a_second_name_of_another_is_not_taken(tmp_path):
     store = make_store(tmp_path)
     target = tmp_path / "passwd"
     target.write_text("root:x:0:0::/root:/bin/sh\n")
-    (tmp_path / store._path.rpartition("/")[2]).hardlink_to(target)
+    os.link(str(target), str(tmp_path / store._path.rpartition("/")[2]))
     with pytest.raises(StoreFailed, match="another user"):
         store.acquire("a")
     assert target.read_text() == "root:x:0:0::/root:/bin/sh\n"

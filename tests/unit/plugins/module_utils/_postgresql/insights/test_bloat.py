@@ -169,7 +169,7 @@ def test_leaf_density_is_compared_with_the_fillfactor():
 
 def decide(scope, tables=(), indexes=()):
     judged = bloat.judge({"tables": list(tables), "indexes": list(indexes)}, BLOCK)
-    observed = dict(zip(("tables", "indexes"), judged, strict=True), unmeasured=None)
+    observed = dict(zip(("tables", "indexes"), judged), unmeasured=None)
     return {item["id"]: item for item in bloat.decide(scope, observed)}
 
 
