@@ -41,6 +41,18 @@ def test_each_job_runs_one_target_of_make_and_ends_in_time():
         assert job["timeout-minutes"] <= 300
 
 
+def test_every_target_that_is_named_is_one_of_the_makefile():
+    makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
+    known = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    named = set(WORKFLOW["jobs"]["hosts"]["strategy"]["matrix"]["target"])
+    pages = [
+        (CHECKOUT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "README.md")
+    ]
+    for text in [str(steps()), str(HOOKS), *pages]:
+        named |= set(re.findall(r"\bmake ([a-z-]+)(?=[^\w-])(?! [a-z])", text))
+    assert named - known == set()
+
+
 def test_hooks_need_nothing_but_the_checkout():
     for repository in HOOKS["repos"]:
         assert repository["repo"] == "local"
