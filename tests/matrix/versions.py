@@ -307,6 +307,6 @@ def _without_test(core: str, column: str) -> tuple[str, str]:
     if on_target and not fits(core, column):
         return "-", ""
     if (core, column) == OWN or (core == OWN[0] and not on_target):
-        return "not run", "make unit runs it: this is its own environment"
+        return "by unit", "make unit runs it: this is its own environment"
     chosen = not on_target or (core, column) in combinations()
     return "not run", "not selected" if chosen else "only with SERGAS_FLEET_TEST_ALL=1"
