@@ -372,67 +372,6 @@ def test_pools_that_fit_alone_and_not_together_are_one_root_of_the_fleet(shared_
     assert not repaired["roots"]
 
 
-TUNING = {
-    "sergas_postgresql_allow_restart": True,
-    "sergas_postgresql_options": {
-        "memory": "4GB",
-        "tenants": {"app_workers": 1, "celery_workers": 0, "cognee_memory": "0MB"},
-    },
-    "sergas_postgresql_timeouts": {
-        "idle_in_transaction_session_timeout": "1s",
-        "idle_session_timeout": "10min",
-    },
-    "sergas_postgresql_pgbouncer": True,
-}
-
-
-def tune(aside):
-    """Run tune_postgresql.yml on hosts: a check run, the real one and one more.
-
-    Returns:
-        (what each run did, {host: {what was checked: what it was}}).
-    """
-    hosts = dict.fromkeys(aside.hosts(), TUNING)
-    runs = [play("sergas.ops.tune_postgresql", hosts, *options) for options in (["--check"], [])]
-    runs.append(play("sergas.ops.tune_postgresql", hosts))
-    psql = "PGPASSWORD='fleet-db=pass#1' psql -w -XAt -h 127.0.0.1 -U sergas_app -d sergas_prod "
-    wrong = psql.replace("pass#1", "wrong")
-    questions = {
-        "slow": sql("SHOW log_min_duration_statement"),
-        "statements": sql("SELECT count(*) > 0 FROM pg_stat_statements"),
-        "left open": "(echo 'BEGIN;'; sleep 2; echo 'SELECT 1;') | " + psql + "2>&1 || :",
-        "pooled": psql + "-p 6432 -c 'SELECT count(*) FROM accounts'",
-        "refused": wrong + "-p 6432 -c 'SELECT 1' 2>&1 || :",
-    }
-
-    def inspect(host):
-        return {name: query(host, question) for name, question in questions.items()}
-
-    return runs, dict(zip(hosts, side_by_side(inspect, hosts)))
-
-
-@pytest.fixture
-def tuned(aside):
-    return aside[tune].result()
-
-
-def test_tuning_is_planned_applied_and_holds(tuned):
-    """The whole of tune_postgresql.yml, with what it sets seen in the server, in a session and
-    through pgbouncer.
-    """
-    (planned, applied, again), seen = tuned
-    for host, answers in seen.items():
-        for run in (planned, applied):
-            assert "Apply the server's settings" in playbook.changes(run[host])
-        assert not playbook.changes(again[host])
-        assert answers["slow"] == "1s"
-        assert answers["statements"] == "t"
-        # A transaction that is left open is ended by the server itself.
-        assert "idle-in-transaction timeout" in answers["left open"]
-        assert answers["pooled"] == "5000"
-        assert "authentication failed" in answers["refused"]
-
-
 #: Which of the hosts has no psycopg2, so that the built-in client speaks to its server.
 WITHOUT_PSYCOPG2 = 0
 #: A fault of each kind: which of the hosts has it, the remedy that fix.yml has for it, and what
@@ -651,4 +590,4 @@ def test_maintenance_never_makes_the_apps_role_a_superuser(attacked):
 
 
 #: What is done aside, by the fixture that uses it.
-ASIDE = {"attacked": attack, "remedied": remedy, "shared_database": share_a_database, "tuned": tune}
+ASIDE = {"attacked": attack, "remedied": remedy, "shared_database": share_a_database}
