@@ -20,7 +20,7 @@ ELSEWHERE = (9, 10, 11, 14)
 #: app that cannot start, and how each systemd limits memory.
 TOGETHER = [
     ("bullseye", ("03_database_missing", "18_balancer_blocked")),
-    ("bookworm", ("03_wrong_host", "17_scanning")),
+    ("bookworm", ("17_scanning", "03_wrong_host")),
     ("trixie", ("03_pg_hba_denies", "18_balancer_denied")),
     ("bullseye", ("03_wrong_port", "19_disk")),
     ("bookworm", ("03_database_stopped_under_app", "19_redis_down")),
