@@ -726,30 +726,6 @@ def tried_on(release: str) -> list[str]:
     return list(RELEASES) if EVERYWHERE else [release]
 
 
-def spread(variants: list, number) -> list[tuple]:
-    """Lay variants of faults out over the releases: each number of the catalogue comes on every
-    release and each of its variants on one at least; all on each with SERGAS_FLEET_TEST_ALL=1.
-
-    Args:
-        variants: anything.
-        number: a function that gives the number of a variant in the catalogue.
-
-    Returns:
-        A list of (release, variant).
-    """
-    releases = list(RELEASES)
-    if EVERYWHERE:
-        return [(release, variant) for variant in variants for release in releases]
-    numbers: dict[int, list] = {}
-    for variant in variants:
-        numbers.setdefault(number(variant), []).append(variant)
-    return [
-        (releases[index % len(releases)], several[index % len(several)])
-        for several in numbers.values()
-        for index in range(max(len(several), len(releases)))
-    ]
-
-
 def _fault(verb: str, name: str, host_name: str) -> None:
     if name not in faults():
         raise FleetError("no fault %s; there are: %s" % (name, " ".join(faults())))
