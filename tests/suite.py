@@ -67,23 +67,12 @@ class Part:
         }
 
 
-#: Parts of the fleet's tests whose cases have a dozen hosts at once.
-WAVES = (
+#: Those whose cases have a dozen hosts at once, then those that do with one of each release. All of
+#: these also wait, so that several keep the cores busy.
+FLEET_PARTS = (
     Part("fleet-fix", 700, "fleet-images", 12, ("fix_app", "zoho")),
     Part("fleet-waves", 700, "fleet-images", 12, ("postgresql", "cognee", "faults")),
-)
-#: The other ones do with one host of each release, and wait more than they compute.
-OTHERS = Part(
-    "fleet-others",
-    900,
-    "fleet-images",
-    3,
-    tuple(
-        sorted(
-            {path.stem[len("test_") :] for path in FLEET.glob("test_*.py")}
-            - {name for part in WAVES for name in part.tests}
-        )
-    ),
+    Part("fleet-security", 600, "fleet-images", 3, ("fail2ban", "firewall", "harden")),
 )
 PARTS = (
     Part("fleet-images", 240),
@@ -92,8 +81,20 @@ PARTS = (
     Part("unit", 120),
     Part("integration", 500),
     Part("molecule", 200, "fleet-images", 3),
-    OTHERS,
-    *WAVES,
+    *FLEET_PARTS,
+    # Each other file.
+    Part(
+        "fleet-others",
+        600,
+        "fleet-images",
+        3,
+        tuple(
+            sorted(
+                {path.stem[len("test_") :] for path in FLEET.glob("test_*.py")}
+                - {name for part in FLEET_PARTS for name in part.tests}
+            )
+        ),
+    ),
 )
 #: More parts than cores, since those of the fleet also wait; but not so many that each is slow.
 AT_ONCE = (os.cpu_count() or 2) + 1
