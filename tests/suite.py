@@ -39,14 +39,14 @@ class Part:
     Attributes:
         name: by which it is skipped, and of its files in tests/output.
         seconds: about how long it takes on two cores beside others. What takes long begins early.
-        needs: the name of the part that has to pass before.
+        needs: the names of the parts that have to pass before.
         hosts: how many hosts of the fleet it has at once.
         tests: those of tests/fleet that it runs, in a fleet of its own.
     """
 
     name: str
     seconds: int
-    needs: str = ""
+    needs: tuple[str, ...] = ("environment",)
     hosts: int = 0
     tests: tuple[str, ...] = ()
 
@@ -67,26 +67,28 @@ class Part:
         }
 
 
+ON_HOSTS = ("environment", "fleet-images")
 #: Those whose cases have a dozen hosts at once, then those that do with one of each release. All of
 #: these also wait, so that several keep the cores busy.
 FLEET_PARTS = (
-    Part("fleet-fix", 700, "fleet-images", 12, ("fix_app", "zoho")),
-    Part("fleet-waves", 700, "fleet-images", 12, ("postgresql", "cognee", "faults")),
-    Part("fleet-security", 600, "fleet-images", 3, ("fail2ban", "firewall", "harden")),
+    Part("fleet-fix", 700, ON_HOSTS, 12, ("fix_app", "zoho")),
+    Part("fleet-waves", 700, ON_HOSTS, 12, ("postgresql", "cognee", "faults")),
+    Part("fleet-security", 600, ON_HOSTS, 3, ("fail2ban", "firewall", "harden")),
 )
 PARTS = (
-    Part("fleet-images", 240),
+    Part("environment", 80, ()),
+    Part("fleet-images", 240, ()),
     Part("lint", 100),
     Part("sanity", 150),
     Part("unit", 120),
     Part("integration", 500),
-    Part("molecule", 200, "fleet-images", 3),
+    Part("molecule", 200, ON_HOSTS, 3),
     *FLEET_PARTS,
     # Each other file.
     Part(
         "fleet-others",
         600,
-        "fleet-images",
+        ON_HOSTS,
         3,
         tuple(
             sorted(
@@ -112,7 +114,7 @@ def hosts_at_once(meminfo: str) -> int:
 
 def span(part: Part, parts: Iterable[Part]) -> int:
     """Return the seconds from a part's begin to the end of the last one that waits for it."""
-    after = [span(other, parts) for other in parts if other.needs == part.name]
+    after = [span(other, parts) for other in parts if part.name in other.needs]
     return part.seconds + max(after, default=0)
 
 
@@ -130,7 +132,7 @@ def choose(waiting: list[Part], running: list[Part], parts: Iterable[Part], host
     used = sum(part.hosts for part in running)
     for part in sorted(waiting, key=lambda part: -span(part, parts)):
         fits = not part.hosts or not used or used + part.hosts <= hosts
-        if part.needs not in unfinished and fits:
+        if fits and not unfinished.intersection(part.needs):
             return part
     return None
 
@@ -224,9 +226,10 @@ class Suite:
             return None
 
     def _run(self, part: Part) -> None:
-        if self.results.get(part.needs, Counter())["failed"]:
-            self._end(part.name, Counter(failed=1), "not run, as %s failed" % part.needs)
-            return
+        for needed in part.needs:
+            if self.results.get(needed, Counter())["failed"]:
+                self._end(part.name, Counter(failed=1), "not run, as %s failed" % needed)
+                return
         log, junit = OUTPUT / (part.name + ".log"), OUTPUT / (part.name + ".xml")
         environment = {
             key: value

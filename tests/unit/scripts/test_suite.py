@@ -20,10 +20,10 @@ suite = importlib.util.module_from_spec(_spec)
 sys.modules["suite"] = suite
 _spec.loader.exec_module(suite)
 
-IMAGES = suite.Part("images", 100)
-LINT = suite.Part("lint", 150)
-LONG = suite.Part("long", 400, needs="images", hosts=12)
-SHORT = suite.Part("short", 50, needs="images", hosts=3)
+IMAGES = suite.Part("images", 100, ())
+LINT = suite.Part("lint", 150, ())
+LONG = suite.Part("long", 400, needs=("images",), hosts=12)
+SHORT = suite.Part("short", 50, needs=("images",), hosts=3)
 PARTS = (LINT, SHORT, LONG, IMAGES)
 JUNIT = """<testsuites><testsuite errors="1" failures="1" skipped="2" tests="9">
 <testcase classname="tests.a" name="one" time="2.5"/>
@@ -58,9 +58,9 @@ def output(tmp_path, monkeypatch):
     return tmp_path
 
 
-def part(name, script, **more):
+def part(name, script, needs=()):
     """Return a part that runs a shell script."""
-    return type("Shell", (suite.Part,), {"command": ["sh", "-c", script]})(name, 1, **more)
+    return type("Shell", (suite.Part,), {"command": ["sh", "-c", script]})(name, 1, needs)
 
 
 def run(*parts, skip=()):
@@ -77,12 +77,12 @@ def test_parts_are_summed_up(output):
 
 def test_a_part_begins_when_what_it_needs_has_passed(output):
     first = part("first", "sleep 0.2; touch %s/first" % output)
-    then = part("then", "[ -e %s/first ]" % output, needs="first")
+    then = part("then", "[ -e %s/first ]" % output, needs=("first",))
     assert run(then, first)[0] == Counter(passed=2)
 
 
 def test_a_part_is_not_run_when_what_it_needs_has_failed(output):
-    then = part("then", "touch %s/then" % output, needs="first")
+    then = part("then", "touch %s/then" % output, needs=("first",))
     assert run(part("first", "false"), then)[0] == Counter(failed=2)
     assert not (output / "then").exists()
 
