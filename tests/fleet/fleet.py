@@ -358,8 +358,6 @@ def _build_image(release: str) -> None:
 def images(releases: list[str]) -> None:
     """Build the images that are not there yet, two at a time."""
     missing = [release for release in releases if not _image_exists(image_tag(release))]
-    for python in sorted({RELEASES[release] for release in missing}):
-        wheels(python)
     with concurrent.futures.ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
         list(pool.map(_build_image, missing))
     for release in missing:

@@ -17,7 +17,8 @@ ELSEWHERE = (9, 10, 11, 14)
 #: What is made by default: the faults of one host, where none explains another, and its release.
 #: The faults that have a case in a test of what fixes them are named there by the same diagnosis,
 #: so they are here only on releases that tell them otherwise: Python's and systemd's messages of an
-#: app that cannot start, and how each systemd limits memory.
+#: app that cannot start, and how each systemd limits memory. In this order: a restart of the app
+#: resolves what only its former process has logged.
 TOGETHER = [
     ("bullseye", ("03_database_missing", "18_balancer_blocked")),
     ("bullseye", ("03_wrong_port", "19_disk")),
@@ -25,7 +26,7 @@ TOGETHER = [
     ("bullseye", ("18_slow_start",)),
     ("bookworm", ("03_database_stopped_under_app", "19_redis_down")),
     ("bookworm", ("05_out_of_memory",)),
-    ("bookworm", ("13_rate_limited_text", "17_bruteforce_text", "18_balancer_blocked")),
+    ("bookworm", ("17_bruteforce_text", "13_rate_limited_text", "18_balancer_blocked")),
     ("bookworm", ("17_scanning", "03_wrong_host")),
     ("trixie", ("03_pg_hba_denies", "18_balancer_denied")),
     ("trixie", ("04_import_error", "19_readonly_mount")),
