@@ -76,6 +76,7 @@ class Fleet:
 @pytest.fixture(scope="session")
 def fleet():
     """Hosts of every release: those that are up if they are enough, else ones of our own."""
+    reference.keep_code = not reference.EVERYWHERE
     wanted = HOSTS_PER_RELEASE * len(reference.RELEASES)
     before = reference.running() if Path("/usr/bin/podman").exists() else []
     hosts = reference.up(max(wanted, sum(host.role == "app" for host in before)))

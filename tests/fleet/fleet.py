@@ -56,6 +56,8 @@ NETWORK = "sergas-fleet" + SUFFIX
 SUBNETS = [ipaddress.ip_network("10.%d.77.0/24" % n) for n in range(231, 241)]
 #: Whether the tests make everything on each release.
 EVERYWHERE = os.environ.get("SERGAS_FLEET_TEST_ALL") == "1"
+#: Whether new hosts keep what Python compiles of Ansible's modules: those of the tests, by default.
+keep_code = False
 BALANCER = "lb1"
 BALANCER_OFFSET = 2
 FIRST_OFFSET = 11
@@ -72,6 +74,7 @@ INOTIFY = {"max_user_instances": 8192, "max_user_watches": 524288}
 # A build in memory is spared the fsync of every package; three base systems fit in this.
 BUILD_MEMORY_BYTES = 4 * 1024**3
 FAULTS = HERE / "faults"
+CODE_CACHE = ("code_cache.py", "code_cache.pth")
 # Kept SSH connections, by address: a host that is replaced takes its connections with it.
 CONNECTIONS = pathlib.Path("/run/sergas-fleet")
 
@@ -458,7 +461,17 @@ def find(name: str) -> Host:
 def _spec(host: Host) -> str:
     """Identify what a host is made of: a host of another spec is not this one."""
     public = (STATE / "id_ed25519.pub").read_text()
-    return _digest(image_tag(host.release), public, host.address, host.role, MEMORY, CPUS)
+    parts = [public, host.address, host.role, MEMORY, CPUS, *_code_cache(host)]
+    return _digest(image_tag(host.release), *parts)
+
+
+def _code_cache(host: Host) -> list[str]:
+    """Return podman's options for what keeps compiled code on a host."""
+    if not keep_code:
+        return []
+    directory = "/usr/local/lib/python%s/dist-packages" % RELEASES[host.release]
+    volumes = ["%s:%s/%s:ro" % (HERE / name, directory, name) for name in CODE_CACHE]
+    return [word for volume in volumes for word in ("--volume", volume)]
 
 
 def runtime(image: str) -> list[str]:
@@ -524,6 +537,7 @@ def create(host: Host, options: list[str]) -> None:
         "%s:/root/.ssh/authorized_keys:ro" % public,
         "--volume",
         "%s:/home/ops/.ssh/authorized_keys:ro" % public,
+        *_code_cache(host),
     ]
     for name, value in labels.items():
         words += ["--label", "%s.%s=%s" % (LABEL, name, value)]
