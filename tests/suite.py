@@ -41,7 +41,7 @@ class Part:
         seconds: about how long it takes on two cores beside others. What takes long begins early.
         needs: the names of the parts that have to pass before.
         hosts: how many hosts of the fleet it has at once.
-        tests: those of tests/fleet that it runs, in a fleet of its own.
+        tests: those of tests/fleet that it runs, in a separate fleet.
     """
 
     name: str
@@ -107,7 +107,7 @@ LINES_OF_A_FAILURE = 60
 
 
 def hosts_at_once(meminfo: str) -> int:
-    """Return how many hosts of the fleet the memory of the machine, as /proc/meminfo, bears."""
+    """Return how many hosts of the fleet the memory that /proc/meminfo describes is enough for."""
     found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.M)
     return int(found[1]) * 1024 // HOST_BYTES if found else 0
 
