@@ -74,6 +74,7 @@ FLEET_PARTS = (
     Part("fleet-fix", 700, ON_HOSTS, 12, ("fix_app", "zoho")),
     Part("fleet-waves", 700, ON_HOSTS, 12, ("postgresql", "cognee", "faults")),
     Part("fleet-security", 600, ON_HOSTS, 3, ("fail2ban", "firewall", "harden")),
+    Part("fleet-rollback", 450, ON_HOSTS, 3, ("interrupted", "restore_point")),
 )
 PARTS = (
     Part("environment", 80, ()),
@@ -87,7 +88,7 @@ PARTS = (
     # Each other file.
     Part(
         "fleet-others",
-        600,
+        500,
         ON_HOSTS,
         3,
         tuple(
@@ -265,7 +266,7 @@ class Suite:
         with self._changed:
             self.results[name] = counted
             self.timed += timed
-            print("%-13s %s (%s)" % (name, in_words(counted), detail), flush=True)
+            print("%-14s %s (%s)" % (name, in_words(counted), detail), flush=True)
 
 
 def in_words(counted: Counter) -> str:
