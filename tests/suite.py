@@ -63,18 +63,20 @@ class Part:
         return {
             "ARGS": " ".join("tests/fleet/test_%s.py" % name for name in self.tests),
             "SERGAS_FLEET_NAME": self.name.partition("-")[2],
-            "SERGAS_FLEET_TEST_HOSTS": str(self.hosts // 3),
+            "SERGAS_FLEET_TEST_HOSTS": str(self.hosts // RELEASES),
         }
 
 
 ON_HOSTS = ("environment", "fleet-images")
+RELEASES = 3
+MANY = RELEASES * int(os.environ.get("SERGAS_FLEET_TEST_HOSTS", "4"))
 #: Those whose cases have a dozen hosts at once, then those that do with one of each release. All of
 #: these also wait, so that several keep the cores busy.
 FLEET_PARTS = (
-    Part("fleet-fix", 700, ON_HOSTS, 12, ("fix_app", "zoho")),
-    Part("fleet-waves", 700, ON_HOSTS, 12, ("postgresql", "cognee", "faults")),
-    Part("fleet-security", 600, ON_HOSTS, 3, ("fail2ban", "firewall", "harden")),
-    Part("fleet-rollback", 450, ON_HOSTS, 3, ("interrupted", "restore_point")),
+    Part("fleet-fix", 700, ON_HOSTS, MANY, ("fix_app", "zoho")),
+    Part("fleet-waves", 700, ON_HOSTS, MANY, ("postgresql", "cognee", "faults")),
+    Part("fleet-security", 600, ON_HOSTS, RELEASES, ("fail2ban", "firewall", "harden")),
+    Part("fleet-rollback", 450, ON_HOSTS, RELEASES, ("interrupted", "restore_point")),
 )
 PARTS = (
     Part("environment", 80, ()),
@@ -83,14 +85,14 @@ PARTS = (
     Part("sanity", 150),
     Part("unit", 120),
     Part("integration", 500),
-    Part("molecule", 200, ON_HOSTS, 3),
+    Part("molecule", 200, ON_HOSTS, RELEASES),
     *FLEET_PARTS,
     # Each other file.
     Part(
         "fleet-others",
         500,
         ON_HOSTS,
-        3,
+        RELEASES,
         tuple(
             sorted(
                 {path.stem[len("test_") :] for path in FLEET.glob("test_*.py")}
