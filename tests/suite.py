@@ -300,7 +300,10 @@ def main() -> int:
             old.unlink()
     suite = Suite(PARTS, skip, hosts_at_once(Path("/proc/meminfo").read_text()))
     total = suite.run()
-    shown = [slowest(suite.timed), *(path.read_text() for path in sorted(OUTPUT.glob("*.txt")))]
+    shown = [
+        slowest(suite.timed),
+        *(path.read_text().rstrip() for path in sorted(OUTPUT.glob("*.txt"))),
+    ]
     print("", *shown, sep="\n")
     print("\n" + in_words(total))
     return 1 if total["failed"] or not total["passed"] else 0
