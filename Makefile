@@ -19,7 +19,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 # molecule and ansible-lint call ansible-playbook by name.
 tools = PATH="$(BIN):$$PATH"
 
-.PHONY: help diagnose environment collection remedies findings check lint sanity unit matrix integration \
+.PHONY: help diagnose bare environment collection remedies findings check lint sanity unit matrix integration \
 	fleet-images fleet-up fleet-down fleet-test molecule bench test build clean
 
 help: ## This list
@@ -32,6 +32,9 @@ diagnose: ## Diagnose this machine, or a fleet with INVENTORY=path; changes noth
 
 environment: ## Make .venv with everything the tests use
 	@scripts/environment.sh test
+
+bare:
+	@scripts/environment.sh bare
 
 collection: ## Lay the checkout at .build/ansible_collections/sergas/ops
 	@scripts/collection.sh link
@@ -60,7 +63,7 @@ matrix: environment collection ## Unit tests on each ansible-core and Python (AR
 integration: environment collection ## The tarball and `make diagnose`, as a user gets them
 	@$(tools) pytest $(or $(ARGS),tests/integration)
 
-fleet-images: environment ## Build the images of the reference fleet that are missing (root)
+fleet-images: bare ## Build the images of the reference fleet that are missing (root)
 	@$(tools) python tests/fleet/fleet.py images
 
 fleet-up: environment collection ## Start HOSTS=n hosts of the reference fleet (root)
@@ -81,7 +84,7 @@ bench: environment collection ## Speed on HOSTS=20 hosts, as ratios measured sid
 	@$(tools) python tests/fleet/fleet.py up --hosts $(if $(filter command,$(origin HOSTS)),$(HOSTS),20)
 	@$(tools) python tests/bench/bench.py
 
-test: environment collection ## All of the above but bench, from nothing, as root
+test: bare collection ## All of the above but bench, from nothing, as root
 	@$(tools) python tests/suite.py
 
 build: environment ## The collection as an installable tarball in .build/

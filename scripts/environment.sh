@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes or completes the checkout's own .venv.   scripts/environment.sh core|test
+# Makes or completes the checkout's own .venv.   scripts/environment.sh bare|core|test
 #
+#   bare   a Python with pip, all that builds the images of the fleet
 #   core   ansible-core, all that `make diagnose` needs
 #   test   core and the test tools on top
 #
@@ -70,9 +71,10 @@ make_environment() {
 }
 
 case "${1:-}" in
+    bare) files=() ;;
     core) files=(requirements.txt) ;;
     test) files=(requirements.txt tests/requirements.txt) ;;
-    *) die "usage: scripts/environment.sh core|test" ;;
+    *) die "usage: scripts/environment.sh bare|core|test" ;;
 esac
 
 # An environment does not survive a move: its scripts name the directory they were made in.

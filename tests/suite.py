@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run every part of the tests, what does not disturb each other side by side, and sum them up.
+"""Run every part of the tests, several at a time, and sum them up.
 
 The parts are targets of the Makefile, or some of the tests of one. Each one's output is in
-tests/output/PART.log, with the results of pytest beside it as JUnit XML. The last line is ``N
+tests/output/PART.log, with the results of pytest beside it as JUnit XML. What a part writes to
+tests/output/PART.txt is shown at the end, after the tests that took longest. The last line is ``N
 passed, N failed, N skipped``: the tests of the parts that pytest runs, one for any other part. A
 part that fails, or cannot run, fails the suite.
 
@@ -14,57 +15,150 @@ SKIP="part ..." in the environment leaves parts out; they count as skipped.
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 OUTPUT = CHECKOUT / "tests" / "output"
+FLEET = CHECKOUT / "tests" / "fleet"
 
-# The lanes of a stage run side by side, the parts of a lane in turn. The images of the fleet wait
-# for the network and the disk most of the time; what computes runs meanwhile.
-STAGES = (
-    (("fleet-images",), ("sanity",), ("lint", "unit")),
-    (("fleet-waves", "molecule"), ("integration", "matrix", "fleet-others")),
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One part of the suite.
+
+    Attributes:
+        name: by which it is skipped, and of its files in tests/output.
+        seconds: about how long it takes on two cores beside others. What takes long begins early.
+        needs: the names of the parts that have to pass before.
+        hosts: how many hosts of the fleet it has at once.
+        tests: those of tests/fleet that it runs, in a separate fleet.
+    """
+
+    name: str
+    seconds: int
+    needs: tuple[str, ...] = ("environment",)
+    hosts: int = 0
+    tests: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> list[str]:
+        """The command that runs it."""
+        return ["make", "--no-print-directory", "fleet-test" if self.tests else self.name]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that it is given."""
+        if not self.tests:
+            return {}
+        return {
+            "ARGS": " ".join("tests/fleet/test_%s.py" % name for name in self.tests),
+            "SERGAS_FLEET_NAME": self.name.partition("-")[2],
+            "SERGAS_FLEET_TEST_HOSTS": str(self.hosts // RELEASES),
+        }
+
+
+ON_HOSTS = ("environment", "fleet-images")
+RELEASES = 3
+MANY = RELEASES * int(os.environ.get("SERGAS_FLEET_TEST_HOSTS", "4"))
+#: Those whose cases have a dozen hosts at once, then those that do with one of each release. All of
+#: these also wait, so that several keep the cores busy.
+FLEET_PARTS = (
+    Part("fleet-fix", 700, ON_HOSTS, MANY, ("fix_app", "zoho")),
+    Part("fleet-waves", 700, ON_HOSTS, MANY, ("postgresql", "cognee", "faults")),
+    Part("fleet-security", 600, ON_HOSTS, RELEASES, ("fail2ban", "firewall", "harden")),
+    Part("fleet-rollback", 450, ON_HOSTS, RELEASES, ("interrupted", "restore_point")),
 )
-# What these parts stand on: without it they fail without being run.
-NEEDS = dict.fromkeys(("fleet-waves", "fleet-others", "molecule"), "fleet-images")
-# Those that have a dozen hosts at once; the others do with one of each release.
-WAVES = [
-    "tests/fleet/test_%s.py" % name
-    for name in ("cognee", "faults", "fix_app", "postgresql", "zoho")
-]
-# The parts that are some of a target's tests: the target, and what it is given. Two parts with
-# hosts at the same time have a fleet each.
-SOME = {
-    "fleet-waves": ("fleet-test", {"ARGS": " ".join(WAVES)}),
-    "fleet-others": (
-        "fleet-test",
-        {
-            "ARGS": " ".join(["tests/fleet", *("--ignore=" + path for path in WAVES)]),
-            "SERGAS_FLEET_NAME": "others",
-            "SERGAS_FLEET_TEST_HOSTS": "1",
-        },
+PARTS = (
+    Part("environment", 80, ()),
+    Part("fleet-images", 240, ()),
+    Part("lint", 100),
+    Part("sanity", 150),
+    Part("unit", 120),
+    Part("integration", 500),
+    # Where this machine does not have a Python, a container of the fleet has it.
+    Part("matrix", 240, ON_HOSTS),
+    Part("molecule", 200, ON_HOSTS, RELEASES),
+    *FLEET_PARTS,
+    # Each other file.
+    Part(
+        "fleet-others",
+        500,
+        ON_HOSTS,
+        RELEASES,
+        tuple(
+            sorted(
+                {path.stem[len("test_") :] for path in FLEET.glob("test_*.py")}
+                - {name for part in FLEET_PARTS for name in part.tests}
+            )
+        ),
     ),
-}
+)
+#: More parts than cores, since those of the fleet also wait; but not so many that each is slow.
+AT_ONCE = (os.cpu_count() or 2) + 1
+#: Of a host that is in use, with its files in memory.
+HOST_BYTES = 300 << 20
+SLOWEST = 10
 LINES_OF_A_FAILURE = 60
 
 
-def count_junit(path: Path) -> Counter:
-    """Return how many tests of a JUnit file passed, failed and were skipped."""
+def hosts_at_once(meminfo: str) -> int:
+    """Return how many hosts of the fleet the memory that /proc/meminfo describes is enough for."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.M)
+    return int(found[1]) * 1024 // HOST_BYTES if found else 0
+
+
+def span(part: Part, parts: Iterable[Part]) -> int:
+    """Return the seconds from a part's begin to the end of the last one that waits for it."""
+    after = [span(other, parts) for other in parts if part.name in other.needs]
+    return part.seconds + max(after, default=0)
+
+
+def choose(waiting: list[Part], running: list[Part], parts: Iterable[Part], hosts: int):
+    """Return the part to begin now, or None if one of those that run has to end first.
+
+    Args:
+        waiting: those that have not begun.
+        running: those that have.
+        parts: all of the suite.
+        hosts: how many hosts there may be at once; a part that has more of them runs when there
+            are no others.
+    """
+    unfinished = {part.name for part in [*waiting, *running]}
+    used = sum(part.hosts for part in running)
+    for part in sorted(waiting, key=lambda part: -span(part, parts)):
+        fits = not part.hosts or not used or used + part.hosts <= hosts
+        if fits and not unfinished.intersection(part.needs):
+            return part
+    return None
+
+
+def read_junit(path: Path) -> tuple[Counter, list[tuple[float, str]]]:
+    """Return how many tests of a JUnit file passed, failed and were skipped, and (seconds, name)
+    of each.
+    """
     counted: Counter = Counter()
-    for suite in ElementTree.parse(path).getroot().iter("testsuite"):  # noqa: S314  pytest wrote it just now
+    root = ElementTree.parse(path).getroot()  # noqa: S314  pytest wrote it just now
+    for suite in root.iter("testsuite"):
         failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped = int(suite.get("skipped", 0))
         counted.update(
             failed=failed, skipped=skipped, passed=int(suite.get("tests", 0)) - failed - skipped
         )
-    return counted
+    timed = [
+        (float(case.get("time", 0)), "%s.%s" % (case.get("classname"), case.get("name")))
+        for case in root.iter("testcase")
+    ]
+    return counted, timed
 
 
 def count(status: int, junit: Path) -> Counter:
@@ -76,7 +170,7 @@ def count(status: int, junit: Path) -> Counter:
     """
     if not junit.exists():
         return Counter(failed=1) if status else Counter(passed=1)
-    counted = count_junit(junit)
+    counted, _timed = read_junit(junit)
     if status and not counted["failed"]:
         # Nothing collected, an error outside a test, a run that was killed.
         counted["failed"] = 1
@@ -84,41 +178,70 @@ def count(status: int, junit: Path) -> Counter:
 
 
 class Suite:
-    """The run of all parts."""
+    """The run of all parts.
 
-    def __init__(self, skip: set[str]):
-        self.skip = skip
+    Args:
+        parts: all there are.
+        skip: the names of those that are left out.
+        hosts: how many hosts of the fleet there may be at once.
+    """
+
+    def __init__(self, parts: tuple[Part, ...], skip: set[str], hosts: int):
+        self.parts = parts
+        self.hosts = hosts
         self.results: dict[str, Counter] = {}
-        self.lock = threading.Lock()
+        self.timed: list[tuple[float, str]] = []
+        self._running: list[Part] = []
+        self._waiting = [part for part in parts if part.name not in skip]
+        self._changed = threading.Condition()
+        for name in sorted(skip):
+            self._end(name, Counter(skipped=1), "left out by SKIP")
 
     def run(self) -> Counter:
-        """Run all stages to their end and return the sum."""
-        for stage in STAGES:
-            lanes = [threading.Thread(target=self.run_lane, args=(lane,)) for lane in stage]
-            for lane in lanes:
-                lane.start()
-            for lane in lanes:
-                lane.join()
+        """Run all parts to their end and return the sum."""
+        workers = [threading.Thread(target=self._work) for _ in range(AT_ONCE)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
         return sum(self.results.values(), Counter())
 
-    def run_lane(self, lane: tuple[str, ...]) -> None:
-        for part in lane:
-            if part in self.skip:
-                self.tell(part, Counter(skipped=1), "left out by SKIP")
-            elif self.results.get(NEEDS.get(part, ""), Counter())["failed"]:
-                self.tell(part, Counter(failed=1), "not run, as %s failed" % NEEDS[part])
-            else:
-                self.run_part(part)
+    def _work(self) -> None:
+        """Run one part after the other until none waits."""
+        while part := self._begin():
+            try:
+                self._run(part)
+            except Exception as error:  # such as a file of results that a killed run has left
+                self._end(part.name, Counter(failed=1), "its run or its results: %r" % error)
+            finally:
+                with self._changed:
+                    self._running.remove(part)
+                    self._changed.notify_all()
 
-    def run_part(self, part: str) -> None:
-        log, junit = OUTPUT / (part + ".log"), OUTPUT / (part + ".xml")
+    def _begin(self) -> Part | None:
+        """Return the next part once it may run, None if there is none any more."""
+        with self._changed:
+            while self._waiting:
+                part = choose(self._waiting, self._running, self.parts, self.hosts)
+                if part:
+                    self._waiting.remove(part)
+                    self._running.append(part)
+                    return part
+                self._changed.wait()
+            return None
+
+    def _run(self, part: Part) -> None:
+        for needed in part.needs:
+            if self.results.get(needed, Counter())["failed"]:
+                self._end(part.name, Counter(failed=1), "not run, as %s failed" % needed)
+                return
+        log, junit = OUTPUT / (part.name + ".log"), OUTPUT / (part.name + ".xml")
         environment = {
             key: value
             for key, value in os.environ.items()
             if key not in ("ARGS", "MAKEFLAGS", "MAKELEVEL")
         }
-        target, given = SOME.get(part, (part, {}))
-        environment.update(given)
+        environment.update(part.environment)
         environment["PYTEST_ADDOPTS"] = "%s --junitxml=%s" % (
             environment.get("PYTEST_ADDOPTS", ""),
             junit,
@@ -126,7 +249,7 @@ class Suite:
         started = time.monotonic()
         with log.open("w") as out:
             status = subprocess.run(
-                ["make", "--no-print-directory", target],
+                part.command,
                 cwd=CHECKOUT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -134,19 +257,20 @@ class Suite:
                 stderr=subprocess.STDOUT,
                 check=False,
             ).returncode
+        seconds = time.monotonic() - started
         counted = count(status, junit)
-        self.tell(
-            part, counted, "%.0f s, %s" % (time.monotonic() - started, log.relative_to(CHECKOUT))
-        )
+        timed = read_junit(junit)[1] if junit.exists() else [(seconds, part.name)]
+        self._end(part.name, counted, "%.0f s, %s" % (seconds, log.relative_to(CHECKOUT)), timed)
         if counted["failed"]:
             lines = log.read_text(errors="replace").splitlines()[-LINES_OF_A_FAILURE:]
-            with self.lock:
-                print("".join("    %s | %s\n" % (part, line) for line in lines), flush=True)
+            with self._changed:
+                print("".join("    %s | %s\n" % (part.name, line) for line in lines), flush=True)
 
-    def tell(self, part: str, counted: Counter, detail: str) -> None:
-        self.results[part] = counted
-        with self.lock:
-            print("%-13s %s (%s)" % (part, in_words(counted), detail), flush=True)
+    def _end(self, name: str, counted: Counter, detail: str, timed=()) -> None:
+        with self._changed:
+            self.results[name] = counted
+            self.timed += timed
+            print("%-14s %s (%s)" % (name, in_words(counted), detail), flush=True)
 
 
 def in_words(counted: Counter) -> str:
@@ -158,8 +282,14 @@ def in_words(counted: Counter) -> str:
     )
 
 
+def slowest(timed: list[tuple[float, str]]) -> str:
+    """Return lines of the tests that took longest; a part without tests counts as one."""
+    lines = ["%6.0f s  %s" % (seconds, name) for seconds, name in sorted(timed, reverse=True)]
+    return "\n".join(["The slowest:", *lines[:SLOWEST]])
+
+
 def main() -> int:
-    known = {part for stage in STAGES for lane in stage for part in lane}
+    known = {part.name for part in PARTS}
     skip = set(os.environ.get("SKIP", "").split())
     if skip - known:
         sys.exit(
@@ -167,11 +297,16 @@ def main() -> int:
             % (", ".join(sorted(skip - known)), ", ".join(sorted(known)))
         )
     OUTPUT.mkdir(exist_ok=True)
-    for old in [path for kind in ("log", "txt", "xml") for path in OUTPUT.glob("*." + kind)]:
-        old.unlink()
-    total = Suite(skip).run()
-    for table in OUTPUT.glob("*.txt"):
-        print("\n" + table.read_text().rstrip())
+    for kind in ("log", "xml", "txt"):
+        for old in OUTPUT.glob("*." + kind):
+            old.unlink()
+    suite = Suite(PARTS, skip, hosts_at_once(Path("/proc/meminfo").read_text()))
+    total = suite.run()
+    shown = [
+        slowest(suite.timed),
+        *(path.read_text().rstrip() for path in sorted(OUTPUT.glob("*.txt"))),
+    ]
+    print("", *shown, sep="\n")
     print("\n" + in_words(total))
     return 1 if total["failed"] or not total["passed"] else 0
 

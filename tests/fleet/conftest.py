@@ -49,9 +49,15 @@ class Fleet:
             reference.renew([self.hosts[name]])
         return name
 
-    def fresh_of_each(self, which=0):
-        """Return a fresh host of each release: the first one of its hosts, or another."""
-        names = [self.of(release)[which] for release in reference.RELEASES]
+    def fresh_of_each(self, which=0, releases=()):
+        """Return a fresh host of each release: the first one of its hosts, or another.
+
+        Args:
+            which: of the hosts of a release.
+            releases: those that do, unless all is tried on each.
+        """
+        wanted = releases if releases and not reference.EVERYWHERE else reference.RELEASES
+        names = [self.of(release)[which] for release in wanted]
         with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
             return list(pool.map(self.fresh, names))
 
@@ -70,6 +76,7 @@ class Fleet:
 @pytest.fixture(scope="session")
 def fleet():
     """Hosts of every release: those that are up if they are enough, else ones of our own."""
+    reference.keep_code = not reference.EVERYWHERE
     wanted = HOSTS_PER_RELEASE * len(reference.RELEASES)
     before = reference.running() if Path("/usr/bin/podman").exists() else []
     hosts = reference.up(max(wanted, sum(host.role == "app" for host in before)))

@@ -56,6 +56,8 @@ NETWORK = "sergas-fleet" + SUFFIX
 SUBNETS = [ipaddress.ip_network("10.%d.77.0/24" % n) for n in range(231, 241)]
 #: Whether the tests make everything on each release.
 EVERYWHERE = os.environ.get("SERGAS_FLEET_TEST_ALL") == "1"
+#: Whether new hosts keep what Python compiles of Ansible's modules: those of the tests, by default.
+keep_code = False
 BALANCER = "lb1"
 BALANCER_OFFSET = 2
 FIRST_OFFSET = 11
@@ -72,6 +74,7 @@ INOTIFY = {"max_user_instances": 8192, "max_user_watches": 524288}
 # A build in memory is spared the fsync of every package; three base systems fit in this.
 BUILD_MEMORY_BYTES = 4 * 1024**3
 FAULTS = HERE / "faults"
+CODE_CACHE = ("code_cache.py", "code_cache.pth")
 # Kept SSH connections, by address: a host that is replaced takes its connections with it.
 CONNECTIONS = pathlib.Path("/run/sergas-fleet")
 
@@ -211,6 +214,12 @@ BOOTSTRAP = [
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/info/*",
+    # Nor does a host compile a query to machine code or make a locale, for a third of the size.
+    "--dpkgopt=path-exclude=/usr/lib/*/libLLVM*",
+    "--dpkgopt=path-exclude=/usr/lib/*/libz3.so*",
+    "--dpkgopt=path-exclude=/usr/lib/postgresql/*/lib/bitcode/*",
+    "--dpkgopt=path-exclude=/usr/lib/postgresql/*/lib/llvmjit*",
+    "--dpkgopt=path-exclude=/usr/share/i18n/*",
 ]
 
 
@@ -358,8 +367,6 @@ def _build_image(release: str) -> None:
 def images(releases: list[str]) -> None:
     """Build the images that are not there yet, two at a time."""
     missing = [release for release in releases if not _image_exists(image_tag(release))]
-    for python in sorted({RELEASES[release] for release in missing}):
-        wheels(python)
     with concurrent.futures.ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
         list(pool.map(_build_image, missing))
     for release in missing:
@@ -460,7 +467,17 @@ def find(name: str) -> Host:
 def _spec(host: Host) -> str:
     """Identify what a host is made of: a host of another spec is not this one."""
     public = (STATE / "id_ed25519.pub").read_text()
-    return _digest(image_tag(host.release), public, host.address, host.role, MEMORY, CPUS)
+    parts = [public, host.address, host.role, MEMORY, CPUS, *_code_cache(host)]
+    return _digest(image_tag(host.release), *parts)
+
+
+def _code_cache(host: Host) -> list[str]:
+    """Return podman's options for what keeps compiled code on a host."""
+    if not keep_code:
+        return []
+    directory = "/usr/local/lib/python%s/dist-packages" % RELEASES[host.release]
+    volumes = ["%s:%s/%s:ro" % (HERE / name, directory, name) for name in CODE_CACHE]
+    return [word for volume in volumes for word in ("--volume", volume)]
 
 
 def runtime(image: str) -> list[str]:
@@ -526,6 +543,7 @@ def create(host: Host, options: list[str]) -> None:
         "%s:/root/.ssh/authorized_keys:ro" % public,
         "--volume",
         "%s:/home/ops/.ssh/authorized_keys:ro" % public,
+        *_code_cache(host),
     ]
     for name, value in labels.items():
         words += ["--label", "%s.%s=%s" % (LABEL, name, value)]
@@ -724,30 +742,6 @@ def faults() -> dict[str, Fault]:
 def tried_on(release: str) -> list[str]:
     """Return the releases for what is tried on one: all of them with SERGAS_FLEET_TEST_ALL=1."""
     return list(RELEASES) if EVERYWHERE else [release]
-
-
-def spread(variants: list, number) -> list[tuple]:
-    """Lay variants of faults out over the releases: each number of the catalogue comes on every
-    release and each of its variants on one at least; all on each with SERGAS_FLEET_TEST_ALL=1.
-
-    Args:
-        variants: anything.
-        number: a function that gives the number of a variant in the catalogue.
-
-    Returns:
-        A list of (release, variant).
-    """
-    releases = list(RELEASES)
-    if EVERYWHERE:
-        return [(release, variant) for variant in variants for release in releases]
-    numbers: dict[int, list] = {}
-    for variant in variants:
-        numbers.setdefault(number(variant), []).append(variant)
-    return [
-        (releases[index % len(releases)], several[index % len(several)])
-        for several in numbers.values()
-        for index in range(max(len(several), len(releases)))
-    ]
 
 
 def _fault(verb: str, name: str, host_name: str) -> None:

@@ -60,14 +60,21 @@ def test_faults_on_three_hosts_are_planned_fixed_and_stay_fixed(fix, three, inje
     remedies in the order of the plan, beside others that get the same ones.
     """
     first, second, third = three
-    inject(first, "19_redis_down", "03_database_stopped")
-    inject(second, "19_redis_password")
-    inject(third, "19_redis_down", "03_wrong_password")
+    faults = {
+        first: ("19_redis_down", "03_database_stopped"),
+        second: ("19_redis_password",),
+        third: ("19_redis_down", "03_wrong_password"),
+    }
+    for host, names in faults.items():
+        inject(host, *names)
     secrets = {"REDIS_PASSWORD": "rotated", "DATABASE_PASSWORD": "rotated"}
     # How busy the machine of the tests is, is no fault of the hosts.
     variables = {"sergas_env_values": secrets, "sergas_skip": playbook.HOST_WIDE}
     planned = fix(three, check=True, **variables)
     applied = fix(three, **variables)
+    for host, names in faults.items():
+        roots = {reference.faults()[fault].root for fault in names}
+        assert planned.roots(host) == roots, planned.describe(host)
     remedies = {
         (first, "start_postgresql"),
         (first, "start_redis"),
@@ -158,7 +165,8 @@ def test_a_host_lost_in_the_middle_rolls_back_and_the_next_run_converges(fix, th
     assert run.status != 0 and run.report["summary"]["failed"]
     deadline = time.monotonic() + 180
     while there(host, "/etc/sergas-cut.conf") and time.monotonic() < deadline:
-        time.sleep(0.5)
+        # Each query of a host starts processes on it and on this machine.
+        time.sleep(2)
     assert not there(host, "/etc/sergas-cut.conf")
     while on(host, "systemctl is-active ssh || :") != "active" and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -39,6 +39,7 @@ class Case:
 
     Attributes:
         fault: its name in faults/.
+        release: the one it is tried on, unless all are tried on each.
         variables: for maintain_postgresql.yml.
         verification: a shell command on the host that prints what is true once it is fixed.
         expected: that.
@@ -48,6 +49,7 @@ class Case:
     """
 
     fault: str
+    release: str
     variables: dict
     verification: str
     expected: str
@@ -73,18 +75,21 @@ def disk_is_full():
 CASES = [
     Case(
         "09_pool_idle_sessions",
+        "bullseye",
         {"sergas_postgresql_end_idle_after": 1},
         sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'batch-import'"),
         "0",
     ),
     Case(
         "09_idle_in_transaction",
+        "bookworm",
         {"sergas_postgresql_end_idle_in_transaction_after": 1},
         sql("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"),
         "0",
     ),
     Case(
         "10_missing_index",
+        "bullseye",
         {"sergas_postgresql_indexes": [{"table": "accounts", "columns": ["owner_id"]}]},
         sql("EXPLAIN SELECT * FROM accounts WHERE owner_id = 7")
         + " | grep -o idx_accounts_owner_id | sort -u",
@@ -93,6 +98,7 @@ CASES = [
     ),
     Case(
         "10_stale_statistics",
+        "bookworm",
         {},
         sql("SELECT n_mod_since_analyze FROM pg_stat_user_tables WHERE relname = 'activities'"),
         "0",
@@ -100,6 +106,7 @@ CASES = [
     ),
     Case(
         "10_lock_chain",
+        "trixie",
         {"sergas_postgresql_end_blockers_after": 1},
         sql("SELECT count(*) FROM pg_locks WHERE NOT granted"),
         "0",
@@ -107,6 +114,7 @@ CASES = [
     ),
     Case(
         "11_disk_tables",
+        "bullseye",
         {
             "sergas_postgresql_retention": [
                 {"table": "exports", "column": "made_at", "days": 30, "pause": 0.01}
@@ -120,18 +128,21 @@ CASES = [
     ),
     Case(
         "11_disk_wal_slot",
+        "bookworm",
         {"sergas_postgresql_drop_slots": ["old_replica"]},
         disk_is_full(),
         "relieved",
     ),
     Case(
         "11_disk_wal_archiver",
+        "trixie",
         {"sergas_postgresql_archive_directory": "/srv/wal-archive"},
         disk_is_full(),
         "relieved",
     ),
     Case(
         "11_disk_audit_rows",
+        "trixie",
         {"sergas_postgresql_retention": [{"table": "audit_logs", "days": 90, "pause": 0.01}]},
         disk_is_full(),
         "relieved",
@@ -140,7 +151,7 @@ CASES = [
         reset="SELECT pg_stat_reset()",
     ),
 ]
-PARAMETERS = reference.spread(CASES, lambda case: reference.faults()[case.fault].number)
+PARAMETERS = [(release, case) for case in CASES for release in reference.tried_on(case.release)]
 
 
 @dataclasses.dataclass

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A host that no one can reach any more, or that starts again, restores itself, on each release.
 
-All hosts go through it side by side.
+All hosts go through it side by side; what no release does otherwise is tried on one.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def until(true, what):
     end = time.monotonic() + TIMEOUT_S
     while not true():
         assert time.monotonic() < end, "not within %d s: %s" % (TIMEOUT_S, what)
-        time.sleep(0.3)
+        # Each query of a host starts processes on it and on this machine.
+        time.sleep(1)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,14 @@ def on_all(hosts):
             return list(pool.map(function, hosts))
 
     return run
+
+
+@pytest.fixture
+def on_one(hosts):
+    """Return a function that calls another for one of the hosts, or for each with EVERYWHERE."""
+    return lambda function: [
+        function(host) for host in hosts[: None if reference.EVERYWHERE else 1]
+    ]
 
 
 def test_who_locks_ssh_out_finds_the_host_as_it_was(on_all):
@@ -164,7 +173,7 @@ def test_a_host_that_starts_again_rolls_back(on_all):
     on_all(reboot)
 
 
-def test_what_is_disarmed_or_restored_is_not_restored_later(on_all):
+def test_what_is_disarmed_or_restored_is_not_restored_later(on_one):
     def in_time(host):
         host.sh("echo old >/etc/sergas-try")
         for state in ("disarmed", "restored"):
@@ -183,10 +192,10 @@ def test_what_is_disarmed_or_restored_is_not_restored_later(on_all):
             assert host.sh("cat /etc/sergas-try") == ("old" if state == "restored" else "new")
             host.sh("echo old >/etc/sergas-try")
 
-    on_all(in_time)
+    on_one(in_time)
 
 
-def test_of_two_controllers_at_once_one_works_on_a_host(on_all):
+def test_of_two_controllers_at_once_one_works_on_a_host(on_one):
     def race(host):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             runs = [
@@ -207,4 +216,4 @@ def test_of_two_controllers_at_once_one_works_on_a_host(on_all):
         options = {"run": winner, "remedy": "race", "outcome": "kept"}
         assert host.module("remedy_ledger", state="ended", **options)["changed"]
 
-    on_all(race)
+    on_one(race)

@@ -35,14 +35,26 @@ WRONG = {
     "password": "wr0ng-password-of-no-client",
     "key": "wr0ng-key-of-no-client",
 }
-SAMPLER = """
-rm -f /tmp/seen.stop
-while [ ! -e /tmp/seen.stop ]; do
-    cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' >> /tmp/seen
-    echo >> /tmp/seen
-    sleep 0.02
-done
+#: One process, so that it sees more than it takes; in Perl, so that no Python is its own.
+SAMPLER = r"""
+until (-e "/tmp/seen.stop") {
+    for (glob "/proc/[0-9]*/cmdline") {
+        open(F, "<", $_) or next;
+        local $/;
+        my $line = <F> // "";
+        close F;
+        $line =~ tr/\0/ /;
+        $seen{$line} = 1;
+    }
+    select(undef, undef, undef, 0.02);
+}
+open(F, ">", "/tmp/seen.partial");
+print F join("\n", sort keys %seen);
+close F;
+rename "/tmp/seen.partial", "/tmp/seen";
 """
+#: Where it is tried: what is seen of a secret is not a matter of the release.
+RELEASES = reference.tried_on("bookworm")
 
 
 def tasks():
@@ -87,7 +99,7 @@ def tasks():
 def seen(fleet, world, tmp_path_factory):
     """Return (secrets, {where: text}) of all that could be seen while the modules ran."""
     directory = tmp_path_factory.mktemp("secrets")
-    hosts = fleet.fresh_of_each()
+    hosts = [fleet.fresh(fleet.of(release)[0]) for release in RELEASES]
     variables = {}
     for host in hosts:
         world.add_client(host)
@@ -98,7 +110,7 @@ def seen(fleet, world, tmp_path_factory):
         # What made the host ready is no part of the test.
         world.run(host, "journalctl --rotate; journalctl --vacuum-time=1s")
         reference.run(
-            "podman", "exec", "--detach", reference.find(host).container, "sh", "-c", SAMPLER
+            "podman", "exec", "--detach", reference.find(host).container, "perl", "-e", SAMPLER
         )
     own = playbook.inventory(directory / "own.json", variables)
     (directory / "play.yml").write_text(
@@ -114,7 +126,8 @@ def seen(fleet, world, tmp_path_factory):
         texts["report " + path.name] = path.read_text()
     for host in hosts:
         world.run(host, "touch /tmp/seen.stop")
-        texts["processes of " + host] = world.run(host, "cat /tmp/seen")
+        collected = "until [ -e /tmp/seen ]; do sleep 0.1; done; cat /tmp/seen"
+        texts["processes of " + host] = world.run(host, collected)
         texts["journal of " + host] = world.run(host, "journalctl --no-pager --output=export")
     given = dict(line.split("=", 1) for line in HOSTS_ENV.read_text().splitlines() if "=" in line)
     secrets = world.secrets() | {given[name].strip('"') for name in IMAGE} | set(WRONG.values())
@@ -143,7 +156,7 @@ def test_no_secret_is_seen(seen):
 def test_it_would_have_been_seen(seen):
     secrets, texts = seen
     # Both tokens and what goes with them were there to be seen, and the modules did their work.
-    assert len(secrets) > len(reference.RELEASES) * 4
+    assert len(secrets) > len(RELEASES) * 4
     said = texts["output of the modules"]
     for id in ("zoho.token.ok", "zoho.token.invalid", "db.auth.failed", "redis.auth.failed"):
         assert id in said

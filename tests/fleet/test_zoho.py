@@ -21,7 +21,6 @@ WANTED = {
     "sergas_zoho_find_data_centre": True,
     "sergas_skip": playbook.HOST_WIDE,
 }
-RELEASES = tuple(reference.RELEASES)
 
 
 # -- the faults
@@ -116,7 +115,7 @@ class Case:
         error_kind: what distinguishes it, None where the log tells.
         remedy: what fixes it.
         requests: how many tokens fixing it requests.
-        releases: those it is tried on.
+        release: the one it is tried on, unless all are tried on each.
         variables: of the host, made after the fault.
         env: {variable: value} of .env afterwards; None for the one of the vault.
         left: what stays: Zoho's limit ends when Zoho says so.
@@ -127,7 +126,7 @@ class Case:
     error_kind: str
     remedy: str
     requests: int
-    releases: tuple
+    release: str
     variables: object = None
     env: dict = dataclasses.field(default_factory=dict)
     left: frozenset = frozenset()
@@ -143,14 +142,14 @@ EUROPE = {
     "ZOHO_API_URL": "https://www.zohoapis.eu",
 }
 CASES = [
-    Case(expired, INVALID, "dead", "zoho_refresh", 1, RELEASES),
+    Case(expired, INVALID, "dead", "zoho_refresh", 1, "bullseye"),
     Case(
         dead_refresh_token,
         INVALID,
         "refresh_token",
         "zoho_credentials",
         1,
-        RELEASES,
+        "bookworm",
         new_credentials,
         VAULT,
     ),
@@ -160,7 +159,7 @@ CASES = [
         "client",
         "zoho_credentials",
         1,
-        RELEASES[:1],
+        "bullseye",
         new_credentials,
         VAULT,
     ),
@@ -170,7 +169,7 @@ CASES = [
         "client_secret",
         "zoho_credentials",
         1,
-        RELEASES[1:2],
+        "bookworm",
         new_credentials,
         VAULT,
     ),
@@ -180,18 +179,18 @@ CASES = [
         "client",
         "zoho_credentials",
         1,
-        RELEASES[2:],
+        "trixie",
         moved_credentials,
         EUROPE,
     ),
-    Case(stale_cache, "zoho.cache.stale", None, "zoho_clear_cache", 1, RELEASES[:1]),
+    Case(stale_cache, "zoho.cache.stale", None, "zoho_clear_cache", 1, "bullseye"),
     Case(
         throttled,
         LIMITED,
         "throttled",
         "zoho_throttle",
         0,
-        RELEASES[1:2],
+        "bookworm",
         env=TIGHT,
         left=frozenset({LIMITED}),
     ),
@@ -201,7 +200,7 @@ CASES = [
         "rate_limited",
         "zoho_throttle",
         0,
-        RELEASES,
+        "trixie",
         env=TIGHT,
         left=frozenset({LIMITED}),
     ),
@@ -211,11 +210,11 @@ CASES = [
         None,
         "zoho_throttle",
         0,
-        RELEASES[2:],
+        "trixie",
         env={**TIGHT, "CIRCUIT_BREAKER_RECOVERY_TIMEOUT": "7200"},
     ),
 ]
-PARAMETERS = [(release, case) for case in CASES for release in case.releases]
+PARAMETERS = [(release, case) for case in CASES for release in reference.tried_on(case.release)]
 
 
 @dataclasses.dataclass
