@@ -237,9 +237,10 @@ def test_redirects_without_an_end(target):
 
 
 def test_nothing_listens():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    failure = failing("http://127.0.0.1:%d" % port)
+    # It has the port and does not listen, so that no other process can have it.
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        failure = failing("http://127.0.0.1:%d" % holder.getsockname()[1])
     assert (failure.kind, failure.phase) == ("refused", "connect")
 
 
