@@ -19,7 +19,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build
 # molecule and ansible-lint call ansible-playbook by name.
 tools = PATH="$(BIN):$$PATH"
 
-.PHONY: help diagnose bare environment collection remedies findings check lint sanity unit matrix integration \
+.PHONY: help diagnose environment collection remedies findings check lint sanity unit matrix integration \
 	fleet-images fleet-up fleet-down fleet-test molecule bench test build clean
 
 help: ## This list
@@ -33,6 +33,7 @@ diagnose: ## Diagnose this machine, or a fleet with INVENTORY=path; changes noth
 environment: ## Make .venv with everything the tests use
 	@scripts/environment.sh test
 
+.PHONY: bare
 bare:
 	@scripts/environment.sh bare
 
