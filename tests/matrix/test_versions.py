@@ -14,12 +14,15 @@ import versions
 
 UNIT = "tests/unit/plugins/"
 ON_TARGETS = [UNIT + "module_utils"]
+# This one reads the sources, and finds the same with each Python.
+SCAN = UNIT + "module_utils/_core/test_addresses.py::test_no_other_parser_of_addresses"
+ON_TARGETS.append("--deselect=" + SCAN)
 ON_CONTROLLERS = [UNIT + name for name in ("action", "filter", "lookup", "plugin_utils")]
 ON_CONTROLLERS += ["tests/unit/roles"]
 TIMEOUT_S = 1200
 
 
-def run(words, name, environment=()):
+def run(words, name, **environment):
     """Run unit tests with a command; its last words are the message of a failure."""
     inherited = {key: value for key, value in os.environ.items() if key != "PYTEST_ADDOPTS"}
     done = subprocess.run(
@@ -43,7 +46,7 @@ def run(words, name, environment=()):
 def test_what_runs_on_targets(core, python, cell):
     cell(core, python)
     words, environment = versions.target(core, python)
-    run([*words, "-m", "pytest", *ON_TARGETS], "%s-%s" % (core, python), environment)
+    run([*words, "-m", "pytest", *ON_TARGETS], "%s-%s" % (core, python), **environment)
 
 
 @pytest.mark.parametrize("core", versions.controllers())

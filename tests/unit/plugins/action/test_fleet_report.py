@@ -65,7 +65,7 @@ def report(tmp_path, monkeypatch):
             args=options, check_mode=check_mode, async_val=0, action="sergas.ops.fleet_report"
         )
         connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="x"))
-        action = fleet_report.ActionModule(task, connection, None, None, None)
+        action = fleet_report.ActionModule(task, connection, None, None, None, None)
         task_vars = {
             "hostvars": Hostvars(hosts),
             "ansible_play_hosts_all": list(hosts),

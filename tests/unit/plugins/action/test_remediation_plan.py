@@ -47,7 +47,7 @@ def plan(monkeypatch):
     def run(hosts, check_mode=False, variables=None, of=None, **options):
         task = SimpleNamespace(args=options, check_mode=check_mode, async_val=0, action="x")
         connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="x"))
-        action = remediation_plan.ActionModule(task, connection, None, None, None)
+        action = remediation_plan.ActionModule(task, connection, None, None, None, None)
         hostvars = {
             name: {
                 "group_names": [],

@@ -74,7 +74,7 @@ def step(hosts, slept):
     def run(name, check_mode=False, lost=(), **options):
         task = SimpleNamespace(args=options, check_mode=check_mode, async_val=0, action="x")
         connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="x"))
-        action = remedy_step.ActionModule(task, connection, None, None, None)
+        action = remedy_step.ActionModule(task, connection, None, None, None, None)
         variables = {
             "hostvars": Hostvars(hosts),
             "inventory_hostname": name,
