@@ -555,7 +555,6 @@ SDK = """
 import json, os, sys
 from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
 from zohocrmsdk.src.com.zoho.crm.api.dc import EUDataCenter
-from zohocrmsdk.src.com.zoho.crm.api.exception import SDKException
 from zohocrmsdk.src.com.zoho.crm.api.initializer import Initializer
 from zohocrmsdk.src.com.zoho.crm.api.parameter_map import ParameterMap
 from zohocrmsdk.src.com.zoho.crm.api.users import GetUsersParam, UsersOperations
@@ -567,8 +566,8 @@ def answer(request):
     os.chdir(request["directory"])
     try:
         return query(request["credentials"])
-    except SDKException as error:
-        return {"error": str(error)}
+    except Exception as error:
+        return {"error": repr(error) + str(error)}
 
 def query(credentials):
     token = OAuthToken(**credentials, find_user=False)
