@@ -199,7 +199,7 @@ class Suite:
 
     def run(self) -> Counter:
         """Run all parts to their end and return the sum."""
-        workers = [threading.Thread(target=self._work) for _ in range(AT_ONCE)]
+        workers = [threading.Thread(target=self._work) for _number in range(AT_ONCE)]
         for worker in workers:
             worker.start()
         for worker in workers:

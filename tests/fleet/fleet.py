@@ -456,12 +456,18 @@ def running() -> list[Host]:
     return sorted(hosts, key=lambda host: ipaddress.ip_address(host.address))
 
 
+#: What ``find`` has found: a host that is replaced keeps its release and address, and to query
+#: podman each time costs more than most queries of a host.
+_found: dict[str, Host] = {}
+
+
 def find(name: str) -> Host:
-    """Return a running host by name; raises FleetError."""
-    for host in running():
-        if host.name == name:
-            return host
-    raise FleetError("%s is not up; up are: %s" % (name, " ".join(h.name for h in running())))
+    """Return a host that runs, or did before in this process, by name; raises FleetError."""
+    if name not in _found:
+        _found.update((host.name, host) for host in running())
+    if name not in _found:
+        raise FleetError("%s is not up; up are: %s" % (name, " ".join(h.name for h in running())))
+    return _found[name]
 
 
 def _spec(host: Host) -> str:
@@ -597,6 +603,7 @@ def up(count: int = 3, releases: list[str] | None = None, balancer: bool = False
     """Bring up exactly such a fleet: what runs already and fits stays, the rest goes."""
     releases = releases or list(RELEASES)
     prepare_machine()
+    _found.clear()
     with alone():
         key()
         used = releases[:count] or releases[:1]

@@ -94,9 +94,12 @@ def on_all(hosts):
 @pytest.fixture
 def on_one(hosts):
     """Return a function that calls another for one of the hosts, or for each with EVERYWHERE."""
-    return lambda function: [
-        function(host) for host in hosts[: None if reference.EVERYWHERE else 1]
-    ]
+    chosen = hosts if reference.EVERYWHERE else hosts[:1]
+
+    def run(function):
+        return [function(host) for host in chosen]
+
+    return run
 
 
 def test_who_locks_ssh_out_finds_the_host_as_it_was(on_all):

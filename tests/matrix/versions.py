@@ -203,7 +203,9 @@ def _make(directory: Path, prefix: tuple[str, ...], interpreter: str, packages: 
 
 
 def _run(words: list[str]) -> None:
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError("%s: exit %d\n%s" % (" ".join(words), done.returncode, done.stdout))
 

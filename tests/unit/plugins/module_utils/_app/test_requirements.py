@@ -148,7 +148,7 @@ def test_what_is_no_file_or_never_ends_is_named_at_once(environment, tmp_path):
 
 
 def test_a_requirement_of_a_requirement_counts(environment, tmp_path):
-    site = next(environment.glob("lib/python*/site-packages"))
+    (site,) = environment.glob("lib/python*/site-packages")
     hidden = site / "beta-2.1.dist-info"
     hidden.rename(site / "beta.hidden")
     try:
@@ -167,7 +167,7 @@ importlib.metadata.Distribution.files = property(lambda self: [])
 
 @pytest.mark.parametrize("before", ["", NEWER_PYTHON], ids=["this Python", "a newer one"])
 def test_a_file_that_is_gone_makes_a_package_broken(environment, tmp_path, before):
-    site = next(environment.glob("lib/python*/site-packages"))
+    (site,) = environment.glob("lib/python*/site-packages")
     (site / "beta.py").unlink()
     try:
         found = compare(environment, tmp_path, "alpha\n", before)
@@ -203,7 +203,7 @@ INSTALLED = {
 @pytest.fixture
 def packages(environment):
     """Add the packages of RECORDS and INSTALLED to the environment."""
-    site = next(environment.glob("lib/python*/site-packages"))
+    (site,) = environment.glob("lib/python*/site-packages")
     made = []
 
     def add(directory, **files):
