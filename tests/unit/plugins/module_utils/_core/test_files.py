@@ -473,6 +473,13 @@ def test_whatever_is_swapped_in_a_race_the_victim_stays(host):
     assert [name for name in os.listdir(host / "app") if name.startswith("..env")] == []
 
 
+def test_a_new_file_is_for_its_owner_alone_unless_a_mode_is_given(host):
+    for name, mode, expected in (("a", None, 0o600), ("b", 0o640, 0o640)):
+        path = host / "etc" / name
+        files.replace(str(path), b"secret", mode=mode)
+        assert stat.S_IMODE(path.stat().st_mode) == expected
+
+
 def test_a_change_since_it_was_read_is_kept(host):
     path = write(env(host))
     with files.held(str(path)) as location:
