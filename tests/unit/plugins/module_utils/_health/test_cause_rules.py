@@ -263,6 +263,36 @@ def test_two_faults_give_two_roots(one, other):
     assert found_roots(both(FAULTS[one][1], FAULTS[other][1])) == expected
 
 
+@pytest.mark.parametrize(
+    ("id", "variable"),
+    [
+        ("db.unreachable", "DATABASE_HOST"),
+        ("db.auth.failed", "DATABASE_PASSWORD"),
+        ("db.missing", "DATABASE_NAME"),
+        ("redis.unreachable", "REDIS_HOST"),
+        ("redis.auth.failed", "REDIS_PASSWORD"),
+        ("zoho.token.invalid", "ZOHO_SDK_REFRESH_TOKEN"),
+    ],
+)
+def test_a_missing_variable_explains_what_it_is_for_and_nothing_else(id, variable):
+    def found(name):
+        return found_roots(
+            [bad("app.env.missing", variables=["%s: it is not set" % name]), bad(id)]
+        )
+
+    assert found(variable) == {"app.env.missing"}
+    assert found("SECRET_KEY") == {"app.env.missing", id}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(500, {"app.exceptions"}), (404, {"app.exceptions", "api.health.failing"})],
+)
+def test_exceptions_explain_an_error_of_the_server_and_not_a_missing_page(status, expected):
+    failing = bad("api.health.failing", statuses=[status])
+    assert found_roots([bad("app.exceptions", kinds={"other": 12}), failing]) == expected
+
+
 def test_no_finding_derives_from_itself_by_any_way():
     possible = {
         effect: {cause for rule in rules for cause in rule.causes}
