@@ -161,20 +161,20 @@ def read_junit(path: Path) -> tuple[Counter, list[tuple[float, str]]]:
     return counted, timed
 
 
-def count(status: int, junit: Path) -> Counter:
-    """Return what a part adds to the sum.
+def count(status: int, junit: Path) -> tuple[Counter, list[tuple[float, str]]]:
+    """Return what a part adds to the sum, and (seconds, name) of its tests.
 
     Args:
         status: the exit status of the part.
         junit: where pytest has written its results, if the part is one of pytest's.
     """
     if not junit.exists():
-        return Counter(failed=1) if status else Counter(passed=1)
-    counted, _timed = read_junit(junit)
+        return (Counter(failed=1) if status else Counter(passed=1)), []
+    counted, timed = read_junit(junit)
     if status and not counted["failed"]:
         # Nothing collected, an error outside a test, a run that was killed.
         counted["failed"] = 1
-    return counted
+    return counted, timed
 
 
 class Suite:
@@ -258,9 +258,9 @@ class Suite:
                 check=False,
             ).returncode
         seconds = time.monotonic() - started
-        counted = count(status, junit)
-        timed = read_junit(junit)[1] if junit.exists() else [(seconds, part.name)]
-        self._end(part.name, counted, "%.0f s, %s" % (seconds, log.relative_to(CHECKOUT)), timed)
+        counted, timed = count(status, junit)
+        detail = "%.0f s, %s" % (seconds, log.relative_to(CHECKOUT))
+        self._end(part.name, counted, detail, timed or [(seconds, part.name)])
         if counted["failed"]:
             lines = log.read_text(errors="replace").splitlines()[-LINES_OF_A_FAILURE:]
             with self._changed:

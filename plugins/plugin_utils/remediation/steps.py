@@ -18,15 +18,12 @@ whole seconds since the epoch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import outcomes
-
-if TYPE_CHECKING:
-    pass
 
 #: What is registered on a host as ``sergas_remediate``, with the keys of ``_NEW``.
 State = dict[str, Any]
