@@ -53,7 +53,7 @@ def diagnose(params, checks, probes):
     check_addresses(params)
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
-    found, seconds = diagnosis.run(names, checks, probes, context)
+    found, observations = diagnosis.run(names, checks, probes, context)
     secrets = context.secrets()
     recent = ledger_reader.read()
     findings = []
@@ -69,7 +69,7 @@ def diagnose(params, checks, probes):
         "distribution": distribution.read(),
         "app": context.app(),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
-        "probe_seconds": seconds,
+        "probe_seconds": {name: one.seconds for name, one in observations.items()},
     }
 
 
