@@ -47,14 +47,20 @@ def main():
     """Read the file, write the findings."""
     parser = argparse.ArgumentParser(description="Judge a recorded diagnosis again.")
     parser.add_argument("file", type=Path, help="what sergas_health returned with record, as JSON")
-    path = parser.parse_args().file
+    parser.add_argument("--accept", action="store_true", help="write the findings into the file")
+    options = parser.parse_args()
+    path = options.file
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         found = findings(result)
     except (OSError, ValueError, InvalidValue) as error:
         sys.exit("error: %s: %s" % (path, error))
-    print(json.dumps(found, indent=1))
     changed = differences(result["findings"], found) if "findings" in result else []
+    if options.accept:
+        path.write_text(json.dumps(dict(result, findings=found), indent=1) + "\n", encoding="utf-8")
+        print("\n".join(changed))
+        return
+    print(json.dumps(found, indent=1))
     if changed:
         sys.exit("The host found otherwise (-):\n" + "\n".join(changed))
 

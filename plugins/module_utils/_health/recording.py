@@ -163,7 +163,7 @@ def decode(value):
     if kind in ("tuple", "set"):
         return tuple(items) if kind == "tuple" else set(items)
     module, _colon, name = kind.partition(":")
-    found = getattr(importlib.import_module(_PACKAGE + module), name)
+    found = getattr(importlib.import_module(_PACKAGE + module), name, None)
     if not (isinstance(found, type) and issubclass(found, tuple) and hasattr(found, "_make")):
         raise TypeError("%s is no named tuple" % kind)
     return found._make(items)
