@@ -240,7 +240,7 @@ def reasons_made(text, name):
             continue
         ids, codes = texts(node.args[0]), {one.partition(":")[0] for one in _codes(reason)}
         if ids and codes:
-            for id in ids:
+            for id in filter(is_bad, ids):
                 found.setdefault(id, set()).update(codes)
         elif (
             declared is None and name != "diagnosis.py"
