@@ -256,7 +256,7 @@ def _is_reasons(node):
 def _codes(node):
     """Return the texts that a reason can begin with: what stands before ``%`` counts."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return texts(node.left)
+        return {text for text in texts(node.left) if not text.startswith("%")}
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return texts(node.left)
     if isinstance(node, ast.IfExp):
