@@ -125,10 +125,10 @@ OSTREE = """24 1 8:4 /ostree/deploy/fcos/deploy/a.0 / rw,relatime - xfs /dev/sda
 
 @pytest.mark.parametrize("fstab", ["", "/dev/sda4 / xfs defaults 0 0\n/dev/sda3 /boot ext4 rw 0 0"])
 def test_an_image_is_read_only_by_design(fstab):
-    found = local_mounts(OSTREE, fstab, lambda path: True, image=True)
+    found = mounts.local_mounts(OSTREE, fstab, lambda path: True, image=True)
     assert {mount["readonly"] for mount in found} == {None}
     data = "29 24 8:5 / /data ro - ext4 /dev/sda5 ro\n"
-    found = local_mounts(data, "/dev/sda5 /data ext4 rw 0 0", lambda path: True, image=True)
+    found = mounts.local_mounts(data, "/dev/sda5 /data ext4 rw 0 0", lambda path: True, image=True)
     assert [mount["readonly"] for mount in found] == ["configured"]
 
 
