@@ -77,7 +77,7 @@ PROBES = {
     "backends": Probe(loadbalancer.observe, 12),
     "firewall": Probe(loadbalancer.observe_firewall, 5),
     "network": Probe(network.observe, 3),
-    "kernel": Probe(_observe_kernel, 5, ("window",)),
+    "kernel": Probe(_observe_kernel, 5, ("window", "source")),
     "resolver": Probe(_observe_resolver, 3),
     "restore_points": Probe(restore_points.observe, 5),
 }
