@@ -25,7 +25,7 @@ Start-Date: 2026-11-30  08:00:00
 Commandline: apt install jq
 Install: jq:amd64 (1.6), libjq1:amd64 (1.6, automatic)
 """
-BEGIN = datetime.datetime(2026, 11, 30, 6, 30, 1).timestamp()  # noqa: DTZ001 (as apt writes it)
+BEGIN = datetime.datetime(2026, 11, 30, 6, 30, 1).timestamp()  # as apt writes it
 
 
 def test_runs_that_changed_packages():
