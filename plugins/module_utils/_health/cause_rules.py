@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule, all_of
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import reason_code
 
 #: What keeps an app from its database, or makes it wait there. Other findings on it (an index that
 #: is not used, a sequence near its end) are no reason for anything.
@@ -108,7 +109,24 @@ def listens_elsewhere(effect, _cause):
 def unexplained(effect, _cause):
     """Whether a unit is down and neither an operator nor its log says why."""
     reasons = effect["evidence"].get("reasons") or ()
-    return not effect["evidence"].get("stopped") and not any(map(_rules_of_kind, reasons))
+    if effect["evidence"].get("stopped") or any(map(_rules_of_kind, reasons)):
+        return False
+    return reason_code(effect) not in _SELF_EXPLAINED
+
+
+#: A unit that failed for one of these says itself why: nothing else on the host is the cause.
+_SELF_EXPLAINED = ("condition", "dependency", "command", "variable", "exception")
+
+
+def of_failed_start(effect, cause):
+    """Whether exceptions are those that a unit fails to start with."""
+    code, _colon, name = (cause["reason"] or "").partition(":")
+    types = {
+        str(group.get("type")).rpartition(".")[2] for group in effect["evidence"].get("groups", ())
+    }
+    if code == "variable":
+        return types == {"ValidationError"}
+    return code == "exception" and types == {name}
 
 
 def without_known_kind(effect, _cause):
@@ -255,6 +273,8 @@ RULES = causes.by_effect(
         "a unit that met its own limit did so whatever memory the host has left",
     ),
     Rule("app.exceptions", _OF_KINDS, select=by_all_kinds),
+    Rule("app.exceptions", ("app.service.down",), of_failed_start),
+    Rule("app.errors.rate", ("app.service.down",), without_known_kind),
     Rule("app.errors.rate", _OF_KINDS, select=by_commonest_kind),
     Rule(
         "app.errors.rate",

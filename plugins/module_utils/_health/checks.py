@@ -91,6 +91,7 @@ PROBES = {
     "space": Probe(disks.observe_space, 4, (), True),
     "network": Probe(network.observe, 3),
     "kernel": Probe(_observe_kernel, 5, ("window", "source"), True),
+    "last_start": Probe(service.observe_start, 4, (), True),
     "packages": Probe(_observe_packages, 3, (), True),
     "resolver": Probe(_observe_resolver, 3, (), True),
     "restore_points": Probe(restore_points.observe, 5),
@@ -106,7 +107,13 @@ _LATENCY = "High Response Times"
 APP = ("app",)
 CHECKS = {
     "service": Check(
-        service.decide, ("service",), "app.service", "app", APP, _WONT_START, ("logs",)
+        service.decide,
+        ("service",),
+        "app.service",
+        "app",
+        APP,
+        _WONT_START,
+        ("logs", "last_start"),
     ),
     "port": Check(ports.decide_port, ("sockets",), "app.port", "app", APP, _WONT_START),
     "env": Check(environment.decide, (), "app.env", "app", APP, _WONT_START),

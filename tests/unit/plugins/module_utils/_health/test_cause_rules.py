@@ -448,3 +448,29 @@ def test_a_log_of_timeouts_is_not_explained_by_a_password():
         "app.errors.rate",
         "db.auth.failed",
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "types", "derives"),
+    [
+        ("exception:SyntaxError", ["SyntaxError"], True),
+        ("variable:REDIS_PORT", ["pydantic_core._pydantic_core.ValidationError"], True),
+        ("exception:SyntaxError", ["SyntaxError", "KeyError"], False),
+        ("exception:SyntaxError", ["KeyError"], False),
+        ("signal:KILL", ["KeyError"], False),
+    ],
+)
+def test_exceptions_of_a_start_that_fails_derive_from_it(reason, types, derives):
+    service = dict(down()[0], reason=reason)
+    exceptions = bad(
+        "app.exceptions", kinds={"other": 3}, groups=[{"type": name} for name in types]
+    )
+    found = found_roots([service, exceptions])
+    assert found == ({"app.service.down"} if derives else {"app.service.down", "app.exceptions"})
+
+
+@pytest.mark.parametrize("reason", ["exception:SyntaxError", "condition", "command"])
+def test_a_unit_that_says_itself_why_it_failed_does_not_derive_from_other_faults(reason):
+    service = dict(down()[0], reason=reason)
+    findings = [service, bad("redis.unreachable"), bad("host.memory.high")]
+    assert "app.service.down" in found_roots(findings)
