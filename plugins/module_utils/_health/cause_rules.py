@@ -223,7 +223,7 @@ _OF_KINDS = tuple(
 
 def _without_settings(effect, prefix):
     return (
-        Rule(effect, ("app.env.unreadable",)),
+        Rule(effect, ("app.env.unreadable", "app.env.unknown")),
         Rule(effect, ("app.env.missing", "app.env.invalid"), names(prefix)),
         Rule(effect, ("app.service.missing",)),
     )

@@ -144,6 +144,7 @@ class _Reader:
             self.gaps["sources"] = unit_error
         self.absent = []
         self._files = {}
+        self._credentials = self._read_credentials()
         self._started = unit.since(properties, "ExecMainStartTimestamp", now) if now else None
 
     def _read_file(self, path):
@@ -248,17 +249,15 @@ class _Reader:
                 line = reading.values[name].line if name in reading.values else 0
                 if name not in without:
                     found.setdefault(name, Entry(value, path, line))
-        for name, value in self._credentials().items():
+        for name, value in self._credentials.items():
             found.setdefault(name, Entry(value, "credentials", 0))
         return found
 
-    def _credentials(self):
-        """Return {name: value} of the unit's credentials; None for a value that is not known."""
-        if not any(
-            self.properties.get(name)
-            for name in ("LoadCredential", "LoadCredentialEncrypted", "SetCredential")
-        ):
-            return {}
+    def _read_credentials(self):
+        """Return {name: value} of the unit's credentials; None for a value that is not known.
+
+        systemctl does not print them, so they are read from the unit's files.
+        """
         found = {}
         for path in self._unit_files():
             for name, source in _CREDENTIAL.findall(_text(path) or ""):

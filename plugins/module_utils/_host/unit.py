@@ -20,10 +20,8 @@ PROPERTIES = (
     " MainPID ExecMainCode ExecMainStatus ExecMainStartTimestampMonotonic"
     " ExecMainExitTimestampMonotonic ActiveEnterTimestampMonotonic StateChangeTimestampMonotonic"
     " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
-    " EnvironmentFiles PassEnvironment UnsetEnvironment LoadCredential LoadCredentialEncrypted"
-    " SetCredential PAMName SupplementaryGroups DropInPaths ExecStart NeedDaemonReload"
-    " MemoryCurrent MemoryMax MemoryLimit"
-    " TasksCurrent TasksMax"
+    " EnvironmentFiles PassEnvironment UnsetEnvironment PAMName SupplementaryGroups DropInPaths"
+    " ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax"
     " LimitNOFILESoft LimitNOFILE"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")

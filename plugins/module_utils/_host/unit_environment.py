@@ -16,7 +16,7 @@ import os
 import re
 from collections import namedtuple
 
-#: What systemd itself sets for each start, and locales: no one's configuration of the app.
+#: What systemd and shells themselves set for each start, and locales: no one's configuration.
 OWN = frozenset(
     "PATH LANG LANGUAGE USER LOGNAME HOME SHELL TERM INVOCATION_ID XDG_RUNTIME_DIR"
     " RUNTIME_DIRECTORY STATE_DIRECTORY CACHE_DIRECTORY LOGS_DIRECTORY"
@@ -24,7 +24,7 @@ OWN = frozenset(
     " MAINPID MANAGERPID LISTEN_FDS LISTEN_PID LISTEN_PIDFDID LISTEN_FDNAMES NOTIFY_SOCKET"
     " WATCHDOG_PID WATCHDOG_USEC SYSTEMD_EXEC_PID SYSTEMD_NSS_BYPASS_BUS JOURNAL_STREAM"
     " LOG_NAMESPACE REMOTE_ADDR REMOTE_PORT MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE FDSTORE"
-    " TRIGGER_UNIT TRIGGER_PATH SERVICE_RESULT EXIT_CODE EXIT_STATUS".split()
+    " PWD OLDPWD SHLVL _ TRIGGER_UNIT TRIGGER_PATH SERVICE_RESULT EXIT_CODE EXIT_STATUS".split()
 )
 #: Of one pattern of ``EnvironmentFile=``; more are a mistake.
 MOST_FILES = 100

@@ -39,8 +39,8 @@ def observe(ctx):
         files: those with secrets in them (path, mode); absent: those that the unit must have;
         denied: why the app's user may not read its .env, or None; running: whether the app runs;
         pending: the names of what another start changes; launcher: what starts the app; required:
-        {name: why it may be missing}; variables: see ``_judged``; plain: {name: value}; duplicates
-        and malformed lines; elsewhere: a file for secrets that only root may read, or None.
+        {name: why it may be missing}; variables: see ``_judged``; plain: {name: value}, and hidden:
+        the names that what starts the app may set; duplicates and malformed lines; elsewhere: a file for secrets that only root may read, or None.
     """
     found = ctx.app_environment
     reading = found.reading
@@ -54,10 +54,12 @@ def observe(ctx):
                 why = "%s %s" % (_shown(entry.value), why) if entry.value.strip() else why
             judged["refused"] = why
     hints, gaps = _hints(found, ctx.params["required_variables"]), dict(found.gaps)
-    if found.launcher and found.launcher.opaque and None in hints.values():
-        names = ", ".join(sorted(name for name, why in hints.items() if why is None)[:5])
-        gaps["sources"] = "%s starts the app and may set %s" % (found.launcher.path, names)
-    values = found.values
+    values, starter = found.values, _starter(found)
+    hidden = [name for name in PLAIN if name not in values and starter and starter.may_set(name)]
+    unclear = hidden + [name for name, why in hints.items() if why is None and starter.opaque]
+    if unclear:
+        names = ", ".join(unclear[:5])
+        gaps["sources"] = "%s starts the app and may set %s" % (starter.path, names)
     observation = {
         "path": found.path,
         "exists": reading is not None or bool(found.error),
@@ -77,6 +79,7 @@ def observe(ctx):
         "required": hints,
         "variables": variables,
         "plain": {name: values[name] for name in PLAIN if name in values},
+        "hidden": hidden,
         "duplicates": reading.duplicates if reading is not None else [],
         "malformed": reading.malformed if reading is not None else [],
         "elsewhere": _elsewhere(found),
@@ -237,8 +240,14 @@ def _hints(found, required):
     return hints
 
 
+def _starter(found):
+    """Return what may set more variables at a start, where no running app shows which; or None."""
+    return found.launcher if found.running is None else None
+
+
 def _absence(name, found):
-    if found.launcher and found.launcher.may_set(name):
+    starter = _starter(found)
+    if starter and starter.may_set(name):
         return None
     if found.reading is not None and name in found.reading.values:
         value = found.reading.values[name]
@@ -452,8 +461,7 @@ def _invalid_finding(observed, refused):
         "app.env.invalid",
         "app",
         "fail",
-        "%d variables of the app have a value that it refuses: %s"
-        % (len(refused), "; ".join(_listed(refused)[:5])),
+        "The app refuses the value of %s" % "; ".join(_listed(refused)[:5]),
         reason="invalid:" + _names(refused),
         value=len(refused),
         unit="variables",
@@ -537,8 +545,8 @@ def decide_restart(ctx, observed):
             "app.restart.pending",
             "app",
             "warn",
-            "%d variables have changed since the app was started, and it runs with what they were:"
-            " %s" % (len(names), ", ".join(names[:10])),
+            "The app was started before a change of %s, and runs with what was set then"
+            % ", ".join(names[:10]),
             reason="changed:" + _names(names),
             value=len(names),
             unit="variables",

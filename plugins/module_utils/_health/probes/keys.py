@@ -45,6 +45,8 @@ def decide(ctx, environment):
     if environment["mode"] is None:
         return _without_file(environment, "security.keys")
     found = weak(environment["plain"])
+    for name in environment["hidden"]:
+        found.pop(name)  # what is not known is a gap
     findings = []
     mfa = found.pop("REQUIRE_MFA", None)
     if mfa:

@@ -189,7 +189,7 @@ def test_credentials_are_of_the_environment(app, tmp_path):
         "[Service]\nLoadCredential=database_password:%s\nLoadCredentialEncrypted=api_key:/none\n"
         % (tmp_path / "secret")
     )
-    found = app("A=1\n", FragmentPath=str(fragment), LoadCredential="[unprintable]")
+    found = app("A=1\n", FragmentPath=str(fragment))
     assert found.values["DATABASE_PASSWORD"] == "hush-hush"
     assert found.concealed == {"API_KEY"}
     assert "hush-hush" in found.secrets()

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules, recording
-from ansible_collections.sergas.ops.plugins.module_utils._health.probes import environment
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes import environment, keys
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
     app_environment,
@@ -196,11 +196,13 @@ def test_what_a_wrapper_sets_is_not_missing(host, tmp_path):
         assert ids(decided(context, ANSWERS)) == [("app.env.ok", "ok", None)]
         assert environment.observe(context).gaps == {}
     wrapper.write_text("#!/bin/sh\n. /etc/sergas/environment\nexec uvicorn src.main:app\n")
-    # Whether that file has it, only a start shows.
-    assert (
-        "may set DATABASE_NAME"
-        in (environment.observe(host(WITHOUT_NAME, ExecStart=command)).gaps["sources"])
-    )
+    # What that file has, the running app shows, and else only a start; nothing is said of the keys.
+    context = host(WITHOUT_NAME, process=process, ExecStart=command)
+    assert ids(decided(context, ANSWERS)) == [("app.env.ok", "ok", None)]
+    assert environment.observe(context).gaps == {}
+    value, gaps = environment.observe(host(WITHOUT_NAME, ExecStart=command))
+    assert "may set REQUIRE_MFA, " in gaps["sources"] and "DATABASE_NAME" in gaps["sources"]
+    assert ids(keys.decide(None, value)) == [("security.keys.ok", "ok", None)]
 
 
 def test_readings_that_differ_do_not_matter_where_systemd_reads_no_file(host):

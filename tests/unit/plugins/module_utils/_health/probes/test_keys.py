@@ -21,6 +21,7 @@ def observed(text, mode=0o600, error=None, more=()):
         "error": error,
         "error_kind": "permission" if error else None,
         "files": [] if reading is None else [{"path": reading.path, "mode": mode}, *more],
+        "hidden": [],
         "plain": {name: settings[name] for name in environment.PLAIN if name in settings},
     }
 
