@@ -111,8 +111,8 @@ options:
     type: path
   env_file:
     description:
-      - The app's C(.env), which remedies change. If not given, the unit's C(EnvironmentFile) of that
-        name, else C(.env) in O(app_dir) where it is there, else the unit's last one. The other
+      - The app's C(.env), which remedies change. If not given, the unit's C(EnvironmentFile) of
+        that name, else C(.env) in O(app_dir) where it is there, else the unit's last one. The other
         files of the unit count as well.
     type: path
   port:

@@ -16,7 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     NotHere,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import is_secret_name
-from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, service_url
+from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv
 from ansible_collections.sergas.ops.plugins.module_utils._net import pgwire, resp, url
 
 #: No real .env comes near; a device or a log given by mistake does.
@@ -153,6 +153,9 @@ def with_options(values, params):
     for service in ("DATABASE", "REDIS"):
         address = service + "_URL"
         if result.get(address):
+            # Where there is a URL, as its parser.
+            from ansible_collections.sergas.ops.plugins.module_utils._host import service_url
+
             try:
                 parts, servers = service_url.split(result[address])
             except ValueError:
@@ -197,7 +200,9 @@ def secret_values(pairs):
     for name, value in pairs:
         if value and is_secret_name(name):
             found.add(value)
-        if value and "://" in value:
+        if value and "://" in value and "@" in value:
+            from ansible_collections.sergas.ops.plugins.module_utils._host import service_url
+
             found |= service_url.fragments(value)
     return found
 

@@ -16,6 +16,7 @@ import re
 from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
     dotenv,
@@ -26,18 +27,25 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._host.unit_environment import Entry
 
+# Compiled where they are used, which is seldom.
 #: Programs that give the app what they were given.
-_DIRECT = re.compile(
-    r"(?:python|pypy)[\d.]*\Z|(?:uvicorn|gunicorn|hypercorn|daphne|granian|waitress-serve|celery|fastapi)\Z"
+_DIRECT = (
+    r"(?:python|pypy)[\d.]*\Z|(?:uvicorn|gunicorn|hypercorn|daphne|granian|waitress-serve|celery"
+    r"|fastapi)\Z"
+)
+#: Programs that set no more variables than their command line says.
+_PLAIN = (
+    r"(?:sh|dash|bash|ash|zsh|ksh|busybox|env|nice|ionice|timeout|setsid|flock|tini|dumb-init"
+    r"|catatonit|systemd-cat|setpriv)\Z"
 )
 #: What may set variables that do not stand in the script itself.
-_OPAQUE = re.compile(
-    r"(?m)(?:^|[;&|]|\b(?:then|do|else|exec)\b)[ \t]*(?:\.|source|eval|sudo|su|runuser|vault"
-    r"|op|doppler|chamber|envdir|envconsul|dotenv|poetry|pipenv|uv)[ \t]|\bset[ \t]+-\w*a|allexport"
+_OPAQUE = (
+    r"(?m)(?:^|[;&|]|\b(?:then|do|else|exec)\b)[ \t]*(?:\.|source|eval|sudo|su|runuser|vault|op"
+    r"|doppler|chamber|envdir|envconsul|dotenv|poetry|pipenv|uv)[ \t]|\bset[ \t]+-\w*a|allexport"
     r"|\benv[ \t]+-|\bexport[ \t]+[$`\"]"
 )
-_ENV_FILE_OPTION = re.compile(r"\s--env-file[ =](\S+)")
-_CREDENTIAL = re.compile(r"(?m)^(?:Load|Set)Credential(?:Encrypted)?=([^:\n]+):?(.*)")
+_ENV_FILE_OPTION = r"\s--env-file[ =](\S+)"
+_CREDENTIAL = r"(?m)^(?:Load|Set)Credential(?:Encrypted)?=([^:\n]+):?(.*)"
 _CREDENTIALS = "/run/credentials"
 
 
@@ -229,7 +237,7 @@ class _Reader:
 
     def _dotenv_paths(self, loaded):
         """Return the files that the app's dotenv reads, the first one of a name counts."""
-        options = _ENV_FILE_OPTION.findall(unit.command_line(self.properties))
+        options = re.findall(_ENV_FILE_OPTION, unit.command_line(self.properties))
         paths = [os.path.join(self.app_dir, path) for path in options]
         if self.path not in loaded or not unit.is_loaded(self.properties):
             paths.append(self.path)
@@ -260,7 +268,10 @@ class _Reader:
         """
         found = {}
         for path in self._unit_files():
-            for name, source in _CREDENTIAL.findall(_text(path) or ""):
+            text = _text(path) or ""
+            if "Credential" not in text:
+                continue
+            for name, source in re.findall(_CREDENTIAL, text):
                 if not dotenv.VALID_NAME.match(name.upper()):
                     continue
                 own = os.path.join(_CREDENTIALS, self.properties.get("Id") or "", name)
@@ -335,8 +346,6 @@ class _Reader:
 
     def _manager(self):
         """Return {name: value} of the manager's environment block."""
-        from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-
         try:
             text = systemctl.run("show-environment", deadline=Deadline(2))
         except systemctl.SystemctlError as error:
@@ -388,7 +397,7 @@ def launcher(properties, read_text):
     """
     command = unit.command_line(properties)
     words = command.split()
-    if not words or _DIRECT.match(os.path.basename(words[0])):
+    if not words or re.match(_DIRECT, os.path.basename(words[0])):
         return None
     texts, opaque = [command], bool(properties.get("PAMName"))
     for position, word in enumerate(words[:3]):
@@ -399,14 +408,10 @@ def launcher(properties, read_text):
             if position == 0 and "python" in text.partition("\n")[0]:
                 return None
             texts.append(text)
-        elif position == 0 and not re.match(
-            r"(?:sh|dash|bash|ash|zsh|ksh|busybox|env|nice|ionice|timeout|setsid|flock|tini|dumb-init"
-            r"|catatonit|systemd-cat|setpriv)\Z",
-            os.path.basename(word),
-        ):
+        elif position == 0 and not re.match(_PLAIN, os.path.basename(word)):
             opaque = True
     text = "\n".join(texts)
-    return Launcher(words[0], text, opaque or bool(_OPAQUE.search(text)))
+    return Launcher(words[0], text, opaque or bool(re.search(_OPAQUE, text)))
 
 
 def _text(path):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils._host import service_url
 from ansible_collections.sergas.ops.plugins.module_utils._net import url
 
 WHOLE, NUMBER, SWITCH, PORT, LEVEL, DATABASE, REDIS, ADDRESS, TEXT = (
@@ -48,16 +47,23 @@ _WORDS = {
     PORT: "is not a port",
     LEVEL: "is not a level of the log",
 }
-# As pydantic takes them.
-_FORMS = {
-    WHOLE: r"\s*[+-]?[0-9]+(?:_[0-9]+)*(?:\.0+)?\s*\Z",
-    NUMBER: r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*\Z",
-    SWITCH: r"(?i)(?:0|1|off|on|f|t|false|true|n|y|no|yes)\Z",
-    LEVEL: (
-        r"(?i)\s*(?:trace|debug|info|success|notice|warn|warning|error|critical|fatal|notset"
-        r"|[0-9]+)\s*\Z"
-    ),
-}
+_EXAMPLES = (
+    "change_me",
+    "changeme",
+    "change-me",
+    "your_",
+    "your-",
+    "todo",
+    "example",
+    "placeholder",
+) + ("replace_me", "replaceme", "replace-me")
+# As pydantic takes them. Most values need no pattern, and a pattern costs more than the rest.
+_SWITCHES = frozenset("0 1 off on f t false true n y no yes".split())
+_LEVELS = frozenset(
+    "trace debug info success notice warn warning error critical fatal notset".split()
+)
+_WHOLE = r"\s*[+-]?[0-9]+(?:_[0-9]+)*(?:\.0+)?\s*\Z"
+_NUMBER = r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*\Z"
 
 
 def refusal(kind, text):
@@ -67,14 +73,23 @@ def refusal(kind, text):
         kind: one of those above.
         text: the value.
     """
-    if kind == PORT:
-        good = re.match(_FORMS[WHOLE], text) and 0 < int(float(text.replace("_", ""))) < 65536
-        return None if good else _words(text, kind)
-    if kind in _FORMS:
-        return None if re.match(_FORMS[kind], text) else _words(text, kind)
-    if kind in (DATABASE, REDIS, ADDRESS) and text.strip():
-        return _refused_url(kind, text)
-    return None
+    if kind in (DATABASE, REDIS, ADDRESS):
+        return _refused_url(kind, text) if text.strip() else None
+    return None if kind == TEXT or _is_good(kind, text) else _words(text, kind)
+
+
+def _is_good(kind, text):
+    if kind == SWITCH:
+        return text.lower() in _SWITCHES
+    word = text.strip()
+    digits = word.isdigit() and word.isascii()
+    if kind == LEVEL:
+        return digits or word.lower() in _LEVELS
+    if kind == NUMBER:
+        return digits or bool(re.match(_NUMBER, text))
+    if not digits and not re.match(_WHOLE, text):
+        return False
+    return kind != PORT or 0 < int(float(word.replace("_", ""))) < 65536
 
 
 def _words(text, kind):
@@ -82,6 +97,9 @@ def _words(text, kind):
 
 
 def _refused_url(kind, text):
+    # Where there is a URL, as its parser.
+    from ansible_collections.sergas.ops.plugins.module_utils._host import service_url
+
     characters = service_url.to_encode(text) if kind != ADDRESS else ""
     if kind == REDIS and characters.strip("%@") == "":
         characters = ""  # urllib.parse, with which redis-py reads it, looks for the last @
@@ -99,22 +117,26 @@ def _refused_url(kind, text):
 
 def alphabet(text):
     """Return which characters a secret has, as one word for each kind of them."""
-    kinds = (
-        ("lower", "[a-z]"),
-        ("upper", "[A-Z]"),
-        ("digits", "[0-9]"),
-        ("spaces", r"\s"),
-        ("others", r"[^A-Za-z0-9\s]"),
-    )
-    return [name for name, expression in kinds if re.search(expression, text)]
+    found = {
+        "lower"
+        if "a" <= one <= "z"
+        else "upper"
+        if "A" <= one <= "Z"
+        else "digits"
+        if "0" <= one <= "9"
+        else "others"
+        for one in text
+    }
+    return sorted(found)
 
 
 def is_placeholder(text):
     """Return whether a value looks like one of an example that was never replaced."""
-    return bool(
-        re.match(
-            r"(?i)\s*(?:<[^>]*>|\{\{.*\}\}|x{3,}|\*+|change[_-]?me.*|your[_-].*|todo.*|example.*"
-            r"|placeholder.*|replace[_-]?me.*|secret|password|dummy|none|null)\s*\Z",
-            text,
-        )
+    word = text.strip().lower()
+    return (
+        (word[:1], word[-1:]) == ("<", ">")
+        or (word[:2], word[-2:]) == ("{{", "}}")
+        or word.startswith(_EXAMPLES)
+        or word in ("secret", "password", "dummy", "none", "null")
+        or (len(word) > 2 and not word.strip("x*"))
     )

@@ -10,11 +10,13 @@ import os
 import re
 from collections import namedtuple
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+
 #: A process' environment is no larger where it is meant seriously.
 MAX_BYTES = 1024 * 1024
 _MOST_PROCESSES = 64
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*\Z")
-#: What starts an app in a process of its own, and may give it more variables than it has.
+#: What starts an app in another process, and may give it more variables than it has.
 _LAUNCHERS = frozenset(
     "sh dash bash ash zsh ksh busybox env sudo su runuser setpriv tini dumb-init catatonit nice"
     " ionice timeout setsid flock systemd-cat chpst envdir gosu su-exec start-stop-daemon uv op"
@@ -38,7 +40,7 @@ class Process(namedtuple("Process", ["pid", "program", "arguments"])):
         return script in _PYTHON_LAUNCHERS
 
 
-class Unreadable(Exception):
+class Unreadable(OperationError):
     """The environment cannot be read; the message says why."""
 
 

@@ -16,19 +16,19 @@ import re
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._net import url
 
-_QUERY = re.compile(r"\?(?=[A-Za-z_][\w.-]*=)")
+_QUERY = r"\?(?=[A-Za-z_][\w.-]*=)"
 #: What a query may say of the server and of the login (libpq; SQLAlchemy with several hosts).
 _OPTIONS = (("user", "user"), ("password", "password"), ("dbname", "name"))
 #: No password that is one has more.
 _MOST_PARTS = 20
 #: Within a login, these separate the parts of the URL; a % begins two hexadecimal digits.
-_TO_ENCODE = re.compile(r"[@/?#]|%(?![0-9A-Fa-f]{2})")
+_TO_ENCODE = r"[@/?#]|%(?![0-9A-Fa-f]{2})"
 
 
 def _parts(text):
     """Return (scheme, login, ``@`` or nothing, servers, the rest) of a URL."""
     scheme, _separator, rest = text.partition("://")
-    query = _QUERY.search(rest)
+    query = re.search(_QUERY, rest)
     body, tail = (rest[: query.start()], rest[query.start() :]) if query else (rest, "")
     login, at, server = body.rpartition("@")
     servers = re.split("[/?#]", server, maxsplit=1)[0]
@@ -42,7 +42,7 @@ def _login(text):
 def to_encode(text):
     """Return the characters that the login of a URL has as they are and that must be encoded."""
     password = _login(text).partition(":")
-    return "".join(sorted(set(_TO_ENCODE.findall("".join(password[::2])))))
+    return "".join(sorted(set(re.findall(_TO_ENCODE, "".join(password[::2])))))
 
 
 def fragments(text):

@@ -29,8 +29,8 @@ OWN = frozenset(
 #: Of one pattern of ``EnvironmentFile=``; more are a mistake.
 MOST_FILES = 100
 # A word as systemctl prints one of a list: in double quotes with C escapes, or as it is.
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.S)
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)", re.S)
+_WORD = r'(?s)"((?:[^"\\]|\\.)*)"|(\S+)'
+_ESCAPE = r"(?s)\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)"
 _CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
 
 
@@ -54,6 +54,8 @@ class EnvironmentFile(namedtuple("EnvironmentFile", ["pattern", "optional"])):
 
 def words(text):
     """Return the list that systemctl has printed as the value of a property (pure)."""
+    if not text or '"' not in text:
+        return (text or "").split()
 
     def unescaped(found):
         code = found.group(1)
@@ -61,7 +63,10 @@ def words(text):
             return chr(int(code[1:], 16))
         return chr(int(code, 8)) if len(code) == 3 else _CONTROL.get(code, code)
 
-    return [plain or _ESCAPE.sub(unescaped, quoted) for quoted, plain in _WORD.findall(text or "")]
+    return [
+        plain or (re.sub(_ESCAPE, unescaped, quoted) if "\\" in quoted else quoted)
+        for quoted, plain in re.findall(_WORD, text)
+    ]
 
 
 def assignments(properties):

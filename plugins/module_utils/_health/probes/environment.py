@@ -17,7 +17,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
     app_values,
     dotenv,
-    file_access,
     unit,
 )
 
@@ -39,8 +38,9 @@ def observe(ctx):
         files: those with secrets in them (path, mode); absent: those that the unit must have;
         denied: why the app's user may not read its .env, or None; running: whether the app runs;
         pending: the names of what another start changes; launcher: what starts the app; required:
-        {name: why it may be missing}; variables: see ``_judged``; plain: {name: value}, and hidden:
-        the names that what starts the app may set; duplicates and malformed lines; elsewhere: a file for secrets that only root may read, or None.
+        {name: why it is missing}; variables: see ``_variables``; plain: {name: value}, and hidden:
+        the names that what starts the app may set; duplicates and malformed lines; elsewhere: a
+        file for secrets that only root may read, or None.
     """
     found = ctx.app_environment
     reading = found.reading
@@ -218,6 +218,8 @@ def _denied(ctx, found):
     started = unit.since(ctx.unit, "ExecMainStartTimestamp", ctx.now)
     if unit.number(ctx.unit, "MainPID") and started is not None and status.st_ctime < started:
         return None
+    from ansible_collections.sergas.ops.plugins.module_utils._host import file_access
+
     more = (ctx.unit.get("SupplementaryGroups") or "").split()
     why = file_access.denial(found.path, user, ctx.unit.get("Group"), more, ctx.deadline)
     if why is None:

@@ -14,7 +14,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import D
 from ansible_collections.sergas.ops.plugins.module_utils._host import file_access
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-OTHER = pwd.getpwnam("nobody")
+OTHER = pwd.getpwuid(65534)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_directory_on_the_way_is_named(path):
 
 
 def set_access_list(path, permission):
-    """Write what setfacl -m u:nobody:PERMISSION writes, where the filesystem has access lists."""
+    """Write what setfacl -m u:USER:PERMISSION writes, where the filesystem has access lists."""
     others = 4 if permission == 0 else 0
     entries = ((1, 6, -1), (2, permission, OTHER.pw_uid), (4, 0, -1), (16, 4, -1), (32, others, -1))
     data = struct.pack("<I", 2) + b"".join(

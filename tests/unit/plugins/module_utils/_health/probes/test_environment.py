@@ -316,7 +316,7 @@ def test_of_a_secret_only_what_is_judged_of_it_is_observed(host):
     variables = environment.observe(host(text)).value["variables"]
     assert variables["DATABASE_PASSWORD"]["secret"] == {
         "length": 12,
-        "alphabet": ["lower", "upper", "digits", "others"],
+        "alphabet": ["digits", "lower", "others", "upper"],
         "placeholder": False,
         "equal_to": None,
     }
