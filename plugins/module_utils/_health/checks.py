@@ -75,6 +75,7 @@ def _decide_packages(ctx, observed):
 
 PROBES = {
     "service": Probe(service.observe, 5),
+    "environment": Probe(environment.observe, 5, environment.ASPECTS),
     "sockets": Probe(sockets.observe, 5),
     "logs": Probe(logs.observe, 600),
     "crash_dumps": Probe(crashes.observe, 5),
@@ -116,7 +117,19 @@ CHECKS = {
         ("logs", "last_start"),
     ),
     "port": Check(ports.decide_port, ("sockets",), "app.port", "app", APP, _WONT_START),
-    "env": Check(environment.decide, (), "app.env", "app", APP, _WONT_START),
+    "env": Check(
+        environment.decide,
+        ("environment",),
+        "app.env",
+        "app",
+        APP,
+        _WONT_START,
+        ("health",),
+        ("environment.sources", "environment.running"),
+    ),
+    "restart": Check(
+        environment.decide_restart, ("environment",), "app.restart", "app", APP, _WONT_START
+    ),
     "imports": Check(logs.decide_imports, ("logs",), "app.import", "app", APP, _WONT_START),
     "database": Check(
         database.decide,
@@ -148,8 +161,17 @@ CHECKS = {
         logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
     ),
     "attacks": Check(attacks.decide, ("logs",), "security.access", "security", APP, _ATTACKS),
-    "keys": Check(keys.decide, (), "security.keys", "security", APP, _ATTACKS),
-    "env_file": Check(keys.decide_file, (), "security.env", "security", APP, _ATTACKS),
+    "keys": Check(keys.decide, ("environment",), "security.keys", "security", APP, _ATTACKS),
+    "env_file": Check(
+        keys.decide_file,
+        ("environment",),
+        "security.env",
+        "security",
+        APP,
+        _ATTACKS,
+        # What the app runs with says nothing of who may read its files.
+        stands_on=("environment.sources",),
+    ),
     "loadbalancer": Check(
         loadbalancer.decide,
         ("backends", "firewall"),
