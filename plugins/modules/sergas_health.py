@@ -203,6 +203,14 @@ options:
   database_password:
     description: Replaces C(DATABASE_PASSWORD) of the app's C(.env).
     type: str
+  required_tables:
+    description:
+      - Tables that the app must be able to read and to write, each as V(schema.table). A missing
+        table, or one that the app's role may not select from, insert into, update and delete from,
+        is a failure. Without them, only grants that can be no more than a mistake are.
+    type: list
+    elements: str
+    default: []
   redis_host:
     description: Replaces C(REDIS_HOST) of the app's C(.env).
     type: str
@@ -464,6 +472,7 @@ ARGUMENT_SPEC = {
     "database_name": {"type": "str"},
     "database_user": {"type": "str"},
     "database_password": {"type": "str", "no_log": True},
+    "required_tables": {"type": "list", "elements": "str", "default": []},
     "redis_host": {"type": "str"},
     "redis_port": {"type": "int"},
     "redis_password": {"type": "str", "no_log": True},

@@ -40,7 +40,7 @@ PROBES = {
     "limits": Probe(limits.observe, 5),
     "health": Probe(api.observe, 10),
     "prometheus": Probe(prometheus.observe, 5),
-    "database": Probe(database.observe, 8),
+    "database": Probe(database.observe, 8, database.ASPECTS),
     "redis": Probe(redis.observe, 5),
     "memory": Probe(memory.observe, 5),
     "disks": Probe(disks.observe, 5),

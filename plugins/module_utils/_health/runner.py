@@ -13,8 +13,11 @@ Three steps, so that only the first one touches the host:
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, options
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
@@ -30,6 +33,7 @@ RANGES = (
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
 )
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}\Z")
 #: How many of the host's recent changes are shown.
 CHANGES = 20
 
@@ -51,6 +55,7 @@ def diagnose(params, checks, probes):
     """
     options.check_ranges(params, RANGES)
     check_addresses(params)
+    check_tables(params)
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
     found, observations = diagnosis.run(names, checks, probes, context)
@@ -89,3 +94,13 @@ def check_addresses(params):
     """
     for text in params.get("balancer_addresses") or ():
         addresses.option_or_name("balancer_addresses", text)
+
+
+def check_tables(params):
+    """Raise a ValueError for the first of the required tables whose name cannot be one."""
+    for name in params.get("required_tables") or ():
+        if not _TABLE.match(name):
+            raise InvalidValue(
+                "required_tables: %r is not allowed, it must be of the form schema.table, of"
+                " letters, digits, _ and $" % name
+            )

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Observed
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     NotHere,
     finding,
@@ -21,6 +22,60 @@ from ansible_collections.sergas.ops.plugins.module_utils._net import (
 
 _REQUIRED = (("host", "HOST"), ("user", "USER"), ("name", "NAME"))
 _MARGIN = 0.3
+#: What is kept of the time to find out why a server does not answer, and the least for a query.
+_EXPLAINING = 2.0
+_LEAST = 0.5
+#: The reasons that are not in the calls: error kinds, and the codes of ``postgresql_reasons``.
+REASONS = {
+    "db.unreachable": (
+        "dns",
+        "refused",
+        "missing",
+        "unreachable",
+        "denied",
+        "permission",
+        "timeout",
+        "hung",
+        "closed",
+        "tls",
+        "protocol",
+        "proxy",
+        "redirect",
+        "starting",
+        "stopping",
+        "refusal",
+        "pooler",
+        "closed_database",
+        "hba",
+        "configuration",
+        "port_taken",
+        "disk_full",
+        "data_permissions",
+        "memory",
+        "library",
+        "certificate",
+        "damaged",
+        "down",
+        "frozen",
+        "listens_elsewhere",
+        "socket_only",
+    ),
+    "db.auth.failed": (
+        "password",
+        "password_missing",
+        "role",
+        "identity",
+        "pg_hba",
+        "method",
+        "privilege",
+        "tls_required",
+    ),
+    "db.missing": ("database",),
+    "db.connections.exhausted": ("slots", "role_limit", "database_limit", "pool_exhausted"),
+    "db.writes.refused": ("recovery", "read_only", "permission"),
+}
+#: What the observation may miss of a server that answers.
+ASPECTS = ("slots", "rights", "time")
 
 
 def observe(ctx):
@@ -35,6 +90,7 @@ def observe(ctx):
     # A little less than there is, so that a server that hangs is reported as such and not as a late
     # probe.
     deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
+    targets = []
     if ctx.has("app"):
         target = app_config.database_target(ctx.settings)
         missing = [name for key, name in _REQUIRED if not target[key]]
@@ -44,19 +100,45 @@ def observe(ctx):
                 {"unset": unset, "why": ctx.environment_error or _not_set(unset, ctx.env_file)}
             )
         else:
-            results.append(dict(reach.postgresql(target, deadline), local=False))
-    if not results or "postgresql" in (ctx.components or ()):
-        known = {item.get("address") for item in results}
+            targets.append((target, False))
+    if not (results or targets) or "postgresql" in (ctx.components or ()):
+        known = {url.address(target["host"], target["port"]) for target, _local in targets}
         for target in local_servers.postgresql():
             if url.address("127.0.0.1", target["port"]) not in known:
-                results.append(dict(reach.postgresql(target, deadline), local=True))
-    if not results:
+                targets.append((target, True))
+    gaps = {}
+    for number, (target, local) in enumerate(targets):
+        # A server that hangs must leave time for the others: what was not tried does not hang.
+        left = deadline.remaining() - min(_EXPLAINING, deadline.remaining() / 4)
+        share = deadline.within(left / (len(targets) - number))
+        if share.remaining() < _LEAST:
+            gaps["time"] = "there was no time left to query the server on port %s" % target["port"]
+            continue
+        result = dict(
+            reach.postgresql(target, share, ctx.params.get("required_tables") or ()), local=local
+        )
+        gaps.update(result.pop("gaps", {}))
+        results.append(dict(result, explained=_explained(target, result, deadline)))
+    if not results and not gaps:
         raise NotHere("PostgreSQL is not on this host")
-    return {
-        "reached": results,
-        "target": results[0].get("address"),
-        "slots": results[0].get("slots"),
-    }
+    first = results[0] if results else {}
+    value = {"reached": results, "target": first.get("address"), "slots": first.get("slots")}
+    value["required_tables"] = ctx.params.get("required_tables") or []
+    return Observed(value, gaps)
+
+
+def _explained(target, result, deadline):
+    """Return why a server of this host does not serve, as a dict, or None."""
+    failure = result.get("failure")
+    if not failure or (result["local"] and result["alive"]):
+        return None
+    # Only here: most servers answer.
+    from ansible_collections.sergas.ops.plugins.module_utils._host import postgresql_server
+
+    reason = postgresql_server.explain(
+        target["host"], target["port"], failure["error_kind"], deadline
+    )
+    return reason and reason._asdict()
 
 
 def _not_set(names, env_file):
@@ -125,9 +207,126 @@ _ERROR_KINDS = {
 
 
 def decide(ctx, observed):
-    """Return a finding for each database that was to be reached."""
+    """Return the findings for each database that was to be reached."""
     threshold = ctx.thresholds["db_connections_percent"]
-    return [judge(result, threshold) for result in observed["reached"]]
+    findings = []
+    for result in observed["reached"]:
+        item = judge(result, threshold)
+        refused = writes_refused(result, observed["required_tables"])
+        # A server that only lets the app read is not ok, whatever else it is.
+        findings += ([item] if item["status"] != "ok" or not refused else []) + refused
+    if not findings:
+        # None was tried: the runner says why.
+        findings.append(finding("db.connection.ok", "database", "ok", "No server was queried"))
+    return findings
+
+
+#: Where the server has a setting from (pg_settings): whose it is, and what resets it.
+_SOURCES = {
+    "user": ("the role's", "ALTER ROLE ... RESET default_transaction_read_only."),
+    "database": ("the database's", "ALTER DATABASE ... RESET default_transaction_read_only."),
+    "database user": (
+        "the role's in this database",
+        "ALTER ROLE ... IN DATABASE ... RESET default_transaction_read_only.",
+    ),
+    "global": ("all roles'", "ALTER ROLE ALL RESET default_transaction_read_only."),
+}
+_SERVER_S = ("the server's", "Set default_transaction_read_only = off in its configuration, reload.")
+_PRIVILEGES = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
+
+
+def writes_refused(result, required):
+    """Return the finding, in a list, on a server that lets the app read but not write (pure).
+
+    Args:
+        result: one of what ``observe`` reached.
+        required: the tables that the app must be able to write to, as ``schema.table``.
+    """
+    if "read_only" not in result or result["local"]:
+        return []
+    server = "PostgreSQL at %s" % result["address"]
+    evidence = {"target": result["address"], "database": result["name"], "user": result["user"]}
+    if result["in_recovery"]:
+        reason, evidence["in_recovery"] = "recovery", True
+        words = "the server is in recovery (a standby, or one that was not promoted)"
+        advice = (
+            "Point .env at the primary, or promote this server (pg_promote) if it is meant to be"
+            " the primary."
+        )
+    elif result["read_only"]:
+        whose, advice = _SOURCES.get(result["read_only"], _SERVER_S)
+        reason = "read_only:%s" % result["read_only"]
+        words = "default_transaction_read_only is on, by %s setting" % whose
+    else:
+        missing = rights_missing(result["rights"] or (), required)
+        if not missing:
+            return []
+        evidence["tables"] = missing
+        reason = "permission:%s" % ",".join(item["table"] for item in missing)
+        first = missing[0]
+        words = "%s misses %s on %s" % (
+            result["user"],
+            ", ".join(first["missing"]),
+            ", ".join(item["table"] for item in missing[:5]),
+        )
+        advice = "GRANT %s ON %s TO %s." % (
+            ", ".join(first["missing"]),
+            first["table"],
+            result["user"],
+        )
+        if not first["exists"]:
+            words = "the table %s does not exist" % first["table"]
+            advice = "Restore it, or run the migrations of the app."
+    return [
+        finding(
+            "db.writes.refused",
+            "database",
+            "fail",
+            "%s answers, and the app cannot write: %s" % (server, words),
+            reason=reason,
+            evidence=evidence,
+            advice=advice,
+        )
+    ]
+
+
+def rights_missing(rows, required):
+    """Return table, missing (privileges) and exists of the tables that the role has to write to and
+    may not (pure).
+
+    Those are the required ones, and those that were written to whose grants have no sense other
+    than a mistake: an owner who may not insert, or a role that may update or delete and not insert,
+    or insert and delete and not update. Only to read, or only to add, is a way to work.
+
+    Args:
+        rows: of ``reach``: schema, table, ``t`` for an own one, what is missing, what was written.
+        required: names of tables.
+    """
+    found, known = [], set()
+    for schema, table, own, lacks, written in rows:
+        name = "%s.%s" % (schema, table)
+        known.add(name)
+        if name in required:
+            needed = "rawd"
+        elif "u" in lacks:
+            needed = ""
+        elif "a" in lacks:
+            needed = "a" if "a" in written and (own == "t" or "w" not in lacks) else ""
+        else:
+            needed = "w" if "w" in written and "d" not in lacks else ""
+            # What may be changed has to be found.
+            needed += "r" if written and "w" not in lacks else ""
+        missing = [
+            privilege
+            for letter, privilege in _PRIVILEGES.items()
+            if letter in needed and (letter in lacks or "u" in lacks)
+        ]
+        if missing:
+            found.append({"table": name, "missing": missing, "exists": True})
+    for name in required:
+        if name not in known:
+            found.append({"table": name, "missing": list(_PRIVILEGES.values()), "exists": False})
+    return found
 
 
 def judge(result, threshold):
@@ -157,6 +356,8 @@ def judge(result, threshold):
             return finding(
                 "db.connection.ok", "database", "ok", "%s answers" % server, evidence=evidence
             )
+    if failure and result.get("explained"):
+        return _explained_finding(server, evidence, failure, result["explained"])
     if failure:
         return _refused(server, evidence, failure, result["socket"])
     evidence.update(
@@ -174,16 +375,17 @@ def judge(result, threshold):
         }
     )
     if not result["slots"]:
-        evidence["slots_unknown"] = result.get("why", "the server has none")
         summary = "%s allows %s to use %s" % (server, result["user"], result["name"])
         return finding("db.connection.ok", "database", "ok", summary, evidence=evidence)
     warn, fail, unit = threshold
     percent = round(100.0 * result["used"] / result["slots"], 1)
     status = grade(percent, warn, fail)
+    reason = None
     if status == "ok":
         identity, remedy, advice = "db.connection.ok", None, None
     else:
         identity, _sentence, remedy = _ERROR_KINDS["slots"]
+        reason = "slots"
         advice = postgres_failures.ADVICE["slots"]
     return finding(
         identity,
@@ -199,6 +401,7 @@ def judge(result, threshold):
             percent,
             fail if status == "fail" else warn,
         ),
+        reason=reason,
         value=percent,
         unit=unit,
         warn=warn,
@@ -206,6 +409,24 @@ def judge(result, threshold):
         evidence=evidence,
         remedy=remedy,
         advice=advice,
+    )
+
+
+def _explained_finding(server, evidence, failure, explained):
+    evidence["error_kind"] = failure["error_kind"]
+    evidence["message"] = failure["message"][:300]
+    if explained["lines"]:
+        evidence["log"] = explained["lines"]
+    exhausted = explained["code"] == "pool_exhausted"
+    return finding(
+        "db.connections.exhausted" if exhausted else "db.unreachable",
+        "database",
+        "fail",
+        "%s cannot be used: %s" % (server, explained["words"]),
+        reason=":".join((explained["code"], explained["detail"])),
+        evidence=evidence,
+        remedy="start_postgresql" if explained["can_start"] else None,
+        advice=explained["advice"],
     )
 
 
@@ -237,6 +458,7 @@ def _refused(server, evidence, failure, socket=None):
         "database",
         "fail",
         "%s: %s" % (subject, sentence),
+        reason=evidence["error_kind"],
         evidence=evidence,
         remedy=remedy,
         advice=advice,

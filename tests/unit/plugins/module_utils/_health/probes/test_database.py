@@ -60,11 +60,6 @@ def test_connections_against_the_slots(used, status):
     assert item["id"] == ("db.connection.ok" if status == "ok" else "db.connections.exhausted")
 
 
-def test_slots_that_are_not_visible_are_no_failure():
-    item = judged(reached(slots=None, why="permission denied"))
-    assert (item["status"], item["evidence"]["slots_unknown"]) == ("ok", "permission denied")
-
-
 @pytest.mark.parametrize(
     ("sqlstate", "routine", "error_kind", "id"),
     [
@@ -241,6 +236,7 @@ class TestObserve:
     def context(self, app, components=None, text="", error=None):
         return types.SimpleNamespace(
             has=lambda component: app,
+            params={},
             components=components,
             env_file="/app/.env",
             environment_error=error,
@@ -255,7 +251,7 @@ class TestObserve:
 
     def test_the_clusters_of_a_host_without_an_app(self, monkeypatch):
         monkeypatch.setattr(local_servers, "postgresql", lambda: [local_servers._local("1")])
-        (result,) = database.observe(self.context(app=False))["reached"]
+        (result,) = database.observe(self.context(app=False)).value["reached"]
         assert (result["local"], result["failure"]["error_kind"]) == (True, "refused")
 
     def test_the_app_s_own_database_is_not_queried_twice(self, monkeypatch):
@@ -265,19 +261,19 @@ class TestObserve:
             lambda: [local_servers._local("1"), local_servers._local("2")],
         )
         text = "DATABASE_HOST=127.0.0.1\nDATABASE_PORT=1\nDATABASE_NAME=p\nDATABASE_USER=u\n"
-        found = database.observe(
+        found, _gaps = database.observe(
             self.context(app=True, components=["app", "postgresql"], text=text)
         )
         assert [result["address"] for result in found["reached"]] == ["127.0.0.1:1", "127.0.0.1:2"]
         assert (found["target"], found["slots"]) == ("127.0.0.1:1", None)
 
     def test_settings_that_are_missing(self):
-        found = database.observe(self.context(app=True, text="DATABASE_HOST=x\n"))
+        found, _gaps = database.observe(self.context(app=True, text="DATABASE_HOST=x\n"))
         why = "DATABASE_USER, DATABASE_NAME are not set in /app/.env"
         assert found["reached"] == [{"unset": ["DATABASE_USER", "DATABASE_NAME"], "why": why}]
 
     def test_an_env_that_cannot_be_read_is_the_reason(self):
-        found = database.observe(
+        found, _gaps = database.observe(
             self.context(app=True, error="/app/.env cannot be read: Permission denied")
         )
         assert found["reached"][0]["why"] == "/app/.env cannot be read: Permission denied"
