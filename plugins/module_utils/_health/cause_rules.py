@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule, all_of
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import reason_code
 
 #: What keeps an app from its database, or makes it wait there. Other findings on it (an index that
 #: is not used, a sequence near its end) are no reason for anything.
@@ -21,6 +22,7 @@ _DATABASE = (
     "db.unreachable",
     "db.auth.failed",
     "db.missing",
+    "db.writes.refused",
     "db.disk.full",
     "db.connections.exhausted",
     "db.locks.blocked",
@@ -37,7 +39,7 @@ _GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
 
 def waits(_effect, cause):
     """Whether what cannot be reached keeps its client waiting: a refusal comes at once."""
-    return cause["evidence"].get("error_kind") in ("timeout", "dns", "unreachable")
+    return cause["evidence"].get("error_kind") in ("timeout", "hung", "dns", "unreachable")
 
 
 def answers_nothing(effect, _cause):
@@ -62,6 +64,15 @@ def in_whole_memory(effect, _cause):
 
 def full(_effect, cause):
     return (cause["value"] or 0) >= 99
+
+
+def full_for_server(effect, cause):
+    """Whether a server that has run out of space had it on a disk that is full still."""
+    return full(effect, cause) or reason_code(effect) == "disk_full"
+
+
+def cannot_save(effect, _cause):
+    return reason_code(effect) == "save"
 
 
 def readonly_system(_effect, cause):
@@ -235,7 +246,7 @@ RULES = causes.by_effect(
     ),
     Rule(
         "app.port.closed",
-        _DATABASE,
+        (*_DATABASE, "redis.unreachable"),
         starts_or_waits,
         "an app that waits for its database does not listen yet; one that is refused ends soon",
     ),
@@ -271,7 +282,7 @@ RULES = causes.by_effect(
     Rule("api.health.unreachable", ("app.files.exhausted",)),
     Rule(
         "api.health.unreachable",
-        ("db.unreachable",),
+        ("db.unreachable", "redis.unreachable"),
         all_of(answers_nothing, waits),
         "an app that accepts and does not answer may wait; one that refuses does not run",
     ),
@@ -334,13 +345,13 @@ RULES = causes.by_effect(
     ),
     Rule("db.connections.exhausted", ("app.pool.exhausted",)),
     Rule("db.unreachable", ("app.env.missing",), names("DATABASE_")),
-    Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full),
+    Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full_for_server),
     Rule("db.unreachable", ("host.disk.readonly",), readonly_system),
     Rule("db.auth.failed", ("app.env.missing",), names("DATABASE_")),
     Rule("db.missing", ("app.env.missing",), names("DATABASE_")),
     Rule("redis.unreachable", ("app.env.missing",), names("REDIS_")),
     Rule("redis.auth.failed", ("app.env.missing",), names("REDIS_")),
-    Rule("redis.writes.refused", _DISK),
+    Rule("redis.writes.refused", _DISK, cannot_save),
     Rule("zoho.token.invalid", ("app.env.missing",), names("ZOHO_")),
     Rule("zoho.circuit.open", ("zoho.rate_limited", "zoho.token.invalid", "zoho.token.unknown")),
     Rule("host.swap.high", ("host.memory.high",)),

@@ -41,7 +41,7 @@ PROBES = {
     "health": Probe(api.observe, 10),
     "prometheus": Probe(prometheus.observe, 5),
     "database": Probe(database.observe, 8, database.ASPECTS),
-    "redis": Probe(redis.observe, 5),
+    "redis": Probe(redis.observe, 5, redis.ASPECTS),
     "memory": Probe(memory.observe, 5),
     "disks": Probe(disks.observe, 5),
     "cpu": Probe(cpu.observe, 5),

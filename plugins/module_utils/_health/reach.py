@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils._health import redis_writes
 from ansible_collections.sergas.ops.plugins.module_utils._net import (
     failures,
     pgwire,
@@ -208,27 +209,31 @@ def redis(target, deadline, local):
     except ConnectionFailed as error:
         result["failure"] = {"error_kind": error.reason, "message": str(error)}
     except resp.RedisError as error:
-        # None of these three commands is refused for the memory or the slot of a key.
-        kind = "refusal" if error.kind in ("memory", "cluster") else error.kind
+        # Where a login is refused for the memory or the slot of a key.
+        kind = "refusal" if error.kind in ("memory", "cluster", "writes") else error.kind
         result["failure"] = {"error_kind": kind, "message": str(error)}
     return result
 
 
 def _query(client, target):
-    client.log_in(target["user"], target["password"])
-    refused = None
+    result = {"info": {}, "refused": None, "message": None, "gaps": {}}
     try:
-        answer = client.call("PING")
+        client.log_in(target["user"], target["password"])
     except resp.RedisError as error:
-        # It refuses even this while it refuses writes, and still gives its figures.
-        if error.kind != "writes":
+        # A Sentinel has no password of the servers that it watches.
+        if error.kind != "password_unused" or _info(client).get("redis_mode") != "sentinel":
             raise
-        refused, answer = str(error), "PONG"
-    if answer != "PONG":
-        raise ConnectionFailed(
-            "protocol", "first_byte", "it answers PING with %r" % str(answer)[:40]
-        )
+        return dict(result, refused="sentinel", message=str(error))
+    refused, message = redis_writes.attempt(client)
     try:
-        return {"info": resp.parse_info(client.call("INFO") or ""), "refused": refused}
+        result["info"] = _info(client)
     except resp.RedisError as error:
-        return {"info": {}, "refused": refused, "why": str(error)}
+        result["why"] = str(error)
+    refused = refused or redis_writes.by_info(result["info"])
+    if message and not refused and not result["info"]:
+        result["gaps"]["writes"] = "whether this user can write cannot be seen: %s" % message
+    return dict(result, refused=refused, message=message)
+
+
+def _info(client):
+    return resp.parse_info(client.call("INFO") or "")

@@ -18,7 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host.postgresql_cluste
 )
 
 _SECONDS = 2
-_MOST_POOLS = 1000
+_MOST_LINES = 1000
 
 
 def read(port, deadline):
@@ -44,16 +44,16 @@ def read(port, deadline):
 
 
 def _pools(port, user, deadline):
-    """Return what ``SHOW POOLS`` says: PgBouncer lets its own system user log in to its console.
+    """Return what its console says: PgBouncer lets its own system user log in to it.
 
     A command does it: a probe runs beside others in one process, whose identity cannot change.
     """
     for directory in SOCKETS:
         if not os.path.exists(os.path.join(directory, ".s.PGSQL.%d" % port)):
             continue
-        query = ["psql", "-XAtwq", "-F", "\t", "-P", "footer=off"]
-        query += ["-h", directory, "-p", str(port), "-U", "pgbouncer", "-d", "pgbouncer"]
-        argv = ["runuser", "-u", user, "--", *query, "-c", "SHOW POOLS"]
+        query = ["psql", "-XAwq", "-F", "\t", "-P", "footer=off", "-h", directory]
+        query += ["-p", str(port), "-U", "pgbouncer", "-d", "pgbouncer"]
+        argv = ["runuser", "-u", user, "--", *query, "-c", "SHOW POOLS", "-c", "SHOW DATABASES"]
         try:
             status, out, _error = process.run(argv, deadline)
         except (process.CommandMissing, DeadlineExceeded):
@@ -64,26 +64,34 @@ def _pools(port, user, deadline):
 
 
 def pools(text):
-    """Return database, user, active, idle, waiting and seconds of each pool of ``SHOW POOLS``.
+    """Return database, user, active, idle, waiting, seconds and size (0 where it is not known) of
+    each pool.
 
     Args:
-        text: a line of names and one for each pool, with tabs.
+        text: the tables of ``SHOW POOLS`` and ``SHOW DATABASES``, each a line of names and one for
+            each row, with tabs.
     """
-    lines = [line.split("\t") for line in text.splitlines()[: _MOST_POOLS + 1]]
-    found = []
-    for fields in lines[1:]:
-        row = dict(zip(lines[0], fields))
-        found.append(
-            {
-                "database": row.get("database", ""),
-                "user": row.get("user", ""),
-                "active": _number(row.get("sv_active")),
-                "idle": _number(row.get("sv_idle")) + _number(row.get("sv_used")),
-                "waiting": _number(row.get("cl_waiting")),
-                "seconds": _number(row.get("maxwait")),
-            }
-        )
-    return found
+    names, rows = [], []
+    for line in text.splitlines()[:_MOST_LINES]:
+        fields = line.split("\t")
+        if fields[:2] in (["database", "user"], ["name", "host"]):
+            names = fields
+        else:
+            rows.append(dict(zip(names, fields)))
+    sizes = {row["name"]: _number(row.get("pool_size")) for row in rows if "name" in row}
+    return [
+        {
+            "database": row["database"],
+            "user": row["user"],
+            "active": _number(row.get("sv_active")),
+            "idle": _number(row.get("sv_idle")) + _number(row.get("sv_used")),
+            "waiting": _number(row.get("cl_waiting")),
+            "seconds": _number(row.get("maxwait")),
+            "size": sizes.get(row["database"], 0),
+        }
+        for row in rows
+        if "user" in row
+    ]
 
 
 def _number(text):

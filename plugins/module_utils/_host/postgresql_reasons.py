@@ -108,6 +108,8 @@ _WORDS = (
         "Do not start it again and again: read its log, and restore it from a backup or a replica.",
     ),
 )
+#: No statement that failed has ended a server.
+_OF_STATEMENT = re.compile(r"\b(?:ERROR|STATEMENT|DETAIL|HINT): ")
 _SENTENCES = {
     "hba": "its pg_hba.conf is not valid",
     "configuration": "its configuration is not valid",
@@ -274,13 +276,15 @@ def last_words(log):
         line = log[number]
         if "ready to accept connections" in line:
             break
+        if _OF_STATEMENT.search(line):
+            continue
         for code, pattern, advice in _WORDS:
             found = pattern.search(line)
             if not found:
                 continue
             if code is None:
                 return None, [line], None, None
-            place = _place(found) or _earlier(pattern, log[max(0, number - 4) : number])
+            place = _best_place(pattern, log[max(0, number - 4) : number + 1])
             return code, log[max(0, number - 2) : number + 1], place, advice
     return None, log[-2:], None, None
 
@@ -293,13 +297,12 @@ def _place(found):
     return "%s:%s" % (path, line) if path and line else path
 
 
-def _earlier(pattern, lines):
-    """Return the location in the lines before one that has none."""
-    for line in reversed(lines):
-        found = pattern.search(line)
-        if found and _place(found):
-            return _place(found)
-    return None
+def _best_place(pattern, lines):
+    """Return the location in the last of some lines that has one, rather one with a number."""
+    places = [_place(found) for found in map(pattern.search, reversed(lines)) if found]
+    places = [place for place in places if place]
+    exact = (place for place in places if place.rpartition(":")[2].isdigit())
+    return next(exact, places[0] if places else None)
 
 
 def _of_pooler(kind, pooler):
@@ -313,18 +316,25 @@ def _of_pooler(kind, pooler):
             False,
             [],
         )
-    full = [row for row in pooler["pools"] if row["waiting"] and not row["idle"]]
+    full = list(filter(_is_full, pooler["pools"]))
     if full and kind in (*_NO_ANSWER, "refusal"):
-        row = max(full, key=lambda item: item["waiting"])
+        row = max(full, key=lambda item: (item["waiting"], item["active"]))
+        waits = ""
+        if row["waiting"]:
+            waits = ", and %d clients wait, the first for %d s" % (row["waiting"], row["seconds"])
         return Reason(
             "pool_exhausted",
             "%s/%s" % (row["database"], row["user"]),
-            "all %d connections of pgbouncer's pool for %s of %s are in use, and %d clients wait,"
-            " the first for %d s"
-            % (row["active"], row["database"], row["user"], row["waiting"], row["seconds"]),
+            "all %d connections of pgbouncer's pool for %s of %s are in use%s"
+            % (row["active"], row["database"], row["user"], waits),
             "End the clients that hold them (SHOW CLIENTS), raise default_pool_size, or use"
             " pool_mode = transaction.",
             False,
             [],
         )
     return None
+
+
+def _is_full(row):
+    """Return whether a pool has no server for the next client."""
+    return not row["idle"] and bool(row["waiting"] or row["size"] and row["active"] >= row["size"])

@@ -356,6 +356,11 @@ def judge(result, threshold):
             return finding(
                 "db.connection.ok", "database", "ok", "%s answers" % server, evidence=evidence
             )
+    if failure and result["local"] and result.get("explained"):
+        if result["explained"]["code"] in ("listens_elsewhere", "socket_only"):
+            # It serves, where no one said that it should not.
+            words = "PostgreSQL runs: %s" % result["explained"]["words"]
+            return finding("db.connection.ok", "database", "ok", words, evidence=evidence)
     if failure and result.get("explained"):
         return _explained_finding(server, evidence, failure, result["explained"])
     if failure:

@@ -74,6 +74,7 @@ QUERIES = {
     "locks": locks.observe_locks,
     "running": statements.observe_running,
     "transactions": locks.observe_transactions,
+    "prepared": locks.observe_prepared,
     "statements": statements.observe_statements,
     "settings": settings.observe,
     "wal": wal.observe,
@@ -115,8 +116,10 @@ CHECKS = {
     "vacuum": Check(maintenance.decide_vacuum, ("maintenance",), "db.vacuum", _SLOW),
     "statistics": Check(maintenance.decide_statistics, ("maintenance",), "db.statistics", _SLOW),
     "wraparound": Check(maintenance.decide_wraparound, ("wraparound",), "db.wraparound", _SLOW),
-    "locks": Check(locks.decide_locks, ("locks",), "db.locks", _SLOW),
-    "transactions": Check(locks.decide_transactions, ("transactions",), "db.transactions", _POOL),
+    "locks": Check(locks.decide_locks, ("locks",), "db.locks", _SLOW, ("prepared",)),
+    "transactions": Check(
+        locks.decide_transactions, ("transactions", "prepared"), "db.transactions", _POOL
+    ),
     "cache": Check(cache.decide, ("cache",), "db.cache", _SLOW),
     "sizes": Check(storage.decide_sizes, ("sizes",), "db.size", _DISK),
     "disk": Check(

@@ -130,6 +130,15 @@ def test_a_cluster_that_was_killed_can_be_started():
     assert reason("refused", cluster(log=())).code == "down"
 
 
+def test_a_statement_that_failed_has_not_ended_the_server():
+    log = [
+        "2026-12-01 UTC [12] LOG:  database system is ready to accept connections",
+        '2026-12-01 UTC [31] ERROR:  could not open file "/x" for reading: Permission denied',
+        "2026-12-01 UTC [31] STATEMENT:  COPY t FROM '/x'",
+    ]
+    assert reason("refused", cluster(log=log)).code == "down"
+
+
 def test_a_full_disk():
     log = [
         '2026-12-01 UTC [9] PANIC:  could not write to file "pg_wal/xlogtemp.9": No space left on device'  # noqa: E501
@@ -190,31 +199,64 @@ def test_another_cluster_on_the_port(kind):
     assert reason(kind, dict(down, start="manual"), other) is None
 
 
-def test_pgbouncer():
-    full = {"pid": 7, "process": "S", "pools": []}
-    row = {"database": "prod", "user": "app", "active": 3, "idle": 0, "waiting": 2, "seconds": 9}
-    found = reason("hung", pooler=dict(full, pools=[row]))
-    assert (found.code, found.detail, found.can_start) == ("pool_exhausted", "prod/app", False)
-    assert reason("hung", pooler=dict(full, pools=[dict(row, idle=1)])) is None
-    assert reason("password", pooler=dict(full, pools=[row])) is None
-    found = reason("hung", pooler=dict(full, process="T"))
+POOL = {
+    "database": "prod",
+    "user": "app",
+    "active": 3,
+    "idle": 0,
+    "waiting": 0,
+    "seconds": 0,
+    "size": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "full"),
+    [
+        ({}, True),
+        ({"waiting": 2, "seconds": 9, "size": 0}, True),
+        ({"size": 20}, False),
+        ({"size": 0}, False),
+        ({"active": 2, "idle": 1}, False),
+        ({"waiting": 2, "idle": 1}, False),
+    ],
+)
+def test_a_pool_of_pgbouncer(row, full):
+    pooler = {"pid": 7, "process": "S", "pools": [{**POOL, **row}]}
+    found = reason("hung", pooler=pooler)
+    assert (found is not None) is full
+    if full:
+        assert (found.code, found.detail, found.can_start) == ("pool_exhausted", "prod/app", False)
+    # It has answered, so it is something else.
+    assert reason("password", pooler=pooler) is None
+
+
+def test_a_frozen_pgbouncer():
+    found = reason("hung", pooler={"pid": 7, "process": "T", "pools": []})
     assert (found.code, found.detail) == ("frozen", "pgbouncer")
+    assert "kill -CONT 7" in found.advice
 
 
-def test_the_pools_of_pgbouncer():
+def test_the_console_of_pgbouncer():
     text = (
         "database\tuser\tcl_active\tcl_waiting\tsv_active\tsv_idle\tsv_used\tmaxwait\n"
         "pgbouncer\tpgbouncer\t1\t0\t0\t0\t0\t0\n"
         "sergas_prod\tsergas_app\t3\t2\t3\t0\t0\t11\n"
+        "name\thost\tport\tdatabase\tforce_user\tpool_size\n"
+        "pgbouncer\t\t6432\tpgbouncer\tpgbouncer\t2\n"
+        "sergas_prod\t127.0.0.1\t5432\tsergas_prod\t\t3\n"
     )
-    assert pgbouncer.pools(text)[1] == {
-        "database": "sergas_prod",
-        "user": "sergas_app",
-        "active": 3,
-        "idle": 0,
-        "waiting": 2,
-        "seconds": 11,
-    }
+    assert pgbouncer.pools(text)[1:] == [
+        {
+            "database": "sergas_prod",
+            "user": "sergas_app",
+            "active": 3,
+            "idle": 0,
+            "waiting": 2,
+            "seconds": 11,
+            "size": 3,
+        }
+    ]
     assert pgbouncer.pools("") == []
 
 
