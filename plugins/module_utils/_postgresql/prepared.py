@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
-#: With the tables of this database that they hold, and in which modes. A lock of a prepared
-#: transaction has no process: its number is in the place of the virtual transaction.
+#: With the tables of this database that they hold, and in which modes. No process has these locks:
+#: whose they are is known by the one on the transaction's own number, which each of them has.
 QUERY = """
+WITH held AS MATERIALIZED (SELECT * FROM pg_locks l WHERE l.pid IS NULL AND l.granted)
 SELECT p.gid, p.owner::text AS role, p.database::text AS database,
   extract(epoch FROM clock_timestamp() - p.prepared)::float8 AS seconds,
   age(p.transaction)::bigint AS xmin_age,
   (SELECT coalesce(json_agg(json_build_object('table', concat(n.nspname, '.', c.relname),
       'mode', l.mode) ORDER BY n.nspname, c.relname, l.mode), '[]')
-    FROM pg_locks l JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p', 'm')
+    FROM held own JOIN held l ON l.virtualtransaction = own.virtualtransaction
+    JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p', 'm')
     JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE l.virtualtransaction = concat('-1/', p.transaction) AND l.granted AND l.database
+    WHERE own.locktype = 'transactionid' AND own.transactionid = p.transaction AND l.database
       = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AS locks
 FROM pg_prepared_xacts p ORDER BY p.prepared LIMIT 100
 """
