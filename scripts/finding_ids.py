@@ -207,8 +207,8 @@ def made():
 def reasons():
     """Return {id: the codes of the reasons that its findings can have}, of all the code.
 
-    A code stands in the call that makes the finding. Where id or reason are computed, the module says
-    in ``REASONS`` which there are: {id: codes}.
+    A code stands in the call that makes the finding. Where id or reason are computed, the module
+    says in ``REASONS`` which there are: {id: codes}.
     """
     found = {}
     for path in PLUGINS.rglob("*.py"):
@@ -240,9 +240,11 @@ def reasons_made(text, name):
             continue
         ids, codes = texts(node.args[0]), {one.partition(":")[0] for one in _codes(reason)}
         if ids and codes:
-            for id in ids:
+            for id in filter(is_bad, ids):
                 found.setdefault(id, set()).update(codes)
-        elif declared is None and name != "diagnosis.py":  # those of any check, see docs/findings.md
+        elif (
+            declared is None and name != "diagnosis.py"
+        ):  # those of any check, see docs/findings.md
             raise ValueError("%s:%d computes a reason: add REASONS" % (name, node.lineno))
     return found
 
@@ -254,7 +256,7 @@ def _is_reasons(node):
 def _codes(node):
     """Return the texts that a reason can begin with: what stands before ``%`` counts."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return texts(node.left)
+        return {text for text in texts(node.left) if not text.startswith("%")}
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return texts(node.left)
     if isinstance(node, ast.IfExp):
