@@ -71,6 +71,10 @@ def full_for_server(effect, cause):
     return full(effect, cause) or reason_code(effect) == "disk_full"
 
 
+def locks_table(_effect, cause):
+    return reason_code(cause) == "locks"
+
+
 def cannot_save(effect, _cause):
     return reason_code(effect) == "save"
 
@@ -149,6 +153,7 @@ KINDS = causes.by_effect(
         ("db.queries.", "db.locks.", "db.index.", "db.connections.exhausted"),
     ),
     Rule("database.timeout", ("db.unreachable",), waits),
+    Rule("database.timeout", ("db.transactions.prepared",), locks_table),
     *_exhausted("database.exhausted"),
     *_exhausted("database.pool"),
     Rule("redis", ("redis.",)),
@@ -315,6 +320,7 @@ RULES = causes.by_effect(
         ),
     ),
     Rule("api.latency.high", ("db.unreachable", "redis.unreachable"), waits),
+    Rule("api.latency.high", ("db.transactions.prepared",), locks_table),
     Rule("api.latency.high", ("cognee.down",), timed_out),
     Rule("api.latency.high", ("app.files.exhausted",)),
     Rule(

@@ -17,6 +17,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.st
 
 #: Finding a session's blockers stops the lock manager for a moment: not for more sessions.
 _MOST_WAITING = 50
+#: A prepared transaction without a lock on a table may take so many times as long as one with it.
+_OPEN_FACTOR = 10
 
 # 14 knows since when a session waits. Before, it waits for as long as its statement runs, at most.
 _WAITED = {True: "l.waitstart", False: "a.query_start"}
@@ -199,11 +201,12 @@ def decide_transactions(scope, rows, prepared_rows):
 def _decide_prepared(scope, rows):
     """Return the finding, in a list, on prepared transactions that no one ends.
 
-    One that keeps others from writing to a table counts after a minute: no manager of transactions
-    takes that long, and whoever comes next waits. Any other one keeps rows locked and VACUUM away.
+    One that keeps others from writing to a table counts at once: a manager of transactions ends one
+    in milliseconds, and all who come next wait. Any other one locks some rows, and keeps VACUUM away.
     """
     warn, fail, unit = scope.thresholds["prepared_seconds"]
-    left = [row for row in rows if row["seconds"] >= (warn if prepared.locked(row) else fail)]
+    open_warn = _OPEN_FACTOR * fail
+    left = [row for row in rows if row["seconds"] >= (warn if prepared.locked(row) else open_warn)]
     if not left:
         return []
     left.sort(key=lambda row: (not prepared.locked(row), -row["seconds"]))

@@ -146,10 +146,10 @@ def left(seconds, *modes, **details):
 @pytest.mark.parametrize(
     ("row", "status"),
     [
-        (left(59.0, "AccessExclusiveLock"), None),
-        (left(60.0, "AccessExclusiveLock"), "warn"),
-        (left(60.0, "ShareLock"), "warn"),
-        (left(600.0, "AccessExclusiveLock"), "fail"),
+        (left(4.0, "AccessExclusiveLock"), None),
+        (left(5.0, "AccessExclusiveLock"), "warn"),
+        (left(59.0, "ShareLock"), "warn"),
+        (left(60.0, "AccessExclusiveLock"), "fail"),
         # It keeps no one from the table, only from the rows that it has changed.
         (left(599.0, "RowExclusiveLock"), None),
         (left(600.0, "RowExclusiveLock"), "warn"),
