@@ -21,6 +21,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._host.local_servers imp
 
 #: The names of the server's processes.
 _SERVERS = ("postgres", "postmaster")
+#: The server's own default.
+_MOST_CONNECTIONS = 100
+#: The title of a session's process, after the name of the cluster: role, database, client, state.
+_SESSION = re.compile(
+    r"postgres: (?:\S{1,200}: )?(\S{1,64}) (\S{1,64}) (?:\[local\]|\S{1,64}\(\d{1,5}\)) ?(.{0,80})"
+)
 #: What is read of the end of a log.
 _TAIL_BYTES = 64 * 1024
 _LONGEST_LINE = 300
@@ -102,6 +108,39 @@ def postmaster(text):
         "listens": lines[5].strip(),
         "state": lines[7].strip(),
     }
+
+
+def backends(pid, root="/"):
+    """Return user, database and state of the sessions of a server, by the titles of its processes,
+    which need no free slot.
+    """
+    found = []
+    for path in glob.glob(os.path.join(root, "proc/%d/task/*/children" % pid)):
+        for child in _text(path).split():
+            title = _text(os.path.join(root, "proc", child, "cmdline")).replace("\0", " ")
+            session = _SESSION.match(title.strip())
+            if session:
+                user, database, state = session.groups()
+                found.append({"user": user, "database": database, "state": state.strip()})
+    return found
+
+
+def _text(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as source:
+            return source.read(4096)
+    except OSError:
+        return ""
+
+
+def most_connections(cluster, root="/"):
+    """Return the max_connections that a cluster is configured with."""
+    directory = os.path.join(root, "etc/postgresql", cluster["name"])
+    for line in reversed(words(os.path.join(cluster["data"], "postgresql.auto.conf"))):
+        name, _sign, value = line.partition("=")
+        if name.strip() == "max_connections":
+            return _number(value.strip().strip("'"), _MOST_CONNECTIONS)
+    return _number(conf_value(directory, "max_connections"), _MOST_CONNECTIONS)
 
 
 def _access(data):

@@ -10,6 +10,7 @@ follow, as it writes them with the messages in English, which is how Debian's se
 
 from __future__ import annotations
 
+import collections
 import re
 from collections import namedtuple
 
@@ -35,6 +36,8 @@ class Reason(namedtuple("Reason", ["code", "detail", "words", "advice", "can_sta
 _LEAST_BYTES = 16 * 1024 * 1024
 _REFUSALS = ("password", "password_missing", "role", "database", "pg_hba", "identity", "privilege")
 _STOPPED = ("T", "t")
+#: A process that is there and has no session yet.
+_NOT_YET = ("startup", "authentication", "initializing")
 _NOTHING_THERE = (failures.REFUSED, failures.MISSING)
 _NO_ANSWER = (failures.HUNG, failures.CLOSED, failures.TIMEOUT, "pooler")
 
@@ -129,6 +132,7 @@ CODES = (
     "listens_elsewhere",
     "socket_only",
     "pool_exhausted",
+    "reserved_taken",
 )
 
 
@@ -155,6 +159,8 @@ def of_server(kind, port, tcp, clusters, pooler=None):
         # What is there may not be what is meant: two clusters with one port, and the other is up.
         wanted = [item for item in down if item["start"] == "auto"]
         return _taken(wanted[0], there[0]) if wanted and there else None
+    if kind == "slots" and there and "backends" in there[0]:
+        return _of_slots(there[0])
     if kind not in _NOTHING_THERE:
         return None
     if there:
@@ -176,6 +182,27 @@ def _frozen(cluster):
         cluster["name"],
         "the cluster %s is stopped by a signal (pid %d)" % (cluster["name"], pid),
         "Find out who stopped it, then let it continue: kill -CONT %d." % pid,
+        False,
+        [],
+    )
+
+
+def _of_slots(cluster):
+    """Return the reason where not even the slots for an administrator are left, which superusers
+    alone can take: no remedy gets in.
+    """
+    sessions = [item for item in cluster["backends"] if item["state"] not in _NOT_YET]
+    if len(sessions) < cluster["most"]:
+        return None
+    counts = collections.Counter((item["user"], item["state"]) for item in sessions)
+    (user, state), count = counts.most_common(1)[0]
+    return Reason(
+        "reserved_taken",
+        cluster["name"],
+        "all %d connections are taken, those reserved for superusers, too: %d are of %s (%s)"
+        % (cluster["most"], count, user, state or "no state"),
+        "No remedy gets in. End the client that holds them, or some of its sessions on the"
+        " server's host (kill -TERM of a process in ps -C postgres); take SUPERUSER from the role.",
         False,
         [],
     )

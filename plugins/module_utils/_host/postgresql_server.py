@@ -29,4 +29,8 @@ def explain(host, port, kind, deadline):
         return None
     pooler = None if is_socket else pgbouncer.read(port, deadline)
     clusters = postgresql_clusters.read(deadline)
+    for cluster in clusters if kind == "slots" else ():
+        if cluster["running"] and cluster["running"]["port"] == port:
+            cluster["backends"] = postgresql_clusters.backends(cluster["running"]["pid"])
+            cluster["most"] = postgresql_clusters.most_connections(cluster)
     return postgresql_reasons.of_server(kind, port, not is_socket, clusters, pooler)

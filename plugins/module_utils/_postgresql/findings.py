@@ -61,7 +61,7 @@ def unreachable(error, target, params=None):
             evidence["log"] = explained.lines
         return finding(
             "db.connections.exhausted"
-            if explained.code == "pool_exhausted"
+            if explained.code in ("pool_exhausted", "reserved_taken")
             else "db.unreachable",
             "database",
             "fail",

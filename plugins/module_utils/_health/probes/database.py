@@ -71,7 +71,7 @@ REASONS = {
         "tls_required",
     ),
     "db.missing": ("database",),
-    "db.connections.exhausted": ("slots", "role_limit", "database_limit", "pool_exhausted"),
+    "db.connections.exhausted": ("slots", "role_limit", "database_limit", "pool_exhausted", "reserved_taken"),
     "db.writes.refused": ("recovery", "read_only", "permission"),
 }
 #: What the observation may miss of a server that answers.
@@ -422,7 +422,7 @@ def _explained_finding(server, evidence, failure, explained):
     evidence["message"] = failure["message"][:300]
     if explained["lines"]:
         evidence["log"] = explained["lines"]
-    exhausted = explained["code"] == "pool_exhausted"
+    exhausted = explained["code"] in ("pool_exhausted", "reserved_taken")
     return finding(
         "db.connections.exhausted" if exhausted else "db.unreachable",
         "database",

@@ -199,6 +199,41 @@ def test_another_cluster_on_the_port(kind):
     assert reason(kind, dict(down, start="manual"), other) is None
 
 
+@pytest.mark.parametrize(
+    ("count", "state", "code"),
+    [
+        (100, "idle in transaction", "reserved_taken"),
+        # An ordinary role cannot take the last ones.
+        (97, "idle in transaction", None),
+        # Those that come and are refused are processes for a moment, too.
+        (100, "authentication", None),
+    ],
+)
+def test_slots_that_only_superusers_can_take(count, state, code):
+    sessions = [{"user": "app", "database": "prod", "state": state}] * count
+    found = reason("slots", cluster(running={}, backends=sessions, most=100))
+    assert (found and found.code) == code
+    if code:
+        assert "100 are of app (idle in transaction)" in found.words
+    assert reason("slots", cluster(running={})) is None
+
+
+def test_the_sessions_by_the_titles_of_processes(tmp_path):
+    (tmp_path / "proc/7/task/7").mkdir(parents=True)
+    (tmp_path / "proc/7/task/7/children").write_text("8 9 10 11 ")
+    for pid, title in (
+        ("8", "postgres: 15/main: checkpointer \0\0"),
+        ("9", "postgres: 15/main: app prod 127.0.0.1(41022) idle in transaction\0\0"),
+        ("10", "postgres: app prod [local] idle"),
+        ("11", "postgres: 15/main: walwriter "),
+    ):
+        (tmp_path / "proc" / pid).mkdir()
+        (tmp_path / "proc" / pid / "cmdline").write_text(title)
+    found = postgresql_clusters.backends(7, str(tmp_path))
+    assert sorted(item["state"] for item in found) == ["idle", "idle in transaction"]
+    assert found[0]["user"] == "app"
+
+
 POOL = {
     "database": "prod",
     "user": "app",

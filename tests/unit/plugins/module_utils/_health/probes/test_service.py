@@ -81,12 +81,6 @@ def test_a_unit_that_runs(properties, context, release):
     assert item["evidence"]["enabled"] == "enabled"
 
 
-def test_a_unit_that_is_not_enabled_is_still_good(properties, context):
-    shown = dict(properties("running_bookworm"), UnitFileState="disabled")
-    item = only(service.decide(context(now=NOW), observed(shown)))
-    assert (item["status"], item["evidence"]["enabled"]) == ("ok", "disabled")
-
-
 def test_a_unit_that_does_not_exist(properties, context):
     shown = properties("not_found")
     item = only(service.decide(context(now=NOW), observed(shown)))
