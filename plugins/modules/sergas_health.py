@@ -415,6 +415,14 @@ distribution:
   returned: success
   type: dict
   sample: {id: ubuntu, like: [debian], name: Ubuntu 24.04.3 LTS}
+managed:
+  description:
+    - The services C(database) and C(redis) that a cluster manager of the host owns (Patroni, repmgr,
+      Pacemaker, Redis Sentinel), with its name and the command that shows what it manages. Remedies
+      leave them alone.
+  returned: success
+  type: dict
+  sample: {database: {name: Patroni, command: patronictl -c /etc/patroni/17-main.yml list}}
 recording:
   description:
     - What the checks were judged from, without secrets. Its keys are not part of the interface.

@@ -22,7 +22,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
-from ansible_collections.sergas.ops.plugins.module_utils._host import distribution, ledger_reader
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    cluster_managers,
+    distribution,
+    ledger_reader,
+)
 
 #: What the options that are numbers may be: (name, least, most).
 RANGES = (
@@ -73,6 +77,7 @@ def diagnose(params, checks, probes):
         **judged,
         "components": context.found(),
         "distribution": distribution.read(),
+        "managed": cluster_managers.read(),
         "app": context.app(),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},
