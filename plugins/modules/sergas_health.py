@@ -56,6 +56,7 @@ options:
       - network
       - kernel
       - resolver
+      - clock
       - restore_points
   skip:
     description:
@@ -84,7 +85,8 @@ options:
           90, 100;
         V(db_connections_percent) 80, 90; V(redis_memory_percent) 80, 90; V(auth_failures) 10, 50;
         V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10;
-        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95."
+        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95;
+        V(clock_seconds) 5, 60."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
     type: dict
     default: {}
@@ -93,6 +95,11 @@ options:
       - How far back to look in the journal, in seconds.
     type: int
     default: 3600
+  controller_time:
+    description:
+      - The time of the controller, in seconds since the epoch, which the host's clock is compared with.
+      - If not given, that of the controller as it sends the options.
+    type: float
   deadline:
     description:
       - How long the diagnosis of the host may take, in seconds.
@@ -432,6 +439,11 @@ recording:
     - What the checks were judged from, without secrets. Its keys are not part of the interface.
   returned: if O(record)
   type: dict
+seconds:
+  description: How long the diagnosis took on the host.
+  returned: success
+  type: float
+  sample: 0.412
 probe_seconds:
   description: How long each probe took; null for one that did not end in time.
   returned: success
@@ -455,6 +467,7 @@ ARGUMENT_SPEC = {
     "thresholds": {"type": "dict", "default": {}},
     "window": {"type": "int", "default": 3600},
     "deadline": {"type": "float", "default": 15},
+    "controller_time": {"type": "float"},
     "service": {"type": "str", "default": "sergas-app"},
     "app_dir": {"type": "path"},
     "env_file": {"type": "path"},

@@ -13,6 +13,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Ope
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
     attacks,
+    clock,
     cpu,
     crashes,
     database,
@@ -163,6 +164,15 @@ CHECKS = {
         _MATRIX,
         complete="each server is queried, and one that does not answer is the finding",
         explains=True,
+    ),
+    "clock": Check(
+        clock.decide,
+        (),
+        "host.clock",
+        "host",
+        (),
+        _MATRIX,
+        complete="two numbers are compared, and a controller that sent none is no controller",
     ),
     "restore_points": Check(
         restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX

@@ -24,9 +24,6 @@ _CODES = {
 #: The server says which other node has the key, or what it holds: it takes part.
 _ACCEPTED = ("MOVED", "ASK", "CROSSSLOT", "TRYAGAIN", "WRONGTYPE")
 _NOT_PERMITTED = "NOPERM"
-REASONS = {
-    "redis.writes.refused": ("replica", "replicas", "save", "memory", "cluster", "sentinel"),
-}
 #: reason: (what is wrong, what to do about it)
 WORDS = {
     "replica": (

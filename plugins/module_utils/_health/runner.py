@@ -14,6 +14,7 @@ Three steps, so that only the first one touches the host:
 from __future__ import annotations
 
 import re
+import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, options
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
@@ -36,6 +37,7 @@ RANGES = (
     ("port", 1, 65535),
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
+    ("controller_time", 0, 2**33),
 )
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}\Z")
 #: How many of the host's recent changes are shown.
@@ -57,6 +59,7 @@ def diagnose(params, checks, probes):
     Raises:
         ValueError: an option that cannot be; the message names it, its value and what is allowed.
     """
+    started = time.monotonic()
     options.check_ranges(params, RANGES)
     check_addresses(params)
     check_tables(params)
@@ -80,6 +83,7 @@ def diagnose(params, checks, probes):
         "managed": cluster_managers.read(),
         "app": context.app(),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
+        "seconds": round(time.monotonic() - started, 3),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},
     }
 

@@ -20,6 +20,7 @@ _FINDINGS = {
     **dict.fromkeys(failures.WORDS, ("db.unreachable", None)),
     failures.REFUSED: ("db.unreachable", "start_postgresql"),
     failures.MISSING: ("db.unreachable", "start_postgresql"),
+    "disk_full": ("db.unreachable", None),
     "starting": ("db.unreachable", None),
     "stopping": ("db.unreachable", "start_postgresql"),
     "password": ("db.auth.failed", "database_credentials"),

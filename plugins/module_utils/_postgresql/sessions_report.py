@@ -151,14 +151,8 @@ def observed(params, deadline):
 
 
 def _failure(error, target, params):
-    if isinstance(
-        error,
-        (
-            errors.StatementFailed,
-            errors.InsufficientPrivilege,
-            errors.LockTimedOut,
-        ),
-    ):
+    unseen = (errors.StatementFailed, errors.InsufficientPrivilege, errors.LockTimedOut)
+    if isinstance(error, unseen) and not isinstance(error, errors.DiskFull):
         return finding(
             "db.connections.unknown",
             "database",

@@ -162,6 +162,7 @@ _ERROR_KINDS = {
     ),
     "stopping": ("db.unreachable", "the server is shutting down", "start_postgresql"),
     "refusal": ("db.unreachable", "the server refuses the session", None),
+    "disk_full": ("db.unreachable", "the server's disk is full", None),
     "pooler": ("db.unreachable", "a connection pooler refuses the session", None),
     "closed_database": ("db.unreachable", "the database allows no connections", None),
     "password": ("db.auth.failed", "the user or the password is wrong", "database_credentials"),
@@ -223,15 +224,15 @@ def decide(ctx, observed):
 
 #: Where the server has a setting from (pg_settings): whose it is, and what resets it.
 _SOURCES = {
-    "user": ("the role's", "ALTER ROLE ... RESET default_transaction_read_only."),
-    "database": ("the database's", "ALTER DATABASE ... RESET default_transaction_read_only."),
+    "user": ("the role", "ALTER ROLE ... RESET default_transaction_read_only."),
+    "database": ("the database", "ALTER DATABASE ... RESET default_transaction_read_only."),
     "database user": (
-        "the role's in this database",
+        "the role in this database",
         "ALTER ROLE ... IN DATABASE ... RESET default_transaction_read_only.",
     ),
-    "global": ("all roles'", "ALTER ROLE ALL RESET default_transaction_read_only."),
+    "global": ("all roles", "ALTER ROLE ALL RESET default_transaction_read_only."),
 }
-_SERVER_S = ("the server's", "Set default_transaction_read_only = off in its configuration, reload.")
+_SERVER_S = ("the server", "Set default_transaction_read_only = off in its configuration, reload.")
 _PRIVILEGES = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
 
 
@@ -256,7 +257,7 @@ def writes_refused(result, required):
     elif result["read_only"]:
         whose, advice = _SOURCES.get(result["read_only"], _SERVER_S)
         reason = "read_only:%s" % result["read_only"]
-        words = "default_transaction_read_only is on, by %s setting" % whose
+        words = "default_transaction_read_only is on, set for %s" % whose
     else:
         missing = rights_missing(result["rights"] or (), required)
         if not missing:
@@ -316,11 +317,13 @@ def rights_missing(rows, required):
             needed = "w" if "w" in written and "d" not in lacks else ""
             # What may be changed has to be found.
             needed += "r" if written and "w" not in lacks else ""
-        missing = [
-            privilege
-            for letter, privilege in _PRIVILEGES.items()
-            if letter in needed and (letter in lacks or "u" in lacks)
-        ]
+        missing = []
+        if any(letter in lacks or "u" in lacks for letter in needed):
+            missing = [
+                privilege
+                for letter, privilege in _PRIVILEGES.items()
+                if letter in needed + written and (letter in lacks or "u" in lacks)
+            ]
         if missing:
             found.append({"table": name, "missing": missing, "exists": True})
     for name in required:

@@ -106,6 +106,7 @@ REASONS = {
         "refusal",
     ),
     "redis.auth.failed": ("protected", "password_unused", "password"),
+    "redis.writes.refused": ("replica", "replicas", "save", "memory", "cluster", "sentinel"),
 }
 #: What the observation may miss of a server that answers.
 ASPECTS = ("writes",)
