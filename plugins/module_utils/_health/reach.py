@@ -225,6 +225,7 @@ def _query(client, target):
             raise
         return dict(result, refused="sentinel", message=str(error))
     refused, message = redis_writes.attempt(client)
+    result["may_ping"] = redis_writes.may_ping(client)
     try:
         result["info"] = _info(client)
     except resp.RedisError as error:

@@ -79,6 +79,15 @@ def attempt(client):
     return None, None
 
 
+def may_ping(client):
+    """Return whether this user may PING, which libraries and health checks of apps do."""
+    try:
+        client.call("PING")
+    except resp.RedisError as error:
+        return error.code != _NOT_PERMITTED
+    return True
+
+
 def by_info(info):
     """Return why a server refuses writes by its own figures, or None where they do not say so."""
     if info.get("redis_mode") == "sentinel":

@@ -254,6 +254,9 @@ def _judge_info(server, result, threshold):
                 advice=advice,
             )
         ]
+    if not result.get("may_ping", True):
+        evidence["may_ping"] = False
+        server += " (whose user may not PING, so a health check that does so fails)"
     used, limit = info.get("used_memory"), info.get("maxmemory")
     if used is None:
         evidence["memory_unknown"] = result.get("why", "INFO does not say")

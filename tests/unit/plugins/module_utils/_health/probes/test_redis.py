@@ -117,7 +117,8 @@ class Script:
     """A client whose server gives these answers, an error for a text that begins with ``-``."""
 
     def __init__(self, **answers):
-        self.answers = {"SETRANGE": "0", "INFO": "role:master\r\n", "AUTH": "OK", **answers}
+        self.answers = {"SETRANGE": "0", "INFO": "role:master\r\n", "AUTH": "OK", "PING": "PONG"}
+        self.answers.update(answers)
         self.sent = []
 
     def log_in(self, user, password):
@@ -169,6 +170,15 @@ def test_a_user_that_may_write_and_nothing_else_is_well():
     assert (found["refused"], found["gaps"]) == (None, {})
     item = judged(dict(found, address="r1:6379", local=False))
     assert (item["id"], item["status"]) == ("redis.ok", "ok")
+
+
+def test_a_user_that_may_not_ping_is_said_to():
+    found = reach._query(Script(PING=NOPERM % "ping"), {"user": "app", "password": "x"})
+    item = judged(dict(found, address="r1:6379", local=False))
+    assert (item["id"], item["evidence"]["may_ping"]) == ("redis.ok", False)
+    assert "may not PING" in item["summary"]
+    found = reach._query(Script(), {"user": "app", "password": "x"})
+    assert "PING" not in judged(dict(found, address="r1:6379", local=False))["summary"]
 
 
 def test_a_user_of_whom_nothing_can_be_seen_is_a_gap():
