@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    cluster_managers,
     pgbouncer,
     postgresql_clusters,
     postgresql_reasons,
@@ -33,4 +34,9 @@ def explain(host, port, kind, deadline):
         if cluster["running"] and cluster["running"]["port"] == port:
             cluster["backends"] = postgresql_clusters.backends(cluster["running"]["pid"])
             cluster["most"] = postgresql_clusters.most_connections(cluster)
-    return postgresql_reasons.of_server(kind, port, not is_socket, clusters, pooler)
+    reason = postgresql_reasons.of_server(kind, port, not is_socket, clusters, pooler)
+    manager = cluster_managers.read().get("database") if reason and reason.can_start else None
+    if manager:
+        advice = "%s owns it, and starts it or not: %s." % (manager["name"], manager["command"])
+        return reason._replace(advice=advice)
+    return reason
