@@ -97,7 +97,7 @@ options:
     default: 3600
   controller_time:
     description:
-      - The time of the controller, in seconds since the epoch, which the host's clock is compared with.
+      - The time of the controller in seconds since the epoch, with which the host's is compared.
       - If not given, that of the controller as it sends the options.
     type: float
   deadline:
@@ -428,9 +428,9 @@ distribution:
   sample: {id: ubuntu, like: [debian], name: Ubuntu 24.04.3 LTS}
 managed:
   description:
-    - The services C(database) and C(redis) that a cluster manager of the host owns (Patroni, repmgr,
-      Pacemaker, Redis Sentinel), with its name and the command that shows what it manages. Remedies
-      leave them alone.
+    - The services C(database) and C(redis) that a cluster manager of the host owns (Patroni,
+      repmgr, Pacemaker, Redis Sentinel), with its name and the command that shows what it manages.
+      Remedies leave them alone.
   returned: success
   type: dict
   sample: {database: {name: Patroni, command: patronictl -c /etc/patroni/17-main.yml list}}

@@ -77,9 +77,10 @@ PROBES = {
     "cpu": Probe(cpu.observe, 5),
     "backends": Probe(loadbalancer.observe, 12),
     "firewall": Probe(loadbalancer.observe_firewall, 5),
+    "space": Probe(disks.observe_space, 4, (), True),
     "network": Probe(network.observe, 3),
-    "kernel": Probe(_observe_kernel, 5, ("window",)),
-    "resolver": Probe(_observe_resolver, 3),
+    "kernel": Probe(_observe_kernel, 5, ("window", "source"), True),
+    "resolver": Probe(_observe_resolver, 3, (), True),
     "restore_points": Probe(restore_points.observe, 5),
 }
 
@@ -141,7 +142,7 @@ CHECKS = {
     ),
     "memory": Check(memory.decide, ("memory",), "host.memory", "host", (), "High Memory Usage"),
     "swap": Check(memory.decide_swap, ("memory",), "host.swap", "host", (), "High Memory Usage"),
-    "disk": Check(disks.decide, ("disks",), "host.disk", "host", (), _MATRIX),
+    "disk": Check(disks.decide, ("disks",), "host.disk", "host", (), _MATRIX, ("space",)),
     "cpu": Check(cpu.decide, ("cpu",), "host.cpu", "host", (), _MATRIX),
     "load": Check(cpu.decide_load, ("cpu",), "host.load", "host", (), _MATRIX),
     "iowait": Check(cpu.decide_iowait, ("cpu",), "host.iowait", "host", (), _ERRORS),
@@ -154,7 +155,7 @@ CHECKS = {
         _MATRIX,
         complete="each counter is there or not, and one that is not has nothing to count",
     ),
-    "kernel": Check(_decide_kernel, ("kernel",), "host.kernel", "host", (), _MATRIX, explains=True),
+    "kernel": Check(_decide_kernel, ("kernel",), "host.kernel", "host", (), _MATRIX),
     "resolver": Check(
         _decide_resolver,
         ("resolver",),
@@ -163,7 +164,6 @@ CHECKS = {
         APP,
         _MATRIX,
         complete="each server is queried, and one that does not answer is the finding",
-        explains=True,
     ),
     "clock": Check(
         clock.decide,

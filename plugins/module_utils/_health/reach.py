@@ -33,8 +33,9 @@ _WRITES = """
 SELECT current_setting('server_version'), pg_is_in_recovery(), s.setting = 'on', s.source
 FROM pg_settings s WHERE s.name = 'default_transaction_read_only'
 """
-#: Tables with what the role may not do: u for USAGE of the schema, r for SELECT, a for INSERT, w for
-#: UPDATE, d for DELETE; whether it owns them; and what has been written there, in the same letters.
+#: Tables with what the role may not do: u for USAGE of the schema, r for SELECT, a for INSERT, w
+#: for UPDATE, d for DELETE; whether it owns them; and what has been written there, by the same
+#: letters.
 #: Rights on a partition are not needed: its statements go to the table.
 _RIGHTS = """
 SELECT n.nspname, c.relname, pg_has_role(c.relowner, 'USAGE') AND NOT me.rolsuper,
@@ -93,7 +94,7 @@ def postgresql(target, deadline, tables=()):
         with session:
             result.update(_measure(session, tables), encrypted=session.encrypted, alive=True)
     except (*_FAILURES, ValueError, IndexError) as error:
-        # It has let the role in. A session whose queries have no answer is of no use all the same.
+        # It has accepted the role, and a session whose queries have no answer is of no use.
         result["failure"] = _failure(error)
     return result
 

@@ -21,8 +21,8 @@ _CODES = {
     "OOM": "memory",
     "CLUSTERDOWN": "cluster",
 }
-#: The server says which other node has the key, or what it holds: it takes part.
-_ACCEPTED = ("MOVED", "ASK", "CROSSSLOT", "TRYAGAIN", "WRONGTYPE")
+#: The server says what the key holds, or that it is on its way to another node: it takes part.
+_ACCEPTED = ("TRYAGAIN", "WRONGTYPE")
 _NOT_PERMITTED = "NOPERM"
 #: reason: (what is wrong, what to do about it)
 WORDS = {
@@ -37,7 +37,8 @@ WORDS = {
     ),
     "save": (
         "it cannot save to its disk",
-        "Check the disk of Redis and its log; it accepts writes again after a BGSAVE that succeeds.",
+        "Check the disk of Redis and its log; it accepts writes again after a BGSAVE that"
+        " succeeds.",
     ),
     "memory": (
         "its memory is used up, and it may not evict",
@@ -67,7 +68,7 @@ def attempt(client):
     except resp.RedisError as error:
         if error.code in _CODES:
             return _CODES[error.code], str(error)
-        if error.code in _ACCEPTED:
+        if error.kind == "cluster" or error.code in _ACCEPTED:
             return None, None
         if error.code == _NOT_PERMITTED or error.kind == "refusal":
             return None, str(error)

@@ -26,8 +26,8 @@ _LARGEST = 16 * 1024 * 1024
 
 
 def read(root="/"):
-    """Return {service: {name, command}} of ``database`` and ``redis``: the manager that owns it, and
-    the command that shows what it manages.
+    """Return {service: {name, command}} of ``database`` and ``redis``: the manager that owns it,
+    and the command that shows what it manages.
     """
     found = {}
     for service, name, command in (
@@ -41,9 +41,7 @@ def read(root="/"):
 
 
 def _files(root, *patterns):
-    return sorted(
-        path for pattern in patterns for path in glob.glob(os.path.join(root, pattern))
-    )
+    return sorted(path for pattern in patterns for path in glob.glob(os.path.join(root, pattern)))
 
 
 def _patroni(root):
@@ -71,7 +69,9 @@ def _pacemaker(root):
 def _sentinel(root):
     for path in _files(root, "etc/redis/sentinel.conf", "etc/valkey/sentinel.conf"):
         found = re.search(r"^sentinel monitor (\S{1,200}) ", _text(path), re.M)
-        if found and (_runs(root, "redis-sentinel", "valkey-sentinel") or _starts(root, "*sentinel")):
+        if found and (
+            _runs(root, "redis-sentinel", "valkey-sentinel") or _starts(root, "*sentinel")
+        ):
             port = re.search(r"^port (\d{1,5})$", _text(path), re.M)
             yield (
                 "redis",

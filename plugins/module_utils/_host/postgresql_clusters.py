@@ -17,7 +17,10 @@ import re
 from ansible_collections.sergas.ops.plugins.module_utils._core import files, process
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
-from ansible_collections.sergas.ops.plugins.module_utils._host.local_servers import conf_value, words
+from ansible_collections.sergas.ops.plugins.module_utils._host.local_servers import (
+    conf_value,
+    words,
+)
 
 #: The names of the server's processes.
 _SERVERS = ("postgres", "postmaster")

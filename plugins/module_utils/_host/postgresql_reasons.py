@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Why a PostgreSQL of this host does not serve, by the state of its clusters and of its pooler. Pure.
+"""Why a PostgreSQL of this host does not serve, by the state of its clusters and its pooler. Pure.
 
 What shows in any language comes first: processes, ports, modes, free space. The server's own words
 follow, as it writes them with the messages in English, which is how Debian's services run.
@@ -51,7 +51,8 @@ _WORDS = (
     (
         "hba",
         re.compile(
-            r"line (?P<line>\d{1,9}) of configuration file \"(?P<file>[^\"]{1,200}hba[^\"]{0,100})\""
+            r"line (?P<line>\d{1,9}) of configuration file "
+            r"\"(?P<file>[^\"]{1,200}hba[^\"]{0,100})\""
             r"|could not load (?P<other>\S{1,200}hba\S{0,100})"
         ),
         "Correct that line, and start the cluster.",
@@ -253,9 +254,9 @@ def _elsewhere(cluster, port, tcp):
 
 def _of_down(cluster):
     """Return the reason for a cluster that is down: what can be seen, then its last words."""
-    code, lines, place, advice = last_words(cluster["log"])
+    code, lines, location, advice = last_words(cluster["log"])
     if cluster["access"]:
-        code, place = "data_permissions", cluster["access"]
+        code, location = "data_permissions", cluster["access"]
         advice = _advice("data_permissions")
     elif code == "disk_full" and (cluster["available"] or 0) >= _LEAST_BYTES:
         # There is room again, so it may start.
@@ -265,12 +266,12 @@ def _of_down(cluster):
             code, advice = "disk_full", _advice("disk_full")
         else:
             return _down(cluster, "", lines)
-    said = place if code == "data_permissions" and place else _SENTENCES[code]
-    if place and said != place:
-        said += " (%s)" % place
+    said = location if code == "data_permissions" and location else _SENTENCES[code]
+    if location and said != location:
+        said += " (%s)" % location
     return Reason(
         code,
-        ":".join(filter(None, (cluster["name"], place if code != "data_permissions" else ""))),
+        ":".join(filter(None, (cluster["name"], location if code != "data_permissions" else ""))),
         "the cluster %s is down: %s" % (cluster["name"], said),
         advice,
         False,
@@ -311,12 +312,12 @@ def last_words(log):
                 continue
             if code is None:
                 return None, [line], None, None
-            place = _best_place(pattern, log[max(0, number - 4) : number + 1])
-            return code, log[max(0, number - 2) : number + 1], place, advice
+            location = _best_location(pattern, log[max(0, number - 4) : number + 1])
+            return code, log[max(0, number - 2) : number + 1], location, advice
     return None, log[-2:], None, None
 
 
-def _place(found):
+def _location(found):
     """Return ``FILE:LINE`` of what a pattern found, the file alone, or None."""
     groups = {key: value for key, value in found.groupdict().items() if value}
     line = groups.pop("line", None) or groups.pop("number", None)
@@ -324,12 +325,12 @@ def _place(found):
     return "%s:%s" % (path, line) if path and line else path
 
 
-def _best_place(pattern, lines):
+def _best_location(pattern, lines):
     """Return the location in the last of some lines that has one, rather one with a number."""
-    places = [_place(found) for found in map(pattern.search, reversed(lines)) if found]
-    places = [place for place in places if place]
-    exact = (place for place in places if place.rpartition(":")[2].isdigit())
-    return next(exact, places[0] if places else None)
+    locations = [_location(found) for found in map(pattern.search, reversed(lines)) if found]
+    locations = [location for location in locations if location]
+    exact = (location for location in locations if location.rpartition(":")[2].isdigit())
+    return next(exact, locations[0] if locations else None)
 
 
 def _of_pooler(kind, pooler):

@@ -42,8 +42,8 @@ _ADVICE = {
 }
 
 
-#: The reasons are those that ``_health/probes/database.py`` has for the same ids.
-REASONS = {}
+#: Among others: all that ``_health/probes/database.py`` has for the same ids.
+REASONS = {"db.unreachable": ("refused", "missing", "hung")}
 
 
 def unreachable(error, target, params=None):

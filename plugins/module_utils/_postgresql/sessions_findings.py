@@ -43,9 +43,7 @@ def decide(sessions, waits, limits, thresholds, target, prepared_rows=()):
         prepared_rows: of ``prepared.QUERY``, where a session waits for a prepared transaction.
     """
     blocked, blocking = lock_chains(sessions, waits)
-    locks = _decide_locks(
-        blocked, blocking, thresholds["lock_wait_seconds"], target, prepared_rows
-    )
+    locks = _decide_locks(blocked, blocking, thresholds["lock_wait_seconds"], target, prepared_rows)
     transactions = _decide_transactions(sessions, thresholds["idle_transaction_seconds"], target)
     connections = _decide_connections(
         sessions, limits, thresholds["db_connections_percent"], target
@@ -263,7 +261,10 @@ def _decide_locks(blocked, blocking, threshold, target, prepared_rows):
         )
     root = blocking[0]
     evidence.update(count=len(blocked), roots=blocking[:5], blocked=blocked[:5])
-    named, by_hand = _named(root), "COMMIT PREPARED or ROLLBACK PREPARED what is in pg_prepared_xacts."
+    named, by_hand = (
+        _named(root),
+        "COMMIT PREPARED or ROLLBACK PREPARED what is in pg_prepared_xacts.",
+    )
     if root["pid"] == 0 and prepared_rows:
         held = [row for row in prepared_rows if row["locks"]] or prepared_rows
         held = sorted(held, key=lambda row: (not prepared.locked(row), -row["seconds"]))
@@ -275,8 +276,7 @@ def _decide_locks(blocked, blocking, threshold, target, prepared_rows):
         "database",
         status,
         "%d sessions wait for a lock, the longest for %s%.0f s (thresholds %g s and %g s); at the"
-        " root is %s"
-        % (len(blocked), "" if exact else "at most ", longest, warn, fail, named),
+        " root is %s" % (len(blocked), "" if exact else "at most ", longest, warn, fail, named),
         value=longest,
         confidence="measured" if exact else "estimated",
         advice=(

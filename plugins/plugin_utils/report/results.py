@@ -73,9 +73,9 @@ def host_entry(
 
     Returns:
         dict with name, groups, addresses, results (the names found), reachable, diagnosed, findings
-        (complete, in their order), distribution (None where it is not known), managed (services that
-        a cluster manager owns), changes (what was
-        changed on it lately, newest first) and probe_seconds. A host that was not diagnosed has a
+        (complete, in their order), distribution (None where it is not known), managed (services
+        that a cluster manager owns), changes (what was changed on it lately, newest first) and
+        probe_seconds. A host that was not diagnosed has a
         finding that says so.
     """
     entry: dict[str, Any] = {

@@ -355,9 +355,7 @@ def _left(ctx, crash_dumps, dumps, reason, summary):
             ],
         },
         advice="Read them (%s), keep what helps and remove the rest."
-        % _how_to_read(
-            "apport" if latest["path"].endswith(".crash") else crash_dumps["handler"]
-        ),
+        % _how_to_read("apport" if latest["path"].endswith(".crash") else crash_dumps["handler"]),
     )
 
 

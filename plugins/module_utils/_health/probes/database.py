@@ -71,7 +71,13 @@ REASONS = {
         "tls_required",
     ),
     "db.missing": ("database",),
-    "db.connections.exhausted": ("slots", "role_limit", "database_limit", "pool_exhausted", "reserved_taken"),
+    "db.connections.exhausted": (
+        "slots",
+        "role_limit",
+        "database_limit",
+        "pool_exhausted",
+        "reserved_taken",
+    ),
     "db.writes.refused": ("recovery", "read_only", "permission"),
 }
 #: What the observation may miss of a server that answers.
@@ -304,25 +310,25 @@ def rights_missing(rows, required):
         required: names of tables.
     """
     found, known = [], set()
-    for schema, table, own, lacks, written in rows:
+    for schema, table, own, without, written in rows:
         name = "%s.%s" % (schema, table)
         known.add(name)
         if name in required:
             needed = "rawd"
-        elif "u" in lacks:
+        elif "u" in without:
             needed = ""
-        elif "a" in lacks:
-            needed = "a" if "a" in written and (own == "t" or "w" not in lacks) else ""
+        elif "a" in without:
+            needed = "a" if "a" in written and (own == "t" or "w" not in without) else ""
         else:
-            needed = "w" if "w" in written and "d" not in lacks else ""
+            needed = "w" if "w" in written and "d" not in without else ""
             # What may be changed has to be found.
-            needed += "r" if written and "w" not in lacks else ""
+            needed += "r" if written and "w" not in without else ""
         missing = []
-        if any(letter in lacks or "u" in lacks for letter in needed):
+        if any(letter in without or "u" in without for letter in needed):
             missing = [
                 privilege
                 for letter, privilege in _PRIVILEGES.items()
-                if letter in needed + written and (letter in lacks or "u" in lacks)
+                if letter in needed + written and (letter in without or "u" in without)
             ]
         if missing:
             found.append({"table": name, "missing": missing, "exists": True})

@@ -202,7 +202,7 @@ def _decide_prepared(scope, rows):
     """Return the finding, in a list, on prepared transactions that no one ends.
 
     One that keeps others from writing to a table counts at once: a manager of transactions ends one
-    in milliseconds, and all who come next wait. Any other one locks some rows, and keeps VACUUM away.
+    in milliseconds, and all who come next wait. Any other one locks rows, and keeps VACUUM away.
     """
     warn, fail, unit = scope.thresholds["prepared_seconds"]
     open_warn = _OPEN_FACTOR * fail

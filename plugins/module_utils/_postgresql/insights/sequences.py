@@ -18,8 +18,8 @@ _MOST_READ = 10000
 _WIDE = 10**12
 _MOST_WIDE_READ = 1000
 
-# The columns that a sequence fills: of its owner, and of each DEFAULT that takes the next value of it,
-# which a sequence made by hand has, or one that several tables share; the narrowest counts.
+# The columns that a sequence fills: of its owner, and of each DEFAULT that takes its next value, as
+# of a sequence made by hand, or one that several tables share; the narrowest counts.
 # A standby cannot read an unlogged sequence. The share used is compared here, so that of ten
 # thousand sequences only those near their end travel.
 _SEQUENCES = (

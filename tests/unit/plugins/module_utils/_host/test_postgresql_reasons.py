@@ -67,7 +67,7 @@ LOGS = {
     "port_taken": (
         [
             '2026-12-01 UTC [9] LOG:  could not bind IPv4 address "127.0.0.1": Address already in use',  # noqa: E501
-            '2026-12-01 UTC [9] FATAL:  could not create any TCP/IP sockets',
+            "2026-12-01 UTC [9] FATAL:  could not create any TCP/IP sockets",
         ],
         "15/main",
     ),

@@ -94,7 +94,7 @@ def test_a_server_that_the_app_can_write_to():
 
 
 @pytest.mark.parametrize(
-    ("own", "lacks", "written", "missing"),
+    ("own", "without", "written", "missing"),
     [
         # Only to read, and only to add, are ways to work.
         ("f", "awd", "awd", []),
@@ -113,8 +113,8 @@ def test_a_server_that_the_app_can_write_to():
         ("f", "w", "a", []),
     ],
 )
-def test_rights_that_can_only_be_a_mistake(own, lacks, written, missing):
-    found = database.rights_missing([["public", "accounts", own, lacks, written]], [])
+def test_rights_that_can_only_be_a_mistake(own, without, written, missing):
+    found = database.rights_missing([["public", "accounts", own, without, written]], [])
     assert [item["missing"] for item in found] == ([missing] if missing else [])
 
 
