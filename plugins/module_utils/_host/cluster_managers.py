@@ -97,7 +97,7 @@ def _runs(root, *names):
     """Return whether a process runs one of these programs, or a script of this name."""
     for path in _files(root, "proc/[0-9]*/cmdline"):
         try:
-            with open(path, encoding="utf-8", errors="replace") as source:
+            with open(path, encoding="utf-8", errors="replace") as source:  # path: /proc
                 words = source.read(4096).split("\0")[:2]
         except OSError:
             continue

@@ -18,6 +18,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._host.postgresql_cluste
 )
 
 _SECONDS = 2
+#: The system users that distributions run it as. Any other one may only pretend to be it.
+_USERS = ("postgres", "pgbouncer")
 _MOST_LINES = 1000
 
 
@@ -37,7 +39,7 @@ def read(port, deadline):
             continue
         if name == "pgbouncer":
             found = {"pid": holder["pid"], "process": state, "pools": []}
-            if state in "Tt":
+            if state in "Tt" or holder["user"] not in _USERS:
                 return found
             return dict(found, pools=_pools(port, holder["user"], deadline.within(_SECONDS)))
     return None

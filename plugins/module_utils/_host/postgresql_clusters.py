@@ -83,7 +83,8 @@ def running(data, root="/"):
     except (OSError, ValueError):
         return None
     try:
-        with open(os.path.join(root, "proc/%d/stat" % found["pid"]), encoding="latin-1") as stat:
+        stat_of = os.path.join(root, "proc/%d/stat" % found["pid"])
+        with open(stat_of, encoding="latin-1") as stat:  # path: /proc
             command, state = process_state(stat.read(4096))
     except OSError:
         return None
@@ -130,7 +131,7 @@ def backends(pid, root="/"):
 
 def _text(path):
     try:
-        with open(path, encoding="utf-8", errors="replace") as source:
+        with open(path, encoding="utf-8", errors="replace") as source:  # path: /proc
             return source.read(4096)
     except OSError:
         return ""

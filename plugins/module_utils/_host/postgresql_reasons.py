@@ -245,7 +245,8 @@ def _elsewhere(cluster, port, tcp):
     return Reason(
         "listens_elsewhere",
         cluster["name"],
-        "nothing listens there; the cluster %s listens on %s" % (cluster["name"], where),
+        "%s; the cluster %s listens on %s"
+        % (failures.WORDS[failures.REFUSED], cluster["name"], where),
         "Correct the host and the port in .env, or listen_addresses and port of the cluster.",
         False,
         [],
