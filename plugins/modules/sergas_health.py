@@ -55,6 +55,7 @@ options:
       - iowait
       - network
       - kernel
+      - packages
       - resolver
       - clock
       - restore_points
