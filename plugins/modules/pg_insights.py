@@ -49,6 +49,7 @@ options:
       - slots
       - replication
       - sequences
+      - triggers
       - checksums
       - collation
       - settings

@@ -539,6 +539,22 @@ def test_sequence_ends_where_its_column_does(insights, server, database):
 
 
 @pytest.mark.postgresql_versions
+def test_disabled_triggers(insights, server, database):
+    execute(
+        server,
+        database,
+        "CREATE TABLE parent (id int PRIMARY KEY)",
+        "CREATE TABLE child (id int CONSTRAINT of_parent REFERENCES parent)",
+        "ALTER TABLE child DISABLE TRIGGER ALL",
+    )
+    findings, _result = insights(login_db=database, checks=["triggers"])
+    rows = findings["db.triggers.ok"]["evidence"]["triggers"]
+    assert [(row["table"], row["trigger"], row["is_constraint"]) for row in rows] == [
+        ("child", "of_parent", True)
+    ]
+
+
+@pytest.mark.postgresql_versions
 def test_a_sequence_that_only_defaults_name(insights, server, database):
     execute(
         server,

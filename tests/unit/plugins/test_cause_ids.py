@@ -62,6 +62,8 @@ ROOTS = {
     "cognee.wrong_service",
     "db.cache.unknown",
     "db.transactions.prepared",
+    "db.triggers.disabled",
+    "db.triggers.unknown",
     "db.writes.refused",
     "host.clock.offset",
     "host.clock.unknown",

@@ -40,6 +40,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights im
     settings,
     statements,
     storage,
+    triggers,
     verdict,
     wal,
 )
@@ -92,6 +93,7 @@ QUERIES = {
     "invalid_indexes": indexes.observe_invalid,
     "cache": cache.observe,
     "sequences": sequences.observe,
+    "triggers": triggers.observe,
     "checksums": integrity.observe_checksums,
     "collations": integrity.observe_collations,
     # last: it is the one that may read tables
@@ -137,6 +139,7 @@ CHECKS = {
     "slots": Check(wal.decide_slots, ("slots",), "db.wal.slot", _DISK),
     "replication": Check(wal.decide_replication, ("replication",), "db.replication", _DISK),
     "sequences": Check(sequences.decide, ("sequences",), "db.sequences", _DISK),
+    "triggers": Check(triggers.decide, ("triggers",), "db.triggers", _SLOW, ("locks",)),
     "checksums": Check(integrity.decide_checksums, ("checksums",), "db.checksums", _DISK),
     "collation": Check(integrity.decide_collation, ("collations",), "db.collation", _SLOW),
     "settings": Check(settings.decide, ("settings",), "db.settings", _SLOW),

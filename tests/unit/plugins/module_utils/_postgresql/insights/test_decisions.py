@@ -18,6 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights im
     sequences,
     settings,
     storage,
+    triggers,
     verdict,
     wal,
 )
@@ -184,6 +185,27 @@ def test_the_prepared_transaction_at_the_root_of_locks_is_named(scope):
     cause = only(locks.decide_transactions(scope(), [], [left(70.0, "AccessExclusiveLock")]))
     derived = causes.derive([item, cause], cause_rules.RULES)
     assert derived[0]["cause"] == "db.transactions.prepared"
+
+
+@pytest.mark.parametrize(
+    ("names", "waits", "id"),
+    [
+        ([], [("public", "accounts")], "db.triggers.ok"),
+        (["audit"], [], "db.triggers.ok"),
+        (["audit"], [("public", "notes")], "db.triggers.ok"),
+        (["audit"], [("public", "accounts")], "db.triggers.disabled"),
+    ],
+)
+def test_disabled_triggers_are_a_note_unless_sessions_wait(scope, names, waits, id):
+    rows = [
+        {"schema": "public", "table": "accounts", "trigger": name, "is_constraint": False}
+        for name in names
+    ]
+    seen = {"waiting": [waiting(2, 1, schema=schema, table=table) for schema, table in waits]}
+    item = only(triggers.decide(scope(), rows, seen))
+    assert (item["id"], item["evidence"].get("triggers", [])) == (id, rows)
+    # Without the locks there is no wait to see.
+    assert only(triggers.decide(scope(), rows))["id"] == "db.triggers.ok"
 
 
 def accesses(hit, read):
