@@ -13,6 +13,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Ope
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
     attacks,
+    clock,
     cpu,
     crashes,
     database,
@@ -81,8 +82,8 @@ PROBES = {
     "limits": Probe(limits.observe, 5),
     "health": Probe(api.observe, 10),
     "prometheus": Probe(prometheus.observe, 5),
-    "database": Probe(database.observe, 8),
-    "redis": Probe(redis.observe, 5),
+    "database": Probe(database.observe, 8, database.ASPECTS),
+    "redis": Probe(redis.observe, 5, redis.ASPECTS),
     "memory": Probe(memory.observe, 5),
     "disks": Probe(disks.observe, 5),
     "cpu": Probe(cpu.observe, 5),
@@ -213,6 +214,15 @@ CHECKS = {
         APP,
         _MATRIX,
         complete="each server is queried, and one that does not answer is the finding",
+    ),
+    "clock": Check(
+        clock.decide,
+        (),
+        "host.clock",
+        "host",
+        (),
+        _MATRIX,
+        complete="two numbers are compared, and a controller that sent none is no controller",
     ),
     "restore_points": Check(
         restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX
