@@ -46,6 +46,8 @@ _GOOD_STATUS = _GOOD | {"running", "green", "success"}
 _NOT_USED = {"disabled", "not configured", "not_configured", "unconfigured", "none", "null", "off"}
 #: One slow request an hour ago is no slow path.
 _FEWEST_LOGGED = 3
+#: Of many requests, so many slow ones are no accident.
+_FEWEST_SLOW = 2
 #: error code of Zoho's: (what zoho_token calls it, in words)
 ZOHO_REFUSALS = {
     "invalid_code": ("refresh_token", "the refresh token"),
@@ -337,12 +339,12 @@ def _target(text):
     )
 
 
-def decide_latency(ctx, health, prometheus=None, logs=None):
+def decide_latency(ctx, health, prometheus=None, logs=None, metrics=None):
     """Return the finding about response times."""
-    return [judge_latency(health, ctx.thresholds["latency_seconds"], prometheus, logs)]
+    return [judge_latency(health, ctx.thresholds["latency_seconds"], prometheus, logs, metrics)]
 
 
-def judge_latency(health, threshold, prometheus=None, logs=None):
+def judge_latency(health, threshold, prometheus=None, logs=None, metrics=None):
     """Return the finding about response times (pure).
 
     Args:
@@ -350,6 +352,7 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
         threshold: (warn, fail, unit), in seconds.
         prometheus: what its probe returned (``p95_seconds``), or None.
         logs: what the probe of the journal returned (``slow_paths``), or None.
+        metrics: what the app's own /metrics says (``slow_paths``), or None.
     """
     warn, fail, unit = threshold
     answered = [sample for sample in health["samples"] if "error" not in sample]
@@ -382,8 +385,14 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
         path for path in (logs or {}).get("slow_paths") or () if path["count"] >= _FEWEST_LOGGED
     ]
     for path in logged:
-        name = "mean of %s in the log (%d requests)" % (path["path"], path["count"])
-        measured[name] = path["mean"]
+        name = "of %s in the log (%d requests)" % (path["path"], path["count"])
+        measured["mean " + name] = path["mean"]
+        # One request in four that takes seconds hides in the mean of those that do not.
+        if path["slow"] >= _FEWEST_SLOW:
+            measured["95th percentile " + name] = path["p95"]
+    for path in (metrics or {}).get("slow_paths") or ():
+        name = "95th percentile of %s by /metrics (%d requests)" % (path["path"], path["count"])
+        measured[name] = path["p95"]
     worst = max(measured, key=measured.get)
     value = measured[worst]
     status = grade(value, warn, fail)
@@ -396,7 +405,11 @@ def judge_latency(health, threshold, prometheus=None, logs=None):
             for name in sorted(measured, key=measured.get, reverse=True)[:20]
         },
     }
-    slow_at = [path["last"] for path in logged if grade(path["mean"], warn, fail) != "ok"]
+    slow_at = [
+        path["last"]
+        for path in logged
+        if grade(max(path["mean"], path["p95"]), warn, fail) != "ok"
+    ]
     if slow_at and grade(present, warn, fail) == "ok":
         # Only the log shows it, what was measured now does not.
         evidence["last_seen"] = clock(max(slow_at))

@@ -68,6 +68,7 @@ def decide(ctx, logs):
             unit=unit_name,
             warn=warn,
             fail=fail,
+            confidence=extent.confidence(logs),
             evidence=dict(
                 extent.evidence(logs),
                 last_seen=max(client["last"] for client in listed),

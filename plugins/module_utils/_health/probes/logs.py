@@ -10,6 +10,7 @@ errors, exceptions and attacks count over the whole window.
 
 from __future__ import annotations
 
+import os
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
@@ -17,64 +18,163 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Observed
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs import extent
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import coverage, extent
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs.patterns import (
+    Patterns,
+    compiled,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs.requests import SHOWN
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs.survey import Survey
-from ansible_collections.sergas.ops.plugins.module_utils._host import requirements, unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    journal_state,
+    requirements,
+    unit,
+    unit_output,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._host.journal import (
     KERNEL_DETAILS,
+    Burst,
     Journal,
+    JournalMissing,
     matches,
 )
 
 #: left of the deadline for what comes after reading
 _RESERVE_SECONDS = 0.7
-#: a rate says little of fewer requests
+#: A rate says little of fewer requests, unless so many of them failed.
 _FEWEST_REQUESTS = 20
+_FEWEST_FAILED = 3
 
 
 def observe(ctx):
-    """Read the unit's journal within the window and return what it adds up to.
+    """Read the unit's log within the window and return what it adds up to, and what was not seen.
 
     Raises:
-        JournalUnreadable: there is none, or this user may not read it.
+        JournalUnreadable: this user may not read it.
         CommandMissing: there is no journalctl.
     """
-    window = ctx.params["window"]
+    properties, window = ctx.unit, ctx.params["window"]
     deadline = Deadline(max(0.1, ctx.deadline.remaining() - _RESERVE_SECONDS))
     since = ctx.now - window
-    journal = Journal(matches(unit.name(ctx.params["service"])), since, deadline)
+    output = unit_output.read(properties)
+    namespace = properties.get("LogNamespace", "")
+    state = journal_state.read(user=properties.get("User"))
+    own = journal_state.read(namespace, properties.get("User")) if namespace else state
+    started = unit.since(properties, "ExecMainStartTimestamp", ctx.now)
+    own_patterns = ctx.params.get("log_patterns") or ()
+    patterns = Patterns(compiled(own_patterns) if own_patterns else ())
+    journal = Journal(
+        matches(unit.name(ctx.params["service"])), since, deadline, namespace=namespace
+    )
     survey = Survey(
         ctx.now,
         (ctx.params["health_path"], "/metrics"),
         times.boot_id().replace("-", "") or None,
         time.clock_gettime(time.CLOCK_MONOTONIC),
         ctx.thresholds["latency_seconds"][0],
+        patterns,
     )
-    for chunk in journal.chunks():
-        survey.read(chunk)
-        if deadline.expired():
-            journal.truncated = True
-            break
+    burst = Burst(*_limit(properties, own))
+    try:
+        for chunk in journal.chunks():
+            burst.count(chunk)
+            survey.read(chunk)
+            if deadline.expired():
+                journal.truncated = True
+                break
+    except JournalMissing:
+        pass  # the state of the journal says so
     if journal.truncated and not journal.entries:
         raise DeadlineExceeded("no answer in time from journalctl")
     if survey.saw_death:
         for chunk in Journal(KERNEL_DETAILS, since, deadline).chunks():
             survey.read(chunk)
-    result = survey.result(ctx.unit)
+    readings = [journal] if output["journal"] else []
+    for entry in output["files"]:
+        readings.append(_read_file(ctx, entry, since, deadline, started, survey))
+    result = survey.result(properties)
+    oldest = [reading.oldest for reading in readings if reading.oldest is not None]
     result.update(
         window=window,
         since=since,
-        entries=journal.entries,
-        skipped=journal.skipped,
-        truncated=journal.truncated,
-        oldest=journal.oldest,
+        now=ctx.now,
+        files=[entry["path"] for entry in output["files"]],
+        understood_percent=coverage.understood_percent(result),
+        entries=sum(reading.entries for reading in readings),
+        skipped=sum(reading.skipped for reading in readings),
+        truncated=any(reading.truncated for reading in readings),
+        oldest=max(oldest) if oldest else None,
     )
     if result["imports"]:
         result["requirements"] = requirements.read(ctx.app_dir)
-    return result
+    problems = [reading.problem for reading in readings[output["journal"] :] if reading.problem]
+    if patterns.exhausted:
+        problems.append("log_patterns took too long to search every line")
+    unreached = coverage.reach(state["beginning"], since, _init_began(ctx.now))
+    gaps = {
+        "journal": coverage.stored(state) or unreached,
+        "destination": coverage.destination(output, properties, coverage.stored(own), result),
+        "loss": coverage.loss(result["suppressed"], properties, burst.plain(), ctx.now),
+        "window": coverage.window(
+            result,
+            output["journal"]
+            and (
+                (unreached if not namespace else None)
+                or coverage.reach(own["beginning_of_user"] or own["beginning"], since, started)
+            ),
+            problems,
+        ),
+        "lines": coverage.lines(result, ctx.thresholds["errors"][0]),
+        "clients": coverage.clients(result, ctx.thresholds["auth_failures"][0]),
+        "latency": coverage.latency(result),
+    }
+    return Observed(result, {aspect: why for aspect, why in gaps.items() if why})
+
+
+def _limit(properties, state):
+    """Return (seconds, lines) of journald's limit for the unit; 0 lines: it has none."""
+    interval = journal_state.span(properties.get("LogRateLimitIntervalUSec", ""), 0)
+    lines = unit.number(properties, "LogRateLimitBurst") or 0
+    if not interval and not lines:
+        return state["interval"], state["burst"] if state["interval"] else 0
+    return interval or state["interval"], lines or state["burst"]
+
+
+def _read_file(ctx, entry, since, deadline, started, survey):
+    """Read a file that the unit writes to into a survey, and return the ``LogFile``."""
+    # Only here: most units write to the journal.
+    from ansible_collections.sergas.ops.plugins.module_utils._host.log_files import LogFile
+
+    reading = LogFile(
+        entry["path"],
+        since,
+        deadline,
+        entry["end"],
+        ctx.now,
+        started,
+        ctx.unit.get("InvocationID"),
+    )
+    for chunk in reading.chunks():
+        survey.read(chunk)
+    if entry["kind"] == "truncate" and started and started > since:
+        reading.problem = "%s was emptied when the unit was started, at %s" % (
+            entry["path"],
+            clock(started),
+        )
+    return reading
+
+
+def _init_began(now):
+    """Return when the init process of this host or container began, or None."""
+    try:
+        with open("/proc/1/stat", encoding="utf-8", errors="replace") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+    return now - times.uptime() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 #: module: the distribution that has it, where the names differ
@@ -156,12 +256,13 @@ def decide_imports(ctx, logs):
             ),
             value=len(missing),
             unit="modules",
+            confidence=extent.confidence(logs),
             evidence=dict(
                 extent.evidence(logs),
                 last_seen=clock(max(group["last"] for group in missing)),
                 modules=modules,
             ),
-            remedy=None if own else "reinstall_requirements",
+            remedy=None if own else extent.remedy(logs, "reinstall_requirements"),
             advice=(
                 "Deploy the app's code again: the module is its own."
                 if own
@@ -224,8 +325,9 @@ def decide_exceptions(ctx, logs):
             unit=unit_name,
             warn=warn,
             fail=fail,
+            confidence=extent.confidence(logs),
             evidence=evidence,
-            remedy="debug_logging",
+            remedy=extent.remedy(logs, "debug_logging"),
             advice=(
                 "Fix the code at the locations named; LOG_LEVEL=DEBUG for a limited time shows what"
                 " leads there."
@@ -241,27 +343,38 @@ def _kinds(groups):
     return kinds
 
 
-def decide_errors(ctx, logs, prometheus=None):
+def decide_errors(ctx, logs, prometheus=None, metrics=None, traffic=None):
     """Return the rate of failed requests, or of error lines where no requests are known."""
-    rate, source = _error_rate(logs, prometheus)
+    counted = _requests(logs, prometheus, metrics, traffic)
     lines = logs["error_count"]
     rate_warn, rate_fail, rate_unit = ctx.thresholds["error_rate_percent"]
     lines_warn, lines_fail, lines_unit = ctx.thresholds["errors"]
-    by_rate = "ok" if rate is None else grade(rate, rate_warn, rate_fail)
+    by_rate = _grade_rate(counted, rate_warn, rate_fail)
     by_lines = grade(lines, lines_warn, lines_fail)
     if logs["requests"] >= _FEWEST_REQUESTS and lines * 100.0 / logs["requests"] < rate_warn:
         # Many lines of a great many requests.
         by_lines = "ok"
     order = ("ok", "warn", "fail")
-    if rate is not None and order.index(by_rate) >= order.index(by_lines):
+    figured = counted and (by_rate != "ok" or counted["requests"] >= _FEWEST_REQUESTS)
+    if figured and order.index(by_rate) >= order.index(by_lines):
         status, value, unit_name, warn, fail = (
             by_rate,
-            round(rate, 2),
+            round(counted["percent"], 2),
             rate_unit,
             rate_warn,
             rate_fail,
         )
-        figure = "%.3g %% of the requests fail, by %s (from %g %% on)" % (rate, source, rate_warn)
+        figure = "%.3g %% of the requests fail, by %s (from %g %% on)" % (
+            counted["percent"],
+            counted["source"],
+            rate_warn,
+        )
+        if counted["requests"] < _FEWEST_REQUESTS:
+            figure = "%d of %d requests fail, by %s" % (
+                counted["failed"],
+                counted["requests"],
+                counted["source"],
+            )
     else:
         status, value, unit_name, warn, fail = by_lines, lines, lines_unit, lines_warn, lines_fail
         figure = "%d error lines %s (from %g on)" % (lines, extent.suffix(logs), lines_warn)
@@ -272,9 +385,16 @@ def decide_errors(ctx, logs, prometheus=None):
         server_errors=logs["server_errors"],
     )
     last = max([group["last"] for group in logs["errors"]] + [logs.get("last_server_error") or 0])
-    # Prometheus counts over its own short time, and what it says is current.
-    if last and not (source == "Prometheus" and by_rate != "ok"):
+    elsewhere = bool(counted) and counted["source"] != "the log"
+    # What is not of the log is counted until now.
+    if last and not (elsewhere and by_rate != "ok"):
         evidence["last_seen"] = clock(last)
+    if elsewhere:
+        evidence["counted_by"] = counted
+    evidence["last_lines"] = [
+        {"last": clock(item["last"]), "count": item["count"], "line": item["line"]}
+        for item in logs.get("last_lines", ())
+    ]
     evidence["by_type"] = [
         {
             "type": group["type"],
@@ -286,7 +406,11 @@ def decide_errors(ctx, logs, prometheus=None):
         }
         for group in logs["errors"][:SHOWN]
     ]
-    evidence["by_path"] = logs["server_errors_by_path"] or _by_path(logs["errors"])
+    evidence["by_path"] = (
+        logs["server_errors_by_path"]
+        or (elsewhere and counted.get("by_path"))
+        or _by_path(logs["errors"])
+    )
     evidence["kinds"] = _kinds(logs["errors"])
     if logs["slow_paths"]:
         evidence["slow_paths"] = [
@@ -321,18 +445,59 @@ def decide_errors(ctx, logs, prometheus=None):
             fail=fail,
             confidence=extent.confidence(logs),
             evidence=evidence,
-            remedy=None if good else _error_remedy(evidence["kinds"]),
+            remedy=None if good else extent.remedy(logs, _error_remedy(evidence["kinds"])),
             advice=None if good else _error_advice(evidence["kinds"]),
         )
     ]
 
 
-def _error_rate(logs, prometheus):
-    """Return (percent, source), or (None, None) where too few requests are known."""
-    if logs["requests"] >= _FEWEST_REQUESTS:
-        return logs["server_errors"] * 100.0 / logs["requests"], "the log"
+def _requests(logs, prometheus, metrics, traffic):
+    """Return how many requests there were and failed, by the first source that has any, or None.
+
+    The log is of the window, and of this app alone. The app's own counters and the balancer's run
+    since each was started.
+    """
+    if logs["requests"]:
+        return {
+            "source": "the log",
+            "requests": logs["requests"],
+            "failed": logs["server_errors"],
+            "percent": logs["server_errors"] * 100.0 / logs["requests"],
+        }
     rate = (prometheus or {}).get("error_rate_percent")
-    return (float(rate), "Prometheus") if rate is not None else (None, None)
+    if rate is not None:
+        return {
+            "source": "Prometheus",
+            "requests": _FEWEST_REQUESTS,
+            "failed": None,
+            "percent": float(rate),
+        }
+    for source in (metrics, traffic):
+        if source and source["requests"]:
+            percent = source["failed"] * 100.0 / source["requests"]
+            return {
+                "source": source["source"],
+                "since": clock(source["since"]),
+                "requests": source["requests"],
+                "failed": source["failed"],
+                "percent": percent,
+                "by_path": source["failed_by_path"],
+            }
+    return None
+
+
+def _grade_rate(counted, warn, fail):
+    """Return the status of a rate of failed requests.
+
+    Of few requests one or two say little, unless they are all there are.
+    """
+    if not counted:
+        return "ok"
+    status = grade(counted["percent"], warn, fail)
+    if counted["requests"] >= _FEWEST_REQUESTS or counted["failed"] >= _FEWEST_FAILED:
+        return status
+    alone = counted["failed"] == counted["requests"]
+    return "warn" if alone and status != "ok" else "ok"
 
 
 def _by_path(groups):
@@ -418,7 +583,7 @@ def decide_rate_limit(ctx, logs):
                     last_seen=clock(limited["last"]),
                     line=limited["sample"],
                 ),
-                remedy="zoho_throttle",
+                remedy=extent.remedy(logs, "zoho_throttle"),
                 advice=(
                     "Throttle, cache and batch the calls to Zoho; do not refresh the token, that is"
                     " limited as well."
@@ -441,7 +606,7 @@ def decide_rate_limit(ctx, logs):
                     last_seen=clock(opened["last"]),
                     line=opened["sample"],
                 ),
-                remedy="zoho_throttle",
+                remedy=extent.remedy(logs, "zoho_throttle"),
                 advice=(
                     "Check why the calls to Zoho fail; the breaker closes automatically after"
                     " CIRCUIT_BREAKER_RECOVERY_TIMEOUT."

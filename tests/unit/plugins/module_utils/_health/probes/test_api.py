@@ -219,14 +219,14 @@ class TestLatency:
         )
         assert self.judged(good, prometheus={"p95_seconds": 2.5})["status"] == "warn"
         assert self.judged(good, prometheus={"p95_seconds": None})["status"] == "ok"
-        slow = {"path": "/b", "count": 9, "slow": 9, "mean": 5.5, "max": 8.0, "last": 0.0}
+        slow = {"path": "/b", "count": 9, "slow": 9, "mean": 5.5, "max": 8.0, "p95": 7.9, "last": 0.0}
         assert self.judged(good, logs={"slow_paths": [slow]})["status"] == "fail"
         assert self.judged(good, logs={"slow_paths": [dict(slow, count=1)]})["status"] == "ok"
 
     def test_what_only_the_log_tells_was_last_seen_with_its_last_slow_request(self):
         good = sample(seconds=0.1)
-        slow = {"path": "/b", "count": 9, "slow": 9, "mean": 5.5, "max": 8.0, "last": 60.0}
-        paths = [slow, dict(slow, path="/c", last=90.0), dict(slow, path="/d", mean=0.1, last=99.0)]
+        slow = {"path": "/b", "count": 9, "slow": 9, "mean": 5.5, "max": 8.0, "p95": 7.9, "last": 60.0}
+        paths = [slow, dict(slow, path="/c", last=90.0), dict(slow, path="/d", mean=0.1, slow=1, last=99.0)]
         item = self.judged(good, logs={"slow_paths": paths})
         assert item["evidence"]["last_seen"] == "1970-01-01T00:01:30Z"
         # What is slow right now is of the present.
