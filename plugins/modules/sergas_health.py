@@ -38,6 +38,7 @@ options:
       - resources
       - exceptions
       - errors
+      - events
       - api
       - latency
       - prometheus
@@ -53,6 +54,9 @@ options:
       - cpu
       - load
       - iowait
+      - network
+      - kernel
+      - resolver
       - restore_points
   skip:
     description:
@@ -80,7 +84,8 @@ options:
         V(restarts) 2, 5; V(connections) 500, 1000; V(open_files_percent) 80, 90; V(pool_percent)
           90, 100;
         V(db_connections_percent) 80, 90; V(redis_memory_percent) 80, 90; V(auth_failures) 10, 50;
-        V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10."
+        V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10;
+        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
     type: dict
     default: {}
@@ -146,6 +151,33 @@ options:
       - ZOHO_SDK_CLIENT_SECRET|ZOHO_MCP_CLIENT_SECRET
       - ZOHO_SDK_REFRESH_TOKEN
       - COGNEE_BASE_URL|COGNEE_API_URL
+  log_patterns:
+    description:
+      - Events to look for in the app's log, besides failed agent sessions (V(agent_sessions)),
+        failed syncs of accounts (V(account_syncs)) and failed queries of the memory service
+        (V(memory_queries)). One with such a name replaces it.
+      - At most 20. They see the first 400 characters of each line that is no access line.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the event in the report, of small letters, digits and V(_).
+        type: str
+        required: true
+      pattern:
+        description:
+          - A regular expression of Python, in which case does not matter, of 300 characters at
+            most.
+          - One that may take long is refused. It may have two of V(*) and V(+), none within another,
+            and no reference to a group.
+        type: str
+        required: true
+      severity:
+        description: The status of the finding.
+        type: str
+        choices: [warn, fail]
+        default: warn
   prometheus_url:
     description:
       - Where Prometheus answers. Nothing there is V(skipped), if neither this nor
@@ -174,6 +206,13 @@ options:
       fail:
         description: A value at this or above is a failure.
         type: float
+  record:
+    description:
+      - Whether to return what was observed, in RV(recording), and to judge that.
+      - It holds no secrets, and another machine finds the same in it with C(scripts/replay) of the
+        collection's repository. Attach it where a finding is wrong.
+    type: bool
+    default: false
   backends:
     description:
       - For a load balancer, the addresses of the apps behind it, as V(host:port). Their health is
@@ -400,6 +439,11 @@ distribution:
   returned: success
   type: dict
   sample: {id: ubuntu, like: [debian], name: Ubuntu 24.04.3 LTS}
+recording:
+  description:
+    - What the checks were judged from, without secrets. Its keys are not part of the interface.
+  returned: if O(record)
+  type: dict
 probe_seconds:
   description: How long each probe took; null for one that did not end in time.
   returned: success
@@ -445,6 +489,16 @@ ARGUMENT_SPEC = {
             "COGNEE_BASE_URL|COGNEE_API_URL",
         ],
     },
+    "log_patterns": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "pattern": {"type": "str", "required": True},
+            "severity": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
+        },
+    },
     "prometheus_url": {"type": "str"},
     "prometheus_queries": {
         "type": "list",
@@ -457,6 +511,7 @@ ARGUMENT_SPEC = {
             "fail": {"type": "float"},
         },
     },
+    "record": {"type": "bool", "default": False},
     "backends": {"type": "list", "elements": "str", "default": []},
     "balancer_addresses": {"type": "list", "elements": "str", "default": []},
     "database_host": {"type": "str"},

@@ -86,6 +86,13 @@ def not_called_good(effect, cause):
     return str(states.get(cause["component"])).lower() not in _GOOD
 
 
+def by_name(effect, _cause):
+    """Whether the service was not reached since its name was not resolved."""
+    return (
+        effect["evidence"].get("error_kind") == "dns" or effect["evidence"].get("phase") == "name"
+    )
+
+
 def probed(effect, _cause):
     return "target" in effect["evidence"]
 
@@ -106,6 +113,26 @@ def unexplained(effect, _cause):
 
 def without_known_kind(effect, _cause):
     return not set(effect["evidence"].get("kinds") or ()) - {"other"}
+
+
+def says_why(effect, cause):
+    """Whether what could not be measured was not for the same reason, word for word."""
+    why = cause["summary"].partition(": ")[2]
+    return bool(why) and why in effect["summary"]
+
+
+def lost_lines(effect, cause):
+    """Whether lines of the window are gone, and a disk is full: journald removes the oldest then."""
+    return effect["reason"] in ("gap:logs.journal", "gap:logs.window") and full(effect, cause)
+
+
+def of_event(name):
+    """Return a condition: the lines are of the event of this name."""
+
+    def is_event(effect, _cause):
+        return effect["reason"] == name
+
+    return is_event
 
 
 def names(prefix):
@@ -198,6 +225,18 @@ def _without_settings(effect, prefix):
         Rule(effect, ("app.service.missing",)),
     )
 
+
+#: What is read from the app's log: where that cannot be read, neither can they.
+_OF_LOG = (
+    "app.errors.unknown",
+    "app.import.unknown",
+    "app.exceptions.unknown",
+    "app.events.unknown",
+    "app.crash.unknown",
+    "zoho.api.unknown",
+    "security.access.unknown",
+)
+_FAILING = ("app.errors.rate", "app.exceptions", "app.service.down")
 
 RULES = causes.by_effect(
     Rule(
@@ -358,9 +397,35 @@ RULES = causes.by_effect(
         "an event loop that may open no more files tries, and logs, for each connection that waits",
     ),
     Rule("host.load.high", ("host.cpu.high", "host.iowait.high")),
+    # What the host does to its services.
+    Rule("host.disk.readonly", ("host.device.errors", "host.filesystem.errors")),
+    Rule("host.filesystem.errors", ("host.device.errors",)),
+    Rule("host.iowait.high", ("host.device.errors", "host.mount.hung")),
+    Rule("host.load.high", ("host.mount.hung", "host.device.errors")),
+    Rule("host.conntrack.high", ("host.conntrack.dropped",)),
+    Rule(
+        "host.backlog.full", ("api.health.unreachable", "api.latency.high", "app.files.exhausted")
+    ),
+    Rule("app.service.down", ("app.denied", "app.tasks.refused", "host.mount.hung"), unexplained),
+    Rule("app.tasks.refused", ("app.tasks.exhausted",)),
+    Rule("api.health.unreachable", ("host.mount.hung",)),
+    Rule("api.latency.high", ("host.mount.hung", "host.resolver.failing")),
+    Rule("db.unreachable", ("host.resolver.failing",), by_name),
+    Rule("redis.unreachable", ("host.resolver.failing",), by_name),
+    Rule("lb.health.failing", ("host.conntrack.dropped", "host.backlog.full")),
+    Rule("app.events.seen", ("zoho.", *_DATABASE, *_FAILING), of_event("account_syncs")),
+    Rule("app.events.seen", ("cognee.", *_FAILING), of_event("memory_queries")),
+    Rule(
+        "app.events.seen",
+        ("zoho.", "cognee.", "redis.", *_DATABASE, *_FAILING),
+        of_event("agent_sessions"),
+    ),
     # What could not be measured because something else fails.
+    *(Rule(effect, ("app.oom.unknown",), says_why) for effect in _OF_LOG),
+    *(Rule(effect, ("host.disk.high",), lost_lines) for effect in ("app.oom.unknown", *_OF_LOG)),
     Rule("api.health.unknown", _DOWN),
     Rule("api.latency.unknown", (*_DOWN, "api.health.unreachable", "api.health.invalid")),
+    Rule("api.latency.unknown", ("app.oom.unknown", "app.errors.unknown"), says_why),
     Rule("lb.health.unknown", _DOWN),
     *_without_settings("db.connection.unknown", "DATABASE_"),
     *_without_settings("redis.unknown", "REDIS_"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import coverage, reading
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
     attacks,
@@ -18,11 +19,14 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     database,
     disks,
     environment,
+    events,
     keys,
     limits,
     loadbalancer,
     logs,
     memory,
+    metrics,
+    network,
     ports,
     prometheus,
     redis,
@@ -32,10 +36,38 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 
+# What explains other findings is imported where there are any: on a host that is well, compiling it
+# would take as long as a probe.
+
+
+def _observe_kernel(ctx):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
+
+    return kernel.observe(ctx)
+
+
+def _decide_kernel(ctx, observed):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
+
+    return kernel.decide(ctx, observed)
+
+
+def _observe_resolver(ctx):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import resolver
+
+    return resolver.observe(ctx)
+
+
+def _decide_resolver(ctx, observed):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import resolver
+
+    return resolver.decide(ctx, observed)
+
+
 PROBES = {
     "service": Probe(service.observe, 5),
     "sockets": Probe(sockets.observe, 5),
-    "logs": Probe(logs.observe, 600, coverage.ASPECTS),
+    "logs": Probe(reading.observe, 600, coverage.ASPECTS),
     "metrics": Probe(metrics.observe, 3, metrics.ASPECTS),
     "crash_dumps": Probe(crashes.observe, 5),
     "limits": Probe(limits.observe, 5),
@@ -48,6 +80,9 @@ PROBES = {
     "cpu": Probe(cpu.observe, 5),
     "backends": Probe(loadbalancer.observe, 12),
     "firewall": Probe(loadbalancer.observe_firewall, 5),
+    "network": Probe(network.observe, 3),
+    "kernel": Probe(_observe_kernel, 5, ("window",)),
+    "resolver": Probe(_observe_resolver, 3),
     "restore_points": Probe(restore_points.observe, 5),
 }
 
@@ -58,6 +93,18 @@ _MATRIX = "Health Check Matrix"
 _ATTACKS = "Unauthorized Access Attempts"
 _LATENCY = "High Response Times"
 
+#: What an ok stands on that is read from the lines of the app's log. Which lines are errors need not
+#: be known where something else counts the requests that fail.
+_LOG = (
+    "logs.destination",
+    "logs.loss",
+    "logs.window",
+    ("logs.lines", "metrics.requests", "prometheus.requests"),
+)
+_COUNTERS = ("prometheus", "metrics")
+#: systemd's lines and the kernel's are in the host's own journal, wherever the unit's output goes.
+_JOURNAL = ("logs.journal",)
+
 APP = ("app",)
 CHECKS = {
     "service": Check(
@@ -65,7 +112,16 @@ CHECKS = {
     ),
     "port": Check(ports.decide_port, ("sockets",), "app.port", "app", APP, _WONT_START),
     "env": Check(environment.decide, (), "app.env", "app", APP, _WONT_START),
-    "imports": Check(logs.decide_imports, ("logs",), "app.import", "app", APP, _WONT_START),
+    "imports": Check(
+        logs.decide_imports,
+        ("logs",),
+        "app.import",
+        "app",
+        APP,
+        _WONT_START,
+        _COUNTERS,
+        stands_on=_LOG,
+    ),
     "database": Check(
         database.decide,
         ("database",),
@@ -75,27 +131,86 @@ CHECKS = {
         _WONT_START,
     ),
     "redis": Check(redis.decide, ("redis",), "redis", "redis", ("app", "redis"), _MATRIX),
-    "oom": Check(crashes.decide_oom, ("logs",), "app.oom", "app", APP, _CRASHES),
-    "crashes": Check(crashes.decide, ("logs", "crash_dumps"), "app.crash", "app", APP, _CRASHES),
+    "oom": Check(
+        crashes.decide_oom, ("logs",), "app.oom", "app", APP, _CRASHES, stands_on=_JOURNAL
+    ),
+    "crashes": Check(
+        crashes.decide,
+        ("logs", "crash_dumps"),
+        "app.crash",
+        "app",
+        APP,
+        _CRASHES,
+        stands_on=_JOURNAL,
+    ),
     "resources": Check(
         limits.decide, ("limits",), "app.resources", "app", APP, _CRASHES, ("logs", "database")
     ),
-    "exceptions": Check(logs.decide_exceptions, ("logs",), "app.exceptions", "app", APP, _CRASHES),
+    "exceptions": Check(
+        logs.decide_exceptions,
+        ("logs",),
+        "app.exceptions",
+        "app",
+        APP,
+        _CRASHES,
+        _COUNTERS,
+        stands_on=_LOG,
+    ),
     "errors": Check(
-        logs.decide_errors, ("logs",), "app.errors", "app", APP, _ERRORS, ("prometheus",)
+        logs.decide_errors,
+        ("logs",),
+        "app.errors",
+        "app",
+        APP,
+        _ERRORS,
+        _COUNTERS,
+        stands_on=_LOG,
+    ),
+    "events": Check(
+        events.decide,
+        ("logs",),
+        "app.events",
+        "app",
+        APP,
+        _ERRORS,
+        _COUNTERS,
+        stands_on=_LOG,
     ),
     "api": Check(api.decide, ("health",), "api.health", "api", APP, _MATRIX, ("logs",)),
     "latency": Check(
-        api.decide_latency, ("health",), "api.latency", "api", APP, _LATENCY, ("prometheus", "logs")
+        api.decide_latency,
+        ("health",),
+        "api.latency",
+        "api",
+        APP,
+        _LATENCY,
+        ("prometheus", "logs", "metrics"),
+        stands_on=(("logs.latency", "metrics.latency", "prometheus.latency"),),
     ),
     "prometheus": Check(prometheus.decide, ("prometheus",), "app.metrics", "app", APP, _ERRORS),
     "connections": Check(
         ports.decide_connections, ("sockets",), "app.connections", "app", APP, "Quick Diagnostics"
     ),
     "rate_limit": Check(
-        logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
+        logs.decide_rate_limit,
+        ("logs",),
+        "zoho.api",
+        "zoho",
+        APP,
+        "Zoho API Rate Limiting",
+        _COUNTERS,
+        stands_on=_LOG,
     ),
-    "attacks": Check(attacks.decide, ("logs",), "security.access", "security", APP, _ATTACKS),
+    "attacks": Check(
+        attacks.decide,
+        ("logs",),
+        "security.access",
+        "security",
+        APP,
+        _ATTACKS,
+        _COUNTERS,
+        stands_on=(*_LOG, "logs.clients"),
+    ),
     "keys": Check(keys.decide, (), "security.keys", "security", APP, _ATTACKS),
     "env_file": Check(keys.decide_file, (), "security.env", "security", APP, _ATTACKS),
     "loadbalancer": Check(
@@ -113,6 +228,26 @@ CHECKS = {
     "cpu": Check(cpu.decide, ("cpu",), "host.cpu", "host", (), _MATRIX),
     "load": Check(cpu.decide_load, ("cpu",), "host.load", "host", (), _MATRIX),
     "iowait": Check(cpu.decide_iowait, ("cpu",), "host.iowait", "host", (), _ERRORS),
+    "network": Check(
+        network.decide,
+        ("network",),
+        "host.network",
+        "host",
+        (),
+        _MATRIX,
+        complete="each counter is there or not, and one that is not has nothing to count",
+    ),
+    "kernel": Check(_decide_kernel, ("kernel",), "host.kernel", "host", (), _MATRIX, explains=True),
+    "resolver": Check(
+        _decide_resolver,
+        ("resolver",),
+        "host.resolver",
+        "host",
+        APP,
+        _MATRIX,
+        complete="each server is queried, and one that does not answer is the finding",
+        explains=True,
+    ),
     "restore_points": Check(
         restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX
     ),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The app's log within the window: one pass over its journal, and what follows from it.
+"""What follows from the app's log within the window.
 
 What a clean start has resolved (an import that failed, a port that was taken) is no current fault;
 errors, exceptions and attacks count over the whole window.
@@ -10,173 +10,14 @@ errors, exceptions and attacks count over the whole window.
 
 from __future__ import annotations
 
-import os
-import time
-
-from ansible_collections.sergas.ops.plugins.module_utils._core import times
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
-from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Observed
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs import coverage, extent
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs.patterns import (
-    Patterns,
-    compiled,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import extent
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs.requests import SHOWN
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs.survey import Survey
-from ansible_collections.sergas.ops.plugins.module_utils._host import (
-    journal_state,
-    requirements,
-    unit,
-    unit_output,
-)
-from ansible_collections.sergas.ops.plugins.module_utils._host.journal import (
-    KERNEL_DETAILS,
-    Burst,
-    Journal,
-    JournalMissing,
-    matches,
-)
 
-#: left of the deadline for what comes after reading
-_RESERVE_SECONDS = 0.7
 #: A rate says little of fewer requests, unless so many of them failed.
 _FEWEST_REQUESTS = 20
 _FEWEST_FAILED = 3
-
-
-def observe(ctx):
-    """Read the unit's log within the window and return what it adds up to, and what was not seen.
-
-    Raises:
-        JournalUnreadable: this user may not read it.
-        CommandMissing: there is no journalctl.
-    """
-    properties, window = ctx.unit, ctx.params["window"]
-    deadline = Deadline(max(0.1, ctx.deadline.remaining() - _RESERVE_SECONDS))
-    since = ctx.now - window
-    output = unit_output.read(properties)
-    namespace = properties.get("LogNamespace", "")
-    state = journal_state.read(user=properties.get("User"))
-    own = journal_state.read(namespace, properties.get("User")) if namespace else state
-    started = unit.since(properties, "ExecMainStartTimestamp", ctx.now)
-    own_patterns = ctx.params.get("log_patterns") or ()
-    patterns = Patterns(compiled(own_patterns) if own_patterns else ())
-    journal = Journal(
-        matches(unit.name(ctx.params["service"])), since, deadline, namespace=namespace
-    )
-    survey = Survey(
-        ctx.now,
-        (ctx.params["health_path"], "/metrics"),
-        times.boot_id().replace("-", "") or None,
-        time.clock_gettime(time.CLOCK_MONOTONIC),
-        ctx.thresholds["latency_seconds"][0],
-        patterns,
-    )
-    burst = Burst(*_limit(properties, own))
-    try:
-        for chunk in journal.chunks():
-            burst.count(chunk)
-            survey.read(chunk)
-            if deadline.expired():
-                journal.truncated = True
-                break
-    except JournalMissing:
-        pass  # the state of the journal says so
-    if journal.truncated and not journal.entries:
-        raise DeadlineExceeded("no answer in time from journalctl")
-    if survey.saw_death:
-        for chunk in Journal(KERNEL_DETAILS, since, deadline).chunks():
-            survey.read(chunk)
-    readings = [journal] if output["journal"] else []
-    for entry in output["files"]:
-        readings.append(_read_file(ctx, entry, since, deadline, started, survey))
-    result = survey.result(properties)
-    oldest = [reading.oldest for reading in readings if reading.oldest is not None]
-    result.update(
-        window=window,
-        since=since,
-        now=ctx.now,
-        files=[entry["path"] for entry in output["files"]],
-        understood_percent=coverage.understood_percent(result),
-        entries=sum(reading.entries for reading in readings),
-        skipped=sum(reading.skipped for reading in readings),
-        truncated=any(reading.truncated for reading in readings),
-        oldest=max(oldest) if oldest else None,
-    )
-    if result["imports"]:
-        result["requirements"] = requirements.read(ctx.app_dir)
-    problems = [reading.problem for reading in readings[output["journal"] :] if reading.problem]
-    if patterns.exhausted:
-        problems.append("log_patterns took too long to search every line")
-    unreached = coverage.reach(state["beginning"], since, _init_began(ctx.now))
-    gaps = {
-        "journal": coverage.stored(state) or unreached,
-        "destination": coverage.destination(output, properties, coverage.stored(own), result),
-        "loss": coverage.loss(result["suppressed"], properties, burst.plain(), ctx.now),
-        "window": coverage.window(
-            result,
-            output["journal"]
-            and (
-                (unreached if not namespace else None)
-                or coverage.reach(own["beginning_of_user"] or own["beginning"], since, started)
-            ),
-            problems,
-        ),
-        "lines": coverage.lines(result, ctx.thresholds["errors"][0]),
-        "clients": coverage.clients(result, ctx.thresholds["auth_failures"][0]),
-        "latency": coverage.latency(result),
-    }
-    return Observed(result, {aspect: why for aspect, why in gaps.items() if why})
-
-
-def _limit(properties, state):
-    """Return (seconds, lines) of journald's limit for the unit; 0 lines: it has none."""
-    interval = journal_state.span(properties.get("LogRateLimitIntervalUSec", ""), 0)
-    lines = unit.number(properties, "LogRateLimitBurst") or 0
-    if not interval and not lines:
-        return state["interval"], state["burst"] if state["interval"] else 0
-    return interval or state["interval"], lines or state["burst"]
-
-
-def _read_file(ctx, entry, since, deadline, started, survey):
-    """Read a file that the unit writes to into a survey, and return the ``LogFile``."""
-    # Only here: most units write to the journal.
-    from ansible_collections.sergas.ops.plugins.module_utils._host.log_files import LogFile
-
-    reading = LogFile(
-        entry["path"],
-        since,
-        deadline,
-        entry["end"],
-        ctx.now,
-        started,
-        ctx.unit.get("InvocationID"),
-    )
-    for chunk in reading.chunks():
-        survey.read(chunk)
-    if entry["kind"] == "truncate" and started and started > since:
-        reading.problem = "%s was emptied when the unit was started, at %s" % (
-            entry["path"],
-            clock(started),
-        )
-    return reading
-
-
-def _init_began(now):
-    """Return when the init process of this host or container began, or None."""
-    try:
-        with open("/proc/1/stat", encoding="utf-8", errors="replace") as file:
-            ticks = int(file.read().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None
-    return now - times.uptime() + ticks / os.sysconf("SC_CLK_TCK")
-
-
 #: module: the distribution that has it, where the names differ
 _DISTRIBUTIONS = {
     "psycopg2": "psycopg2-binary",
@@ -216,7 +57,7 @@ def requirement(module, known):
 # Deciding
 
 
-def decide_imports(ctx, logs):
+def decide_imports(ctx, logs, *_counters):
     """Return whether the app can import what it needs, as far as its last start shows."""
     missing = logs["imports"]
     if not missing:
@@ -275,7 +116,7 @@ def decide_imports(ctx, logs):
     ]
 
 
-def decide_exceptions(ctx, logs):
+def decide_exceptions(ctx, logs, *_counters):
     """Return the unhandled exceptions of the window, grouped by type and location."""
     warn, fail, unit_name = ctx.thresholds["exceptions"]
     count = logs["exception_count"]
@@ -343,9 +184,9 @@ def _kinds(groups):
     return kinds
 
 
-def decide_errors(ctx, logs, prometheus=None, metrics=None, traffic=None):
+def decide_errors(ctx, logs, prometheus=None, metrics=None):
     """Return the rate of failed requests, or of error lines where no requests are known."""
-    counted = _requests(logs, prometheus, metrics, traffic)
+    counted = _requests(logs, prometheus, metrics)
     lines = logs["error_count"]
     rate_warn, rate_fail, rate_unit = ctx.thresholds["error_rate_percent"]
     lines_warn, lines_fail, lines_unit = ctx.thresholds["errors"]
@@ -451,11 +292,10 @@ def decide_errors(ctx, logs, prometheus=None, metrics=None, traffic=None):
     ]
 
 
-def _requests(logs, prometheus, metrics, traffic):
+def _requests(logs, prometheus, metrics):
     """Return how many requests there were and failed, by the first source that has any, or None.
 
-    The log is of the window, and of this app alone. The app's own counters and the balancer's run
-    since each was started.
+    The log is of the window, and of all workers. The app's own counters run since it was started.
     """
     if logs["requests"]:
         return {
@@ -472,17 +312,15 @@ def _requests(logs, prometheus, metrics, traffic):
             "failed": None,
             "percent": float(rate),
         }
-    for source in (metrics, traffic):
-        if source and source["requests"]:
-            percent = source["failed"] * 100.0 / source["requests"]
-            return {
-                "source": source["source"],
-                "since": clock(source["since"]),
-                "requests": source["requests"],
-                "failed": source["failed"],
-                "percent": percent,
-                "by_path": source["failed_by_path"],
-            }
+    if metrics and metrics["requests"]:
+        return {
+            "source": metrics["source"],
+            "since": clock(metrics["since"]),
+            "requests": metrics["requests"],
+            "failed": metrics["failed"],
+            "percent": metrics["failed"] * 100.0 / metrics["requests"],
+            "by_path": metrics["failed_by_path"],
+        }
     return None
 
 
@@ -559,7 +397,7 @@ def _error_advice(kinds):
     return "Check the types and paths in the evidence, the commonest first."
 
 
-def decide_rate_limit(ctx, logs):
+def decide_rate_limit(ctx, logs, *_counters):
     """Return whether Zoho limits the app, and whether its circuit breaker is open."""
     warn, fail, unit_name = ctx.thresholds["rate_limit_lines"]
     limited, opened, closed = logs["rate_limits"], logs["circuit_open"], logs["circuit_closed"]

@@ -82,7 +82,8 @@ def test_errors_behind_a_slow_database_are_the_same_in_both_styles(survey, conte
     for name in ("error_rate_text", "error_rate_structured"):
         found = survey(name)
         item = only(logs.decide_errors(context(), found))
-        assert (item["id"], item["status"]) == ("app.errors.rate", "warn")
+        # All of 15 requests.
+        assert (item["id"], item["status"]) == ("app.errors.rate", "fail")
         assert item["evidence"]["kinds"]["database.timeout"] == 15
         assert item["evidence"]["by_path"] == [{"path": "/api/v1/accounts", "count": 15}]
         assert item["evidence"]["slow_paths"][0]["path"] == "/api/v1/accounts"
