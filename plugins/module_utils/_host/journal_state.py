@@ -62,6 +62,21 @@ def read(namespace="", user=None, root="/"):
     }
 
 
+def began(root="/"):
+    """Return when systemd started its first units, in seconds since the epoch, or None.
+
+    The init process may have begun long before, while it waited for a disk's password.
+    """
+    directory = os.path.join(root, "run/systemd/units")
+    times = []
+    try:
+        for name in os.listdir(directory):
+            times.append(os.lstat(os.path.join(directory, name)).st_mtime)
+    except OSError:
+        pass
+    return min(times) if times else None
+
+
 def configuration(namespace="", root="/"):
     """Return {name: value} of a journald's configuration, as systemd puts its files together."""
     name = "journald%s.conf" % ("@" + namespace if namespace else "")

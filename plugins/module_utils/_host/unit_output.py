@@ -64,11 +64,14 @@ def decide(streams, paths, positions=(), shell=False, running=True):
             result["journal"] = True
         elif kind in FILES:
             path = paths.get(name) or paths.get("StandardOutput")
-            if link and link.startswith("/") and _is_rotated(link, path):
-                path = link
-            if not path or path.endswith(" (deleted)"):
-                _elsewhere(result, "%s goes to a file that is not there: %s" % (name, path))
+            if path is None:
+                _elsewhere(result, "%s goes to a file that the unit's files do not name" % name)
                 continue
+            if link == path + " (deleted)":
+                _elsewhere(result, "%s goes to %s, which has been removed" % (name, path))
+                continue
+            if link and link.startswith((path + ".", path + "-")):
+                path = link  # renamed, as logrotate does, and written on
             end = dict(positions).get(name) if kind == "file" else None
             if kind == "file" and running is False:
                 _elsewhere(
@@ -86,13 +89,6 @@ def decide(streams, paths, positions=(), shell=False, running=True):
 def _elsewhere(result, sentence):
     if sentence not in result["elsewhere"]:
         result["elsewhere"].append(sentence)
-
-
-def _is_rotated(link, path):
-    """Whether a process writes to another file than the one that its unit names: that one renamed,
-    or, where that name is not known, whatever it has opened.
-    """
-    return path is None or link.startswith(path) or os.path.realpath(path) == link
 
 
 def _link(pid, number):
@@ -126,7 +122,7 @@ def _is_shell(pid):
 def _named(properties):
     """Return {name: path} of the files that a unit's own files name for its output."""
     sources = [properties.get("FragmentPath", "")] + properties.get("DropInPaths", "").split()
-    return named(_text(path) for path in sources if path)
+    return named((_text(path) for path in sources if path), properties.get("Id", ""))
 
 
 def _text(path):
@@ -136,8 +132,12 @@ def _text(path):
         return ""
 
 
-def named(texts):
-    """Return {name: path} of the texts of a unit's files, in systemd's order (pure)."""
+def named(texts, unit_name=""):
+    """Return {name: path} of the texts of a unit's files, in systemd's order (pure).
+
+    The path is that of the settings, and not where the process has it open: a link that the app's
+    user has made at that path must not be followed.
+    """
     values = {}
     for line in "\n".join(texts).split("\n"):
         found = _SETTING.match(line)
@@ -146,7 +146,15 @@ def named(texts):
     paths = {}
     for name, value in values.items():
         kind, colon, path = value.partition(":")
-        # A path with a specifier is known by what the process has opened.
+        for specifier, text in _specifiers(unit_name):
+            path = path.replace(specifier, text)
         if colon and kind in FILES and path.startswith("/") and "%" not in path:
             paths[name] = path
     return paths
+
+
+def _specifiers(name):
+    """Return what stands for what in a path: the unit's name and its parts."""
+    stem = name.rpartition(".")[0]
+    prefix, _at, instance = stem.partition("@")
+    return (("%n", name), ("%N", stem), ("%p", prefix), ("%i", instance))

@@ -16,8 +16,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.times import cloc
 ASPECTS = ("journal", "destination", "loss", "window", "lines", "clients", "latency")
 #: of the lines that begin a message
 _FEWEST_UNDERSTOOD_PERCENT = 80.0
-#: journald begins so many seconds after the init process at most, and an app to log after its start.
-_BEGIN_SECONDS = 120
+#: journald begins so many seconds after the first units at most, and an app to log after its start.
+_BEGIN_SECONDS = 20
 #: A log that was read back less far than that says nothing: the guide's first command reads as much.
 _SHORTEST = 300
 #: Fewer requests need not be timed.
@@ -62,14 +62,14 @@ def reach(beginning, since, begun):
     )
 
 
-def destination(output, properties, journals, result):
+def destination(output, properties, journals, heard):
     """Return why a part of the unit's output cannot be read, or None.
 
     Args:
         output: what ``unit_output.read`` returned.
         properties: those of the unit.
         journals: why the journal that the unit writes to keeps nothing, or None.
-        result: what the survey adds up to, with ``entries``.
+        heard: whether what takes the output in a pipe writes to the journal.
     """
     if output["elsewhere"]:
         return "; ".join(output["elsewhere"])
@@ -78,7 +78,7 @@ def destination(output, properties, journals, result):
     level, most = properties.get("SyslogLevel", ""), properties.get("LogLevelMax", "")
     if most.isdigit() and int(most) < (int(level) if level.isdigit() else _INFO):
         return "LogLevelMax=%s of the unit discards its lines" % _LEVELS[min(int(most), 7)]
-    if output["piped"] and result["lines"] <= result["unread"]:
+    if output["piped"] and not heard:
         return "a pipe takes the output of the unit's process, and none of it is in the journal"
     return journals
 

@@ -8,7 +8,6 @@ and what of that was not seen.
 
 from __future__ import annotations
 
-import os
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
@@ -70,10 +69,11 @@ def observe(ctx):
         ctx.thresholds["latency_seconds"][0],
         patterns,
     )
-    burst = Burst(*_limit(properties, own))
+    burst, heard = Burst(*_limit(properties, own)), False
     try:
         for chunk in journal.chunks():
             burst.count(chunk)
+            heard = heard or output["piped"] and _is_heard(chunk, properties)
             survey.read(chunk)
             if deadline.expired():
                 journal.truncated = True
@@ -106,10 +106,10 @@ def observe(ctx):
     problems = [reading.problem for reading in readings[output["journal"] :] if reading.problem]
     if patterns.exhausted:
         problems.append("log_patterns took too long to search every line")
-    unreached = coverage.reach(state["beginning"], since, _init_began(ctx.now))
+    unreached = coverage.reach(state["beginning"], since, journal_state.began())
     gaps = {
         "journal": coverage.stored(state) or unreached,
-        "destination": coverage.destination(output, properties, coverage.stored(own), result),
+        "destination": coverage.destination(output, properties, coverage.stored(own), heard),
         "loss": coverage.loss(result["suppressed"], properties, burst.plain(), ctx.now),
         "window": coverage.window(
             result,
@@ -125,6 +125,15 @@ def observe(ctx):
         "latency": coverage.latency(result),
     }
     return Observed(result, {aspect: why for aspect, why in gaps.items() if why})
+
+
+def _is_heard(entries, properties):
+    """Whether a process of the running unit, other than its main one, has written to the journal."""
+    invocation, main = properties.get("InvocationID"), properties.get("MainPID")
+    return any(
+        entry.get("_SYSTEMD_INVOCATION_ID") == invocation and entry.get("_PID") != main
+        for entry in entries
+    )
 
 
 def _limit(properties, state):
@@ -158,13 +167,3 @@ def _read_file(ctx, entry, since, deadline, started, survey):
             clock(started),
         )
     return reading
-
-
-def _init_began(now):
-    """Return when the init process of this host or container began, or None."""
-    try:
-        with open("/proc/1/stat", encoding="utf-8", errors="replace") as file:
-            ticks = int(file.read().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None
-    return now - times.uptime() + ticks / os.sysconf("SC_CLK_TCK")

@@ -186,16 +186,20 @@ def _kinds(groups):
 
 def decide_errors(ctx, logs, prometheus=None, metrics=None):
     """Return the rate of failed requests, or of error lines where no requests are known."""
-    counted = _requests(logs, prometheus, metrics)
     lines = logs["error_count"]
     rate_warn, rate_fail, rate_unit = ctx.thresholds["error_rate_percent"]
+    order = ("ok", "warn", "fail")
+    counted = max(
+        _requests(logs, prometheus, metrics),
+        key=lambda source: order.index(_grade_rate(source, rate_warn, rate_fail)),
+        default=None,
+    )
     lines_warn, lines_fail, lines_unit = ctx.thresholds["errors"]
     by_rate = _grade_rate(counted, rate_warn, rate_fail)
     by_lines = grade(lines, lines_warn, lines_fail)
     if logs["requests"] >= _FEWEST_REQUESTS and lines * 100.0 / logs["requests"] < rate_warn:
         # Many lines of a great many requests.
         by_lines = "ok"
-    order = ("ok", "warn", "fail")
     figured = counted and (by_rate != "ok" or counted["requests"] >= _FEWEST_REQUESTS)
     if figured and order.index(by_rate) >= order.index(by_lines):
         status, value, unit_name, warn, fail = (
@@ -293,35 +297,35 @@ def decide_errors(ctx, logs, prometheus=None, metrics=None):
 
 
 def _requests(logs, prometheus, metrics):
-    """Return how many requests there were and failed, by the first source that has any, or None.
+    """Return what is known of how requests ended, the source that is preferred first.
 
-    The log is of the window, and of all workers. The app's own counters run since it was started.
+    The log is of the window, and of all workers. The app's own counters run since it was started:
+    where that was in the window, they also have what the log may not.
     """
+    found = []
     if logs["requests"]:
-        return {
-            "source": "the log",
-            "requests": logs["requests"],
-            "failed": logs["server_errors"],
-            "percent": logs["server_errors"] * 100.0 / logs["requests"],
-        }
+        found.append(_counted("the log", logs["requests"], logs["server_errors"]))
     rate = (prometheus or {}).get("error_rate_percent")
-    if rate is not None:
-        return {
-            "source": "Prometheus",
-            "requests": _FEWEST_REQUESTS,
-            "failed": None,
-            "percent": float(rate),
-        }
-    if metrics and metrics["requests"]:
-        return {
-            "source": metrics["source"],
-            "since": clock(metrics["since"]),
-            "requests": metrics["requests"],
-            "failed": metrics["failed"],
-            "percent": metrics["failed"] * 100.0 / metrics["requests"],
-            "by_path": metrics["failed_by_path"],
-        }
-    return None
+    if rate is not None and not found:
+        found.append(dict(_counted("Prometheus", _FEWEST_REQUESTS, 0), percent=float(rate)))
+    if metrics and metrics["requests"] and (metrics["within"] or not found):
+        found.append(
+            dict(
+                _counted(metrics["source"], metrics["requests"], metrics["failed"]),
+                since=clock(metrics["since"]),
+                by_path=metrics["failed_by_path"],
+            )
+        )
+    return found
+
+
+def _counted(source, requests, failed):
+    return {
+        "source": source,
+        "requests": requests,
+        "failed": failed,
+        "percent": failed * 100.0 / requests,
+    }
 
 
 def _grade_rate(counted, warn, fail):

@@ -39,8 +39,9 @@ def observe(ctx):
     """Return what the app's own counters say of its requests.
 
     Returns:
-        dict with source, since (when the counters began), requests, failed, failed_by_path and
-        slow_paths, and gaps where the counters say nothing of the window.
+        dict with source, since (when the counters began), within (whether that was in the window),
+        requests, failed, failed_by_path and slow_paths, and gaps where the counters say nothing of
+        the window.
     """
     address = "http://%s%s" % (
         url.address(unit.listen_address(ctx.unit), ctx.port),
@@ -49,6 +50,7 @@ def observe(ctx):
     result = {
         "source": PATH,
         "since": unit.since(ctx.unit, "ExecMainStartTimestamp", ctx.now),
+        "within": False,
         "requests": 0,
         "failed": 0,
         "failed_by_path": [],
@@ -84,6 +86,7 @@ def judge(result, durations, since, fewest_percent, slow_seconds):
     """
     gaps = {}
     within = result["since"] is not None and result["since"] >= since - _SLACK
+    result["within"] = within
     began = clock(result["since"]) or "an unknown time"
     if result["requests"] is None:
         gaps["requests"] = "%s has no counter of requests by status" % PATH
