@@ -29,7 +29,17 @@ _SIGNATURE = b"LPKSHHRH"
 _HEAD = struct.Struct("<Q")
 _HEAD_AT = 184
 _SPAN = re.compile(r"([0-9.]+) ?([a-z]*)")
-_SPANS = {"": 1, "s": 1, "sec": 1, "ms": 0.001, "us": 1e-6, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_SPANS = {
+    "": 1,
+    "s": 1,
+    "sec": 1,
+    "ms": 0.001,
+    "us": 1e-6,
+    "m": 60,
+    "min": 60,
+    "h": 3600,
+    "d": 86400,
+}
 #: systemd's defaults
 _INTERVAL, _BURST = 30.0, 10000
 
@@ -131,9 +141,7 @@ def _beginnings(namespace, uid, root):
         return None, None
     found = {"system": [], "user": []}
     for store in _STORES:
-        directory = os.path.join(
-            root, store, machine + ("." + namespace if namespace else "")
-        )
+        directory = os.path.join(root, store, machine + ("." + namespace if namespace else ""))
         try:
             names = os.listdir(directory)
         except OSError:

@@ -129,10 +129,13 @@ class LogFile:
             if shift and abs(shift) <= 14 * 3600 and abs(late - shift) < 60:
                 self._shift, late = shift, late - shift
         if late > _SLACK or late < -_SLACK:
-            self.problem = "the newest line of %s that has a time is of %s, and it was written at %s" % (
-                self.path,
-                clock(at),
-                clock(modified),
+            self.problem = (
+                "the newest line of %s that has a time is of %s, and it was written at %s"
+                % (
+                    self.path,
+                    clock(at),
+                    clock(modified),
+                )
             )
 
     def _dated(self, lines, times, newest):
@@ -214,7 +217,14 @@ def stamp(line, now):
     found = _COMMON.search(text)
     if found and found.group(2) in _MONTHS:
         day, month, year, hour, minute, second, zone = found.groups()
-        moment = (int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second))
+        moment = (
+            int(year),
+            _MONTHS.index(month) + 1,
+            int(day),
+            int(hour),
+            int(minute),
+            int(second),
+        )
         return _seconds(moment, zone, 0.0)
     found = _SYSLOG.match(text)
     if found and found.group(1) in _MONTHS:
@@ -228,6 +238,9 @@ def stamp(line, now):
 
 
 def _seconds(moment, zone, fraction):
+    _year, month, day, hour, _minute, _second = moment
+    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24):
+        return None
     try:
         if zone is None:
             return time.mktime(moment + (0, 0, -1)) + fraction, False

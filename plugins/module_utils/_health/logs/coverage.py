@@ -129,7 +129,9 @@ def window(logs, journals, problems):
     if logs["truncated"] and logs["now"] - (logs["oldest"] or logs["now"]) < min(
         _SHORTEST, logs["window"]
     ):
-        return "the time to read the log ran out at %s" % (clock(logs["oldest"]) or "its newest line")
+        return "the time to read the log ran out at %s" % (
+            clock(logs["oldest"]) or "its newest line"
+        )
     return None
 
 

@@ -20,6 +20,8 @@ ERROR_LEVELS = frozenset(
 _OTHERS = frozenset(
     "debug info notice warning warn trace verbose informational success fine config log".split()
 )
+#: What happened as it should.
+QUIET = _OTHERS - {"warning", "warn"}
 #: What some loggers write for a level, in capitals only: these are words or letters as well.
 _SHORT = {
     "ERRO": "error",
@@ -46,9 +48,7 @@ _LETTERS = {
     "D": "debug",
     "N": "notice",
 }
-_TIME = (
-    r"(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[\d.,]{0,10}(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
-)
+_TIME = r"(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[\d.,]{0,10}(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
 _WORD = r"[A-Za-z]{3,13}"
 #: Formats of a text line whose level a fixed place shows. The group is the level, or its number as
 #: syslog counts them. Tried in this order; what none fits is read word by word, see ``level``.
@@ -56,7 +56,7 @@ LEVELS = tuple(
     re.compile(pattern)
     for pattern in (
         # 2025-10-19 12:00:01,123 ERROR ..; [12:00:01] [ERROR] ..; ERROR: ..; [ERROR] ..
-        r"(?:[\[(<]?%s[\])>]?[ \t|:-]{1,4})?[\[(]?([A-Z]{3,13})(?=[\s:\])|,/-])" % _TIME,
+        r"(?:[\[(<]?%s[\])>]?[ \t|:-]{1,4})?[\[(]?([A-Z]{3,13})(?=[\s:\])[|,/-])" % _TIME,
         # the stdlib's "%(name)s - %(levelname)s - %(message)s", also with | or : in between
         r"[\w./<>-]{1,80}(?: - |\s{0,12}\|\s{0,12})\[?([A-Z]{3,13})\]?(?:\s{1,12}-|\s{0,12}\|)",
         r"[\w./<>-]{1,80}:([A-Z]{3,13}):",
@@ -199,9 +199,7 @@ _UVICORN = re.compile(
 )
 _REASON = re.compile(r"(?: [A-Za-z' -]{1,60})?$")
 #: ADDRESS - USER [TIME], as Apache, nginx, gunicorn and hypercorn have it; aiohttp and Django less
-_COMMON = re.compile(
-    r"(?:(\S{1,64})(?: \S{1,64} \S{1,128})? )?\[\d[^\]]{7,30}\] $"
-)
+_COMMON = re.compile(r"(?:(\S{1,64})(?: \S{1,64} \S{1,128})? )?\[\d[^\]]{7,30}\] $")
 #: Other access lines: what marks them, and what they say by name.
 OTHER_ACCESS = (
     (
@@ -341,7 +339,10 @@ def is_structured_error(entry, found):
     if error is not None:
         return error
     return bool(
-        found.get("error") or entry.get("error") or found.get("error_type") or entry.get("exception")
+        found.get("error")
+        or entry.get("error")
+        or found.get("error_type")
+        or entry.get("exception")
     ) or str(found.get("event") or "").endswith(("_failed", "_error", "_failure"))
 
 
@@ -405,6 +406,8 @@ def access(line):
         if common is None:
             return None
         address = common.group(1)
+        if address and _named(address.partition(":")[0]):
+            address = address.split(":", 2)[-1]  # LEVEL:LOGGER:, before it
         if address and address.count(":") == 1:
             address = address.partition(":")[0]
         if address in ("-", "unix", ""):

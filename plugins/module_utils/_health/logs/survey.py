@@ -191,7 +191,8 @@ class Survey:
         ):
             known, ambiguous, words = lines.fields(line)
             words = words.lower()
-        error = formats.is_error_level(known["level"]) if "level" in known else None
+        level = known.get("level", "").lower()
+        error = formats.is_error_level(level) if level else None
         if error is None and not (known and _is_harmless(low)):
             level = formats.level(line)
             error = level in formats.ERROR_LEVELS
@@ -201,7 +202,7 @@ class Survey:
         if error or urgent:
             self.errors.line(at, invocation, words, lines.phrase(line), known.get("path"), line)
         if self._patterns:
-            self._patterns.match(at, invocation, line, words)
+            self._patterns.match(at, invocation, line, "" if level in formats.QUIET else words)
 
     def _not_understood(self, line, urgent):
         """Count a line that begins a message in a format that is not known."""
@@ -235,10 +236,12 @@ class Survey:
             self._not_understood(line, False)
         low = text.lower()
         self._judge(at, pid, invocation, low, known, False, text)
-        if formats.is_structured_error(entry, known):
+        is_error = formats.is_structured_error(entry, known)
+        if is_error:
             self.errors.line(at, invocation, low, event[:80], known.get("path"), text)
         if self._patterns:
-            self._patterns.match(at, invocation, line, low)
+            bad = is_error or str(known.get("level")).lower() in ("warn", "warning")
+            self._patterns.match(at, invocation, line, low if bad else "")
 
     def _judge(self, at, pid, invocation, low, known, ambiguous, line):
         """Take from a line what it may say whatever its level is."""

@@ -268,6 +268,9 @@ def decide_errors(ctx, logs, prometheus=None, metrics=None):
     if logs["resolved"]["errors"]:
         evidence["before_clean_start"] = logs["resolved"]["errors"]
     good = status == "ok"
+    remedy = None if good else _error_remedy(evidence["kinds"])
+    if not elsewhere or by_rate == "ok":
+        remedy = extent.remedy(logs, remedy)
     top = logs["errors"][0] if logs["errors"] else None
     worst = evidence["by_path"][0]["path"] if evidence["by_path"] else None
     summary = figure
@@ -290,7 +293,7 @@ def decide_errors(ctx, logs, prometheus=None, metrics=None):
             fail=fail,
             confidence=extent.confidence(logs),
             evidence=evidence,
-            remedy=None if good else extent.remedy(logs, _error_remedy(evidence["kinds"])),
+            remedy=remedy,
             advice=None if good else _error_advice(evidence["kinds"]),
         )
     ]

@@ -103,7 +103,9 @@ def judge(result, durations, since, fewest_percent, slow_seconds):
         many = count - max([n for end, n in buckets.items() if end <= slow_seconds] or [0])
         if many:
             p95 = percentile(buckets, 0.95)
-            slow.append({"path": path, "count": int(count), "slow": int(many), "p95": round(p95, 3)})
+            slow.append(
+                {"path": path, "count": int(count), "slow": int(many), "p95": round(p95, 3)}
+            )
     if durations is None:
         gaps["latency"] = "%s has no histogram of durations" % PATH
     elif slow and not within:
