@@ -412,6 +412,7 @@ RULES = causes.by_effect(
     Rule("api.latency.high", ("host.mount.hung", "host.resolver.failing")),
     Rule("db.unreachable", ("host.resolver.failing",), by_name),
     Rule("redis.unreachable", ("host.resolver.failing",), by_name),
+    Rule("app.errors.rate", ("host.packages.restarted",), without_known_kind),
     Rule("lb.health.failing", ("host.conntrack.dropped", "host.backlog.full")),
     Rule("app.events.seen", ("zoho.", *_DATABASE, *_FAILING), of_event("account_syncs")),
     Rule("app.events.seen", ("cognee.", *_FAILING), of_event("memory_queries")),

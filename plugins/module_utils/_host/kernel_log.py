@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._host.journal import Journal, text_of
 
 #: What is classified of a line: all of these stand at its beginning.
@@ -65,6 +66,18 @@ def read(since, deadline, directory=None):
     journal = Journal(SELECTED, since, deadline, directory)
     entries = (entry for chunk in journal.chunks() for entry in reversed(chunk))
     return add_up(entries), not journal.truncated
+
+
+def is_kept(deadline):
+    """Return whether the journal has any line of the kernel since the boot: it may have been told
+    not to read them, and a container has none.
+
+    Raises:
+        CommandMissing: there is no journalctl.
+        DeadlineExceeded: it gave no answer in time.
+    """
+    argv = ["journalctl", "--dmesg", "--boot", "--lines=1", "--quiet", "--output=cat"]
+    return bool(process.run(argv, deadline)[1].strip())
 
 
 def add_up(entries):

@@ -10,7 +10,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Observed
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
-from ansible_collections.sergas.ops.plugins.module_utils._host import kernel_log, stuck
+from ansible_collections.sergas.ops.plugins.module_utils._host import cgroup, kernel_log, stuck
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 
 #: Which of several causes a finding with an id has, see docs/findings.md.
@@ -39,10 +39,15 @@ def observe(ctx):
         dict(kernel_log.denial(subject), count=item["count"], last=item["last"])
         for subject, item in lines.pop("denied", {}).items()
     ]
-    value = {"lines": lines, "denied": denied, "stuck": waiting}
-    gaps = (
-        {} if whole else {"window": "the kernel's log could not be read to its beginning in time"}
-    )
+    value = {"lines": lines, "denied": denied, "stuck": waiting, "contained": cgroup.contained()}
+    gaps = {}
+    if not whole:
+        gaps["window"] = "the kernel's log could not be read to its beginning in time"
+    if not lines and not denied and not kernel_log.is_kept(ctx.deadline):
+        # A container's kernel is that of another host, which keeps its log.
+        value["kept"] = False
+        if not value["contained"]:
+            gaps["source"] = "the journal keeps no lines of the kernel (ReadKMsg in journald.conf)"
     return Observed(value, gaps)
 
 
@@ -58,6 +63,9 @@ def decide(ctx, kernel):
     ]
     if found:
         return found
+    if not kernel.get("kept", True) and kernel["contained"]:
+        summary = "The kernel's log is that of the host this container runs on"
+        return [finding("host.kernel.skipped", "host", "skipped", summary)]
     summary = "The kernel reports no failing disk, hanging mount, denial or limit"
     return [finding("host.kernel.ok", "host", "ok", summary)]
 

@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
 
 UNIT = {"ExecStart": "{ path=/opt/app/venv/bin/uvicorn ; argv[]=/opt/app/venv/bin/uvicorn x ; }"}
@@ -17,14 +18,17 @@ STUCK = {"pid": 9, "command": "uvicorn", "unit": "sergas-app.service", "waits_in
 DENIED = {"by": "apparmor", "comm": "uvicorn", "operation": "open", "name": "/x", "count": 2}
 
 
-def observed(lines=None, denied=(), stuck=()):
-    return {"lines": lines or {}, "denied": list(denied), "stuck": list(stuck)}
+def observed(lines=None, denied=(), stuck=(), **more):
+    seen = {"lines": lines or {}, "denied": list(denied), "stuck": list(stuck), "contained": False}
+    return dict(seen, **more)
 
 
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
         (observed(), [("host.kernel.ok", None)]),
+        (observed(contained=True), [("host.kernel.ok", None)]),
+        (observed(contained=True, kept=False), [("host.kernel.skipped", None)]),
         (observed({"device": {"sda": NEWS}}), [("host.device.errors", "device:sda")]),
         (observed({"filesystem": {"dm-0": NEWS}}), [("host.filesystem.errors", "filesystem:dm-0")]),
         (
@@ -53,9 +57,22 @@ def observed(lines=None, denied=(), stuck=()):
 def test_findings(seen, expected):
     found = kernel.decide(CTX, seen)
     assert [(item["id"], item["reason"]) for item in found] == expected
-    assert all(item["advice"] for item in found if item["status"] != "ok")
+    assert all(item["advice"] for item in found if item["status"] in ("warn", "fail"))
 
 
 def test_what_happened_in_the_log_has_a_time_so_that_a_fixed_fault_is_over():
     (item,) = kernel.decide(CTX, observed({"device": {"sda": NEWS}}))
     assert item["evidence"]["last_seen"] == "2024-11-30T20:53:20Z"
+
+
+@pytest.mark.parametrize(
+    ("kept", "contained", "gaps"),
+    [(True, False, []), (False, False, ["source"]), (False, True, []), (True, True, [])],
+)
+def test_a_journal_without_the_kernels_lines_is_no_evidence(monkeypatch, kept, contained, gaps):
+    monkeypatch.setattr(kernel.stuck, "observe", lambda deadline: [])
+    monkeypatch.setattr(kernel.kernel_log, "read", lambda since, deadline: ({}, True))
+    monkeypatch.setattr(kernel.kernel_log, "is_kept", lambda deadline: kept)
+    monkeypatch.setattr(kernel.cgroup, "contained", lambda: contained)
+    ctx = types.SimpleNamespace(deadline=Deadline(5), now=1e9, params={"window": 60})
+    assert list(kernel.observe(ctx).gaps) == gaps
