@@ -48,6 +48,7 @@ options:
       - keys
       - env_file
       - loadbalancer
+      - traffic
       - memory
       - swap
       - disk
@@ -170,8 +171,8 @@ options:
         description:
           - A regular expression of Python, in which case does not matter, of 300 characters at
             most.
-          - One that may take long is refused. It may have two of V(*) and V(+), none within another,
-            and no reference to a group.
+          - One that may take long is refused. It may have two of V(*) and V(+), none within
+            another, and no reference to a group.
         type: str
         required: true
       severity:

@@ -122,7 +122,7 @@ def says_why(effect, cause):
 
 
 def lost_lines(effect, cause):
-    """Whether lines of the window are gone, and a disk is full: journald removes the oldest then."""
+    """Whether lines of the window are gone and a disk is full: journald removes the oldest then."""
     return effect["reason"] in ("gap:logs.journal", "gap:logs.window") and full(effect, cause)
 
 
@@ -414,6 +414,18 @@ RULES = causes.by_effect(
     Rule("redis.unreachable", ("host.resolver.failing",), by_name),
     Rule("app.errors.rate", ("host.packages.restarted",), without_known_kind),
     Rule("lb.health.failing", ("host.conntrack.dropped", "host.backlog.full")),
+    Rule(
+        "lb.requests.failing",
+        (
+            *_DOWN,
+            "api.health.unreachable",
+            "app.exceptions",
+            "app.errors.rate",
+            "lb.blocked",
+            "lb.health.failing",
+            *_DATABASE,
+        ),
+    ),
     Rule("app.events.seen", ("zoho.", *_DATABASE, *_FAILING), of_event("account_syncs")),
     Rule("app.events.seen", ("cognee.", *_FAILING), of_event("memory_queries")),
     Rule(

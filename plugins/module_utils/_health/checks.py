@@ -90,6 +90,7 @@ PROBES = {
     "memory": Probe(memory.observe, 5),
     "disks": Probe(disks.observe, 5),
     "cpu": Probe(cpu.observe, 5),
+    "traffic": Probe(loadbalancer.observe_traffic, 10, ("requests",)),
     "backends": Probe(loadbalancer.observe, 12),
     "firewall": Probe(loadbalancer.observe_firewall, 5),
     "space": Probe(disks.observe_space, 4, (), True),
@@ -107,8 +108,8 @@ _MATRIX = "Health Check Matrix"
 _ATTACKS = "Unauthorized Access Attempts"
 _LATENCY = "High Response Times"
 
-#: What an ok stands on that is read from the lines of the app's log. Which lines are errors need not
-#: be known where something else counts the requests that fail.
+#: What an ok stands on that is read from the lines of the app's log. Which lines are errors need
+#: not be known where something else counts the requests that fail.
 _LOG = (
     "logs.destination",
     "logs.loss",
@@ -235,6 +236,14 @@ CHECKS = {
         ("app", "lb"),
         "Load Balancer Health Check Failures",
         ("logs", "sockets"),
+    ),
+    "traffic": Check(
+        loadbalancer.decide_traffic,
+        ("traffic",),
+        "lb.requests",
+        "loadbalancer",
+        ("app", "lb"),
+        _ERRORS,
     ),
     "memory": Check(memory.decide, ("memory",), "host.memory", "host", (), "High Memory Usage"),
     "swap": Check(memory.decide_swap, ("memory",), "host.swap", "host", (), "High Memory Usage"),

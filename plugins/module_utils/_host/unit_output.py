@@ -43,17 +43,17 @@ def read(properties):
     return decide(streams, paths, _positions(main, streams), _is_shell(main), bool(main))
 
 
-def decide(streams, paths, positions=(), shell=False, running=True):
+def decide(streams, paths, positions=(), in_shell=False, running=True):
     """Return the same from what was read (pure).
 
     Args:
         streams: {name: (setting, where the descriptor of the main process leads, or None)}.
         paths: {name: path that the unit's files name}.
         positions: {name: how far the process has written}.
-        shell: whether the main process is a shell, which may hand its output on.
+        in_shell: whether the main process is a shell, which may hand its output on.
         running: whether there is a main process.
     """
-    result = {"journal": False, "files": [], "elsewhere": [], "piped": shell}
+    result = {"journal": False, "files": [], "elsewhere": [], "piped": in_shell}
     for name, (kind, link) in streams.items():
         if kind.startswith(("journal", "syslog")):
             if link and link.startswith("pipe:"):

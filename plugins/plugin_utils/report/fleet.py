@@ -80,6 +80,8 @@ RULES = causes.by_effect(
             "app.files.",
             "app.tasks.",
             "app.pool.",
+            "app.exceptions",
+            "app.errors.",
             "lb.blocked",
             "host.unreachable",
         ),

@@ -117,6 +117,8 @@ ROOTS = {
     "host.swap.unknown",
     "host.unreachable",
     "lb.health.missing",
+    "lb.requests.missing",
+    "lb.requests.unknown",
     "redis.evicting",
     "redis.memory.high",
     "redis.missing",

@@ -18,7 +18,7 @@ ASPECTS = ("journal", "destination", "loss", "window", "lines", "clients", "late
 _FEWEST_UNDERSTOOD_PERCENT = 80.0
 #: journald begins so many seconds after the first units at most, and an app to log after its start.
 _BEGIN_SECONDS = 20
-#: A log that was read back less far than that says nothing: the guide's first command reads as much.
+#: A log that was read back less far says nothing: the guide's first command reads as much.
 _SHORTEST = 300
 #: Fewer requests need not be timed.
 _FEWEST_REQUESTS = 10
@@ -136,7 +136,7 @@ def window(logs, journals, problems):
 
 
 def understood_percent(result):
-    """Return how many of the lines that begin a message are understood, None where there are none."""
+    """Return how many of the lines that begin a message are understood, None for no line."""
     begun = result["lines"] - result["continued"]
     return round(100.0 * (begun - result["unread"]) / begun, 1) if begun > 0 else None
 

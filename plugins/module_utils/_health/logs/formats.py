@@ -205,15 +205,17 @@ OTHER_ACCESS = (
     (
         " => generated ",  # uWSGI
         re.compile(
-            r"\] (?P<address>\S{1,64}) \([^)]{0,64}\) \{[^}]{0,64}\} \[[^\]]{0,40}\] (?P<method>[A-Z]{3,10})"
-            r" (?P<path>\S+) => generated \d+ bytes in (?P<ms>\d+) msecs \(HTTP/[\d.]+ (?P<status>\d{3})\)"
+            r"\] (?P<address>\S{1,64}) \([^)]{0,64}\) \{[^}]{0,64}\} \[[^\]]{0,40}\]"
+            r" (?P<method>[A-Z]{3,10}) (?P<path>\S+) => generated \d+ bytes in (?P<ms>\d+) msecs"
+            r" \(HTTP/[\d.]+ (?P<status>\d{3})\)"
         ),
     ),
     (
         "ms",  # Tornado
         re.compile(
-            r"\[[A-Z] \d{6} \d\d:\d\d:\d\d \S{1,80}\] (?P<status>\d{3}) (?P<method>[A-Z]{3,10}) (?P<path>\S+)"
-            r" \((?P<address>\S{1,64})\) (?P<ms>[\d.]{1,12})ms$"
+            r"\[[A-Z] \d{6} \d\d:\d\d:\d\d \S{1,80}\] (?P<status>\d{3})"
+            r" (?P<method>[A-Z]{3,10}) (?P<path>\S+) \((?P<address>\S{1,64})\)"
+            r" (?P<ms>[\d.]{1,12})ms$"
         ),
     ),
 )

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The reading of the app's log: the journal or the files that its unit writes to, within the window,
-and what of that was not seen.
+"""The reading of the app's log within the window, from the journal or the files that its unit
+writes to, and what of that was not seen.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def observe(ctx):
 
 
 def _is_heard(entries, properties):
-    """Whether a process of the running unit, other than its main one, has written to the journal."""
+    """Whether a process of the running unit beside its main one has written to the journal."""
     invocation, main = properties.get("InvocationID"), properties.get("MainPID")
     return any(
         entry.get("_SYSTEMD_INVOCATION_ID") == invocation and entry.get("_PID") != main

@@ -76,7 +76,7 @@ def test_no_systemd_says_nothing_of_journald(tmp_path):
 def test_a_configuration_is_put_together_as_systemd_does(root):
     for path, text in {
         "usr/lib/systemd/journald.conf": "[Journal]\nStorage=volatile\nMaxLevelStore=info\n",
-        "etc/systemd/journald.conf": "[Journal]\n#Storage=none\n; Storage=none\nStorage=persistent\n",
+        "etc/systemd/journald.conf": "[Journal]\n#Storage=none\n;Storage=none\nStorage=auto\n",
         "usr/lib/systemd/journald.conf.d/10-a.conf": "[Journal]\nRateLimitBurst=7\n",
         "etc/systemd/journald.conf.d/10-a.conf": "[Journal]\nRateLimitBurst=60\n",
         "run/systemd/journald.conf.d/90-b.conf": "[Journal]\nRateLimitIntervalSec = 1min 30s\n",
@@ -85,7 +85,7 @@ def test_a_configuration_is_put_together_as_systemd_does(root):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     found = journal_state.read(root=str(root))
-    assert (found["storage"], found["max_level"]) == ("persistent", "debug")
+    assert (found["storage"], found["max_level"]) == ("auto", "debug")
     assert (found["interval"], found["burst"]) == (90.0, 60)
 
 

@@ -72,7 +72,7 @@ def test_a_command_that_sends_it_elsewhere():
     found = decide("journal", link="/tmp/x.log")
     assert "/tmp/x.log, which the unit does not name" in found["elsewhere"][0]
     assert decide("journal", link="pipe:[7]")["piped"]
-    assert decide("journal", link="socket:[7]", shell=True)["piped"]
+    assert decide("journal", link="socket:[7]", in_shell=True)["piped"]
 
 
 def test_the_paths_of_a_units_files():

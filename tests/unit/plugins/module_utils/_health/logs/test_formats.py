@@ -171,7 +171,7 @@ def test_the_level_of_common_formats(line, expected):
         ),
         # what the app requests of others
         (
-            'DEBUG:urllib3.connectionpool:https://www.zohoapis.com:443 "GET /crm HTTP/1.1" 500 None',
+            'DEBUG:urllib3.connectionpool:https://www.zohoapis.com:443 "GET /a HTTP/1.1" 500 None',
             None,
         ),
         ('WARNING retry - "GET /x HTTP/1.1" 500 of upstream, 3 times', None),

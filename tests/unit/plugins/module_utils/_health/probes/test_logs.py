@@ -9,8 +9,8 @@ import json
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs import survey as health_survey
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import patterns, tallies
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import survey as health_survey
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import attacks, events, logs
 from ansible_collections.sergas.ops.plugins.module_utils._host import requirements
 
