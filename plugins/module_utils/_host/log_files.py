@@ -10,12 +10,11 @@ a line without one has that of the line before.
 
 from __future__ import annotations
 
-import calendar
 import os
 import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 
 _BLOCK = 1024 * 1024
@@ -230,7 +229,7 @@ def stamp(line, now):
     found = _SYSLOG.match(text)
     if found and found.group(1) in _MONTHS:
         month, day, hour, minute, second = found.groups()
-        year = time.localtime(now).tm_year
+        year = times.year(now)
         moment = (_MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second))
         at = _seconds((year,) + moment, None, 0.0)
         # It has no year: the last one where it would be in the future.
@@ -239,16 +238,5 @@ def stamp(line, now):
 
 
 def _seconds(moment, zone, fraction):
-    _year, month, day, hour, _minute, _second = moment
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24):
-        return None
-    try:
-        if zone is None:
-            return time.mktime(moment + (0, 0, -1)) + fraction, False
-        at = calendar.timegm(moment + (0, 0, 0)) + fraction
-    except (OverflowError, ValueError):
-        return None
-    if zone not in ("Z", "UTC"):
-        offset = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
-        at -= offset if zone[0] == "+" else -offset
-    return at, True
+    at = times.moment(moment, zone)
+    return None if at is None else (at + fraction, zone is not None)
