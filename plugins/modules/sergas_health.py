@@ -39,6 +39,7 @@ options:
       - resources
       - exceptions
       - errors
+      - events
       - api
       - latency
       - prometheus
@@ -48,6 +49,7 @@ options:
       - keys
       - env_file
       - loadbalancer
+      - traffic
       - memory
       - swap
       - disk
@@ -161,6 +163,33 @@ options:
       - ZOHO_SDK_CLIENT_SECRET|ZOHO_MCP_CLIENT_SECRET
       - ZOHO_SDK_REFRESH_TOKEN
       - COGNEE_BASE_URL|COGNEE_API_URL
+  log_patterns:
+    description:
+      - Events to look for in the app's log, besides failed agent sessions (V(agent_sessions)),
+        failed syncs of accounts (V(account_syncs)) and failed queries of the memory service
+        (V(memory_queries)). One with such a name replaces it.
+      - At most 20. They see the first 400 characters of each line that is no access line.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the event in the report, of small letters, digits and V(_).
+        type: str
+        required: true
+      pattern:
+        description:
+          - A regular expression of Python, in which case does not matter, of 300 characters at
+            most.
+          - One that may take long is refused. It may have two of V(*) and V(+), none within
+            another, and no reference to a group.
+        type: str
+        required: true
+      severity:
+        description: The status of the finding.
+        type: str
+        choices: [warn, fail]
+        default: warn
   prometheus_url:
     description:
       - Where Prometheus answers. Nothing there is V(skipped), if neither this nor
@@ -493,6 +522,16 @@ ARGUMENT_SPEC = {
             "ZOHO_SDK_REFRESH_TOKEN",
             "COGNEE_BASE_URL|COGNEE_API_URL",
         ],
+    },
+    "log_patterns": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "pattern": {"type": "str", "required": True},
+            "severity": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
+        },
     },
     "prometheus_url": {"type": "str"},
     "prometheus_queries": {

@@ -63,6 +63,10 @@ def diagnose(params, checks, probes):
     options.check_ranges(params, RANGES)
     check_addresses(params)
     check_tables(params)
+    if params.get("log_patterns"):
+        from ansible_collections.sergas.ops.plugins.module_utils._health.logs import patterns
+
+        patterns.compiled(params["log_patterns"])
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
     recent = ledger_reader.read()
