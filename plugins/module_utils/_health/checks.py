@@ -46,7 +46,7 @@ PROBES = {
     "disks": Probe(disks.observe, 5),
     "cpu": Probe(cpu.observe, 5),
     "backends": Probe(loadbalancer.observe, 12),
-    "firewall": Probe(loadbalancer.observe_firewall, 5),
+    "firewall": Probe(loadbalancer.observe_firewall, 5, ("rules",)),
     "restore_points": Probe(restore_points.observe, 5),
 }
 
