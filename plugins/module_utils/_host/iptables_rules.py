@@ -42,9 +42,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 #: How many open connections a limit of one a second stands for.
 _OPEN = 10
 #: Modules that only say what their options belong to.
-_PLAIN = frozenset(
-    "addrtype comment conntrack iprange multiport pkttype state tcp udp".split()
-)
+_PLAIN = frozenset("addrtype comment conntrack iprange multiport pkttype state tcp udp".split())
 #: option: (field, how its value is read)
 _OPTIONS = {
     "-s": ("saddr", "words"),

@@ -256,8 +256,7 @@ def _items(right, sets):
         right = right["set"]
     found = right if isinstance(right, list) else [right]
     return [
-        item["elem"]["val"] if isinstance(item, dict) and "elem" in item else item
-        for item in found
+        item["elem"]["val"] if isinstance(item, dict) and "elem" in item else item for item in found
     ]
 
 

@@ -17,12 +17,7 @@ from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
-from ansible_collections.sergas.ops.plugins.module_utils._host import (
-    iptables_rules,
-    nft_rules,
-    packet_walk,
-    ufw,
-)
+from ansible_collections.sergas.ops.plugins.module_utils._host import packet_walk, ufw
 
 #: linux/netlink.h, linux/netfilter/nfnetlink.h and nf_tables.h
 _NETLINK_NETFILTER = 12
@@ -40,16 +35,26 @@ _SECONDS = 4
 Filter = namedtuple("Filter", ["tables", "gaps"])
 
 
-def read(deadline):
+def read(deadline, versions=(4, 6)):
     """Return the ``Filter`` of this host.
+
+    Args:
+        deadline: a ``Deadline``; each command has a few seconds of it.
+        versions: of the addresses that it is for: what is for others only is not read.
 
     Raises:
         PermissionError: only root may read the rules.
     """
     tables, gaps = [], []
-    names = _nft_tables(deadline, gaps)
+    families = [family for family, version in (("ip", 4), ("ip6", 6)) if version in versions]
+    names = {
+        (family, name)
+        for family, name in _nft_tables(deadline, gaps)
+        if family in (*families, "inet", "netdev")
+    }
     shown = {}
-    for family, save in _SAVE.items():
+    for family in families:
+        save = _SAVE[family]
         theirs = {name for name in _OF_IPTABLES if (family, name) in names}
         if theirs:
             commands = (save % "-nft", save % "")
@@ -84,6 +89,8 @@ def _saved(commands, family, deadline):
     text, reason = output([name], deadline)
     if reason:
         return [], reason
+    from ansible_collections.sergas.ops.plugins.module_utils._host import iptables_rules
+
     try:
         return iptables_rules.parse(text, family), None
     except ValueError as error:
@@ -94,6 +101,9 @@ def _ruleset(deadline):
     text, reason = output(["nft", "-j", "list", "ruleset"], deadline)
     if reason:
         return [], reason
+    # Only here: most hosts have no rules but those of iptables.
+    from ansible_collections.sergas.ops.plugins.module_utils._host import nft_rules
+
     try:
         return nft_rules.parse(text), None
     except ValueError as error:

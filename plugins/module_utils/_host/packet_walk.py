@@ -83,21 +83,24 @@ def fate(tables, packet, hooks=TO_HOST):
         packet: the ``Packet``.
         hooks: ``TO_HOST`` or ``TO_CONTAINER``.
     """
-    reach, drops, unclear, accepted = YES, [], [], None
+    reach, accepted, seen = YES, None, {}
     for table, chain in _base_chains(tables, packet, hooks):
         ends = _ends(table, chain, packet)
-        drops += [(min(sure, reach), by) for end, by, sure in ends if end == DROPPED]
-        unclear += [(min(sure, reach), by) for end, by, sure in ends if end == UNCLEAR]
-        onward = [sure for end, _by, sure in ends if end != DROPPED]
-        accepted = next((by for end, by, _sure in ends if end == ACCEPTED and by), accepted)
+        for (end, sure), by in ends.items():
+            seen.setdefault((end, min(sure, reach)), by)
+            if end == ACCEPTED and by:
+                accepted = by
+        onward = [sure for end, sure in ends if end != DROPPED]
         if not onward:
-            return DROPPED, max(drops)[1]
+            return DROPPED, ends[max(ends)]
         reach = min(reach, max(onward))
-    if not drops and not unclear:
+    bad = [key for key in seen if key[0] != ACCEPTED]
+    if not bad:
         return ACCEPTED, accepted or "no rule blocks it"
-    if not unclear and all(sure == SOME for sure, _by in drops):
-        return SOME_DROPPED, drops[0][1]
-    return UNCLEAR, min(unclear + drops)[1]
+    if all(key == (DROPPED, SOME) for key in bad):
+        return SOME_DROPPED, seen[bad[0]]
+    # The first rule that is not understood says more than the last that is.
+    return UNCLEAR, next(by for key, by in seen.items() if by and key[1] == UNKNOWN)
 
 
 def _base_chains(tables, packet, hooks):
@@ -113,22 +116,23 @@ def _base_chains(tables, packet, hooks):
 
 
 def _ends(table, chain, packet):
-    """Return [(end, by, how certainly)] of a packet in a base chain."""
+    """Return {(end, how certainly): the first rule that leads to it} of a base chain."""
     ends, through = _walk(table, chain, packet, {}, 0)
     if through:
         by = "the policy of the chain %s %s" % (table.name, chain.name)
         dropped = chain.policy == "drop"
-        ends = ends + [(DROPPED if dropped else ACCEPTED, by if dropped else None, through)]
+        ends = dict(ends)
+        ends.setdefault((DROPPED if dropped else ACCEPTED, through), by if dropped else None)
     return ends
 
 
 def _walk(table, chain, packet, known, depth):
-    """Return ([(end, by, how certainly)], how certainly the packet comes back)."""
+    """Return ({(end, how certainly): by}, how certainly the packet comes back)."""
     if chain.name in known:
         return known[chain.name]
     if depth > _DEEPEST:
-        return [(UNCLEAR, "the chain %s" % chain.name, UNKNOWN)], UNKNOWN
-    ends, back, path = [], NO, YES
+        return {(UNCLEAR, UNKNOWN): "the chain %s" % chain.name}, UNKNOWN
+    ends, back, path = {}, NO, YES
     for rule in chain.rules:
         sure = holds(rule.matches, packet)
         if sure == NO or rule.does == "pass":
@@ -137,18 +141,17 @@ def _walk(table, chain, packet, known, depth):
         if rule.does == "return":
             back = max(back, way)
         elif rule.does in ENDS:
-            ends.append((ENDS[rule.does], rule.text, way))
+            doubt = UNKNOWN if rule.does == "unclear" else way
+            ends.setdefault((ENDS[rule.does], doubt), rule.text)
         else:
             target = table.chains.get(rule.target)
             if target is None:
-                inner, passed = [(UNCLEAR, rule.text, UNKNOWN)], UNKNOWN
+                inner, passed = {(UNCLEAR, UNKNOWN): rule.text}, UNKNOWN
             else:
                 inner, passed = _walk(table, target, packet, known, depth + 1)
-            # What makes it uncertain is named: this rule, unless that is in the chain.
-            ends += [
-                (end, rule.text if sure < inside else by, min(inside, way))
-                for end, by, inside in inner
-            ]
+            for (end, inside), by in inner.items():
+                # What makes it uncertain is named: this rule, unless that is in the chain.
+                ends.setdefault((end, min(inside, way)), rule.text if sure < inside else by)
             if rule.does == "goto":
                 back = max(back, min(way, passed))
             elif sure == YES:
@@ -276,9 +279,7 @@ _FIELDS = {
     "iif": _interface,
     "state": _state,
     # Of what conntrack knows of a connection, the first packet has no more than that.
-    "status": lambda values, packet: _truth(
-        "dnat" in values and packet.original_port is not None
-    ),
+    "status": lambda values, packet: _truth("dnat" in values and packet.original_port is not None),
     "direction": lambda values, _packet: _truth("original" in values),
     "dsttype": _destination_type,
     "srctype": lambda values, _packet: _truth("unicast" in values),

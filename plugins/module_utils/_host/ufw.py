@@ -191,12 +191,17 @@ def fate(firewall, packet):
         return packet_walk.ACCEPTED, "ufw is not active"
     if packet.version == 6 and not firewall.ipv6:
         return packet_walk.DROPPED, "IPV6=no in /etc/default/ufw"
+    return packet_walk.fate([table(firewall)], packet)
+
+
+def table(firewall):
+    """Return the ``packet_walk.Table`` of an active ``Firewall``."""
     rules = [one for rule in firewall.rules for one in _as_rules(rule)]
     policy = "accept" if firewall.policy == "ACCEPT" else "drop"
     by = "the default policy %s" % firewall.policy
     rules.append(packet_walk.Rule((), policy, None, by))
     chain = packet_walk.Chain("ufw", rules, "input", 0, policy)
-    return packet_walk.fate([packet_walk.Table("inet", "ufw", {"ufw": chain})], packet)
+    return packet_walk.Table("inet", "ufw", {"ufw": chain})
 
 
 def verdict(firewall, port, source, own=None, interface=None):

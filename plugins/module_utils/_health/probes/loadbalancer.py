@@ -18,6 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
 from ansible_collections.sergas.ops.plugins.module_utils._net import http, tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
+REASONS = {"lb.blocked": ("rule", "limit", "closed", "listen", "attempt")}
 #: Where a host that is up answers something, if only that nothing is there.
 _OTHER_PORTS = (22, 1)
 #: Longer than a balancer waits, and short enough to look further.
@@ -85,11 +86,12 @@ def observe_firewall(ctx):
     seen = {"port": ctx.port, "balancers": balancers, "ufw": None, "ways": {}}
     if not ctx.has("app"):
         return seen
-    firewall, found = ufw.read(), packet_filter.read(ctx.deadline)
+    known = [address for address in balancers.values() if address]
+    versions = {addresses.family(address) for address in known} or (4, 6)
+    firewall, found = ufw.read(), packet_filter.read(ctx.deadline, versions)
     seen["ufw"] = (
         "not installed" if not firewall.installed else "active" if firewall.enabled else "inactive"
     )
-    known = [address for address in balancers.values() if address]
     seen["ways"] = packet_filter.fates(found, firewall, ctx.port, known or [None])
     return diagnosis.Observed(seen, _gaps(seen["ways"], found.gaps))
 
@@ -114,6 +116,12 @@ def decide(ctx, backends, inbound, logs=None, sockets=None):
     )
     threshold = ctx.thresholds["latency_seconds"]
     findings = [judge_backend(result, threshold) for result in backends]
+    # Whatever the answer was: packets went both ways.
+    reached = sorted(
+        result.get("target", result["backend"]) for result in backends if "status" in result
+    )
+    for item in findings:
+        item["evidence"]["reached"] = reached
     if ctx.has("app"):
         findings += judge_inbound(inbound, listening_on)
         findings += judge_start(
@@ -153,7 +161,8 @@ def judge_backend(result, threshold):
                 "lb.blocked",
                 "loadbalancer",
                 "fail",
-                "Backend %s cannot be reached though its host answers: %s"
+                reason="attempt",
+                summary="Backend %s cannot be reached though its host answers: %s"
                 % (target, result["failure"]),
                 evidence=evidence,
                 remedy="allow_balancer",
