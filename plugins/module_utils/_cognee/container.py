@@ -169,6 +169,12 @@ def port_of(container):
     return inside[0]["port"] if inside else None
 
 
+def inside_port(container, port):
+    """Return the container's own port behind one of the host, or None."""
+    ports = container["ports"] if container else ()
+    return next((item["inside"] for item in ports if item["port"] == port), None)
+
+
 def publishes_widely(container, port):
     """Return whether the engine itself allows any client to a port, past the host's firewall."""
     return bool(container) and any(

@@ -21,9 +21,6 @@ _DOES = {
     "DROP": "drop",
     "REJECT": "drop",
     "RETURN": "return",
-    # To another address or port: whether it is let through there is not known.
-    "DNAT": "unclear",
-    "REDIRECT": "unclear",
 }
 #: Targets after which a packet goes on as it is.
 _PASS = frozenset(
@@ -85,9 +82,13 @@ def parse(text, family):
             tables.append(Table(family, name, chains))
         elif line.startswith(":"):
             chain, policy = (line[1:].split() + ["-", "-"])[:2]
-            hook = _HOOKS.get(chain) if policy != "-" else None
             chains[chain] = Chain(
-                chain, [], hook, _PRIORITIES.get(name, 0), "drop" if policy == "DROP" else "accept"
+                chain,
+                [],
+                _HOOKS.get(chain) if policy != "-" else None,
+                _PRIORITIES.get(name, 0),
+                "drop" if policy == "DROP" else "accept",
+                translates=name == "nat",
             )
         elif line.startswith("-A "):
             words = _words(line)
@@ -182,6 +183,8 @@ def _action(word, target, options):
         return _DOES[target], None
     if target in _PASS or (target == "CT" and "--notrack" not in options):
         return "pass", None
+    if target in ("DNAT", "REDIRECT"):
+        return "translate", dict(zip(options, options[1:])).get("--to-destination")
     # A target that is no chain (NFQUEUE) is one that is not understood.
     return ("goto" if word == "-g" else "jump"), target
 

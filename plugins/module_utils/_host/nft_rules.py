@@ -37,6 +37,8 @@ _META = {
     "l4proto": "protocol",
     "iif": "iif",
     "iifname": "iif",
+    "oif": "oif",
+    "oifname": "oif",
     "pkttype": "pkttype",
 }
 _CT = {
@@ -89,6 +91,7 @@ def _chain(one):
         one["prio"] if isinstance(one.get("prio"), int) else 0,
         one.get("policy"),
         device if isinstance(device, str) else "",
+        one.get("type") == "nat",
     )
 
 
@@ -112,6 +115,9 @@ def _rules(expressions, sets, where):
             inner = value.get("stmt") or ()
             inner = [inner] if isinstance(inner, dict) else inner
             matches += [_limit(*item) for one in inner for item in one.items()]
+        elif kind in ("dnat", "redirect"):
+            to = "%s:%s" % (value.get("addr"), value.get("port")) if kind == "dnat" else None
+            return [*made, Rule(tuple(matches), "translate", to, text)]
         elif kind in _AFTERWARDS:
             return [*made, Rule(tuple(matches), "accept", None, text)]
         elif kind == "mangle" and "payload" not in value["key"]:
@@ -231,12 +237,12 @@ def _payload(value):
         if field in ("saddr", "daddr"):
             return field, implied, None
         return ("protocol" if field in ("protocol", "nexthdr") else None), implied, None
-    if protocol in ("tcp", "th"):
-        implied = (("protocol", False, ("tcp",)),) if protocol == "tcp" else ()
+    if protocol in ("tcp", "udp", "th"):
+        implied = (("protocol", False, (protocol,)),) if protocol != "th" else ()
         return (field if field in ("dport", "sport", "flags") else None), implied, None
     if protocol in ("ether", "vlan", None):
         return None, (), None
-    # Of another protocol (udp, icmp): no packet of TCP has it.
+    # Of another protocol (icmp): no packet of TCP has it.
     return None, (("never", False, ()),), None
 
 
@@ -277,7 +283,7 @@ def _value(field, item):
         return bool(item)
     if isinstance(item, dict):
         raise ValueError("a value of %s is a dictionary" % field)
-    return str(item).lower() if field != "iif" else str(item)
+    return str(item) if field in ("iif", "oif") else str(item).lower()
 
 
 def _compared(field, operator, items):

@@ -264,7 +264,7 @@ def fate(found, firewall, packet):
     if found.gaps and end != packet_walk.DROPPED:
         # A rule that was not seen may block what the others accept; what they block, they do.
         return [packet_walk.UNCLEAR, found.gaps[0], False]
-    by_ufw = firewall.enabled and ufw.fate(firewall, packet)
-    if by_ufw and by_ufw[0] == end:
-        return [end, by_ufw[1], True]
+    by_ufw = ufw.fate(firewall, packet)
+    if by_ufw[0] == end:
+        return [end, by_ufw[1], firewall.enabled]
     return [end, by, False]

@@ -23,11 +23,10 @@ NO, UNKNOWN, SOME, YES = range(4)
 ACCEPTED, DROPPED, SOME_DROPPED, UNCLEAR = "accepted", "dropped", "limited", "unknown"
 
 #: What a rule does: all else (a log, a counter) passes a packet on.
-ENDS = {"accept": ACCEPTED, "drop": DROPPED, "unclear": UNCLEAR}
+ENDS = {"accept": ACCEPTED, "drop": DROPPED, "translate": UNCLEAR, "unclear": UNCLEAR}
 
-#: The hooks that a packet comes through, in this order.
+#: The hooks that a packet for this host comes through, in this order.
 TO_HOST = ("ingress", "prerouting", "input")
-TO_CONTAINER = ("ingress", "prerouting", "forward")
 
 #: The interfaces of containers' own networks: what comes from another host never comes in there.
 INSIDE = ("lo", "docker*", "br-*", "podman*", "cni*", "veth*", "virbr*")
@@ -65,11 +64,15 @@ class Packet(
         return addresses.family(self.source) if self.source else self.family
 
 
-#: ``matches`` are (field, negated, values); ``does`` is a key of ENDS, pass, return, jump or goto.
+#: ``matches`` are (field, negated, values); ``does`` is a key of ENDS, pass, return, jump or goto;
+#: ``target`` is the chain, or where a translation leads to (whether that allows it is not known).
 Rule = namedtuple("Rule", ["matches", "does", "target", "text"])
-#: ``hook`` is None for a chain that only others lead to; ``device`` is for the hook ingress.
+#: ``hook`` is None for a chain that only others lead to; ``device`` is for the hook ingress;
+#: ``translates`` is true for one that says where to, not whether.
 Chain = namedtuple(
-    "Chain", ["name", "rules", "hook", "priority", "policy", "device"], defaults=[None, 0, None, ""]
+    "Chain",
+    ["name", "rules", "hook", "priority", "policy", "device", "translates"],
+    defaults=[None, 0, None, "", False],
 )
 #: ``family``: ip, ip6, inet or netdev; ``chains``: {name: Chain}
 Table = namedtuple("Table", ["family", "name", "chains"])
@@ -81,7 +84,7 @@ def fate(tables, packet, hooks=TO_HOST):
     Args:
         tables: those of the host.
         packet: the ``Packet``.
-        hooks: ``TO_HOST`` or ``TO_CONTAINER``.
+        hooks: those that it comes through, in this order.
     """
     reach, accepted, seen = YES, None, {}
     for table, chain in _base_chains(tables, packet, hooks):
@@ -141,8 +144,8 @@ def _walk(table, chain, packet, known, depth):
         if rule.does == "return":
             back = max(back, way)
         elif rule.does in ENDS:
-            doubt = UNKNOWN if rule.does == "unclear" else way
-            ends.setdefault((ENDS[rule.does], doubt), rule.text)
+            end = ENDS[rule.does]
+            ends.setdefault((end, UNKNOWN if end == UNCLEAR else way), rule.text)
         else:
             target = table.chains.get(rule.target)
             if target is None:
@@ -239,6 +242,14 @@ def _interface(names, packet):
     return _truth(any(fnmatch.fnmatch(packet.interface, name) for name in names))
 
 
+def _outgoing(names, packet):
+    # A packet whose address was translated goes on to a container, by one of these.
+    if packet.original_port is None:
+        return UNKNOWN
+    inside = [any(fnmatch.fnmatch(name, own) for own in INSIDE) for name in names]
+    return YES if all(inside) else UNKNOWN if any(inside) else NO
+
+
 def _state(values, packet):
     return _truth("new" in values or ("dnat" in values and packet.original_port is not None))
 
@@ -277,6 +288,7 @@ _FIELDS = {
     "protocol": lambda values, _packet: _truth({"tcp", "6", "all", "0"} & set(values)),
     "family": _version,
     "iif": _interface,
+    "oif": _outgoing,
     "state": _state,
     # Of what conntrack knows of a connection, the first packet has no more than that.
     "status": lambda values, packet: _truth("dnat" in values and packet.original_port is not None),

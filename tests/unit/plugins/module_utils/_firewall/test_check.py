@@ -15,7 +15,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
     published,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
-from ansible_collections.sergas.ops.plugins.module_utils._host import container_rules, ufw
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    iptables_rules,
+    nft_rules,
+    packet_filter,
+    ufw,
+)
 
 STATE = ufw.State(
     True, True, True, {"incoming": "deny", "outgoing": "allow", "routed": "deny"}, "low", []
@@ -78,6 +83,9 @@ def test_listeners_that_others_can_reach():
 
 
 DOCKER = """*nat
+:PREROUTING ACCEPT [0:0]
+:DOCKER - [0:0]
+:NETAVARK-DN-1D8721804F16F - [0:0]
 -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
 -A DOCKER -i docker0 -j RETURN
 -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8001 -j DNAT --to-destination 172.17.0.2:8000
@@ -90,7 +98,7 @@ COMMIT
 
 
 def test_published_ports_of_engines_and_not_a_persons_translations():
-    found = host.parse_translations(DOCKER)
+    found = host.published(packet_filter.Filter(iptables_rules.parse(DOCKER, "ip"), []))
     assert [(item["protocol"], item["port"]) for item in found] == [
         ("tcp", 8001),
         ("tcp", 8004),
@@ -106,6 +114,7 @@ def rule(table, *matches):
     ]
     return {
         "rule": {
+            "family": "inet",
             "table": table,
             "chain": "c",
             "expr": expressions + [{"dnat": {"addr": "10.88.0.2", "port": 80}}],
@@ -113,18 +122,26 @@ def rule(table, *matches):
     }
 
 
+def tables(*names):
+    where = [{"family": "inet", "table": name} for name in names]
+    return [{"table": {"family": "inet", "name": name}} for name in names] + [
+        {"chain": dict(one, name="c", type="nat", hook="prerouting", prio=-100)} for one in where
+    ]
+
+
 def test_published_ports_in_nftables_own_tables():
     items = [
         {"metainfo": {"version": "1"}},
+        *tables("netavark", "docker-bridges", "mine"),
         rule("netavark", ("tcp", "dport", 8080)),
         rule("docker-bridges", ("ip", "daddr", "127.0.0.1"), ("tcp", "dport", 8081)),
         rule("mine", ("tcp", "dport", 8082)),
-        {"rule": {"table": "netavark", "chain": "c", "expr": [{"xt": None}, {"masquerade": None}]}},
+        dict(rule("netavark"), expr=[{"xt": None}, {"masquerade": None}]),
     ]
-    text = json.dumps({"nftables": items})
+    found = packet_filter.Filter(nft_rules.parse(json.dumps({"nftables": items})), [])
     expected = {"port": 8080, "protocol": "tcp", "to": "10.88.0.2:80", "engine": "another"}
-    assert host.parse_ruleset(text) == [expected]
-    assert host.parse_ruleset("") == []
+    assert host.published(found) == [expected]
+    assert host.published(packet_filter.Filter([], [])) == []
 
 
 PORT = {"port": 8001, "protocol": "tcp", "to": "172.17.0.2:8000", "engine": "docker"}
@@ -163,12 +180,16 @@ def test_a_port_once_closed_stays_closed():
 
 
 def test_a_port_that_others_close_is_left_to_them():
-    drop = ["tcp dport 8001 drop"]
-    theirs = container_rules.Rules([], [["table inet sergas_cognee {", *drop, "}"]])
-    ours = container_rules.Rules([], [["table inet sergas_published {", *drop, "}"]])
-    assert check.is_closed_by_others(PORT, theirs)
-    assert not check.is_closed_by_others(PORT, ours)
-    assert not check.is_closed_by_others(dict(PORT, port=8002), theirs)
+    def closed_by(name):
+        drop = rule(name, ("tcp", "dport", 8001))
+        drop["rule"]["expr"][-1] = {"drop": None}
+        chain = {"family": "inet", "table": name, "name": "c", "hook": "prerouting", "prio": -150}
+        items = [{"table": {"family": "inet", "name": name}}, {"chain": chain}, drop]
+        return packet_filter.Filter(nft_rules.parse(json.dumps({"nftables": items})), [])
+
+    assert check.is_closed_by_others(PORT, closed_by("sergas_cognee"))
+    assert not check.is_closed_by_others(PORT, closed_by("sergas_published"))
+    assert not check.is_closed_by_others(dict(PORT, port=8002), closed_by("sergas_cognee"))
 
 
 def test_names_and_the_ports_of_sshd_are_filled_in():
