@@ -19,7 +19,12 @@ from typing import Dict, List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit as app_unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets, systemctl
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    port_holders,
+    sockets,
+    systemctl,
+)
 
 #: Programs that are never ended, whatever port they hold: the way in, the database, and what other
 #: services and containers depend on.
@@ -39,7 +44,7 @@ PROTECTED_PROGRAMS = (
     "kubelet",
 )
 PROTECTED_UNITS = (
-    "ssh.service",
+    "ssh.s*",
     "ssh@*",
     "sshd*",
     "postgresql*",
@@ -104,7 +109,11 @@ def judge(holder, expected, allowed, approved):
         approved: whether a person has approved that this holder is ended.
     """
     program = holder.program()
-    if holder.pid == 1 or holder.ancestor or _matches(program, PROTECTED_PROGRAMS):
+    # What a socket unit has is held by systemd, and the unit is what is stopped.
+    is_socket = bool(holder.unit) and holder.unit.endswith(".socket")
+    if not is_socket and (
+        holder.pid == 1 or holder.ancestor or _matches(program, PROTECTED_PROGRAMS)
+    ):
         return Verdict(None, "%s is never ended" % program)
     if _matches(holder.unit, PROTECTED_UNITS):
         return Verdict(None, "%s is never stopped" % holder.unit)
@@ -275,6 +284,9 @@ def holders(app):
             )
         for one in listener["holders"]:
             relation = sockets.belongs(one, app.properties, app.app_dir, seen["container"])
+            held = _held(one, relation, app, seen["container"])
+            if app.properties.get("Id") in held["triggers"]:
+                relation = "own"
             if relation != "own" and one["pid"] not in [other.pid for other in found]:
                 found.append(
                     Holder(
@@ -282,12 +294,20 @@ def holders(app):
                         started=one["started"],
                         user=one["user"],
                         command=one["command"],
-                        unit=_whole_unit(one, seen["container"]),
+                        unit=held["name"]
+                        if held["kind"] == "socket"
+                        else _whole_unit(one, seen["container"]),
                         leftover=relation == "leftover",
                         ancestor=one["pid"] in above,
                     )
                 )
     return found
+
+
+def _held(one, relation, app, container):
+    if relation != "foreign":
+        return {"kind": "unit", "name": None, "triggers": []}
+    return port_holders.owner(one, app.port, Deadline(10), container)
 
 
 def _whole_unit(one, container):

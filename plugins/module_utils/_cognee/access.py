@@ -13,6 +13,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._cognee import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import settings as cognee_settings
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses as core_addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     container_rules,
     packet_filter,
@@ -41,23 +42,36 @@ def is_here(host):
     return False
 
 
-def listeners(port):
-    """Return {"addresses", "holder"} of a port of this host; None where /proc cannot be read."""
+def listeners(port, deadline=None):
+    """Return {"addresses", "holder"} of a port of this host; None where /proc cannot be read.
+
+    Args:
+        port: the port.
+        deadline: a ``Deadline`` to find out for what the holder has the port: {"unit", "advice"};
+            None where that is of no interest.
+    """
     addresses, holder = [], None
     try:
         found, _states = sockets.read(port)
-    except OSError:
+    except (OSError, Unmeasurable):
         return None
     for listener in found:
         addresses.append(listener["address"])
         for process in listener["holders"]:
-            holder = holder or {
-                "pid": process["pid"],
-                "user": process["user"],
-                "command": process["command"],
-                "unit": sockets.unit_of(process["cgroup"]),
-            }
+            holder = holder or _holder(process, port, deadline)
     return {"addresses": sorted(set(addresses)), "holder": holder}
+
+
+def _holder(process, port, deadline):
+    holder = {name: process[name] for name in ("pid", "user", "command")}
+    holder["unit"] = sockets.unit_of(process["cgroup"])
+    if deadline:
+        from ansible_collections.sergas.ops.plugins.module_utils._host import port_holders
+
+        held = port_holders.owner(process, port, deadline, sockets.own_container())
+        holder["unit"] = held["name"] if held["kind"] in ("unit", "socket") else None
+        holder["advice"] = port_holders.advice(process, held)
+    return holder
 
 
 def read(params, service, container, deadline):

@@ -30,11 +30,10 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     service,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 
 PROBES = {
     "service": Probe(service.observe, 5),
-    "sockets": Probe(sockets.observe, 5),
+    "sockets": Probe(ports.observe, 5),
     "logs": Probe(logs.observe, 600),
     "crash_dumps": Probe(crashes.observe, 5),
     "limits": Probe(limits.observe, 5),

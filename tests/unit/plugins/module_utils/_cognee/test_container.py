@@ -102,7 +102,7 @@ def saved(*rules):
                 ":PREROUTING ACCEPT [0:0]",
                 ":DOCKER - [0:0]",
                 "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
-                "-A DOCKER ! -i docker0 -p tcp --dport 8001 -j DNAT --to-destination 172.17.0.2:8000",
+                "-A DOCKER -p tcp --dport 8001 -j DNAT --to-destination 172.17.0.2:8000",
                 "COMMIT",
                 "*filter",
                 ":FORWARD DROP [0:0]",
