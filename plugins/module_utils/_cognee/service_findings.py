@@ -120,7 +120,7 @@ def wrong_service(seen, who):
         )
     elif holder:
         advice = "%s, which holds the port, then start Cognee." % (
-            holder.get("advice") or "End process %s" % holder.get("pid")
+            holder.get("advice") or "Stop %s" % (holder.get("unit") or holder.get("command"))
         )
     held = " (%s)" % (holder.get("unit") or holder.get("command")) if holder else ""
     return cognee_finding(

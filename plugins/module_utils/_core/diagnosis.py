@@ -105,8 +105,9 @@ class Check(
             "uses",
             "stands_on",
             "complete",
+            "explains",
         ],
-        defaults=[(), None, None],
+        defaults=[(), None, None, False],
     )
 ):
     """A question an operator can select. ``decide(context, *observations)`` returns findings.
@@ -124,6 +125,7 @@ class Check(
             of which one is enough; None: all aspects of the probes that it needs.
         complete: why there is no such aspect: what the check is decided from is seen as a whole, or
             its probe fails.
+        explains: whether it only explains what others find: it is run where something is bad.
     """
 
     __slots__ = ()
@@ -137,6 +139,7 @@ class Check(
     uses: Tuple[str, ...]
     stands_on: Optional[Tuple[Any, ...]]
     complete: Optional[str]
+    explains: bool
 
     def aspects(self, probes: Mapping[str, Probe]) -> List[Tuple[str, ...]]:
         """Return what an ok of this check stands on: aspects, of each of which one is enough."""
@@ -348,7 +351,7 @@ def run(
     return judge(names, checks, probes, context, observations), observations
 
 
-def needed(names: Sequence[str], checks: Mapping[str, Check], context: Context) -> List[str]:
+def needed(names: Iterable[str], checks: Mapping[str, Check], context: Context) -> List[str]:
     """Return the probes that checks need or use on this host."""
     wanted = [checks[name] for name in names if _is_here(checks[name], context)]
     return sorted({probe for check in wanted for probe in check.needs + check.uses})
@@ -364,7 +367,9 @@ def judge(
     """Return [(name, findings)] of checks, from what was observed; nothing touches the host."""
     found = []
     for name in names:
-        if _is_here(checks[name], context):
+        if checks[name].explains and not set(checks[name].needs) <= set(observations):
+            items = [_absent(checks[name], context, "%s: nothing is wrong to be explained" % name)]
+        elif _is_here(checks[name], context):
             items = decide(name, checks[name], probes, context, observations)
         else:
             items = [_absent(checks[name], context, "%s: not on this host" % name)]

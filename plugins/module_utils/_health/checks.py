@@ -23,6 +23,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     loadbalancer,
     logs,
     memory,
+    network,
     ports,
     prometheus,
     redis,
@@ -30,6 +31,34 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     service,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
+
+# What explains other findings is imported where there are any: on a host that is well, compiling it
+# would take as long as a probe.
+
+
+def _observe_kernel(ctx):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
+
+    return kernel.observe(ctx)
+
+
+def _decide_kernel(ctx, observed):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
+
+    return kernel.decide(ctx, observed)
+
+
+def _observe_resolver(ctx):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import resolver
+
+    return resolver.observe(ctx)
+
+
+def _decide_resolver(ctx, observed):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import resolver
+
+    return resolver.decide(ctx, observed)
+
 
 PROBES = {
     "service": Probe(service.observe, 5),
@@ -46,6 +75,9 @@ PROBES = {
     "cpu": Probe(cpu.observe, 5),
     "backends": Probe(loadbalancer.observe, 12),
     "firewall": Probe(loadbalancer.observe_firewall, 5, ("rules",)),
+    "network": Probe(network.observe, 3),
+    "kernel": Probe(_observe_kernel, 5, ("window", "source")),
+    "resolver": Probe(_observe_resolver, 3),
     "restore_points": Probe(restore_points.observe, 5),
 }
 
@@ -93,7 +125,12 @@ CHECKS = {
     "rate_limit": Check(
         logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
     ),
-    "attacks": Check(attacks.decide, ("logs",), "security.access", "security", APP, _ATTACKS),
+    "attacks": Check(
+        attacks.decide, ("logs",), "security.access", "security", APP, _ATTACKS, ("firewall",)
+    ),
+    "forwarded": Check(
+        attacks.decide_forwarded, (), "security.forwarded", "security", APP, _ATTACKS, ("sockets",)
+    ),
     "keys": Check(keys.decide, (), "security.keys", "security", APP, _ATTACKS),
     "env_file": Check(keys.decide_file, (), "security.env", "security", APP, _ATTACKS),
     "loadbalancer": Check(
@@ -111,6 +148,26 @@ CHECKS = {
     "cpu": Check(cpu.decide, ("cpu",), "host.cpu", "host", (), _MATRIX),
     "load": Check(cpu.decide_load, ("cpu",), "host.load", "host", (), _MATRIX),
     "iowait": Check(cpu.decide_iowait, ("cpu",), "host.iowait", "host", (), _ERRORS),
+    "network": Check(
+        network.decide,
+        ("network",),
+        "host.network",
+        "host",
+        (),
+        _MATRIX,
+        complete="each counter is there or not, and one that is not has nothing to count",
+    ),
+    "kernel": Check(_decide_kernel, ("kernel",), "host.kernel", "host", (), _MATRIX, explains=True),
+    "resolver": Check(
+        _decide_resolver,
+        ("resolver",),
+        "host.resolver",
+        "host",
+        APP,
+        _MATRIX,
+        complete="each server is queried, and one that does not answer is the finding",
+        explains=True,
+    ),
     "restore_points": Check(
         restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX
     ),
