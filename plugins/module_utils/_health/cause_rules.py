@@ -389,6 +389,7 @@ RULES = causes.by_effect(
     *_without_settings("redis.unknown", "REDIS_"),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
+    Rule("security.forwarded.unknown", ("app.env.unreadable",)),
 )
 
 

@@ -45,7 +45,7 @@ def read(deadline, versions=(4, 6)):
     Raises:
         PermissionError: only root may read the rules.
     """
-    tables, gaps = [], []
+    tables, gaps, reasons = [], [], []
     families = [family for family, version in (("ip", 4), ("ip6", 6)) if version in versions]
     names = {
         (family, name)
@@ -62,9 +62,7 @@ def read(deadline, versions=(4, 6)):
             kept = [table for table in found if table.name in theirs]
             tables += kept
             shown.update({(family, table.name): table for table in kept})
-            # nft shows them as well, and what it does not understand there stays unknown.
-            if reason and process.find("nft") is None:
-                gaps.append(reason)
+            reasons += [reason] if reason else []
         legacy = _legacy_tables(family)
         if legacy:
             found, reason = _saved((save % "-legacy", save % ""), family, deadline)
@@ -74,12 +72,14 @@ def read(deadline, versions=(4, 6)):
                 gaps.append(reason or "iptables does not show %s" % ", ".join(sorted(missing)))
     others = sorted(names - set(shown))
     if others:
+        # nft shows iptables' tables as well: what it does not understand in them stays unknown.
         found, reason = _ruleset(deadline)
         tables += [table for table in found if (table.family, table.name) not in shown]
         missing = set(others) - {(table.family, table.name) for table in found}
         if reason or missing:
             first = " ".join(min(missing or others))
-            gaps.append("%s (the table %s)" % (reason or "nft does not show it", first))
+            reasons.append(reason or "nft does not show it")
+            gaps.append("%s (the table %s)" % ("; ".join(reasons), first))
     return Filter(tables, gaps)
 
 
@@ -192,24 +192,22 @@ def route(source):
 
     No packet is sent: the kernel chooses both when a socket is connected.
     """
-    text = str(addresses.network(source)[0])
-    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    address = addresses.network(source)[0]
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((text, 9))
+            probe.connect((str(address), 9))
             own = addresses.known(probe.getsockname()[0])
     except OSError:
         return None, None
-    return own, _interface(text, family)
+    return own, _interface(address)
 
 
-def _interface(text, family):
-    name, parse = (
-        ("ipv6_route", parse_route6) if family == socket.AF_INET6 else ("route", parse_route)
-    )
+def _interface(address):
+    name, parse = ("ipv6_route", parse_route6) if address.version == 6 else ("route", parse_route)
     try:
         with open("/proc/net/" + name, encoding="ascii") as lines:  # path: /proc
-            return parse(lines, socket.inet_pton(family, text))
+            return parse(lines, address.packed)
     except (OSError, ValueError, IndexError):
         return None
 

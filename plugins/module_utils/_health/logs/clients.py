@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Clients in the app's log: who requests most, fails to log in, scans the API, or got in after all."""
+"""Clients in the app's log: who requests most, fails to log in, scans, or got in after all."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class Clients:
 
     def requested(self, source, at, path, text):
         """Count a request of a client, whatever its answer was."""
-        known = self._requests[source]
+        if not isinstance(text, str):
+            return
+        known, text = self._requests[source], text[:64]
         seen = known.get(text)
         if seen is None:
-            if not isinstance(text, str):
-                return
             if len(known) >= MOST_ADDRESSES:
                 kept = sorted(known.items(), key=lambda item: -item[1][0])[: MOST_ADDRESSES // 2]
                 known = self._requests[source] = dict(kept)
-            seen = known[text[:64]] = [0, at, at, {}]
+            seen = known[text] = [0, at, at, {}]
         seen[0] += 1
         if at < seen[1]:
             seen[1] = at

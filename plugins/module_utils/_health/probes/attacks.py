@@ -14,7 +14,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.times import cloc
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import extent
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 
-
 REASONS = {"security.bruteforce": ("client", "balancer", "forgeable")}
 #: What uvicorn and gunicorn take for "from everywhere".
 _EVERYWHERE = ("*", "0.0.0.0/0", "::/0")
@@ -156,6 +155,9 @@ def decide_forwarded(ctx, sockets=None):
     """Return whether a client can choose the address that the app logs and limits it by."""
     listening = {listener["address"] for listener in (sockets or {}).get("listeners", ())}
     if not trusts_everywhere(ctx):
+        unread = ctx.environment_error or ctx.unit_error
+        if unread:
+            return [finding("security.forwarded.unknown", "security", "unknown", unread)]
         summary = "X-Forwarded-For is not trusted from everywhere"
         return [finding("security.forwarded.ok", "security", "ok", summary)]
     if listening and all(addresses.is_loopback(address) for address in listening):
