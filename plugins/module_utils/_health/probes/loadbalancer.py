@@ -228,6 +228,7 @@ def judge_inbound(inbound, listening_on):
         "ufw": inbound["ufw"],
         "listening": listening_on,
         "balancers": inbound["balancers"],
+        "kept_out": [],
     }
     blocked = {packet_walk.DROPPED: {}, packet_walk.SOME_DROPPED: {}}
     unknown = []
@@ -299,7 +300,11 @@ def _keeps(end, blocked, port, evidence):
     """Return the finding about balancers that rules block, or let through a few times only."""
     name, (by, by_ufw) = next(iter(blocked.items()))
     who = name + (" and %d more" % (len(blocked) - 1) if len(blocked) > 1 else "")
-    evidence = dict(evidence, blocked=["%s: %s" % (key, blocked[key][0]) for key in blocked])
+    evidence = dict(
+        evidence,
+        blocked=["%s: %s" % (key, blocked[key][0]) for key in blocked],
+        kept_out=[evidence["balancers"][key] for key in blocked],
+    )
     subject = "ufw" if by_ufw else "The packet filter"
     if end == packet_walk.DROPPED:
         summary = "%s keeps the load balancer %s from port %d: %s" % (subject, who, port, by)
