@@ -139,8 +139,9 @@ def _other(holder, expected):
     """Return why a holder is not the one that the finding named, or None."""
     if not expected or not expected.get("pid"):
         return None
-    if holder.unit and holder.unit == expected.get("unit"):
-        # Whatever process of it holds the port today, the unit is what is stopped.
+    if holder.unit and holder.unit in (expected.get("unit"), *(expected.get("triggers") or ())):
+        # Whatever process of it holds the port today, the unit is what is stopped; a socket unit
+        # hands the port to the units that it starts.
         return None
     same = holder.pid == expected["pid"]
     for name in ("started", "command"):
@@ -214,7 +215,8 @@ def run(params, check_mode):
                 % name
             )
     if not check_mode:
-        for name in units:
+        # A socket first: it starts its service again with the next connection.
+        for name in sorted(units, key=lambda name: (not name.endswith(".socket"), name)):
             systemctl.run("stop", name)
         for holder in lone:
             end(holder, params["wait"])

@@ -153,10 +153,9 @@ def _conflict(ctx, sockets, service, listener, process, relation):
     elif held["kind"] == "socket":
         summary = "Port %d is held by systemd for %s, so %s cannot bind it" % (port, name, service)
     elif held["kind"] == "container":
-        shown = "%s %s" % (held["engine"] or "an engine", name) if name else held["engine"]
-        summary = "Port %d is held for the container %s (%s, pid %d), so %s cannot bind it" % (
+        summary = "Port %d is held for %s (%s, pid %d), so %s cannot bind it" % (
             port,
-            shown or "of an engine",
+            "the container %s" % name if name else "a container",
             program,
             process["pid"],
             service,
