@@ -100,6 +100,8 @@ _FOR_ALL_CHECKS = {
 SUBJECTS = {
     "db.bloat.indexes",
     "db.cache",
+    "db.checksums",
+    "db.collation",
     "db.disk",
     "db.locks",
     "db.replication",

@@ -56,6 +56,7 @@ options:
       - iowait
       - network
       - kernel
+      - packages
       - resolver
       - restore_points
   skip:

@@ -76,13 +76,16 @@ class Observed(namedtuple("Observed", ["value", "gaps"])):
     gaps: Mapping[str, str]
 
 
-class Probe(namedtuple("Probe", ["observe", "seconds", "aspects"], defaults=[()])):
+class Probe(
+    namedtuple("Probe", ["observe", "seconds", "aspects", "explains"], defaults=[(), False])
+):
     """Something observed on the host. ``observe(context)`` returns plain data, or ``Observed``.
 
     Attributes:
         observe: the function.
         seconds: its own limit, within the deadline of the host.
         aspects: the parts of what it observes that it may miss while it sees the others.
+        explains: whether it only explains what others find: it is run where something is bad.
     """
 
     __slots__ = ()
@@ -90,6 +93,7 @@ class Probe(namedtuple("Probe", ["observe", "seconds", "aspects"], defaults=[()]
     observe: Callable[[Context], Any]
     seconds: float
     aspects: Tuple[str, ...]
+    explains: bool
 
 
 class Check(
@@ -105,9 +109,8 @@ class Check(
             "uses",
             "stands_on",
             "complete",
-            "explains",
         ],
-        defaults=[(), None, None, False],
+        defaults=[(), None, None],
     )
 ):
     """A question an operator can select. ``decide(context, *observations)`` returns findings.
@@ -125,7 +128,6 @@ class Check(
             of which one is enough; None: all aspects of the probes that it needs.
         complete: why there is no such aspect: what the check is decided from is seen as a whole, or
             its probe fails.
-        explains: whether it only explains what others find: it is run where something is bad.
     """
 
     __slots__ = ()
@@ -139,7 +141,6 @@ class Check(
     uses: Tuple[str, ...]
     stands_on: Optional[Tuple[Any, ...]]
     complete: Optional[str]
-    explains: bool
 
     def aspects(self, probes: Mapping[str, Probe]) -> List[Tuple[str, ...]]:
         """Return what an ok of this check stands on: aspects, of each of which one is enough."""
@@ -258,7 +259,7 @@ def decide(
             reason = "%s:%s" % (observation.reason or "error", need)
             return [_unknown(name, check, observation.error, reason)]
     try:
-        helpful = [observations[use].value for use in check.uses]
+        helpful = [observations[use].value if use in observations else None for use in check.uses]
         findings = check.decide(context, *[observation.value for observation in inputs], *helpful)
     except NotHere as absent:
         return [_absent(check, context, str(absent))]
@@ -367,7 +368,7 @@ def judge(
     """Return [(name, findings)] of checks, from what was observed; nothing touches the host."""
     found = []
     for name in names:
-        if checks[name].explains and not set(checks[name].needs) <= set(observations):
+        if any(probes[need].explains and need not in observations for need in checks[name].needs):
             items = [_absent(checks[name], context, "%s: nothing is wrong to be explained" % name)]
         elif _is_here(checks[name], context):
             items = decide(name, checks[name], probes, context, observations)

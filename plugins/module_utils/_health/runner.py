@@ -80,14 +80,14 @@ def _observe(names, checks, probes, context, recent):
 
     Most hosts are well most of the time, so the second step costs them nothing.
     """
-    first = [name for name in names if not checks[name].explains]
-    observations = diagnosis.observe(probes, diagnosis.needed(first, checks, context), context)
-    later = [name for name in names if checks[name].explains]
+    wanted = diagnosis.needed(names, checks, context)
+    first = [probe for probe in wanted if not probes[probe].explains]
+    later = [probe for probe in wanted if probes[probe].explains]
+    observations = diagnosis.observe(probes, first, context)
     if later:
-        found = judge(first, checks, probes, context, observations, recent)
+        found = judge(names, checks, probes, context, observations, recent)
         if found["bad"] or _kernel_errors(observations):
-            wanted = set(diagnosis.needed(later, checks, context)) - set(observations)
-            observations.update(diagnosis.observe(probes, sorted(wanted), context))
+            observations.update(diagnosis.observe(probes, later, context))
     return observations
 
 
