@@ -124,16 +124,25 @@ def listeners(root="/proc/net"):
 
     Returns:
         dicts with port and addresses, by port.
+
+    Raises:
+        OperationError: the kernel shows no table of them.
     """
     found: dict = {}
+    tables = 0
     for name in ("tcp", "tcp6"):
         try:
             with open(os.path.join(root, name), encoding="ascii") as table:  # path: /proc
                 lines = table.readlines()
         except FileNotFoundError:
             continue  # a machine without IPv6
+        tables += 1
         for address, port in parse_listeners(lines):
             found.setdefault(port, set()).add(address)
+    if not tables:
+        raise OperationError(
+            "%s has no table of TCP sockets: which ports are open is not known" % root
+        )
     return [
         {"port": port, "addresses": sorted(addresses)} for port, addresses in sorted(found.items())
     ]

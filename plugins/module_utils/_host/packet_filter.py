@@ -45,7 +45,7 @@ def read(deadline, versions=(4, 6)):
     Raises:
         PermissionError: only root may read the rules.
     """
-    tables, gaps, reasons = [], [], []
+    tables, gaps = [], []
     families = [family for family, version in (("ip", 4), ("ip6", 6)) if version in versions]
     names = {
         (family, name)
@@ -62,7 +62,7 @@ def read(deadline, versions=(4, 6)):
             kept = [table for table in found if table.name in theirs]
             tables += kept
             shown.update({(family, table.name): table for table in kept})
-            reasons += [reason] if reason else []
+            gaps += [reason] if reason else []
         legacy = _legacy_tables(family)
         if legacy:
             found, reason = _saved((save % "-legacy", save % ""), family, deadline)
@@ -72,14 +72,13 @@ def read(deadline, versions=(4, 6)):
                 gaps.append(reason or "iptables does not show %s" % ", ".join(sorted(missing)))
     others = sorted(names - set(shown))
     if others:
-        # nft shows iptables' tables as well: what it does not understand in them stays unknown.
+        # It shows the tables of iptables as well, without what only iptables understands.
         found, reason = _ruleset(deadline)
         tables += [table for table in found if (table.family, table.name) not in shown]
         missing = set(others) - {(table.family, table.name) for table in found}
         if reason or missing:
             first = " ".join(min(missing or others))
-            reasons.append(reason or "nft does not show it")
-            gaps.append("%s (the table %s)" % ("; ".join(reasons), first))
+            gaps.append("%s (the table %s)" % (reason or "nft does not show it", first))
     return Filter(tables, gaps)
 
 

@@ -10,6 +10,11 @@ import re
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import container
+from ansible_collections.sergas.ops.plugins.module_utils._core import process
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     container_rules,
     iptables_rules,
@@ -226,3 +231,31 @@ def test_networks_and_addresses_of_both_families_count():
 def test_a_rule_for_a_container_s_port_is_not_known_where_that_port_is_not():
     found = rules(saved("-A DOCKER-USER -p tcp -m tcp --dport 8000 -j DROP"))
     assert container_rules.verdict(found, 8001, "192.0.2.1")[0] is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "inspected"),
+    [
+        ((0, "rubbish {\n", ""), (0, "[]", "")),
+        ((1, "", "Cannot connect to the Docker daemon"), (0, "[]", "")),
+        (DeadlineExceeded("no answer in time from docker"), (0, "[]", "")),
+        ((0, "cognee\tcognee/cognee\t\n", ""), (0, "rubbish {", "")),
+        ((0, "cognee\tcognee/cognee\t\n", ""), (0, "[7]", "")),
+        ((0, "cognee\tcognee/cognee\t\n", ""), (0, "[]", "")),
+        ((0, "cognee\tcognee/cognee\t\n", ""), (0, '[{"State": "up"}]', "")),
+        ((0, "cognee\tcognee/cognee\t\n", ""), DeadlineExceeded("no answer in time")),
+    ],
+)
+def test_an_engine_that_does_not_answer_well_is_not_one_without_a_container(
+    monkeypatch, listed, inspected
+):
+    def run(argv, _deadline):
+        answer = listed if argv[1] == "ps" else inspected
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(process, "find", lambda name: name if name == "docker" else None)
+    monkeypatch.setattr(process, "run", run)
+    with pytest.raises(container.EngineFailed, match="^docker: "):
+        container.read({"engine": "auto", "container": None}, 8001, Deadline(5))

@@ -8,6 +8,12 @@ import json
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import process
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
     check,
     declaration,
@@ -19,6 +25,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
     iptables_rules,
     nft_rules,
     packet_filter,
+    packet_walk,
     ufw,
 )
 
@@ -265,3 +272,84 @@ def test_the_text_for_the_diff_has_all_that_changes():
         and "default incoming: reject" in after
     )
     assert "allow from 192.0.2.1 to any port 22 proto tcp # sergas" in after
+
+
+def loaded(*names):
+    chains = {name: packet_walk.Chain(name, []) for name in names}
+    return [packet_walk.Table("ip", "filter", chains)]
+
+
+@pytest.mark.parametrize(
+    ("tables", "gaps", "status"),
+    [
+        (loaded("INPUT", "ufw-user-input"), [], "ok"),
+        (loaded("INPUT"), [], "fail"),
+        ([], ["no answer in time from iptables-save"], "unknown"),
+    ],
+)
+def test_rules_that_ufw_has_in_its_files_are_not_in_force_by_that(tables, gaps, status):
+    found = packet_filter.Filter(tables, gaps)
+    plan = firewall_plan.plan(STATE, [], "sergas")
+    (item,) = check.judge_drift(STATE, plan, [], check.is_loaded(STATE, found))
+    assert item["status"] == status
+
+
+def test_rules_that_are_not_known_make_no_closed_port():
+    (item,) = check.judge_exposure([], [], [], ["no answer in time from nft"])
+    assert (item["id"], item["status"]) == ("security.ports.unknown", "unknown")
+    shown = [{"port": 8000, "addresses": ["0.0.0.0"], "by": "the policy"}]
+    found = check.judge_exposure(shown, [], [], ["no answer in time from nft"])
+    assert [item["status"] for item in found] == ["warn", "unknown"]
+
+
+def test_without_a_kernel_table_it_is_not_known_what_is_open(tmp_path):
+    with pytest.raises(OperationError, match="no table of TCP sockets"):
+        host.listeners(str(tmp_path))
+
+
+class TestSshPorts:
+    """The port that a firewall must not close is known, or nothing is done."""
+
+    @pytest.fixture(autouse=True)
+    def commands(self, monkeypatch):
+        self.answers = {"systemctl": (0, "ActiveState=inactive\nListen=\n", "")}
+
+        def run(argv, _deadline):
+            answer = self.answers.get(argv[0])
+            if answer is None:
+                raise process.CommandMissing("%s is not installed" % argv[0])
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(process, "run", run)
+        monkeypatch.setattr(process, "find", lambda name: name if name in self.answers else None)
+
+    def test_what_sshd_says(self):
+        self.answers["sshd"] = (0, "port 2222\n", "")
+        assert host.ssh_ports(Deadline(5)) == [2222]
+
+    def test_what_the_socket_says(self):
+        listen = "ActiveState=active\nListen=0.0.0.0:2200 (Stream)\n"
+        self.answers["systemctl"] = (0, listen, "")
+        assert host.ssh_ports(Deadline(5)) == [2200]
+
+    def test_without_systemd(self):
+        self.answers = {"sshd": (0, "port 2222\n", "")}
+        assert host.ssh_ports(Deadline(5)) == [2222]
+
+    def test_without_sshd_there_is_the_usual_one(self):
+        assert host.ssh_ports(Deadline(5)) == [22]
+
+    @pytest.mark.parametrize("answer", [(255, "", "x"), DeadlineExceeded("no answer"), (0, "", "")])
+    def test_an_sshd_that_does_not_say_it(self, answer):
+        self.answers["sshd"] = answer
+        with pytest.raises(OperationError, match="the port of sshd is not known"):
+            host.ssh_ports(Deadline(5))
+        assert host.ssh_ports(Deadline(5), SESSION) == [2222]
+
+    def test_a_systemd_that_does_not_answer(self):
+        self.answers = {"systemctl": DeadlineExceeded("no answer"), "sshd": (0, "port 22\n", "")}
+        with pytest.raises(OperationError):
+            host.ssh_ports(Deadline(5))
+        assert host.ssh_ports(Deadline(5), SESSION) == [22, 2222]
