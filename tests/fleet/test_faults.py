@@ -22,15 +22,15 @@ ELSEWHERE = (9, 10, 11, 14)
 TOGETHER = [
     ("bullseye", ("03_database_missing", "18_balancer_blocked")),
     ("bullseye", ("03_wrong_port", "19_disk")),
-    ("bullseye", ("17_bruteforce", "19_disk")),
+    ("bullseye", ("17_forwarded_from_everywhere", "17_bruteforce", "19_disk")),
     ("bullseye", ("18_slow_start",)),
     ("bookworm", ("03_database_stopped_under_app", "19_redis_down")),
     ("bookworm", ("05_out_of_memory",)),
     ("bookworm", ("17_bruteforce_text", "13_rate_limited_text", "18_balancer_blocked")),
-    ("bookworm", ("17_scanning", "03_wrong_host")),
+    ("bookworm", ("17_scanning", "03_wrong_host", "18_balancer_limited")),
     ("trixie", ("03_pg_hba_denies", "18_balancer_denied")),
     ("trixie", ("04_import_error", "19_readonly_mount")),
-    ("trixie", ("05_out_of_memory", "19_inodes")),
+    ("trixie", ("05_out_of_memory", "19_inodes", "18_balancer_dropped")),
     ("trixie", ("18_health_failing", "07_unhandled_exceptions")),
     ("bullseye", ("19_cpu",)),
 ]
