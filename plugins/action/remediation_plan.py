@@ -16,7 +16,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
-from ansible_collections.sergas.ops.plugins.plugin_utils import controller, inventory
+from ansible_collections.sergas.ops.plugins.plugin_utils import controller, inventory, run_scope
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     options as checked,
 )
@@ -49,6 +49,7 @@ _OPTIONS = (
     "repeat_times",
     "report_file",
     "results",
+    "scope",
     "skip_remedies",
     "supported_distributions",
 )
@@ -72,12 +73,13 @@ class ActionModule(ActionBase):
         result = super().run(task_vars=task_vars)
         given = self._task.args
         try:
+            run_scope.found(task_vars["hostvars"], given.get("scope"))
             remedies, files = reading.read_catalogue(_directories(given.get("remedies_dir")))
             plan_options = plan_options_from(given, remedies)
             mode = self._mode(given)
             now = datetime.now(UTC)
             found, from_report = self._model(given, task_vars, now)
-        except (checked.OptionError, CatalogueError) as error:
+        except (checked.OptionError, CatalogueError, ValueError) as error:
             raise AnsibleActionFail(str(error)) from error
         left, addresses = self._hosts(task_vars)
         planned = plan.make(
@@ -88,11 +90,12 @@ class ActionModule(ActionBase):
             plan_options,
             now,
         )
-        _refuse_nonsense(planned, plan_options, found, addresses, from_report)
+        _refuse_foreign_report(found, addresses, from_report)
         applying = mode != "plan"
         acting = [name for batch in planned["batches"] for name in batch] if applying else []
         orders = _orders(planned)
-        screen.show([("", None), *show.lines(planned, mode, screen.COLUMNS), ("", None)])
+        screen.show([("", None), *show.lines(planned, mode, screen.COLUMNS)])
+        screen.show([*_unused_approvals(planned, plan_options), ("", None)])
         result.update(planned)
         result.update(
             changed=False,
@@ -236,15 +239,18 @@ def _directories(own):
     return directories
 
 
-def _refuse_nonsense(planned, plan_options, found, addresses, from_report):
-    """Fail for an approval of what nothing planned, and for a report on hosts that are all gone."""
+def _unused_approvals(planned, plan_options):
+    """Return the line on remedies that are approved and that nothing needs, as a list.
+
+    It is no error: what is approved for a fleet is not needed in each run.
+    """
     unused = plan.unused_approvals(planned, plan_options.approve)
-    if unused:
-        names = sorted({entry["remedy"] for entry in planned["entries"]})
-        raise AnsibleActionFail(
-            "sergas_approve: %s approves nothing, for nothing needs it; planned %s"
-            % (", ".join(unused), "are: " + ", ".join(names) if names else "is nothing")
-        )
+    text = "Note: sergas_approve: nothing needs %s." % ", ".join(unused)
+    return [(text, None)] if unused else []
+
+
+def _refuse_foreign_report(found, addresses, from_report):
+    """Fail for a report on hosts that are all gone."""
     known = {host["name"] for host in addresses}
     if from_report and not any(host["name"] in known for host in found["hosts"]):
         raise AnsibleActionFail(
