@@ -63,7 +63,7 @@ class ActionModule(ActionBase):
         try:
             scope = run_scope.found(task_vars["hostvars"], options["scope"])
         except ValueError as error:
-            raise AnsibleActionFail(str(error)) from error
+            return dict(result, failed=True, msg=str(error))
         now = datetime.now(UTC)
         hosts = gather.host_entries(
             task_vars, options["results"], scope["not_diagnosed"] if scope else {}

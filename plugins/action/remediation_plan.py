@@ -53,6 +53,12 @@ _OPTIONS = (
     "skip_remedies",
     "supported_distributions",
 )
+#: Those that ``plan_options_from`` reads.
+PLANNED = tuple(
+    name
+    for name in _OPTIONS
+    if name not in ("apply", "remedies_dir", "report_file", "results", "scope")
+)
 _ROLE = os.path.join(
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
     "roles",
@@ -74,12 +80,15 @@ class ActionModule(ActionBase):
         given = self._task.args
         try:
             run_scope.found(task_vars["hostvars"], given.get("scope"))
+        except ValueError as error:
+            return dict(result, failed=True, msg=str(error))
+        try:
             remedies, files = reading.read_catalogue(_directories(given.get("remedies_dir")))
             plan_options = plan_options_from(given, remedies)
             mode = self._mode(given)
             now = datetime.now(UTC)
             found, from_report = self._model(given, task_vars, now)
-        except (checked.OptionError, CatalogueError, ValueError) as error:
+        except (checked.OptionError, CatalogueError) as error:
             raise AnsibleActionFail(str(error)) from error
         left, addresses = self._hosts(task_vars)
         planned = plan.make(

@@ -17,6 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.display import Display
 
+from ansible_collections.sergas.ops.plugins.action import remediation_plan
 from ansible_collections.sergas.ops.plugins.modules import sergas_health
 from ansible_collections.sergas.ops.plugins.plugin_utils import (
     inventory,
@@ -24,14 +25,11 @@ from ansible_collections.sergas.ops.plugins.plugin_utils import (
     run_scope,
     run_variables,
 )
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import options as checked
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import results, screen
 
 display = Display()
 
 _COLLECTION = Path(__file__).resolve().parents[2]
-#: Options with the names of remedies.
-_REMEDIES = ("sergas_approve", "sergas_remedies", "sergas_skip_remedies")
 _CHECKS = sergas_health.ARGUMENT_SPEC["checks"]["choices"]
 _CHOICES = {"sergas_checks": _CHECKS, "sergas_skip": _CHECKS}
 
@@ -59,19 +57,20 @@ class ActionModule(ActionBase):
         result.update(
             changed=False, hosts={}, report=[], not_diagnosed={}, serial=None, notes=[], msg=""
         )
-        if not self._is_selected(playbook, task_vars):
-            return result
         found = _Inventory(task_vars)
-        try:
-            result["notes"] = self._notes(found, task_vars["groups"])
-            if playbook.reports:
-                self._check_values(found)
-            serial = run_scope.single("sergas_serial", found.of("sergas_serial"))
-            result.update(self._scope(playbook, found, task_vars), serial=serial)
-        except (ValueError, checked.OptionError) as error:
-            raise AnsibleActionFail(str(error)) from error
+        result["notes"] = self._notes(found, task_vars["groups"])
         for note in result["notes"]:
             display.warning(note)
+        try:
+            if not self._is_selected(playbook, task_vars):
+                return result
+            if playbook.reports:
+                self._check_values(found, name)
+            serial = run_scope.single("sergas_serial", found.of("sergas_serial"))
+            result.update(self._scope(playbook, found, task_vars), serial=serial)
+        except ValueError as error:
+            # Not raised: ansible-core 2.18 would show it as an error of this program.
+            return dict(result, failed=True, msg=str(error))
         if result["msg"]:
             screen.show([(result["msg"], "yellow")])
         return result
@@ -80,7 +79,7 @@ class ActionModule(ActionBase):
         """Return whether the tags of the command line leave the playbook in the run.
 
         Raises:
-            AnsibleActionFail: they select nothing of it, and it is all that was started.
+            ValueError: they select nothing of it, and it is all that was started.
         """
         only, skip = (list(context.CLIARGS.get(key) or ()) for key in ("tags", "skip_tags"))
         # This task has the tags of the playbook that imports it, and one of its own.
@@ -92,7 +91,7 @@ class ActionModule(ActionBase):
             return False
         option, given = ("--tags", only) if set(only) != {"all"} else ("--skip-tags", skip)
         has = ", ".join(playbook.tags)
-        raise AnsibleActionFail(
+        raise ValueError(
             "%s %s leaves nothing to do: this playbook has %s. Which checks run is selected with"
             " sergas_checks and sergas_skip, which hosts with --limit or sergas_hosts"
             % (option, ",".join(given), "the tags " + has if has else "no tags")
@@ -111,17 +110,17 @@ class ActionModule(ActionBase):
             notes.append("the group %s means nothing here, did you mean %s?" % (name, meant))
         return notes
 
-    def _check_values(self, found):
-        """Raise a ValueError with all options of the diagnosis, and of the remedies, that cannot
-        be.
+    def _check_values(self, found, playbook):
+        """Raise a ValueError with the options of the diagnosis that cannot be, or with the first
+        one of the remedies.
         """
         refused = [renamed.refusal(found.names())] if renamed.refusal(found.names()) else []
         names = [name for name in found.names() if name.startswith("sergas_")]
         refused += run_variables.refusals(found.values(names), _CHOICES)
         if refused:
             raise ValueError("; ".join(refused))
-        for name, value, _hosts in found.values(_REMEDIES):
-            checked.names(name, value, _remedies(found))
+        if playbook == "fix":
+            _check_plan_options(found)
 
     def _scope(self, playbook, found, task_vars):
         """Return {hosts, report, not_diagnosed, msg} of the hosts that the run is about."""
@@ -235,6 +234,17 @@ class _Inventory:
         values = inventory.read(self._hostvars, host, names, self._raw[host])
         default = context.CLIARGS.get("connection")
         return values["ansible_connection"] or default, values["ansible_network_os"]
+
+
+def _check_plan_options(found):
+    """Raise a ValueError for the first option of the plan that cannot be."""
+    given = list(found.values(["sergas_" + option for option in remediation_plan.PLANNED]))
+    for name, value, _hosts in given:
+        # An empty text is what its role takes for nothing, too.
+        if value != "":
+            remediation_plan.plan_options_from(
+                {name.removeprefix("sergas_"): value}, _remedies(found)
+            )
 
 
 def _remedies(found):

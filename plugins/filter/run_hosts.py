@@ -15,7 +15,7 @@ description:
     M(sergas.ops.run_scope) has registered, nor a variable of the inventory. This reads both.
   - Where M(sergas.ops.run_scope) has not run, since C(--start-at-task) has left it out, these are
     the hosts of the pattern or of the groups.
-positional: _input, part
+positional: _input, part, begun
 options:
   _input:
     description:
@@ -29,6 +29,12 @@ options:
     type: str
     choices: [health, postgresql, zoho, cognee, security, report, failed]
     required: true
+  begun:
+    description:
+      - Whether the play is for runs only that have begun with M(sergas.ops.run_scope). Others have no
+        host for it then.
+    type: bool
+    default: false
 author:
   - Sergas DevOps (@sergas-ops)
 """
@@ -52,7 +58,7 @@ NO_HOSTS = "all:!all"
 _OTHERS = ("report", "failed")
 
 
-def run_hosts(hostvars, part):
+def run_hosts(hostvars, part, begun=False):
     """Return the hosts of a play; see the documentation."""
     if part not in PARTS and part not in _OTHERS:
         raise AnsibleFilterError(
@@ -65,6 +71,8 @@ def run_hosts(hostvars, part):
     if scope:
         named = scope["report"] if part == "report" else scope["hosts"].get(part)
         return list(named or ()) or NO_HOSTS
+    if begun:
+        return NO_HOSTS
     variable, groups = PARTS["health" if part == "report" else part]
     pattern = next(
         (found[variable] for found in map(hostvars.raw_get, hostvars) if variable in found), None

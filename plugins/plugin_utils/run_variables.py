@@ -10,6 +10,7 @@ modules' own.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -116,6 +117,14 @@ def _refusal(name: str, value: Any, spec: Mapping[str, Any], choices: Any) -> st
         wrong = [item for item in given if str(item) not in choices]
         if wrong:
             value, allowed = wrong[0], "one of: %s" % ", ".join(choices)
+            close = difflib.get_close_matches(str(value), choices, 1)
+            if close:
+                return "%s: %r is not allowed, did you mean %s? It must be %s" % (
+                    name,
+                    value,
+                    close[0],
+                    allowed,
+                )
     if allowed is None:
         return _merged(name, value) if _is_thresholds(name + "_") else None
     # A secret of the wrong type is still one.
