@@ -240,7 +240,7 @@ def reasons_made(text, name):
             continue
         ids, codes = texts(node.args[0]), {one.partition(":")[0] for one in _codes(reason)}
         if ids and codes:
-            for id in ids:
+            for id in filter(is_bad, ids):
                 found.setdefault(id, set()).update(codes)
         elif (
             declared is None and name != "diagnosis.py"
@@ -256,7 +256,7 @@ def _is_reasons(node):
 def _codes(node):
     """Return the texts that a reason can begin with: what stands before ``%`` counts."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return texts(node.left)
+        return {text for text in texts(node.left) if not text.startswith("%")}
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return texts(node.left)
     if isinstance(node, ast.IfExp):

@@ -21,6 +21,10 @@ def decide(ctx, disks):
     return judge(disks, ctx.thresholds["disk_percent"], ctx.thresholds["inode_percent"])
 
 
+#: Which of several causes a finding with an id has, see docs/findings.md.
+REASONS = {"host.disk.readonly": ("error", "configured")}
+
+
 def judge(disks, disk_threshold, inode_threshold):
     """Return the findings about filesystems (pure).
 
@@ -45,23 +49,24 @@ def judge(disks, disk_threshold, inode_threshold):
             )
         )
     if readonly:
-        certain = [disk for disk in readonly if disk["readonly"] == "fstab"]
-        disk = (certain or readonly)[0]
+        broken = [disk for disk in readonly if disk["readonly"] == "error"]
+        disk = (broken or readonly)[0]
         findings.append(
             finding(
                 "host.disk.readonly",
                 "host",
-                "fail" if certain else "warn",
-                "%s (%s) is mounted read-only, %s"
+                "fail",
+                "%s (%s) is %s"
                 % (
                     disk["path"],
                     disk["source"],
                     (
-                        "though /etc/fstab says otherwise"
-                        if certain
-                        else "and /etc/fstab does not configure it"
+                        "read-only and was mounted writable: the kernel does so after an error"
+                        if broken
+                        else "mounted read-only, though /etc/fstab says otherwise"
                     ),
                 ),
+                reason="%s:%s" % (disk["readonly"], disk["path"]),
                 evidence={"filesystems": [item["path"] for item in readonly], "type": disk["type"]},
                 advice=(
                     "Read the kernel's log for disk errors first; remount it writable only after a"

@@ -95,21 +95,56 @@ def test_a_mount_over_another_hides_it():
         (
             "1 0 8:1 / / rw - ext4 /dev/sda1 ro,errors=remount-ro",
             "/dev/sda1 / ext4 errors=remount-ro 0 1",
-            "fstab",
+            "error",
         ),
-        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "/dev/sda1 /d xfs defaults 0 0", "fstab"),
+        ("1 0 8:1 / /d rw - btrfs /dev/sda1 ro", "", "error"),
+        ("1 0 8:1 / /d rw,noatime - xfs /dev/sda1 ro", "/dev/sda1 /d xfs ro 0 0", "error"),
+        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "/dev/sda1 /d xfs defaults 0 0", "configured"),
         ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "/dev/sda1 /d xfs ro 0 0", None),
-        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "", "type"),
+        # Mounted so by hand, by a unit, or by design: no one says that it should be writable.
+        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "", None),
         ("1 0 8:1 /sub /d ro - xfs /dev/sda1 rw", "", None),
         ("1 0 8:1 / /d ro - xfs /dev/sda1 rw", "", None),
         ("1 0 0:9 / /d ro - tmpfs tmpfs ro", "", None),
-        ("1 0 0:9 / /d ro - tmpfs tmpfs ro", "tmpfs /d tmpfs size=1m 0 0", "fstab"),
+        ("1 0 0:9 / /d ro - tmpfs tmpfs ro", "tmpfs /d tmpfs size=1m 0 0", "configured"),
         ("1 0 8:1 / /d rw - xfs /dev/sda1 rw", "", None),
     ],
 )
 def test_what_is_read_only_and_should_not_be(line, fstab, readonly):
     (mount,) = local_mounts(line, fstab)
     assert mount["readonly"] == readonly
+
+
+OSTREE = """24 1 8:4 /ostree/deploy/fcos/deploy/a.0 / rw,relatime - xfs /dev/sda4 rw,seclabel
+25 24 8:4 / /sysroot ro,relatime - xfs /dev/sda4 rw,seclabel
+26 24 8:3 / /boot ro,nosuid,nodev,relatime - ext4 /dev/sda3 ro,seclabel
+27 24 8:2 / /boot/efi ro,nosuid - vfat /dev/sda2 ro
+28 24 0:30 / / ro,relatime - overlay composefs ro
+"""
+
+
+@pytest.mark.parametrize("fstab", ["", "/dev/sda4 / xfs defaults 0 0\n/dev/sda3 /boot ext4 rw 0 0"])
+def test_an_image_is_read_only_by_design(fstab):
+    found = mounts.local_mounts(OSTREE, fstab, lambda path: True, image=True)
+    assert {mount["readonly"] for mount in found} == {None}
+    data = "29 24 8:5 / /data ro - ext4 /dev/sda5 ro\n"
+    found = mounts.local_mounts(data, "/dev/sda5 /data ext4 rw 0 0", lambda path: True, image=True)
+    assert [mount["readonly"] for mount in found] == ["configured"]
+
+
+@pytest.mark.parametrize(
+    ("line", "image"),
+    [
+        ("root=/dev/sda1 ro quiet", False),
+        ("BOOT_IMAGE=(hd0)/ostree/x ostree=/ostree/boot.1/fcos/abc/0 rw", True),
+        ("ro roothash=0123 systemd.verity_root_data=/dev/sda2", True),
+        ("overlayroot=tmpfs:recurse=0 root=/dev/sda1", True),
+        ("systemd.volatile=overlay", True),
+        ("not_ostree=1 ostreed", False),
+    ],
+)
+def test_an_image_by_the_kernels_command_line(line, image):
+    assert mounts.is_image(line) is image
 
 
 def disk(path="/", used=0.5, inodes_used=0.1, **details):
@@ -180,10 +215,13 @@ def test_the_journal_is_the_remedy_where_it_lies_there():
 
 
 def test_read_only():
-    item = judged(disk(readonly="type"), disk("/data", readonly="fstab"))["host.disk.readonly"]
+    item = judged(disk(readonly="configured"), disk("/data", readonly="error"))[
+        "host.disk.readonly"
+    ]
     assert (item["status"], item["evidence"]["filesystems"]) == ("fail", ["/", "/data"])
-    assert item["summary"].startswith("/data")
-    assert judged(disk(readonly="type"))["host.disk.readonly"]["status"] == "warn"
+    assert item["summary"].startswith("/data") and item["reason"] == "error:/data"
+    item = judged(disk(readonly="configured"))["host.disk.readonly"]
+    assert (item["status"], item["reason"]) == ("fail", "configured:/")
 
 
 def test_a_filesystem_that_cannot_be_queried_is_unknown():
