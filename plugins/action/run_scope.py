@@ -54,23 +54,22 @@ class ActionModule(ActionBase):
                 % (name, ", ".join(run_scope.PLAYBOOKS))
             )
         playbook = run_scope.PLAYBOOKS[name]
-        result.update(
-            changed=False, hosts={}, report=[], not_diagnosed={}, serial=None, notes=[], msg=""
-        )
         found = _Inventory(task_vars)
-        result["notes"] = self._notes(found, task_vars["groups"])
-        for note in result["notes"]:
+        notes = self._notes(found, task_vars["groups"])
+        for note in notes:
             display.warning(note)
+        nothing = {"hosts": {}, "report": [], "not_diagnosed": {}, "serial": None, "msg": ""}
         try:
-            if not self._is_selected(playbook, task_vars):
-                return result
-            if playbook.reports:
-                self._check_values(found, name)
-            serial = run_scope.single("sergas_serial", found.of("sergas_serial"))
-            result.update(self._scope(playbook, found, task_vars), serial=serial)
+            scope = {}
+            if self._is_selected(playbook, task_vars):
+                if playbook.reports:
+                    self._check_values(found, name)
+                scope["serial"] = run_scope.single("sergas_serial", found.of("sergas_serial"))
+                scope.update(self._scope(playbook, found, task_vars))
         except ValueError as error:
             # Not raised: ansible-core 2.18 would show it as an error of this program.
             return dict(result, failed=True, msg=str(error))
+        result.update(nothing, changed=False, notes=notes, **scope)
         if result["msg"]:
             screen.show([(result["msg"], "yellow")])
         return result
@@ -115,7 +114,7 @@ class ActionModule(ActionBase):
         one of the remedies.
         """
         refused = [renamed.refusal(found.names())] if renamed.refusal(found.names()) else []
-        names = [name for name in found.names() if name.startswith("sergas_")]
+        names = filter(run_variables.is_checked, found.names())
         refused += run_variables.refusals(found.values(names), _CHOICES)
         if refused:
             raise ValueError("; ".join(refused))
@@ -221,7 +220,10 @@ class _Inventory:
         for name in names:
             distinct = {}
             for host in self._having.get(name, ()):
-                key = json.dumps(self._raw[host][name], default=str, sort_keys=True)
+                raw = self._raw[host][name]
+                # A template may be another value on each host.
+                own = host if inventory.is_template(raw) else None
+                key = (own, json.dumps(raw, default=str, sort_keys=True))
                 distinct.setdefault(key, []).append(host)
             for hosts in distinct.values():
                 value = inventory.read(self._hostvars, hosts[0], [name], self._raw[hosts[0]])[name]

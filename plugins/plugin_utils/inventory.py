@@ -50,7 +50,7 @@ def read(
         raw = _raw(hostvars, host)
     values = {name: raw.get(name) for name in names}
     return {
-        name: _templated(hostvars, host, name) if _is_template(value) else value
+        name: _templated(hostvars, host, name) if is_template(value) else value
         for name, value in values.items()
     }
 
@@ -63,7 +63,7 @@ def _templated(hostvars: Mapping[str, Any], host: str, name: str) -> Any:
         value = hostvars[host][name]
         # ansible-core before 2.19 returns a template that cannot be templated as it is, newer ones
         # raise as soon as the value is used.
-        return None if _is_template(value) else value
+        return None if is_template(value) else value
     except AnsibleError:
         return None
 
@@ -74,9 +74,10 @@ def _raw(hostvars: Any, host: str) -> Mapping[str, Any]:
     return hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else hostvars[host]
 
 
-def _is_template(value: Any) -> bool:
+def is_template(value: Any) -> bool:
+    """Return whether a variable's value, or one of its list, is a template."""
     if isinstance(value, (list, tuple)):
-        return any(map(_is_template, value))
+        return any(map(is_template, value))
     return isinstance(value, str) and any(mark in value for mark in _TEMPLATE)
 
 

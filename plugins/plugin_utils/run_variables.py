@@ -83,6 +83,11 @@ def options() -> dict[str, dict[str, Any]]:
     return found
 
 
+def is_checked(name: str) -> bool:
+    """Return whether ``refusals`` knows what a variable may be."""
+    return name in options() or _is_thresholds(name)
+
+
 def refusals(
     values: Iterable[tuple[str, Any, list[str]]], choices: Mapping[str, list[str]] | None = None
 ) -> list[str]:

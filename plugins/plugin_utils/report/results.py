@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
 
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison
+
 if TYPE_CHECKING:
     from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
 
@@ -212,7 +214,7 @@ def _add(entry: dict[str, Any], variable: str, result: Any) -> None:
         entry["findings"].append(unreachable(result.get("msg")))
     elif isinstance(result.get("findings"), list):
         entry["diagnosed"] = True
-        _add_findings(entry, variable, result["findings"])
+        _add_findings(entry, variable, result["findings"], result.get("checked"))
         if isinstance(result.get("changes"), list):
             entry["changes"] += [
                 {key: change.get(key) for key in _CHANGE}
@@ -231,11 +233,13 @@ def _add(entry: dict[str, Any], variable: str, result: Any) -> None:
         entry["findings"].append(_failed("%s holds no findings" % variable, variable))
 
 
-def _add_findings(entry: dict[str, Any], variable: str, items: Iterable[Any]) -> None:
+def _add_findings(
+    entry: dict[str, Any], variable: str, items: Sequence[Any], checked: Any
+) -> None:
     refused = []
-    for item in items:
+    for item, check in zip(items, _checks(variable, items, checked), strict=True):
         try:
-            entry["findings"].append(_complete(item))
+            entry["findings"].append({**_complete(item), "check": check})
         except (TypeError, ValueError, KeyError) as error:
             refused.append("%s: %s" % (type(error).__name__, error))
     if refused:
@@ -246,6 +250,34 @@ def _add_findings(entry: dict[str, Any], variable: str, items: Iterable[Any]) ->
                 variable,
             )
         )
+
+
+def part(variable: str) -> str:
+    """Return the name of the part of the diagnosis that has registered a variable."""
+    return variable.removeprefix("sergas_diagnose_")
+
+
+def _checks(variable: str, items: Sequence[Any], checked: Any) -> list[str]:
+    """Return which check made each finding of a result, in their order: the part of the diagnosis
+    and the name of the check, else what the finding is about.
+
+    Args:
+        variable: that the result is registered as.
+        items: its findings.
+        checked: {name of a check: how many findings it made}, in the same order, or None.
+    """
+    name = part(variable)
+    counts = checked if isinstance(checked, dict) else {}
+    found = [
+        "%s:%s" % (name, check)
+        for check, count in counts.items()
+        if isinstance(count, int)
+        for _number in range(min(count, len(items)))
+    ]
+    if len(found) == len(items):
+        return found
+    ids = [str(item.get("id")) if isinstance(item, dict) else "" for item in items]
+    return [comparison.of_part(name, id) for id in ids]
 
 
 def _complete(item: Any) -> Finding:
@@ -294,7 +326,7 @@ def _failed(
     text: str, variable: str, code: str | None = None, advice: str | None = None
 ) -> Finding:
     found, known = _cause(text, _FAILED)
-    return finding(
+    item = finding(
         "host.diagnosis.failed",
         "host",
         "unknown",
@@ -304,6 +336,8 @@ def _failed(
         advice=advice or known,
         guide=_GUIDE,
     )
+    item["check"] = part(variable)
+    return item
 
 
 def unreachable(given: object) -> Finding:
