@@ -152,7 +152,9 @@ class ActionModule(ActionBase):
                 everywhere = self._matching(pattern, task_vars)
                 part_hosts = [name for name in limited if name in everywhere]
                 why = run_scope.nothing_matches(variable, pattern, groups, limit)
-                if not everywhere and playbook.reports:
+                # One that is to match nothing leaves its part out of the run.
+                unknown = run_scope.unknown_words(pattern, groups)
+                if unknown and not everywhere and playbook.reports:
                     raise ValueError(why)
             if number == 0:
                 chosen = part_hosts

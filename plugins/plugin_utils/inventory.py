@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
+from jinja2 import Undefined
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 
@@ -61,9 +62,9 @@ def _templated(hostvars: Mapping[str, Any], host: str, name: str) -> Any:
     """
     try:
         value = hostvars[host][name]
-        # ansible-core before 2.19 returns a template that cannot be templated as it is, newer ones
-        # raise as soon as the value is used.
-        return None if is_template(value) else value
+        # ansible-core before 2.19 returns what cannot be templated as it is; newer ones raise, or
+        # return a mark for it within another template.
+        return None if is_template(value) or isinstance(value, Undefined) else value
     except AnsibleError:
         return None
 

@@ -123,9 +123,9 @@ def nothing_matches(
         limit: the pattern of ``--limit``, or None.
     """
     shown = "%s: %r" % (variable, pattern)
-    words = [word for text in _texts(pattern) for word in re.split(r"[,:&!]+", text) if word]
+    words = _words(pattern)
     names = [*groups, *groups["all"]]
-    unknown = [word for word in words if word not in names]
+    unknown = unknown_words(pattern, groups)
     for word in unknown:
         close = difflib.get_close_matches(word, names, 1, 0.6)
         if close:
@@ -138,8 +138,23 @@ def nothing_matches(
     return "%s matches none of the %d hosts of the inventory" % (shown, len(groups["all"]))
 
 
-def _texts(pattern: Any) -> list[str]:
-    return [str(item) for item in pattern] if isinstance(pattern, list) else [str(pattern)]
+def unknown_words(pattern: Any, groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the names in a pattern that are neither a group nor a host of the inventory.
+
+    Args:
+        pattern: a text or a list of texts.
+        groups: {name: its hosts}, with the group ``all``.
+    """
+    return [
+        word
+        for word in _words(pattern)
+        if word not in groups and word not in groups["all"] and not re.search(r"[*?\[~]", word)
+    ]
+
+
+def _words(pattern: Any) -> list[str]:
+    texts = pattern if isinstance(pattern, list) else [pattern]
+    return [word for text in texts for word in re.split(r"[,:&!]+", str(text)) if word]
 
 
 def runs_with(tags: Iterable[str], only: Collection[str], skip: Collection[str]) -> bool:

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import os
+
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._net import failures, postgres_failures
 
 #: The section of the troubleshooting guide on a database that the app cannot use.
 GUIDE = "Application Won't Start"
 _UNKNOWN = "db.connection.unknown"
+_RUN_AS_ROOT = "Run with become: root logs in as the server's own user, or name a login_user."
 #: kind of error: (id, remedy)
 _FINDINGS = {
     **dict.fromkeys(failures.WORDS, ("db.unreachable", None)),
@@ -38,14 +41,18 @@ _ADVICE = {
 }
 
 
-def unreachable(error, target):
+def unreachable(error, target, params=None):
     """Return the finding for a connection that failed.
 
     Args:
         error: a PostgresError.
         target: the ``host:port`` that did not answer as it should.
+        params: the options of the login.
     """
     id, remedy = _FINDINGS.get(error.kind, (_UNKNOWN, None))
+    advice = _ADVICE.get(error.kind)
+    if id == "db.auth.failed" and _lets_only_root_in(params or {}):
+        id, remedy, advice = _UNKNOWN, None, _RUN_AS_ROOT
     return finding(
         id,
         "database",
@@ -53,6 +60,14 @@ def unreachable(error, target):
         "PostgreSQL at %s: %s" % (target, error),
         evidence={"target": target, "error_kind": error.kind, "sqlstate": error.sqlstate},
         remedy=remedy,
-        advice=_ADVICE.get(error.kind),
+        advice=advice,
         guide=GUIDE,
     )
+
+
+def _lets_only_root_in(params):
+    """Return whether it was tried as this process' own user, over the local socket: a server is not
+    at fault for not knowing that one.
+    """
+    named = params.get("login_host") or params.get("login_user")
+    return bool(params) and not named and os.geteuid() != 0

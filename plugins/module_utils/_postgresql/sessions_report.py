@@ -128,7 +128,7 @@ def observed(params, deadline):
                 reserved_slot=session.reserved,
             )
     except errors.PostgresError as error:
-        item = _failure(error, target)
+        item = _failure(error, target, params)
         return {
             "connections": None,
             "idle": [],
@@ -144,7 +144,7 @@ def observed(params, deadline):
         }
 
 
-def _failure(error, target):
+def _failure(error, target, params):
     if isinstance(
         error,
         (
@@ -161,4 +161,4 @@ def _failure(error, target):
             evidence={"target": target, "sqlstate": error.sqlstate},
             guide=sessions_findings.GUIDE,
         )
-    return unreachable(error, target)
+    return unreachable(error, target, params)

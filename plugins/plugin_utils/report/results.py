@@ -30,6 +30,11 @@ _ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+\Z")
 #: (reason, pattern of its text, what to do) of a lost connection; the first that matches.
 _UNREACHABLE = (
     (
+        "become_password",
+        r"(missing|incorrect) \w+ password|sudo.*password|timed out waiting for become",
+        "Give the password of sudo with -K, or set ansible_become_password.",
+    ),
+    (
         "name",
         r"could not resolve|name or service not known|no address associated",
         "Correct its name or ansible_host in the inventory, or its DNS record.",
@@ -61,11 +66,6 @@ _UNREACHABLE = (
         "sshpass",
         r"sshpass",
         "Install sshpass on this controller, or use a key instead of a password.",
-    ),
-    (
-        "become_password",
-        r"(missing|incorrect) \w+ password|sudo.*password",
-        "Give the password of sudo with -K, or set ansible_become_password.",
     ),
     (
         "credentials",
@@ -392,7 +392,10 @@ def _reason(text: Any) -> str:
         r"\s+", " ", redact(text if isinstance(text, str) else "no reason was given")
     ).strip()
     text = re.sub(
-        r"^((Task|Module|Action) failed: |Failed to connect to the host via ssh: )+", "", text
+        r"^((Task|Module|Action) failed: |Failed to connect to the host via ssh: "
+        r"|Data could not be sent to remote host \S+ Make sure this host can be reached over ssh: )+",
+        "",
+        text,
     )
     if len(text) > _LONGEST_REASON:
         # What was wrong is said at its beginning or at its end.

@@ -246,13 +246,13 @@ def run(params):
     except errors.UnsupportedServer:
         raise
     except DeadlineExceeded as late:
-        return _unreachable(errors.TimedOut(str(late)), target)
+        return _unreachable(errors.TimedOut(str(late)), target, params)
     except PostgresError as error:
-        return _unreachable(error, target)
+        return _unreachable(error, target, params)
 
 
-def _unreachable(error, target):
-    return dict(_result([unreachable(error, target)]), driver=None)
+def _unreachable(error, target, params):
+    return dict(_result([unreachable(error, target, params)]), driver=None)
 
 
 def diagnose(scope, names, target):

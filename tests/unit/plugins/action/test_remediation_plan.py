@@ -154,7 +154,7 @@ def test_a_host_that_does_not_answer_is_not_acted_on(plan):
     [
         ({"remedies": ["reboot"]}, "sergas_remedies: 'reboot' is not allowed, it must be one of:"),
         ({"skip_remedies": "x"}, "sergas_skip_remedies: 'x' is not allowed"),
-        ({"approve": ["end_blocker"]}, "sergas_approve: end_blocker approves nothing"),
+        ({"approve": ["end_bloker"]}, "sergas_approve: 'end_bloker' is not allowed"),
         ({"max_share": 2}, "sergas_max_share: 2 is not allowed"),
         ({"batches": ["0%"]}, "sergas_batches: ['0%'] is not allowed"),
         ({"maintenance_window": {"start": "1"}}, "sergas_maintenance_window: "),

@@ -22,7 +22,8 @@ def test_the_findings_of_a_diagnosed_host_are_taken_as_they_are():
         finding("redis.skipped", "redis", "skipped", "no"),
     ]
     entry = one(findings=items, probe_seconds={"disks": 0.01})
-    assert entry["findings"] == items
+    named = [dict(items[0], check="health/host.disk"), dict(items[1], check="health/redis")]
+    assert entry["findings"] == named
     assert entry["diagnosed"] and entry["reachable"]
     assert entry["groups"] == ["all", "sergas_app"]
     assert entry["addresses"] == ["10.0.0.1", "web1"]
