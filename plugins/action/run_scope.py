@@ -162,7 +162,9 @@ class ActionModule(ActionBase):
                     return self._nothing(playbook, why)
             hosts[part] = [name for name in part_hosts if name not in devices]
         left_out = [name for name in chosen if name in devices]
-        note = "not touched: %s" % ", ".join("%s, for %s" % (name, devices[name]) for name in left_out)
+        note = "not touched: %s" % ", ".join(
+            "%s, for %s" % (name, devices[name]) for name in left_out
+        )
         return {
             "hosts": hosts,
             "report": chosen,

@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
-from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed
+from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed, run_scope
 
 display = Display()
 
@@ -33,6 +33,10 @@ class ActionModule(ActionBase):
         refusal = renamed.refusal(task_vars)
         if refusal:
             return dict(result, failed=True, msg=refusal)
+        network_os = self._templar.template(task_vars.get("ansible_network_os"))
+        device = run_scope.device(self._play_context.connection, network_os)
+        if device:
+            return dict(result, failed=True, device=True, msg=device)
         found = None
         if self._is_pipelining_enabled("new", bool(self._task.async_val)):
             found = self._run_program(task_vars)

@@ -233,9 +233,7 @@ def _add(entry: dict[str, Any], variable: str, result: Any) -> None:
         entry["findings"].append(_failed("%s holds no findings" % variable, variable))
 
 
-def _add_findings(
-    entry: dict[str, Any], variable: str, items: Sequence[Any], checked: Any
-) -> None:
+def _add_findings(entry: dict[str, Any], variable: str, items: Sequence[Any], checked: Any) -> None:
     refused = []
     for item, check in zip(items, _checks(variable, items, checked), strict=True):
         try:
@@ -268,14 +266,9 @@ def _checks(variable: str, items: Sequence[Any], checked: Any) -> list[str]:
     """
     name = part(variable)
     counts = checked if isinstance(checked, dict) else {}
-    found = [
-        "%s:%s" % (name, check)
-        for check, count in counts.items()
-        if isinstance(count, int)
-        for _number in range(min(count, len(items)))
-    ]
-    if len(found) == len(items):
-        return found
+    numbers = [count for count in counts.values() if isinstance(count, int) and count >= 0]
+    if len(numbers) == len(counts) and sum(numbers) == len(items):
+        return ["%s:%s" % (name, check) for check in counts for _one in range(counts[check])]
     ids = [str(item.get("id")) if isinstance(item, dict) else "" for item in items]
     return [comparison.of_part(name, id) for id in ids]
 

@@ -265,7 +265,9 @@ def diagnose(scope, names, target):
     """
     answers = observe(scope, names)
     decided = [(name, decide(scope, name, answers)) for name in names]
-    findings = causes.derive([item for _name, items in decided for item in items], cause_rules.RULES)
+    findings = causes.derive(
+        [item for _name, items in decided for item in items], cause_rules.RULES
+    )
     for item in findings:
         item["evidence"] = dict(item["evidence"], target=target, database=scope.server["database"])
     insights = {query: answer.value for query, answer in answers.items() if not answer.error}

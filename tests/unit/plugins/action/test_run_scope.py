@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[4]
-LOCAL = """
+LOCAL = (
+    """
 [all:vars]
 ansible_python_interpreter=%s
 ansible_connection=local
@@ -28,9 +29,13 @@ sergas_checks=['load']
 web1
 web2
 [empty]
-""" % sys.executable
+"""
+    % sys.executable
+)
 #: The first host has no user, the last one no address.
-ODD = LOCAL + """
+ODD = (
+    LOCAL
+    + """
 [all:vars]
 sergas_hosts=odd:!left
 sergas_zoho_hosts=all:!all
@@ -49,6 +54,7 @@ good
 [sergas_apps]
 plugin
 """
+)
 
 
 @pytest.fixture
@@ -58,8 +64,9 @@ def play(tmp_path):
     def run(playbook, inventory, *words, **environment):
         path = tmp_path / "hosts.ini"
         path.write_text(inventory)
+        program = [sys.executable, "-m", "ansible", "playbook"]
         done = subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", "sergas.ops." + playbook, "-i", path, *words],
+            [*program, *(["sergas.ops." + playbook] if playbook else []), "-i", path, *words],
             cwd=tmp_path,
             env={
                 **os.environ,
@@ -78,7 +85,9 @@ def play(tmp_path):
         latest = tmp_path / "sergas-reports" / "latest" / "report.json"
         report = json.loads(latest.read_text()) if latest.exists() else None
         run.failed = dict(re.findall(r"^(\w+) +: ok=.* failed=(\d)", done.stdout, re.M))
-        return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr), report
+        # YAML doubles quotes.
+        said = (done.stdout + done.stderr).replace("''", "'")
+        return done.returncode, re.sub(r"\s+", " ", said), report
 
     return run
 
@@ -87,7 +96,12 @@ def play(tmp_path):
     ("playbook", "inventory", "words", "sentence"),
     [
         ("diagnose", "[web]\n", [], "there is no host to report on: the inventory has no hosts"),
-        ("fix", LOCAL, ["-e", "sergas_approve=end_bloker"], "sergas_approve: 'end_bloker' is not allowed"),
+        (
+            "fix",
+            LOCAL,
+            ["-e", "sergas_approve=end_bloker"],
+            "sergas_approve: 'end_bloker' is not allowed",
+        ),
         ("diagnose", LOCAL, ["--tags", "report"], "--tags report leaves nothing to do"),
         (
             "diagnose",
@@ -144,3 +158,17 @@ def test_an_approval_that_nothing_needs_is_a_note(play):
     status, said, report = play("fix", LOCAL, "-e", "sergas_approve=end_blocker")
     assert status == 0 and "Note: sergas_approve: nothing needs end_blocker." in said, said
     assert len(report["hosts"]) == 2
+
+
+def test_a_role_does_not_diagnose_the_controller_as_a_network_device(play, tmp_path):
+    """A play of one's own, which has not begun with the scope."""
+    (tmp_path / "own.yml").write_text(
+        "- hosts: all\n  gather_facts: false\n  roles: [sergas.ops.diagnose]\n"
+    )
+    inventory = LOCAL.replace("web1\nweb2", "switch ansible_network_os=ios")
+    inventory += "[sergas_postgresql]\nswitch\n"
+    status, said, report = play(None, inventory, str(tmp_path / "own.yml"))
+    assert status == 2, said
+    (host,) = report["hosts"]
+    (item,) = host["findings"]
+    assert item["id"] == "host.diagnosis.failed" and "network device" in item["summary"]

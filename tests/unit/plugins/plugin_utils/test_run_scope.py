@@ -68,7 +68,11 @@ def test_a_network_device_is_known_by_its_connection(connection, network_os, is_
 @pytest.mark.parametrize(
     ("pattern", "limit", "sentence"),
     [
-        ("sergas_ap", None, "sergas_hosts: 'sergas_ap' matches no host of the inventory, did you mean"),
+        (
+            "sergas_ap",
+            None,
+            "sergas_hosts: 'sergas_ap' matches no host of the inventory, did you mean",
+        ),
         ("web3", None, "did you mean web"),
         ("empty", None, "matches no host, for the group empty is empty"),
         ("sergas_app", "db1", "matches no host within --limit db1"),
