@@ -17,7 +17,6 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.display import Display
 
-from ansible_collections.sergas.ops.plugins.action import remediation_plan
 from ansible_collections.sergas.ops.plugins.modules import sergas_health
 from ansible_collections.sergas.ops.plugins.plugin_utils import (
     inventory,
@@ -25,6 +24,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils import (
     run_scope,
     run_variables,
 )
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import arguments
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import results, screen
 
 display = Display()
@@ -244,13 +244,11 @@ class _Inventory:
 
 def _check_plan_options(found):
     """Raise a ValueError for the first option of the plan that cannot be."""
-    given = list(found.values(["sergas_" + option for option in remediation_plan.PLANNED]))
+    given = list(found.values(["sergas_" + option for option in arguments.PLANNED]))
     for name, value, _hosts in given:
         # An empty text is what its role takes for nothing, too.
         if value != "":
-            remediation_plan.plan_options_from(
-                {name.removeprefix("sergas_"): value}, _remedies(found)
-            )
+            arguments.plan_options({name.removeprefix("sergas_"): value}, _remedies(found))
 
 
 def _remedies(found):

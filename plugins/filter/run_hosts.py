@@ -31,8 +31,8 @@ options:
     required: true
   begun:
     description:
-      - Whether the play is for runs only that have begun with M(sergas.ops.run_scope). Others have no
-        host for it then.
+      - Whether the play is for runs only that have begun with M(sergas.ops.run_scope). Others have
+        no host for it then.
     type: bool
     default: false
 author:

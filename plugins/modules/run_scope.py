@@ -77,7 +77,7 @@ hosts:
     about.
   returned: success
   type: dict
-  sample: {"health": ["web1", "db1"], "postgresql": ["db1"], "zoho": [], "cognee": [], "security": []}
+  sample: {"health": ["web1", "db1"], "postgresql": ["db1"], "zoho": [], "cognee": []}
 report:
   description: The names of the hosts that the report is about, network devices included.
   returned: success

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
@@ -77,9 +77,7 @@ def options() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for role in _CHECKED:
         text = (_ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
-        # Built with libyaml where there is one, which is ten times as fast.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        found.update(yaml.load(text, loader)["argument_specs"]["main"]["options"])
+        found.update(yaml_load(text)["argument_specs"]["main"]["options"])
     return found
 
 

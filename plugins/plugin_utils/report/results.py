@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
-
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison
 
 if TYPE_CHECKING:
@@ -384,9 +383,12 @@ def _reason(text: Any) -> str:
     text = re.sub(
         r"\s+", " ", redact(text if isinstance(text, str) else "no reason was given")
     ).strip()
+    # ssh frames a warning with these, and warns of what it was set to do.
+    text = re.sub(r"@{3,} ?(@ )?| @(?= |$)|Warning: Permanently added .*? known hosts\. ", "", text)
     text = re.sub(
         r"^((Task|Module|Action) failed: |Failed to connect to the host via ssh: "
-        r"|Data could not be sent to remote host \S+ Make sure this host can be reached over ssh: )+",
+        r"|Data could not be sent to remote host \S+ Make sure this host can be reached over "
+        r"ssh: )+",
         "",
         text,
     )

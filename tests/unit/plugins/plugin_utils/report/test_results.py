@@ -69,9 +69,9 @@ def test_an_unreachable_host_says_why_and_what_to_do(message, summary, advice):
 
 #: What ssh and sudo write, as Ansible passes it on.
 CHANGED = (
-    "Failed to connect to the host via ssh: @@@@@ @ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @"
-    " @@@@@ IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY! Host key for 192.0.2.1 has changed"
-    " and you have requested strict checking. Host key verification failed."
+    "Failed to connect to the host via ssh: @@@@@ @ WARNING: REMOTE HOST IDENTIFICATION HAS"
+    " CHANGED! @ @@@@@ IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY! Host key for 192.0.2.1"
+    " has changed and you have requested strict checking. Host key verification failed."
 )
 UNKNOWN = (
     "Failed to connect to the host via ssh: No ED25519 host key is known for 192.0.2.1 and you have"
