@@ -30,7 +30,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report import results, 
 display = Display()
 
 _COLLECTION = Path(__file__).resolve().parents[2]
-_CHECKS = sergas_health.ARGUMENT_SPEC["checks"]["choices"]
+_CHECKS = sergas_health.ARGUMENT_SPEC["checks"]["choices"]  # type: ignore[index]
 _CHOICES = {"sergas_checks": _CHECKS, "sergas_skip": _CHECKS}
 
 
@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
         notes = self._notes(found, task_vars["groups"])
         for note in notes:
             display.warning(note)
-        nothing = {"hosts": {}, "report": [], "not_diagnosed": {}, "serial": None, "msg": ""}
+        nothing = dict(hosts={}, report=[], not_diagnosed={}, serial=None, msg="")
         try:
             scope = {}
             if self._is_selected(playbook, task_vars):
@@ -81,9 +81,10 @@ class ActionModule(ActionBase):
             ValueError: they select nothing of it, and it is all that was started.
         """
         only, skip = (list(context.CLIARGS.get(key) or ()) for key in ("tags", "skip_tags"))
-        # This task has the tags of the playbook that imports it, and one of its own.
-        tags = [*(set(self._task.tags) - {"always"}), *playbook.tags]
-        if run_scope.runs_with(tags, only, skip) or set(playbook.tags) & set(only):
+        # This task has the tags of the playbook that imports it, and the tag always.
+        tags = set(self._task.tags) - {"always"}
+        parts = [{*tags, tag} for tag in playbook.tags] or [tags]
+        if any(run_scope.runs_with(part, only, skip) for part in parts):
             return True
         started = Path(task_vars.get("playbook_dir") or "/").resolve()
         if started != _COLLECTION / "playbooks":
@@ -93,14 +94,14 @@ class ActionModule(ActionBase):
         raise ValueError(
             "%s %s leaves nothing to do: this playbook has %s. Which checks run is selected with"
             " sergas_checks and sergas_skip, which hosts with --limit or sergas_hosts"
-            % (option, ",".join(given), "the tags " + has if has else "no tags")
+            % (option, ",".join(map(str, given)), "the tags " + has if has else "no tags")
         )
 
     def _notes(self, found, groups):
         """Return sentences on names that are likely misspelt."""
         notes = []
         for name, meant in run_variables.misspelt(found.names()).items():
-            where = list(found.of(name))
+            where = found.having(name)
             notes.append(
                 "there is no variable %s (set for %s%s), did you mean %s?"
                 % (name, where[0], " +%d" % (len(where) - 1) if len(where) > 1 else "", meant)
@@ -198,7 +199,7 @@ class _Inventory:
         self._hostvars = task_vars["hostvars"]
         self._hosts = [str(name) for name in task_vars["ansible_play_hosts_all"]]
         self._raw = {name: self._hostvars.raw_get(name) for name in self._hosts}
-        self._having = {}
+        self._having: dict[str, list[str]] = {}
         for host, variables in self._raw.items():
             for name in variables:
                 if name[:6].lower() == "sergas":
@@ -207,6 +208,10 @@ class _Inventory:
     def names(self):
         """Return the names of all variables."""
         return list(self._having)
+
+    def having(self, name):
+        """Return the names of the hosts that have a variable."""
+        return self._having[name]
 
     def of(self, name):
         """Return {host: value} of the hosts that have a variable."""
@@ -222,7 +227,7 @@ class _Inventory:
         What is undefined on a host is left to what reads it there.
         """
         for name in names:
-            distinct = {}
+            distinct: dict[tuple[str | None, str], list[str]] = {}
             for host in self._having.get(name, ()):
                 raw = self._raw[host][name]
                 # A template may be another value on each host.

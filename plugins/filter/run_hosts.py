@@ -74,9 +74,9 @@ def run_hosts(hostvars, part, begun=False):
     if begun:
         return NO_HOSTS
     variable, groups = PARTS["health" if part == "report" else part]
-    pattern = next(
-        (found[variable] for found in map(hostvars.raw_get, hostvars) if variable in found), None
-    )
+    # Where a playbook is only parsed, there are no hosts, and no variables of theirs.
+    variables = (hostvars.raw_get(name) for name in hostvars)
+    pattern = next((found[variable] for found in variables if variable in found), None)
     return pattern or ":".join(groups) or "all"
 
 

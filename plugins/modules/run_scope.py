@@ -55,8 +55,9 @@ attributes:
   platform:
     platforms: posix
 notes:
-  - Register it as C(sergas_run_scope), which M(sergas.ops.fleet_report) reads; the filter
-    P(sergas.ops.run_value#filter) has its hosts for the plays that follow.
+  - Register it as C(sergas_run_scope), which M(sergas.ops.fleet_report) reads; the filters
+    P(sergas.ops.run_hosts#filter) and P(sergas.ops.run_serial#filter) have its answers for the
+    plays that follow.
 seealso:
   - module: sergas.ops.fleet_report
   - module: sergas.ops.remediation_plan

@@ -51,7 +51,7 @@ def unreachable(error, target, params=None):
     """
     id, remedy = _FINDINGS.get(error.kind, (_UNKNOWN, None))
     advice = _ADVICE.get(error.kind)
-    if id == "db.auth.failed" and _lets_only_root_in(params or {}):
+    if id == "db.auth.failed" and _admits_only_root(params or {}):
         id, remedy, advice = _UNKNOWN, None, _RUN_AS_ROOT
     return finding(
         id,
@@ -65,7 +65,7 @@ def unreachable(error, target, params=None):
     )
 
 
-def _lets_only_root_in(params):
+def _admits_only_root(params):
     """Return whether it was tried as this process' own user, over the local socket: a server is not
     at fault for not knowing that one.
     """

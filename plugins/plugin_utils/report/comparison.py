@@ -126,15 +126,16 @@ def _measured(findings: Iterable[dict[str, Any]]) -> set[str]:
 
     A check of which something is unknown has not been measured.
     """
-    measured, blind = set(), set()
+    measured: set[str] = set()
+    unknown: set[str] = set()
     for item in findings:
         check = item.get("check") or subject(item["id"])
         if item["status"] in ("ok", "warn", "fail"):
             part = re.split("[:/]", check)[0]
             measured.update((check, part, subject(item["id"]), of_part(part, item["id"])))
         elif item["status"] == "unknown":
-            blind.add(check)
-    measured -= blind
+            unknown.add(check)
+    measured -= unknown
     if any(item["status"] != "unknown" and item["id"] != "host.unreachable" for item in findings):
         # A measurement shows that the host can be reached, and was diagnosed.
         measured.update(("host.unreachable", "host.diagnosis"))
@@ -175,7 +176,7 @@ def _was_checked(key: Key, item: Mapping[str, Any], hosts: Mapping[str, set[str]
         return any(_sees(hosts.get(name, set()), item) for name in names) or not names
     if name not in hosts:
         return False
-    # A host that cannot be diagnosed any more, and a check that has become blind, are news.
+    # A host that cannot be diagnosed any more, and a check that sees nothing any more, are news.
     if id in ("host.unreachable", "host.diagnosis.failed"):
         return True
     return (item.get("check") or subject(id)) in hosts[name]

@@ -352,7 +352,7 @@ def unreachable(given: object) -> Finding:
 
 def _cause(text: str, table: Sequence[tuple[str, str, str]]) -> tuple[str, str]:
     """Return (reason, what to do) of a text. What no row of the table knows, and the variables and
-    plugins that are missing, are told apart by the text.
+    plugins that are missing, are distinguished by the text.
     """
     code, advice = next(
         (code, advice) for code, pattern, advice in table if re.search(pattern, text, re.I)

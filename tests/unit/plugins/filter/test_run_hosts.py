@@ -44,6 +44,8 @@ def test_without_a_scope_they_are_those_of_the_pattern_or_the_groups():
     assert run_hosts(plain, "health") == run_hosts(plain, "report") == "web*"
     assert run_hosts(plain, "security") == "sergas_firewall:sergas_fail2ban"
     assert run_hosts(Hostvars(), "health") == "all"
+    # ansible-playbook --syntax-check has no hosts.
+    assert run_hosts({}, "health") == "all"
     assert run_hosts(plain, "health", begun=True) == "all:!all"
 
 

@@ -176,7 +176,7 @@ def test_it_is_resolved_only_by_the_check_that_made_it(makers):
         after = [checked(makers, "web1", check, ("app.pool.ok", "ok", None))]
         result = compared(makers, before, after)
         assert keys(result[kind]) == [("web1", "app.pool.high")]
-    blind = [
+    gap = [
         checked(
             makers,
             "web1",
@@ -185,7 +185,7 @@ def test_it_is_resolved_only_by_the_check_that_made_it(makers):
             ("app.pool.unknown", "unknown", "gap:x"),
         )
     ]
-    assert keys(compared(makers, before, blind)["unmeasured"]) == [("web1", "app.pool.high")]
+    assert keys(compared(makers, before, gap)["unmeasured"]) == [("web1", "app.pool.high")]
 
 
 def test_the_result_of_another_module_resolves_nothing(makers):
