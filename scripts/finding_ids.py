@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib.util
 import inspect
 import re
 import types
@@ -99,6 +100,8 @@ _FOR_ALL_CHECKS = {
 SUBJECTS = {
     "db.bloat.indexes",
     "db.cache",
+    "db.checksums",
+    "db.collation",
     "db.disk",
     "db.locks",
     "db.replication",
@@ -358,6 +361,14 @@ def _named(code, names):
     Rules for causes are left out: they name the ids that others make.
     """
     values = [names[name] for name in code.co_names if name in names]
+    # The modules that a function imports.
+    for package in code.co_names:
+        if package.startswith(_COLLECTION):
+            values += [
+                importlib.import_module("%s.%s" % (package, name))
+                for name in code.co_names
+                if "." not in name and importlib.util.find_spec("%s.%s" % (package, name))
+            ]
     yield from values
     for module in values:
         if isinstance(module, types.ModuleType) and module.__name__.startswith(_COLLECTION):

@@ -30,6 +30,7 @@ options:
       - service
       - port
       - env
+      - restart
       - imports
       - database
       - redis
@@ -53,6 +54,10 @@ options:
       - cpu
       - load
       - iowait
+      - network
+      - kernel
+      - packages
+      - resolver
       - restore_points
   skip:
     description:
@@ -80,7 +85,8 @@ options:
         V(restarts) 2, 5; V(connections) 500, 1000; V(open_files_percent) 80, 90; V(pool_percent)
           90, 100;
         V(db_connections_percent) 80, 90; V(redis_memory_percent) 80, 90; V(auth_failures) 10, 50;
-        V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10."
+        V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10;
+        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
     type: dict
     default: {}
@@ -106,7 +112,9 @@ options:
     type: path
   env_file:
     description:
-      - The app's C(.env). If not given, the unit's C(EnvironmentFile), else C(.env) in O(app_dir).
+      - The app's C(.env), which remedies change. If not given, the unit's C(EnvironmentFile) of
+        that name, else C(.env) in O(app_dir) where it is there, else the unit's last one. The other
+        files of the unit count as well.
     type: path
   port:
     description:
@@ -131,7 +139,7 @@ options:
     default: 3
   required_variables:
     description:
-      - Names of variables that the app's C(.env) must set.
+      - Names of variables that the app must get, from its C(.env), its unit or what starts it.
       - A name with alternatives is written with V(|) between them, for example
         V(REDIS_HOST|REDIS_URL).
     type: list

@@ -54,9 +54,9 @@ def diagnose(params, checks, probes):
     check_addresses(params)
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
-    observations = diagnosis.observe(probes, diagnosis.needed(names, checks, context), context)
-    secrets = context.secrets()
     recent = ledger_reader.read()
+    observations = _observe(names, checks, probes, context, recent)
+    secrets = context.secrets()
     if params["record"]:
         from ansible_collections.sergas.ops.plugins.module_utils._health import recording
 
@@ -73,6 +73,28 @@ def diagnose(params, checks, probes):
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},
     }
+
+
+def _observe(names, checks, probes, context, recent):
+    """Return {probe: Observation}: what each host needs, then what explains what is bad there.
+
+    Most hosts are well most of the time, so the second step costs them nothing.
+    """
+    wanted = diagnosis.needed(names, checks, context)
+    first = [probe for probe in wanted if not probes[probe].explains]
+    later = [probe for probe in wanted if probes[probe].explains]
+    observations = diagnosis.observe(probes, first, context)
+    if later:
+        found = judge(names, checks, probes, context, observations, recent)
+        if found["bad"] or _kernel_errors(observations):
+            observations.update(diagnosis.observe(probes, later, context))
+    return observations
+
+
+def _kernel_errors(observations):
+    """Return whether the kernel has reported errors: a disk may fail before any service does."""
+    logs = observations.get("logs")
+    return bool(logs and logs.value and logs.value.get("kernel_errors"))
 
 
 def replay(recorded, checks, probes):

@@ -20,9 +20,9 @@ PROPERTIES = (
     " MainPID ExecMainCode ExecMainStatus ExecMainStartTimestampMonotonic"
     " ExecMainExitTimestampMonotonic ActiveEnterTimestampMonotonic StateChangeTimestampMonotonic"
     " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
-    " EnvironmentFiles ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit"
-    " TasksCurrent TasksMax"
-    " LimitNOFILESoft LimitNOFILE"
+    " EnvironmentFiles PassEnvironment UnsetEnvironment PAMName SupplementaryGroups DropInPaths"
+    " ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax"
+    " LimitNOFILESoft LimitNOFILE AppArmorProfile"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
 _PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")
@@ -53,19 +53,14 @@ def working_directory(properties):
     return path if path.startswith("/") else None
 
 
-def environment_file(properties):
-    """Return the unit's ``.env``: of several files the one of that name, else the last, else
-    None.
-    """
-    lines = properties.get("EnvironmentFiles", "").split("\n")
-    paths = [line.rsplit(" (ignore_errors=", 1)[0].lstrip("-") for line in lines if line]
-    named = [path for path in paths if os.path.basename(path) == ".env"]
-    return (named or paths or [None])[-1]
-
-
 def command_line(properties):
     """Return the command the unit runs, as one text, or an empty one."""
     return properties.get("ExecStart", "").partition("argv[]=")[2].partition(" ; ")[0]
+
+
+def program(properties):
+    """Return the path of the program that the unit starts, or an empty text."""
+    return properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
 
 
 def user_and_group(properties):
@@ -89,7 +84,7 @@ def virtual_interpreter(properties, app_dir):
         properties: of the unit; its command shows it, if it is one of that environment.
         app_dir: the directory of the app, where it lies else.
     """
-    command = properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
+    command = program(properties)
     directories = [os.path.dirname(os.path.dirname(command))] if command.startswith("/") else []
     directories += [os.path.join(app_dir, name) for name in ("venv", ".venv", "env")]
     for directory in directories:

@@ -21,6 +21,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._net import (
 
 _REQUIRED = (("host", "HOST"), ("user", "USER"), ("name", "NAME"))
 _MARGIN = 0.3
+_CONCEALED = {"DATABASE_PASSWORD", "DATABASE_URL"}
 
 
 def observe(ctx):
@@ -36,15 +37,18 @@ def observe(ctx):
     # probe.
     deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
     if ctx.has("app"):
-        target = app_config.database_target(ctx.settings)
-        missing = [name for key, name in _REQUIRED if not target[key]]
-        if missing:
-            unset = ["DATABASE_" + name for name in missing]
+        targets = app_config.database_targets(ctx.settings)
+        missing = [name for key, name in _REQUIRED if not targets[0][key]]
+        unset = ["DATABASE_" + name for name in missing]
+        if not unset and not targets[0]["password"] and _CONCEALED & ctx.concealed:
+            unset, why = ["DATABASE_PASSWORD"], "its password is a credential of the unit"
+            results.append({"unset": unset, "why": why})
+        elif unset:
             results.append(
                 {"unset": unset, "why": ctx.environment_error or _not_set(unset, ctx.env_file)}
             )
         else:
-            results.append(dict(reach.postgresql(target, deadline), local=False))
+            results.append(dict(_first_reached(targets, deadline), local=False))
     if not results or "postgresql" in (ctx.components or ()):
         known = {item.get("address") for item in results}
         for target in local_servers.postgresql():
@@ -57,6 +61,19 @@ def observe(ctx):
         "target": results[0].get("address"),
         "slots": results[0].get("slots"),
     }
+
+
+def _first_reached(targets, deadline):
+    """Return what ``reach.postgresql`` does of the first of several servers that answers, as libpq
+    tries them; with none, of the first one.
+    """
+    results = []
+    for position, target in enumerate(targets):
+        share = deadline.within(deadline.remaining() / (len(targets) - position))
+        results.append(reach.postgresql(target, share))
+        if results[-1]["alive"]:
+            return results[-1]
+    return results[0]
 
 
 def _not_set(names, env_file):
