@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
         notes = self._notes(found, task_vars["groups"])
         for note in notes:
             display.warning(note)
-        nothing = dict(hosts={}, report=[], not_diagnosed={}, serial=None, msg="")
+        result.update(hosts={}, report=[], not_diagnosed={}, serial=None, msg="")
         try:
             scope = {}
             if self._is_selected(playbook, task_vars):
@@ -68,8 +68,8 @@ class ActionModule(ActionBase):
                 scope.update(self._scope(playbook, found, task_vars))
         except ValueError as error:
             # Not raised: ansible-core 2.18 would show it as an error of this program.
-            return dict(result, failed=True, msg=str(error))
-        result.update(nothing, changed=False, notes=notes, **scope)
+            return {"failed": True, "changed": False, "msg": str(error)}
+        result.update(scope, changed=False, notes=notes)
         if result["msg"]:
             screen.show([(result["msg"], "yellow")])
         return result
@@ -114,7 +114,8 @@ class ActionModule(ActionBase):
         """Raise a ValueError with the options of the diagnosis that cannot be, or with the first
         one of the remedies.
         """
-        refused = [renamed.refusal(found.names())] if renamed.refusal(found.names()) else []
+        old_names = renamed.refusal(found.names())
+        refused = [old_names] if old_names else []
         names = filter(run_variables.is_checked, found.names())
         refused += run_variables.refusals(found.values(names), _CHOICES)
         if refused:
