@@ -33,11 +33,10 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 
-# What explains other findings is imported where there are any: on a host that is well, compiling it
-# would take as long as a probe.
-
 
 def _observe_kernel(ctx):
+    # What explains other findings is imported where there are any: on a host that is well,
+    # compiling it would take as long as a probe.
     from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
 
     return kernel.observe(ctx)

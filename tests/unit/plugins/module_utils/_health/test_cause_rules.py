@@ -497,6 +497,7 @@ def test_a_unit_that_says_itself_why_it_failed_does_not_derive_from_other_faults
     assert "app.service.down" in found_roots(findings)
 
 
+@pytest.mark.parametrize(
     ("id", "variable", "other"),
     [
         ("db.unreachable", "DATABASE_URL", "DATABASE_POOL_SIZE"),
