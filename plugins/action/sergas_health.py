@@ -10,6 +10,9 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import options
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
+from ansible_collections.sergas.ops.plugins.module_utils._health.runner import RANGES
 from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
 from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed
 
@@ -45,6 +48,10 @@ class ActionModule(ActionBase):
         """Return the result of the program; None where the host's Python did not run it to its
         end: the module then tells why.
         """
+        try:
+            options.check(self._task.args, ARGUMENT_SPEC, RANGES)
+        except InvalidValue as error:
+            return {"failed": True, "msg": str(error)}
         validated, params = self.validate_argument_spec(ARGUMENT_SPEC)
         paths = [name for name in _PATHS if params[name] is not None]
         # Not what validating made of it: ``~`` is another directory on the controller.

@@ -18,7 +18,6 @@ from __future__ import annotations
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
-    InvalidValue,
     OperationError,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import table_session
@@ -239,9 +238,6 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         PostgresError: the server cannot be queried, is a standby, or refused.
     """
     name = "sergas.ops pg_retention"
-    for option, least in (("days", 0), ("batch_rows", 1), ("pause", 0)):
-        if params[option] < least:
-            raise InvalidValue("%s: %g is below %d" % (option, params[option], least))
     with connect(params, deadline, acting=True, name=name) as login:
         before = login.rows(
             "SELECT coalesce(%s::timestamptz, now() - make_interval(secs => %s))::text AS before",
