@@ -22,6 +22,10 @@ SELECT 'a', now() - n * interval '1 day' - interval '1 hour' FROM generate_serie
 """
 
 
+#: The session that builds an index, as long as it does.
+LEADS_TO_INDEX = "SELECT 1 FROM pg_stat_progress_create_index"
+
+
 @pytest.fixture
 def database(postgres):
     """A connection to an empty database of one test, and the options that lead the modules
@@ -433,6 +437,79 @@ def test_what_a_failed_attempt_leaves_is_cleared_away(database, run_module):
     failed = run_module("pg_index", options)
     assert failed["failed"] and "2 attempts" in failed["msg"]
     assert not run(connection, "SELECT 1 FROM pg_index WHERE indrelid = 'log'::regclass")
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_an_attempt_leaves_at_the_deadline_is_reported_and_dropped(
+    database, postgres, run_module, driver
+):
+    connection, login = database
+    make(connection, "plain")
+    with contextlib.closing(postgres.connect(database="upkeep")) as other:
+        other.autocommit = False
+        # It waits for this transaction, with the index in the catalog already.
+        run(other, "INSERT INTO log (actor, created_at) VALUES ('a', now())")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            index = {**login, "table": "log", "columns": ["actor"], "deadline": 1}
+            begun = pool.submit(run_module, "pg_index", index, driver)
+            until(lambda: run(connection, "SELECT 1 FROM pg_index WHERE NOT indisvalid"))
+            until(lambda: not run(connection, LEADS_TO_INDEX))
+            other.rollback()
+            failed = begun.result()
+    assert failed["failed"] and failed["dropped"] == "idx_log_actor", failed
+    assert "idx_log_actor that it has left was dropped" in failed["msg"]
+    assert not run(connection, "SELECT 1 FROM pg_index WHERE indrelid = 'log'::regclass")
+
+
+@pytest.mark.postgresql_versions
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_index_of_a_constraint_stays(database, run_module, driver):
+    connection, login = database
+    run(connection, "CREATE TABLE log (id int PRIMARY KEY, code int)")
+    run(connection, "CREATE UNIQUE INDEX by_code ON log (code)")
+    run(connection, "CREATE TABLE detail (code int REFERENCES log (code))")
+    for name, needed in (("log_pkey", "log_pkey of public.log"), ("by_code", "detail_code_fkey")):
+        index = {**login, "table": "log", "name": name, "state": "absent"}
+        for check in (True, False):
+            refused = run_module("pg_index", index, driver, check=check)
+            assert refused["failed"] and needed in refused["msg"], refused
+
+
+@pytest.mark.postgresql_versions
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_condition_is_one_expression_that_the_server_takes(database, run_module, driver):
+    connection, login = database
+    make(connection, "plain")
+    index = {**login, "table": "log", "columns": ["id"]}
+    for where, named in (
+        ("true); DROP TABLE log; SELECT (1", "where: "),
+        ("nope = 1", "nope"),
+        ("id IN (SELECT 1)", "subquery"),
+        ("created_at < now()", "IMMUTABLE"),
+    ):
+        refused = run_module("pg_index", {**index, "where": where}, driver, check=True)
+        assert refused["failed"] and named in refused["msg"], refused
+    assert run(connection, "SELECT count(*) FROM log") == [(200,)]
+    options = {**index, "where": "actor='A' and  (id%2)=0"}
+    assert run_module("pg_index", options, driver)["changed"]
+    assert not run_module("pg_index", options, driver)["changed"]
+    other = run_module("pg_index", {**options, "where": "actor='a' and (id%2)=0"}, driver)
+    assert "another index of this name" in other["msg"]
+    for wrong in ({"columns": ["nope"]}, {"method": "nope"}, {"include": ["nope"]}):
+        refused = run_module("pg_index", {**index, "name": "other", **wrong}, driver, check=True)
+        assert refused["failed"] and "nope" in refused["msg"], refused
+    assert not run(connection, "SELECT 1 FROM pg_class WHERE relname ~ 'rehears'")
+
+
+def test_what_a_condition_calls_never_runs_with_a_superusers_rights(keeper, run_module):
+    connection, options = keeper
+    run(connection, SEIZE + "CREATE TABLE log (id bigint)")
+    index = {key: options[key] for key in options if key != "pause"}
+    run_module("pg_index", {**index, "columns": ["id"], "where": "public.seize(1) = id"})
+    assert not superuser(connection)
+    assert run(connection, "SELECT indisvalid FROM pg_index WHERE indrelid = 'log'::regclass") == [
+        (True,)
+    ]
 
 
 def test_an_invalid_leftover_of_another_session_is_replaced(database, run_module):

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 def check(params: Mapping[str, Any], spec: Mapping[str, Any], ranges: Ranges) -> None:
     """Refuse the first option that no module can use, before its type is converted.
 
-    A text with a NUL byte, or with bytes that are not UTF-8, is no file name, no argument of a
-    command and nothing that a result can hold. What is infinite is converted to no whole number.
+    Of an option within another, the message names ``outer.inner``. A text with a NUL byte, or with
+    bytes that are not UTF-8, is no file name, no argument of a command and nothing that a result
+    can hold. What is infinite is converted to no whole number.
 
     Args:
         params: {name: value} of the options, as they were given.
         spec: the argument spec.
-        ranges: (name, least, most) of each number, both allowed. Of an option within another, the
-            name is ``outer.inner``; of a list of numbers, it is that of the list.
+        ranges: (name, least, most) of each number, both allowed; of a list of numbers, the name is
+            that of the list.
 
     Raises:
         InvalidValue: the message names the option and what is allowed; the value only of a number.
@@ -43,7 +44,7 @@ def _check_text(name: str, value: Any) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             _check_text(name, key)
-            _check_text(name, item)
+            _check_text("%s.%s" % (name, str(key)[:60]), item)
     elif isinstance(value, (list, tuple)):
         for item in value:
             _check_text(name, item)

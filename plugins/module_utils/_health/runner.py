@@ -29,6 +29,9 @@ RANGES = (
     ("port", 1, 65535),
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
+    # In units of the operator's own.
+    ("prometheus_queries.warn", -1e15, 1e15),
+    ("prometheus_queries.fail", -1e15, 1e15),
 )
 #: How many of the host's recent changes are shown.
 CHANGES = 20

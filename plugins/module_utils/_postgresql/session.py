@@ -64,8 +64,8 @@ TABLE = {
     "schema": {"type": "str", "default": "public"},
     "table": {"type": "str", "required": True},
 }
-#: Of the options of CONNECTION and the deadline. A server counts its timeouts in milliseconds, up to
-#: 24 days.
+#: Of the options of CONNECTION and the deadline. A server counts its timeouts in milliseconds, up
+#: to 24 days.
 RANGES = (("login_port", 1, 65535), ("deadline", 0.001, 7 * 86400), ("lock_timeout", 0, 7 * 86400))
 OLDEST_VERSION = 130000
 #: Of every session. The owner of a database can set these for all sessions in it.
