@@ -128,6 +128,56 @@ def test_a_row_that_another_session_works_on_is_left_to_a_later_run(
     assert (again["rows"], again["finished"]) == (1, True)
 
 
+@pytest.mark.postgresql_versions
+@pytest.mark.parametrize("kind", ["indexed", "plain", "partitioned"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_percent_sign_in_a_name_is_one(database, run_module, kind, driver):
+    connection, login = database
+    make(connection, kind)
+    run(connection, 'ALTER TABLE log RENAME COLUMN created_at TO "at%s"')
+    if kind == "partitioned":
+        run(connection, 'ALTER TABLE log_old RENAME TO "%(old)s"')
+    run(connection, 'ALTER TABLE log RENAME TO "log%d"; CREATE SCHEMA "s%"')
+    run(connection, 'ALTER TABLE "log%d" SET SCHEMA "s%"')
+    table = {"schema": "s%", "table": "log%d", "column": "at%s", "batch_rows": 7, "pause": 0}
+    done = run_module("pg_retention", {**login, **table}, driver)
+    assert (done["rows"], done["finished"]) == (110, True), done
+
+
+KEEPING = {
+    "trigger": (
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$"
+        " BEGIN IF {which} THEN RETURN NULL; END IF; RETURN OLD; END $$;"
+        "CREATE TRIGGER hold BEFORE DELETE ON log FOR EACH ROW EXECUTE FUNCTION keep()"
+    ),
+    "rule": "CREATE RULE hold AS ON DELETE TO log WHERE {which} DO INSTEAD NOTHING",
+}
+
+
+@pytest.mark.parametrize("rows", ["indexed", "plain"])
+@pytest.mark.parametrize("kind", KEEPING)
+def test_what_keeps_rows_from_being_deleted_is_named(keeper, postgres, run_module, kind, rows):
+    connection, base = keeper
+    make(connection, rows)
+    options = {**base, "batch_rows": 7, "owner_password": postgres.password, "deadline": 20}
+    # Every third one: what is in a batch with others goes.
+    run(connection, KEEPING[kind].format(which="OLD.id % 3 = 0"))
+    planned = run_module("pg_retention", options, check=True)
+    assert "the %s hold of public.log" % kind in str(planned["warnings"]), planned
+    done = run_module("pg_retention", options)
+    kept = run(connection, "SELECT count(*) FROM log WHERE created_at < now() - interval '90 days'")
+    assert done["rows"] + kept[0][0] == 110 and kept[0][0] >= 36, done
+    assert (done["finished"], done["remaining"]) == (False, kept[0][0])
+    assert "the %s hold of public.log keeps rows" % kind in done["stopped_by"]
+    # All of them: it ends after a batch, long before its deadline.
+    run(connection, "DROP TABLE log; DROP FUNCTION IF EXISTS keep()")
+    make(connection, rows)
+    run(connection, KEEPING[kind].format(which="true"))
+    none = run_module("pg_retention", options)
+    assert (none["changed"], none["rows"], none["batches"]) == (False, 0, 1), none
+    assert "hold of public.log keeps rows" in none["stopped_by"]
+
+
 def test_a_table_that_others_refer_to_is_refused(database, run_module):
     connection, login = database
     run(connection, "CREATE TABLE log (id int PRIMARY KEY, created_at timestamptz)")
