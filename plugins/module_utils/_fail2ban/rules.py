@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
 
 NFTABLES = "sergas-nftables"
 IPTABLES = "sergas-iptables"
+#: The comment of a rule of ufw that the action sergas-ufw has made.
+_COMMENT = re.compile(r"fail2ban (\S+) until (?:\d+|ever)\Z")
 
 
 def lookup(action, jail, address):
@@ -46,3 +50,22 @@ def holds(actions, jail, address, deadline):
     if not commands:
         return None
     return all(process.run(argv, deadline)[0] == 0 for argv in commands)
+
+
+def denied_by_ufw(found):
+    """Return ({jail: addresses that ufw denies for it}, sources that its other rules deny all of)
+    (pure).
+
+    Args:
+        found: rules of ``ufw.read_state``.
+    """
+    of_jails, others = {}, []
+    for rule in found:
+        if rule.action not in ("deny", "reject") or rule.direction != "in":
+            continue
+        match = _COMMENT.match(rule.comment or "")
+        if match:
+            of_jails.setdefault(match.group(1), []).append(addresses.same(rule.source))
+        elif (rule.protocol, rule.ports) == ("any", "any") and not addresses.is_any(rule.source):
+            others.append(rule.source)
+    return of_jails, others
