@@ -53,6 +53,9 @@ options:
       - cpu
       - load
       - iowait
+      - network
+      - kernel
+      - resolver
       - restore_points
   skip:
     description:
@@ -80,7 +83,8 @@ options:
         V(restarts) 2, 5; V(connections) 500, 1000; V(open_files_percent) 80, 90; V(pool_percent)
           90, 100;
         V(db_connections_percent) 80, 90; V(redis_memory_percent) 80, 90; V(auth_failures) 10, 50;
-        V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10."
+        V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10;
+        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
     type: dict
     default: {}
@@ -174,6 +178,13 @@ options:
       fail:
         description: A value at this or above is a failure.
         type: float
+  record:
+    description:
+      - Whether to return what was observed, in RV(recording), and to judge that.
+      - It holds no secrets, and another machine finds the same in it with C(scripts/replay) of the
+        collection's repository. Attach it where a finding is wrong.
+    type: bool
+    default: false
   backends:
     description:
       - For a load balancer, the addresses of the apps behind it, as V(host:port). Their health is
@@ -400,6 +411,11 @@ distribution:
   returned: success
   type: dict
   sample: {id: ubuntu, like: [debian], name: Ubuntu 24.04.3 LTS}
+recording:
+  description:
+    - What the checks were judged from, without secrets. Its keys are not part of the interface.
+  returned: if O(record)
+  type: dict
 probe_seconds:
   description: How long each probe took; null for one that did not end in time.
   returned: success
@@ -457,6 +473,7 @@ ARGUMENT_SPEC = {
             "fail": {"type": "float"},
         },
     },
+    "record": {"type": "bool", "default": False},
     "backends": {"type": "list", "elements": "str", "default": []},
     "balancer_addresses": {"type": "list", "elements": "str", "default": []},
     "database_host": {"type": "str"},

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, options
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
@@ -56,23 +57,84 @@ def diagnose(params, checks, probes):
     check_addresses(params)
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
-    found, observations = diagnosis.run(names, checks, probes, context)
-    secrets = context.secrets()
     recent = ledger_reader.read()
-    findings = []
-    for name, items in found:
-        findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
-    flat = redact_all(_derive(findings), secrets)
+    observations = _observe(names, checks, probes, context, recent)
+    secrets = context.secrets()
+    if params["record"]:
+        from ansible_collections.sergas.ops.plugins.module_utils._health import recording
+
+        recorded = recording.record(context, observations, names, recent)
+        judged = dict(replay(recorded, checks, probes), recording=recorded)
+    else:
+        judged = judge(names, checks, probes, context, observations, recent, secrets)
     return {
         "changed": False,
-        "findings": flat,
-        "roots": [item["id"] for item in roots(flat)],
-        "bad": sum(1 for item in flat if is_bad(item)),
+        **judged,
         "components": context.found(),
         "distribution": distribution.read(),
         "app": context.app(),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},
+    }
+
+
+def _observe(names, checks, probes, context, recent):
+    """Return {probe: Observation}: what each host needs, then what explains what is bad there.
+
+    Most hosts are well most of the time, so the second step costs them nothing.
+    """
+    wanted = diagnosis.needed(names, checks, context)
+    first = [probe for probe in wanted if not probes[probe].explains]
+    later = [probe for probe in wanted if probes[probe].explains]
+    observations = diagnosis.observe(probes, first, context)
+    if later:
+        found = judge(names, checks, probes, context, observations, recent)
+        if found["bad"] or _kernel_errors(observations):
+            observations.update(diagnosis.observe(probes, later, context))
+    return observations
+
+
+def _kernel_errors(observations):
+    """Return whether the kernel has reported errors: a disk may fail before any service does."""
+    logs = observations.get("logs")
+    return bool(logs and logs.value and logs.value.get("kernel_errors"))
+
+
+def replay(recorded, checks, probes):
+    """Return what ``judge`` says of a recording; nothing touches a host.
+
+    Raises:
+        InvalidValue: it is no recording, or one that this collection cannot judge.
+    """
+    from ansible_collections.sergas.ops.plugins.module_utils._health import recording
+
+    names, context, observations, recent = recording.read(recorded)
+    unknown = sorted(set(names) - set(checks))
+    if unknown:
+        raise InvalidValue("recording: there is no check %s" % ", ".join(unknown))
+    return judge(names, checks, probes, context, observations, recent)
+
+
+def judge(names, checks, probes, context, observations, recent, secrets=()):
+    """Return the findings and what follows from them: pure.
+
+    Args:
+        names: of the checks.
+        checks: {name: Check}.
+        probes: {name: Probe}.
+        context: a ``Context``, or a recorded one.
+        observations: {probe: Observation}.
+        recent: the entries of the host's ledger, or None.
+        secrets: values that must not appear in the result.
+    """
+    findings = []
+    for name, items in diagnosis.judge(names, checks, probes, context, observations):
+        findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
+    flat = redact_all(_derive(findings), secrets)
+    return {
+        "findings": flat,
+        "roots": [item["id"] for item in roots(flat)],
+        "bad": sum(1 for item in flat if is_bad(item)),
     }
 
 

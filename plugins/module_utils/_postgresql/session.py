@@ -150,11 +150,14 @@ class Session:
         return self._connection.execute(sql.strip().rstrip(";"), args).count
 
     @contextlib.contextmanager
-    def transaction(self):
+    def transaction(self, kept=True):
         """Keep the statements within in one transaction; an error rolls all of them back.
 
         Each statement sees what others have committed before it, whatever the default of the
         server, the database or the role is.
+
+        Args:
+            kept: whether it is committed at the end, instead of rolled back.
         """
         self.execute("BEGIN %s ISOLATION LEVEL READ COMMITTED" % MARKER)
         try:
@@ -164,7 +167,7 @@ class Session:
             with contextlib.suppress(PostgresError, DeadlineExceeded):
                 self.execute("ROLLBACK %s" % MARKER)
             raise
-        self.execute("COMMIT %s" % MARKER)
+        self.execute("%s %s" % ("COMMIT" if kept else "ROLLBACK", MARKER))
 
     @contextlib.contextmanager
     def member(self, extension, name, arguments=None):

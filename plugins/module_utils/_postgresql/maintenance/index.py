@@ -315,10 +315,6 @@ def _indexes(session, params):
     return session.rows(_INDEXES, [params["schema"], params["table"], name_of(params)])
 
 
-class _Rehearsed(Exception):
-    """It is enough, and is rolled back."""
-
-
 def _rehearse(session, params, table):
     """Have the server judge the index on an empty table with the same columns, which is rolled
     back: in a check run, an index that cannot be would be promised otherwise.
@@ -332,9 +328,8 @@ def _rehearse(session, params, table):
     Raises:
         IndexRefused: the server's own words.
     """
-    found = None
     try:
-        with session.transaction():
+        with session.transaction(kept=False):
             session.execute(
                 "CREATE TEMPORARY TABLE sergas_ops_rehearsal (LIKE %s.%s)"
                 % (identifier(params["schema"]), identifier(params["table"]))
@@ -348,13 +343,10 @@ def _rehearse(session, params, table):
                 "CREATE %sINDEX sergas_ops_rehearsed ON pg_temp.sergas_ops_rehearsal%s"
                 % ("UNIQUE " if params["unique"] else "", _what(params))
             )
-            found = session.rows(
+            return session.rows(
                 "SELECT pg_get_expr(i.indpred, i.indrelid) AS predicate FROM pg_index i"
                 " WHERE i.indexrelid = 'pg_temp.sergas_ops_rehearsed'::regclass"
             )[0]["predicate"]
-            raise _Rehearsed()
-    except _Rehearsed:
-        return found
     except errors.InsufficientPrivilege as error:
         if not params["where"]:
             return None
