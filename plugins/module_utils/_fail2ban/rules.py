@@ -10,6 +10,10 @@ import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List
+
 NFTABLES = "sergas-nftables"
 IPTABLES = "sergas-iptables"
 #: The comment of a rule of ufw that the action sergas-ufw has made.
@@ -59,7 +63,8 @@ def denied_by_ufw(found):
     Args:
         found: rules of ``ufw.read_state``.
     """
-    of_jails, others = {}, []
+    of_jails: Dict[str, List[str]] = {}
+    others: List[str] = []
     for rule in found:
         if rule.action not in ("deny", "reject") or rule.direction != "in":
             continue

@@ -83,7 +83,7 @@ def answer_once(findings: Sequence[Finding]) -> None:
     for item in findings:
         inside = seen.get(_target(item)) if item["id"] == _FULL and is_bad(item) else None
         if inside:
-            item.update(remedy=inside["remedy"], advice=inside["advice"])
+            item["remedy"], item["advice"] = inside["remedy"], inside["advice"]
 
 
 def _target(item: Finding) -> tuple[str, str]:

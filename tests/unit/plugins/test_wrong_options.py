@@ -127,7 +127,7 @@ def outcome(module, given):
         return json.loads(out.getvalue())
     except BaseException:
         return traceback.format_exc()
-    return "it has not ended by itself"
+    return "it returned without a result"
 
 
 START = subprocess.Popen.__init__

@@ -380,7 +380,7 @@ def _apply(session, params, planned):
 def _clear_away(params):
     """Drop what the failed attempt has left, if it has left anything.
 
-    In another session, with a deadline of its own: the first one may have been lost, and the most
+    In another session, with another deadline: the first one may have been lost, and the most
     frequent reason is that the time is up.
 
     Returns:

@@ -101,7 +101,7 @@ def _unknown(target, live):
 def _missing_libraries(plan, live, cluster):
     """Return (refusals of libraries that are not there, a note where that cannot be checked)."""
     names = [
-        # Other sessions' libraries have a directory of their own.
+        # Those that any role may load are in a separate directory.
         (setting, name.strip().strip('"'), "plugins" if setting.startswith("local") else "")
         for setting in _LIBRARIES
         for name in (plan.target.get(setting) or "").split(",")

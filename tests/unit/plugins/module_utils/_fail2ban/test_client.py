@@ -328,7 +328,7 @@ def test_what_only_ufw_still_denies_is_unbanned_too():
     assert plan.unban == ["203.0.113.7"]
 
 
-def test_the_rules_of_a_jail_are_told_from_the_operators():
+def test_the_rules_of_a_jail_are_distinguished_from_the_operators():
     mark = "comment=" + b"fail2ban sergas-blocked until 1796181924".hex()
     text = "".join(
         "### tuple ### %s any %s %s in %s\n" % rule
