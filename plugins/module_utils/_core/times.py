@@ -41,6 +41,21 @@ def seconds(text: Any) -> Optional[int]:
         return None
 
 
+def local(text: str, pattern: str) -> Optional[float]:
+    """Return a time as text in the host's own time zone in seconds since the epoch, or None.
+
+    Args:
+        text: the time.
+        pattern: as ``strptime`` takes it.
+    """
+    from datetime import datetime
+
+    try:
+        return datetime.strptime(text, pattern).timestamp()
+    except ValueError:
+        return None
+
+
 def boot_id() -> str:
     """Return the id of this boot of the host, or an empty text where the kernel gives none."""
     try:

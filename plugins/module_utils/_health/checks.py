@@ -13,6 +13,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Ope
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
     attacks,
+    clock,
     cpu,
     crashes,
     database,
@@ -33,11 +34,10 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 
-# What explains other findings is imported where there are any: on a host that is well, compiling it
-# would take as long as a probe.
-
 
 def _observe_kernel(ctx):
+    # What explains other findings is imported where there are any: on a host that is well,
+    # compiling it would take as long as a probe.
     from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
 
     return kernel.observe(ctx)
@@ -61,16 +61,29 @@ def _decide_resolver(ctx, observed):
     return resolver.decide(ctx, observed)
 
 
+def _observe_packages(ctx):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import packages
+
+    return packages.observe(ctx)
+
+
+def _decide_packages(ctx, observed):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import packages
+
+    return packages.decide(ctx, observed)
+
+
 PROBES = {
     "service": Probe(service.observe, 5),
+    "environment": Probe(environment.observe, 5, environment.ASPECTS),
     "sockets": Probe(sockets.observe, 5),
     "logs": Probe(logs.observe, 600),
     "crash_dumps": Probe(crashes.observe, 5),
     "limits": Probe(limits.observe, 5),
     "health": Probe(api.observe, 10),
     "prometheus": Probe(prometheus.observe, 5),
-    "database": Probe(database.observe, 8),
-    "redis": Probe(redis.observe, 5),
+    "database": Probe(database.observe, 8, database.ASPECTS),
+    "redis": Probe(redis.observe, 5, redis.ASPECTS),
     "memory": Probe(memory.observe, 5),
     "disks": Probe(disks.observe, 5),
     "cpu": Probe(cpu.observe, 5),
@@ -79,6 +92,8 @@ PROBES = {
     "space": Probe(disks.observe_space, 4, (), True),
     "network": Probe(network.observe, 3),
     "kernel": Probe(_observe_kernel, 5, ("window", "source"), True),
+    "last_start": Probe(service.observe_start, 4, (), True),
+    "packages": Probe(_observe_packages, 3, (), True),
     "resolver": Probe(_observe_resolver, 3, (), True),
     "restore_points": Probe(restore_points.observe, 5),
 }
@@ -93,10 +108,28 @@ _LATENCY = "High Response Times"
 APP = ("app",)
 CHECKS = {
     "service": Check(
-        service.decide, ("service",), "app.service", "app", APP, _WONT_START, ("logs",)
+        service.decide,
+        ("service",),
+        "app.service",
+        "app",
+        APP,
+        _WONT_START,
+        ("logs", "last_start"),
     ),
     "port": Check(ports.decide_port, ("sockets",), "app.port", "app", APP, _WONT_START),
-    "env": Check(environment.decide, (), "app.env", "app", APP, _WONT_START),
+    "env": Check(
+        environment.decide,
+        ("environment",),
+        "app.env",
+        "app",
+        APP,
+        _WONT_START,
+        ("health",),
+        ("environment.sources", "environment.running"),
+    ),
+    "restart": Check(
+        environment.decide_restart, ("environment",), "app.restart", "app", APP, _WONT_START
+    ),
     "imports": Check(logs.decide_imports, ("logs",), "app.import", "app", APP, _WONT_START),
     "database": Check(
         database.decide,
@@ -128,8 +161,17 @@ CHECKS = {
         logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
     ),
     "attacks": Check(attacks.decide, ("logs",), "security.access", "security", APP, _ATTACKS),
-    "keys": Check(keys.decide, (), "security.keys", "security", APP, _ATTACKS),
-    "env_file": Check(keys.decide_file, (), "security.env", "security", APP, _ATTACKS),
+    "keys": Check(keys.decide, ("environment",), "security.keys", "security", APP, _ATTACKS),
+    "env_file": Check(
+        keys.decide_file,
+        ("environment",),
+        "security.env",
+        "security",
+        APP,
+        _ATTACKS,
+        # What the app runs with says nothing of who may read its files.
+        stands_on=("environment.sources",),
+    ),
     "loadbalancer": Check(
         loadbalancer.decide,
         ("backends", "firewall"),
@@ -155,6 +197,15 @@ CHECKS = {
         complete="each counter is there or not, and one that is not has nothing to count",
     ),
     "kernel": Check(_decide_kernel, ("kernel",), "host.kernel", "host", (), _MATRIX),
+    "packages": Check(
+        _decide_packages,
+        ("packages",),
+        "host.packages",
+        "host",
+        (),
+        _MATRIX,
+        complete="apt's history and systemd's times are read as a whole, or the probe fails",
+    ),
     "resolver": Check(
         _decide_resolver,
         ("resolver",),
@@ -163,6 +214,15 @@ CHECKS = {
         APP,
         _MATRIX,
         complete="each server is queried, and one that does not answer is the finding",
+    ),
+    "clock": Check(
+        clock.decide,
+        (),
+        "host.clock",
+        "host",
+        (),
+        _MATRIX,
+        complete="two numbers are compared, and a controller that sent none is no controller",
     ),
     "restore_points": Check(
         restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX
