@@ -209,8 +209,9 @@ def _guessed(logs, warn, fail, unit_name, balancers):
             ),
             remedy="revoke_sessions",
             advice=(
-                "Unless that is a legitimate client, revoke all sessions and give the account a new"
-                " password."
+                "Unless that is a legitimate client, revoke the sessions and give the account a new"
+                " password. Those of the last 7 days stay, unless sergas_revoke_older_than says"
+                " otherwise: 0d ends all of them, also the one that was just opened."
             ),
         )
     ]
