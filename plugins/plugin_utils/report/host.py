@@ -26,6 +26,7 @@ _SEEN_BY_APP = (
     "db.unreachable",
     "db.auth.failed",
     "db.missing",
+    "db.writes.refused",
     "db.connections.exhausted",
     "db.connection.",
 )
