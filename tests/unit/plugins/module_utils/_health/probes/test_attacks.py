@@ -43,10 +43,9 @@ def seen(*listed, busiest=()):
 
 def decided(context, *listed, settings=(), command="", inbound=None):
     ctx = context({"ExecStart": "{ argv[]=%s ; ignore_errors=no }" % command})
-    ctx.settings = dict(settings)
     if inbound is None:
         inbound = {"balancers": {"lb1": BALANCER}}
-    return attacks.decide(ctx, seen(*listed), inbound)
+    return attacks.decide(ctx, seen(*listed), {"plain": dict(settings)}, inbound)
 
 
 def test_an_attack_through_the_balancer_says_so_and_blocks_no_one(context):
@@ -60,7 +59,7 @@ def test_an_attack_through_the_balancer_says_so_and_blocks_no_one(context):
 def test_the_balancer_is_known_by_the_option_where_the_firewall_was_not_read(context):
     ctx = context()
     ctx.params["balancer_addresses"] = ["::ffff:10.0.0.2"]
-    (item,) = attacks.decide(ctx, seen(client(BALANCER)), None)
+    (item,) = attacks.decide(ctx, seen(client(BALANCER)), None, None)
     assert item["reason"] == "balancer"
 
 
@@ -87,9 +86,8 @@ NOT_EVERYWHERE = [
 
 def forwarded(context, settings, command, *listening):
     ctx = context({"ExecStart": "{ argv[]=%s ; ignore_errors=no }" % command})
-    ctx.settings = settings
     listeners = [{"address": address} for address in listening]
-    (item,) = attacks.decide_forwarded(ctx, {"listeners": listeners})
+    (item,) = attacks.decide_forwarded(ctx, {"plain": settings}, {"listeners": listeners})
     return item
 
 
@@ -108,13 +106,6 @@ def test_a_header_that_is_trusted_from_the_balancer_is_none(context, settings, c
     assert forwarded(context, settings, command, "0.0.0.0")["status"] == "ok"
 
 
-def test_without_the_app_s_settings_it_is_not_known_what_is_trusted(context):
-    ctx = context()
-    ctx.environment_error = "not allowed to read it"
-    (item,) = attacks.decide_forwarded(ctx)
-    assert (item["id"], item["status"]) == ("security.forwarded.unknown", "unknown")
-
-
 def requests(*made):
     found = clients.Clients()
     for source, at, path, address in made:
@@ -130,7 +121,7 @@ def test_the_busiest_clients_are_evidence_though_nothing_fails(context):
     assert busiest[0]["address"] == ATTACKER
     assert (busiest[0]["requests"], busiest[0]["per_minute"]) == (601, 60.2)
     assert busiest[0]["paths"] == ["/accounts/{id}", "/other"]
-    (item,) = attacks.decide(context(), seen(busiest=busiest), None)
+    (item,) = attacks.decide(context(), seen(busiest=busiest))
     assert item["status"] == "ok"
     assert item["evidence"]["busiest"][0]["requests"] == 601
 
