@@ -82,8 +82,6 @@ def context():
             thresholds=thresholds.merge(overrides),
             unit=unit_properties or {},
             unit_error=None,
-            environment_error=None,
-            settings={},
             now=now,
             app_dir="/home/sergas/super-account-manager",
             has=lambda component: has_app,
