@@ -30,6 +30,7 @@ options:
       - service
       - port
       - env
+      - restart
       - imports
       - database
       - redis
@@ -118,7 +119,9 @@ options:
     type: path
   env_file:
     description:
-      - The app's C(.env). If not given, the unit's C(EnvironmentFile), else C(.env) in O(app_dir).
+      - The app's C(.env), which remedies change. If not given, the unit's C(EnvironmentFile) of
+        that name, else C(.env) in O(app_dir) where it is there, else the unit's last one. The other
+        files of the unit count as well.
     type: path
   port:
     description:
@@ -143,7 +146,7 @@ options:
     default: 3
   required_variables:
     description:
-      - Names of variables that the app's C(.env) must set.
+      - Names of variables that the app must get, from its C(.env), its unit or what starts it.
       - A name with alternatives is written with V(|) between them, for example
         V(REDIS_HOST|REDIS_URL).
     type: list

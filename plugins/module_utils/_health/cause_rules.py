@@ -12,6 +12,8 @@ decides. How to add a rule: see ``_core/causes.py``.
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule, all_of
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import reason_code
@@ -29,6 +31,19 @@ _DATABASE = (
     "db.queries.slow",
     "db.queries.running",
 )
+#: What keeps the app from the right value of a setting.
+_SETTINGS = ("app.env.missing", "app.env.invalid")
+#: By which variables another start of the app would change a finding.
+_CHANGED_BY = {
+    "db.unreachable": r"DATABASE_(?:URL|HOST|PORT)",
+    "db.auth.failed": r"DATABASE_(?:URL|HOST|PORT|USER|PASSWORD)",
+    "db.missing": r"DATABASE_(?:URL|HOST|PORT|NAME)",
+    "redis.unreachable": r"REDIS_(?:URL|HOST|PORT|SSL)",
+    "redis.auth.failed": r"REDIS_(?:URL|HOST|PORT|USERNAME|PASSWORD)",
+    "zoho.token.invalid": r"ZOHO_\w*(?:ID|SECRET|TOKEN|REGION|URL)",
+    "security.mfa.off": "REQUIRE_MFA",
+    "security.keys.weak": "ENABLE_RATE_LIMITING|SESSION_TIMEOUT",
+}
 _DISK = ("host.disk.", "host.inodes.high")
 _DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.port.closed")
 #: So many error lines of a kind that nothing explains are a separate fault.
@@ -123,7 +138,24 @@ def listens_elsewhere(effect, _cause):
 def unexplained(effect, _cause):
     """Whether a unit is down and neither an operator nor its log says why."""
     reasons = effect["evidence"].get("reasons") or ()
-    return not effect["evidence"].get("stopped") and not any(map(_rules_of_kind, reasons))
+    if effect["evidence"].get("stopped") or any(map(_rules_of_kind, reasons)):
+        return False
+    return reason_code(effect) not in _SELF_EXPLAINED
+
+
+#: A unit that failed for one of these says itself why: nothing else on the host is the cause.
+_SELF_EXPLAINED = ("condition", "dependency", "command", "variable", "exception")
+
+
+def of_failed_start(effect, cause):
+    """Whether exceptions are those that a unit fails to start with."""
+    code, _colon, name = (cause["reason"] or "").partition(":")
+    types = {
+        str(group.get("type")).rpartition(".")[2] for group in effect["evidence"].get("groups", ())
+    }
+    if code == "variable":
+        return types == {"ValidationError"}
+    return code == "exception" and types == {name}
 
 
 def without_known_kind(effect, _cause):
@@ -137,6 +169,21 @@ def names(prefix):
         return any(str(name).startswith(prefix) for name in cause["evidence"].get("variables", ()))
 
     return names_variable
+
+
+def says_otherwise(effect, cause):
+    """Whether one of the variables that wait for a restart decides the finding."""
+    names = cause["evidence"].get("variables", ())
+    return any(re.fullmatch(_CHANGED_BY[effect["id"]], str(name)) for name in names)
+
+
+def _overlap(effect, cause):
+    """Whether two findings name the same variable."""
+    named = [
+        {str(name).partition(" ")[0] for name in item["evidence"].get("variables") or ()}
+        for item in (effect, cause)
+    ]
+    return bool(named[0] & named[1])
 
 
 def _exhausted(kind):
@@ -216,8 +263,8 @@ _OF_KINDS = tuple(
 
 def _without_settings(effect, prefix):
     return (
-        Rule(effect, ("app.env.unreadable",)),
-        Rule(effect, ("app.env.missing",), names(prefix)),
+        Rule(effect, ("app.env.unreadable", "app.env.unknown")),
+        Rule(effect, ("app.env.missing", "app.env.invalid"), names(prefix)),
         Rule(effect, ("app.service.missing",)),
     )
 
@@ -235,6 +282,7 @@ RULES = causes.by_effect(
             "app.service.missing",
             "app.env.unreadable",
             "app.env.missing",
+            "app.env.invalid",
             "app.port.conflict",
             "app.import.error",
             "app.env.ambiguous",
@@ -271,6 +319,8 @@ RULES = causes.by_effect(
         "a unit that met its own limit did so whatever memory the host has left",
     ),
     Rule("app.exceptions", _OF_KINDS, select=by_all_kinds),
+    Rule("app.exceptions", ("app.service.down",), of_failed_start),
+    Rule("app.errors.rate", ("app.service.down",), without_known_kind),
     Rule("app.errors.rate", _OF_KINDS, select=by_commonest_kind),
     Rule(
         "app.errors.rate",
@@ -357,15 +407,15 @@ RULES = causes.by_effect(
         "what holds the port may listen elsewhere; a firewall's rule is a separate fault",
     ),
     Rule("db.connections.exhausted", ("app.pool.exhausted",)),
-    Rule("db.unreachable", ("app.env.missing",), names("DATABASE_")),
+    Rule("db.unreachable", _SETTINGS, names("DATABASE_")),
     Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full_for_server),
     Rule("db.unreachable", ("host.disk.readonly",), readonly_system),
-    Rule("db.auth.failed", ("app.env.missing",), names("DATABASE_")),
-    Rule("db.missing", ("app.env.missing",), names("DATABASE_")),
-    Rule("redis.unreachable", ("app.env.missing",), names("REDIS_")),
-    Rule("redis.auth.failed", ("app.env.missing",), names("REDIS_")),
+    Rule("db.auth.failed", _SETTINGS, names("DATABASE_")),
+    Rule("db.missing", _SETTINGS, names("DATABASE_")),
+    Rule("redis.unreachable", _SETTINGS, names("REDIS_")),
+    Rule("redis.auth.failed", _SETTINGS, names("REDIS_")),
     Rule("redis.writes.refused", _DISK, cannot_save),
-    Rule("zoho.token.invalid", ("app.env.missing",), names("ZOHO_")),
+    Rule("zoho.token.invalid", _SETTINGS, names("ZOHO_")),
     Rule("zoho.circuit.open", ("zoho.rate_limited", "zoho.token.invalid", "zoho.token.unknown")),
     Rule("host.swap.high", ("host.memory.high",)),
     Rule("host.iowait.high", ("host.swap.high", "host.memory.high")),
@@ -405,6 +455,9 @@ RULES = causes.by_effect(
     Rule("lb.health.unknown", _DOWN),
     *_without_settings("db.connection.unknown", "DATABASE_"),
     *_without_settings("redis.unknown", "REDIS_"),
+    Rule("app.restart.pending", ("app.env.",), _overlap),
+    Rule("app.restart.unknown", ("app.env.unknown",)),
+    *(Rule(effect, ("app.restart.pending",), says_otherwise) for effect in _CHANGED_BY),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
 )

@@ -76,6 +76,7 @@ def _decide_packages(ctx, observed):
 
 PROBES = {
     "service": Probe(service.observe, 5),
+    "environment": Probe(environment.observe, 5, environment.ASPECTS),
     "sockets": Probe(sockets.observe, 5),
     "logs": Probe(logs.observe, 600),
     "crash_dumps": Probe(crashes.observe, 5),
@@ -92,6 +93,7 @@ PROBES = {
     "space": Probe(disks.observe_space, 4, (), True),
     "network": Probe(network.observe, 3),
     "kernel": Probe(_observe_kernel, 5, ("window", "source"), True),
+    "last_start": Probe(service.observe_start, 4, (), True),
     "packages": Probe(_observe_packages, 3, (), True),
     "resolver": Probe(_observe_resolver, 3, (), True),
     "restore_points": Probe(restore_points.observe, 5),
@@ -107,10 +109,28 @@ _LATENCY = "High Response Times"
 APP = ("app",)
 CHECKS = {
     "service": Check(
-        service.decide, ("service",), "app.service", "app", APP, _WONT_START, ("logs",)
+        service.decide,
+        ("service",),
+        "app.service",
+        "app",
+        APP,
+        _WONT_START,
+        ("logs", "last_start"),
     ),
     "port": Check(ports.decide_port, ("sockets",), "app.port", "app", APP, _WONT_START),
-    "env": Check(environment.decide, (), "app.env", "app", APP, _WONT_START),
+    "env": Check(
+        environment.decide,
+        ("environment",),
+        "app.env",
+        "app",
+        APP,
+        _WONT_START,
+        ("health",),
+        ("environment.sources", "environment.running"),
+    ),
+    "restart": Check(
+        environment.decide_restart, ("environment",), "app.restart", "app", APP, _WONT_START
+    ),
     "imports": Check(logs.decide_imports, ("logs",), "app.import", "app", APP, _WONT_START),
     "database": Check(
         database.decide,
@@ -142,8 +162,17 @@ CHECKS = {
         logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
     ),
     "attacks": Check(attacks.decide, ("logs",), "security.access", "security", APP, _ATTACKS),
-    "keys": Check(keys.decide, (), "security.keys", "security", APP, _ATTACKS),
-    "env_file": Check(keys.decide_file, (), "security.env", "security", APP, _ATTACKS),
+    "keys": Check(keys.decide, ("environment",), "security.keys", "security", APP, _ATTACKS),
+    "env_file": Check(
+        keys.decide_file,
+        ("environment",),
+        "security.env",
+        "security",
+        APP,
+        _ATTACKS,
+        # What the app runs with says nothing of who may read its files.
+        stands_on=("environment.sources",),
+    ),
     "loadbalancer": Check(
         loadbalancer.decide,
         ("backends", "firewall"),

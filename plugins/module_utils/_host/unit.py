@@ -20,9 +20,10 @@ PROPERTIES = (
     " MainPID ExecMainCode ExecMainStatus ExecMainStartTimestampMonotonic"
     " ExecMainExitTimestampMonotonic ActiveEnterTimestampMonotonic StateChangeTimestampMonotonic"
     " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
-    " EnvironmentFiles ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit"
-    " TasksCurrent TasksMax AppArmorProfile"
-    " LimitNOFILESoft LimitNOFILE WantedBy RequiredBy TriggeredBy"
+    " EnvironmentFiles PassEnvironment UnsetEnvironment PAMName SupplementaryGroups DropInPaths"
+    " ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax"
+    " LimitNOFILESoft LimitNOFILE AppArmorProfile WantedBy RequiredBy"
+    " TriggeredBy"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
 _PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")
@@ -51,16 +52,6 @@ def working_directory(properties):
     """Return the directory the unit works in, or None."""
     path = properties.get("WorkingDirectory", "").lstrip("!-")
     return path if path.startswith("/") else None
-
-
-def environment_file(properties):
-    """Return the unit's ``.env``: of several files the one of that name, else the last, else
-    None.
-    """
-    lines = properties.get("EnvironmentFiles", "").split("\n")
-    paths = [line.rsplit(" (ignore_errors=", 1)[0].lstrip("-") for line in lines if line]
-    named = [path for path in paths if os.path.basename(path) == ".env"]
-    return (named or paths or [None])[-1]
 
 
 def command_line(properties):

@@ -58,7 +58,14 @@ KINDS = (
     ),
     (
         "environment",
-        ("environment variable", "validation error for settings", "validation errors for settings"),
+        (
+            "environment variable",
+            "validation error for settings",
+            "validation errors for settings",
+            # A file of settings that the app may not read, or that is not there.
+            ": '.env'",
+            "/.env'",
+        ),
     ),
     ("memory", ("memoryerror", "cannot allocate memory")),
     (

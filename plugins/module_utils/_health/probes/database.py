@@ -22,6 +22,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._net import (
 
 _REQUIRED = (("host", "HOST"), ("user", "USER"), ("name", "NAME"))
 _MARGIN = 0.3
+_CONCEALED = {"DATABASE_PASSWORD", "DATABASE_URL"}
 #: What is kept of the time to find out why a server does not answer, and the least for a query.
 _EXPLAINING = 2.0
 _LEAST = 0.5
@@ -96,35 +97,41 @@ def observe(ctx):
     # A little less than there is, so that a server that hangs is reported as such and not as a late
     # probe.
     deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
-    targets = []
+    servers = []
     if ctx.has("app"):
-        target = app_config.database_target(ctx.settings)
-        missing = [name for key, name in _REQUIRED if not target[key]]
-        if missing:
-            unset = ["DATABASE_" + name for name in missing]
+        targets = app_config.database_targets(ctx.settings)
+        missing = [name for key, name in _REQUIRED if not targets[0][key]]
+        unset = ["DATABASE_" + name for name in missing]
+        if not unset and not targets[0]["password"] and _CONCEALED & ctx.concealed:
+            unset, why = ["DATABASE_PASSWORD"], "its password is a credential of the unit"
+            results.append({"unset": unset, "why": why})
+        elif unset:
             results.append(
                 {"unset": unset, "why": ctx.environment_error or _not_set(unset, ctx.env_file)}
             )
         else:
-            targets.append((target, False))
-    if not (results or targets) or "postgresql" in (ctx.components or ()):
-        known = {url.address(target["host"], target["port"]) for target, _local in targets}
+            servers.append((targets, False))
+    if not (results or servers) or "postgresql" in (ctx.components or ()):
+        known = {
+            url.address(target["host"], target["port"])
+            for targets, _local in servers
+            for target in targets
+        }
         for target in local_servers.postgresql():
             if url.address("127.0.0.1", target["port"]) not in known:
-                targets.append((target, True))
+                servers.append(([target], True))
     gaps = {}
-    for number, (target, local) in enumerate(targets):
+    for number, (targets, local) in enumerate(servers):
         # A server that hangs must leave time for the others: what was not tried does not hang.
         left = deadline.remaining() - min(_EXPLAINING, deadline.remaining() / 4)
-        share = deadline.within(left / (len(targets) - number))
+        share = deadline.within(left / (len(servers) - number))
         if share.remaining() < _LEAST:
-            gaps["time"] = "there was no time left to query the server on port %s" % target["port"]
+            gaps["time"] = "no time was left to query the server on port %s" % targets[0]["port"]
             continue
-        result = dict(
-            reach.postgresql(target, share, ctx.params.get("required_tables") or ()), local=local
-        )
+        tables = ctx.params.get("required_tables") or ()
+        result = dict(_first_reached(targets, share, tables), local=local)
         gaps.update(result.pop("gaps", {}))
-        results.append(dict(result, explained=_explained(target, result, deadline)))
+        results.append(dict(result, explained=_explained(targets[0], result, deadline)))
     if not results and not gaps:
         raise NotHere("PostgreSQL is not on this host")
     first = results[0] if results else {}
@@ -145,6 +152,19 @@ def _explained(target, result, deadline):
         target["host"], target["port"], failure["error_kind"], deadline
     )
     return reason and reason._asdict()
+
+
+def _first_reached(targets, deadline, tables):
+    """Return what ``reach.postgresql`` does of the first of several servers that answers, as libpq
+    tries them; with none, of the first one.
+    """
+    results = []
+    for position, target in enumerate(targets):
+        share = deadline.within(deadline.remaining() / (len(targets) - position))
+        results.append(reach.postgresql(target, share, tables))
+        if results[-1]["alive"]:
+            return results[-1]
+    return results[0]
 
 
 def _not_set(names, env_file):

@@ -55,6 +55,24 @@ FAULTS = {
             *down("environment"),
         ],
     ),
+    "invalid variable": (
+        "app.env.invalid",
+        [
+            bad("app.env.invalid", variables=["ENABLE_CACHE (line 4: it is no switch)"]),
+            *down("environment"),
+        ],
+    ),
+    ".env that its user may not read": (
+        "app.env.unreadable",
+        [bad("app.env.unreadable", user="sergas"), *down("environment")],
+    ),
+    "restart that waits": (
+        "app.restart.pending",
+        [
+            bad("app.restart.pending", "warn", variables=["DATABASE_PASSWORD", "REQUIRE_MFA"]),
+            bad("security.mfa.off", "warn"),
+        ],
+    ),
     "variable read in two ways": (
         "app.env.ambiguous",
         [bad("app.env.ambiguous", "warn"), *down("environment")],
@@ -276,6 +294,7 @@ DISTINGUISHED_BY_NOTHING = {
         ("missing variable", "database stopped under the app"),
         ("missing variable", "database password"),
         ("missing variable", "database missing"),
+        ("restart that waits", "database password"),
         ("exceptions", "failing API"),
         ("health endpoint", "slow start"),
         # An app that does not run has no symptoms but that.
@@ -284,6 +303,8 @@ DISTINGUISHED_BY_NOTHING = {
             for down in (
                 "port in use",
                 "missing variable",
+                "invalid variable",
+                ".env that its user may not read",
                 "variable read in two ways",
                 "database stopped",
                 "database password",
@@ -503,3 +524,51 @@ def test_a_log_of_timeouts_is_not_explained_by_a_password():
         "app.errors.rate",
         "db.auth.failed",
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "types", "derives"),
+    [
+        ("exception:SyntaxError", ["SyntaxError"], True),
+        ("variable:REDIS_PORT", ["pydantic_core._pydantic_core.ValidationError"], True),
+        ("exception:SyntaxError", ["SyntaxError", "KeyError"], False),
+        ("exception:SyntaxError", ["KeyError"], False),
+        ("signal:KILL", ["KeyError"], False),
+    ],
+)
+def test_exceptions_of_a_start_that_fails_derive_from_it(reason, types, derives):
+    service = dict(down()[0], reason=reason)
+    exceptions = bad(
+        "app.exceptions", kinds={"other": 3}, groups=[{"type": name} for name in types]
+    )
+    found = found_roots([service, exceptions])
+    assert found == ({"app.service.down"} if derives else {"app.service.down", "app.exceptions"})
+
+
+@pytest.mark.parametrize("reason", ["exception:SyntaxError", "condition", "command"])
+def test_a_unit_that_says_itself_why_it_failed_does_not_derive_from_other_faults(reason):
+    service = dict(down()[0], reason=reason)
+    findings = [service, bad("redis.unreachable"), bad("host.memory.high")]
+    assert "app.service.down" in found_roots(findings)
+
+
+@pytest.mark.parametrize(
+    ("id", "variable", "other"),
+    [
+        ("db.unreachable", "DATABASE_URL", "DATABASE_POOL_SIZE"),
+        ("db.unreachable", "DATABASE_HOST", "DATABASE_PASSWORD"),
+        ("db.auth.failed", "DATABASE_PASSWORD", "DATABASE_TIMEOUT"),
+        ("db.missing", "DATABASE_NAME", "DATABASE_PASSWORD"),
+        ("redis.unreachable", "REDIS_PORT", "REDIS_CACHE_TTL"),
+        ("redis.auth.failed", "REDIS_PASSWORD", "REDIS_DB"),
+        ("zoho.token.invalid", "ZOHO_SDK_CLIENT_SECRET", "ZOHO_BATCH_SIZE"),
+        ("security.mfa.off", "REQUIRE_MFA", "SESSION_TIMEOUT"),
+        ("security.keys.weak", "SESSION_TIMEOUT", "REQUIRE_MFA"),
+    ],
+)
+def test_a_restart_that_waits_explains_what_its_variables_say_and_nothing_else(id, variable, other):
+    def found(name):
+        return found_roots([bad("app.restart.pending", "warn", variables=[name]), bad(id)])
+
+    assert found(variable) == {"app.restart.pending"}
+    assert found(other) == {"app.restart.pending", id}

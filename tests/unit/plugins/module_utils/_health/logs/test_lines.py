@@ -160,6 +160,8 @@ def test_what_a_line_says(line, expected):
         ("[Errno 98] error while attempting to bind on address: address already in use", "port"),
         ("ModuleNotFoundError: No module named 'redis'", "import"),
         ("1 validation error for Settings", "environment"),
+        ("PermissionError: [Errno 13] Permission denied: '/srv/app/.env'", "environment"),
+        ("PermissionError: [Errno 13] Permission denied: '.env'", "environment"),
         ("mcp_request_failed: Connection refused", "zoho"),
         ("ValueError: bad value", "other"),
     ],

@@ -348,7 +348,7 @@ def test_clusters_that_show_only_their_sockets(tmp_path):
 
 
 class TestObserve:
-    def context(self, app, components=None, text="", error=None):
+    def context(self, app, components=None, text="", error=None, concealed=frozenset()):
         return types.SimpleNamespace(
             has=lambda component: app,
             params={},
@@ -356,8 +356,35 @@ class TestObserve:
             env_file="/app/.env",
             environment_error=error,
             settings=app_config.settings(app_config.interpret(text), {}),
+            concealed=concealed,
             deadline=Deadline(3),
         )
+
+    def test_of_several_servers_the_first_that_answers_counts(self, monkeypatch):
+        reached = []
+
+        def reach_one(target, _deadline, _tables):
+            reached.append(target["host"])
+            alive = target["host"] != "down"
+            return {"address": target["host"], "alive": alive, **({} if alive else {"failure": {}})}
+
+        monkeypatch.setattr(database.reach, "postgresql", reach_one)
+        monkeypatch.setattr(local_servers, "postgresql", list)
+        text = "DATABASE_URL=postgresql://u:p@down,h2,h3/db\n"
+        monkeypatch.setattr(database, "_explained", lambda *_: None)
+        observed = database.observe(self.context(app=True, text=text)).value
+        assert (reached, observed["target"]) == (["down", "h2"], "h2")
+        text = text.replace("h2,h3", "down:5433")
+        observed = database.observe(self.context(app=True, text=text)).value
+        assert observed["reached"][0]["failure"] == {}
+
+    def test_a_password_that_is_a_credential_is_not_taken_for_none(self, monkeypatch):
+        monkeypatch.setattr(local_servers, "postgresql", list)
+        text = "DATABASE_HOST=h\nDATABASE_NAME=n\nDATABASE_USER=u\n"
+        context = self.context(app=True, text=text, concealed={"DATABASE_PASSWORD"})
+        (result,) = database.observe(context).value["reached"]
+        item = database.judge(result, (80, 90, "%"))
+        assert (item["id"], item["status"]) == ("db.connection.unknown", "unknown")
 
     def test_a_host_without_either(self, monkeypatch):
         monkeypatch.setattr(local_servers, "postgresql", list)

@@ -144,7 +144,7 @@ def test_why_it_is_down_is_read_from_the_log_of_its_last_run(properties, context
 @pytest.mark.parametrize(
     ("code", "status", "words"),
     [
-        ("1", "203", "status 203: its command cannot be executed"),
+        ("1", "203", "status 203"),
         ("1", "3", "status 3"),
         ("2", "9", "killed by signal 9"),
     ],
@@ -231,3 +231,37 @@ def test_a_host_without_systemd(context):
     ctx.unit_error = "systemctl is not installed"
     with pytest.raises(service.UnitUnreadable, match="systemctl is not installed"):
         service.observe(ctx)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "remedy"),
+    [
+        ("exception:SyntaxError", "SyntaxError: invalid syntax at main.py:4", None),
+        ("variable:REDIS_PORT", "the app refuses REDIS_PORT", None),
+        ("condition", "ConditionPathExists=/x is not met", None),
+        ("dependency:mnt.mount", "mnt.mount, which it needs, has failed", None),
+        ("systemd:203", "its command cannot be executed (203)", None),
+        ("signal:KILL", "signal KILL ended it", "start_service"),
+        ("timeout", "it was not ready within TimeoutStartSec", "start_service"),
+    ],
+)
+def test_why_the_last_start_failed_is_said_and_no_futile_start_is_planned(
+    properties, context, code, words, remedy
+):
+    shown = observed(properties("failed"))
+    start = {"code": code, "words": words}
+    item = only(service.decide(context(now=NOW), shown, None, start))
+    assert item["summary"].endswith(": " + words)
+    assert (item["reason"], item["remedy"]) == (code, remedy)
+    assert item["advice"]
+    assert only(service.decide(context(now=NOW), shown))["remedy"] == "start_service"
+
+
+def test_how_an_earlier_attempt_ended_says_nothing_of_a_unit_that_was_stopped(properties, context):
+    stopped = dict(properties("failed"), ActiveState="inactive", Result="success")
+    for code, is_stopped in (("exception:KeyError", True), ("condition", False)):
+        start = {"code": code, "words": "words"}
+        item = only(service.decide(context(now=NOW), observed(stopped), None, start))
+        assert item["evidence"]["stopped"] is is_stopped
+        assert (item["reason"] is None) is is_stopped
+        assert (item["remedy"] is None) is not is_stopped
