@@ -46,6 +46,7 @@ options:
       - connections
       - rate_limit
       - attacks
+      - forwarded
       - keys
       - env_file
       - loadbalancer
@@ -60,6 +61,7 @@ options:
       - kernel
       - packages
       - resolver
+      - clock
       - restore_points
   skip:
     description:
@@ -88,7 +90,8 @@ options:
           90, 100;
         V(db_connections_percent) 80, 90; V(redis_memory_percent) 80, 90; V(auth_failures) 10, 50;
         V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10;
-        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95."
+        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95;
+        V(clock_seconds) 5, 60."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
     type: dict
     default: {}
@@ -97,6 +100,11 @@ options:
       - How far back to look in the journal, in seconds.
     type: int
     default: 3600
+  controller_time:
+    description:
+      - The time of the controller in seconds since the epoch, with which the host's is compared.
+      - If not given, that of the controller as it sends the options.
+    type: float
   deadline:
     description:
       - How long the diagnosis of the host may take, in seconds.
@@ -247,6 +255,14 @@ options:
   database_password:
     description: Replaces C(DATABASE_PASSWORD) of the app's C(.env).
     type: str
+  required_tables:
+    description:
+      - Tables that the app must be able to read and to write, each as V(schema.table). A missing
+        table, or one that the app's role may not select from, insert into, update and delete from,
+        is a failure. Without them, only grants that can be no more than a mistake are.
+    type: list
+    elements: str
+    default: []
   redis_host:
     description: Replaces C(REDIS_HOST) of the app's C(.env).
     type: str
@@ -444,11 +460,24 @@ distribution:
   returned: success
   type: dict
   sample: {id: ubuntu, like: [debian], name: Ubuntu 24.04.3 LTS}
+managed:
+  description:
+    - The services C(database) and C(redis) that a cluster manager of the host owns (Patroni,
+      repmgr, Pacemaker, Redis Sentinel), with its name and the command that shows what it manages.
+      Remedies leave them alone.
+  returned: success
+  type: dict
+  sample: {database: {name: Patroni, command: patronictl -c /etc/patroni/17-main.yml list}}
 recording:
   description:
     - What the checks were judged from, without secrets. Its keys are not part of the interface.
   returned: if O(record)
   type: dict
+seconds:
+  description: How long the diagnosis took on the host.
+  returned: success
+  type: float
+  sample: 0.412
 probe_seconds:
   description: How long each probe took; null for one that did not end in time.
   returned: success
@@ -456,10 +485,10 @@ probe_seconds:
   sample: {disks: 0.001, database: 0.012}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._health import checks
+from ansible_collections.sergas.ops.plugins.module_utils._health import runner as health
 
 ARGUMENT_SPEC = {
     "checks": {"type": "list", "elements": "str", "choices": list(checks.CHECKS)},
@@ -472,6 +501,7 @@ ARGUMENT_SPEC = {
     "thresholds": {"type": "dict", "default": {}},
     "window": {"type": "int", "default": 3600},
     "deadline": {"type": "float", "default": 15},
+    "controller_time": {"type": "float"},
     "service": {"type": "str", "default": "sergas-app"},
     "app_dir": {"type": "path"},
     "env_file": {"type": "path"},
@@ -524,6 +554,7 @@ ARGUMENT_SPEC = {
     "database_name": {"type": "str"},
     "database_user": {"type": "str"},
     "database_password": {"type": "str", "no_log": True},
+    "required_tables": {"type": "list", "elements": "str", "default": []},
     "redis_host": {"type": "str"},
     "redis_port": {"type": "int"},
     "redis_password": {"type": "str", "no_log": True},
@@ -531,7 +562,7 @@ ARGUMENT_SPEC = {
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = Module(ranges=health.RANGES, argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     runner.run(module, checks.run)
 
 

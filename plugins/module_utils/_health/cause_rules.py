@@ -24,6 +24,7 @@ _DATABASE = (
     "db.unreachable",
     "db.auth.failed",
     "db.missing",
+    "db.writes.refused",
     "db.disk.full",
     "db.connections.exhausted",
     "db.locks.blocked",
@@ -53,7 +54,7 @@ _GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
 
 def waits(_effect, cause):
     """Whether what cannot be reached keeps its client waiting: a refusal comes at once."""
-    return cause["evidence"].get("error_kind") in ("timeout", "dns", "unreachable")
+    return cause["evidence"].get("error_kind") in ("timeout", "hung", "dns", "unreachable")
 
 
 def answers_nothing(effect, _cause):
@@ -78,6 +79,19 @@ def in_whole_memory(effect, _cause):
 
 def full(_effect, cause):
     return (cause["value"] or 0) >= 99
+
+
+def full_for_server(effect, cause):
+    """Whether a server that has run out of space had it on a disk that is full still."""
+    return full(effect, cause) or reason_code(effect) == "disk_full"
+
+
+def locks_table(_effect, cause):
+    return reason_code(cause) == "locks"
+
+
+def cannot_save(effect, _cause):
+    return reason_code(effect) == "save"
 
 
 def readonly_system(_effect, cause):
@@ -213,6 +227,7 @@ KINDS = causes.by_effect(
         ("db.queries.", "db.locks.", "db.index.", "db.connections.exhausted"),
     ),
     Rule("database.timeout", ("db.unreachable",), waits),
+    Rule("database.timeout", ("db.transactions.prepared",), locks_table),
     *_exhausted("database.exhausted"),
     *_exhausted("database.pool"),
     Rule("redis", ("redis.",)),
@@ -323,7 +338,7 @@ RULES = causes.by_effect(
     ),
     Rule(
         "app.port.closed",
-        _DATABASE,
+        (*_DATABASE, "redis.unreachable"),
         starts_or_waits,
         "an app that waits for its database does not listen yet; one that is refused ends soon",
     ),
@@ -361,7 +376,7 @@ RULES = causes.by_effect(
     Rule("api.health.unreachable", ("app.files.exhausted",)),
     Rule(
         "api.health.unreachable",
-        ("db.unreachable",),
+        ("db.unreachable", "redis.unreachable"),
         all_of(answers_nothing, waits),
         "an app that accepts and does not answer may wait; one that refuses does not run",
     ),
@@ -394,6 +409,7 @@ RULES = causes.by_effect(
         ),
     ),
     Rule("api.latency.high", ("db.unreachable", "redis.unreachable"), waits),
+    Rule("api.latency.high", ("db.transactions.prepared",), locks_table),
     Rule("api.latency.high", ("cognee.down",), timed_out),
     Rule("api.latency.high", ("app.files.exhausted",)),
     Rule(
@@ -424,13 +440,13 @@ RULES = causes.by_effect(
     ),
     Rule("db.connections.exhausted", ("app.pool.exhausted",)),
     Rule("db.unreachable", _SETTINGS, names("DATABASE_")),
-    Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full),
+    Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full_for_server),
     Rule("db.unreachable", ("host.disk.readonly",), readonly_system),
     Rule("db.auth.failed", _SETTINGS, names("DATABASE_")),
     Rule("db.missing", _SETTINGS, names("DATABASE_")),
     Rule("redis.unreachable", _SETTINGS, names("REDIS_")),
     Rule("redis.auth.failed", _SETTINGS, names("REDIS_")),
-    Rule("redis.writes.refused", _DISK),
+    Rule("redis.writes.refused", _DISK, cannot_save),
     Rule("zoho.token.invalid", _SETTINGS, names("ZOHO_")),
     Rule("zoho.circuit.open", ("zoho.rate_limited", "zoho.token.invalid", "zoho.token.unknown")),
     Rule("host.swap.high", ("host.memory.high",)),
@@ -494,10 +510,11 @@ RULES = causes.by_effect(
     *_without_settings("db.connection.unknown", "DATABASE_"),
     *_without_settings("redis.unknown", "REDIS_"),
     Rule("app.restart.pending", ("app.env.",), _overlap),
-    Rule("app.restart.unknown", ("app.env.unknown",)),
+    Rule("app.restart.unknown", ("app.env.unknown", "app.env.unreadable")),
     *(Rule(effect, ("app.restart.pending",), says_otherwise) for effect in _CHANGED_BY),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
+    Rule("security.forwarded.unknown", ("app.env.unreadable",)),
 )
 
 

@@ -14,6 +14,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.logs import cov
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
     attacks,
+    clock,
     cpu,
     crashes,
     database,
@@ -34,13 +35,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     service,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
-
-# What explains other findings is imported where there are any: on a host that is well, compiling it
-# would take as long as a probe.
 
 
 def _observe_kernel(ctx):
+    # What explains other findings is imported where there are any: on a host that is well,
+    # compiling it would take as long as a probe.
     from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
 
     return kernel.observe(ctx)
@@ -79,21 +78,21 @@ def _decide_packages(ctx, observed):
 PROBES = {
     "service": Probe(service.observe, 5),
     "environment": Probe(environment.observe, 5, environment.ASPECTS),
-    "sockets": Probe(sockets.observe, 5),
+    "sockets": Probe(ports.observe, 5),
     "logs": Probe(reading.observe, 600, coverage.ASPECTS),
     "metrics": Probe(metrics.observe, 3, metrics.ASPECTS),
     "crash_dumps": Probe(crashes.observe, 5),
     "limits": Probe(limits.observe, 5),
     "health": Probe(api.observe, 10),
     "prometheus": Probe(prometheus.observe, 5, prometheus.ASPECTS),
-    "database": Probe(database.observe, 8),
-    "redis": Probe(redis.observe, 5),
+    "database": Probe(database.observe, 8, database.ASPECTS),
+    "redis": Probe(redis.observe, 5, redis.ASPECTS),
     "memory": Probe(memory.observe, 5),
     "disks": Probe(disks.observe, 5),
     "cpu": Probe(cpu.observe, 5),
     "traffic": Probe(loadbalancer.observe_traffic, 10, ("requests",)),
     "backends": Probe(loadbalancer.observe, 12),
-    "firewall": Probe(loadbalancer.observe_firewall, 5),
+    "firewall": Probe(loadbalancer.observe_firewall, 5, ("rules",)),
     "space": Probe(disks.observe_space, 4, (), True),
     "network": Probe(network.observe, 3),
     "kernel": Probe(_observe_kernel, 5, ("window", "source"), True),
@@ -243,8 +242,17 @@ CHECKS = {
         "security",
         APP,
         _ATTACKS,
-        _COUNTERS,
+        (*_COUNTERS, "environment", "firewall"),
         stands_on=(*_LOG, "logs.clients"),
+    ),
+    "forwarded": Check(
+        attacks.decide_forwarded,
+        ("environment",),
+        "security.forwarded",
+        "security",
+        APP,
+        _ATTACKS,
+        ("sockets",),
     ),
     "keys": Check(keys.decide, ("environment",), "security.keys", "security", APP, _ATTACKS),
     "env_file": Check(
@@ -307,6 +315,15 @@ CHECKS = {
         APP,
         _MATRIX,
         complete="each server is queried, and one that does not answer is the finding",
+    ),
+    "clock": Check(
+        clock.decide,
+        (),
+        "host.clock",
+        "host",
+        (),
+        _MATRIX,
+        complete="two numbers are compared, and a controller that sent none is no controller",
     ),
     "restore_points": Check(
         restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX

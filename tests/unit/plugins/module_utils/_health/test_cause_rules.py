@@ -171,6 +171,7 @@ FAULTS = {
             ),
         ],
     ),
+    "redis replica": ("redis.writes.refused", [bad("redis.writes.refused", target="r:6379")]),
     "redis full": ("redis.memory.high", [bad("redis.memory.high", target="127.0.0.1:6379")]),
     "redis password": (
         "redis.auth.failed",
@@ -216,6 +217,60 @@ def both(first, second):
                     }
                 )
     return list(merged.values())
+
+
+#: What makes all who query it wait has the symptoms of many others, so these are tested alone.
+WAITED_FOR = {
+    "database frozen": (
+        "db.unreachable",
+        [
+            bad("db.unreachable", target=TARGET, error_kind="hung"),
+            bad("api.health.unreachable", kind="timeout"),
+            bad("api.latency.high", seconds=9.5),
+            bad("app.errors.rate", "warn", kinds={"database.timeout": 12}),
+        ],
+    ),
+    "database of readers": (
+        "db.writes.refused",
+        [
+            bad("db.writes.refused", target=TARGET),
+            bad("app.errors.rate", "warn", kinds={"other": 13}),
+        ],
+    ),
+    "prepared transaction": (
+        "db.transactions.prepared",
+        [
+            {**bad("db.transactions.prepared", "warn"), "reason": "locks"},
+            bad("api.latency.high", seconds=30.1),
+        ],
+    ),
+    "redis frozen": (
+        "redis.unreachable",
+        [
+            bad("redis.unreachable", target="127.0.0.1:6379", error_kind="hung"),
+            bad("api.health.unreachable", kind="timeout"),
+            bad("api.latency.high", seconds=9.5),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(WAITED_FOR))
+def test_what_others_wait_for_is_their_root(name):
+    root, findings = WAITED_FOR[name]
+    assert found_roots(findings) == {root}
+
+
+def test_a_disk_explains_only_what_cannot_be_written_there():
+    full = {**bad("host.disk.high", filesystems=["/"]), "value": 92.0}
+    refused = bad("redis.writes.refused", target="r:6379")
+    for reason, derived in (("save", True), ("replica", False)):
+        found = cause_rules.derive([full, {**refused, "reason": reason}])
+        assert (found[1]["cause"] == "host.disk.high") is derived
+    down = bad("db.unreachable", target=TARGET, error_kind="refused")
+    for reason, derived in (("disk_full:15/main", True), ("hba:15/main", False)):
+        found = cause_rules.derive([full, {**down, "reason": reason}])
+        assert (found[1]["cause"] == "host.disk.high") is derived
 
 
 @pytest.mark.parametrize("name", list(FAULTS))
