@@ -39,15 +39,18 @@ options:
       - resources
       - exceptions
       - errors
+      - events
       - api
       - latency
       - prometheus
       - connections
       - rate_limit
       - attacks
+      - forwarded
       - keys
       - env_file
       - loadbalancer
+      - traffic
       - memory
       - swap
       - disk
@@ -58,6 +61,7 @@ options:
       - kernel
       - packages
       - resolver
+      - clock
       - restore_points
   skip:
     description:
@@ -86,7 +90,8 @@ options:
           90, 100;
         V(db_connections_percent) 80, 90; V(redis_memory_percent) 80, 90; V(auth_failures) 10, 50;
         V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10;
-        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95."
+        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95;
+        V(clock_seconds) 5, 60."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
     type: dict
     default: {}
@@ -95,6 +100,11 @@ options:
       - How far back to look in the journal, in seconds.
     type: int
     default: 3600
+  controller_time:
+    description:
+      - The time of the controller in seconds since the epoch, with which the host's is compared.
+      - If not given, that of the controller as it sends the options.
+    type: float
   deadline:
     description:
       - How long the diagnosis of the host may take, in seconds.
@@ -154,6 +164,33 @@ options:
       - ZOHO_SDK_CLIENT_SECRET|ZOHO_MCP_CLIENT_SECRET
       - ZOHO_SDK_REFRESH_TOKEN
       - COGNEE_BASE_URL|COGNEE_API_URL
+  log_patterns:
+    description:
+      - Events to look for in the app's log, besides failed agent sessions (V(agent_sessions)),
+        failed syncs of accounts (V(account_syncs)) and failed queries of the memory service
+        (V(memory_queries)). One with such a name replaces it.
+      - At most 20. They see the first 400 characters of each line that is no access line.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the event in the report, of small letters, digits and V(_).
+        type: str
+        required: true
+      pattern:
+        description:
+          - A regular expression of Python, in which case does not matter, of 300 characters at
+            most.
+          - One that may take long is refused. It may have two of V(*) and V(+), none within
+            another, and no reference to a group.
+        type: str
+        required: true
+      severity:
+        description: The status of the finding.
+        type: str
+        choices: [warn, fail]
+        default: warn
   prometheus_url:
     description:
       - Where Prometheus answers. Nothing there is V(skipped), if neither this nor
@@ -218,6 +255,14 @@ options:
   database_password:
     description: Replaces C(DATABASE_PASSWORD) of the app's C(.env).
     type: str
+  required_tables:
+    description:
+      - Tables that the app must be able to read and to write, each as V(schema.table). A missing
+        table, or one that the app's role may not select from, insert into, update and delete from,
+        is a failure. Without them, only grants that can be no more than a mistake are.
+    type: list
+    elements: str
+    default: []
   redis_host:
     description: Replaces C(REDIS_HOST) of the app's C(.env).
     type: str
@@ -415,11 +460,24 @@ distribution:
   returned: success
   type: dict
   sample: {id: ubuntu, like: [debian], name: Ubuntu 24.04.3 LTS}
+managed:
+  description:
+    - The services C(database) and C(redis) that a cluster manager of the host owns (Patroni,
+      repmgr, Pacemaker, Redis Sentinel), with its name and the command that shows what it manages.
+      Remedies leave them alone.
+  returned: success
+  type: dict
+  sample: {database: {name: Patroni, command: patronictl -c /etc/patroni/17-main.yml list}}
 recording:
   description:
     - What the checks were judged from, without secrets. Its keys are not part of the interface.
   returned: if O(record)
   type: dict
+seconds:
+  description: How long the diagnosis took on the host.
+  returned: success
+  type: float
+  sample: 0.412
 probe_seconds:
   description: How long each probe took; null for one that did not end in time.
   returned: success
@@ -427,10 +485,10 @@ probe_seconds:
   sample: {disks: 0.001, database: 0.012}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._health import checks
+from ansible_collections.sergas.ops.plugins.module_utils._health import runner as health
 
 ARGUMENT_SPEC = {
     "checks": {"type": "list", "elements": "str", "choices": list(checks.CHECKS)},
@@ -443,6 +501,7 @@ ARGUMENT_SPEC = {
     "thresholds": {"type": "dict", "default": {}},
     "window": {"type": "int", "default": 3600},
     "deadline": {"type": "float", "default": 15},
+    "controller_time": {"type": "float"},
     "service": {"type": "str", "default": "sergas-app"},
     "app_dir": {"type": "path"},
     "env_file": {"type": "path"},
@@ -465,6 +524,16 @@ ARGUMENT_SPEC = {
             "COGNEE_BASE_URL|COGNEE_API_URL",
         ],
     },
+    "log_patterns": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "pattern": {"type": "str", "required": True},
+            "severity": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
+        },
+    },
     "prometheus_url": {"type": "str"},
     "prometheus_queries": {
         "type": "list",
@@ -485,6 +554,7 @@ ARGUMENT_SPEC = {
     "database_name": {"type": "str"},
     "database_user": {"type": "str"},
     "database_password": {"type": "str", "no_log": True},
+    "required_tables": {"type": "list", "elements": "str", "default": []},
     "redis_host": {"type": "str"},
     "redis_port": {"type": "int"},
     "redis_password": {"type": "str", "no_log": True},
@@ -492,7 +562,7 @@ ARGUMENT_SPEC = {
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = Module(ranges=health.RANGES, argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     runner.run(module, checks.run)
 
 

@@ -24,6 +24,7 @@ _DATABASE = (
     "db.unreachable",
     "db.auth.failed",
     "db.missing",
+    "db.writes.refused",
     "db.disk.full",
     "db.connections.exhausted",
     "db.locks.blocked",
@@ -53,7 +54,7 @@ _GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
 
 def waits(_effect, cause):
     """Whether what cannot be reached keeps its client waiting: a refusal comes at once."""
-    return cause["evidence"].get("error_kind") in ("timeout", "dns", "unreachable")
+    return cause["evidence"].get("error_kind") in ("timeout", "hung", "dns", "unreachable")
 
 
 def answers_nothing(effect, _cause):
@@ -78,6 +79,19 @@ def in_whole_memory(effect, _cause):
 
 def full(_effect, cause):
     return (cause["value"] or 0) >= 99
+
+
+def full_for_server(effect, cause):
+    """Whether a server that has run out of space had it on a disk that is full still."""
+    return full(effect, cause) or reason_code(effect) == "disk_full"
+
+
+def locks_table(_effect, cause):
+    return reason_code(cause) == "locks"
+
+
+def cannot_save(effect, _cause):
+    return reason_code(effect) == "save"
 
 
 def readonly_system(_effect, cause):
@@ -148,6 +162,26 @@ def without_known_kind(effect, _cause):
     return not set(effect["evidence"].get("kinds") or ()) - {"other"}
 
 
+def says_why(effect, cause):
+    """Whether what could not be measured was not for the same reason, word for word."""
+    why = cause["summary"].partition(": ")[2]
+    return bool(why) and why in effect["summary"]
+
+
+def lost_lines(effect, cause):
+    """Whether lines of the window are gone and a disk is full: journald removes the oldest then."""
+    return effect["reason"] in ("gap:logs.journal", "gap:logs.window") and full(effect, cause)
+
+
+def of_event(name):
+    """Return a condition: the lines are of the event of this name."""
+
+    def is_event(effect, _cause):
+        return effect["reason"] == name
+
+    return is_event
+
+
 def names(prefix):
     """Return a condition: a missing variable explains only what it is for."""
 
@@ -193,6 +227,7 @@ KINDS = causes.by_effect(
         ("db.queries.", "db.locks.", "db.index.", "db.connections.exhausted"),
     ),
     Rule("database.timeout", ("db.unreachable",), waits),
+    Rule("database.timeout", ("db.transactions.prepared",), locks_table),
     *_exhausted("database.exhausted"),
     *_exhausted("database.pool"),
     Rule("redis", ("redis.",)),
@@ -254,6 +289,18 @@ def _without_settings(effect, prefix):
     )
 
 
+#: What is read from the app's log: where that cannot be read, neither can they.
+_OF_LOG = (
+    "app.errors.unknown",
+    "app.import.unknown",
+    "app.exceptions.unknown",
+    "app.events.unknown",
+    "app.crash.unknown",
+    "zoho.api.unknown",
+    "security.access.unknown",
+)
+_FAILING = ("app.errors.rate", "app.exceptions", "app.service.down")
+
 RULES = causes.by_effect(
     Rule(
         "app.service.down",
@@ -291,7 +338,7 @@ RULES = causes.by_effect(
     ),
     Rule(
         "app.port.closed",
-        _DATABASE,
+        (*_DATABASE, "redis.unreachable"),
         starts_or_waits,
         "an app that waits for its database does not listen yet; one that is refused ends soon",
     ),
@@ -329,7 +376,7 @@ RULES = causes.by_effect(
     Rule("api.health.unreachable", ("app.files.exhausted",)),
     Rule(
         "api.health.unreachable",
-        ("db.unreachable",),
+        ("db.unreachable", "redis.unreachable"),
         all_of(answers_nothing, waits),
         "an app that accepts and does not answer may wait; one that refuses does not run",
     ),
@@ -362,6 +409,7 @@ RULES = causes.by_effect(
         ),
     ),
     Rule("api.latency.high", ("db.unreachable", "redis.unreachable"), waits),
+    Rule("api.latency.high", ("db.transactions.prepared",), locks_table),
     Rule("api.latency.high", ("cognee.down",), timed_out),
     Rule("api.latency.high", ("app.files.exhausted",)),
     Rule(
@@ -392,13 +440,13 @@ RULES = causes.by_effect(
     ),
     Rule("db.connections.exhausted", ("app.pool.exhausted",)),
     Rule("db.unreachable", _SETTINGS, names("DATABASE_")),
-    Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full),
+    Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full_for_server),
     Rule("db.unreachable", ("host.disk.readonly",), readonly_system),
     Rule("db.auth.failed", _SETTINGS, names("DATABASE_")),
     Rule("db.missing", _SETTINGS, names("DATABASE_")),
     Rule("redis.unreachable", _SETTINGS, names("REDIS_")),
     Rule("redis.auth.failed", _SETTINGS, names("REDIS_")),
-    Rule("redis.writes.refused", _DISK),
+    Rule("redis.writes.refused", _DISK, cannot_save),
     Rule("zoho.token.invalid", _SETTINGS, names("ZOHO_")),
     Rule("zoho.circuit.open", ("zoho.rate_limited", "zoho.token.invalid", "zoho.token.unknown")),
     Rule("host.swap.high", ("host.memory.high",)),
@@ -433,17 +481,40 @@ RULES = causes.by_effect(
     Rule("redis.unreachable", ("host.resolver.failing",), by_name),
     Rule("app.errors.rate", ("host.packages.restarted",), without_known_kind),
     Rule("lb.health.failing", ("host.conntrack.dropped", "host.backlog.full")),
+    Rule(
+        "lb.requests.failing",
+        (
+            *_DOWN,
+            "api.health.unreachable",
+            "app.exceptions",
+            "app.errors.rate",
+            "lb.blocked",
+            "lb.health.failing",
+            *_DATABASE,
+        ),
+    ),
+    Rule("app.events.seen", ("zoho.", *_DATABASE, *_FAILING), of_event("account_syncs")),
+    Rule("app.events.seen", ("cognee.", *_FAILING), of_event("memory_queries")),
+    Rule(
+        "app.events.seen",
+        ("zoho.", "cognee.", "redis.", *_DATABASE, *_FAILING),
+        of_event("agent_sessions"),
+    ),
     # What could not be measured because something else fails.
+    *(Rule(effect, ("app.oom.unknown",), says_why) for effect in _OF_LOG),
+    *(Rule(effect, ("host.disk.high",), lost_lines) for effect in ("app.oom.unknown", *_OF_LOG)),
     Rule("api.health.unknown", _DOWN),
     Rule("api.latency.unknown", (*_DOWN, "api.health.unreachable", "api.health.invalid")),
+    Rule("api.latency.unknown", ("app.oom.unknown", "app.errors.unknown"), says_why),
     Rule("lb.health.unknown", _DOWN),
     *_without_settings("db.connection.unknown", "DATABASE_"),
     *_without_settings("redis.unknown", "REDIS_"),
     Rule("app.restart.pending", ("app.env.",), _overlap),
-    Rule("app.restart.unknown", ("app.env.unknown",)),
+    Rule("app.restart.unknown", ("app.env.unknown", "app.env.unreadable")),
     *(Rule(effect, ("app.restart.pending",), says_otherwise) for effect in _CHANGED_BY),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
+    Rule("security.forwarded.unknown", ("app.env.unreadable",)),
 )
 
 

@@ -22,7 +22,9 @@ PROPERTIES = (
     " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
     " EnvironmentFiles PassEnvironment UnsetEnvironment PAMName SupplementaryGroups DropInPaths"
     " ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax"
-    " LimitNOFILESoft LimitNOFILE AppArmorProfile"
+    " LimitNOFILESoft LimitNOFILE AppArmorProfile WantedBy RequiredBy TriggeredBy"
+    " StandardOutput StandardError LogNamespace LogLevelMax SyslogLevel LogFilterPatterns"
+    " LogRateLimitIntervalUSec LogRateLimitBurst"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
 _PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")
@@ -138,6 +140,12 @@ def is_running(properties):
         properties.get("ActiveState") in ("active", "reloading")
         and properties.get("SubState") != "exited"
     )
+
+
+def starts_at_boot(properties):
+    """Return whether something starts the unit after a boot; of one that is not known, it does."""
+    started = any(properties.get(name) for name in ("WantedBy", "RequiredBy", "TriggeredBy"))
+    return started or properties.get("UnitFileState") != "disabled"
 
 
 def is_loaded(properties):

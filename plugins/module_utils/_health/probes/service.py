@@ -92,7 +92,10 @@ def decide(ctx, service, logs=None, start=None):
         return [_unloadable(name, properties, evidence)]
     loop = _is_loop(ctx, service, logs)
     if unit.is_running(properties) and not loop and not _comes_not_up(service, logs):
-        return [_running(ctx, name, service, logs, evidence)]
+        item = _running(ctx, name, service, logs, evidence)
+        late = [] if unit.starts_at_boot(properties) else [_disabled(name, evidence)]
+        # It runs, and one warning says so.
+        return late if late and item["status"] == "ok" else [item, *late]
     return [_down(name, service, logs, evidence, loop, start)]
 
 
@@ -244,6 +247,18 @@ def _running(ctx, name, service, logs, evidence):
         % (name, since, count, warn, _exit_words(evidence)),
         advice="Check what ends it: the last exit, memory kills and exceptions.",
         **details,
+    )
+
+
+def _disabled(name, evidence):
+    return finding(
+        "app.service.disabled",
+        "app",
+        "warn",
+        "%s runs since %s, but nothing starts it after a boot: it is disabled"
+        % (name, evidence["since"]),
+        evidence=evidence,
+        advice="systemctl enable %s." % name,
     )
 
 

@@ -18,7 +18,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
@@ -40,6 +39,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights im
     settings,
     statements,
     storage,
+    triggers,
     verdict,
     wal,
 )
@@ -75,6 +75,7 @@ QUERIES = {
     "locks": locks.observe_locks,
     "running": statements.observe_running,
     "transactions": locks.observe_transactions,
+    "prepared": locks.observe_prepared,
     "statements": statements.observe_statements,
     "settings": settings.observe,
     "wal": wal.observe,
@@ -91,6 +92,7 @@ QUERIES = {
     "invalid_indexes": indexes.observe_invalid,
     "cache": cache.observe,
     "sequences": sequences.observe,
+    "triggers": triggers.observe,
     "checksums": integrity.observe_checksums,
     "collations": integrity.observe_collations,
     # last: it is the one that may read tables
@@ -118,8 +120,10 @@ CHECKS = {
     "vacuum": Check(maintenance.decide_vacuum, ("maintenance",), "db.vacuum", _SLOW),
     "statistics": Check(maintenance.decide_statistics, ("maintenance",), "db.statistics", _SLOW),
     "wraparound": Check(maintenance.decide_wraparound, ("wraparound",), "db.wraparound", _SLOW),
-    "locks": Check(locks.decide_locks, ("locks",), "db.locks", _SLOW),
-    "transactions": Check(locks.decide_transactions, ("transactions",), "db.transactions", _POOL),
+    "locks": Check(locks.decide_locks, ("locks",), "db.locks", _SLOW, ("prepared",)),
+    "transactions": Check(
+        locks.decide_transactions, ("transactions", "prepared"), "db.transactions", _POOL
+    ),
     "cache": Check(cache.decide, ("cache",), "db.cache", _SLOW),
     "sizes": Check(storage.decide_sizes, ("sizes",), "db.size", _DISK),
     "disk": Check(
@@ -134,6 +138,7 @@ CHECKS = {
     "slots": Check(wal.decide_slots, ("slots",), "db.wal.slot", _DISK),
     "replication": Check(wal.decide_replication, ("replication",), "db.replication", _DISK),
     "sequences": Check(sequences.decide, ("sequences",), "db.sequences", _DISK),
+    "triggers": Check(triggers.decide, ("triggers",), "db.triggers", _SLOW, ("locks",)),
     "checksums": Check(integrity.decide_checksums, ("checksums",), "db.checksums", _DISK),
     "collation": Check(integrity.decide_collation, ("collations",), "db.collation", _SLOW),
     "settings": Check(settings.decide, ("settings",), "db.settings", _SLOW),
@@ -234,8 +239,6 @@ def run(params):
     """
     names = select(params["checks"], params["skip"])
     merged = thresholds.merge(params["thresholds"], THRESHOLDS)
-    if params["limit"] < 1:
-        raise InvalidValue("limit: %d must be 1 or more" % params["limit"])
     deadline = Deadline(params["deadline"])
     target = location.shown(params)
     try:

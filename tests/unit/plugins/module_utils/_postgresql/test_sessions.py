@@ -62,10 +62,11 @@ def crowd(count, first=100, **given):
     return [session(pid=first + i, **given) for i in range(count)]
 
 
-def decide(sessions, waits=(), limits=None, **thresholds):
+def decide(sessions, waits=(), limits=None, prepared_rows=(), **thresholds):
     limits = LIMITS if limits is None else limits
+    merged = {**sessions_findings.THRESHOLDS, **thresholds}
     findings = sessions_findings.decide(
-        sessions, list(waits), limits, {**sessions_findings.THRESHOLDS, **thresholds}, "db1:5432"
+        sessions, list(waits), limits, merged, "db1:5432", prepared_rows
     )
     return {finding["id"].rsplit(".", 1)[0]: finding for finding in findings}
 
@@ -128,7 +129,7 @@ def test_a_superuser_is_not_held_to_the_limit_of_a_database():
             "end_idle_transactions",
         ),
         ({"state": "active", "wait_event_type": "Lock"}, "waiting for a lock", "end_blocker"),
-        ({"state": "active", "wait_event_type": "IO"}, "busy", None),
+        ({"state": "active", "wait_event_type": "IO"}, "busy", "raise_connections"),
     ],
 )
 def test_what_most_sessions_do_is_the_reason(given, reason, remedy):
@@ -136,6 +137,13 @@ def test_what_most_sessions_do_is_the_reason(given, reason, remedy):
     assert found["evidence"]["reason"] == reason
     assert reason in found["summary"]
     assert found["remedy"] == remedy
+
+
+def test_a_busy_role_at_its_own_limit_needs_no_larger_server():
+    limits = {**LIMITS, "roles": {"sergas": 10}}
+    found = decide(crowd(10, state="active", wait_event_type="IO"), limits=limits)["db.connections"]
+    assert found["status"] == "fail" and found["evidence"]["reason"] == "busy"
+    assert found["remedy"] is None and "raise this limit" in found["advice"]
 
 
 def test_a_crowd_behind_a_lock_derives_from_the_lock():
@@ -230,6 +238,40 @@ def test_a_lock_held_by_a_prepared_transaction():
     assert "at the root is a prepared transaction" in found["summary"]
     assert "ROLLBACK PREPARED" in found["advice"]
     assert found["remedy"] is None
+
+
+def test_a_prepared_transaction_at_the_root_is_named():
+    row = {
+        "gid": "xa-4711",
+        "role": "sergas",
+        "database": "prod",
+        "seconds": 12.0,
+        "locks": [{"table": "public.accounts", "mode": "AccessExclusiveLock"}],
+    }
+    found = decide([session(2, state="active")], [wait(2, 0)], prepared_rows=[row])["db.locks"]
+    assert "'xa-4711' (sergas, prod, for 12 s, locks on public.accounts)" in found["summary"]
+    assert "ROLLBACK PREPARED 'xa-4711'" in found["advice"]
+    assert found["evidence"]["prepared"] == [row]
+
+
+@pytest.mark.parametrize(("count", "status"), [(97, "fail"), (3, "warn")])
+def test_open_transactions_that_take_all_connections_are_a_failure(count, status):
+    sessions = crowd(
+        count, state="idle in transaction", state_seconds=70.0, superuser=True, may_end=True
+    )
+    found = decide(sessions)
+    assert found["db.transactions"]["status"] == status
+    assert found["db.transactions"]["evidence"]["superusers"] == count
+
+
+def test_an_open_transaction_whose_lock_others_wait_for_is_a_failure():
+    sessions = [
+        session(1, state="idle in transaction", state_seconds=70.0),
+        session(2, state="active"),
+    ]
+    found = decide(sessions, [wait(2, 1, seconds=61.0)])
+    assert found["db.transactions"]["status"] == "fail"
+    assert decide(sessions, [wait(2, 1, seconds=50.0)])["db.transactions"]["status"] == "warn"
 
 
 def test_a_deadlock_ends_the_search():

@@ -56,17 +56,29 @@ def only(findings):
     return findings[0]
 
 
+@pytest.mark.parametrize(
+    ("more", "id"),
+    [
+        ({"UnitFileState": "disabled"}, "app.service.disabled"),
+        # Another unit, a socket or a timer starts it.
+        ({"UnitFileState": "disabled", "WantedBy": "sergas.target"}, "app.service.ok"),
+        ({"UnitFileState": "disabled", "TriggeredBy": "sergas-app.socket"}, "app.service.ok"),
+        ({"UnitFileState": "static"}, "app.service.ok"),
+        ({"UnitFileState": "generated"}, "app.service.ok"),
+        ({"UnitFileState": ""}, "app.service.ok"),
+    ],
+)
+def test_a_unit_that_runs_and_is_not_started_after_a_boot(properties, context, more, id):
+    shown = {**properties("running_bookworm"), **more}
+    item = only(service.decide(context(shown), observed(shown), log()))
+    assert (item["id"], item["status"]) == (id, "ok" if id.endswith("ok") else "warn")
+
+
 @pytest.mark.parametrize("release", ["bookworm", "bullseye", "trixie"])
 def test_a_unit_that_runs(properties, context, release):
     item = only(service.decide(context(now=NOW), observed(properties("running_" + release))))
     assert (item["id"], item["status"], item["value"]) == ("app.service.ok", "ok", 0)
     assert item["evidence"]["enabled"] == "enabled"
-
-
-def test_a_unit_that_is_not_enabled_is_still_good(properties, context):
-    shown = dict(properties("running_bookworm"), UnitFileState="disabled")
-    item = only(service.decide(context(now=NOW), observed(shown)))
-    assert (item["status"], item["evidence"]["enabled"]) == ("ok", "disabled")
 
 
 def test_a_unit_that_does_not_exist(properties, context):
