@@ -39,15 +39,18 @@ options:
       - resources
       - exceptions
       - errors
+      - events
       - api
       - latency
       - prometheus
       - connections
       - rate_limit
       - attacks
+      - forwarded
       - keys
       - env_file
       - loadbalancer
+      - traffic
       - memory
       - swap
       - disk
@@ -161,6 +164,33 @@ options:
       - ZOHO_SDK_CLIENT_SECRET|ZOHO_MCP_CLIENT_SECRET
       - ZOHO_SDK_REFRESH_TOKEN
       - COGNEE_BASE_URL|COGNEE_API_URL
+  log_patterns:
+    description:
+      - Events to look for in the app's log, besides failed agent sessions (V(agent_sessions)),
+        failed syncs of accounts (V(account_syncs)) and failed queries of the memory service
+        (V(memory_queries)). One with such a name replaces it.
+      - At most 20. They see the first 400 characters of each line that is no access line.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the event in the report, of small letters, digits and V(_).
+        type: str
+        required: true
+      pattern:
+        description:
+          - A regular expression of Python, in which case does not matter, of 300 characters at
+            most.
+          - One that may take long is refused. It may have two of V(*) and V(+), none within
+            another, and no reference to a group.
+        type: str
+        required: true
+      severity:
+        description: The status of the finding.
+        type: str
+        choices: [warn, fail]
+        default: warn
   prometheus_url:
     description:
       - Where Prometheus answers. Nothing there is V(skipped), if neither this nor
@@ -455,10 +485,10 @@ probe_seconds:
   sample: {disks: 0.001, database: 0.012}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._health import checks
+from ansible_collections.sergas.ops.plugins.module_utils._health import runner as health
 
 ARGUMENT_SPEC = {
     "checks": {"type": "list", "elements": "str", "choices": list(checks.CHECKS)},
@@ -494,6 +524,16 @@ ARGUMENT_SPEC = {
             "COGNEE_BASE_URL|COGNEE_API_URL",
         ],
     },
+    "log_patterns": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "pattern": {"type": "str", "required": True},
+            "severity": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
+        },
+    },
     "prometheus_url": {"type": "str"},
     "prometheus_queries": {
         "type": "list",
@@ -522,7 +562,7 @@ ARGUMENT_SPEC = {
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = Module(ranges=health.RANGES, argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     runner.run(module, checks.run)
 
 

@@ -162,6 +162,26 @@ def without_known_kind(effect, _cause):
     return not set(effect["evidence"].get("kinds") or ()) - {"other"}
 
 
+def says_why(effect, cause):
+    """Whether what could not be measured was not for the same reason, word for word."""
+    why = cause["summary"].partition(": ")[2]
+    return bool(why) and why in effect["summary"]
+
+
+def lost_lines(effect, cause):
+    """Whether lines of the window are gone and a disk is full: journald removes the oldest then."""
+    return effect["reason"] in ("gap:logs.journal", "gap:logs.window") and full(effect, cause)
+
+
+def of_event(name):
+    """Return a condition: the lines are of the event of this name."""
+
+    def is_event(effect, _cause):
+        return effect["reason"] == name
+
+    return is_event
+
+
 def names(prefix):
     """Return a condition: a missing variable explains only what it is for."""
 
@@ -268,6 +288,18 @@ def _without_settings(effect, prefix):
         Rule(effect, ("app.service.missing",)),
     )
 
+
+#: What is read from the app's log: where that cannot be read, neither can they.
+_OF_LOG = (
+    "app.errors.unknown",
+    "app.import.unknown",
+    "app.exceptions.unknown",
+    "app.events.unknown",
+    "app.crash.unknown",
+    "zoho.api.unknown",
+    "security.access.unknown",
+)
+_FAILING = ("app.errors.rate", "app.exceptions", "app.service.down")
 
 RULES = causes.by_effect(
     Rule(
@@ -449,17 +481,40 @@ RULES = causes.by_effect(
     Rule("redis.unreachable", ("host.resolver.failing",), by_name),
     Rule("app.errors.rate", ("host.packages.restarted",), without_known_kind),
     Rule("lb.health.failing", ("host.conntrack.dropped", "host.backlog.full")),
+    Rule(
+        "lb.requests.failing",
+        (
+            *_DOWN,
+            "api.health.unreachable",
+            "app.exceptions",
+            "app.errors.rate",
+            "lb.blocked",
+            "lb.health.failing",
+            *_DATABASE,
+        ),
+    ),
+    Rule("app.events.seen", ("zoho.", *_DATABASE, *_FAILING), of_event("account_syncs")),
+    Rule("app.events.seen", ("cognee.", *_FAILING), of_event("memory_queries")),
+    Rule(
+        "app.events.seen",
+        ("zoho.", "cognee.", "redis.", *_DATABASE, *_FAILING),
+        of_event("agent_sessions"),
+    ),
     # What could not be measured because something else fails.
+    *(Rule(effect, ("app.oom.unknown",), says_why) for effect in _OF_LOG),
+    *(Rule(effect, ("host.disk.high",), lost_lines) for effect in ("app.oom.unknown", *_OF_LOG)),
     Rule("api.health.unknown", _DOWN),
     Rule("api.latency.unknown", (*_DOWN, "api.health.unreachable", "api.health.invalid")),
+    Rule("api.latency.unknown", ("app.oom.unknown", "app.errors.unknown"), says_why),
     Rule("lb.health.unknown", _DOWN),
     *_without_settings("db.connection.unknown", "DATABASE_"),
     *_without_settings("redis.unknown", "REDIS_"),
     Rule("app.restart.pending", ("app.env.",), _overlap),
-    Rule("app.restart.unknown", ("app.env.unknown",)),
+    Rule("app.restart.unknown", ("app.env.unknown", "app.env.unreadable")),
     *(Rule(effect, ("app.restart.pending",), says_otherwise) for effect in _CHANGED_BY),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
+    Rule("security.forwarded.unknown", ("app.env.unreadable",)),
 )
 
 

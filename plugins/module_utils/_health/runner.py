@@ -37,6 +37,9 @@ RANGES = (
     ("port", 1, 65535),
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
+    # In units of the operator's own.
+    ("prometheus_queries.warn", -1e15, 1e15),
+    ("prometheus_queries.fail", -1e15, 1e15),
     ("controller_time", 0, 2**33),
 )
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}\Z")
@@ -63,6 +66,10 @@ def diagnose(params, checks, probes):
     options.check_ranges(params, RANGES)
     check_addresses(params)
     check_tables(params)
+    if params.get("log_patterns"):
+        from ansible_collections.sergas.ops.plugins.module_utils._health.logs import patterns
+
+        patterns.compiled(params["log_patterns"])
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
     recent = ledger_reader.read()
@@ -137,12 +144,15 @@ def judge(names, checks, probes, context, observations, recent, secrets=()):
         recent: the entries of the host's ledger, or None.
         secrets: values that must not appear in the result.
     """
-    findings = []
+    findings, checked = [], {}
     for name, items in diagnosis.judge(names, checks, probes, context, observations):
-        findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
+        marked = resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
+        findings += marked
+        checked[name] = len(marked)
     flat = redact_all(_derive(findings), secrets)
     return {
         "findings": flat,
+        "checked": checked,
         "roots": [item["id"] for item in roots(flat)],
         "bad": sum(1 for item in flat if is_bad(item)),
     }

@@ -22,8 +22,9 @@ PROPERTIES = (
     " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
     " EnvironmentFiles PassEnvironment UnsetEnvironment PAMName SupplementaryGroups DropInPaths"
     " ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax"
-    " LimitNOFILESoft LimitNOFILE AppArmorProfile WantedBy RequiredBy"
-    " TriggeredBy"
+    " LimitNOFILESoft LimitNOFILE AppArmorProfile WantedBy RequiredBy TriggeredBy"
+    " StandardOutput StandardError LogNamespace LogLevelMax SyslogLevel LogFilterPatterns"
+    " LogRateLimitIntervalUSec LogRateLimitBurst"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
 _PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")

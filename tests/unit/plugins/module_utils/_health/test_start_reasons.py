@@ -94,7 +94,10 @@ PRE = (
             "ConditionUser=x is not met",
         ),
         (
-            reason(systemd("Condition check resulted in Sergas being skipped."), conditions=["ConditionHost=a"]),
+            reason(
+                systemd("Condition check resulted in Sergas being skipped."),
+                conditions=["ConditionHost=a"],
+            ),
             "condition",
             "ConditionHost=a is not met",
         ),
