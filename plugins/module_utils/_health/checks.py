@@ -34,11 +34,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 
 PROBES = {
     "service": Probe(service.observe, 5),
-    "sockets": Probe(sockets.observe, 5),
+    "sockets": Probe(sockets.observe, 5, ("table", "owners")),
     "logs": Probe(logs.observe, 600),
     "crash_dumps": Probe(crashes.observe, 5),
     "limits": Probe(limits.observe, 5),
-    "health": Probe(api.observe, 10),
+    # A slow answer is an answer: it may take what the deadline leaves.
+    "health": Probe(api.observe, 600, ("paths",)),
     "prometheus": Probe(prometheus.observe, 5),
     "database": Probe(database.observe, 8),
     "redis": Probe(redis.observe, 5),
@@ -83,13 +84,29 @@ CHECKS = {
     "errors": Check(
         logs.decide_errors, ("logs",), "app.errors", "app", APP, _ERRORS, ("prometheus",)
     ),
-    "api": Check(api.decide, ("health",), "api.health", "api", APP, _MATRIX, ("logs",)),
+    "api": Check(
+        api.decide,
+        ("health",),
+        "api.health",
+        "api",
+        APP,
+        _MATRIX,
+        ("logs",),
+        stands_on=(),
+        complete="The whole answer is read, and what it does not say is unknown by the check itself.",
+    ),
     "latency": Check(
         api.decide_latency, ("health",), "api.latency", "api", APP, _LATENCY, ("prometheus", "logs")
     ),
     "prometheus": Check(prometheus.decide, ("prometheus",), "app.metrics", "app", APP, _ERRORS),
     "connections": Check(
-        ports.decide_connections, ("sockets",), "app.connections", "app", APP, "Quick Diagnostics"
+        ports.decide_connections,
+        ("sockets",),
+        "app.connections",
+        "app",
+        APP,
+        "Quick Diagnostics",
+        stands_on=("sockets.table",),
     ),
     "rate_limit": Check(
         logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"

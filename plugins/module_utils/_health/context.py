@@ -10,7 +10,7 @@ import os
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, thresholds
-from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, app_endpoint, unit
 
 #: the groups of the inventory, without their prefix ``sergas_``
 COMPONENTS = ("app", "postgresql", "redis", "cognee", "lb")
@@ -29,7 +29,8 @@ class Context(diagnosis.Context):
         environment: the app's .env as an ``environment.Reading``, or None where there is none.
         environment_error: why the .env could not be read, or None.
         settings: {name: value} the app runs with: the .env, and the options over it.
-        port: the port the app listens on.
+        endpoint: where the app is to be queried, an ``app_endpoint.Endpoint``.
+        port: the port the app listens on; the one it is configured to, if it listens on none.
     """
 
     def __init__(self, params, deadline):
@@ -47,12 +48,10 @@ class Context(diagnosis.Context):
         )
         self.environment, self.environment_error = app_config.read(self.env_file)
         self.settings = app_config.settings(self.environment, params, self.unit)
-        self.port = (
-            params["port"]
-            or unit.port(self.unit)
-            or app_config.port(self.settings)
-            or app_config.DEFAULT_PORT
+        self.endpoint = app_endpoint.find(
+            self.unit, self.settings, params["port"], params["health_scheme"]
         )
+        self.port = self.endpoint.port
 
     def has(self, component):
         """Return whether a component belongs to this host: by its groups, else by what is there."""
@@ -92,4 +91,8 @@ class Context(diagnosis.Context):
 
     def secrets(self):
         """Return the values that must not appear anywhere in the result."""
-        return sorted(app_config.secrets(self.settings, self.environment), key=len, reverse=True)
+        found = app_config.secrets(self.settings, self.environment)
+        found.update(app_endpoint.headers(self.params).values())
+        if self.params["latency_token"]:
+            found.add(self.params["latency_token"])
+        return sorted(found, key=len, reverse=True)

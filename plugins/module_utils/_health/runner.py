@@ -13,14 +13,20 @@ Three steps, so that only the first one touches the host:
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, options
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
-from ansible_collections.sergas.ops.plugins.module_utils._host import distribution, ledger_reader
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint, distribution, ledger_reader
+from ansible_collections.sergas.ops.plugins.module_utils._net import http
 
+#: A name or an address of a URL: host, host:port, [IPv6]:port
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
 #: What the options that are numbers may be: (name, least, most).
 RANGES = (
     ("window", 1, 366 * 86400),
@@ -51,6 +57,7 @@ def diagnose(params, checks, probes):
     """
     options.check_ranges(params, RANGES)
     check_addresses(params)
+    check_requests(params)
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
     found, observations = diagnosis.run(names, checks, probes, context)
@@ -89,3 +96,21 @@ def check_addresses(params):
     """
     for text in params.get("balancer_addresses") or ():
         addresses.option_or_name("balancer_addresses", text)
+
+
+def check_requests(params):
+    """Refuse what cannot be sent to the app, by the name of the option; a value may be a secret."""
+    host, token = params.get("health_host"), params.get("latency_token")
+    if host is not None and not _HOST.match(host):
+        raise InvalidValue(
+            "health_host: %r is not allowed, it must be a name or an address, with or without a port"
+            % host
+        )
+    for option, headers in (
+        ("latency_token", {"Authorization": token or ""}),
+        ("latency_headers", app_endpoint.headers(params)),
+    ):
+        try:
+            http.check_headers(headers)
+        except InvalidValue as error:
+            raise InvalidValue("%s: %s" % (option, error)) from None

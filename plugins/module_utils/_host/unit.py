@@ -12,7 +12,6 @@ import pwd
 import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 
 PROPERTIES = (
@@ -20,11 +19,13 @@ PROPERTIES = (
     " MainPID ExecMainCode ExecMainStatus ExecMainStartTimestampMonotonic"
     " ExecMainExitTimestampMonotonic ActiveEnterTimestampMonotonic StateChangeTimestampMonotonic"
     " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
-    " EnvironmentFiles ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit"
+    " EnvironmentFiles ExecStart TriggeredBy NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit"
     " TasksCurrent TasksMax"
     " LimitNOFILESoft LimitNOFILE"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
+#: where cgroup v2 and systemd's own hierarchy of v1 are mounted
+_CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
 _PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")
 _WORKERS = re.compile(r"\s(?:--workers|-w)[ =](\d{1,4})(?=\s|$)")
 #: systemd's way to say "no limit" or "not known"
@@ -166,19 +167,24 @@ def processes(properties):
     return pids
 
 
+def members(properties):
+    """Return the pids of all processes of the unit: those of its control group, which has also those
+    whose parent has ended, and those that descend from its main process, which comes first.
+    """
+    pids, group = processes(properties), properties.get("ControlGroup", "").strip("/")
+    for mount in _CGROUPS if group else ():
+        for directory, _directories, _files in os.walk(os.path.join(mount, group)):
+            try:
+                with open(os.path.join(directory, "cgroup.procs"), encoding="ascii") as members_:
+                    pids += [int(pid) for pid in members_.read().split()]  # path: /sys
+            except (OSError, ValueError):
+                continue
+    return list(dict.fromkeys(pids))
+
+
 def memory_limit(properties):
     """Return the unit's memory limit in bytes, or None."""
     return number(properties, "MemoryMax") or number(properties, "MemoryLimit")
-
-
-def listen_address(unit):
-    """Return where the app is to be reached: on loopback, unless it listens on one address only."""
-    match = re.search(r"--(?:host|bind)[ =]([^\s;]+)", str(unit.get("ExecStart", "")))
-    text = match.group(1).strip("\"'") if match else ""
-    host = addresses.known(text) or text.partition(":")[0]
-    if host in ("", "localhost", "unix") or "$" in host or addresses.is_any(host):
-        return "127.0.0.1"
-    return host
 
 
 def open_files(properties):

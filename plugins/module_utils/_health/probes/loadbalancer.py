@@ -10,8 +10,8 @@ import threading
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
-from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
-from ansible_collections.sergas.ops.plugins.module_utils._net import http, tcp, url
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint, ufw
+from ansible_collections.sergas.ops.plugins.module_utils._net import tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 #: Where a host that is up answers something, if only that nothing is there.
@@ -25,7 +25,7 @@ def observe(ctx):
     results = [{"backend": backend} for backend in ctx.params["backends"]]
     threads = [
         threading.Thread(
-            target=_query, args=(result, ctx.params["health_path"], ctx.deadline), daemon=True
+            target=_query, args=(result, ctx.params, ctx.deadline), daemon=True
         )
         for result in results
     ]
@@ -37,12 +37,21 @@ def observe(ctx):
     return [dict(result) for result in results]
 
 
-def _query(result, path, deadline):
+def _query(result, params, deadline):
     try:
         host, port = url.split_address(result["backend"], 8000)
         result["target"] = url.address(host, port)
-        address = "http://%s/%s" % (result["target"], path.lstrip("/"))
-        reply = http.get(address, deadline.within(_TIMEOUT), max_bytes=0)
+        scheme = params["health_scheme"]
+        endpoint = app_endpoint.Endpoint(host, port, None, scheme or "http", False)
+        reply, _scheme = app_endpoint.get(
+            endpoint,
+            params["health_path"],
+            deadline.within(_TIMEOUT),
+            max_bytes=0,
+            # A server of several names tells them apart by it; an address is none of them.
+            name=params["health_host"] or (None if addresses.known(host) else result["target"]),
+            fixed=scheme,
+        )
         result.update(status=reply.status, seconds=reply.phases["total"])
     except ConnectionFailed as error:
         # A host that is up and whose other ports answer is not down, it is out of reach.
@@ -74,7 +83,12 @@ def observe_firewall(ctx):
             )
         except ConnectionFailed:
             balancers[given] = None
-    return {"firewall": ufw.read(), "port": ctx.port, "balancers": balancers}
+    return {
+        "firewall": ufw.read(),
+        "port": ctx.port,
+        "socket": ctx.endpoint.socket,
+        "balancers": balancers,
+    }
 
 
 def decide(ctx, backends, inbound, logs=None, sockets=None):
@@ -183,6 +197,8 @@ def judge_inbound(inbound, listening_on):
         inbound: what ``observe_firewall`` returned.
         listening_on: the addresses the app's port is open on; empty where nothing listens.
     """
+    if inbound.get("socket"):
+        return [_on_socket(inbound)]
     firewall, port = inbound["firewall"], inbound["port"]
     state = (
         "not installed" if not firewall.installed else "active" if firewall.enabled else "inactive"
@@ -238,6 +254,23 @@ def judge_inbound(inbound, listening_on):
     who = ", ".join(inbound["balancers"]) or "a load balancer"
     summary = "ufw (%s) does not keep %s from port %d" % (state, who, port)
     return [finding("lb.health.ok", "loadbalancer", "ok", summary, evidence=evidence)]
+
+
+def _on_socket(inbound):
+    summary = "The app listens on the Unix socket %s: what passes requests on to it is reached by %s"
+    given = ", ".join(inbound["balancers"])
+    evidence = {"socket": inbound["socket"]}
+    if not given:
+        summary %= (inbound["socket"], "a load balancer")
+        return finding("lb.health.skipped", "loadbalancer", "skipped", summary, evidence=evidence)
+    return finding(
+        "lb.health.unknown",
+        "loadbalancer",
+        "unknown",
+        summary % (inbound["socket"], given) + ", which is not checked from here",
+        reason="socket",
+        evidence=evidence,
+    )
 
 
 def _blocked(summary, confidence, evidence, remedy, advice):
