@@ -207,8 +207,8 @@ def made():
 def reasons():
     """Return {id: the codes of the reasons that its findings can have}, of all the code.
 
-    A code stands in the call that makes the finding. Where id or reason are computed, the module says
-    in ``REASONS`` which there are: {id: codes}.
+    A code stands in the call that makes the finding. Where id or reason are computed, the module
+    says in ``REASONS`` which there are: {id: codes}.
     """
     found = {}
     for path in PLUGINS.rglob("*.py"):
@@ -242,7 +242,9 @@ def reasons_made(text, name):
         if ids and codes:
             for id in ids:
                 found.setdefault(id, set()).update(codes)
-        elif declared is None and name != "diagnosis.py":  # those of any check, see docs/findings.md
+        elif (
+            declared is None and name != "diagnosis.py"
+        ):  # those of any check, see docs/findings.md
             raise ValueError("%s:%d computes a reason: add REASONS" % (name, node.lineno))
     return found
 

@@ -82,7 +82,7 @@ def derive(findings: Iterable[Finding], rules: Rules) -> List[Finding]:
     bad = [item for item in findings if is_bad(item)]
     chosen = {id(item): _named(item, bad) for item in bad if item["cause"]}
     found: Dict[int, str] = {}
-    blind: Dict[str, Finding] = {}
+    unmeasured: Dict[str, Finding] = {}
     for item in bad:
         if not item["cause"]:
             for cause in explanations(rules_for(item["id"], rules), item, bad):
@@ -91,11 +91,11 @@ def derive(findings: Iterable[Finding], rules: Rules) -> List[Finding]:
                     found[id(item)] = cause["id"]
                     break
             else:
-                _join_blind(item, blind, found)
+                _join_unmeasured(item, unmeasured, found)
     return [{**item, "cause": found[id(item)]} if id(item) in found else item for item in findings]
 
 
-def _join_blind(item: Finding, blind: Dict[str, Finding], found: Dict[int, str]) -> None:
+def _join_unmeasured(item: Finding, unmeasured: Dict[str, Finding], found: Dict[int, str]) -> None:
     """Let what could not be measured for one and the same reason have one root: the first of them.
 
     Only a reason with a detail says what was not seen: two checks that are ``unknown`` without one
@@ -103,7 +103,7 @@ def _join_blind(item: Finding, blind: Dict[str, Finding], found: Dict[int, str])
     """
     reason = item["reason"] or ""
     if item["status"] == "unknown" and ":" in reason:
-        first = blind.setdefault(reason, item)
+        first = unmeasured.setdefault(reason, item)
         if first is not item and first["id"] != item["id"]:
             found[id(item)] = first["id"]
 

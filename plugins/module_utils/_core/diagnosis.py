@@ -7,9 +7,9 @@
 Only the probes touch the host. A check is a pure function of what they observed, so a probe that is
 blind makes its checks ``unknown``, and never takes the others down with it.
 
-A probe may see a part only. It says so by ``gaps``: {aspect: reason}. A check names the aspects that
-its ok stands on, and where one of them has a gap, ``decide`` turns the ok into ``unknown``: no check
-has to remember to do so.
+A probe may see a part only. It says so by ``gaps``: {aspect: reason}. A check names the aspects
+that its ok stands on, and where one of them has a gap, ``decide`` turns the ok into ``unknown``: no
+check has to remember to do so.
 """
 
 from __future__ import annotations

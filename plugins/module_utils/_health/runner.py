@@ -60,23 +60,62 @@ def diagnose(params, checks, probes):
     check_requests(params)
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
-    found, observations = diagnosis.run(names, checks, probes, context)
+    observations = diagnosis.observe(probes, diagnosis.needed(names, checks, context), context)
     secrets = context.secrets()
     recent = ledger_reader.read()
-    findings = []
-    for name, items in found:
-        findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
-    flat = redact_all(_derive(findings), secrets)
+    if params["record"]:
+        from ansible_collections.sergas.ops.plugins.module_utils._health import recording
+
+        recorded = recording.record(context, observations, names, recent)
+        judged = dict(replay(recorded, checks, probes), recording=recorded)
+    else:
+        judged = judge(names, checks, probes, context, observations, recent, secrets)
     return {
         "changed": False,
-        "findings": flat,
-        "roots": [item["id"] for item in roots(flat)],
-        "bad": sum(1 for item in flat if is_bad(item)),
+        **judged,
         "components": context.found(),
         "distribution": distribution.read(),
         "app": context.app(),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},
+    }
+
+
+def replay(recorded, checks, probes):
+    """Return what ``judge`` says of a recording; nothing touches a host.
+
+    Raises:
+        InvalidValue: it is no recording, or one that this collection cannot judge.
+    """
+    from ansible_collections.sergas.ops.plugins.module_utils._health import recording
+
+    names, context, observations, recent = recording.read(recorded)
+    unknown = sorted(set(names) - set(checks))
+    if unknown:
+        raise InvalidValue("recording: there is no check %s" % ", ".join(unknown))
+    return judge(names, checks, probes, context, observations, recent)
+
+
+def judge(names, checks, probes, context, observations, recent, secrets=()):
+    """Return the findings and what follows from them: pure.
+
+    Args:
+        names: of the checks.
+        checks: {name: Check}.
+        probes: {name: Probe}.
+        context: a ``Context``, or a recorded one.
+        observations: {probe: Observation}.
+        recent: the entries of the host's ledger, or None.
+        secrets: values that must not appear in the result.
+    """
+    findings = []
+    for name, items in diagnosis.judge(names, checks, probes, context, observations):
+        findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
+    flat = redact_all(_derive(findings), secrets)
+    return {
+        "findings": flat,
+        "roots": [item["id"] for item in roots(flat)],
+        "bad": sum(1 for item in flat if is_bad(item)),
     }
 
 

@@ -352,9 +352,9 @@ def test_an_unreadable_journal_is_one_root():
         "zoho.api",
         "security.access",
     )
-    blind = [dict(bad(check + ".unknown", "unknown"), reason="error:logs") for check in checks]
-    assert found_roots(blind) == {"app.import.unknown"}
-    assert found_roots(blind[1:]) == {"app.exceptions.unknown"}
+    unknown = [dict(bad(check + ".unknown", "unknown"), reason="error:logs") for check in checks]
+    assert found_roots(unknown) == {"app.import.unknown"}
+    assert found_roots(unknown[1:]) == {"app.exceptions.unknown"}
 
 
 @pytest.mark.parametrize("reasons", [("error:logs", "error:limits"), (None, None), ("gap", "gap")])
