@@ -22,7 +22,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
-from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint, distribution, ledger_reader
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_endpoint,
+    distribution,
+    ledger_reader,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._net import http
 
 #: A name or an address of a URL: host, host:port, [IPv6]:port
@@ -142,7 +146,7 @@ def check_requests(params):
     host, token = params.get("health_host"), params.get("latency_token")
     if host is not None and not _HOST.match(host):
         raise InvalidValue(
-            "health_host: %r is not allowed, it must be a name or an address, with or without a port"
+            "health_host: %r is not allowed, it must be a name or an address, with or without port"
             % host
         )
     for option, headers in (

@@ -201,7 +201,9 @@ def headers(params):
     return {name: str(value) for name, value in (params.get("latency_headers") or {}).items()}
 
 
-def get(endpoint, path, deadline, max_bytes=65536, headers=None, redirects=0, name=None, fixed=None):
+def get(
+    endpoint, path, deadline, max_bytes=65536, headers=None, redirects=0, name=None, fixed=None
+):
     """Request a path of the app; return (``http.Reply``, the scheme that it speaks).
 
     Args:

@@ -33,9 +33,7 @@ def ipv6_only():
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
             kernel.settimeout(_SECONDS)
             length = _HEADER.size + len(request)
-            kernel.send(
-                _HEADER.pack(length, _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0) + request
-            )
+            kernel.send(_HEADER.pack(length, _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0) + request)
             while True:
                 more, inodes = parse(kernel.recv(1 << 20))
                 found |= inodes

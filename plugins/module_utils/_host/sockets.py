@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who listens where, and how many connections a port has: from /proc, and from the kernel what /proc
-does not say.
+"""Who listens where, and how many connections a port has: from /proc, and by netlink what /proc does
+not say.
 """
 
 from __future__ import annotations
@@ -218,7 +218,9 @@ def reachable(found):
     """
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared with, nothing is bound)
     hosts = [local.get(address, addresses.known(address) or address) for address in found]
-    order = sorted(set(hosts), key=lambda host: (not addresses.is_loopback(host), ":" in host, host))
+    order = sorted(
+        set(hosts), key=lambda host: (not addresses.is_loopback(host), ":" in host, host)
+    )
     # An address of one link would need the name of that link.
     return next((host for host in order if not host.lower().startswith("fe80:")), None)
 

@@ -168,8 +168,8 @@ def processes(properties):
 
 
 def members(properties):
-    """Return the pids of all processes of the unit: those of its control group, which has also those
-    whose parent has ended, and those that descend from its main process, which comes first.
+    """Return the pids of all processes of the unit, the main one first: of its control group, which
+    has also those whose parent has ended, and what descends from the main one.
     """
     pids, group = processes(properties), properties.get("ControlGroup", "").strip("/")
     for mount in _CGROUPS if group else ():

@@ -24,9 +24,7 @@ def observe(ctx):
     """Request the health of each of ``backends``, side by side; [] where none are given."""
     results = [{"backend": backend} for backend in ctx.params["backends"]]
     threads = [
-        threading.Thread(
-            target=_query, args=(result, ctx.params, ctx.deadline), daemon=True
-        )
+        threading.Thread(target=_query, args=(result, ctx.params, ctx.deadline), daemon=True)
         for result in results
     ]
     for thread in threads:
@@ -257,7 +255,9 @@ def judge_inbound(inbound, listening_on):
 
 
 def _on_socket(inbound):
-    summary = "The app listens on the Unix socket %s: what passes requests on to it is reached by %s"
+    summary = (
+        "The app listens on the Unix socket %s: what passes requests on to it is reached by %s"
+    )
     given = ", ".join(inbound["balancers"])
     evidence = {"socket": inbound["socket"]}
     if not given:
