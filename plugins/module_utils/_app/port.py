@@ -15,7 +15,7 @@ import fnmatch
 import os
 import signal
 import time
-from typing import Dict, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit as app_unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
@@ -35,6 +35,7 @@ PROTECTED_PROGRAMS = (
     "postgres",
     "postmaster",
     "redis-server",
+    "valkey-server",
     "dbus-*",
     "dockerd",
     "docker-proxy",
@@ -48,6 +49,7 @@ PROTECTED_UNITS = (
     "sshd*",
     "postgresql*",
     "redis*",
+    "valkey*",
     "systemd-*",
     "init.scope",
     "dbus*",

@@ -93,7 +93,7 @@ CHECKS = {
         _MATRIX,
         ("logs",),
         stands_on=(),
-        complete="The whole answer is read, and what it does not say is unknown by the check itself.",
+        complete="The whole answer is read; what it does not say, the check calls unknown.",
     ),
     "latency": Check(
         api.decide_latency, ("health",), "api.latency", "api", APP, _LATENCY, ("prometheus", "logs")

@@ -193,7 +193,7 @@ def _known(key):
 def _entries(value):
     """Yield (name, item) of the components in a dictionary or a list."""
     if isinstance(value, dict):
-        yield from list((str(name)[:_LONGEST], item) for name, item in value.items())[:_MOST]
+        yield from [(str(name)[:_LONGEST], item) for name, item in value.items()][:_MOST]
     elif isinstance(value, list):
         for item in value[:_MOST]:
             if isinstance(item, dict):

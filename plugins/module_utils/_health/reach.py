@@ -27,13 +27,16 @@ SELECT current_setting('max_connections'), current_setting('superuser_reserved_c
 """
 
 
+def address(target):
+    """Return what to call a target: behind a Unix socket is this host."""
+    host = "localhost" if target["host"].startswith("/") else target["host"]
+    return url.address(host, target["port"])
+
+
 def postgresql(target, deadline):
     """Return what a connection to the database shows: its address, ``failure`` or its figures."""
     result = {
-        # Behind a Unix socket is this host.
-        "address": url.address(
-            "localhost" if target["host"].startswith("/") else target["host"], target["port"]
-        ),
+        "address": address(target),
         "socket": target["host"] if target["host"].startswith("/") else None,
         "name": target["name"],
         "user": target["user"],
@@ -132,11 +135,7 @@ def _failure(error):
 
 def redis(target, deadline, local):
     """Return what a connection to Redis shows: its address, ``failure`` or ``info``."""
-    unix = target["host"].startswith("/")
-    result = {
-        "address": url.address("localhost" if unix else target["host"], target["port"]),
-        "local": local,
-    }
+    result = {"address": address(target), "local": local}
     try:
         with resp.Client(target["host"], target["port"], deadline, target["tls"]) as client:
             result.update(_query(client, target))

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Servers that are to run on this host, by their configuration."""
+"""Servers that are to run on this host: by their configuration, and where they listen by the tables
+of the kernel.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,20 @@ import glob
 import os
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, files
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
+from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 from ansible_collections.sergas.ops.plugins.module_utils._host.app_config import SOCKETS
 from ansible_collections.sergas.ops.plugins.module_utils._net import resp
 
-_REDIS = "/etc/redis/redis.conf"
+#: Valkey is Redis by another name, which Debian 13 has beside it.
+_REDIS = ("/etc/redis/redis.conf", "/etc/valkey/valkey.conf")
+_REDIS_PROGRAMS = ("redis-server", "valkey-server")
 #: Where systemd keeps what starts at boot.
-_ENABLED = "/etc/systemd/system/*.wants/redis*.service"
+_ENABLED = (
+    "/etc/systemd/system/*.wants/redis*.service",
+    "/etc/systemd/system/*.wants/valkey*.service",
+)
 
 
 def postgresql(root="/"):
@@ -26,7 +35,8 @@ def postgresql(root="/"):
         directory = os.path.dirname(path)
         if _words(os.path.join(directory, "start.conf"))[:1] in (["manual"], ["disabled"]):
             continue
-        targets.append(_local(_setting(directory, "port", "5432")))
+        port = _setting(directory, "port", "5432")
+        targets.append(_local(port, _setting(directory, "listen_addresses", "", r"([^'#]*)")))
     if not targets:
         for directory in SOCKETS[1:]:
             for path in glob.glob(os.path.join(root, directory.lstrip("/"), ".s.PGSQL.*[0-9]")):
@@ -34,9 +44,21 @@ def postgresql(root="/"):
     return targets
 
 
-def _local(port):
+def _local(port, configured=""):
+    """Return the target of a cluster: where it listens, over loopback if it does; else where it is
+    configured to.
+    """
+    try:
+        found, directories = sockets.on_port(int(port))
+    except Unmeasurable:
+        found, directories = [], []
+    host = sockets.reachable(found) or (directories or [None])[0]
+    if not host:
+        names = [name.strip() for name in configured.split(",") if name.strip()]
+        own = [name for name in names if addresses.known(name) and not addresses.is_any(name)]
+        host = own[0] if own and len(own) == len(names) else "127.0.0.1"
     return {
-        "host": "127.0.0.1",
+        "host": host,
         "port": int(port),
         "name": "postgres",
         "user": "postgres",
@@ -55,37 +77,90 @@ def _words(path):
         return []
 
 
-def _setting(directory, name, default):
-    """Return a number set in postgresql.conf or in its conf.d; the last one counts."""
+def _setting(directory, name, default, value="([0-9]+)"):
+    """Return what is set in postgresql.conf or in its conf.d; the last one counts."""
     found = default
     for path in [os.path.join(directory, "postgresql.conf")] + sorted(
         glob.glob(os.path.join(directory, "conf.d", "*.conf"))
     ):
         for line in _words(path):
-            match = re.match(r"%s\s*=?\s*'?([0-9]+)'?\Z" % name, line, re.I)
+            match = re.match(r"%s\s*=?\s*'?%s'?\Z" % (name, value), line, re.I)
             if match:
                 found = match.group(1)
     return found
 
 
-def redis(path=_REDIS):
-    """Return the target of this host's own server, from its configuration, or None."""
-    try:
-        # In Debian, the directory is the server's own user's.
-        text = files.read_text(path)
-    except OSError:
+def redis(paths=_REDIS):
+    """Return the target of this host's own server, Redis or Valkey, or None.
+
+    Its configuration says how to log in; where it listens, the kernel's tables say where it runs.
+    """
+    text = None
+    for path in paths:
+        try:
+            # In Debian, the directory is the server's own user's.
+            text = files.read_text(path)
+            break
+        except OSError:
+            continue
+    if text is None:
         return None
-    port = re.findall(r"^\s*port\s+([0-9]{1,5})\s*$", text, re.M)
-    password = re.findall(r"^\s*requirepass\s+\"?([^\s\"]+)\"?\s*$", text, re.M)
+    port = int(_last(text, r"port\s+([0-9]{1,5})") or resp.DEFAULT_PORT)
+    encrypted = int(_last(text, r"tls-port\s+([0-9]{1,5})") or 0)
+    password = _last(text, r"requirepass\s+\"?([^\s\"]+)\"?")
+    host, number = _redis_address(text, port or encrypted)
     return {
-        "host": "127.0.0.1",
-        "port": int(port[-1]) if port and port[-1] != "0" else resp.DEFAULT_PORT,
+        "host": host,
+        "port": number,
         "user": None,
-        "password": password[-1] if password else None,
-        "tls": False,
+        "password": password,
+        "tls": not port and bool(encrypted),
     }
+
+
+def _last(text, pattern):
+    """Return what a directive is set to the last time, or None."""
+    return (re.findall(r"^[ \t]*%s[ \t]*$" % pattern, text, re.M | re.I) or [None])[-1]
+
+
+def _redis_address(text, port):
+    """Return (host, port) of the server; the host may be the path of its Unix socket."""
+    try:
+        tcp, paths = sockets.listening(_pids(_REDIS_PROGRAMS))
+    except (Unmeasurable, PermissionError):
+        tcp, paths = [], []
+    ports = {number for _address, number in tcp}
+    if port not in ports and len(ports) == 1:
+        port = next(iter(ports))
+    host = sockets.reachable(address for address, number in tcp if number == port)
+    if host:
+        return host, port
+    path = _last(text, r"unixsocket\s+\"?(/[^\s\"]+)\"?")
+    if paths or (not port and path):
+        return (path if path in paths or not paths else paths[0]), resp.DEFAULT_PORT
+    # It does not run. ``-`` before an address: it may be missing.
+    bound = (_last(text, r"bind\s+(\S.*?)") or "").split()
+    own = [name.lstrip("-") for name in bound]
+    known = [name for name in own if addresses.known(name) and not addresses.is_any(name)]
+    if own and len(known) == len(own) and not any(map(addresses.is_loopback, known)):
+        return known[0], port or resp.DEFAULT_PORT
+    return "127.0.0.1", port or resp.DEFAULT_PORT
+
+
+def _pids(programs):
+    """Return the pids of the processes of these programs, by the names that the kernel has."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/comm" % name, encoding="utf-8", errors="replace") as source:
+                    if source.read().strip() in programs:
+                        found.append(int(name))
+            except OSError:
+                continue
+    return found
 
 
 def is_redis_enabled():
     """Return whether this host's own Redis starts at boot."""
-    return bool(glob.glob(_ENABLED))
+    return any(glob.glob(pattern) for pattern in _ENABLED)

@@ -2,9 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who listens where, and how many connections a port has: from /proc, and by netlink what /proc does
-not say.
-"""
+"""Who listens where, and how many connections a port has, from /proc and the kernel."""
 
 from __future__ import annotations
 

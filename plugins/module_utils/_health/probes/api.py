@@ -177,7 +177,9 @@ def judge(health, settings, refusals=None, limit=5.0):
     # The worst answer counts: every second request failing is not healthy.
     sample = max(samples, key=lambda item: item["status"])
     status = sample["status"]
-    report = None if sample["truncated"] else health_body.parse(sample["body"])
+    # The text beside another status is that of the status: "Service Unavailable".
+    is_report = not sample["truncated"] and (status == 200 or sample["body"][:1] == "{")
+    report = health_body.parse(sample["body"]) if is_report else None
     evidence = {"url": address, "statuses": [item["status"] for item in samples]}
     for name in ("redirects", "tls"):
         found = sample.get(name) or health.get(name)

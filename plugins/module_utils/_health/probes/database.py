@@ -16,7 +16,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
 from ansible_collections.sergas.ops.plugins.module_utils._net import (
     failures,
     postgres_failures,
-    url,
 )
 
 _REQUIRED = (("host", "HOST"), ("user", "USER"), ("name", "NAME"))
@@ -48,7 +47,7 @@ def observe(ctx):
     if not results or "postgresql" in (ctx.components or ()):
         known = {item.get("address") for item in results}
         for target in local_servers.postgresql():
-            if url.address("127.0.0.1", target["port"]) not in known:
+            if reach.address(target) not in known:
                 results.append(dict(reach.postgresql(target, deadline), local=True))
     if not results:
         raise NotHere("PostgreSQL is not on this host")

@@ -255,21 +255,14 @@ def judge_inbound(inbound, listening_on):
 
 
 def _on_socket(inbound):
-    summary = (
-        "The app listens on the Unix socket %s: what passes requests on to it is reached by %s"
-    )
-    given = ", ".join(inbound["balancers"])
-    evidence = {"socket": inbound["socket"]}
-    if not given:
-        summary %= (inbound["socket"], "a load balancer")
-        return finding("lb.health.skipped", "loadbalancer", "skipped", summary, evidence=evidence)
+    path = inbound["socket"]
     return finding(
-        "lb.health.unknown",
+        "lb.health.skipped",
         "loadbalancer",
-        "unknown",
-        summary % (inbound["socket"], given) + ", which is not checked from here",
-        reason="socket",
-        evidence=evidence,
+        "skipped",
+        "The app listens on the Unix socket %s: balancers reach what passes requests on to it"
+        % path,
+        evidence={"socket": path},
     )
 
 

@@ -14,7 +14,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
 from ansible_collections.sergas.ops.plugins.module_utils._core.sizes import size
 from ansible_collections.sergas.ops.plugins.module_utils._health import reach
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
-from ansible_collections.sergas.ops.plugins.module_utils._net import failures, resp, url
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, resp
 
 _MARGIN = 0.3
 #: what INFO says that a finding shows
@@ -57,7 +57,7 @@ def observe(ctx):
     if not results or "redis" in (ctx.components or ()):
         target = local_servers.redis()
         known = {item.get("address") for item in results}
-        if target and url.address(target["host"], target["port"]) not in known:
+        if target and reach.address(target) not in known:
             result = reach.redis(target, deadline, True)
             if (
                 "failure" in result
