@@ -402,6 +402,11 @@ app:
       description: The directory for drop-ins of its unit, whether or not it is there.
       type: str
       sample: /etc/systemd/system/sergas-app.service.d
+    database:
+      description: Host, port and name of the database that it uses. The port is the server's own
+        where that was reached.
+      type: dict
+      sample: {host: db1, port: 5432, name: sergas_prod}
 changes:
   description:
     - What remedies did on this host lately, the newest first, 20 at most.

@@ -10,12 +10,23 @@ import os
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, app_endpoint, unit
 
 #: the groups of the inventory, without their prefix ``sergas_``
 COMPONENTS = ("app", "postgresql", "redis", "cognee", "lb")
 #: what a remedy needs to know of the app
-APP = ("service", "env_file", "app_dir", "user", "group", "port", "python", "dropin_dir")
+APP = (
+    "service",
+    "env_file",
+    "app_dir",
+    "user",
+    "group",
+    "port",
+    "python",
+    "dropin_dir",
+    "database",
+)
 
 
 class Context(diagnosis.Context):
@@ -69,9 +80,12 @@ class Context(diagnosis.Context):
         """Return the names of the components that belong to this host."""
         return [component for component in COMPONENTS if self.has(component)]
 
-    def app(self):
+    def app(self, reached=None):
         """Return what a remedy needs to know of the app; null where there is none or it is not
         known.
+
+        Args:
+            reached: what the probe of the database saw of the app's own, or None.
         """
         if not self.has("app"):
             return dict.fromkeys(APP)
@@ -86,8 +100,20 @@ class Context(diagnosis.Context):
             self.port,
             unit.virtual_interpreter(self.unit, self.app_dir),
             "/etc/systemd/system/%s.d" % service,
+            self._database(reached or {}),
         )
         return dict(zip(APP, values))
+
+    def _database(self, reached):
+        """Return host, port and name of the app's database. The port is the server's own where it
+        has said so, for the one in the settings may be that of a pooler.
+        """
+        try:
+            target = app_config.database_target(self.settings)
+        except NotHere:
+            return None
+        port = reached.get("server_port") or target["port"]
+        return {"host": target["host"], "port": port, "name": target["name"]}
 
     def secrets(self):
         """Return the values that must not appear anywhere in the result."""

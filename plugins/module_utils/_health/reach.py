@@ -23,7 +23,7 @@ SELECT current_setting('max_connections'), current_setting('superuser_reserved_c
     coalesce(backend_type,
       CASE WHEN datid IS NOT NULL AND usesysid IS NOT NULL THEN 'client backend' END)
     = 'client backend'),
-  current_setting('server_version'), pg_is_in_recovery()
+  current_setting('server_version'), pg_is_in_recovery(), current_setting('port')
 """
 
 
@@ -100,13 +100,15 @@ def _measure(session):
             "BEGIN READ ONLY; SET LOCAL search_path = pg_catalog;"
             " SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 1000;%s; COMMIT" % SLOTS
         )
-        limit, superuser, reserved, used, version, recovery = rows[0]
+        limit, superuser, reserved, used, version, recovery, port = rows[0]
         return {
             "slots": int(limit) - int(superuser) - int(reserved),
             "max_connections": int(limit),
             "used": int(used),
             "server_version": version,
             "in_recovery": recovery == "t",
+            # Its own, which a pooler in between does not have.
+            "server_port": int(port),
         }
     except (pgwire.ServerError, ConnectionFailed, ValueError, IndexError) as error:
         return {"slots": None, "why": str(error)}

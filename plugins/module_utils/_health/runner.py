@@ -79,10 +79,17 @@ def diagnose(params, checks, probes):
         **judged,
         "components": context.found(),
         "distribution": distribution.read(),
-        "app": context.app(),
+        "app": context.app(_own_database(observations)),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},
     }
+
+
+def _own_database(observations):
+    """Return what was seen of the app's own database, None where it was not queried."""
+    value = observations["database"].value if "database" in observations else None
+    own = [item for item in (value or {}).get("reached", ()) if not item.get("local")]
+    return own[0] if own else None
 
 
 def replay(recorded, checks, probes):

@@ -21,6 +21,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._net import resp
 #: Valkey is Redis by another name, which Debian 13 has beside it.
 _REDIS = ("/etc/redis/redis.conf", "/etc/valkey/valkey.conf")
 _REDIS_PROGRAMS = ("redis-server", "valkey-server")
+_UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 #: Where systemd keeps what starts at boot.
 _ENABLED = (
     "/etc/systemd/system/*.wants/redis*.service",
@@ -126,7 +127,7 @@ def _last(text, pattern):
 def _redis_address(text, port):
     """Return (host, port) of the server; the host may be the path of its Unix socket."""
     try:
-        tcp, paths = sockets.listening(_pids(_REDIS_PROGRAMS))
+        tcp, paths = sockets.listening(sockets.pids_of(_REDIS_PROGRAMS))
     except (Unmeasurable, PermissionError):
         tcp, paths = [], []
     ports = {number for _address, number in tcp}
@@ -147,20 +148,15 @@ def _redis_address(text, port):
     return "127.0.0.1", port or resp.DEFAULT_PORT
 
 
-def _pids(programs):
-    """Return the pids of the processes of these programs, by the names that the kernel has."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open("/proc/%s/comm" % name, encoding="utf-8", errors="replace") as source:
-                    if source.read().strip() in programs:
-                        found.append(int(name))
-            except OSError:
-                continue
-    return found
-
-
 def is_redis_enabled():
     """Return whether this host's own Redis starts at boot."""
     return any(glob.glob(pattern) for pattern in _ENABLED)
+
+
+def redis_unit():
+    """Return the unit of this host's own Redis or Valkey, or None where it has neither."""
+    for program in _REDIS_PROGRAMS:
+        for directory in _UNITS:
+            if os.path.exists("%s/%s.service" % (directory, program)):
+                return program
+    return None

@@ -48,6 +48,8 @@ _CONNECTED = "03"
 #: Sockets of Python's own workers, which serve no client.
 _INTERNAL = re.compile(r"/pymp-[^/]+/")
 _NETWORK = "/proc/net"
+_POSTGRESQL = re.compile(r"/\.s\.PGSQL\.([0-9]{1,5})\Z")
+_POOLERS = ("pgbouncer", "odyssey", "pgcat", "pgpool")
 
 
 def observe(ctx):
@@ -208,6 +210,31 @@ def postgresql_sockets(port):
     name = "/.s.PGSQL.%d" % port
     paths = (path for path, _inode, _state in unix_sockets(_ACCEPTS))
     return [path[: -len(name)] for path in dict.fromkeys(paths) if path.endswith(name)]
+
+
+def postgresql_ports():
+    """Return the set of the ports that the PostgreSQL servers of this host have; a pooler has a
+    socket of the same name, and is none.
+    """
+    ports, poolers = set(), _held(pids_of(_POOLERS))
+    for path, inode, _state in unix_sockets(_ACCEPTS):
+        found = _POSTGRESQL.search(path)
+        if found and inode not in poolers:
+            ports.add(int(found.group(1)))
+    return ports
+
+
+def pids_of(programs):
+    """Return the pids of the processes of these programs, by the names that the kernel has."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if _text(int(name), "comm").strip() in programs:
+                    found.append(int(name))
+            except OSError:
+                continue
+    return found
 
 
 def reachable(found):

@@ -70,6 +70,9 @@ def observe(ctx):
             results.append(result)
     if not results:
         raise NotHere("Redis is not on this host")
+    for result in results:
+        if "failure" in result:
+            result["unit"] = local_servers.redis_unit()
     return results
 
 
@@ -168,6 +171,8 @@ def judge(result, threshold):
             "error_kind": failure["error_kind"],
             "message": failure["message"][:300],
         }
+        if result.get("unit"):
+            evidence["unit"] = result["unit"]
         identity, sentence, remedy, advice = _ERROR_KINDS[failure["error_kind"]]
         if failure["error_kind"] == "password" and result["local"]:
             return [
