@@ -163,10 +163,8 @@ def choose(listening, wanted, port, scheme=None, fixed=False):
         return Endpoint(host, port, None, scheme, True)
     if wanted.socket and not fixed:
         return Endpoint(None, port, wanted.socket, scheme, False)
-    host = wanted.host or "127.0.0.1"
-    if host == "localhost" or addresses.is_any(host):
-        host = "::1" if ":" in host else "127.0.0.1"
-    return Endpoint(host, port, None, scheme, False)
+    host = "" if wanted.host == HOST_NAME else wanted.host
+    return Endpoint(addresses.reached_at(host or "0.0.0.0"), port, None, scheme, False)  # noqa: S104
 
 
 def find(properties, settings, port=None, scheme=None):

@@ -241,11 +241,8 @@ def reachable(found):
     """Return where to connect for what listens on these addresses: over loopback where it does,
     over IPv4 before IPv6; None for none.
     """
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared with, nothing is bound)
-    hosts = [local.get(address, addresses.known(address) or address) for address in found]
-    order = sorted(
-        set(hosts), key=lambda host: (not addresses.is_loopback(host), ":" in host, host)
-    )
+    hosts = {addresses.reached_at(address) for address in found}
+    order = sorted(hosts, key=lambda host: (not addresses.is_loopback(host), ":" in host, host))
     # An address of one link would need the name of that link.
     return next((host for host in order if not host.lower().startswith("fe80:")), None)
 

@@ -174,9 +174,10 @@ def members(properties):
     pids, group = processes(properties), properties.get("ControlGroup", "").strip("/")
     for mount in _CGROUPS if group else ():
         for directory, _directories, _files in os.walk(os.path.join(mount, group)):
+            path = os.path.join(directory, "cgroup.procs")
             try:
-                with open(os.path.join(directory, "cgroup.procs"), encoding="ascii") as members_:
-                    pids += [int(pid) for pid in members_.read().split()]  # path: /sys
+                with open(path, encoding="ascii") as listed:  # path: /sys
+                    pids += [int(pid) for pid in listed.read().split()]
             except (OSError, ValueError):
                 continue
     return list(dict.fromkeys(pids))

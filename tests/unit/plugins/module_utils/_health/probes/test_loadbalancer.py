@@ -23,6 +23,7 @@ ABSENT = ufw.Firewall(False, False, "ACCEPT", [])
 
 def context(app=True, backends=(), **params):
     given = {"service": "sergas-app", "backends": list(backends), "health_path": "/health"}
+    given.update(health_scheme=None, health_host=None)
     return types.SimpleNamespace(
         thresholds=thresholds.merge({}),
         params=dict(given, **params),
@@ -169,3 +170,9 @@ def test_backends_are_queried_for_real():
     )
     assert (refused["kind"], refused["alive"]) == ("refused", None)
     assert wrong["kind"] == "option"
+
+
+def test_an_app_on_a_unix_socket_is_reached_through_something_else():
+    seen = dict(inbound(CLOSED, lb="10.0.0.1"), socket="/run/sergas/app.sock")
+    (item,) = loadbalancer.judge_inbound(seen, [])
+    assert (item["id"], item["status"]) == ("lb.health.skipped", "skipped")
