@@ -45,8 +45,8 @@ _FIRST_FILES = 1024
 #: SO_ACCEPTCON in the flags of /proc/net/unix, and the state of a connection there
 _ACCEPTS = 0x10000
 _CONNECTED = "03"
-#: Sockets of Python's own workers, which serve no client.
-_INTERNAL = re.compile(r"/pymp-[^/]+/")
+#: Sockets of Python's own workers and of what controls gunicorn, which serve no client.
+_INTERNAL = re.compile(r"/pymp-[^/]+/|\.ctl\Z")
 _NETWORK = "/proc/net"
 _POSTGRESQL = re.compile(r"/\.s\.PGSQL\.([0-9]{1,5})\Z")
 _POOLERS = ("pgbouncer", "odyssey", "pgcat", "pgpool")

@@ -28,6 +28,7 @@ Num       RefCount Protocol Flags    Type St Inode Path
 0000000000000000: 00000002 00000000 00010000 0001 01 99214 /srv/two/.s.PGSQL.54321
 0000000000000000: 00000002 00000000 00010000 0001 01 99215 @/srv/abstract/.s.PGSQL.5433
 0000000000000000: 00000002 00000000 00010000 0001 01 99216 /tmp/pymp-x1/listener-y
+0000000000000000: 00000002 00000000 00010000 0001 01 99217 /home/sergas/.gunicorn/gunicorn.ctl
 0000000000000000: 00000003 00000000 00000000 0001 03 22534
 """
 
@@ -59,7 +60,7 @@ def test_the_ports_of_the_servers_are_without_those_of_poolers(tables, monkeypat
 
 def test_what_listens_on_a_unix_socket(tables, monkeypatch):
     tables(unix=UNIX, tcp=HEAD + LISTENS % (8000, 7) + LISTENS % (9000, 8))
-    monkeypatch.setattr(sockets, "_held", lambda pids: {"22533", "99216", "99300", "7"})
+    monkeypatch.setattr(sockets, "_held", lambda pids: {"22533", "99216", "99217", "99300", "7"})
     # Neither a connection, nor what Python's own workers use, is one.
     assert sockets.listening([1]) == ([("0.0.0.0", 8000)], ["/run/systemd/private"])
 
