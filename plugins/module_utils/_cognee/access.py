@@ -13,6 +13,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._cognee import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import settings as cognee_settings
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses as core_addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     container_rules,
     sockets,
@@ -44,7 +45,7 @@ def listeners(port):
     addresses, holder = [], None
     try:
         found, _states = sockets.read(port)
-    except OSError:
+    except (OSError, Unmeasurable):
         return None
     for listener in found:
         addresses.append(listener["address"])

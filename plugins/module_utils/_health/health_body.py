@@ -4,8 +4,8 @@
 
 """What the body of a health endpoint says: of the service, and of each component (pure).
 
-There is no standard that all follow, so it is read by a table of words, in the shapes of the RFC
-draft for health checks, Spring, .NET, and what services write themselves. A word that is in no
+There is no standard that all follow, so it is read by a table of words, in the shapes of
+``application/health+json``, Spring, .NET, and what services write themselves. A word that is in no
 table says nothing: it is neither good nor bad.
 """
 
@@ -15,7 +15,7 @@ import json
 import re
 from collections import namedtuple
 
-#: ``WARN`` is good with concerns, as the RFC draft has it: the service is to be used.
+#: ``WARN`` is good with concerns, as ``health+json`` has it: the service is to be used.
 GOOD, WARN, BAD, UNKNOWN, UNUSED = "good", "warn", "bad", "unknown", "unused"
 
 _WORDS = {

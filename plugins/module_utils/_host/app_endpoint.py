@@ -4,8 +4,8 @@
 
 """Where the app is to be queried: where its processes listen, else where its command line says.
 
-uvicorn, gunicorn, hypercorn and others are told where to listen by options, variables, files of
-their own, or a socket that systemd passes on. The kernel's tables have what came of it.
+uvicorn, gunicorn, hypercorn and others take that from options, variables, configuration files or a
+socket that systemd passes on. The kernel's tables have the result.
 """
 
 from __future__ import annotations
@@ -177,13 +177,30 @@ def find(properties, settings, port=None, scheme=None):
         scheme: the one that the operator names, or None.
     """
     wanted = configured(properties, settings)
+    number = configured_port(properties, settings, port)
     try:
         listening = sockets.listening(unit.members(properties))
-    except (Unmeasurable, PermissionError):
+    except Unmeasurable:
         # The configuration is left, and the probe of the sockets says why.
         listening = [], []
-    number = configured_port(properties, settings, port)
+    except PermissionError:
+        return choose(([], []), wanted, number, scheme, port is not None)._replace(
+            **_of_anyone(wanted, number)
+        )
     return choose(listening, wanted, number, scheme, port is not None)
+
+
+def _of_anyone(wanted, port):
+    """Return the host that whatever listens on a port is reached at, for a user that may not see
+    whose it is.
+    """
+    if wanted.socket:
+        return {}
+    try:
+        host = sockets.reachable(sockets.on_port(port)[0])
+    except Unmeasurable:
+        host = None
+    return {"host": host} if host else {}
 
 
 def configured_port(properties, settings, port=None):

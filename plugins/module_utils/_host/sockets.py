@@ -194,7 +194,7 @@ def listening(pids):
 
 def on_port(port):
     """Return ([address], [path of a Unix socket of PostgreSQL]) of what listens on a local port,
-    whoever holds it.
+    of any process.
 
     Raises:
         Unmeasurable: the tables of the kernel cannot be read.
@@ -492,7 +492,7 @@ def belongs(process, properties, app_dir, container=None):
 def rivals(seen, properties, app_dir, host=None):
     """Return [(listener, process, relation)] of what takes the app's port from it (pure).
 
-    A socket that a process of the app holds is the app's, whoever else holds it: systemd keeps one
+    A socket that a process of the app holds is the app's, also if others hold it: systemd keeps one
     that it has passed on. What listens beside the app's own socket takes nothing from it, unless
     their addresses overlap: IPv6 only beside IPv4 is two sockets of one port.
 

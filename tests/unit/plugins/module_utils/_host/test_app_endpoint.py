@@ -130,6 +130,17 @@ def test_tables_that_cannot_be_read_leave_the_configuration(monkeypatch):
     assert (found.host, found.own) == ("10.1.2.3", False)
 
 
+def test_a_user_who_may_not_see_whose_a_socket_is_sees_where_it_listens(monkeypatch):
+    def denied(pids):
+        raise PermissionError(13, "Permission denied", "/proc/1/fd")
+
+    monkeypatch.setattr(sockets, "listening", denied)
+    monkeypatch.setattr(sockets, "on_port", lambda port: (["::"] if port == 8000 else [], []))
+    found = app_endpoint.find({}, {})
+    assert (found.host, found.own) == ("::1", False)
+    assert app_endpoint.find({}, {}, port=9000).host == "127.0.0.1"
+
+
 def test_how_it_is_shown():
     over_tcp = app_endpoint.Endpoint("::1", 8000, None, "http", True)
     assert over_tcp.shown("/health") == "http://[::1]:8000/health"

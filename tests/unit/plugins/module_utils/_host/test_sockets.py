@@ -115,7 +115,7 @@ def test_a_listener_without_a_visible_owner_is_a_gap(tables):
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 @pytest.mark.parametrize("only", [0, 1])
-def test_a_socket_for_ipv6_only_is_told_from_one_for_both(only):
+def test_a_socket_for_ipv6_only_is_distinguished_from_one_for_both(only):
     with socket.socket(socket.AF_INET6) as listener:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
         listener.bind(("::", 0))

@@ -305,7 +305,7 @@ class TestObserve:
 
     @pytest.fixture
     def serve(self):
-        """Return a function that starts a server; it answers each path as it is told."""
+        """Return a function that starts a server; ``answers`` has what for which path."""
         requests, servers = [], []
 
         class Handler(http.server.BaseHTTPRequestHandler):
