@@ -18,15 +18,16 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 from ansible_collections.sergas.ops.plugins.module_utils._host.app_config import SOCKETS
 from ansible_collections.sergas.ops.plugins.module_utils._net import resp
 
-#: Valkey is Redis by another name, which Debian 13 has beside it.
-_REDIS = ("/etc/redis/redis.conf", "/etc/valkey/valkey.conf")
-_REDIS_PROGRAMS = ("redis-server", "valkey-server")
+#: Valkey is Redis by another name, which Debian 13 has beside it: {unit: its configuration}.
+_REDIS = {
+    "redis-server": "/etc/redis/redis.conf",
+    "valkey-server": "/etc/valkey/valkey.conf",
+}
 _UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 #: Where systemd keeps what starts at boot.
-_ENABLED = (
-    "/etc/systemd/system/*.wants/redis*.service",
-    "/etc/systemd/system/*.wants/valkey*.service",
-)
+_ENABLED = "/etc/systemd/system/*.wants"
+#: Of all instances of Redis and Valkey.
+_ENABLED_UNITS = ("redis*.service", "valkey*.service")
 
 
 def postgresql(root="/"):
@@ -91,16 +92,16 @@ def _setting(directory, name, default, value="([0-9]+)"):
     return found
 
 
-def redis(paths=_REDIS):
+def redis():
     """Return the target of this host's own server, Redis or Valkey, or None.
 
     Its configuration says how to log in; where it listens, the kernel's tables say where it runs.
     """
-    text = None
-    for path in paths:
+    text, own = None, redis_unit()
+    for unit in sorted(_REDIS, key=lambda name: name != own):
         try:
             # In Debian, the directory is the server's own user's.
-            text = files.read_text(path)
+            text = files.read_text(_REDIS[unit])
             break
         except OSError:
             continue
@@ -127,7 +128,7 @@ def _last(text, pattern):
 def _redis_address(text, port):
     """Return (host, port) of the server; the host may be the path of its Unix socket."""
     try:
-        tcp, paths = sockets.listening(sockets.pids_of(_REDIS_PROGRAMS))
+        tcp, paths = sockets.listening(sockets.pids_of(_REDIS))
     except (Unmeasurable, PermissionError):
         tcp, paths = [], []
     ports = {number for _address, number in tcp}
@@ -150,13 +151,20 @@ def _redis_address(text, port):
 
 def is_redis_enabled():
     """Return whether this host's own Redis starts at boot."""
-    return any(glob.glob(pattern) for pattern in _ENABLED)
+    return any(_is_enabled(pattern) for pattern in _ENABLED_UNITS)
+
+
+def _is_enabled(pattern):
+    return bool(glob.glob(os.path.join(_ENABLED, pattern)))
 
 
 def redis_unit():
-    """Return the unit of this host's own Redis or Valkey, or None where it has neither."""
-    for program in _REDIS_PROGRAMS:
-        for directory in _UNITS:
-            if os.path.exists("%s/%s.service" % (directory, program)):
-                return program
-    return None
+    """Return the unit of this host's own Redis or Valkey: the one that runs, starts at boot or is
+    there; None where there is neither.
+    """
+    tests = (
+        lambda name: sockets.pids_of([name]),
+        lambda name: _is_enabled(name + ".service"),
+        lambda name: any(os.path.exists("%s/%s.service" % (path, name)) for path in _UNITS),
+    )
+    return next((name for test in tests for name in _REDIS if test(name)), None)

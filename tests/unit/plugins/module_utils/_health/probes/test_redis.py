@@ -175,19 +175,25 @@ def test_no_settings():
 class TestTheServerOfThisHost:
     @pytest.fixture
     def local(self, tmp_path, monkeypatch):
-        def find(text, tcp=(), paths=(), name="redis.conf"):
+        monkeypatch.setattr(local_servers, "_UNITS", [str(tmp_path)])
+        monkeypatch.setattr(local_servers, "_ENABLED", str(tmp_path / "*.wants"))
+        monkeypatch.setattr(local_servers.sockets, "pids_of", lambda names: [])
+        paths = {name: str(tmp_path / name) for name in local_servers._REDIS}
+        monkeypatch.setattr(local_servers, "_REDIS", paths)
+
+        def find(text, tcp=(), paths=(), name="redis-server"):
             (tmp_path / name).write_text(text)
             monkeypatch.setattr(
                 local_servers.sockets, "listening", lambda pids: (list(tcp), list(paths))
             )
-            return local_servers.redis([str(tmp_path / "none"), str(tmp_path / name)])
+            return local_servers.redis()
 
         return find
 
-    def test_how_to_log_in_is_in_its_configuration(self, local, tmp_path):
+    def test_how_to_log_in_is_in_its_configuration(self, local):
+        assert local_servers.redis() is None
         found = local('# port 1\nbind 127.0.0.1\nport 6380\nrequirepass "s3cret"\n')
         assert (found["host"], found["port"], found["password"]) == ("127.0.0.1", 6380, "s3cret")
-        assert local_servers.redis([str(tmp_path / "none")]) is None
 
     @pytest.mark.parametrize(
         ("text", "tcp", "paths", "expected"),
@@ -222,13 +228,23 @@ class TestTheServerOfThisHost:
         assert (found["host"], found["port"], found["tls"]) == ("127.0.0.1", 6380, True)
 
     def test_valkey_is_redis(self, monkeypatch, tmp_path, local):
-        assert local("port 6390\n", name="valkey.conf")["port"] == 6390
-        assert "/etc/valkey/valkey.conf" in local_servers._REDIS
-        assert "valkey-server" in local_servers._REDIS_PROGRAMS
-        monkeypatch.setattr(local_servers, "_UNITS", [str(tmp_path)])
+        assert local("port 6390\n", name="valkey-server")["port"] == 6390
+
+    def test_of_both_it_is_the_one_that_runs_or_starts_at_boot(self, monkeypatch, tmp_path, local):
         assert local_servers.redis_unit() is None
-        (tmp_path / "valkey-server.service").touch()
+        assert local("port 6380\n")["port"] == 6380
+        for name in ("redis-server", "valkey-server"):
+            (tmp_path / (name + ".service")).touch()
+        assert local_servers.redis_unit() == "redis-server"
+        (tmp_path / "multi-user.target.wants").mkdir()
+        (tmp_path / "multi-user.target.wants" / "valkey-server.service").touch()
         assert local_servers.redis_unit() == "valkey-server"
+        assert local_servers.is_redis_enabled()
+        assert local("port 6390\n", name="valkey-server")["port"] == 6390
+        running = lambda names: [7] if "redis-server" in names else []  # noqa: E731
+        monkeypatch.setattr(local_servers.sockets, "pids_of", running)
+        assert local_servers.redis_unit() == "redis-server"
+        assert local("port 6380\n")["port"] == 6380
 
 
 def test_what_starts_the_server_is_named():
@@ -273,8 +289,7 @@ class TestObserve:
         local = {"host": "127.0.0.1", "port": 1, "user": None, "password": None, "tls": False}
         monkeypatch.setattr(local_servers, "redis", lambda: local)
         wants = tmp_path / "multi-user.target.wants"
-        patterns = [str(tmp_path / "*.wants" / "redis*.service")]
-        monkeypatch.setattr(local_servers, "_ENABLED", patterns)
+        monkeypatch.setattr(local_servers, "_ENABLED", str(tmp_path / "*.wants"))
         with pytest.raises(NotHere, match="not meant to run"):
             redis.observe(self.context(app=False))
         (result,) = redis.observe(self.context(app=False, components=["redis"]))
