@@ -55,6 +55,7 @@ options:
       - iowait
       - network
       - kernel
+      - packages
       - resolver
       - restore_points
   skip:

@@ -380,6 +380,7 @@ RULES = causes.by_effect(
     Rule("api.latency.high", ("host.mount.hung", "host.resolver.failing")),
     Rule("db.unreachable", ("host.resolver.failing",), by_name),
     Rule("redis.unreachable", ("host.resolver.failing",), by_name),
+    Rule("app.errors.rate", ("host.packages.restarted",), without_known_kind),
     Rule("lb.health.failing", ("host.conntrack.dropped", "host.backlog.full")),
     # What could not be measured because something else fails.
     Rule("api.health.unknown", _DOWN),

@@ -61,6 +61,18 @@ def _decide_resolver(ctx, observed):
     return resolver.decide(ctx, observed)
 
 
+def _observe_packages(ctx):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import packages
+
+    return packages.observe(ctx)
+
+
+def _decide_packages(ctx, observed):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import packages
+
+    return packages.decide(ctx, observed)
+
+
 PROBES = {
     "service": Probe(service.observe, 5),
     "sockets": Probe(sockets.observe, 5, ("table", "owners")),
@@ -80,6 +92,7 @@ PROBES = {
     "space": Probe(disks.observe_space, 4, (), True),
     "network": Probe(network.observe, 3),
     "kernel": Probe(_observe_kernel, 5, ("window", "source"), True),
+    "packages": Probe(_observe_packages, 3, (), True),
     "resolver": Probe(_observe_resolver, 3, (), True),
     "restore_points": Probe(restore_points.observe, 5),
 }
@@ -172,6 +185,15 @@ CHECKS = {
         complete="each counter is there or not, and one that is not has nothing to count",
     ),
     "kernel": Check(_decide_kernel, ("kernel",), "host.kernel", "host", (), _MATRIX),
+    "packages": Check(
+        _decide_packages,
+        ("packages",),
+        "host.packages",
+        "host",
+        (),
+        _MATRIX,
+        complete="apt's history and systemd's times are read as a whole, or the probe fails",
+    ),
     "resolver": Check(
         _decide_resolver,
         ("resolver",),

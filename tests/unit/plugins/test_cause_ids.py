@@ -106,6 +106,8 @@ ROOTS = {
     "host.local_ports.high",
     "host.mount.hung",
     "host.network.unknown",
+    "host.packages.restarted",
+    "host.packages.unknown",
     "host.resolver.failing",
     "host.resolver.missing",
     "host.resolver.unknown",
