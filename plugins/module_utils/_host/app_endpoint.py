@@ -83,12 +83,14 @@ class Endpoint(namedtuple("Endpoint", ["host", "port", "socket", "scheme", "own"
         return shown + " at " + self.socket if self.socket else shown
 
 
-def configured(properties, settings):
+def configured(properties, settings, running=""):
     """Return what the command line of a unit says, variables of its environment filled in (pure).
 
     Args:
         properties: those of the unit.
         settings: {name: value} that the app runs with.
+        running: the command line of its main process, which counts where it is that of a server: a
+            wrapper has decided by then, and the settings may have changed since.
     """
     found = {
         kind: settings[name].strip() for name, kind in _VARIABLES.items() if settings.get(name)
@@ -97,7 +99,7 @@ def configured(properties, settings):
     command = re.sub(
         r"\$(?:\{(\w+)\}|(\w+))",
         lambda name: settings.get(name.group(1) or name.group(2)) or "",
-        unit.command_line(properties),
+        running if any(map(_SERVERS.search, running.split())) else unit.command_line(properties),
     )
     words = command.replace("'", " ").replace('"', " ").split()
     programs = [_SERVERS.search(word) for word in words]
@@ -151,8 +153,9 @@ def choose(listening, wanted, port, scheme=None, fixed=False):
     ports = {number for _address, number in tcp}
     path = wanted.socket if wanted.socket in paths else None
     if not fixed and port not in ports:
-        # Of several, none is more likely than another one.
-        if len(ports) == 1 and not path:
+        # Of several, none is more likely than another one. A server that does not listen where its
+        # command line says is not ready, whatever else it listens on.
+        if len(ports) == 1 and not path and not wanted.port:
             port = next(iter(ports))
         elif not path and not ports and len(paths) == 1:
             path = paths[0]
@@ -176,8 +179,8 @@ def find(properties, settings, port=None, scheme=None):
         port: the one that the operator names, or None.
         scheme: the one that the operator names, or None.
     """
-    wanted = configured(properties, settings)
-    number = configured_port(properties, settings, port)
+    wanted = configured(properties, settings, unit.running_command(properties))
+    number = port or wanted.port or app_config.port(settings) or app_config.DEFAULT_PORT
     try:
         listening = sockets.listening(unit.members(properties))
     except Unmeasurable:

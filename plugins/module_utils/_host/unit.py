@@ -74,6 +74,16 @@ def program(properties):
     return properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
 
 
+def running_command(properties):
+    """Return the command line of the unit's main process as one text, or an empty one."""
+    try:
+        path = "/proc/%d/cmdline" % (number(properties, "MainPID") or 0)
+        with open(path, encoding="utf-8", errors="replace") as source:  # path: /proc
+            return source.read(65536).replace("\0", " ").strip()
+    except OSError:
+        return ""
+
+
 def user_and_group(properties):
     """Return (user, group) that the unit runs as, by name; None for each that is not known."""
     if not is_loaded(properties):

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint, sockets
+from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 NOTHING = ([], [])
@@ -113,6 +114,37 @@ def test_of_several_ports_none_is_guessed():
     wanted = app_endpoint.configured(unit("uvicorn a:b --uds %s" % UDS), {})
     found = app_endpoint.choose(([("0.0.0.0", 9100)], [UDS, "/run/other.sock"]), wanted, 8000)
     assert found.socket == UDS
+
+
+def test_a_server_that_does_not_listen_where_it_should_is_not_ready():
+    """One that serves its metrics while it waits for its database is not queried there."""
+    wanted = app_endpoint.configured(unit("uvicorn a:b --port 8000"), {})
+    found = app_endpoint.choose(([("0.0.0.0", 9100)], []), wanted, 8000)
+    assert (found.port, found.own) == (8000, False)
+
+
+@pytest.mark.parametrize(
+    ("running", "port"),
+    [
+        # The settings were changed after it was started.
+        ("/venv/bin/python /venv/bin/uvicorn a:b --port 8000", 8000),
+        # A wrapper that has not started the server yet.
+        ("/bin/sh /usr/local/bin/run --port 7000", 9000),
+        ("", 9000),
+    ],
+)
+def test_the_command_line_of_a_running_server_counts(running, port):
+    wanted = app_endpoint.configured(
+        unit("uvicorn a:b --port ${API_PORT}"), {"API_PORT": "9000"}, running
+    )
+    assert wanted.port == port
+
+
+def test_the_command_line_of_a_process():
+    with open("/proc/self/cmdline") as source:
+        first = source.read().split("\0")[0]
+    assert host_unit.running_command({"MainPID": str(os.getpid())}).startswith(first)
+    assert host_unit.running_command({"MainPID": "0"}) == ""
 
 
 def test_the_port_that_the_operator_names_counts():
