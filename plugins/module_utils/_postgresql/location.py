@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import pwd
-import socket
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
-from ansible_collections.sergas.ops.plugins.module_utils._net import postgres
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres, tcp
 from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import (
     PostgresError,
     Refused,
@@ -144,20 +143,5 @@ def _socket(directory, number):
 
 
 def is_local(host):
-    """Return whether a name or address is this machine: its own addresses, and only those, can be
-    bound.
-    """
-    try:
-        addresses = postgres.resolve(host, 0, Deadline(2))
-    except PostgresError:
-        return False
-    for address in addresses:
-        try:
-            with socket.socket(
-                socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM
-            ) as probe:
-                probe.bind((address, 0))
-                return True
-        except OSError:
-            continue
-    return False
+    """Return whether a name or address is this machine."""
+    return tcp.is_own(host, Deadline(2))

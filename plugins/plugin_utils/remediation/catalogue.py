@@ -24,6 +24,8 @@ IMPACTS = ("none", "reload", "restart", "disruptive")
 #: where a cause is the fleet's.
 INTERRUPTING = ("restart", "disruptive")
 RUNS_ON = ("host", "target")
+#: Services that a cluster manager may own.
+ACTS_ON = (None, "database", "redis")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+\Z")
@@ -41,6 +43,7 @@ _REQUIRED = (
 _OPTIONAL = {
     "runs_on": "host",
     "after_dependencies": False,
+    "acts_on": None,
     "needs": {"approval": False, "variables": []},
     "cooldown": 900,
     "timeout": 300,
@@ -75,6 +78,7 @@ class Metadata(TypedDict):
     component: str
     runs_on: str
     after_dependencies: bool
+    acts_on: str | None
     needs: Needs
     undo: dict[str, Any]
     cooldown: int
@@ -129,7 +133,8 @@ def remedy(name: str, document: Any) -> Metadata:
     shows only that nothing else has failed.
 
     One with ``after_dependencies`` is also planned for findings that derive from what another
-    remedy fixes, in case they outlast it.
+    remedy fixes, in case they outlast it. What it ``acts_on`` is the service that it starts, stops,
+    restarts or reconfigures: where a cluster manager owns that, it is held back.
 
     Raises:
         CatalogueError: it does not keep the contract.
@@ -160,6 +165,7 @@ def remedy(name: str, document: Any) -> Metadata:
         "component": check.choice("component", document["component"], COMPONENTS),
         "runs_on": check.choice("runs_on", document["runs_on"], RUNS_ON),
         "after_dependencies": check.switch("after_dependencies", document["after_dependencies"]),
+        "acts_on": check.choice("acts_on", document["acts_on"], ACTS_ON),
         "needs": {
             "approval": approval,
             "variables": check.texts(
@@ -263,9 +269,9 @@ class _Checker:
             self.fail(key, value, "a list of %s" % what)
         return list(value)
 
-    def choice(self, key: str, value: Any, allowed: Sequence[str]) -> str:
+    def choice(self, key: str, value: Any, allowed: Sequence[str | None]) -> Any:
         if value not in allowed:
-            self.fail(key, value, "one of: %s" % ", ".join(allowed))
+            self.fail(key, value, "one of: %s" % ", ".join(filter(None, allowed)))
         return value
 
     def switch(self, key: str, value: Any) -> bool:

@@ -170,6 +170,7 @@ def make(
     _follow(entries, model, remedies, owners)
     entries.sort(key=_order)
     distributions = {host["name"]: host.get("distribution") for host in model["hosts"]}
+    managers = {host["name"]: host.get("managed") or {} for host in model["hosts"]}
     chosen = [entry for entry in entries if _is_chosen(entry["remedy"], plan_options)]
     for entry in chosen:
         if plan_options.cooldown is not None:
@@ -180,7 +181,10 @@ def make(
         refused = guards.supported(
             entry, distributions.get(entry["host"] or ""), plan_options.supported_distributions
         )
-        entry["guards"] += [refused] if refused else []
+        owned = guards.managed(
+            entry, remedies[entry["remedy"]]["acts_on"], managers.get(entry["host"] or "", {})
+        )
+        entry["guards"] += [guard for guard in (refused, owned) if guard]
     free = [
         entry
         for entry in chosen

@@ -261,6 +261,7 @@ def _host(host: Host, roots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "roots": list(dict.fromkeys(root["id"] for root in roots if root["id"] in own)),
         "findings": findings,
         "distribution": host["distribution"],
+        "managed": host["managed"],
         "changes": host["changes"],
         "probe_seconds": host["probe_seconds"],
     }
