@@ -14,7 +14,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import clock
 from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
-from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed
+from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed, run_scope
 
 display = Display()
 
@@ -36,6 +36,10 @@ class ActionModule(ActionBase):
         refusal = renamed.refusal(task_vars)
         if refusal:
             return dict(result, failed=True, msg=refusal)
+        network_os = self._templar.template(task_vars.get("ansible_network_os"))
+        device = run_scope.device(self._play_context.connection, network_os)
+        if device:
+            return dict(result, failed=True, device=True, msg=device)
         found = None
         # Compared with the host's clock, whose diagnosis must not wait for another connection.
         self._given = {"controller_time": time.time(), **self._task.args}

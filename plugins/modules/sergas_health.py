@@ -46,6 +46,7 @@ options:
       - connections
       - rate_limit
       - attacks
+      - forwarded
       - keys
       - env_file
       - loadbalancer

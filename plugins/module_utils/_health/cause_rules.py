@@ -514,6 +514,7 @@ RULES = causes.by_effect(
     *(Rule(effect, ("app.restart.pending",), says_otherwise) for effect in _CHANGED_BY),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
+    Rule("security.forwarded.unknown", ("app.env.unreadable",)),
 )
 
 

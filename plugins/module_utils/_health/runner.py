@@ -153,12 +153,15 @@ def judge(names, checks, probes, context, observations, recent, secrets=()):
         recent: the entries of the host's ledger, or None.
         secrets: values that must not appear in the result.
     """
-    findings = []
+    findings, checked = [], {}
     for name, items in diagnosis.judge(names, checks, probes, context, observations):
-        findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
+        marked = resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
+        findings += marked
+        checked[name] = len(marked)
     flat = redact_all(_derive(findings), secrets)
     return {
         "findings": flat,
+        "checked": checked,
         "roots": [item["id"] for item in roots(flat)],
         "bad": sum(1 for item in flat if is_bad(item)),
     }

@@ -505,12 +505,12 @@ def rivals(seen, properties, app_dir, host=None):
     own, others = [], []
     for listener in seen["listeners"]:
         relations = [
-            (process, belongs(process, properties, app_dir, seen["container"]))
+            (process, relation(process, properties, app_dir, seen["container"]))
             for process in listener["holders"]
         ]
-        if any(relation == "own" for _process, relation in relations):
+        if any(kind == "own" for _process, kind in relations):
             own.append(listener["address"])
-        elif relations and not _activates(relations, properties):
+        elif relations:
             others.append((listener, *relations[0]))
     if own:
         return [one for one in others if any(_overlap(one[0]["address"], mine) for mine in own)]
@@ -518,25 +518,25 @@ def rivals(seen, properties, app_dir, host=None):
 
 
 def held(seen, properties, app_dir):
-    """Return the app's own processes that hold a listener of its port, or systemd where that
-    listens for it (pure).
+    """Return the processes that hold a listener of the app's port for the app (pure)."""
+    return [
+        process
+        for listener in seen["listeners"]
+        for process in listener["holders"]
+        if relation(process, properties, app_dir, seen["container"]) == "own"
+    ]
+
+
+def relation(process, properties, app_dir, container=None):
+    """Return what ``belongs`` does; what systemd holds for the app's unit is its own (pure).
+
+    Args:
+        process: as ``describe`` returns it, with the ``owner`` of ``port_holders`` if it has one.
+        properties, app_dir, container: as for ``belongs``.
     """
-    found = []
-    for listener in seen["listeners"]:
-        relations = [
-            (process, belongs(process, properties, app_dir, seen["container"]))
-            for process in listener["holders"]
-        ]
-        own = [process for process, relation in relations if relation == "own"]
-        if not own and relations and _activates(relations, properties):
-            own = [process for process, _relation in relations]
-        found += own
-    return found
-
-
-def _activates(relations, properties):
-    """Return whether it is systemd that listens for the unit, and starts it with a connection."""
-    return relations[0][0]["pid"] == 1 and ".socket" in properties.get("TriggeredBy", "")
+    found = belongs(process, properties, app_dir, container)
+    triggers = (process.get("owner") or {}).get("triggers", ())
+    return "own" if found == "foreign" and properties.get("Id") in triggers else found
 
 
 def _overlap(one, other):
