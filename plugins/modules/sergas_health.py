@@ -456,8 +456,8 @@ app:
       type: str
       sample: /etc/systemd/system/sergas-app.service.d
     database:
-      description: Host, port and name of the database that it uses. The port is the server's own
-        where that was reached.
+      description: Host, port and name of the database that it uses. The port is the server's own,
+        null where that was not reached.
       type: dict
       sample: {host: db1, port: 5432, name: sergas_prod}
 changes:
@@ -513,10 +513,10 @@ probe_seconds:
   sample: {disks: 0.001, database: 0.012}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._health import checks
+from ansible_collections.sergas.ops.plugins.module_utils._health import runner as health
 
 ARGUMENT_SPEC = {
     "checks": {"type": "list", "elements": "str", "choices": list(checks.CHECKS)},
@@ -594,7 +594,7 @@ ARGUMENT_SPEC = {
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = Module(ranges=health.RANGES, argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     runner.run(module, checks.run)
 
 

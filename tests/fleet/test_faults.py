@@ -22,8 +22,8 @@ ELSEWHERE = (9, 10, 11, 14)
 TOGETHER = [
     ("bullseye", ("03_database_missing", "18_balancer_blocked")),
     ("bullseye", ("03_wrong_port", "19_disk")),
-    ("bullseye", ("03_hba_invalid",)),
     ("bullseye", ("17_forwarded_from_everywhere", "17_bruteforce", "19_disk")),
+    ("bullseye", ("03_hba_invalid",)),
     ("bullseye", ("18_slow_start",)),
     ("bookworm", ("03_database_stopped_under_app", "19_redis_down")),
     ("bookworm", ("03_role_reads_only", "19_redis_replica")),

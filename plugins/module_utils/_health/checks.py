@@ -259,7 +259,7 @@ CHECKS = {
         "security",
         APP,
         _ATTACKS,
-        ("firewall", *_COUNTERS),
+        (*_COUNTERS, "environment", "firewall"),
         stands_on=(*_LOG, "logs.clients"),
     ),
     "forwarded": Check(

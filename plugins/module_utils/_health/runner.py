@@ -41,6 +41,9 @@ RANGES = (
     ("port", 1, 65535),
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
+    # In units of the operator's own.
+    ("prometheus_queries.warn", -1e15, 1e15),
+    ("prometheus_queries.fail", -1e15, 1e15),
     ("controller_time", 0, 2**33),
 )
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}\Z")

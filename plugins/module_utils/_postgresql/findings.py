@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 import os
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._net import failures, postgres_failures
 

@@ -11,6 +11,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import D
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 
+RANGES = (("deadline", 1, 600),)
+
 
 def run(params, *tables):
     """Return the result of the module ``security_check``.
@@ -24,7 +26,7 @@ def run(params, *tables):
     """
     for name in params["protected"]:
         addresses.option_or_name("protected", name)
-    options.check_ranges(params, (("deadline", 1, 600),))
+    options.check_ranges(params, RANGES)
     checks, probes = {}, {}
     for table in tables:
         checks.update(table.CHECKS)

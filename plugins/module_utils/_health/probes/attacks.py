@@ -20,15 +20,17 @@ _EVERYWHERE = ("*", "0.0.0.0/0", "::/0")
 _OPTION = re.compile(r"--forwarded-allow-ips[ =](\S+)")
 
 
-def decide(ctx, logs, inbound=None, *_counters):
+def decide(ctx, logs, *others):
     """Return the addresses that fail to authenticate too often or scan the API, and of those the
     ones that got in.
 
     Args:
         ctx: the ``Context``.
         logs: what the probe of the logs returned.
-        inbound: what that of the firewall returned, or None: it has the balancers' addresses.
+        others: what the probes that only say what was lost returned, and last those of the
+            environment and of the firewall, which has the balancers' addresses; each may be None.
     """
+    environment, inbound = others[-2:] if others else (None, None)
     balancers = _balancers(ctx, inbound)
     warn, fail, unit_name = ctx.thresholds["auth_failures"]
     scan_warn, scan_fail, _scan_unit = ctx.thresholds["scanned_paths"]
@@ -72,7 +74,7 @@ def decide(ctx, logs, inbound=None, *_counters):
             "; this address is your load balancer %s: who is behind it is not in the log"
             % (top["balancer"])
         )
-    elif trusts_everywhere(ctx):
+    elif trusts_everywhere(ctx, environment):
         # Whoever attacks says whose address is blocked.
         reason, remedy, advice = "forgeable", None, _FORGEABLE
     return [
@@ -142,20 +144,21 @@ def _busiest(logs, balancers):
     ]
 
 
-def trusts_everywhere(ctx):
+def trusts_everywhere(ctx, environment):
     """Return whether the app's server takes X-Forwarded-For from any client."""
+    plain = (environment or {}).get("plain", {})
     command = unit.command_line(ctx.unit)
     if "--no-proxy-headers" in command:
         return False
     option = _OPTION.search(command)
-    given = option.group(1) if option else ctx.settings.get("FORWARDED_ALLOW_IPS") or ""
+    given = option.group(1) if option else plain.get("FORWARDED_ALLOW_IPS") or ""
     return any(part.strip("\"' ") in _EVERYWHERE for part in given.split(","))
 
 
-def decide_forwarded(ctx, _environment, sockets=None):
+def decide_forwarded(ctx, environment, sockets=None):
     """Return whether a client can choose the address that the app logs and limits it by."""
     listening = {listener["address"] for listener in (sockets or {}).get("listeners", ())}
-    if not trusts_everywhere(ctx):
+    if not trusts_everywhere(ctx, environment):
         summary = "X-Forwarded-For is not trusted from everywhere"
         return [finding("security.forwarded.ok", "security", "ok", summary)]
     if listening and all(addresses.is_loopback(address) for address in listening):

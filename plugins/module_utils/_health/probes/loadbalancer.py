@@ -20,9 +20,9 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
+REASONS = {"lb.blocked": ("rule", "limit", "closed", "listen", "attempt")}
 #: Where there is one of these, a load balancer may be on this host.
 _BALANCERS = ("/etc/haproxy/haproxy.cfg", "/etc/nginx/nginx.conf")
-REASONS = {"lb.blocked": ("rule", "limit", "closed", "listen", "attempt")}
 #: Where a host that is up answers something, if only that nothing is there.
 _OTHER_PORTS = (22, 1)
 #: Longer than a balancer waits, and short enough to look further.

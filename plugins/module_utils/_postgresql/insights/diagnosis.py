@@ -18,7 +18,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
@@ -240,8 +239,6 @@ def run(params):
     """
     names = select(params["checks"], params["skip"])
     merged = thresholds.merge(params["thresholds"], THRESHOLDS)
-    if params["limit"] < 1:
-        raise InvalidValue("limit: %d must be 1 or more" % params["limit"])
     deadline = Deadline(params["deadline"])
     target = location.shown(params)
     try:

@@ -82,8 +82,6 @@ def context():
             thresholds=thresholds.merge(overrides),
             unit=unit_properties or {},
             unit_error=None,
-            environment_error=None,
-            settings={},
             now=now,
             app_dir="/home/sergas/super-account-manager",
             endpoint=app_endpoint.Endpoint("127.0.0.1", 8000, None, "http", True),

@@ -123,7 +123,8 @@ def test_hosts_are_counted_beyond_three():
 
 
 def test_ranges_are_those_of_the_modules():
-    for name, least, most in runner.RANGES:
+    # The controller's own clock is no variable.
+    for name, least, most in (row for row in runner.RANGES if row[0] != "controller_time"):
         for value in (least, most):
             assert not refused("sergas_" + name, value)
         for value in (least - 1, most + 1):

@@ -61,4 +61,4 @@ def test_the_database_of_the_app_has_the_servers_own_port(tmp_path):
         "port": 5433,
         "name": "crm",
     }
-    assert context.app()["database"]["port"] == 6432
+    assert context.app()["database"]["port"] is None

@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis
-from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Observation
-from ansible_collections.sergas.ops.plugins.module_utils._health.checks import CHECKS, PROBES
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import clients
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import attacks
 
@@ -46,10 +43,9 @@ def seen(*listed, busiest=()):
 
 def decided(context, *listed, settings=(), command="", inbound=None):
     ctx = context({"ExecStart": "{ argv[]=%s ; ignore_errors=no }" % command})
-    ctx.settings = dict(settings)
     if inbound is None:
         inbound = {"balancers": {"lb1": BALANCER}}
-    return attacks.decide(ctx, seen(*listed), inbound)
+    return attacks.decide(ctx, seen(*listed), {"plain": dict(settings)}, inbound)
 
 
 def test_an_attack_through_the_balancer_says_so_and_blocks_no_one(context):
@@ -63,7 +59,7 @@ def test_an_attack_through_the_balancer_says_so_and_blocks_no_one(context):
 def test_the_balancer_is_known_by_the_option_where_the_firewall_was_not_read(context):
     ctx = context()
     ctx.params["balancer_addresses"] = ["::ffff:10.0.0.2"]
-    (item,) = attacks.decide(ctx, seen(client(BALANCER)), None)
+    (item,) = attacks.decide(ctx, seen(client(BALANCER)), None, None)
     assert item["reason"] == "balancer"
 
 
@@ -90,9 +86,8 @@ NOT_EVERYWHERE = [
 
 def forwarded(context, settings, command, *listening):
     ctx = context({"ExecStart": "{ argv[]=%s ; ignore_errors=no }" % command})
-    ctx.settings = settings
     listeners = [{"address": address} for address in listening]
-    (item,) = attacks.decide_forwarded(ctx, {}, {"listeners": listeners})
+    (item,) = attacks.decide_forwarded(ctx, {"plain": settings}, {"listeners": listeners})
     return item
 
 
@@ -111,15 +106,6 @@ def test_a_header_that_is_trusted_from_the_balancer_is_none(context, settings, c
     assert forwarded(context, settings, command, "0.0.0.0")["status"] == "ok"
 
 
-def test_without_the_app_s_settings_it_is_not_known_what_is_trusted(context):
-    seen = {"environment": Observation(), "sockets": Observation()}
-    seen["environment"].gaps = {"sources": "not allowed to read it"}
-    ctx = context()
-    ctx.settings = {}
-    found = diagnosis.decide("forwarded", CHECKS["forwarded"], PROBES, ctx, seen)
-    assert [item["id"] for item in found] == ["security.forwarded.unknown"]
-
-
 def requests(*made):
     found = clients.Clients()
     for source, at, path, address in made:
@@ -135,7 +121,7 @@ def test_the_busiest_clients_are_evidence_though_nothing_fails(context):
     assert busiest[0]["address"] == ATTACKER
     assert (busiest[0]["requests"], busiest[0]["per_minute"]) == (601, 60.2)
     assert busiest[0]["paths"] == ["/accounts/{id}", "/other"]
-    (item,) = attacks.decide(context(), seen(busiest=busiest), None)
+    (item,) = attacks.decide(context(), seen(busiest=busiest))
     assert item["status"] == "ok"
     assert item["evidence"]["busiest"][0]["requests"] == 601
 
