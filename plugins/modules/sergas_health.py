@@ -128,20 +128,43 @@ options:
     type: path
   port:
     description:
-      - The port the app listens on. If not given, that of the unit's command line, else
-        C(API_PORT), else 8000.
+      - The port the app listens on. If not given, the one that a process of the unit listens on; if
+        none does, that of the unit's command line, else C(API_PORT), else 8000.
+      - The address is the one that the unit's processes listen on, over TCP or on a Unix socket.
     type: int
   health_path:
     description:
       - The path of the health endpoint.
     type: str
     default: /health
+  health_scheme:
+    description:
+      - Whether the app speaks TLS. If not given, as its command line says, and where that gets no
+        answer in the protocol, the other one.
+      - The certificate is not required to be valid; what is known of that is in the evidence.
+    type: str
+    choices: [http, https]
+  health_host:
+    description:
+      - What the app and the apps of O(backends) are called by, in the C(Host) header and in TLS. If
+        not given, V(localhost).
+    type: str
   latency_paths:
     description:
       - Further paths whose response time is measured, for example V(/api/v1/accounts).
     type: list
     elements: str
     default: []
+  latency_token:
+    description:
+      - A bearer token for the requests of O(latency_paths).
+      - It is sent to a process of the app's unit only.
+    type: str
+  latency_headers:
+    description:
+      - Headers for the requests of O(latency_paths), for example the key of an API.
+      - They are sent to a process of the app's unit only.
+    type: dict
   samples:
     description:
       - How many times the health endpoint is requested.
@@ -432,6 +455,11 @@ app:
       description: The directory for drop-ins of its unit, whether or not it is there.
       type: str
       sample: /etc/systemd/system/sergas-app.service.d
+    database:
+      description: Host, port and name of the database that it uses. The port is the server's own,
+        null where that was not reached.
+      type: dict
+      sample: {host: db1, port: 5432, name: sergas_prod}
 changes:
   description:
     - What remedies did on this host lately, the newest first, 20 at most.
@@ -507,7 +535,11 @@ ARGUMENT_SPEC = {
     "env_file": {"type": "path"},
     "port": {"type": "int"},
     "health_path": {"type": "str", "default": "/health"},
+    "health_scheme": {"type": "str", "choices": ["http", "https"]},
+    "health_host": {"type": "str"},
     "latency_paths": {"type": "list", "elements": "str", "default": []},
+    "latency_token": {"type": "str", "no_log": True},
+    "latency_headers": {"type": "dict", "no_log": True},
     "samples": {"type": "int", "default": 3},
     "required_variables": {
         "type": "list",

@@ -16,6 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import D
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
+    app_endpoint,
     app_environment,
     restore_points,
     systemctl,
@@ -94,7 +95,7 @@ def read(service, app_dir=None, env_file=None, port=None):
         env_file=environment.path,
         user=user,
         group=properties.get("Group") or user,
-        port=port or unit.port(properties) or app_config.port(settings) or app_config.DEFAULT_PORT,
+        port=app_endpoint.configured_port(properties, settings, port),
         python=os.path.join(environment.app_dir, "venv", "bin", "python"),
         dropin_dir=os.path.join(DIRECTORY, (properties.get("Id") or name) + ".d"),
         settings=settings,

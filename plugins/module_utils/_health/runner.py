@@ -24,11 +24,15 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import 
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_endpoint,
     cluster_managers,
     distribution,
     ledger_reader,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._net import http
 
+#: A name or an address of a URL: host, host:port, [IPv6]:port
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
 #: What the options that are numbers may be: (name, least, most).
 RANGES = (
     ("window", 1, 366 * 86400),
@@ -65,6 +69,7 @@ def diagnose(params, checks, probes):
     started = time.monotonic()
     options.check_ranges(params, RANGES)
     check_addresses(params)
+    check_requests(params)
     check_tables(params)
     if params.get("log_patterns"):
         from ansible_collections.sergas.ops.plugins.module_utils._health.logs import patterns
@@ -88,11 +93,18 @@ def diagnose(params, checks, probes):
         "components": context.found(),
         "distribution": distribution.read(),
         "managed": cluster_managers.read(),
-        "app": context.app(),
+        "app": context.app(_own_database(observations)),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
         "seconds": round(time.monotonic() - started, 3),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},
     }
+
+
+def _own_database(observations):
+    """Return what was seen of the app's own database, None where it was not queried."""
+    value = observations["database"].value if "database" in observations else None
+    own = [item for item in (value or {}).get("reached", ()) if not item.get("local")]
+    return own[0] if own else None
 
 
 def _observe(names, checks, probes, context, recent):
@@ -174,6 +186,24 @@ def check_addresses(params):
     """
     for text in params.get("balancer_addresses") or ():
         addresses.option_or_name("balancer_addresses", text)
+
+
+def check_requests(params):
+    """Refuse what cannot be sent to the app, by the name of the option; a value may be a secret."""
+    host, token = params.get("health_host"), params.get("latency_token")
+    if host is not None and not _HOST.match(host):
+        raise InvalidValue(
+            "health_host: %r is not allowed, it must be a name or an address, with or without port"
+            % host
+        )
+    for option, headers in (
+        ("latency_token", {"Authorization": token or ""}),
+        ("latency_headers", app_endpoint.headers(params)),
+    ):
+        try:
+            http.check_headers(headers)
+        except InvalidValue as error:
+            raise InvalidValue("%s: %s" % (option, error)) from None
 
 
 def check_tables(params):

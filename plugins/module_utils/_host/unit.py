@@ -12,7 +12,6 @@ import pwd
 import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 
 PROPERTIES = (
@@ -27,6 +26,8 @@ PROPERTIES = (
     " LogRateLimitIntervalUSec LogRateLimitBurst"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
+#: where cgroup v2 and systemd's own hierarchy of v1 are mounted
+_CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
 _PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")
 _WORKERS = re.compile(r"\s(?:--workers|-w)[ =](\d{1,4})(?=\s|$)")
 #: systemd's way to say "no limit" or "not known"
@@ -63,6 +64,16 @@ def command_line(properties):
 def program(properties):
     """Return the path of the program that the unit starts, or an empty text."""
     return properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
+
+
+def running_command(properties):
+    """Return the command line of the unit's main process as one text, or an empty one."""
+    try:
+        path = "/proc/%d/cmdline" % (number(properties, "MainPID") or 0)
+        with open(path, encoding="utf-8", errors="replace") as source:  # path: /proc
+            return source.read(65536).replace("\0", " ").strip()
+    except OSError:
+        return ""
 
 
 def user_and_group(properties):
@@ -169,19 +180,25 @@ def processes(properties):
     return pids
 
 
+def members(properties):
+    """Return the pids of all processes of the unit, the main one first: of its control group, which
+    has also those whose parent has ended, and what descends from the main one.
+    """
+    pids, group = processes(properties), properties.get("ControlGroup", "").strip("/")
+    for mount in _CGROUPS if group else ():
+        for directory, _directories, _files in os.walk(os.path.join(mount, group)):
+            path = os.path.join(directory, "cgroup.procs")
+            try:
+                with open(path, encoding="ascii") as listed:  # path: /sys
+                    pids += [int(pid) for pid in listed.read().split()]
+            except (OSError, ValueError):
+                continue
+    return list(dict.fromkeys(pids))
+
+
 def memory_limit(properties):
     """Return the unit's memory limit in bytes, or None."""
     return number(properties, "MemoryMax") or number(properties, "MemoryLimit")
-
-
-def listen_address(unit):
-    """Return where the app is to be reached: on loopback, unless it listens on one address only."""
-    match = re.search(r"--(?:host|bind)[ =]([^\s;]+)", str(unit.get("ExecStart", "")))
-    text = match.group(1).strip("\"'") if match else ""
-    host = addresses.known(text) or text.partition(":")[0]
-    if host in ("", "localhost", "unix") or "$" in host or addresses.is_any(host):
-        return "127.0.0.1"
-    return host
 
 
 def open_files(properties):

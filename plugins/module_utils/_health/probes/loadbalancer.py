@@ -12,11 +12,12 @@ import threading
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_endpoint,
     packet_filter,
     packet_walk,
     ufw,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._net import http, tcp, url
+from ansible_collections.sergas.ops.plugins.module_utils._net import tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 REASONS = {"lb.blocked": ("rule", "limit", "closed", "listen", "attempt")}
@@ -32,9 +33,7 @@ def observe(ctx):
     """Request the health of each of ``backends``, side by side; [] where none are given."""
     results = [{"backend": backend} for backend in ctx.params["backends"]]
     threads = [
-        threading.Thread(
-            target=_query, args=(result, ctx.params["health_path"], ctx.deadline), daemon=True
-        )
+        threading.Thread(target=_query, args=(result, ctx.params, ctx.deadline), daemon=True)
         for result in results
     ]
     for thread in threads:
@@ -45,12 +44,21 @@ def observe(ctx):
     return [dict(result) for result in results]
 
 
-def _query(result, path, deadline):
+def _query(result, params, deadline):
     try:
         host, port = url.split_address(result["backend"], 8000)
         result["target"] = url.address(host, port)
-        address = "http://%s/%s" % (result["target"], path.lstrip("/"))
-        reply = http.get(address, deadline.within(_TIMEOUT), max_bytes=0)
+        scheme = params["health_scheme"]
+        endpoint = app_endpoint.Endpoint(host, port, None, scheme or "http", False)
+        reply, _scheme = app_endpoint.get(
+            endpoint,
+            params["health_path"],
+            deadline.within(_TIMEOUT),
+            max_bytes=0,
+            # A server of several names tells them apart by it; an address is none of them.
+            name=params["health_host"] or (None if addresses.known(host) else result["target"]),
+            fixed=scheme,
+        )
         result.update(status=reply.status, seconds=reply.phases["total"])
     except ConnectionFailed as error:
         # A host that is up and whose other ports answer is not down, it is out of reach.
@@ -87,6 +95,7 @@ def observe_firewall(ctx):
         except ConnectionFailed:
             balancers[given] = None
     seen = {"port": ctx.port, "balancers": balancers, "ufw": None, "ways": {}}
+    seen["socket"] = ctx.endpoint.socket
     if not ctx.has("app"):
         return seen
     known = [address for address in balancers.values() if address]
@@ -245,6 +254,8 @@ def judge_inbound(inbound, listening_on):
         inbound: what ``observe_firewall`` returned.
         listening_on: the addresses the app's port is open on; empty where nothing listens.
     """
+    if inbound.get("socket"):
+        return [_on_socket(inbound)]
     port, ways = inbound["port"], inbound["ways"]
     evidence = {
         "target": "localhost:%d" % port,
@@ -310,6 +321,18 @@ def judge_inbound(inbound, listening_on):
         port,
     )
     return [finding("lb.health.ok", "loadbalancer", "ok", summary, evidence=evidence)]
+
+
+def _on_socket(inbound):
+    path = inbound["socket"]
+    return finding(
+        "lb.health.skipped",
+        "loadbalancer",
+        "skipped",
+        "The app listens on the Unix socket %s: balancers reach what passes requests on to it"
+        % path,
+        evidence={"socket": path},
+    )
 
 
 _ALLOW = "Allow the balancer: ufw allow from ADDRESS to any port %d proto tcp."
