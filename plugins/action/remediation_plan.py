@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -21,9 +22,11 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     options as checked,
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
+    foreseen,
     plan,
     reading,
     show,
+    verdict,
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import CatalogueError
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
@@ -91,7 +94,7 @@ class ActionModule(ActionBase):
         _refuse_nonsense(planned, plan_options, found, addresses, from_report)
         applying = mode != "plan"
         acting = [name for batch in planned["batches"] for name in batch] if applying else []
-        orders = _orders(planned)
+        orders = _orders(planned, plan_options.approve)
         screen.show([("", None), *show.lines(planned, mode, screen.COLUMNS), ("", None)])
         result.update(planned)
         result.update(
@@ -156,11 +159,35 @@ class ActionModule(ActionBase):
         for name in left:
             variables = hostvars.raw_get(name)
             health = variables.get("sergas_diagnose_health")
+            found = results.plain(health) if isinstance(health, dict) else {}
             contexts[name] = plan.HostContext(
                 variables=frozenset(map(str, variables)),
-                changes=changes_of(results.plain(health)),
+                changes=changes_of(found),
+                decided=decided_of(found),
+                values=self._values(hostvars, variables, name),
+                unchanged=foreseen.unchanged(
+                    verdict.findings_of([found]) or (),
+                    *(
+                        results.plain(variables.get("__remediate_" + compared))
+                        for compared in ("credentials", "requirements")
+                    ),
+                ),
             )
         return contexts
+
+    @staticmethod
+    def _values(hostvars, variables, name):
+        """Return {name: "" or a word} of the app's variables that the inventory has values for."""
+        if "sergas_env_values" not in variables:
+            return {}
+        try:
+            values = hostvars[name]["sergas_env_values"]
+        except AnsibleError:
+            # A vault that is not there: the remedy says so, once it needs it.
+            return None
+        if not isinstance(values, Mapping):
+            return None
+        return {str(key): "" if value in (None, "") else "set" for key, value in values.items()}
 
 
 def changes_of(health):
@@ -176,6 +203,18 @@ def changes_of(health):
     ]
     lines = "\n".join(map(json.dumps, entries))
     return tuple(ledger.parse(lines.encode())[0])
+
+
+def decided_of(health):
+    """Return what traffic has decided on a host by its diagnosis, as far as it can be used."""
+    given = health.get("decided")
+    return tuple(
+        one
+        for one in (given if isinstance(given, list) else ())
+        if isinstance(one, dict)
+        and one.get("outcome") in ("kept", "failed")
+        and all(isinstance(one.get(key), list) for key in ("findings", "before"))
+    )
 
 
 def plan_options_from(given, remedies):
@@ -253,11 +292,17 @@ def _refuse_nonsense(planned, plan_options, found, addresses, from_report):
         )
 
 
-def _orders(planned):
+def _orders(planned, approved):
     """Return {host: its entries that nothing holds back}, with what carrying them out needs."""
     return {
         name: [
-            dict(entry, batch=number, resolves_points=plan.resolves_points(entry))
+            dict(
+                entry,
+                batch=number,
+                resolves_points=plan.resolves_points(entry),
+                approved=entry["remedy"] in approved,
+                more=plan.has_more(entry, planned["entries"]),
+            )
             for entry in planned["entries"]
             if entry["host"] == name and plan.is_ready(entry)
         ]

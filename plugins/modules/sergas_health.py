@@ -129,6 +129,12 @@ options:
       - How many times the health endpoint is requested.
     type: int
     default: 3
+  verify_requests:
+    description:
+      - So many requests, served since a remedy, decide whether it has helped against what shows
+        only under traffic. With fewer, its finding stays.
+    type: int
+    default: 100
   required_variables:
     description:
       - Names of variables that the app's C(.env) must set.
@@ -394,6 +400,20 @@ changes:
       before: [{id: app.oom.killed, status: fail, summary: The kernel killed the app for memory}]
       after: [{id: app.oom.ok, status: ok, summary: The kernel has not killed the app for memory}]
       reason: null
+decided:
+  description:
+    - The remedies that waited for traffic and are decided by it, each with C(run), C(remedy),
+      C(time), C(findings), C(before), C(outcome) (V(kept) or V(failed)) and C(reason).
+    - Role P(sergas.ops.remediate#role) writes it to the ledger.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+found_by:
+  description: The names of the checks that have found what is bad, by its id.
+  returned: success
+  type: dict
+  sample: {app.oom.killed: [oom]}
 distribution:
   description:
     - Which distribution the host has, by C(/etc/os-release). C(id) is null where that says nothing.
@@ -409,7 +429,7 @@ probe_seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner, traffic
 from ansible_collections.sergas.ops.plugins.module_utils._health import checks
 
 ARGUMENT_SPEC = {
@@ -430,6 +450,7 @@ ARGUMENT_SPEC = {
     "health_path": {"type": "str", "default": "/health"},
     "latency_paths": {"type": "list", "elements": "str", "default": []},
     "samples": {"type": "int", "default": 3},
+    "verify_requests": {"type": "int", "default": traffic.REQUESTS},
     "required_variables": {
         "type": "list",
         "elements": "str",

@@ -13,19 +13,26 @@ Three steps, so that only the first one touches the host:
 
 from __future__ import annotations
 
+import copy
+
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, options
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
-from ansible_collections.sergas.ops.plugins.module_utils._host import distribution, ledger_reader
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    distribution,
+    ledger,
+    ledger_reader,
+)
 
 #: What the options that are numbers may be: (name, least, most).
 RANGES = (
     ("window", 1, 366 * 86400),
     ("deadline", 1, 600),
     ("samples", 1, 100),
+    ("verify_requests", 1, 1000000),
     ("port", 1, 65535),
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
@@ -59,6 +66,10 @@ def diagnose(params, checks, probes):
     findings = []
     for name, items in found:
         findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
+    waiting = ledger.waiting(recent or ())
+    decided = []
+    if waiting:
+        findings, decided = _settle(findings, waiting, names, checks, probes, context)
     flat = redact_all(_derive(findings), secrets)
     return {
         "changed": False,
@@ -69,8 +80,34 @@ def diagnose(params, checks, probes):
         "distribution": distribution.read(),
         "app": context.app(),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
+        "decided": redact_all(decided, secrets),
+        "found_by": _found_by(found),
         "probe_seconds": seconds,
     }
+
+
+def _settle(findings, waiting, names, checks, probes, context):
+    # Only on hosts on which a remedy waits for traffic.
+    from ansible_collections.sergas.ops.plugins.module_utils._health import awaiting
+
+    def again(wanted, seconds):
+        since = copy.copy(context)
+        since.params = dict(context.params, window=seconds)
+        fresh = diagnosis.run(wanted, checks, probes, since)[0]
+        return [item for _name, items in fresh for item in items]
+
+    needed = context.params["verify_requests"]
+    return awaiting.settle(findings, waiting, names, again, context.now, needed)
+
+
+def _found_by(found):
+    """Return {id: names of the checks that have it} of what is bad: a remedy is verified by them."""
+    by = {}
+    for name, items in found:
+        for item in items:
+            if is_bad(item) and name not in by.setdefault(item["id"], []):
+                by[item["id"]].append(name)
+    return by
 
 
 def _derive(findings):

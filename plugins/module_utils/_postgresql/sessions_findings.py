@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import cause_rules
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
+    cause_rules,
+    termination_plan,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sessions import (
     IDLE_IN_TRANSACTION,
     clients,
@@ -42,7 +45,9 @@ def decide(sessions, waits, limits, thresholds, target):
         target: ``host:port`` of the server.
     """
     blocked, blocking = lock_chains(sessions, waits)
-    locks = _decide_locks(blocked, blocking, thresholds["lock_wait_seconds"], target)
+    locks = _decide_locks(
+        sessions, blocked, blocking, thresholds["lock_wait_seconds"], target
+    )
     transactions = _decide_transactions(sessions, thresholds["idle_transaction_seconds"], target)
     connections = _decide_connections(
         sessions, limits, thresholds["db_connections_percent"], target
@@ -104,6 +109,9 @@ def _decide_connections(sessions, limits, threshold, target):
         )
     reason, advice, remedy = _exhaustion(seen, bool(unseen))
     evidence["reason"] = reason
+    states = {"end_idle_transactions": IDLE_IN_TRANSACTION, "end_idle_sessions": ("idle",)}
+    if remedy in states:
+        evidence.update(_endable(sessions, lambda one: one["state"] in states[remedy]))
     return finding(
         "db.connections.exhausted",
         "database",
@@ -183,6 +191,7 @@ def _decide_transactions(sessions, threshold, target):
             count=len(left_open),
             sessions=[described(session) for session in left_open[:5]],
             not_visible=len(unseen),
+            **_endable(sessions, lambda one: one in left_open),
         )
         return finding(
             "db.transactions.idle",
@@ -214,7 +223,7 @@ def _decide_transactions(sessions, threshold, target):
     )
 
 
-def _decide_locks(blocked, blocking, threshold, target):
+def _decide_locks(sessions, blocked, blocking, threshold, target):
     warn, fail, unit = threshold
     longest = blocked[0]["waiting_seconds"] if blocked else 0.0
     evidence = {"target": target}
@@ -237,6 +246,8 @@ def _decide_locks(blocked, blocking, threshold, target):
         )
     root = blocking[0]
     evidence.update(count=len(blocked), roots=blocking[:5], blocked=blocked[:5])
+    pids = {root["pid"] for root in blocking}
+    evidence.update(_endable(sessions, lambda one: one["pid"] in pids))
     exact = blocked[0]["exact"]
     return finding(
         "db.locks.blocked",
@@ -255,6 +266,16 @@ def _decide_locks(blocked, blocking, threshold, target):
         remedy="end_blocker" if root["pid"] else None,
         **details,
     )
+
+
+def _endable(sessions, matches):
+    """Return how many of the matching sessions a remedy may end, and why it spares the others."""
+    own = next((session["database"] for session in sessions if session["own"]), None)
+    protection = {"include": (), "database": own, "users": (), "applications": (), "clients": ()}
+    chosen = [session for session in sessions if matches(session)]
+    plan = termination_plan.plan(chosen, {}, protection)
+    spared = {reason: len(found) for reason, found in sorted(plan.spared.items())}
+    return {"may_end": len(plan.victims), "spared": spared}
 
 
 def _named(session):
