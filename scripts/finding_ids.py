@@ -203,6 +203,67 @@ def made():
     return frozenset(found.union(*BUILT.values()) - SUBJECTS)
 
 
+@functools.lru_cache(None)
+def reasons():
+    """Return {id: the codes of the reasons that its findings can have}, of all the code.
+
+    A code stands in the call that makes the finding. Where id or reason are computed, the module
+    says in ``REASONS`` which there are: {id: codes}.
+    """
+    found = {}
+    for path in PLUGINS.rglob("*.py"):
+        for id, codes in reasons_made(path.read_text(encoding="utf-8"), path.name).items():
+            found.setdefault(id, set()).update(codes)
+    return found
+
+
+def reasons_made(text, name):
+    """Return {id: codes} of one module.
+
+    Raises:
+        ValueError: the module computes a reason and has no ``REASONS``.
+    """
+    if "reason=" not in text or not any(maker + "(" in text for maker in _MAKERS):
+        return {}
+    tree = ast.parse(text)
+    found = {}
+    declared = next((ast.literal_eval(node.value) for node in tree.body if _is_reasons(node)), None)
+    for id, codes in (declared or {}).items():
+        found[id] = set(codes)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        if (getattr(node.func, "id", "") or getattr(node.func, "attr", "")) not in _MAKERS:
+            continue
+        reason = next((item.value for item in node.keywords if item.arg == "reason"), None)
+        if reason is None or isinstance(reason, ast.Constant) and reason.value is None:
+            continue
+        ids, codes = texts(node.args[0]), {one.partition(":")[0] for one in _codes(reason)}
+        if ids and codes:
+            for id in ids:
+                found.setdefault(id, set()).update(codes)
+        elif (
+            declared is None and name != "diagnosis.py"
+        ):  # those of any check, see docs/findings.md
+            raise ValueError("%s:%d computes a reason: add REASONS" % (name, node.lineno))
+    return found
+
+
+def _is_reasons(node):
+    return isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "REASONS"
+
+
+def _codes(node):
+    """Return the texts that a reason can begin with: what stands before ``%`` counts."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        return texts(node.left)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return texts(node.left)
+    if isinstance(node, ast.IfExp):
+        return _codes(node.body) | _codes(node.orelse)
+    return {text for text in texts(node) if text}
+
+
 def is_bad(id):
     """Return whether an id, by its end, is that of something that needs attention."""
     return id.rpartition(".")[2] not in ("ok", "skipped")

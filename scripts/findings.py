@@ -34,7 +34,7 @@ def render(parts, code, answers):
     Raises:
         ValueError: an id that the code can make has no meaning or two, or one is not made.
     """
-    lines, written = [BEGIN], []
+    lines, written, reasons = [BEGIN], [], {}
     for part in parts:
         subjects = part.get("subjects", [])
         states = [
@@ -46,7 +46,12 @@ def render(parts, code, answers):
         lines += ["", "## %s" % part["title"], "", part["about"].strip(), ""]
         lines += _of_section(part, code)
         for id, meaning in part["findings"].items():
-            lines += ["", "### %s" % id, "", meaning.strip(), ""]
+            known = {} if isinstance(meaning, str) else meaning["reasons"]
+            text = meaning if isinstance(meaning, str) else meaning["text"]
+            reasons[id] = set(known)
+            lines += ["", "### %s" % id, "", text.strip(), ""]
+            for reason, means in known.items():
+                lines += ["- Reason `%s`: %s" % (reason, means.strip())]
             lines += _of_finding(id, part, code, answers)
         if states:
             lines += ["", "Also: %s." % "; ".join(_state(id, code) for id in states)]
@@ -57,6 +62,16 @@ def render(parts, code, answers):
         raise ValueError(
             "scripts/findings.yml: without a meaning, or with several: %s; not made by the code: %s"
             % (", ".join(wrong) or "none", ", ".join(unknown) or "none")
+        )
+    differ = sorted(
+        id
+        for id in {*reasons, *code.reasons()}
+        if reasons.get(id, set()) != code.reasons().get(id, set())
+    )
+    if differ:
+        raise ValueError(
+            "scripts/findings.yml: the reasons of %s are not those that the code can give: %s"
+            % (differ[0], ", ".join(sorted(code.reasons().get(differ[0], ()))) or "none")
         )
     return "\n".join(lines) + "\n"
 

@@ -75,7 +75,8 @@ class ActionModule(ActionBase):
         if not options["ahead"]:
             screen.show([("", None), *terminal.lines(report, screen.COLUMNS)])
         result.update(outcome(report))
-        result.update(self._write(report, options, now))
+        recordings = gather.recordings(task_vars, options["results"])
+        result.update(self._write(report, options, now, recordings))
         if options["ahead"]:
             result["failed"] = False
         if "unwritten" in result:
@@ -96,14 +97,14 @@ class ActionModule(ActionBase):
         info.update(given)
         return results.plain(info)
 
-    def _write(self, report, options, now):
-        """Write the reports and print where they are; a directory that cannot be written is part of
-        the result, not raised.
+    def _write(self, report, options, now, recordings):
+        """Write reports and recordings and print where they are; a directory that cannot be written
+        is part of the result, not raised.
         """
         directory = options["report_dir"]
         documents = {FORMATS[name][0]: FORMATS[name][1](report) for name in options["formats"]}
         try:
-            run = history.write(directory, now, documents)
+            run = history.write(directory, now, {**documents, **recordings})
         except history.Unwritable as error:
             text = "report_dir: the reports could not be written to %s (%s)" % (directory, error)
             screen.show([(text, terminal.COLOURS["fail"]), ("", None)])

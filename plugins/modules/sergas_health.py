@@ -180,6 +180,13 @@ options:
       fail:
         description: A value at this or above is a failure.
         type: float
+  record:
+    description:
+      - Whether to return what was observed, in RV(recording), and to judge that.
+      - It holds no secrets, and another machine finds the same in it with C(scripts/replay) of the
+        collection's repository. Attach it where a finding is wrong.
+    type: bool
+    default: false
   backends:
     description:
       - For a load balancer, the addresses of the apps behind it, as V(host:port). Their health is
@@ -420,6 +427,11 @@ distribution:
   returned: success
   type: dict
   sample: {id: ubuntu, like: [debian], name: Ubuntu 24.04.3 LTS}
+recording:
+  description:
+    - What the checks were judged from, without secrets. Its keys are not part of the interface.
+  returned: if O(record)
+  type: dict
 probe_seconds:
   description: How long each probe took; null for one that did not end in time.
   returned: success
@@ -478,6 +490,7 @@ ARGUMENT_SPEC = {
             "fail": {"type": "float"},
         },
     },
+    "record": {"type": "bool", "default": False},
     "backends": {"type": "list", "elements": "str", "default": []},
     "balancer_addresses": {"type": "list", "elements": "str", "default": []},
     "database_host": {"type": "str"},

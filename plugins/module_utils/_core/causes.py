@@ -82,6 +82,7 @@ def derive(findings: Iterable[Finding], rules: Rules) -> List[Finding]:
     bad = [item for item in findings if is_bad(item)]
     chosen = {id(item): _named(item, bad) for item in bad if item["cause"]}
     found: Dict[int, str] = {}
+    unmeasured: Dict[str, Finding] = {}
     for item in bad:
         if not item["cause"]:
             for cause in explanations(rules_for(item["id"], rules), item, bad):
@@ -89,7 +90,22 @@ def derive(findings: Iterable[Finding], rules: Rules) -> List[Finding]:
                     chosen[id(item)] = cause
                     found[id(item)] = cause["id"]
                     break
+            else:
+                _join_unmeasured(item, unmeasured, found)
     return [{**item, "cause": found[id(item)]} if id(item) in found else item for item in findings]
+
+
+def _join_unmeasured(item: Finding, unmeasured: Dict[str, Finding], found: Dict[int, str]) -> None:
+    """Let what could not be measured for one and the same reason have one root: the first of them.
+
+    Only a reason with a detail says what was not seen: two checks that are ``unknown`` without one
+    have nothing in common.
+    """
+    reason = item["reason"] or ""
+    if item["status"] == "unknown" and ":" in reason:
+        first = unmeasured.setdefault(reason, item)
+        if first is not item and first["id"] != item["id"]:
+            found[id(item)] = first["id"]
 
 
 def rules_for(effect: str, rules: Rules) -> Sequence[Rule]:

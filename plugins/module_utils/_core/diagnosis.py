@@ -6,6 +6,10 @@
 
 Only the probes touch the host. A check is a pure function of what they observed, so a probe that is
 blind makes its checks ``unknown``, and never takes the others down with it.
+
+A probe may see a part only. It says so by ``gaps``: {aspect: reason}. A check names the aspects
+that its ok stands on, and where one of them has a gap, ``decide`` turns the ok into ``unknown``: no
+check has to remember to do so.
 """
 
 from __future__ import annotations
@@ -58,25 +62,51 @@ class Context:
         return limited
 
 
-class Probe(namedtuple("Probe", ["observe", "seconds"])):
-    """Something observed on the host. ``observe(context)`` returns plain data.
+class Observed(namedtuple("Observed", ["value", "gaps"])):
+    """What a probe returns that may see a part only.
+
+    Attributes:
+        value: plain data: what was seen.
+        gaps: {aspect: why it was not seen, or not as a whole}; the aspects are the probe's.
+    """
+
+    __slots__ = ()
+
+    value: Any
+    gaps: Mapping[str, str]
+
+
+class Probe(namedtuple("Probe", ["observe", "seconds", "aspects"], defaults=[()])):
+    """Something observed on the host. ``observe(context)`` returns plain data, or ``Observed``.
 
     Attributes:
         observe: the function.
         seconds: its own limit, within the deadline of the host.
+        aspects: the parts of what it observes that it may miss while it sees the others.
     """
 
     __slots__ = ()
 
     observe: Callable[[Context], Any]
     seconds: float
+    aspects: Tuple[str, ...]
 
 
 class Check(
     namedtuple(
         "Check",
-        ["decide", "needs", "subject", "component", "belongs", "guide", "uses"],
-        defaults=[()],
+        [
+            "decide",
+            "needs",
+            "subject",
+            "component",
+            "belongs",
+            "guide",
+            "uses",
+            "stands_on",
+            "complete",
+        ],
+        defaults=[(), None, None],
     )
 ):
     """A question an operator can select. ``decide(context, *observations)`` returns findings.
@@ -90,6 +120,10 @@ class Check(
         guide: the section of the troubleshooting guide.
         uses: probes that help where they answer: ``decide`` gets their observations after those, or
             None.
+        stands_on: the aspects without which there is no ok, each as ``probe.aspect``, or as several
+            of which one is enough; None: all aspects of the probes that it needs.
+        complete: why there is no such aspect: what the check is decided from is seen as a whole, or
+            its probe fails.
     """
 
     __slots__ = ()
@@ -101,16 +135,43 @@ class Check(
     belongs: Tuple[str, ...]
     guide: Optional[str]
     uses: Tuple[str, ...]
+    stands_on: Optional[Tuple[Any, ...]]
+    complete: Optional[str]
+
+    def aspects(self, probes: Mapping[str, Probe]) -> List[Tuple[str, ...]]:
+        """Return what an ok of this check stands on: aspects, of each of which one is enough."""
+        if self.stands_on is None:
+            return [
+                ("%s.%s" % (need, aspect),)
+                for need in self.needs
+                for aspect in probes[need].aspects
+            ]
+        return [(one,) if isinstance(one, str) else tuple(one) for one in self.stands_on]
 
 
 class Observation:
-    """What a probe came back with: a value, or the reason why there is none."""
+    """What a probe came back with: a value and its gaps, or the reason why there is none.
+
+    Attributes:
+        value: plain data.
+        gaps: {aspect: why it is not, or not as a whole, in the value}.
+        error: why there is no value, or None.
+        reason: the code of that, see ``FAILURES``.
+        absent: whether there is nothing to observe on this host.
+        seconds: how long it took.
+    """
 
     def __init__(self) -> None:
         self.value: Any = None
+        self.gaps: Dict[str, str] = {}
         self.error: Optional[str] = None
+        self.reason: Optional[str] = None
         self.absent = False
         self.seconds: Optional[float] = None
+
+    def gap(self, aspect: str) -> Optional[str]:
+        """Return why an aspect was not seen, or None where it was."""
+        return self.error or self.gaps.get(aspect)
 
 
 def observe(
@@ -125,7 +186,7 @@ def observe(
         limited = context.within(probes[name].seconds)
         thread = threading.Thread(
             target=_observe_one,
-            args=(probes[name].observe, limited, observations[name]),
+            args=(probes[name], limited, observations[name]),
             daemon=True,
         )
         thread.start()
@@ -136,47 +197,112 @@ def observe(
             # The thread may still set a value later: what counts is what was there in time.
             observations[name] = Observation()
             observations[name].error = "no answer within %.1f s" % seconds
+            observations[name].reason = "timeout"
     return observations
 
 
-def _observe_one(
-    function: Callable[[Context], Any], context: Context, observation: Observation
-) -> None:
+#: Why an observation failed, as the reason of what stays unknown: the first class that it is of.
+FAILURES = (
+    (DeadlineExceeded, "timeout"),
+    (CommandMissing, "command"),
+    (PermissionError, "permission"),
+    (Unmeasurable, "unmeasurable"),
+    (Exception, "error"),
+)
+
+
+def _observe_one(probe: Probe, context: Context, observation: Observation) -> None:
     started = time.monotonic()
     try:
-        observation.value = function(context)
+        value = probe.observe(context)
+        if isinstance(value, Observed):
+            undeclared = set(value.gaps) - set(probe.aspects)
+            if undeclared:
+                raise ValueError("gaps in undeclared aspects: %s" % ", ".join(sorted(undeclared)))
+            observation.gaps = dict(value.gaps)
+            value = value.value
+        observation.value = value
     except NotHere as absent:
         observation.absent = True
         observation.error = str(absent)
-    except (DeadlineExceeded, CommandMissing, Unmeasurable) as reason:
-        observation.error = str(reason)
-    except PermissionError as denied:
-        observation.error = "not allowed to read %s: run with become" % (denied.filename or "it")
-    except Exception as error:  # a probe must never take the diagnosis of the host down with it
-        observation.error = "%s: %s" % (type(error).__name__, error)
+    except Exception as failure:  # a probe must never take the diagnosis of the host down with it
+        observation.error = _sentence(failure)
+        observation.reason = next(code for kind, code in FAILURES if isinstance(failure, kind))
     observation.seconds = round(time.monotonic() - started, 3)
 
 
+def _sentence(failure: Exception) -> str:
+    if isinstance(failure, PermissionError):
+        return "not allowed to read %s: run with become" % (failure.filename or "it")
+    if isinstance(failure, (DeadlineExceeded, CommandMissing, Unmeasurable)):
+        return str(failure)
+    return "%s: %s" % (type(failure).__name__, failure)
+
+
 def decide(
-    name: str, check: Check, context: Context, observations: Mapping[str, Observation]
+    name: str,
+    check: Check,
+    probes: Mapping[str, Probe],
+    context: Context,
+    observations: Mapping[str, Observation],
 ) -> List[Finding]:
-    """Return the findings of one check."""
+    """Return the findings of one check: no ok where an aspect has a gap that it stands on."""
     inputs = [observations[need] for need in check.needs]
-    for observation in inputs:
+    for need, observation in zip(check.needs, inputs):
         if observation.absent:
             return [_absent(check, context, observation.error or "")]
         if observation.error:
-            return [_unknown(name, check, observation.error)]
+            reason = "%s:%s" % (observation.reason or "error", need)
+            return [_unknown(name, check, observation.error, reason)]
     try:
         helpful = [observations[use].value for use in check.uses]
         findings = check.decide(context, *[observation.value for observation in inputs], *helpful)
     except NotHere as absent:
         return [_absent(check, context, str(absent))]
     except Exception as error:  # see _observe_one
-        return [_unknown(name, check, "%s: %s" % (type(error).__name__, error))]
+        return [_unknown(name, check, "%s: %s" % (type(error).__name__, error), "error:" + name)]
+    findings = _judge_gaps(name, check, findings, _gaps(check, probes, observations))
     for item in findings:
         item["guide"] = item["guide"] or check.guide
     return findings
+
+
+def _gaps(
+    check: Check, probes: Mapping[str, Probe], observations: Mapping[str, Observation]
+) -> Dict[str, str]:
+    """Return {aspect that the check stands on: why it was not seen}."""
+    gaps = {}
+    for alternatives in check.aspects(probes):
+        missing = {}
+        for full in alternatives:
+            probe, _dot, aspect = full.partition(".")
+            missing[full] = observations[probe].gap(aspect)
+        if all(missing.values()):
+            gaps[alternatives[0]] = "; ".join(dict.fromkeys(missing.values()))  # type: ignore[arg-type]
+    return gaps
+
+
+def _judge_gaps(
+    name: str, check: Check, findings: List[Finding], gaps: Dict[str, str]
+) -> List[Finding]:
+    """Return the findings without an ok that stands on what was not seen.
+
+    What is bad was seen, so it stays as it is; its evidence says what was not.
+    """
+    if not gaps:
+        return findings
+    good = [item for item in findings if item["status"] == "ok"]
+    result = [item for item in findings if item["status"] != "ok"]
+    for item in result:
+        if item["status"] in ("warn", "fail"):
+            item["evidence"] = dict(item["evidence"], gaps=gaps)
+    if good:
+        aspect = min(gaps)
+        item = _unknown(name, check, "; ".join(dict.fromkeys(gaps.values())), "gap:" + aspect)
+        evidence = {key: value for one in good for key, value in one["evidence"].items()}
+        item["evidence"] = dict(evidence, gaps=gaps, seen=[one["summary"] for one in good])
+        result.append(item)
+    return result
 
 
 def _absent(check: Check, context: Context, reason: str) -> Finding:
@@ -193,19 +319,20 @@ def _absent(check: Check, context: Context, reason: str) -> Finding:
     )
 
 
-def _unknown(name: str, check: Check, reason: str) -> Finding:
+def _unknown(name: str, check: Check, sentence: str, reason: str) -> Finding:
     return finding(
         check.subject + ".unknown",
         check.component,
         "unknown",
-        "%s could not be measured: %s" % (name, reason),
+        "%s could not be measured: %s" % (name, sentence),
+        reason=reason,
         guide=check.guide,
     )
 
 
 def run(
     names: Sequence[str], checks: Mapping[str, Check], probes: Mapping[str, Probe], context: Context
-) -> Tuple[List[Tuple[str, List[Finding]]], Dict[str, Optional[float]]]:
+) -> Tuple[List[Tuple[str, List[Finding]]], Dict[str, Observation]]:
     """Run checks with the probes that they need.
 
     Args:
@@ -215,19 +342,35 @@ def run(
         context: the ``Context``; checks that belong to some hosts only need its ``has_any``.
 
     Returns:
-        ([(name, findings)] in the order of the names, {probe: seconds that it took}).
+        ([(name, findings)] in the order of the names, {probe: its ``Observation``}).
     """
-    absent = {
-        name for name in names if checks[name].belongs and not context.has_any(checks[name].belongs)
-    }
-    wanted = [checks[name] for name in names if name not in absent]
-    needed = sorted({probe for check in wanted for probe in check.needs + check.uses})
-    observations = observe(probes, needed, context)
+    observations = observe(probes, needed(names, checks, context), context)
+    return judge(names, checks, probes, context, observations), observations
+
+
+def needed(names: Sequence[str], checks: Mapping[str, Check], context: Context) -> List[str]:
+    """Return the probes that checks need or use on this host."""
+    wanted = [checks[name] for name in names if _is_here(checks[name], context)]
+    return sorted({probe for check in wanted for probe in check.needs + check.uses})
+
+
+def judge(
+    names: Sequence[str],
+    checks: Mapping[str, Check],
+    probes: Mapping[str, Probe],
+    context: Context,
+    observations: Mapping[str, Observation],
+) -> List[Tuple[str, List[Finding]]]:
+    """Return [(name, findings)] of checks, from what was observed; nothing touches the host."""
     found = []
     for name in names:
-        if name in absent:
-            items = [_absent(checks[name], context, "%s: not on this host" % name)]
+        if _is_here(checks[name], context):
+            items = decide(name, checks[name], probes, context, observations)
         else:
-            items = decide(name, checks[name], context, observations)
+            items = [_absent(checks[name], context, "%s: not on this host" % name)]
         found.append((name, items))
-    return found, {name: observations[name].seconds for name in needed}
+    return found
+
+
+def _is_here(check: Check, context: Context) -> bool:
+    return not check.belongs or context.has_any(check.belongs)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         id: str
         component: str
         status: str
+        #: which of the causes that an id can have; ``code`` or ``code:detail``, see reason_code
+        reason: Optional[str]
         summary: str
         value: Optional[float]
         unit: Optional[str]
@@ -66,7 +68,9 @@ def finding(id: str, component: str, status: str, summary: str, **details: Any) 
         component: one of COMPONENTS.
         status: one of STATUSES.
         summary: one sentence with the figure and its threshold.
-        details: any of value, unit, warn, fail, confidence, evidence, cause, remedy, advice, guide.
+        details: any of reason, value, unit, warn, fail, confidence, evidence, cause, remedy,
+            advice, guide. The reason is one of the codes that docs/findings.md has for the id; what
+            tells two causes of one code apart follows after a colon: ``missing:DATABASE_NAME``.
 
     Raises:
         ValueError: for a component, status, confidence or key that the contract does not know, and
@@ -80,6 +84,7 @@ def finding(id: str, component: str, status: str, summary: str, **details: Any) 
         "id": id,
         "component": component,
         "status": status,
+        "reason": None,
         "summary": summary,
         "value": None,
         "unit": None,
@@ -114,6 +119,12 @@ def grade(value: float, warn: Optional[float], fail: Optional[float]) -> str:
     if warn is not None and value >= warn:
         return "warn"
     return "ok"
+
+
+def reason_code(item: Finding) -> Optional[str]:
+    """Return the reason of a finding without its detail."""
+    reason = item["reason"]
+    return reason.partition(":")[0] if reason else None
 
 
 def is_bad(item: Finding) -> bool:

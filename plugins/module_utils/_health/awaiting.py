@@ -11,22 +11,18 @@ then the same check over the time since then decides.
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import times, traffic
+from ansible_collections.sergas.ops.plugins.module_utils._core import traffic
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, is_bad
 
-#: The check whose findings say how many requests there were.
-_COUNTING = "errors"
 
-
-def settle(findings, waiting, names, again, now, needed):
+def settle(findings, waiting, again, needed):
     """Return (findings, decided) of a host on which remedies wait for traffic.
 
     Args:
         findings: those of the checks.
-        waiting: {id: entry of the ledger}, by ``ledger.waiting``.
-        names: of the checks that were run; what others find is left as it is.
-        again: called with (names of checks, seconds) it returns their findings over that time.
-        now: seconds since the epoch.
+        waiting: {id: entry of the ledger}, by ``ledger.waiting``, of what was checked.
+        again: called with (names of checks, entry) it returns their findings since its end, and how
+            many requests there were.
         needed: so many requests decide.
 
     Returns:
@@ -35,18 +31,14 @@ def settle(findings, waiting, names, again, now, needed):
     """
     groups = []
     for id, entry in waiting.items():
-        if id in traffic.SHOWN and traffic.SHOWN[id][0] in names:
-            group = next((group for group in groups if group[0] is entry), None)
-            if group is None:
-                group = (entry, [])
-                groups.append(group)
-            group[1].append(id)
+        group = next((group for group in groups if group[0] is entry), None)
+        if group is None:
+            group = (entry, [])
+            groups.append(group)
+        group[1].append(id)
     decided = []
     for entry, ids in groups:
-        checks = dict.fromkeys([_COUNTING] + [traffic.SHOWN[id][0] for id in ids])
-        # Whole seconds: the one in which it ended belongs to what was before.
-        seconds = max(1, int(now - times.seconds(entry["ended"])) - 1)
-        fresh = again(list(checks), seconds)
+        fresh = again(list(dict.fromkeys(traffic.SHOWN[id][0] for id in ids)), entry)
         served = requests(fresh)
         outcomes = {}
         for id in ids:

@@ -189,16 +189,6 @@ def by_commonest_kind(effect, findings):
 _OF_KINDS = tuple(
     sorted({cause for rules in KINDS.values() for rule in rules for cause in rule.causes})
 )
-#: What is read from the journal: where it cannot be read, one of them is the root of the others.
-_JOURNAL = (
-    "app.errors.unknown",
-    "app.import.unknown",
-    "app.exceptions.unknown",
-    "app.oom.unknown",
-    "app.crash.unknown",
-    "zoho.api.unknown",
-    "security.access.unknown",
-)
 
 
 def _without_settings(effect, prefix):
@@ -376,7 +366,6 @@ RULES = causes.by_effect(
     *_without_settings("redis.unknown", "REDIS_"),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
-    *(Rule(effect, _JOURNAL[:position]) for position, effect in enumerate(_JOURNAL) if position),
 )
 
 

@@ -15,10 +15,17 @@ from __future__ import annotations
 
 import copy
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, options
+from ansible_collections.sergas.ops.plugins.module_utils._core import (
+    addresses,
+    diagnosis,
+    options,
+    times,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
+from ansible_collections.sergas.ops.plugins.module_utils._core.traffic import SHOWN
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
@@ -60,44 +67,115 @@ def diagnose(params, checks, probes):
     check_addresses(params)
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
-    found, seconds = diagnosis.run(names, checks, probes, context)
-    secrets = context.secrets()
     recent = ledger_reader.read()
-    findings = []
-    for name, items in found:
-        findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
-    waiting = ledger.waiting(recent or ())
-    decided = []
-    if waiting:
-        findings, decided = _settle(findings, waiting, names, checks, probes, context)
-    flat = redact_all(_derive(findings), secrets)
+    since = _since(_waiting(recent, names), probes, context.now)
+    wanted = [*names, _COUNTING] if since else names
+    needed = [*diagnosis.needed(wanted, checks, context), *since]
+    observations = diagnosis.observe({**probes, **since}, needed, context)
+    secrets = context.secrets()
+    if params["record"]:
+        from ansible_collections.sergas.ops.plugins.module_utils._health import recording
+
+        recorded = recording.record(context, observations, names, recent)
+        judged = dict(replay(recorded, checks, probes), recording=recorded)
+    else:
+        judged = judge(names, checks, probes, context, observations, recent, secrets)
     return {
         "changed": False,
-        "findings": flat,
-        "roots": [item["id"] for item in roots(flat)],
-        "bad": sum(1 for item in flat if is_bad(item)),
+        **judged,
         "components": context.found(),
         "distribution": distribution.read(),
         "app": context.app(),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
-        "decided": redact_all(decided, secrets),
-        "found_by": _found_by(found),
-        "probe_seconds": seconds,
+        "probe_seconds": {name: one.seconds for name, one in observations.items()},
     }
 
 
-def _settle(findings, waiting, names, checks, probes, context):
-    # Only on hosts on which a remedy waits for traffic.
-    from ansible_collections.sergas.ops.plugins.module_utils._health import awaiting
+def replay(recorded, checks, probes):
+    """Return what ``judge`` says of a recording; nothing touches a host.
 
-    def again(wanted, seconds):
+    Raises:
+        InvalidValue: it is no recording, or one that this collection cannot judge.
+    """
+    from ansible_collections.sergas.ops.plugins.module_utils._health import recording
+
+    names, context, observations, recent = recording.read(recorded)
+    unknown = sorted(set(names) - set(checks))
+    if unknown:
+        raise InvalidValue("recording: there is no check %s" % ", ".join(unknown))
+    return judge(names, checks, probes, context, observations, recent)
+
+
+def judge(names, checks, probes, context, observations, recent, secrets=()):
+    """Return the findings and what follows from them: pure.
+
+    Args:
+        names: of the checks.
+        checks: {name: Check}.
+        probes: {name: Probe}.
+        context: a ``Context``, or a recorded one.
+        observations: {probe: Observation}.
+        recent: the entries of the host's ledger, or None.
+        secrets: values that must not appear in the result.
+    """
+    found = diagnosis.judge(names, checks, probes, context, observations)
+    findings = []
+    for name, items in found:
+        findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
+    decided = []
+    waiting = _waiting(recent, names)
+    if waiting:
+        # Only on hosts on which a remedy waits for traffic.
+        from ansible_collections.sergas.ops.plugins.module_utils._health import awaiting
+
+        def again(wanted, entry):
+            since = dict(observations, logs=observations[_LOGS_SINCE % entry["ended"]])
+            fresh = diagnosis.judge([*wanted, _COUNTING], checks, probes, context, since)
+            return [item for _name, items in fresh for item in items]
+
+        needed = context.params["verify_requests"]
+        findings, decided = awaiting.settle(findings, waiting, again, needed)
+    flat = redact_all(_derive(findings), secrets)
+    return {
+        "findings": flat,
+        "found_by": _found_by(found),
+        "decided": redact_all(decided, secrets),
+        "roots": [item["id"] for item in roots(flat)],
+        "bad": sum(1 for item in flat if is_bad(item)),
+    }
+
+
+#: The observation of the log since a remedy ended.
+_LOGS_SINCE = "logs@%s"
+#: The check whose findings say how many requests there were.
+_COUNTING = "errors"
+
+
+def _waiting(recent, names):
+    """Return {id: entry of the ledger} of what waits for traffic and is checked."""
+    waiting = ledger.waiting(recent or ())
+    return {id: waiting[id] for id in waiting if id in SHOWN and SHOWN[id][0] in names}
+
+
+def _since(waiting, probes, now):
+    """Return {name: Probe} of the log since each remedy that waits for traffic."""
+    found = {}
+    for entry in waiting.values():
+        # Whole seconds: the one in which it ended belongs to what was before.
+        seconds = max(1, int(now - times.seconds(entry["ended"])) - 1)
+        found[_LOGS_SINCE % entry["ended"]] = probes["logs"]._replace(
+            observe=_over(probes["logs"].observe, seconds)
+        )
+    return found
+
+
+def _over(observe, seconds):
+    def observe_since(context):
         since = copy.copy(context)
         since.params = dict(context.params, window=seconds)
-        fresh = diagnosis.run(wanted, checks, probes, since)[0]
-        return [item for _name, items in fresh for item in items]
+        return observe(since)
 
-    needed = context.params["verify_requests"]
-    return awaiting.settle(findings, waiting, names, again, context.now, needed)
+    return observe_since
 
 
 def _found_by(found):

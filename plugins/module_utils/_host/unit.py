@@ -22,7 +22,7 @@ PROPERTIES = (
     " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
     " EnvironmentFiles ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit"
     " TasksCurrent TasksMax"
-    " LimitNOFILESoft LimitNOFILE"
+    " LimitNOFILESoft LimitNOFILE TimeoutStartUSec"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
 _PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")
@@ -45,6 +45,23 @@ def read(service, deadline):
         return systemctl.show(name(service), PROPERTIES, deadline), None
     except systemctl.SystemctlError as error:
         return {}, str(error)
+
+
+def span(text):
+    """Return a time span as ``systemctl show`` prints it (``1min 30s``) in seconds, None for
+    infinity or what cannot be read.
+    """
+    factors = (("min", 60), ("ms", 0.001), ("us", 1e-6), ("h", 3600), ("d", 86400), ("s", 1))
+    total = 0.0
+    for word in (text or "").split():
+        for suffix, factor in factors:
+            number = word[: -len(suffix)]
+            if word.endswith(suffix) and number.replace(".", "", 1).isdigit():
+                total += float(number) * factor
+                break
+        else:
+            return None
+    return total or None
 
 
 def working_directory(properties):

@@ -31,12 +31,12 @@ def run(params, *tables):
         probes.update(table.PROBES)
     names = options.select(list(checks), params["checks"], params["skip"])
     context = diagnosis.Context(params, Deadline(params["deadline"]))
-    found, seconds = diagnosis.run(names, checks, probes, context)
+    found, observations = diagnosis.run(names, checks, probes, context)
     findings = redact_all([item for _name, items in found for item in items])
     return {
         "changed": False,
         "findings": findings,
         "roots": [item["id"] for item in roots(findings)],
         "bad": sum(1 for item in findings if is_bad(item)),
-        "probe_seconds": seconds,
+        "probe_seconds": {name: one.seconds for name, one in observations.items()},
     }

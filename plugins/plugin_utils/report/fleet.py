@@ -198,8 +198,8 @@ def _likeliest(host: Host, item: Finding, candidates: list[int]) -> int:
     )
 
 
-#: What one finding of the fleet stands for: (id, target, account).
-_Key = tuple[str, str, Any]
+#: What one finding of the fleet stands for: (id, reason, target, account).
+_Key = tuple[str, str | None, str, Any]
 
 
 def _shared_failures(hosts: list[Host], links: Links) -> list[Finding]:
@@ -215,12 +215,13 @@ def _shared_failures(hosts: list[Host], links: Links) -> list[Finding]:
             account = item["evidence"].get("account")
             users[target, account].add(host["name"])
             if is_bad(item):
-                failures[item["id"], target, account].append(((host["name"], index), item))
+                key = (item["id"], item["reason"], target, account)
+                failures[key].append(((host["name"], index), item))
     fleet: list[Finding] = []
     groups: dict[_Key, Node] = {}
     for key, members in failures.items():
         affected = list(dict.fromkeys(node[0] for node, _item in members))
-        using = len(users[key[1:]])
+        using = len(users[key[2:]])
         if len(affected) >= 2 and 2 * len(affected) > using:
             groups[key] = (None, len(fleet))
             fleet.append(_fleet_finding(key, affected, using, [item for _node, item in members]))
@@ -257,7 +258,7 @@ def _link_between(
 
 
 def _fleet_finding(key: _Key, affected: list[str], users: int, items: list[Finding]) -> Finding:
-    id, target, account = key
+    id, _reason, target, account = key
     worst = max(items, key=lambda item: rank(item["status"]))
     evidence = {
         "target": target,

@@ -62,6 +62,24 @@ def host_entries(task_vars: dict[str, Any], names: Sequence[str]) -> list[dict[s
     return hosts
 
 
+def recordings(task_vars: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """Return {file name: text} of what hosts have recorded, to be judged again without them.
+
+    Args:
+        task_vars: of the task.
+        names: the variables with registered results.
+    """
+    documents = {}
+    for host in task_vars["ansible_play_hosts_all"]:
+        variables = task_vars["hostvars"].raw_get(host)
+        for name in names:
+            found = variables.get(name)
+            if isinstance(found, Mapping) and "recording" in found:
+                safe = re.sub(r"[^A-Za-z0-9_.-]", "_", str(host))
+                documents["recording-%s.json" % safe] = json.dumps(results.plain(found))
+    return documents
+
+
 def _value(variables: Mapping[str, Any], name: str, hostvars: Any, host: str) -> Any:
     """Return a variable of a host, templated only where it is a template."""
     value = variables[name]

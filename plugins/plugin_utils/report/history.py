@@ -31,7 +31,7 @@ FILE_MODE = 0o640
 
 _RUN = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(?:-(\d+))?\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
-_REPORT = re.compile(r"report\.[a-z]+\Z")
+_REPORT = re.compile(r"report\.[a-z]+\Z|recording-[A-Za-z0-9_.-]+\.json\Z")
 
 
 class Unwritable(Exception):

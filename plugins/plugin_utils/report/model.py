@@ -158,8 +158,8 @@ def _either(statuses: Sequence[str]) -> str:
 
 
 def _roots(hosts: list[Host], fleet: list[Finding], links: Links) -> list[dict[str, Any]]:
-    """Return the root causes, the worst first, one for each id (and target, if it is the
-    fleet's).
+    """Return the root causes, the worst first, one for each id and reason (and target, if it is
+    the fleet's).
     """
     findings: dict[Node, Finding] = {(None, index): item for index, item in enumerate(fleet)}
     findings.update(
@@ -167,7 +167,7 @@ def _roots(hosts: list[Host], fleet: list[Finding], links: Links) -> list[dict[s
         for host in hosts
         for index, item in enumerate(host["findings"])
     )
-    grouped: dict[tuple[str, int | None], tuple[Members, Members]] = {}
+    grouped: dict[tuple[str, str | None, int | None], tuple[Members, Members]] = {}
     for node, item in findings.items():
         item["root"] = item["root_host"] = None
         if not is_bad(item):
@@ -177,7 +177,7 @@ def _roots(hosts: list[Host], fleet: list[Finding], links: Links) -> list[dict[s
         item["root"] = id
         item["root_host"] = root[0]
         # Fleet findings of one id speak of different targets, those of hosts mean the same.
-        key = (id, root[1] if root[0] is None else None)
+        key = (id, findings[root]["reason"], root[1] if root[0] is None else None)
         grouped.setdefault(key, ([], []))[0 if node == root else 1].append((node, item))
     roots = [_root(own, derived) for own, derived in grouped.values()]
     roots.sort(
@@ -186,6 +186,7 @@ def _roots(hosts: list[Host], fleet: list[Finding], links: Links) -> list[dict[s
             -len(root["hosts"]) - len(root["affected"]),
             _order(root),
             root["id"],
+            root["reason"] or "",
         )
     )
     return roots
@@ -230,6 +231,7 @@ def _root(own: Members, derived: Members) -> dict[str, Any]:
         "id": worst["id"],
         "component": worst["component"],
         "status": worst["status"],
+        "reason": worst["reason"],
         "scope": scope,
         "target": target if isinstance(target, str) else None,
         "summary": "%s: %s" % (example, worst["summary"]) if differs else worst["summary"],

@@ -201,7 +201,7 @@ def _complete(item: Any) -> Finding:
             known.get(key), (int, float, type(None))
         ):
             raise TypeError("%s must be a number" % key)
-    for key in ("unit", "cause", "remedy", "advice", "guide"):
+    for key in ("reason", "unit", "cause", "remedy", "advice", "guide"):
         if not isinstance(known.get(key), (str, type(None))):
             raise TypeError("%s must be text" % key)
     if not isinstance(known.setdefault("evidence", {}), dict):

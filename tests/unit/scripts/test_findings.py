@@ -71,11 +71,12 @@ def test_a_rule_for_causes_makes_no_finding():
     assert all("db.bloat" not in item.ids for item in finders)
 
 
-def code(*ids):
+def code(*ids, reasons=None):
     return types.SimpleNamespace(
         made=lambda: frozenset(ids),
         STATES=finding_ids.STATES,
         is_bad=finding_ids.is_bad,
+        reasons=lambda: reasons or {},
         finders=lambda: [
             finding_ids.Finder("m", "c", "app.x", "Guide", {"t": (1.0, 2.0, "%")}, frozenset(ids))
         ],
@@ -106,3 +107,28 @@ def test_a_section_says_what_the_code_knows():
 def test_an_id_without_a_meaning_or_a_meaning_without_its_id_is_an_error(made, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         findings.render([SECTION], code(*made), {})
+
+
+def test_each_reason_has_its_meaning():
+    meaning = {"text": "Text.", "reasons": {"full": "No space is left."}}
+    section = dict(SECTION, findings={"app.x.high": meaning})
+    known = code("app.x.high", reasons={"app.x.high": {"full"}})
+    assert "- Reason `full`: No space is left." in findings.render([section], known, {})
+    for other in ({"app.x.high": {"full", "slow"}}, {}, {"app.x.high": {"slow"}}):
+        with pytest.raises(ValueError, match="the reasons of app.x.high"):
+            findings.render([section], code("app.x.high", reasons=other), {})
+
+
+def test_reasons_are_read_from_code():
+    text = """
+REASONS = {"app.y.bad": ("one", "two")}
+finding("app.x.high", "app", "fail", "s", reason="full:%s" % mount)
+finding("app.x.high", "app", "fail", "s", reason="slow" if late else "hung:" + name)
+finding(id, "app", "fail", "s", reason=reason)
+"""
+    assert finding_ids.reasons_made(text, "x.py") == {
+        "app.x.high": {"full", "slow", "hung"},
+        "app.y.bad": {"one", "two"},
+    }
+    with pytest.raises(ValueError, match="x.py:5 computes a reason"):
+        finding_ids.reasons_made(text.replace("REASONS", "OTHER"), "x.py")

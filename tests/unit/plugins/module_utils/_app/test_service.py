@@ -82,7 +82,7 @@ def test_a_change_of_this_run_is_the_same_reason_at_every_moment_of_a_loop(sub):
     ],
 )
 def test_time_spans_of_systemd(text, expected):
-    assert unit.seconds(text) == expected
+    assert host_unit.span(text) == expected
 
 
 def test_a_file_is_replaced_in_one_step_and_its_directory_goes_with_it(tmp_path):

@@ -9,13 +9,18 @@ import threading
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, options
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import (
     Check,
     Observation,
+    Observed,
     Probe,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere, finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.process import CommandMissing
 from ansible_collections.sergas.ops.plugins.module_utils._health import runner
 from ansible_collections.sergas.ops.plugins.module_utils._health.checks import CHECKS, PROBES
 from ansible_collections.sergas.ops.plugins.modules import sergas_health
@@ -30,14 +35,28 @@ class FakeContext:
         return FakeContext(min(seconds, self.deadline.remaining()), self.components)
 
 
-def seen(value=None, error=None, absent=False):
+#: What ``check`` may need or use.
+DECLARED = {
+    "probe": Probe(None, 5, ("lines", "window")),
+    "helper": Probe(None, 5, ("requests",)),
+}
+
+
+def seen(value=None, error=None, absent=False, **gaps):
     observation = Observation()
     observation.value, observation.error, observation.absent = value, error, absent
+    observation.gaps = gaps
     return observation
 
 
-def check(decide, needs=("probe",), belongs=(), uses=()):
-    return Check(decide, needs, "host.thing", "host", belongs, "Guide", uses)
+def check(decide, needs=("probe",), belongs=(), uses=(), stands_on=None):
+    return Check(decide, needs, "host.thing", "host", belongs, "Guide", uses, stands_on)
+
+
+def decide(entry, observations, components=None):
+    return diagnosis.decide(
+        "thing", entry, DECLARED, FakeContext(components=components), observations
+    )
 
 
 def good(context, *observations):
@@ -87,7 +106,7 @@ def test_a_probe_that_breaks_is_unknown_with_its_reason():
         raise KeyError("MainPID")
 
     observed = diagnosis.observe({"probe": Probe(broken, 5)}, ["probe"], FakeContext())
-    (item,) = diagnosis.decide("thing", check(good), FakeContext(), observed)
+    (item,) = decide(check(good), observed)
     assert (item["status"], item["id"]) == ("unknown", "host.thing.unknown")
     assert "MainPID" in item["summary"]
 
@@ -97,7 +116,7 @@ def test_not_being_allowed_says_what_to_do():
         raise PermissionError(13, "Permission denied", "/proc/1/fd")
 
     observed = diagnosis.observe({"probe": Probe(denied, 5)}, ["probe"], FakeContext())
-    (item,) = diagnosis.decide("thing", check(good), FakeContext(), observed)
+    (item,) = decide(check(good), observed)
     assert item["status"] == "unknown"
     assert "/proc/1/fd" in item["summary"] and "become" in item["summary"]
 
@@ -106,16 +125,13 @@ def test_a_decision_that_breaks_is_unknown_too():
     def broken(context, value):
         return 1 / 0
 
-    (item,) = diagnosis.decide("thing", check(broken), FakeContext(), {"probe": seen(1)})
+    (item,) = decide(check(broken), {"probe": seen(1)})
     assert item["status"] == "unknown" and "ZeroDivisionError" in item["summary"]
 
 
 def test_what_only_helps_may_be_missing():
-    (item,) = diagnosis.decide(
-        "thing",
-        check(good, uses=("helper",)),
-        FakeContext(),
-        {"probe": seen(1), "helper": seen(error="hung")},
+    (item,) = decide(
+        check(good, uses=("helper",)), {"probe": seen(1), "helper": seen(error="hung")}
     )
     assert item["status"] == "ok" and item["summary"] == "(1, None)"
 
@@ -129,15 +145,91 @@ def test_what_is_not_here_fails_only_where_it_must_be(components, status, id):
         raise NotHere("Redis is not installed")
 
     observed = diagnosis.observe({"probe": Probe(absent, 5)}, ["probe"], FakeContext())
-    (item,) = diagnosis.decide(
-        "thing", check(good, belongs=("redis",)), FakeContext(components=components), observed
-    )
+    (item,) = decide(check(good, belongs=("redis",)), observed, components)
     assert (item["status"], item["id"]) == (status, id)
     assert "Redis is not installed" in item["summary"]
 
 
+def test_a_probe_says_what_it_did_not_see():
+    def partial(context):
+        return Observed([1, 2], {"lines": "cut"})
+
+    observed = diagnosis.observe({"p": Probe(partial, 5, ("lines",))}, ["p"], FakeContext())["p"]
+    assert (observed.value, observed.error) == ([1, 2], None)
+    assert (observed.gap("lines"), observed.gap("window")) == ("cut", None)
+
+
+def test_a_gap_in_an_aspect_that_no_one_knows_of_is_an_error_not_an_ok():
+    probe = Probe(lambda context: Observed(1, {"lines": "cut"}), 5)
+    observed = diagnosis.observe({"probe": probe}, ["probe"], FakeContext())
+    (item,) = decide(check(good), observed)
+    assert item["status"] == "unknown" and "lines" in item["summary"]
+
+
+def test_an_ok_that_stands_on_a_gap_is_unknown_and_says_what_was_seen():
+    (item,) = decide(check(good), {"probe": seen(1, lines="the log goes elsewhere")})
+    assert (item["id"], item["status"]) == ("host.thing.unknown", "unknown")
+    assert item["reason"] == "gap:probe.lines"
+    assert "the log goes elsewhere" in item["summary"]
+    assert item["evidence"]["seen"] == ["(1,)"]
+
+
+def test_a_gap_elsewhere_changes_nothing():
+    entry = check(good, stands_on=("probe.window",))
+    (item,) = decide(entry, {"probe": seen(1, lines="cut")})
+    assert item["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("probe", "helper", "status"),
+    [
+        (seen(1), seen(1), "ok"),
+        (seen(1, lines="cut"), seen(1), "ok"),
+        (seen(1), seen(1, requests="none"), "ok"),
+        (seen(1, lines="cut"), seen(1, requests="none"), "unknown"),
+        (seen(1, lines="cut"), seen(error="hung"), "unknown"),
+        (seen(1, lines="cut"), seen(error="not here", absent=True), "unknown"),
+    ],
+)
+def test_one_of_several_aspects_is_enough(probe, helper, status):
+    entry = check(good, uses=("helper",), stands_on=(("probe.lines", "helper.requests"),))
+    (item,) = decide(entry, {"probe": probe, "helper": helper})
+    assert item["status"] == status
+
+
+def test_what_is_bad_was_seen_whatever_else_was_not():
+    def bad(context, value):
+        return [
+            finding("host.thing.high", "host", "warn", "much", reason="twice"),
+            finding("host.other.ok", "host", "ok", "little"),
+        ]
+
+    high, unknown = decide(check(bad), {"probe": seen(1, lines="cut")})
+    assert (high["status"], high["reason"]) == ("warn", "twice")
+    assert high["evidence"] == {"gaps": {"probe.lines": "cut"}}
+    assert unknown["status"] == "unknown" and unknown["evidence"]["seen"] == ["little"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (DeadlineExceeded("late"), "timeout:probe"),
+        (CommandMissing("nft"), "command:probe"),
+        (PermissionError(13, "denied", "/x"), "permission:probe"),
+        (KeyError("x"), "error:probe"),
+    ],
+)
+def test_an_unknown_says_why_in_a_code(failure, reason):
+    def fails(context):
+        raise failure
+
+    observed = diagnosis.observe({"probe": Probe(fails, 5)}, ["probe"], FakeContext())
+    (item,) = decide(check(good), observed)
+    assert item["reason"] == reason
+
+
 def test_every_finding_names_its_section_of_the_guide():
-    (item,) = diagnosis.decide("thing", check(good), FakeContext(), {"probe": seen(1)})
+    (item,) = decide(check(good), {"probe": seen(1)})
     assert item["guide"] == "Guide"
 
 

@@ -23,6 +23,7 @@ CONTRACT = {
     "id",
     "component",
     "status",
+    "reason",
     "summary",
     "value",
     "unit",

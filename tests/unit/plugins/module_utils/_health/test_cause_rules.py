@@ -352,17 +352,18 @@ def test_an_unreadable_journal_is_one_root():
         "zoho.api",
         "security.access",
     )
-    assert found_roots([bad(check + ".unknown", "unknown") for check in checks]) == {
-        "app.errors.unknown"
-    }
-    assert (
-        len(
-            found_roots(
-                [bad(check + ".unknown", "unknown") for check in checks if check != "app.errors"]
-            )
-        )
-        == 1
+    unknown = [dict(bad(check + ".unknown", "unknown"), reason="error:logs") for check in checks]
+    assert found_roots(unknown) == {"app.import.unknown"}
+    assert found_roots(unknown[1:]) == {"app.exceptions.unknown"}
+
+
+@pytest.mark.parametrize("reasons", [("error:logs", "error:limits"), (None, None), ("gap", "gap")])
+def test_what_could_not_be_measured_for_different_reasons_is_several_roots(reasons):
+    one, other = (
+        dict(bad(subject + ".unknown", "unknown"), reason=reason)
+        for subject, reason in zip(("app.errors", "app.oom"), reasons)
     )
+    assert found_roots([one, other]) == {"app.errors.unknown", "app.oom.unknown"}
 
 
 def test_a_failure_that_is_over_does_not_blame_another_one():

@@ -104,6 +104,17 @@ def test_loopback_databases_are_each_hosts_own():
     )
 
 
+def test_two_reasons_are_two_findings_of_the_fleet_or_none():
+    hosts = [
+        host("web%d" % number, dict(db(target=TARGET), reason=reason))
+        for number, reason in enumerate(["password"] * 3 + ["database"])
+    ]
+    _nodes, found = ends(hosts)
+    assert [(item["reason"], item["evidence"]["hosts"]) for item in found] == [
+        ("password", ["web0", "web1", "web2"])
+    ]
+
+
 def test_two_targets_are_two_findings():
     hosts = [
         host("a%d" % number, db(target="10.0.0.%d:5432" % (number % 2))) for number in range(6)

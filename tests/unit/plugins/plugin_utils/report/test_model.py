@@ -66,6 +66,24 @@ def test_one_id_on_several_hosts_is_one_root_and_the_example_is_named(makers):
     assert root["summary"] == "web0: Ansible cannot reach it: Connection refused"
 
 
+def test_one_id_for_two_reasons_is_two_roots_each_with_its_hosts(makers):
+    reasons = {
+        "web0": "missing:DATABASE_NAME",
+        "web1": "missing:ZOHO_CLIENT_ID",
+        "web2": "missing:DATABASE_NAME",
+    }
+    report = makers.build(
+        [
+            makers.entry(name, [finding("app.env.missing", "app", "fail", "one", reason=reason)])
+            for name, reason in reasons.items()
+        ]
+    )
+    assert [(root["reason"], root["hosts"]) for root in report["roots"]] == [
+        ("missing:DATABASE_NAME", ["web0", "web2"]),
+        ("missing:ZOHO_CLIENT_ID", ["web1"]),
+    ]
+
+
 def test_each_host_is_in_one_class_and_the_worst_come_first(makers):
     hosts = [
         host_with(makers, "fine", "ok", "skipped"),
