@@ -81,9 +81,7 @@ class ActionModule(ActionBase):
         (position,) = (i for i, order in enumerate(orders) if order["remedy"] == remedy)
         order = dict(plain(orders[position]), position=position)
         earlier = [name for batch in planned["batches"][: order["batch"]] for name in batch]
-        parts = [
-            one["part"] for one in steps.verifying(order["verification"], order["found_by"])
-        ]
+        parts = [one["part"] for one in steps.verifying(order["verification"], order["found_by"])]
         facts = {
             "name": host.name,
             "app": host.app(),

@@ -71,8 +71,11 @@ def read(path):
             except InvalidRequirement:
                 unchecked.append(line)
 
+# "--module=NAME": what cannot be imported, so that the files of what has it are compared in full.
+suspects = [name[9:].split(".")[0] for name in sys.argv[1:] if name.startswith("--module=")]
 for name in sys.argv[1:]:
-    read(name)
+    if not name.startswith("--module="):
+        read(name)
 
 unmet, broken, done = {}, {}, set()
 
@@ -101,7 +104,8 @@ def damage(dist):
             continue
         if not os.path.exists(path):
             return name, "is gone"
-        if recorded and differs(path, recorded):
+        top = name.split("/")[0]
+        if (top in suspects or top[:-3] in suspects) and differs(path, recorded):
             return name, "is not as it was installed"
 
 while wanted:
@@ -233,7 +237,7 @@ def run(params, check_mode):
     environment = params["virtualenv"] or os.path.join(params["app_dir"], "venv")
     python = os.path.join(environment, "bin", "python")
     _refuse(environment, python, files)
-    compared = _compare(python, files)
+    compared = _compare(python, files, params["modules"])
     version = tuple(int(part) for part in re.findall(r"\d+", compared["pip"])[:2])
     known = None
     if compared["missing"] and version >= _DRY_RUN:
@@ -255,7 +259,7 @@ def run(params, check_mode):
         if broken:
             words = ["install", "--quiet", "--force-reinstall", "--no-deps"]
             _pip(python, words + broken, params)
-        after = _compare(python, files)
+        after = _compare(python, files, params["modules"])
         left = [item["requirement"] for item in after["missing"] + after["broken"]]
         if left:
             raise RequirementsError(
@@ -282,9 +286,10 @@ def _refuse(environment, python, files):
             raise RequirementsError("%s does not exist" % path)
 
 
-def _compare(python, files):
+def _compare(python, files, modules):
     # Isolated: nothing of the directory that this happens to run in is imported.
-    out = _run([python, "-I", "-c", COMPARE, *files], {}, 120)
+    suspects = ["--module=" + name for name in modules]
+    out = _run([python, "-I", "-c", COMPARE, *suspects, *files], {}, 120)
     found = json.loads(out)
     if found.get("error"):
         raise RequirementsError(found["error"])

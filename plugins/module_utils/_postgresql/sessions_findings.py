@@ -45,9 +45,7 @@ def decide(sessions, waits, limits, thresholds, target):
         target: ``host:port`` of the server.
     """
     blocked, blocking = lock_chains(sessions, waits)
-    locks = _decide_locks(
-        sessions, blocked, blocking, thresholds["lock_wait_seconds"], target
-    )
+    locks = _decide_locks(sessions, blocked, blocking, thresholds["lock_wait_seconds"], target)
     transactions = _decide_transactions(sessions, thresholds["idle_transaction_seconds"], target)
     connections = _decide_connections(
         sessions, limits, thresholds["db_connections_percent"], target

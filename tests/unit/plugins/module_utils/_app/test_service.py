@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import service, unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 
 ENV = "/srv/app/.env"
 

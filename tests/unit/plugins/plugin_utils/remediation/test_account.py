@@ -55,6 +55,7 @@ def ended(outcome, remedy="start_redis", host="a", **more):
     """Return the record of a remedy that has ended, as role remediate leaves it on the host."""
     return {
         "remedy": remedy,
+        "answers": [{"host": host, "id": "redis.unreachable", "reason": None}],
         "probe_host": host,
         "outcome": outcome,
         "worse": False,

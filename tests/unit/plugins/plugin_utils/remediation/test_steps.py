@@ -30,6 +30,14 @@ class Run:
             "target": None,
             "finding": makers.bad(),
             "findings": ["redis.unreachable"],
+            "answers": [{"host": "a", "id": "redis.unreachable", "reason": None}],
+            "others": [],
+            "found_by": {},
+            "awaiting": [],
+            "restarts_app": False,
+            "approved": False,
+            "more": False,
+            "decides": None,
             "known": ["redis.unreachable"],
             "undo": None,
             "timeout": 120,
@@ -245,8 +253,7 @@ def test_a_check_that_fails_before_the_remedy_is_a_failure_without_an_undo(run):
 def test_a_host_is_diagnosed_before_the_first_remedy_of_a_report(run):
     made = run(from_report=True, app={})
     check = made.state["check"]
-    assert (check["purpose"], check["part"], check["on"]) == ("survey", "health", "a")
-    assert "checks" not in check
+    assert (check["purpose"], check["parts"]) == ("survey", [{"part": "health", "on": "a"}])
     made.take()
     assert made.state["app"] == APP and made.state["check"]["purpose"] == "needed"
     later = steps.start(made.state, {**made.order, "position": 1}, {**made.host, "app": {}}, NOW)
@@ -262,10 +269,12 @@ def test_a_host_is_diagnosed_before_the_first_remedy_of_a_report(run):
 def test_the_check_runs_where_the_finding_is(run):
     elsewhere = {"batch": 1, "probe_host": "b", "target": "192.0.2.1:6379"}
     check = run(**elsewhere).state["check"]
-    assert (check["on"], check["checks"], check["backends"]) == ("b", ["redis"], ["192.0.2.1:6379"])
+    assert check["parts"] == [{"part": "health", "checks": ["redis"], "on": "b"}]
+    assert check["backends"] == ["192.0.2.1:6379"]
     # What is of the server is checked on the server.
     verification = {"part": "database", "checks": [], "timeout": 30, "resolves": True}
-    assert run(**elsewhere, verification=verification).state["check"]["on"] == "a"
+    (part,) = run(**elsewhere, verification=verification).state["check"]["parts"]
+    assert part["on"] == "a"
 
 
 def test_a_check_run_begins_nothing_and_changes_nothing(run):

@@ -20,6 +20,7 @@ def test_it_has_helped_when_the_finding_is_gone(makers):
         "good": True,
         "gone": True,
         "worse": False,
+        "awaiting": [],
         "reason": "redis.unreachable is gone",
     }
 
@@ -97,8 +98,12 @@ def test_the_findings_of_several_results_are_one():
     assert verdict.findings_of([]) is None
 
 
-def record(remedy, outcome, worse=False):
-    return {"remedy": remedy, "outcome": outcome, "worse": worse}
+def answer(reason=None):
+    return {"host": "h", "id": "redis.unreachable", "reason": reason}
+
+
+def record(remedy, outcome, worse=False, reason="refused"):
+    return {"remedy": remedy, "outcome": outcome, "worse": worse, "answers": [answer(reason)]}
 
 
 @pytest.mark.parametrize(
@@ -106,6 +111,9 @@ def record(remedy, outcome, worse=False):
     [
         ({"a": ([record("x", "kept")], "")}, None),
         ({"a": ([record("x", "undone")], "")}, "a"),
+        ({"a": ([record("x", "undone", reason="timeout")], "")}, None),
+        ({"a": ([record("x", "undone", worse=True, reason="timeout")], "")}, "a"),
+        ({"a": ([record("x", "unverified")], "")}, None),
         ({"a": ([record("other", "undone")], "")}, None),
         ({"a": ([record("other", "undone", worse=True)], "")}, "a"),
         ({"a": ([record("x", "not needed")], ""), "b": ([record("x", "failed")], "")}, "b"),
@@ -115,4 +123,4 @@ def record(remedy, outcome, worse=False):
     ],
 )
 def test_a_bad_end_stops_the_next(ended, blocked_by):
-    assert outcomes.stopped_by(ended, "x") == blocked_by
+    assert outcomes.stopped_by(ended, "x", [answer("refused")]) == blocked_by
