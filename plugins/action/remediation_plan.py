@@ -19,14 +19,14 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
 from ansible_collections.sergas.ops.plugins.plugin_utils import controller, inventory
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
-    options as checked,
-)
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     foreseen,
     plan,
     reading,
     show,
     verdict,
+)
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
+    options as checked,
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import CatalogueError
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (

@@ -9,7 +9,7 @@ when that was last changed, and the drop-in that this collection owns.
 from __future__ import annotations
 
 import os
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import files
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline

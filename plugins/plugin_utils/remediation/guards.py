@@ -114,10 +114,12 @@ def useless(entry: Entry, rules: Iterable[Useless]) -> Guard | None:
             because = _NAME.sub(
                 lambda match: _shown(_evidence(item["evidence"], match.group(1))), rule["because"]
             )
-            return _guard(
-                "useless", "it cannot help: %s" % because, item["advice"] or "fix it by hand"
-            )
+            return _useless(because, item["advice"])
     return None
+
+
+def _useless(because: str, advice: str | None) -> Guard:
+    return _guard("useless", "it cannot help: %s" % because, advice or "fix it by hand")
 
 
 def _evidence(evidence: Any, path: str) -> Any:

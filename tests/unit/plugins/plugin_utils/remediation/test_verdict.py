@@ -57,8 +57,36 @@ def test_a_check_of_something_else_shows_only_that_nothing_else_has_failed(maker
     ok, failed = makers.good("db.settings.ok", "database"), makers.bad("host.disk.high", None)
     found = verdict.judge(["db.queries.slow"], [], [ok], resolves=False)
     assert (found["good"], found["gone"]) == (True, False)
+    assert found["awaiting"] == ["db.queries.slow"]
     assert found["reason"] == "nothing else has failed; this check does not show db.queries.slow"
     assert verdict.judge(["db.queries.slow"], [], [ok, failed], resolves=False)["worse"]
+
+
+def test_what_only_traffic_shows_is_neither_gone_nor_there(makers):
+    ok = makers.good("app.service.ok", "app")
+    for seen in (
+        [],
+        [makers.bad("app.exceptions", None, "app")],
+        [makers.good("app.exceptions.ok")],
+    ):
+        found = verdict.judge(["app.exceptions"], [], [ok, *seen], awaiting=["app.exceptions"])
+        assert (found["good"], found["gone"], found["worse"]) == (True, False, False)
+        assert found["awaiting"] == ["app.exceptions"]
+        assert found["reason"] == "only traffic shows whether app.exceptions has ended"
+    # What it answers beside that has to be gone.
+    wanted = ["app.exceptions", "redis.unreachable"]
+    found = verdict.judge(wanted, [], [ok, makers.bad()], awaiting=["app.exceptions"])
+    assert found["reason"].startswith("still redis.unreachable") and not found["awaiting"]
+
+
+def test_another_finding_of_the_same_id_is_no_matter_of_the_remedy(makers):
+    ok = makers.good("redis.ok", "redis")
+    other = makers.bad(reason="full:/data")
+    known = [("redis.unreachable", "full:/data")]
+    assert verdict.judge(["redis.unreachable"], [], [ok, other], others=known)["good"]
+    # One that was not there before is.
+    found = verdict.judge(["redis.unreachable"], [], [ok, other])
+    assert found["reason"].startswith("still redis.unreachable")
 
 
 @pytest.mark.parametrize(
