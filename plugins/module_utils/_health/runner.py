@@ -179,7 +179,7 @@ def _over(observe, seconds):
 
 
 def _found_by(found):
-    """Return {id: names of the checks that have it} of what is bad: a remedy is verified by them."""
+    """Return {id: names of the checks that have it} of what is bad: they verify a remedy."""
     by = {}
     for name, items in found:
         for item in items:
