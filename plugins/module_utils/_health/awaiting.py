@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import traffic
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 
 
 def settle(findings, waiting, again, needed):
@@ -46,6 +47,8 @@ def settle(findings, waiting, again, needed):
             findings = _replaced(findings, id, entry, outcomes[id], fresh, (served, needed))
         if set(outcomes) == set(entry["awaiting"]) and None not in outcomes.values():
             decided.append(_decided(entry, outcomes, fresh, served))
+            if decided[-1]["outcome"] == "kept":
+                findings = _without_symptoms(findings, entry)
     return findings, decided
 
 
@@ -80,6 +83,16 @@ def _replaced(findings, id, entry, outcome, fresh, figures):
     good = traffic.SHOWN[id][1] + ".ok"
     left = [other for other in findings if other is not current and other["id"] != good]
     return left + [item]
+
+
+def _without_symptoms(findings, entry):
+    """Return the findings with those that derived from what is fixed as the past that they are."""
+    kept = dict(entry, outcome="kept")
+    result = []
+    for item in findings:
+        good = item["id"].rpartition(".")[0] + ".ok"
+        result += resolved.mark_resolved([item], good, [kept])
+    return result
 
 
 def _not_helped(item, entry, served):

@@ -509,8 +509,17 @@ def _decide(
                 if item["id"] in ids and is_bad(item)
             ] or [{"host": name, "id": id, "reason": None} for id in ids]
             facts = {key: str(decided.get(key) or "") for key in ("run", "outcome", "reason")}
+            if facts["outcome"] == "failed":
+                facts["reason"] += "; %s" % _way_back(remedy)
             entry["decides"] = facts
             entries.append(entry)
+
+
+def _way_back(remedy: Remedy) -> str:
+    """Return how a person undoes a remedy that has been kept for a while."""
+    if "none" in remedy["undo"]:
+        return "there is no undo: %s" % remedy["undo"]["none"]
+    return "to go back, undo what it changed by hand: %s" % "; ".join(remedy["changes"])
 
 
 def _before(decided: Mapping[str, Any], id: str) -> Finding:

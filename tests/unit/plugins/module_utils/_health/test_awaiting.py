@@ -34,6 +34,7 @@ def entry(*ids, before=True):
         "time": "2026-03-01T11:59:00Z",
         "ended": ENDED,
         "outcome": "unverified",
+        "findings": ids,
         "awaiting": ids,
         "before": was if before else [],
     }
@@ -86,6 +87,23 @@ def test_enough_requests_without_it_show_that_it_has_ended():
     (one,) = decided
     assert (one["outcome"], one["run"], one["remedy"]) == ("kept", "r1", "debug_logging")
     assert one["reason"] == "not seen in 100 requests since"
+
+
+def test_a_symptom_of_what_has_ended_is_of_the_past_too():
+    def lines(at):
+        evidence = {"last_seen": at}
+        return finding("app.errors.rate", "app", "fail", "12 lines", evidence=evidence)
+
+    waits = dict(entry(), findings=["app.exceptions", "app.errors.rate"])
+    found, _decided = settle(
+        [exceptions(), lines("2026-03-01T11:58:00Z")], [GOOD, served(100)], waits
+    )
+    assert set(found) == {"app.exceptions.ok", "app.errors.ok"}
+    # What was seen since is no symptom of it.
+    found, _decided = settle(
+        [exceptions(), lines("2026-03-01T12:01:00Z")], [GOOD, served(100)], waits
+    )
+    assert found["app.errors.rate"] == lines("2026-03-01T12:01:00Z")
 
 
 def test_enough_requests_with_it_show_that_it_has_not_helped():

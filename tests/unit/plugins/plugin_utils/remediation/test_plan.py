@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import plan
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import plan, show
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import model, results
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -489,9 +489,23 @@ def test_what_traffic_has_decided_is_recorded_and_not_done_again(makers, make, o
     made = make({"a": found, "b": found}, remedies, contexts=contexts)
     assert guards_of(made) == [[], []]
     entry = made["entries"][0]
-    assert entry["decides"] == {"run": "r0", "outcome": outcome, "reason": "so it is"}
+    way_back = "; there is no undo: It was not up before" if outcome == "failed" else ""
+    assert entry["decides"] == {"run": "r0", "outcome": outcome, "reason": "so it is" + way_back}
+    text = "\n".join(line for line, _colour in show.lines(made, "apply", 200))
+    assert "impact none" in text and "nothing is done: it is recorded as %s" % outcome in text
+    assert "changes" not in text
     assert (entry["finding"]["summary"], entry["findings"]) == ("12 exceptions", ["app.exceptions"])
     assert not plan.has_more(entry, made["entries"])
+
+
+def test_what_has_not_helped_names_the_way_back(makers, make):
+    undo = {"files": ["/srv/.env"], "commands": [], "restarts": []}
+    remedies = {"debug_logging": {"undo": undo, "changes": ["LOG_LEVEL is DEBUG"]}}
+    contexts = {"a": plan.HostContext(decided=(decided(),))}
+    (entry,) = make({"a": [makers.good()]}, remedies, contexts=contexts)["entries"]
+    assert entry["decides"]["reason"] == (
+        "so it is; to go back, undo what it changed by hand: LOG_LEVEL is DEBUG"
+    )
 
 
 def test_a_decision_on_a_remedy_that_is_not_in_the_catalogue_is_left_alone(makers, make):
