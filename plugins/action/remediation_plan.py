@@ -169,7 +169,7 @@ class ActionModule(ActionBase):
                     verdict.findings_of([found]) or (),
                     *(
                         results.plain(variables.get("__remediate_" + compared))
-                        for compared in ("credentials", "requirements")
+                        for compared in ("credentials", "requirements", "sessions")
                     ),
                 ),
             )

@@ -81,7 +81,7 @@ _REMEDIES = {
 def values_of_remedies(values, findings, zoho=(), cognee_key=""):
     """Return {remedy: {variable: value}}; see the documentation."""
     known = {
-        "zoho_credentials": dict(zip(_REMEDIES["zoho_credentials"][1], zoho or ())),
+        "zoho_credentials": dict(zip(_REMEDIES["zoho_credentials"][1], zoho or (), strict=False)),
         "renew_cognee_key": {"COGNEE_API_KEY": cognee_key},
     }
     bad = {item["id"] for item in findings if is_bad(item)}

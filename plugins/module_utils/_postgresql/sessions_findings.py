@@ -110,6 +110,8 @@ def _decide_connections(sessions, limits, threshold, target):
     states = {"end_idle_transactions": IDLE_IN_TRANSACTION, "end_idle_sessions": ("idle",)}
     if remedy in states:
         evidence.update(_endable(sessions, lambda one: one["state"] in states[remedy]))
+        left = 100.0 * (used - evidence["may_end"]) / room
+        evidence["may_suffice"] = grade(left, warn, fail) == "ok"
     return finding(
         "db.connections.exhausted",
         "database",

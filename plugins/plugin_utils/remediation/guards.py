@@ -25,6 +25,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue i
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
     from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import Useless
     from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import (
         Entry,
@@ -97,13 +98,17 @@ def traffic(entry: Entry, waiting: Mapping[str, Mapping[str, Any]]) -> Guard | N
     return None
 
 
-def useless(entry: Entry, rules: Iterable[Useless]) -> Guard | None:
-    """Hold back what cannot help, by what the finding knows.
+def useless(items: Iterable[Finding], rules: Sequence[Useless]) -> Guard | None:
+    """Hold back what cannot help, by what one of its findings knows.
 
     Args:
+        items: the findings.
         rules: ``useless`` of the remedy; ``{name}`` in ``because`` is what the evidence has.
     """
-    item = entry["finding"]
+    return next(filter(None, (_useless_for(item, rules) for item in items)), None)
+
+
+def _useless_for(item: Finding, rules: Sequence[Useless]) -> Guard | None:
     for rule in rules:
         code = str(item.get("reason") or "").partition(":")[0]
         fits = not rule["reasons"] or code in rule["reasons"]
@@ -147,7 +152,7 @@ def values(entry: Entry, context: HostContext) -> Guard | None:
                 "add what is missing to sergas_env_values in the inventory, secrets in a vault",
             )
     if entry["remedy"] in context.unchanged:
-        return _useless(context.unchanged[entry["remedy"]], entry["finding"]["advice"])
+        return _useless(*context.unchanged[entry["remedy"]])
     return None
 
 

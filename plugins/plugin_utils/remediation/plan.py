@@ -89,8 +89,8 @@ class HostContext(NamedTuple):
     #: {variable of .env: what stands for the value that the inventory has}, None where that is not
     #: known
     values: Mapping[str, str] | None = None
-    #: {remedy: why it would change nothing}
-    unchanged: Mapping[str, str] = MappingProxyType({})
+    #: {remedy: (why it would change nothing, what a person would do)}
+    unchanged: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
 
 class Shared(TypedDict):
@@ -219,7 +219,8 @@ def make(
         on_host = found.get(entry["host"] or "", ())
         entry["serves"] = serving.interruption(on_host) is None
         rules = remedies[entry["remedy"]]["useless"]
-        entry["guards"] = _guards(entry, rules, contexts, plan_options, now)
+        items = [item for one in entry["answers"] for item in _found(one, found)]
+        entry["guards"] = _guards(entry, items, rules, contexts, plan_options, now)
         refused = guards.supported(
             entry, distributions.get(entry["host"] or ""), plan_options.supported_distributions
         )
@@ -384,6 +385,11 @@ def _add(
     )
     _answer(entry, item, reported)
     entries.append(entry)
+
+
+def _found(answer: Answer, found: Mapping[str, Sequence[Finding]]) -> list[Finding]:
+    wanted = (answer["id"], answer["reason"])
+    return [item for item in found[answer["host"]] if key(item) == wanted and is_bad(item)]
 
 
 def _known(reported: Mapping[str, Any]) -> list[str]:
@@ -579,6 +585,7 @@ def _order(entry: Entry) -> tuple[Any, ...]:
 
 def _guards(
     entry: Entry,
+    items: Sequence[Finding],
     rules: Sequence[Useless],
     contexts: Mapping[str, HostContext],
     plan_options: PlanOptions,
@@ -593,7 +600,7 @@ def _guards(
         return [guard for guard in found if guard]
     found += [
         guards.traffic(entry, ledger.waiting(context.changes)),
-        guards.useless(entry, rules),
+        guards.useless(items, rules),
         guards.values(entry, context),
         guards.approval(entry, plan_options.approve),
         guards.fleet_cause(entry, plan_options.approve),

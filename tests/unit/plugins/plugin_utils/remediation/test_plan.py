@@ -417,13 +417,14 @@ def test_values_are_needed_for_the_finding_that_says_so_only(makers, make):
 
 def test_what_would_change_nothing_is_held_back_on_its_host_and_others_go_on(makers, make):
     contexts = {
-        "a": plan.HostContext(unchanged={"start_redis": "it is so already"}),
+        "a": plan.HostContext(unchanged={"start_redis": ("it is so already", "fix it")}),
         "b": plan.HostContext(),
     }
     faults = {"a": [makers.bad(reason="password")], "b": [makers.bad(reason="down")]}
     made = make({**faults, "c": [makers.good("redis.ok", "redis")]}, contexts=contexts)
     assert planned(made) == [("start_redis", "a", ["useless"]), ("start_redis", "b", [])]
-    assert made["entries"][0]["guards"][0]["reason"] == "it cannot help: it is so already"
+    (guard,) = made["entries"][0]["guards"]
+    assert (guard["reason"], guard["allow"]) == ("it cannot help: it is so already", "fix it")
 
 
 def waiting(outcome="unverified", remedy="debug_logging"):
