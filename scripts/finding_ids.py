@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib.util
 import inspect
 import re
 import types
@@ -104,6 +105,8 @@ _FOR_ALL_CHECKS = {
 SUBJECTS = {
     "db.bloat.indexes",
     "db.cache",
+    "db.checksums",
+    "db.collation",
     "db.disk",
     "db.locks",
     "db.replication",
@@ -245,7 +248,7 @@ def reasons_made(text, name):
             continue
         ids, codes = texts(node.args[0]), {one.partition(":")[0] for one in _codes(reason)}
         if ids and codes:
-            for id in ids:
+            for id in filter(is_bad, ids):
                 found.setdefault(id, set()).update(codes)
         elif (
             declared is None and name != "diagnosis.py"
@@ -261,7 +264,7 @@ def _is_reasons(node):
 def _codes(node):
     """Return the texts that a reason can begin with: what stands before ``%`` counts."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return texts(node.left)
+        return {text for text in texts(node.left) if not text.startswith("%")}
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return texts(node.left)
     if isinstance(node, ast.IfExp):
@@ -363,6 +366,14 @@ def _named(code, names):
     Rules for causes are left out: they name the ids that others make.
     """
     values = [names[name] for name in code.co_names if name in names]
+    # The modules that a function imports.
+    for package in code.co_names:
+        if package.startswith(_COLLECTION):
+            values += [
+                importlib.import_module("%s.%s" % (package, name))
+                for name in code.co_names
+                if "." not in name and importlib.util.find_spec("%s.%s" % (package, name))
+            ]
     yield from values
     for module in values:
         if isinstance(module, types.ModuleType) and module.__name__.startswith(_COLLECTION):

@@ -49,6 +49,8 @@ options:
       - slots
       - replication
       - sequences
+      - checksums
+      - collation
       - settings
   skip:
     description:

@@ -53,6 +53,10 @@ options:
       - cpu
       - load
       - iowait
+      - network
+      - kernel
+      - packages
+      - resolver
       - restore_points
   skip:
     description:
@@ -80,7 +84,8 @@ options:
         V(restarts) 2, 5; V(connections) 500, 1000; V(open_files_percent) 80, 90; V(pool_percent)
           90, 100;
         V(db_connections_percent) 80, 90; V(redis_memory_percent) 80, 90; V(auth_failures) 10, 50;
-        V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10."
+        V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10;
+        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
     type: dict
     default: {}

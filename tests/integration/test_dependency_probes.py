@@ -151,7 +151,7 @@ def test_tls_is_used_where_it_is_needed_and_reported_where_it_is_refused(server,
     (item,) = diagnose("database", **database(server, "tls_role", SSLMODE="disable")).values()
     assert (item["id"], item["evidence"]["error_kind"]) == ("db.auth.failed", "tls_required")
     (item,) = diagnose("database", **database(server, "app", SSLMODE="verify-full")).values()
-    assert (item["id"], item["evidence"]["error_kind"]) == ("db.unreachable", "tls")
+    assert (item["id"], item["evidence"]["error_kind"]) == ("db.unreachable", "issuer")
 
 
 def test_a_plain_role_sees_how_many_slots_others_take(server, diagnose):

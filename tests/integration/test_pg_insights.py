@@ -918,3 +918,79 @@ def test_a_schema_that_is_being_replaced_is_not_queried(insights, server, databa
         connection.rollback()
     findings, _result = insights(login_db=database, checks=["slow_queries"])
     assert "db.queries.slow.unknown" not in findings
+
+
+def findings_of(server, name, database="postgres"):
+    login = server.login(login_db=database)
+    with connect(login, Deadline(30)) as session:
+        scope = Scope(session, dict(THRESHOLDS), deadline=Deadline(30))
+        return diagnosis.decide(scope, name, diagnosis.observe(scope, [name]))
+
+
+def test_a_collation_that_changed_is_found_with_its_indexes(server, database):
+    version = int(value(server, database, "SHOW server_version_num"))
+    (item,) = findings_of(server, "collation", database)
+    assert item["id"] == ("db.collation.ok" if version >= 150000 else "db.collation.skipped")
+    has_version = "SELECT collversion FROM pg_collation WHERE collname = 'en-x-icu'"
+    if version >= 150000:
+        name = "the default of %s" % database
+        execute(server, database, "CREATE TABLE words (word text PRIMARY KEY)")
+        execute(
+            server,
+            database,
+            "UPDATE pg_database SET datcollversion = '0.1' WHERE datname = current_database()",
+        )
+    elif value(server, database, has_version):
+        name = "pg_catalog.en-x-icu"
+        execute(server, database, 'CREATE TABLE words (word text COLLATE "en-x-icu" PRIMARY KEY)')
+        execute(
+            server,
+            database,
+            "UPDATE pg_collation SET collversion = '0.1' WHERE collname = 'en-x-icu'",
+        )
+    else:
+        pytest.skip("this server was built without ICU")
+    (item,) = findings_of(server, "collation", database)
+    assert (item["id"], item["status"]) == ("db.collation.changed", "fail")
+    assert item["evidence"]["collations"][0]["collation"] == name
+    assert item["value"] >= 1
+
+
+def test_a_damaged_page_is_counted(make_postgres):
+    server = make_postgres()
+    if value(server, "postgres", "SHOW data_checksums") != "on":
+        (item,) = findings_of(server, "checksums")
+        assert item["id"] == "db.checksums.skipped"
+        if not (server.programs / "pg_checksums").exists():
+            pytest.skip("these programs have no pg_checksums")
+        server.stop("fast")
+        server._as_owner("pg_checksums", "--enable", "-D", server.data)
+        server.start()
+    execute(
+        server,
+        "postgres",
+        "CREATE TABLE pages AS SELECT repeat('x', 3000) FROM generate_series(1, 9)",
+    )
+    execute(server, "postgres", "CHECKPOINT")
+    (item,) = findings_of(server, "checksums")
+    assert item["id"] == "db.checksums.ok"
+    path = value(server, "postgres", "SELECT pg_relation_filepath('pages')")
+    server.stop("fast")
+    with open("%s/%s" % (server.data, path), "r+b") as page:
+        page.seek(8100)
+        page.write(b"damage")
+    server.start()
+    with pytest.raises(psycopg2.Error, match="invalid page"):
+        execute(server, "postgres", "SELECT count(*) FROM pages")
+    item = eventually(lambda: findings_of(server, "checksums")[0], "db.checksums.failing")
+    assert item["status"] == "fail" and item["value"] >= 1
+
+
+def eventually(find, id):
+    """Return a finding as soon as it has an id: the server counts in a process of its own."""
+    for _attempt in range(50):
+        item = find()
+        if item["id"] == id:
+            break
+        time.sleep(0.2)
+    return item

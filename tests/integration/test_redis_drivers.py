@@ -125,14 +125,14 @@ class TestConnections:
     def test_the_certificate_is_checked(self, server, driver):
         trusted = redis.Target("localhost", server.tls_port, password=PASSWORD, tls=True)
         error = failure(trusted, driver)
-        assert (error.kind, error.phase) == ("tls", "tls")
+        assert (error.kind, error.phase) == ("issuer", "tls")
         assert "self" in str(error)
         unreadable = trusted._replace(ca_path="/no/such/file.pem")
         error = failure(unreadable, driver)
         assert (error.kind, error.detail) == ("tls", "the file with the authorities cannot be read")
         # The certificate is not for this address.
         certified = trusted._replace(host="127.0.0.2", ca_path=str(server.certificate))
-        assert failure(certified, driver).kind == "tls"
+        assert failure(certified, driver).kind == "name"
 
     def test_without_tls_and_with_it_on_the_other_port(self, server, driver):
         # The server waits for more of what it takes for a command, until the deadline.

@@ -406,7 +406,7 @@ def test_a_server_that_is_not_there(world, url, error_kind):
 
 def test_a_certificate_of_an_unknown_authority_gets_no_secret(world):
     finding = world.refused(ca_path=None)
-    assert finding["evidence"]["error_kind"] == "tls"
+    assert finding["evidence"]["error_kind"] == "issuer"
     assert "self" in finding["summary"]
     assert world.zoho.requests == []
 
@@ -487,6 +487,7 @@ def test_a_new_token_that_the_api_rejects_is_not_requested_again(make_world, tmp
             assert world.refused(ca_path=str(elsewhere.certificate))["evidence"]["error_kind"] in (
                 "dead",
                 "tls",
+                "issuer",
             )
     finally:
         elsewhere.close()

@@ -32,7 +32,12 @@ _SILENCE_ADVICE = {
     failures.TLS: (
         "Check the scheme of COGNEE_BASE_URL, the certificate, and ca_path for a private one."
     ),
+    failures.EXPIRED: failures.ADVICE[failures.EXPIRED],
+    failures.ISSUER: failures.ADVICE[failures.ISSUER],
+    failures.NAME: failures.ADVICE[failures.NAME],
 }
+#: What a restart of the server does not help against.
+_NOT_BY_RESTART = (failures.DNS, failures.DENIED, failures.PORTS, *failures.ENCRYPTION)
 _WHO = {
     "cognee-mcp": "cognee-mcp, whose API is another one",
     "redirect": "a service that redirects its clients to %s",
@@ -88,7 +93,7 @@ def down(seen, who):
         seen,
         kind,
         evidence=evidence,
-        remedy=None if kind in (failures.DNS, failures.TLS, failures.DENIED) else remedy,
+        remedy=None if kind in _NOT_BY_RESTART else remedy,
         advice=_SILENCE_ADVICE.get(kind, "Read its log, then restart it."),
     )
 

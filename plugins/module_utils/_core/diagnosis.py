@@ -76,13 +76,16 @@ class Observed(namedtuple("Observed", ["value", "gaps"])):
     gaps: Mapping[str, str]
 
 
-class Probe(namedtuple("Probe", ["observe", "seconds", "aspects"], defaults=[()])):
+class Probe(
+    namedtuple("Probe", ["observe", "seconds", "aspects", "explains"], defaults=[(), False])
+):
     """Something observed on the host. ``observe(context)`` returns plain data, or ``Observed``.
 
     Attributes:
         observe: the function.
         seconds: its own limit, within the deadline of the host.
         aspects: the parts of what it observes that it may miss while it sees the others.
+        explains: whether it only explains what others find: it is run where something is bad.
     """
 
     __slots__ = ()
@@ -90,6 +93,7 @@ class Probe(namedtuple("Probe", ["observe", "seconds", "aspects"], defaults=[()]
     observe: Callable[[Context], Any]
     seconds: float
     aspects: Tuple[str, ...]
+    explains: bool
 
 
 class Check(
@@ -255,7 +259,7 @@ def decide(
             reason = "%s:%s" % (observation.reason or "error", need)
             return [_unknown(name, check, observation.error, reason)]
     try:
-        helpful = [observations[use].value for use in check.uses]
+        helpful = [observations[use].value if use in observations else None for use in check.uses]
         findings = check.decide(context, *[observation.value for observation in inputs], *helpful)
     except NotHere as absent:
         return [_absent(check, context, str(absent))]
@@ -348,7 +352,7 @@ def run(
     return judge(names, checks, probes, context, observations), observations
 
 
-def needed(names: Sequence[str], checks: Mapping[str, Check], context: Context) -> List[str]:
+def needed(names: Iterable[str], checks: Mapping[str, Check], context: Context) -> List[str]:
     """Return the probes that checks need or use on this host."""
     wanted = [checks[name] for name in names if _is_here(checks[name], context)]
     return sorted({probe for check in wanted for probe in check.needs + check.uses})
@@ -364,7 +368,9 @@ def judge(
     """Return [(name, findings)] of checks, from what was observed; nothing touches the host."""
     found = []
     for name in names:
-        if _is_here(checks[name], context):
+        if any(probes[need].explains and need not in observations for need in checks[name].needs):
+            items = [_absent(checks[name], context, "%s: nothing is wrong to be explained" % name)]
+        elif _is_here(checks[name], context):
             items = decide(name, checks[name], probes, context, observations)
         else:
             items = [_absent(checks[name], context, "%s: not on this host" % name)]

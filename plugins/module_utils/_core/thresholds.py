@@ -38,6 +38,8 @@ DEFAULTS = {
     "auth_failures": (10.0, 50.0, "failures per address"),
     "scanned_paths": (15.0, 60.0, "paths per address"),
     "rate_limit_lines": (1.0, 10.0, "log lines"),
+    "conntrack_percent": (80.0, 95.0, "%"),
+    "local_ports_percent": (80.0, 95.0, "%"),
 }
 
 

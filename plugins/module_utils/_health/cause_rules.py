@@ -86,6 +86,13 @@ def not_called_good(effect, cause):
     return str(states.get(cause["component"])).lower() not in _GOOD
 
 
+def by_name(effect, _cause):
+    """Whether the service was not reached since its name was not resolved."""
+    return (
+        effect["evidence"].get("error_kind") == "dns" or effect["evidence"].get("phase") == "name"
+    )
+
+
 def probed(effect, _cause):
     return "target" in effect["evidence"]
 
@@ -358,6 +365,23 @@ RULES = causes.by_effect(
         "an event loop that may open no more files tries, and logs, for each connection that waits",
     ),
     Rule("host.load.high", ("host.cpu.high", "host.iowait.high")),
+    # What the host does to its services.
+    Rule("host.disk.readonly", ("host.device.errors", "host.filesystem.errors")),
+    Rule("host.filesystem.errors", ("host.device.errors",)),
+    Rule("host.iowait.high", ("host.device.errors", "host.mount.hung")),
+    Rule("host.load.high", ("host.mount.hung", "host.device.errors")),
+    Rule("host.conntrack.high", ("host.conntrack.dropped",)),
+    Rule(
+        "host.backlog.full", ("api.health.unreachable", "api.latency.high", "app.files.exhausted")
+    ),
+    Rule("app.service.down", ("app.denied", "app.tasks.refused", "host.mount.hung"), unexplained),
+    Rule("app.tasks.refused", ("app.tasks.exhausted",)),
+    Rule("api.health.unreachable", ("host.mount.hung",)),
+    Rule("api.latency.high", ("host.mount.hung", "host.resolver.failing")),
+    Rule("db.unreachable", ("host.resolver.failing",), by_name),
+    Rule("redis.unreachable", ("host.resolver.failing",), by_name),
+    Rule("app.errors.rate", ("host.packages.restarted",), without_known_kind),
+    Rule("lb.health.failing", ("host.conntrack.dropped", "host.backlog.full")),
     # What could not be measured because something else fails.
     Rule("api.health.unknown", _DOWN),
     Rule("api.latency.unknown", (*_DOWN, "api.health.unreachable", "api.health.invalid")),

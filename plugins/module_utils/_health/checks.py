@@ -23,6 +23,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     loadbalancer,
     logs,
     memory,
+    network,
     ports,
     prometheus,
     redis,
@@ -31,6 +32,46 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
+
+# What explains other findings is imported where there are any: on a host that is well, compiling it
+# would take as long as a probe.
+
+
+def _observe_kernel(ctx):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
+
+    return kernel.observe(ctx)
+
+
+def _decide_kernel(ctx, observed):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
+
+    return kernel.decide(ctx, observed)
+
+
+def _observe_resolver(ctx):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import resolver
+
+    return resolver.observe(ctx)
+
+
+def _decide_resolver(ctx, observed):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import resolver
+
+    return resolver.decide(ctx, observed)
+
+
+def _observe_packages(ctx):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import packages
+
+    return packages.observe(ctx)
+
+
+def _decide_packages(ctx, observed):
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import packages
+
+    return packages.decide(ctx, observed)
+
 
 PROBES = {
     "service": Probe(service.observe, 5),
@@ -47,6 +88,11 @@ PROBES = {
     "cpu": Probe(cpu.observe, 5),
     "backends": Probe(loadbalancer.observe, 12),
     "firewall": Probe(loadbalancer.observe_firewall, 5),
+    "space": Probe(disks.observe_space, 4, (), True),
+    "network": Probe(network.observe, 3),
+    "kernel": Probe(_observe_kernel, 5, ("window", "source"), True),
+    "packages": Probe(_observe_packages, 3, (), True),
+    "resolver": Probe(_observe_resolver, 3, (), True),
     "restore_points": Probe(restore_points.observe, 5),
 }
 
@@ -108,10 +154,38 @@ CHECKS = {
     ),
     "memory": Check(memory.decide, ("memory",), "host.memory", "host", (), "High Memory Usage"),
     "swap": Check(memory.decide_swap, ("memory",), "host.swap", "host", (), "High Memory Usage"),
-    "disk": Check(disks.decide, ("disks",), "host.disk", "host", (), _MATRIX),
+    "disk": Check(disks.decide, ("disks",), "host.disk", "host", (), _MATRIX, ("space",)),
     "cpu": Check(cpu.decide, ("cpu",), "host.cpu", "host", (), _MATRIX),
     "load": Check(cpu.decide_load, ("cpu",), "host.load", "host", (), _MATRIX),
     "iowait": Check(cpu.decide_iowait, ("cpu",), "host.iowait", "host", (), _ERRORS),
+    "network": Check(
+        network.decide,
+        ("network",),
+        "host.network",
+        "host",
+        (),
+        _MATRIX,
+        complete="each counter is there or not, and one that is not has nothing to count",
+    ),
+    "kernel": Check(_decide_kernel, ("kernel",), "host.kernel", "host", (), _MATRIX),
+    "packages": Check(
+        _decide_packages,
+        ("packages",),
+        "host.packages",
+        "host",
+        (),
+        _MATRIX,
+        complete="apt's history and systemd's times are read as a whole, or the probe fails",
+    ),
+    "resolver": Check(
+        _decide_resolver,
+        ("resolver",),
+        "host.resolver",
+        "host",
+        APP,
+        _MATRIX,
+        complete="each server is queried, and one that does not answer is the finding",
+    ),
     "restore_points": Check(
         restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX
     ),

@@ -68,10 +68,7 @@ def diagnose(params, checks, probes):
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
     recent = ledger_reader.read()
-    since = _since(_waiting(recent, names), probes, context.now)
-    wanted = [*names, _COUNTING] if since else names
-    needed = [*diagnosis.needed(wanted, checks, context), *since]
-    observations = diagnosis.observe({**probes, **since}, needed, context)
+    observations = _observe(names, checks, probes, context, recent)
     secrets = context.secrets()
     if params["record"]:
         from ansible_collections.sergas.ops.plugins.module_utils._health import recording
@@ -89,6 +86,29 @@ def diagnose(params, checks, probes):
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},
     }
+
+
+def _observe(names, checks, probes, context, recent):
+    """Return {probe: Observation}: what each host needs, then what explains what is bad there.
+
+    Most hosts are well most of the time, so the second step costs them nothing.
+    """
+    since = _since(_waiting(recent, names), probes, context.now)
+    wanted = diagnosis.needed([*names, _COUNTING] if since else names, checks, context)
+    first = [*(probe for probe in wanted if not probes[probe].explains), *since]
+    later = [probe for probe in wanted if probes[probe].explains]
+    observations = diagnosis.observe({**probes, **since}, first, context)
+    if later:
+        found = judge(names, checks, probes, context, observations, recent)
+        if found["bad"] or _kernel_errors(observations):
+            observations.update(diagnosis.observe(probes, later, context))
+    return observations
+
+
+def _kernel_errors(observations):
+    """Return whether the kernel has reported errors: a disk may fail before any service does."""
+    logs = observations.get("logs")
+    return bool(logs and logs.value and logs.value.get("kernel_errors"))
 
 
 def replay(recorded, checks, probes):

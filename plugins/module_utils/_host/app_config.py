@@ -286,3 +286,18 @@ def redis_target(settings):
         "password": part("REDIS_URL.password") or part("REDIS_PASSWORD"),
         "tls": scheme == "rediss" or (not scheme and part("REDIS_SSL", "").lower() in _TRUE),
     }
+
+
+def service_hosts(settings):
+    """Return the hosts, names or addresses, of the services that the app's settings name."""
+    found = [settings.get(name + "_URL.host") or settings.get(name + "_HOST") for name in _STORES]
+    for name in ("COGNEE_BASE_URL", "COGNEE_API_URL", "ZOHO_ACCOUNTS_URL", "ZOHO_API_URL"):
+        try:
+            found.append(url.split(settings.get(name) or "").host)
+        except ValueError:
+            continue
+    # A path is that of a socket.
+    return list(dict.fromkeys(host for host in found if host and not host.startswith("/")))
+
+
+_STORES = ("DATABASE", "REDIS")

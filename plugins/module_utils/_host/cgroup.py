@@ -28,8 +28,9 @@ def contained(root="/"):
 def memory(root="/"):
     """Return limit, used, swap_limit and swap_used of the host's group in bytes, or None.
 
-    A limit is None where there is none. What can be dropped at once (inactive file cache) is not
-    used, as in the kubelet's working set.
+    A limit is None where there is none. What the kernel frees before it runs out is not used: the
+    cache of files, also the part that is in use a lot, and of names. What lies in a tmpfs is no
+    such cache: it counts, and is returned as ``shared`` as well.
     """
     for directory in _directories(root, "memory"):
         found = _memory(directory)
@@ -46,7 +47,11 @@ def _memory(directory):
     figures = dict(
         re.findall(r"^(\w+) ([0-9]+)$", _read(os.path.join(directory, "memory.stat")), re.M)
     )
-    cache = int(figures.get("inactive_file" if unified else "total_inactive_file", 0))
+    prefix = "" if unified else "total_"
+    cache = sum(
+        int(figures.get(prefix + name, 0))
+        for name in ("inactive_file", "active_file", "slab_reclaimable")
+    )
     swap_limit, swap_used = None, None
     if unified:
         swap_limit, swap_used = (
@@ -58,6 +63,7 @@ def _memory(directory):
     return {
         "limit": _number(directory, "memory.max" if unified else "memory.limit_in_bytes"),
         "used": max(0, used - cache),
+        "shared": int(figures.get(prefix + "shmem", 0)),
         "swap_limit": swap_limit,
         "swap_used": swap_used,
     }

@@ -38,8 +38,9 @@ class JournalUnreadable(Unmeasurable):
     """The journal cannot be read; the message says why and what to do."""
 
 
-#: How the kernel reports that it killed a process, at its priority of errors.
-_KERNEL_KILLS = ["_TRANSPORT=kernel", "PRIORITY=3"]
+#: How the kernel reports that it killed a process, or that a disk fails: at its priority of errors
+#: and above.
+_KERNEL_ERRORS = ["_TRANSPORT=kernel", *("PRIORITY=%d" % number for number in range(4))]
 #: What it logs beside that (the memory group, its limit, faults of a program) stands among all its
 #: information, which is most of the journal on a host whose network interfaces come and go.
 KERNEL_DETAILS = ["_TRANSPORT=kernel", "PRIORITY=6"]
@@ -47,7 +48,7 @@ KERNEL_DETAILS = ["_TRANSPORT=kernel", "PRIORITY=6"]
 
 def matches(unit):
     """Return the journal's matches for a unit: its own lines, those of systemd about it, and the
-    kernel's kills.
+    kernel's errors, its kills of processes among them.
     """
     return [
         "_SYSTEMD_UNIT=" + unit,
@@ -58,7 +59,7 @@ def matches(unit):
         "MESSAGE_ID=" + _COREDUMP,
         "COREDUMP_UNIT=" + unit,
         "+",
-        *_KERNEL_KILLS,
+        *_KERNEL_ERRORS,
     ]
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import re
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
+
 #: Filesystems that hold data of this host. Any other one is a view of the kernel, an image that is
 #: full and read-only by nature, or remote: one whose server is gone would hold up any client.
 _LOCAL = frozenset(
     "ext2 ext3 ext4 xfs btrfs zfs f2fs jfs reiserfs bcachefs nilfs2 vfat exfat ntfs ntfs3 fuseblk"
     " overlay tmpfs".split()
 )
-#: Those of which a read-only mount that is not configured means an error.
+#: Those that the kernel makes read-only after an error.
 _WRITABLE = frozenset("ext2 ext3 ext4 xfs btrfs zfs f2fs jfs reiserfs bcachefs".split())
 _NOT_DATA = re.compile(
     r"/(?:sys|proc|dev(?!/shm$)|run/(?:credentials|user|netns|docker|containerd|snapd)"
@@ -23,12 +25,34 @@ _NOT_DATA = re.compile(
 )
 
 
+#: On an image-based system these are read-only by design, whatever /etc/fstab says.
+_OF_IMAGE = ("/", "/usr", "/boot", "/boot/efi", "/efi", "/sysroot", "/media/root-ro")
+_IMMUTABLE = re.compile(
+    r"(?:^|\s)(?:ostree|overlayroot|roothash|usrhash|systemd\.verity\w*|systemd\.volatile)="
+)
+
+
 def measure():
-    """Return the local filesystems with their figures."""
+    """Return the local filesystems with their figures.
+
+    Raises:
+        Unmeasurable: the kernel does not show what is mounted.
+    """
+    mountinfo = _read("/proc/self/mountinfo")
+    if not mountinfo:
+        raise Unmeasurable("/proc/self/mountinfo cannot be read")
+    image = os.path.exists("/run/ostree-booted") or is_image(_read("/proc/cmdline"))
     return [
         dict(mount, **_figures(mount["path"]))
-        for mount in local_mounts(_read("/proc/self/mountinfo"), _read("/etc/fstab"))
+        for mount in local_mounts(mountinfo, _read("/etc/fstab"), image=image)
     ]
+
+
+def is_image(command_line):
+    """Return whether the kernel's command line says that the system is a read-only image: ostree,
+    dm-verity, overlayroot or systemd's volatile mode.
+    """
+    return bool(_IMMUTABLE.search(command_line))
 
 
 def _read(path):
@@ -57,7 +81,7 @@ def _figures(path):
     }
 
 
-def local_mounts(mountinfo, fstab, is_directory=os.path.isdir):
+def local_mounts(mountinfo, fstab, is_directory=os.path.isdir, image=False):
     """Return path, type, source and readonly of each local filesystem, once for each device.
 
     Args:
@@ -65,10 +89,14 @@ def local_mounts(mountinfo, fstab, is_directory=os.path.isdir):
         fstab: the text of /etc/fstab. What is read-only there is meant to be.
         is_directory: whether a path is a directory. A single file that is bound into a container
             lies on a disk that is not this host's.
+        image: whether the system is a read-only image, as ``is_image`` says.
 
     Returns:
-        list of dicts; readonly is None, ``fstab`` (it should be writable) or ``type`` (nothing says
-        it should be read-only).
+        list of dicts; readonly is None, ``error`` (the kernel has made it read-only) or
+        ``configured`` (it was mounted read-only, and /etc/fstab says otherwise).
+
+    What was mounted read-only is so in both fields of the kernel, that of the mount and that of the
+    filesystem. After an error the kernel changes the filesystem only.
     """
     wanted = {}
     for line in fstab.splitlines():
@@ -96,15 +124,10 @@ def local_mounts(mountinfo, fstab, is_directory=os.path.isdir):
         if "ro" in rest[2].split(","):
             # Of the filesystem itself. A bind mount that is read-only leaves it writable elsewhere.
             options = wanted.get(path)
-            if options is not None and "ro" not in options:
-                mount["readonly"] = "fstab"
-            elif (
-                options is None
-                and kind in _WRITABLE
-                and mount["whole"]
-                and source.startswith("/dev/")
-            ):
-                mount["readonly"] = "type"
+            if "ro" not in fields[5].split(",") and kind in _WRITABLE:
+                mount["readonly"] = "error"
+            elif options is not None and "ro" not in options and not (image and path in _OF_IMAGE):
+                mount["readonly"] = "configured"
         # Subvolumes of btrfs have separate devices on one filesystem.
         key = source if source.startswith("/dev/") else fields[2]
         known = mounts.get(key)

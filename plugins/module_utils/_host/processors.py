@@ -16,6 +16,10 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import cgroup
 _ALWAYS = 0.8
 #: Starting is work: what the app does in this many seconds after its start is no load of the host.
 _STARTING = 30.0
+#: How many processes and disks are named, and how much of a title of PostgreSQL.
+_SHOWN, _TITLE = 5, 80
+#: Less than this share of a processor is not worth a line.
+_NEGLIGIBLE = 0.05
 
 
 def sample(contained, processes):
@@ -32,7 +36,89 @@ def sample(contained, processes):
         "contained": contained,
         "own": _own_seconds(children),
         "processes": _processes(set(children) | {os.getpid()}) if processes else {},
+        "disks": {} if contained else parse_diskstats(_read("/proc/diskstats")),
     }
+
+
+def parse_diskstats(text):
+    """Return {device: (requests done, milliseconds that they took, milliseconds it was busy)}.
+
+    Args:
+        text: of /proc/diskstats (Documentation/admin-guide/iostats.rst of the kernel): reads are in
+            the 4th to 7th column, writes in the 8th to 11th, the time with any request in the 13th.
+    """
+    found = {}
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) >= 13 and not fields[2].startswith(("loop", "ram", "zram")):
+            numbers = [int(field) for field in fields[3:13]]
+            found[fields[2]] = (numbers[0] + numbers[4], numbers[3] + numbers[7], numbers[9])
+    return found
+
+
+def busy_disks(before, after):
+    """Return the devices that did most between two samples: [{device, percent, await_ms}] (pure).
+
+    Args:
+        before, after: as ``sample`` returns them.
+    """
+    elapsed = max(after["clock"] - before["clock"], 1e-3) * 1000.0
+    found = []
+    for device, (done, took, busy) in after["disks"].items():
+        earlier = before["disks"].get(device, (done, took, busy))
+        requests = done - earlier[0]
+        if busy > earlier[2]:
+            found.append(
+                {
+                    "device": device,
+                    "percent": _percent(100.0 * (busy - earlier[2]) / elapsed),
+                    "await_ms": round((took - earlier[1]) / float(requests), 1)
+                    if requests
+                    else None,
+                }
+            )
+    return sorted(found, key=lambda item: (-item["percent"], item["device"]))[:_SHOWN]
+
+
+def busiest(before, after):
+    """Return the processes that used most processor time between two samples, of which each may be
+    gone meanwhile: [{pid, command, unit, percent}], in percent of one processor.
+    """
+    elapsed = max(after["clock"] - before["clock"], 1e-3)
+    used = [
+        (ran - before["processes"].get(pid, (ran, 0.0))[0], pid)
+        for pid, (ran, _waited) in after["processes"].items()
+    ]
+    found = []
+    for seconds, pid in sorted(used, reverse=True)[:_SHOWN]:
+        if seconds / elapsed >= _NEGLIGIBLE:
+            found.append(
+                {
+                    "pid": pid,
+                    "command": _command(pid),
+                    "unit": cgroup.unit_of(pid),
+                    "percent": round(100.0 * seconds / elapsed, 1),
+                }
+            )
+    return found
+
+
+def _command(pid):
+    """Return the name of a process; of PostgreSQL's, what it says of its role, database and work.
+
+    Not the arguments of others: they may hold secrets.
+    """
+    name = _read("/proc/%d/comm" % pid).strip()
+    title = _read("/proc/%d/cmdline" % pid).replace("\0", " ").strip()
+    return title[:_TITLE] if name.startswith("postgres") and title.startswith("postgres:") else name
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:  # path: /proc
+            return handle.read()
+    except OSError:
+        return ""
 
 
 def _processes(without):

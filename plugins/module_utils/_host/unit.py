@@ -21,7 +21,7 @@ PROPERTIES = (
     " ExecMainExitTimestampMonotonic ActiveEnterTimestampMonotonic StateChangeTimestampMonotonic"
     " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
     " EnvironmentFiles ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit"
-    " TasksCurrent TasksMax"
+    " TasksCurrent TasksMax AppArmorProfile"
     " LimitNOFILESoft LimitNOFILE TimeoutStartUSec"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
@@ -85,6 +85,11 @@ def command_line(properties):
     return properties.get("ExecStart", "").partition("argv[]=")[2].partition(" ; ")[0]
 
 
+def program(properties):
+    """Return the path of the program that the unit starts, or an empty text."""
+    return properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
+
+
 def user_and_group(properties):
     """Return (user, group) that the unit runs as, by name; None for each that is not known."""
     if not is_loaded(properties):
@@ -106,7 +111,7 @@ def virtual_interpreter(properties, app_dir):
         properties: of the unit; its command shows it, if it is one of that environment.
         app_dir: the directory of the app, where it lies else.
     """
-    command = properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
+    command = program(properties)
     directories = [os.path.dirname(os.path.dirname(command))] if command.startswith("/") else []
     directories += [os.path.join(app_dir, name) for name in ("venv", ".venv", "env")]
     for directory in directories:

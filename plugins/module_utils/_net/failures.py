@@ -31,6 +31,14 @@ TIMEOUT = "timeout"
 HUNG = "hung"
 CLOSED = "closed"
 TLS = "tls"
+#: What is wrong with the certificate of the other side, where that is known.
+EXPIRED = "expired"
+ISSUER = "issuer"
+NAME = "name"
+#: All that says that TLS was not agreed on.
+ENCRYPTION = (TLS, EXPIRED, ISSUER, NAME)
+#: No local port is left for another connection to there.
+PORTS = "ports"
 #: What answered speaks another protocol.
 PROTOCOL = "protocol"
 PROXY = "proxy"
@@ -48,6 +56,13 @@ WORDS = {
     HUNG: "it accepts connections and then does not answer",
     CLOSED: "the connection was cut",
     TLS: "TLS cannot be agreed on",
+    EXPIRED: "its certificate has expired, or is not valid yet by this host's clock",
+    ISSUER: (
+        "its certificate is of an issuer that is not known here: the server sends no intermediate"
+        " certificate, or this host's bundle of authorities is missing one"
+    ),
+    NAME: "its certificate is for another name",
+    PORTS: "this host has no local port left for a connection to it",
     PROTOCOL: "what listens there speaks another protocol",
     PROXY: "the proxy on the way does not let the connection through",
     REDIRECT: "it redirects without an end",
@@ -61,6 +76,26 @@ ADVICE = {
     TIMEOUT: "Check the firewalls in between and whether the host is up.",
     PROTOCOL: "Correct the host and the port in .env.",
     PROXY: "Check the proxy that the environment names.",
+    EXPIRED: "Renew the certificate of the server; check this host's clock first.",
+    ISSUER: (
+        "Have the server send its whole chain; for a private authority add it here"
+        " (update-ca-certificates), or install ca-certificates."
+    ),
+    NAME: "Use the name that the certificate has, or issue one for this name.",
+    PORTS: "Find what opens a connection for each request (ss -tan), or widen"
+    " net.ipv4.ip_local_port_range.",
+}
+#: X509_V_ERR_* of OpenSSL
+_BY_CERTIFICATE = {
+    9: EXPIRED,  # not yet valid
+    10: EXPIRED,
+    2: ISSUER,
+    18: ISSUER,  # signed by itself
+    19: ISSUER,
+    20: ISSUER,
+    21: ISSUER,
+    62: NAME,
+    64: NAME,
 }
 
 _BY_ERRNO = {
@@ -74,6 +109,7 @@ _BY_ERRNO = {
     errno.EACCES: DENIED,
     errno.EPERM: DENIED,
     errno.ENOENT: MISSING,
+    errno.EADDRNOTAVAIL: PORTS,
 }
 
 
@@ -138,7 +174,8 @@ def of(
         reason = getattr(error, "verify_message", None) or getattr(error, "reason", None)
         detail = reason or "handshake failed"
         message = "%s: TLS: %s" % (peer, detail)
-        return ConnectionFailed(TLS, phase, message, phases, detail)
+        kind = _BY_CERTIFICATE.get(getattr(error, "verify_code", 0), TLS)
+        return ConnectionFailed(kind, phase, message, phases, detail)
     else:
         kind = CLOSED
     words = {REFUSED: "connection refused", DENIED: "not allowed by this host"}

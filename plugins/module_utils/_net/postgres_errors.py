@@ -182,7 +182,7 @@ _BY_REASON = {
     failures.TIMEOUT: TimedOut,
     failures.HUNG: TimedOut,
     failures.CLOSED: ConnectionLost,
-    failures.TLS: EncryptionFailed,
+    **dict.fromkeys(failures.ENCRYPTION, EncryptionFailed),
     failures.PROTOCOL: NotPostgres,
     "password": AuthenticationFailed,
     "role": AuthenticationFailed,

@@ -166,7 +166,10 @@ def _is_exempt(parts, exemptions):
 
 def explain(error, host):
     """Return the ``Failed`` for a ``ConnectionFailed`` (pure)."""
-    if error.reason == failures.TLS:
-        return Failed("tls", "TLS with %s fails: %s" % (host, error.detail))
+    if error.reason in failures.ENCRYPTION:
+        words = error.detail
+        if error.reason != failures.TLS:
+            words = "%s (%s)" % (failures.WORDS[error.reason], error.detail)
+        return Failed(error.reason, "TLS with %s fails: %s" % (host, words))
     message = "%s cannot be used: %s" % (host, failures.WORDS[error.reason])
     return Failed(_KINDS.get(error.reason, error.reason), message)

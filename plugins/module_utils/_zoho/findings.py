@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures
 
 GUIDE = "Zoho CRM Authentication Failed"
 GUIDE_LIMIT = "Zoho API Rate Limiting"
@@ -162,6 +163,10 @@ _PROBLEMS = {
             " authority in ca_path."
         ),
     ),
+    **{
+        kind: ("zoho.token.unknown", "unknown", None, failures.ADVICE[kind])
+        for kind in (failures.EXPIRED, failures.ISSUER, failures.NAME, failures.PORTS)
+    },
     "proxy": (
         "zoho.token.unknown",
         "unknown",

@@ -19,7 +19,7 @@ from typing import Dict, List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
-from ansible_collections.sergas.ops.plugins.module_utils._net import redis
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures, redis
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 from ansible_collections.sergas.ops.plugins.module_utils._net.resp import RedisError
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import (
@@ -384,7 +384,7 @@ def explain(error, address):
 
 def _unreachable(error, address):
     """Return the ``StoreFailed`` for a connection that could not be made, or did not last."""
-    if error.kind == "tls":
+    if error.kind in failures.ENCRYPTION:
         return StoreFailed("tls", "TLS with Redis at %s fails: %s" % (address, error.detail))
     if error.kind == "protocol":
         return StoreFailed("refusal", "the server at %s is no Redis" % address)

@@ -34,6 +34,7 @@ class Deaths:
         self._faults = []
         self._dumps = []
         self._children = []
+        self._kernel_errors = 0
 
     @property
     def seen(self):
@@ -94,6 +95,8 @@ class Deaths:
             if found and len(self._faults) < 200:
                 name, pid, what = found.groups()
                 self._faults.append({"at": at, "process": name, "pid": int(pid), "what": what})
+        elif entry.get("PRIORITY") in ("0", "1", "2", "3"):
+            self._kernel_errors += 1
 
     def coredump(self, at, entry):
         """Take what systemd-coredump says of a process."""
@@ -111,6 +114,8 @@ class Deaths:
         """Return all of it as plain data; ready_pids: of processes that were ready once."""
         return {
             "child_deaths": len(self._children),
+            # Errors that no process died of: what they are about is read where there are any.
+            "kernel_errors": self._kernel_errors,
             "kills": self._kills(),
             "faults": self._faults,
             "dumps": self._dumps,

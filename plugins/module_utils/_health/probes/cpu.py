@@ -16,6 +16,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import unit as ho
 #: A moment is enough to see that a host is calm; one that looks too busy gets a longer look.
 _GLANCE = 0.25
 _SAMPLE_SECONDS = 1.2
+#: How many processes a summary names.
+_NAMED = 2
 
 
 def observe(ctx):
@@ -34,8 +36,31 @@ def observe(ctx):
         starting, hungry = processors.sort_out(before, after, app)
         result.update(processors.compare(before, after, result["cpus"], starting, hungry))
         if (result["percent"] or 0) < busy and (result["iowait"] or 0) < waiting:
-            break
-    return result
+            return dict(result, busiest=[], disks=[])
+    return dict(
+        result,
+        busiest=processors.busiest(before, after),
+        disks=processors.busy_disks(before, after),
+    )
+
+
+#: Which of several causes a finding with an id has, see docs/findings.md.
+REASONS = {"host.cpu.high": ("unit", "several"), "host.iowait.high": ("device",)}
+
+
+def _main_unit(cpu):
+    """Return the unit, or the process without one, that uses half of what is used; None: several
+    do.
+    """
+    shares = {}
+    for item in cpu["busiest"]:
+        name = item["unit"] or item["command"]
+        shares[name] = shares.get(name, 0) + item["percent"]
+    if not shares:
+        return None
+    name = max(shares, key=shares.get)
+    used = cpu["percent"] * (cpu["quota"] or cpu["cpus"])
+    return name if 2 * shares[name] >= min(used, sum(shares.values())) else None
 
 
 def decide(ctx, cpu):
@@ -49,24 +74,37 @@ def decide(ctx, cpu):
         )
         return [finding("host.cpu.unknown", "host", "unknown", reason)]
     status = grade(percent, warn, fail)
+    main = _main_unit(cpu) if status != "ok" else None
+    names = ", ".join(
+        "%s (%s, %.0f %%)" % (item["command"], item["unit"] or "no unit", item["percent"])
+        for item in cpu["busiest"][:_NAMED]
+    )
+    own = main == host_unit.name(ctx.params["service"])
     available = "%g CPUs" % (cpu["quota"] if cpu["quota"] is not None else cpu["cpus"])
     return [
         finding(
             "host.cpu." + ("ok" if status == "ok" else "high"),
             "host",
             status,
-            "CPU: %.1f %% of %s used (threshold %g %%)"
-            % (percent, available, fail if status == "fail" else warn),
+            "CPU: %.1f %% of %s used (threshold %g %%)%s"
+            % (
+                percent,
+                available,
+                fail if status == "fail" else warn,
+                ", most by %s" % names if names and status != "ok" else "",
+            ),
             value=percent,
             unit=unit,
             warn=warn,
             fail=fail,
             evidence={
                 name: cpu[name]
-                for name in ("cpus", "quota", "steal", "hungry")
+                for name in ("cpus", "quota", "steal", "hungry", "busiest")
                 if cpu[name] is not None
             },
-            remedy=None if status == "ok" else "tune_concurrency",
+            reason=(None if status == "ok" else "unit:" + main if main else "several"),
+            # Less concurrency of the app frees nothing that another one uses.
+            remedy="tune_concurrency" if own else None,
             advice=(
                 None
                 if status == "ok"
@@ -119,13 +157,21 @@ def decide_iowait(ctx, cpu):
         ]
     warn, fail, unit = ctx.thresholds["iowait_percent"]
     status = grade(cpu["iowait"], warn, fail)
+    disks = cpu["disks"] if status != "ok" else []
+    named = ""
+    if disks:
+        named = ", %s is busy %.0f %% of the time" % (disks[0]["device"], disks[0]["percent"])
+        if disks[0]["await_ms"] is not None:
+            named += " and takes %g ms for a request" % disks[0]["await_ms"]
     return [
         finding(
             "host.iowait." + ("ok" if status == "ok" else "high"),
             "host",
             status,
-            "I/O wait: %.1f %% of processor time (threshold %g %%)"
-            % (cpu["iowait"], fail if status == "fail" else warn),
+            "I/O wait: %.1f %% of processor time (threshold %g %%)%s"
+            % (cpu["iowait"], fail if status == "fail" else warn, named),
+            evidence={"disks": disks} if disks else {},
+            reason="device:" + disks[0]["device"] if disks else None,
             value=cpu["iowait"],
             unit=unit,
             warn=warn,

@@ -16,17 +16,75 @@ def observe(ctx):
     return mounts.measure()
 
 
-def decide(ctx, disks):
+def observe_space(ctx):
+    """Return {path: what fills it} of the file systems over the threshold, the fullest first.
+
+    It walks through directories, so it is observed only where something is bad.
+    """
+    from ansible_collections.sergas.ops.plugins.module_utils._host import space
+
+    warn = ctx.thresholds["disk_percent"][0]
+    shares = _shares(disk for disk in mounts.measure() if disk["blocks"])
+    result = {}
+    for path in sorted(shares, key=lambda path: -shares[path])[:_INSPECTED]:
+        if shares[path] >= warn:
+            consumers, complete = space.measure(path, ctx.deadline)
+            result[path] = {"consumers": consumers, "complete": complete}
+    return result
+
+
+def decide(ctx, disks, space=None):
     """Return the findings about bytes, inodes and read-only mounts."""
-    return judge(disks, ctx.thresholds["disk_percent"], ctx.thresholds["inode_percent"])
+    thresholds = ctx.thresholds["disk_percent"], ctx.thresholds["inode_percent"]
+    return judge(disks, *thresholds, space=space)
 
 
-def judge(disks, disk_threshold, inode_threshold):
+#: How many full file systems are inspected, and how much of what fills one is named.
+_INSPECTED, _NAMED = 3, 3
+#: What a remedy can clean without losing what someone needs; ``container_logs`` needs approval.
+_REMEDIES = {
+    "journal": "vacuum_journal",
+    "package_cache": "clean_package_cache",
+    "rotated_logs": "rotate_logs",
+    "logs": "rotate_logs",
+    "container_logs": "truncate_container_logs",
+}
+_WORDS = {
+    "journal": "the journal",
+    "package_cache": "downloaded packages",
+    "container_logs": "logs of containers",
+    "containers": "images and volumes of containers",
+    "crash_dumps": "crash dumps",
+    "wal": "PostgreSQL's WAL",
+    "temporary_files": "temporary files of PostgreSQL's queries",
+    "server_logs": "PostgreSQL's own logs",
+    "database": "PostgreSQL's data",
+    "redis": "Redis' data",
+    "logs": "logs",
+    "rotated_logs": "logs that were rotated",
+    "temporary": "temporary files",
+    "deleted": "deleted files that are still open",
+    "files": "other files",
+}
+_ADVICE = {
+    "wal": "Find what holds the WAL back (a dead slot, a failing archiver, wal_keep_size); never"
+    " delete in pg_wal by hand.",
+    "temporary_files": "End the query that sorts or joins on disk, and bound it: temp_file_limit.",
+    "server_logs": "Rotate and compress them, and log less: log_statement,"
+    " log_min_duration_statement.",
+    "deleted": "Restart the process that keeps the file open, which frees its space.",
+    "crash_dumps": "Move the dumps away after someone has read them.",
+    "containers": "Remove images and containers that no one needs: docker system df.",
+}
+
+
+def judge(disks, disk_threshold, inode_threshold, space=None):
     """Return the findings about filesystems (pure).
 
     Args:
         disks: what ``mounts.measure`` returned.
         disk_threshold, inode_threshold: (warn, fail, unit).
+        space: what ``observe_space`` returned, or None.
     """
     findings = []
     failed = [disk for disk in disks if disk["error"]]
@@ -45,23 +103,24 @@ def judge(disks, disk_threshold, inode_threshold):
             )
         )
     if readonly:
-        certain = [disk for disk in readonly if disk["readonly"] == "fstab"]
-        disk = (certain or readonly)[0]
+        broken = [disk for disk in readonly if disk["readonly"] == "error"]
+        disk = (broken or readonly)[0]
         findings.append(
             finding(
                 "host.disk.readonly",
                 "host",
-                "fail" if certain else "warn",
-                "%s (%s) is mounted read-only, %s"
+                "fail",
+                "%s (%s) is %s"
                 % (
                     disk["path"],
                     disk["source"],
                     (
-                        "though /etc/fstab says otherwise"
-                        if certain
-                        else "and /etc/fstab does not configure it"
+                        "read-only and was mounted writable: the kernel does so after an error"
+                        if broken
+                        else "mounted read-only, though /etc/fstab says otherwise"
                     ),
                 ),
+                reason="%s:%s" % (disk["readonly"], disk["path"]),
                 evidence={"filesystems": [item["path"] for item in readonly], "type": disk["type"]},
                 advice=(
                     "Read the kernel's log for disk errors first; remount it writable only after a"
@@ -70,11 +129,10 @@ def judge(disks, disk_threshold, inode_threshold):
             )
         )
     measured = [disk for disk in disks if disk["blocks"]]
-    # As df does: what is reserved for root is neither used nor available.
-    bytes_used = {
-        disk["path"]: _share(disk["blocks"] - disk["free"], disk["available"]) for disk in measured
-    }
-    findings.append(_fullest("host.disk", "Disk", bytes_used, measured, disk_threshold))
+    bytes_used = _shares(measured)
+    findings.append(
+        _fullest("host.disk", "Disk", bytes_used, measured, disk_threshold, space or {})
+    )
     inodes = [disk for disk in measured if disk["inodes"]]
     inodes_used = {
         disk["path"]: _share(disk["inodes"] - disk["free_inodes"], disk["free_inodes"])
@@ -84,11 +142,20 @@ def judge(disks, disk_threshold, inode_threshold):
     return findings
 
 
+def _shares(disks):
+    """Return {path: percent used}, as df does: what is reserved for root is neither used nor
+    available.
+    """
+    return {
+        disk["path"]: _share(disk["blocks"] - disk["free"], disk["available"]) for disk in disks
+    }
+
+
 def _share(used, available):
     return round(100.0 * used / (used + available), 1) if used + available else 0.0
 
 
-def _fullest(subject, what, shares, disks, threshold):
+def _fullest(subject, what, shares, disks, threshold, space=None):
     """Return one finding about the fullest filesystem, the others over a threshold beside it."""
     warn, fail, unit = threshold
     if not shares:
@@ -106,7 +173,7 @@ def _fullest(subject, what, shares, disks, threshold):
     else:
         left = "%d of %d left" % (disk["free_inodes"], disk["inodes"])
     others = [path for path in paths[1:] if grade(shares[path], warn, fail) != "ok"]
-    journal = what == "Disk" and paths[0] in ("/", "/var", "/var/log", "/var/log/journal")
+    filled = (space or {}).get(paths[0], {}).get("consumers") or []
     advice = "Find what fills it: du -x %s%s." % ("--inodes " if what == "Inodes" else "", paths[0])
     return finding(
         subject + (".ok" if status == "ok" else ".high"),
@@ -119,8 +186,9 @@ def _fullest(subject, what, shares, disks, threshold):
             shares[paths[0]],
             left,
             fail if status == "fail" else warn,
-            "; also " + ", ".join(others[:5]) if others else "",
+            _filled_by(filled) + ("; also " + ", ".join(others[:5]) if others else ""),
         ),
+        reason=_reason(filled) if status != "ok" and what == "Disk" else None,
         value=shares[paths[0]],
         unit=unit,
         warn=warn,
@@ -128,7 +196,50 @@ def _fullest(subject, what, shares, disks, threshold):
         evidence={
             "filesystem": {"path": disk["path"], "source": disk["source"], "type": disk["type"]},
             "percent": {path: shares[path] for path in paths[:10]},
+            "filled_by": filled[:10],
         },
-        remedy="vacuum_journal" if journal and status != "ok" else None,
-        advice=None if status == "ok" else advice,
+        remedy=_remedy(filled, disk, warn) if status != "ok" and what == "Disk" else None,
+        advice=None if status == "ok" else _advice(filled) or advice,
     )
+
+
+#: Which of several causes a finding with an id has, see docs/findings.md.
+REASONS = {
+    "host.disk.readonly": ("error", "configured"),
+    "host.disk.high": ("filled_by", "several"),
+}
+
+
+def _reason(filled):
+    """Return what holds half of what was counted, as a reason; None where nothing was counted."""
+    if not filled:
+        return None
+    half = 2 * filled[0]["bytes"] >= sum(item["bytes"] for item in filled)
+    return "filled_by:" + filled[0]["what"] if half else "several"
+
+
+def _filled_by(filled):
+    if not filled:
+        return ""
+    return ", filled by " + ", ".join(
+        "%s (%s%s)" % (_WORDS[item["what"]], size(item["bytes"]), _where(item))
+        for item in filled[:_NAMED]
+    )
+
+
+def _where(item):
+    return " with %s" % item["path"] if item["what"] in ("files", "deleted", "logs") else ""
+
+
+def _remedy(filled, disk, warn):
+    """Return the remedy that frees enough to get below the warning; None: none alone does."""
+    used, available = disk["blocks"] - disk["free"], disk["available"]
+    excess = used - warn / 100.0 * (used + available)
+    for item in filled:
+        if item["what"] in _REMEDIES and item["bytes"] > excess:
+            return _REMEDIES[item["what"]]
+    return None
+
+
+def _advice(filled):
+    return _ADVICE.get(filled[0]["what"]) if filled else None

@@ -32,6 +32,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights im
     bloat,
     cache,
     indexes,
+    integrity,
     locks,
     maintenance,
     missing_indexes,
@@ -90,6 +91,8 @@ QUERIES = {
     "invalid_indexes": indexes.observe_invalid,
     "cache": cache.observe,
     "sequences": sequences.observe,
+    "checksums": integrity.observe_checksums,
+    "collations": integrity.observe_collations,
     # last: it is the one that may read tables
     "bloat": bloat.observe,
 }
@@ -131,6 +134,8 @@ CHECKS = {
     "slots": Check(wal.decide_slots, ("slots",), "db.wal.slot", _DISK),
     "replication": Check(wal.decide_replication, ("replication",), "db.replication", _DISK),
     "sequences": Check(sequences.decide, ("sequences",), "db.sequences", _DISK),
+    "checksums": Check(integrity.decide_checksums, ("checksums",), "db.checksums", _DISK),
+    "collation": Check(integrity.decide_collation, ("collations",), "db.collation", _SLOW),
     "settings": Check(settings.decide, ("settings",), "db.settings", _SLOW),
 }
 
@@ -144,6 +149,7 @@ STATISTICS = {
     "unused_indexes",
     "duplicate_indexes",
     "cache",
+    "checksums",
     "bloat",
 }
 

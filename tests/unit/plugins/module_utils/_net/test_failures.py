@@ -38,12 +38,25 @@ def of(number, phase="connect"):
         (errno.EPERM, "denied"),
         (errno.ENOENT, "missing"),
         (errno.EIO, "closed"),
+        (errno.EADDRNOTAVAIL, "ports"),
     ],
 )
 def test_what_the_system_says_has_a_kind(number, kind):
     failure = of(number)
     assert (failure.kind, failure.phase, failure.phases) == (kind, "connect", {"name": 0.1})
     assert str(failure) == "192.0.2.7:5432: %s" % failure.detail
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(10, "expired"), (9, "expired"), (20, "issuer"), (18, "issuer"), (62, "name"), (23, "tls")],
+)
+def test_what_is_wrong_with_a_certificate_has_a_kind(code, kind):
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = code, "as OpenSSL says it"
+    failure = failures.of(error, "tls", "192.0.2.7:443")
+    assert (failure.kind, failure.detail) == (kind, "as OpenSSL says it")
+    assert failures.ADVICE.get(kind) or kind == "tls"
 
 
 @pytest.mark.parametrize(

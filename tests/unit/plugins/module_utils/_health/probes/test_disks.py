@@ -11,8 +11,9 @@ import types
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import disks
-from ansible_collections.sergas.ops.plugins.module_utils._host import mounts
+from ansible_collections.sergas.ops.plugins.module_utils._host import mounts, space
 
 CONTAINER = (
     pathlib.Path(__file__).parents[4] / "fixtures" / "container-v1" / "mountinfo"
@@ -95,21 +96,56 @@ def test_a_mount_over_another_hides_it():
         (
             "1 0 8:1 / / rw - ext4 /dev/sda1 ro,errors=remount-ro",
             "/dev/sda1 / ext4 errors=remount-ro 0 1",
-            "fstab",
+            "error",
         ),
-        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "/dev/sda1 /d xfs defaults 0 0", "fstab"),
+        ("1 0 8:1 / /d rw - btrfs /dev/sda1 ro", "", "error"),
+        ("1 0 8:1 / /d rw,noatime - xfs /dev/sda1 ro", "/dev/sda1 /d xfs ro 0 0", "error"),
+        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "/dev/sda1 /d xfs defaults 0 0", "configured"),
         ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "/dev/sda1 /d xfs ro 0 0", None),
-        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "", "type"),
+        # Mounted so by hand, by a unit, or by design: no one says that it should be writable.
+        ("1 0 8:1 / /d ro - xfs /dev/sda1 ro", "", None),
         ("1 0 8:1 /sub /d ro - xfs /dev/sda1 rw", "", None),
         ("1 0 8:1 / /d ro - xfs /dev/sda1 rw", "", None),
         ("1 0 0:9 / /d ro - tmpfs tmpfs ro", "", None),
-        ("1 0 0:9 / /d ro - tmpfs tmpfs ro", "tmpfs /d tmpfs size=1m 0 0", "fstab"),
+        ("1 0 0:9 / /d ro - tmpfs tmpfs ro", "tmpfs /d tmpfs size=1m 0 0", "configured"),
         ("1 0 8:1 / /d rw - xfs /dev/sda1 rw", "", None),
     ],
 )
 def test_what_is_read_only_and_should_not_be(line, fstab, readonly):
     (mount,) = local_mounts(line, fstab)
     assert mount["readonly"] == readonly
+
+
+OSTREE = """24 1 8:4 /ostree/deploy/fcos/deploy/a.0 / rw,relatime - xfs /dev/sda4 rw,seclabel
+25 24 8:4 / /sysroot ro,relatime - xfs /dev/sda4 rw,seclabel
+26 24 8:3 / /boot ro,nosuid,nodev,relatime - ext4 /dev/sda3 ro,seclabel
+27 24 8:2 / /boot/efi ro,nosuid - vfat /dev/sda2 ro
+28 24 0:30 / / ro,relatime - overlay composefs ro
+"""
+
+
+@pytest.mark.parametrize("fstab", ["", "/dev/sda4 / xfs defaults 0 0\n/dev/sda3 /boot ext4 rw 0 0"])
+def test_an_image_is_read_only_by_design(fstab):
+    found = mounts.local_mounts(OSTREE, fstab, lambda path: True, image=True)
+    assert {mount["readonly"] for mount in found} == {None}
+    data = "29 24 8:5 / /data ro - ext4 /dev/sda5 ro\n"
+    found = mounts.local_mounts(data, "/dev/sda5 /data ext4 rw 0 0", lambda path: True, image=True)
+    assert [mount["readonly"] for mount in found] == ["configured"]
+
+
+@pytest.mark.parametrize(
+    ("line", "image"),
+    [
+        ("root=/dev/sda1 ro quiet", False),
+        ("BOOT_IMAGE=(hd0)/ostree/x ostree=/ostree/boot.1/fcos/abc/0 rw", True),
+        ("ro roothash=0123 systemd.verity_root_data=/dev/sda2", True),
+        ("overlayroot=tmpfs:recurse=0 root=/dev/sda1", True),
+        ("systemd.volatile=overlay", True),
+        ("not_ostree=1 ostreed", False),
+    ],
+)
+def test_an_image_by_the_kernels_command_line(line, image):
+    assert mounts.is_image(line) is image
 
 
 def disk(path="/", used=0.5, inodes_used=0.1, **details):
@@ -175,15 +211,108 @@ def test_the_fullest_is_named_and_the_others_beside_it():
     assert item["remedy"] is None
 
 
-def test_the_journal_is_the_remedy_where_it_lies_there():
-    assert judged(disk("/", 0.95))["host.disk.high"]["remedy"] == "vacuum_journal"
+def part(what, gib, path="/x"):
+    return {"what": what, "path": path, "bytes": int(gib * GIB)}
+
+
+@pytest.mark.parametrize(
+    ("consumers", "reason", "remedy"),
+    [
+        # 95 of 100 GiB are used: more than 15 have to go.
+        ([part("journal", 60), part("files", 35)], "filled_by:journal", "vacuum_journal"),
+        ([part("files", 60), part("journal", 20)], "filled_by:files", "vacuum_journal"),
+        ([part("files", 80), part("journal", 14)], "filled_by:files", None),
+        ([part("package_cache", 50)], "filled_by:package_cache", "clean_package_cache"),
+        ([part("rotated_logs", 40), part("logs", 30)], "filled_by:rotated_logs", "rotate_logs"),
+        ([part("container_logs", 90)], "filled_by:container_logs", "truncate_container_logs"),
+        ([part("server_logs", 50), part("journal", 10)], "filled_by:server_logs", None),
+        ([part("wal", 40), part("database", 39)], "filled_by:wal", None),
+        ([part("files", 30), part("database", 30), part("wal", 30)], "several", None),
+        ([part("deleted", 90, "/var/log/x, open in process 7")], "filled_by:deleted", None),
+        ([], None, None),
+    ],
+)
+def test_what_fills_it_is_named_and_cleaned_only_where_that_is_enough(consumers, reason, remedy):
+    space = {"/": {"consumers": consumers, "complete": True}}
+    found = disks.judge([disk("/", 0.95)], PERCENT, PERCENT, space)
+    (item,) = [item for item in found if item["id"] == "host.disk.high"]
+    assert (item["reason"], item["remedy"]) == (reason, remedy)
+    assert item["advice"]
+    for consumer in consumers[:3]:
+        assert disks._WORDS[consumer["what"]] in item["summary"]
+
+
+def test_each_consumer_has_its_words():
+    known = {what for what, _patterns in space.CONSUMERS}
+    assert known | {"rotated_logs", "deleted", "files"} == set(disks._WORDS)
+
+
+def write(path, kib):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * 1024 * kib)
+
+
+def test_a_file_is_counted_once_by_the_most_special_of_its_names(tmp_path):
+    write(tmp_path / "var/log/journal/abc/system.journal", 64)
+    write(tmp_path / "var/log/app.log", 128)
+    write(tmp_path / "var/log/app.log.2.gz", 32)
+    write(tmp_path / "var/log/old.log-20260101", 16)
+    write(tmp_path / "var/cache/apt/archives/x.deb", 16)
+    write(tmp_path / "var/lib/docker/containers/a/a-json.log", 256)
+    write(tmp_path / "var/lib/docker/overlay2/b/diff/c", 8)
+    data = tmp_path / "var/lib/postgresql/15/main"
+    write(data / "base/1/2", 24)
+    write(data / "base/pgsql_tmp/pgsql_tmp1", 40)
+    write(data / "log/postgresql.log", 80)
+    write(tmp_path / "srv/wal/0001", 512)
+    (data / "pg_wal").symlink_to(tmp_path / "srv/wal")
+    (tmp_path / "var/log/loop").symlink_to(tmp_path / "var")
+    write(tmp_path / "home/someone/file", 4)
+    found, complete = space.measure("/", Deadline(10), str(tmp_path))
+    # A link may take a block of the file system.
+    sizes = {item["what"]: item["bytes"] // 1024 // 8 * 8 for item in found}
+    assert complete
+    assert sizes.pop("files") < 64
+    assert sizes == {
+        "wal": 512,
+        "container_logs": 256,
+        "logs": 128,
+        "journal": 64,
+        "rotated_logs": 48,
+        "temporary_files": 40,
+        "database": 24,
+        "server_logs": 80,
+        "package_cache": 16,
+        "containers": 8,
+    }
+    assert found[0]["path"] == str(tmp_path / "srv/wal/0001")
+
+
+def test_deleted_files_that_are_open_are_found_for_real(tmp_path):
+    with open(tmp_path / "gone.log", "wb") as handle:
+        handle.write(b"x" * 1024 * 1024)
+        handle.flush()
+        os.fsync(handle.fileno())
+        os.unlink(tmp_path / "gone.log")
+        found, _complete = space.measure(str(tmp_path), Deadline(30))
+    (item,) = [item for item in found if item["what"] == "deleted" and "gone.log" in item["path"]]
+    assert item["bytes"] >= 1024 * 1024
+    assert item["path"] == "%s, open in process %d" % (tmp_path / "gone.log", os.getpid())
+
+
+def test_a_walk_ends_at_its_deadline(tmp_path):
+    write(tmp_path / "var/log/app.log", 4)
+    assert space.measure("/", Deadline(0), str(tmp_path)) == ([], False)
 
 
 def test_read_only():
-    item = judged(disk(readonly="type"), disk("/data", readonly="fstab"))["host.disk.readonly"]
+    item = judged(disk(readonly="configured"), disk("/data", readonly="error"))[
+        "host.disk.readonly"
+    ]
     assert (item["status"], item["evidence"]["filesystems"]) == ("fail", ["/", "/data"])
-    assert item["summary"].startswith("/data")
-    assert judged(disk(readonly="type"))["host.disk.readonly"]["status"] == "warn"
+    assert item["summary"].startswith("/data") and item["reason"] == "error:/data"
+    item = judged(disk(readonly="configured"))["host.disk.readonly"]
+    assert (item["status"], item["reason"]) == ("fail", "configured:/")
 
 
 def test_a_filesystem_that_cannot_be_queried_is_unknown():

@@ -57,7 +57,8 @@ class TestGroups:
         assert cgroup.contained(V1)
         assert cgroup.memory(V1) == {
             "limit": GIB,
-            "used": 171311104 - 14618624,
+            "used": 171311104 - 14618624 - 18665472,
+            "shared": 28758016,
             "swap_limit": None,
             "swap_used": 0,
         }
@@ -67,7 +68,8 @@ class TestGroups:
         assert cgroup.contained(str(v2))
         assert cgroup.memory(str(v2)) == {
             "limit": GIB,
-            "used": GIB // 4,
+            "used": GIB // 4 - 5,
+            "shared": 0,
             "swap_limit": GIB // 2,
             "swap_used": GIB // 8,
         }
@@ -114,23 +116,29 @@ class TestGroups:
 class TestMemory:
     def test_a_container_is_measured_by_its_own_limit(self):
         found = host_memory.measure(V1)
-        assert (found["source"], found["total"], found["used"]) == ("cgroup", GIB, 156692480)
+        assert (found["source"], found["total"], found["used"]) == (
+            "cgroup",
+            GIB,
+            156692480 - 18665472,
+        )
         item = memory.judge(found, PERCENT)
-        assert (item["id"], item["value"]) == ("host.memory.ok", 14.6)
+        assert (item["id"], item["value"]) == ("host.memory.ok", 12.9)
 
     def test_a_container_of_v2_and_its_swap(self, v2):
         found = host_memory.measure(str(v2))
-        assert (found["total"], found["used"]) == (GIB, GIB // 4)
+        assert (found["total"], found["used"]) == (GIB, GIB // 4 - 5)
         assert memory.judge_swap(found, (50.0, 80.0, "%"))["value"] == 25.0
 
     def test_a_container_without_a_limit_is_measured_by_what_it_uses_of_its_host(self, v2):
         (v2 / "sys/fs/cgroup/memory.max").write_text("max\n")
         found = host_memory.measure(str(v2))
-        assert (found["total"], found["used"]) == (8 * GIB, GIB // 4)
+        assert (found["total"], found["used"]) == (8 * GIB, GIB // 4 - 5)
 
     def test_a_container_whose_group_cannot_be_read_is_unknown(self):
         found = host_memory.weigh({"MemTotal": 8 * GIB, "MemFree": 0}, True, None)
-        item = memory.judge(dict(found, processes={"units": [], "processes": []}), PERCENT)
+        item = memory.judge(
+            dict(found, processes={"units": [], "processes": []}, others=[]), PERCENT
+        )
         assert (item["id"], item["status"], item["confidence"]) == (
             "host.memory.unknown",
             "unknown",
@@ -151,9 +159,10 @@ class TestMemory:
         units = [{"unit": "sergas-app.service", "bytes": GIB}]
         found = {
             "source": "machine",
-            "total": 1000,
-            "used": percent * 10,
+            "total": 1000 * GIB // 900,
+            "used": percent * 10 * GIB // 900,
             "processes": {"units": units, "processes": []},
+            "others": [],
         }
         item = memory.judge(found, PERCENT)
         assert item["status"] == status
@@ -184,6 +193,110 @@ class TestMemory:
         assert names == ["app.service", "db.service"]
 
 
+ZFS = """13 1 0x01 147 39984 6230000000 990000000000
+name                            type data
+c_min                           4    1047040000
+size                            4    22000000000
+"""
+
+
+class TestMemoryThatOnlyLooksUsed:
+    def test_the_cache_of_zfs_is_available_down_to_its_minimum(self):
+        figures = {"MemTotal": 32 * GIB, "MemFree": GIB, "MemAvailable": 2 * GIB}
+        cache = host_memory.arc(ZFS)
+        assert cache == 22000000000 - 1047040000
+        assert host_memory.weigh(figures, False, None)["used"] == 30 * GIB
+        assert host_memory.weigh(figures, False, None, cache)["used"] == 30 * GIB - cache
+        assert host_memory.arc("") == 0
+
+    def test_reserved_huge_pages_are_not_there_for_others(self):
+        text = (
+            "MemTotal: 33554432 kB\nMemFree: 1 kB\nMemAvailable: 6291456 kB\n"
+            "HugePages_Total: 12288\nHugePages_Free: 288\nHugePages_Rsvd: 88\n"
+            "Hugepagesize: 2048 kB\nHugetlb: 25165824 kB\n"
+        )
+        found = host_memory.weigh(host_memory.parse_meminfo(text), False, None)
+        assert (found["total"], found["used"]) == (8 * GIB, 2 * GIB)
+        assert found["reserved"] == [
+            {"what": "reserved and empty huge pages", "bytes": 200 * 2 * 1024**2}
+        ]
+        older = host_memory.parse_meminfo(text.replace("Hugetlb: 25165824 kB\n", ""))
+        assert host_memory.weigh(older, False, None) == found
+
+    def test_a_hot_cache_of_files_is_no_use_of_a_container_and_a_tmpfs_is(self, v2):
+        stat = v2 / "sys/fs/cgroup/memory.stat"
+        stat.write_text("anon 1\ninactive_file 0\nactive_file 500000000\nshmem 0\n")
+        assert host_memory.measure(str(v2))["used"] == 536870912 - 500000000
+        stat.write_text("anon 1\ninactive_file 0\nactive_file 0\nshmem 500000000\n")
+        assert host_memory.measure(str(v2))["used"] == 536870912
+
+
+def full(*units, others=(), used=1000):
+    return {
+        "source": "machine",
+        "total": 1000,
+        "used": used,
+        "swap_total": 1000,
+        "swap_used": 900,
+        "processes": {
+            "units": [{"unit": name, "bytes": size} for name, size in units],
+            "processes": [],
+        },
+        "others": [{"what": what, "bytes": size} for what, size in others],
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "named", "remedy"),
+    [
+        (full(("sergas-app.service", 600)), "unit:sergas-app.service", "mostly sergas-app", True),
+        (full(("db.service", 700)), "unit:db.service", "mostly db.service", False),
+        (
+            full(("sergas-app.service", 49), others=[("/dev/shm (tmpfs)", 740)]),
+            "tmpfs:/dev/shm",
+            "mostly /dev/shm",
+            False,
+        ),
+        (
+            full(("app", 49), others=[("reserved and empty huge pages", 800)]),
+            "huge_pages",
+            "mostly reserved",
+            False,
+        ),
+        (
+            full(("sergas-app.service", 49), ("cron.service", 40)),
+            "several",
+            "no one holds half of it: sergas-app.service",
+            False,
+        ),
+        (full(("sergas-app.service", 400), ("a", 300)), "several", "no one holds half", True),
+        (full(), None, "", False),
+    ],
+)
+def test_what_fills_the_memory_is_named_and_the_app_is_bounded_only_where_it_does(
+    found, reason, named, remedy
+):
+    item = memory.judge(found, PERCENT, "sergas-app.service")
+    assert (item["status"], item["reason"]) == ("fail", reason)
+    assert named in item["summary"]
+    assert (item["remedy"] == "limit_memory") is remedy
+    assert (memory.judge_swap(found, PERCENT, "sergas-app.service")["remedy"] is not None) is remedy
+    assert item["advice"]
+
+
+def test_many_small_processes_are_added_up_where_memory_is_short(tmp_path):
+    for pid in range(100, 200):
+        directory = tmp_path / "proc" / str(pid)
+        directory.mkdir(parents=True)
+        unit, pages = ("many", 10) if pid < 180 else ("few", 30)
+        (directory / "statm").write_text("1000 %d 10 0 0 0 0\n" % (pages + 10))
+        (directory / "comm").write_text("python3\n")
+        (directory / "cgroup").write_text("0::/system.slice/%s.service\n" % unit)
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 100 kB\nMemFree: 9 kB\nMemAvailable: 9 kB\n")
+    for bad, first in ((None, "few.service"), (95, "few.service"), (80, "many.service")):
+        assert host_memory.measure(str(tmp_path), bad)["processes"]["units"][0]["unit"] == first
+
+
 @pytest.mark.parametrize(
     ("largest", "remedy"),
     [("sergas-app.service", "limit_memory"), ("postgresql@15-main.service", None)],
@@ -197,6 +310,7 @@ def test_only_the_app_is_bounded_where_it_holds_the_most(largest, remedy):
         "swap_total": 1000,
         "swap_used": 900,
         "processes": {"units": units, "processes": []},
+        "others": [],
     }
     for judge in (memory.judge, memory.judge_swap):
         assert judge(found, PERCENT, "sergas-app.service")["remedy"] == remedy
@@ -275,8 +389,11 @@ class TestCpu:
 
     @pytest.mark.parametrize("contained", [False, True])
     def test_findings(self, contained):
-        ctx = types.SimpleNamespace(thresholds=thresholds.merge({}))
         observed = {
+            "busiest": [
+                {"pid": 7, "command": "python3", "unit": "sergas-app.service", "percent": 80.0}
+            ],
+            "disks": [{"device": "sda", "percent": 99.0, "await_ms": 41.5}],
             "contained": contained,
             "cpus": 2,
             "quota": 1.0 if contained else None,
@@ -286,6 +403,9 @@ class TestCpu:
             "hungry": 0,
             "load": (8.4, 4.0, 2.0),
         }
+        ctx = types.SimpleNamespace(
+            thresholds=thresholds.merge({}), params={"service": "sergas-app"}
+        )
         found = (
             cpu.decide(ctx, observed)
             + cpu.decide_load(ctx, observed)
@@ -305,6 +425,60 @@ class TestCpu:
             ]
         )
         assert [(item["id"], item["status"]) for item in found] == expected
+        assert "most by python3 (sergas-app.service, 80 %)" in found[0]["summary"]
+        if not contained:
+            assert "sda is busy 99 % of the time and takes 41.5 ms" in found[2]["summary"]
+            assert found[2]["reason"] == "device:sda"
+
+    @pytest.mark.parametrize(
+        ("busiest", "reason", "remedy"),
+        [
+            ([("python3", "sergas-app.service", 80.0)], "unit:sergas-app.service", True),
+            ([("postgres: app prod SELECT", "postgresql@15-main.service", 90.0)], None, False),
+            ([("xz", None, 90.0), ("python3", "sergas-app.service", 10.0)], "unit:xz", False),
+            (
+                [("a", "a.service", 30.0), ("b", "b.service", 30.0), ("c", "c.service", 30.0)],
+                "several",
+                False,
+            ),
+            ([], "several", False),
+        ],
+    )
+    def test_what_uses_the_processors_is_named_and_only_the_app_is_tuned(
+        self, busiest, reason, remedy
+    ):
+        ctx = types.SimpleNamespace(
+            thresholds=thresholds.merge({}), params={"service": "sergas-app"}
+        )
+        keys = ("command", "unit", "percent")
+        observed = {
+            "contained": True,
+            "cpus": 1,
+            "quota": None,
+            "percent": 95.0,
+            "steal": None,
+            "hungry": 1,
+            "busiest": [dict(zip(keys, item), pid=1) for item in busiest],
+        }
+        (item,) = cpu.decide(ctx, observed)
+        assert item["reason"] == (reason or "unit:postgresql@15-main.service")
+        assert (item["remedy"] == "tune_concurrency") is remedy
+
+    def test_disks(self):
+        text = (
+            "   8       0 sda 100 0 8000 50 200 0 9000 150 0 180 200 0 0 0 0 0 0\n"
+            "   7       0 loop0 9 0 1 1 9 0 1 1 0 1 2\n   8 short\n"
+        )
+        assert processors.parse_diskstats(text) == {"sda": (300, 200, 180)}
+        before = dict(machine(0), disks={"sda": (300, 200, 180), "sdb": (1, 1, 1)})
+        after = dict(
+            machine(1), disks={"sda": (310, 700, 1170), "sdb": (1, 1, 1), "sdc": (1, 1, 1)}
+        )
+        assert processors.busy_disks(before, after) == [
+            {"device": "sda", "percent": 99.0, "await_ms": 50.0}
+        ]
+        stuck = dict(machine(1), disks={"sda": (300, 200, 1180)})
+        assert processors.busy_disks(before, stuck)[0]["await_ms"] is None
 
     def test_this_host_is_measured(self):
         params = {"service": "sergas-app"}
@@ -328,7 +502,8 @@ class TestCpu:
                 time.sleep(0.5)
                 after = dict(processors.sample(False, True), processes=processors._processes(set()))
                 hungry = processors.sort_out(before, after, "sergas-app.service")[1]
-                if hungry:
+                pids = [item["pid"] for item in processors.busiest(before, after)]
+                if hungry and hog.pid in pids:
                     break
             hog.kill()
-        assert hungry >= 1
+        assert hungry >= 1 and hog.pid in pids
