@@ -258,23 +258,18 @@ def verifying(
     """Return the parts of the diagnosis that verify a remedy, each with its checks, all if none.
 
     What has found a finding has to say that it is gone: another check may have another view of it.
+    What the metadata says beside that shows what else may fail.
 
     Args:
         verification: what the remedy's metadata says.
         found_by: {part: checks that have found it}, where that is known.
     """
     part, checks = verification["part"], verification["checks"]
-    parts = []
-    # What shows none of the findings has a view of its own, of what else may fail.
-    if part in found_by or not found_by or not verification["resolves"]:
-        more = found_by.get(part, ()) if verification["resolves"] else ()
-        checks = list(dict.fromkeys([*checks, *more])) if checks else []
-        parts.append({"part": part, "checks": checks})
-    if verification["resolves"]:
-        parts += [
-            {"part": name, "checks": list(by)} for name, by in found_by.items() if name != part
-        ]
-    return parts
+    by = found_by if verification["resolves"] else {}
+    if checks:
+        checks = list(dict.fromkeys([*checks, *by.get(part, ())]))
+    others = [{"part": name, "checks": list(found)} for name, found in by.items() if name != part]
+    return [{"part": part, "checks": checks}, *others]
 
 
 def _decided(state: State, now: int) -> State:
