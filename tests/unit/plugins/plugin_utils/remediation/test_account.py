@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -303,6 +304,23 @@ def test_no_report_has_a_remedy_kept_or_unnecessary_beside_its_finding(makers):
             assert not (beside and entry["outcome"] in ("kept", "not needed")), entry
             refuted += bool(beside)
     assert refuted > 100
+
+
+def test_every_report_of_the_fleet_is_searched_for_contradictions(makers, planned):
+    """What reads the reports of the fleet tests finds what the model would have to miss."""
+    path = Path(__file__).resolve().parents[4] / "fleet" / "reports.py"
+    spec = importlib.util.spec_from_file_location("fleet_reports", path)
+    reports = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reports)
+    hosts = makers.report({"a": [makers.bad()], "b": [makers.good()], "c": [makers.good()]})
+    kept = {name: state(ended("kept", host=name)) for name in "abc"}
+    unsettled = account(planned(), kept)
+    assert reports.contradictions({**hosts, "remediation": unsettled}) == [
+        ("a", "start_redis", "kept", "redis.unreachable")
+    ]
+    settled_one = settle(unsettled, hosts["hosts"])
+    assert reports.contradictions({**hosts, "remediation": settled_one}) == []
+    assert reports.contradictions({**hosts, "remediation": None}) == []
 
 
 def test_a_report_without_a_plan_has_none(makers):
