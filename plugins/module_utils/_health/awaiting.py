@@ -16,7 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import fi
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 
 
-def settle(findings, waiting, again, needed):
+def conclude(findings, waiting, again, needed):
     """Return (findings, decided) of a host on which remedies wait for traffic.
 
     Args:
@@ -62,13 +62,13 @@ def requests(findings):
 
 def _outcome(id, fresh):
     """Return ``kept`` or ``failed`` by what the check finds since the remedy, None where it is
-    blind.
+    unmeasured.
     """
     if any(item["id"] == id and is_bad(item) for item in fresh):
         return "failed"
     subject = traffic.SHOWN[id][1]
-    blind = [subject + ending for ending in (".unknown", ".skipped", ".missing")]
-    return None if any(item["id"] in blind for item in fresh) else "kept"
+    unmeasured = [subject + ending for ending in (".unknown", ".skipped", ".missing")]
+    return None if any(item["id"] in unmeasured for item in fresh) else "kept"
 
 
 def _replaced(findings, id, entry, outcome, fresh, figures):

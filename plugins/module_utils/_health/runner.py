@@ -154,7 +154,7 @@ def judge(names, checks, probes, context, observations, recent, secrets=()):
             return [item for _name, items in fresh for item in items]
 
         needed = context.params["verify_requests"]
-        findings, decided = awaiting.settle(findings, waiting, again, needed)
+        findings, decided = awaiting.conclude(findings, waiting, again, needed)
     flat = redact_all(_derive(findings), secrets)
     return {
         "findings": flat,

@@ -172,14 +172,14 @@ def waiting(entries):
     Args:
         entries: newest first. What a later remedy has ended for the same finding waits no more.
     """
-    found, settled = {}, set()
+    found, ended_since = {}, set()
     for entry in entries:
         if entry["outcome"] not in ENDED:
             continue
         for id in entry["awaiting"] if entry["outcome"] == UNVERIFIED else ():
-            if id not in settled and entry["ended"]:
+            if id not in ended_since and entry["ended"]:
                 found.setdefault(id, entry)
-        settled.update(entry["findings"])
+        ended_since.update(entry["findings"])
     return found
 
 

@@ -80,7 +80,7 @@ def build(
     classes = Counter(entry["class"] for entry in entries)
     failed, reason = decide(fail_on, entries, roots)
     if remediation:
-        remediation = outcomes.settle(remediation, entries)
+        remediation = outcomes.conclude(remediation, entries)
     if remediation and remediation["failed"]:
         failed, reason = True, "%s; %s" % (_badly_ended(remediation["counts"]), reason)
     model = {

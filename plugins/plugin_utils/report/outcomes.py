@@ -99,7 +99,7 @@ def _totals(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def settle(remediation: dict[str, Any], hosts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def conclude(remediation: dict[str, Any], hosts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the remediation with the outcomes that the last check of the hosts leaves.
 
     No remedy is kept, or was not needed, for a finding that the same report has as bad: the last
@@ -115,11 +115,11 @@ def settle(remediation: dict[str, Any], hosts: Sequence[Mapping[str, Any]]) -> d
         for item in host["findings"]
         if is_bad(item)
     ]
-    entries = [_settled(entry, bad) for entry in remediation["entries"]]
+    entries = [_concluded(entry, bad) for entry in remediation["entries"]]
     return {**remediation, "entries": entries, **_totals(entries)}
 
 
-def _settled(
+def _concluded(
     entry: dict[str, Any], bad: Sequence[tuple[tuple[str, str], Finding]]
 ) -> dict[str, Any]:
     """Return an entry of the report with the outcome that what is bad leaves it."""
@@ -127,7 +127,7 @@ def _settled(
         return entry
     wanted = {(one["host"], one["id"]) for one in entry["answers"]}
     others = set(map(key, entry["others"]))
-    left = [item for place, item in bad if place in wanted and key(item) not in others]
+    left = [item for where, item in bad if where in wanted and key(item) not in others]
     if not left:
         return entry
     last = "the last check has %s: %s" % (left[0]["id"], left[0]["summary"])

@@ -40,9 +40,9 @@ def entry(*ids, before=True):
     }
 
 
-def settle(findings, fresh, waits=None, needed=100):
+def conclude(findings, fresh, waits=None, needed=100):
     waits = waits or entry()
-    found, decided = awaiting.settle(
+    found, decided = awaiting.conclude(
         findings, dict.fromkeys(waits["awaiting"], waits), lambda _names, _entry: fresh, needed
     )
     return {item["id"]: item for item in found}, decided
@@ -53,7 +53,7 @@ def settle(findings, fresh, waits=None, needed=100):
 )
 @pytest.mark.parametrize("requests", [0, 99, None])
 def test_with_fewer_requests_the_finding_stays_whatever_the_window_shows(window, requests):
-    found, decided = settle([*window, DISK], [GOOD, served(requests)])
+    found, decided = conclude([*window, DISK], [GOOD, served(requests)])
     item = found["app.exceptions"]
     assert (item["status"], item["remedy"], decided) == ("fail", "debug_logging", [])
     assert item["evidence"]["awaiting_traffic"] == {
@@ -69,13 +69,13 @@ def test_with_fewer_requests_the_finding_stays_whatever_the_window_shows(window,
 
 
 def test_errors_that_go_on_decide_nothing_before_there_were_enough_requests():
-    found, decided = settle([exceptions()], [exceptions("3 since"), served(99)])
+    found, decided = conclude([exceptions()], [exceptions("3 since"), served(99)])
     assert "awaiting_traffic" in found["app.exceptions"]["evidence"] and not decided
 
 
 def test_enough_requests_without_it_show_that_it_has_ended():
     # The window shows what was before the remedy, too.
-    found, decided = settle([exceptions(), DISK], [GOOD, served(100)])
+    found, decided = conclude([exceptions(), DISK], [GOOD, served(100)])
     assert set(found) == {"app.exceptions.ok", "host.disk.ok"}
     item = found["app.exceptions.ok"]
     assert item["evidence"]["resolved"] == {
@@ -95,19 +95,19 @@ def test_a_symptom_of_what_has_ended_is_of_the_past_too():
         return finding("app.errors.rate", "app", "fail", "12 lines", evidence=evidence)
 
     waits = dict(entry(), findings=["app.exceptions", "app.errors.rate"])
-    found, _decided = settle(
+    found, _decided = conclude(
         [exceptions(), lines("2026-03-01T11:58:00Z")], [GOOD, served(100)], waits
     )
     assert set(found) == {"app.exceptions.ok", "app.errors.ok"}
     # What was seen since is no symptom of it.
-    found, _decided = settle(
+    found, _decided = conclude(
         [exceptions(), lines("2026-03-01T12:01:00Z")], [GOOD, served(100)], waits
     )
     assert found["app.errors.rate"] == lines("2026-03-01T12:01:00Z")
 
 
 def test_enough_requests_with_it_show_that_it_has_not_helped():
-    found, decided = settle([GOOD], [exceptions("3 since"), served(100)])
+    found, decided = conclude([GOOD], [exceptions("3 since"), served(100)])
     item = found["app.exceptions"]
     assert item[
         "summary"
@@ -119,14 +119,14 @@ def test_enough_requests_with_it_show_that_it_has_not_helped():
 
 
 def test_a_check_that_is_blind_since_decides_nothing():
-    blind = finding("app.exceptions.unknown", "app", "unknown", "the log goes elsewhere")
-    found, decided = settle([GOOD], [blind, served(500)])
+    unmeasured = finding("app.exceptions.unknown", "app", "unknown", "the log goes elsewhere")
+    found, decided = conclude([GOOD], [unmeasured, served(500)])
     assert "awaiting_traffic" in found["app.exceptions"]["evidence"] and not decided
 
 
 def test_what_the_log_does_not_count_decides_nothing():
     unknown = finding("app.errors.unknown", "app", "unknown", "no access lines")
-    found, decided = settle([GOOD], [GOOD, unknown])
+    found, decided = conclude([GOOD], [GOOD, unknown])
     assert found["app.exceptions"]["evidence"]["awaiting_traffic"]["requests"] is None
     assert not decided
 
@@ -134,20 +134,20 @@ def test_what_the_log_does_not_count_decides_nothing():
 def test_a_remedy_is_decided_once_all_that_it_answered_is():
     both = entry("app.exceptions", "app.errors.rate")
     rate = finding("app.errors.rate", "app", "fail", "9 % fail", evidence={"requests": 200})
-    _found, (one,) = settle([GOOD], [GOOD, rate], both)
+    _found, (one,) = conclude([GOOD], [GOOD, rate], both)
     assert (one["outcome"], one["reason"]) == ("failed", "still app.errors.rate: 9 % fail")
-    _found, (one,) = settle([GOOD], [GOOD, served(200)], both)
+    _found, (one,) = conclude([GOOD], [GOOD, served(200)], both)
     assert one["outcome"] == "kept"
     # One of them belongs to a check that was not run.
     waits = {"app.exceptions": both}
-    _found, decided = awaiting.settle([GOOD], waits, lambda _n, _e: [GOOD, served(200)], 100)
+    _found, decided = awaiting.conclude([GOOD], waits, lambda _n, _e: [GOOD, served(200)], 100)
     assert not decided
 
 
 @pytest.mark.parametrize("id", traffic.SHOWN)
 @pytest.mark.parametrize("before", [True, False])
 def test_every_finding_that_waits_can_be_made_again_from_the_ledger(id, before):
-    found, _decided = settle([], [served(1)], entry(id, before=before))
+    found, _decided = conclude([], [served(1)], entry(id, before=before))
     item = found[id]
     assert item["component"] == id.partition(".")[0]
     assert item["status"] == ("fail" if before else "warn")

@@ -28,7 +28,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
     results,
     terminal,
 )
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import account, settle
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import account, conclude
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SCHEMA = json.loads(
@@ -186,7 +186,7 @@ def test_every_outcome_keeps_the_schema_and_is_in_every_format(makers, planned):
             assert "remedies ended badly: 1 %s" % outcome in found["summary"]["reason"]
 
 
-def settled(makers, planned, outcome, *found, host="a"):
+def concluded(makers, planned, outcome, *found, host="a"):
     """Return (outcome, reason) of a remedy in a report whose hosts have these findings."""
     hosts = {name: list(found) if name == host else [makers.good()] for name in "abc"}
     entries = makers.report(hosts)["hosts"]
@@ -207,28 +207,28 @@ def settled(makers, planned, outcome, *found, host="a"):
 def test_a_remedy_is_not_kept_beside_its_finding(makers, planned):
     """Seen: six remedies, each "kept, it is gone", and the failure in the same report."""
     still = makers.bad(summary="refused")
-    made, (outcome, reason) = settled(makers, planned, "kept", still)
+    made, (outcome, reason) = concluded(makers, planned, "kept", still)
     assert outcome == "failed" and "the last check has redis.unreachable: refused" in reason
     assert "there is no undo" in reason
     assert made["remediation"]["failed"] and made["summary"]["failed"]
     assert made["remediation"]["counts"] == {"failed": 1, "kept": 2}
     # What could not be measured is not gone.
     unknown = makers.bad(status="unknown")
-    assert settled(makers, planned, "kept", unknown)[1][0] == "failed"
+    assert concluded(makers, planned, "kept", unknown)[1][0] == "failed"
 
 
 def test_a_remedy_was_not_unnecessary_beside_its_finding(makers, planned):
     """Case: the app reports Cognee down, and Cognee itself says that all is well."""
-    made, (outcome, reason) = settled(makers, planned, "not needed", makers.bad())
+    made, (outcome, reason) = concluded(makers, planned, "not needed", makers.bad())
     assert outcome == "not tried" and "the last check has redis.unreachable" in reason
     assert not made["remediation"]["failed"]
 
 
 def test_what_is_no_matter_of_a_remedy_leaves_it_kept(makers, planned):
     other = makers.bad("host.disk.high", None, "host")
-    assert settled(makers, planned, "kept", other)[1][0] == "kept"
+    assert concluded(makers, planned, "kept", other)[1][0] == "kept"
     for outcome in ("undone", "refused", "unverified"):
-        assert settled(makers, planned, outcome, makers.bad())[1][0] == outcome
+        assert concluded(makers, planned, outcome, makers.bad())[1][0] == outcome
 
 
 def test_another_finding_of_the_same_id_was_there_before(makers, planned):
@@ -237,10 +237,10 @@ def test_another_finding_of_the_same_id_was_there_before(makers, planned):
         entry["others"] = [("redis.unreachable", "replica")]
     kept = {"a": state(ended("kept"))}
     hosts = makers.report({"a": [makers.bad(reason="replica")]})["hosts"]
-    left = outcomes(settle(account(made, kept), hosts))
+    left = outcomes(conclude(account(made, kept), hosts))
     assert left["a"][0] == "kept"
     hosts = makers.report({"a": [makers.bad(reason="password")]})["hosts"]
-    assert outcomes(settle(account(made, kept), hosts))["a"][0] == "failed"
+    assert outcomes(conclude(account(made, kept), hosts))["a"][0] == "failed"
 
 
 def test_what_waits_for_traffic_stays_unverified_and_fails_nothing(planned):
@@ -290,7 +290,7 @@ def test_no_report_has_a_remedy_kept_or_unnecessary_beside_its_finding(makers):
             name: [item for item in items if random.random() < 0.5] or [makers.good()]
             for name, items in hosts.items()
         }
-        left = settle(account(made, records), makers.report(after)["hosts"])
+        left = conclude(account(made, records), makers.report(after)["hosts"])
         for entry in left["entries"]:
             others = {(one["id"], one["reason"]) for one in entry["others"]}
             beside = [
@@ -314,12 +314,12 @@ def test_every_report_of_the_fleet_is_searched_for_contradictions(makers, planne
     spec.loader.exec_module(reports)
     hosts = makers.report({"a": [makers.bad()], "b": [makers.good()], "c": [makers.good()]})
     kept = {name: state(ended("kept", host=name)) for name in "abc"}
-    unsettled = account(planned(), kept)
-    assert reports.contradictions({**hosts, "remediation": unsettled}) == [
+    stated = account(planned(), kept)
+    assert reports.contradictions({**hosts, "remediation": stated}) == [
         ("a", "start_redis", "kept", "redis.unreachable")
     ]
-    settled_one = settle(unsettled, hosts["hosts"])
-    assert reports.contradictions({**hosts, "remediation": settled_one}) == []
+    concluded_one = conclude(stated, hosts["hosts"])
+    assert reports.contradictions({**hosts, "remediation": concluded_one}) == []
     assert reports.contradictions({**hosts, "remediation": None}) == []
 
 
