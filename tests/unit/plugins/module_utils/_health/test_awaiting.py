@@ -118,7 +118,7 @@ def test_enough_requests_with_it_show_that_it_has_not_helped():
     assert (one["outcome"], one["reason"]) == ("failed", "still app.exceptions: 3 since")
 
 
-def test_a_check_that_is_blind_since_decides_nothing():
+def test_a_check_that_is_unmeasured_since_decides_nothing():
     unmeasured = finding("app.exceptions.unknown", "app", "unknown", "the log goes elsewhere")
     found, decided = conclude([GOOD], [unmeasured, served(500)])
     assert "awaiting_traffic" in found["app.exceptions"]["evidence"] and not decided
