@@ -111,6 +111,7 @@ SUBJECTS = {
     "db.locks",
     "db.replication",
     "db.sequences",
+    "db.triggers",
     "db.settings",
     "db.size",
     "db.statistics",

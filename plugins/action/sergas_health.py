@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import time
+
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes import clock
 from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
 from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed
 
@@ -34,10 +37,17 @@ class ActionModule(ActionBase):
         if refusal:
             return dict(result, failed=True, msg=refusal)
         found = None
+        # Compared with the host's clock, whose diagnosis must not wait for another connection.
+        self._given = {"controller_time": time.time(), **self._task.args}
+        started = time.monotonic()
         if self._is_pipelining_enabled("new", bool(self._task.async_val)):
             found = self._run_program(task_vars)
         if found is None:
-            found = self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
+            found = self._execute_module(
+                module_args=self._given, task_vars=task_vars, wrap_async=self._task.async_val
+            )
+        if isinstance(found.get("findings"), list):
+            found = clock.corrected(found, time.monotonic() - started)
         result.update(found)
         return result
 
@@ -46,6 +56,8 @@ class ActionModule(ActionBase):
         end: the module then tells why.
         """
         validated, params = self.validate_argument_spec(ARGUMENT_SPEC)
+        if params["controller_time"] is None:
+            params["controller_time"] = self._given["controller_time"]
         paths = [name for name in _PATHS if params[name] is not None]
         # Not what validating made of it: ``~`` is another directory on the controller.
         params.update({name: str(self._task.args[name]) for name in paths})

@@ -49,6 +49,7 @@ options:
       - slots
       - replication
       - sequences
+      - triggers
       - checksums
       - collation
       - settings
@@ -76,6 +77,7 @@ options:
         V(statement_ms) 20, 1000 (mean time of statements called at least 100 times, 10 times from
           the fail threshold on);
         V(running_seconds) 60, 600; V(lock_wait_seconds) 5, 60; V(transaction_seconds) 3600, 14400;
+          V(prepared_seconds) 5, 60 (with a lock on a table; from ten times the second on without);
           V(bloat_percent) 40, 80;
         V(vacuum_factor) 2, 10 and V(analyze_factor) 2, 10 (multiples of what makes autovacuum
           start);

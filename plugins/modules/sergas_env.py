@@ -21,6 +21,7 @@ description:
     C(export) would hide the variable from systemd, so it is dropped. Both apply to the variables
       that are set only.
   - A variable that is set more than once is set once afterwards.
+  - A byte order mark is dropped, because systemd takes it for a part of the first variable's name.
   - The result is read again as all of them read it, before it replaces the file in one step. On a
     full disk the file
     stays as it was.

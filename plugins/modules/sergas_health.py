@@ -30,6 +30,7 @@ options:
       - service
       - port
       - env
+      - restart
       - imports
       - database
       - redis
@@ -38,6 +39,7 @@ options:
       - resources
       - exceptions
       - errors
+      - events
       - api
       - latency
       - prometheus
@@ -47,6 +49,7 @@ options:
       - keys
       - env_file
       - loadbalancer
+      - traffic
       - memory
       - swap
       - disk
@@ -57,6 +60,7 @@ options:
       - kernel
       - packages
       - resolver
+      - clock
       - restore_points
   skip:
     description:
@@ -85,7 +89,8 @@ options:
           90, 100;
         V(db_connections_percent) 80, 90; V(redis_memory_percent) 80, 90; V(auth_failures) 10, 50;
         V(scanned_paths) 15, 60; V(rate_limit_lines) 1, 10;
-        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95."
+        V(conntrack_percent) 80, 95; V(local_ports_percent) 80, 95;
+        V(clock_seconds) 5, 60."
       - A value at its threshold or above it counts. V(warn) must not be above V(fail).
     type: dict
     default: {}
@@ -94,6 +99,11 @@ options:
       - How far back to look in the journal, in seconds.
     type: int
     default: 3600
+  controller_time:
+    description:
+      - The time of the controller in seconds since the epoch, with which the host's is compared.
+      - If not given, that of the controller as it sends the options.
+    type: float
   deadline:
     description:
       - How long the diagnosis of the host may take, in seconds.
@@ -111,7 +121,9 @@ options:
     type: path
   env_file:
     description:
-      - The app's C(.env). If not given, the unit's C(EnvironmentFile), else C(.env) in O(app_dir).
+      - The app's C(.env), which remedies change. If not given, the unit's C(EnvironmentFile) of
+        that name, else C(.env) in O(app_dir) where it is there, else the unit's last one. The other
+        files of the unit count as well.
     type: path
   port:
     description:
@@ -142,7 +154,7 @@ options:
     default: 100
   required_variables:
     description:
-      - Names of variables that the app's C(.env) must set.
+      - Names of variables that the app must get, from its C(.env), its unit or what starts it.
       - A name with alternatives is written with V(|) between them, for example
         V(REDIS_HOST|REDIS_URL).
     type: list
@@ -157,6 +169,33 @@ options:
       - ZOHO_SDK_CLIENT_SECRET|ZOHO_MCP_CLIENT_SECRET
       - ZOHO_SDK_REFRESH_TOKEN
       - COGNEE_BASE_URL|COGNEE_API_URL
+  log_patterns:
+    description:
+      - Events to look for in the app's log, besides failed agent sessions (V(agent_sessions)),
+        failed syncs of accounts (V(account_syncs)) and failed queries of the memory service
+        (V(memory_queries)). One with such a name replaces it.
+      - At most 20. They see the first 400 characters of each line that is no access line.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the event in the report, of small letters, digits and V(_).
+        type: str
+        required: true
+      pattern:
+        description:
+          - A regular expression of Python, in which case does not matter, of 300 characters at
+            most.
+          - One that may take long is refused. It may have two of V(*) and V(+), none within
+            another, and no reference to a group.
+        type: str
+        required: true
+      severity:
+        description: The status of the finding.
+        type: str
+        choices: [warn, fail]
+        default: warn
   prometheus_url:
     description:
       - Where Prometheus answers. Nothing there is V(skipped), if neither this nor
@@ -221,6 +260,14 @@ options:
   database_password:
     description: Replaces C(DATABASE_PASSWORD) of the app's C(.env).
     type: str
+  required_tables:
+    description:
+      - Tables that the app must be able to read and to write, each as V(schema.table). A missing
+        table, or one that the app's role may not select from, insert into, update and delete from,
+        is a failure. Without them, only grants that can be no more than a mistake are.
+    type: list
+    elements: str
+    default: []
   redis_host:
     description: Replaces C(REDIS_HOST) of the app's C(.env).
     type: str
@@ -432,11 +479,24 @@ distribution:
   returned: success
   type: dict
   sample: {id: ubuntu, like: [debian], name: Ubuntu 24.04.3 LTS}
+managed:
+  description:
+    - The services C(database) and C(redis) that a cluster manager of the host owns (Patroni,
+      repmgr, Pacemaker, Redis Sentinel), with its name and the command that shows what it manages.
+      Remedies leave them alone.
+  returned: success
+  type: dict
+  sample: {database: {name: Patroni, command: patronictl -c /etc/patroni/17-main.yml list}}
 recording:
   description:
     - What the checks were judged from, without secrets. Its keys are not part of the interface.
   returned: if O(record)
   type: dict
+seconds:
+  description: How long the diagnosis took on the host.
+  returned: success
+  type: float
+  sample: 0.412
 probe_seconds:
   description: How long each probe took; null for one that did not end in time.
   returned: success
@@ -460,6 +520,7 @@ ARGUMENT_SPEC = {
     "thresholds": {"type": "dict", "default": {}},
     "window": {"type": "int", "default": 3600},
     "deadline": {"type": "float", "default": 15},
+    "controller_time": {"type": "float"},
     "service": {"type": "str", "default": "sergas-app"},
     "app_dir": {"type": "path"},
     "env_file": {"type": "path"},
@@ -483,6 +544,16 @@ ARGUMENT_SPEC = {
             "COGNEE_BASE_URL|COGNEE_API_URL",
         ],
     },
+    "log_patterns": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "pattern": {"type": "str", "required": True},
+            "severity": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
+        },
+    },
     "prometheus_url": {"type": "str"},
     "prometheus_queries": {
         "type": "list",
@@ -503,6 +574,7 @@ ARGUMENT_SPEC = {
     "database_name": {"type": "str"},
     "database_user": {"type": "str"},
     "database_password": {"type": "str", "no_log": True},
+    "required_tables": {"type": "list", "elements": "str", "default": []},
     "redis_host": {"type": "str"},
     "redis_port": {"type": "int"},
     "redis_password": {"type": "str", "no_log": True},

@@ -22,17 +22,21 @@ ELSEWHERE = (9, 10, 11, 14)
 TOGETHER = [
     ("bullseye", ("03_database_missing", "18_balancer_blocked")),
     ("bullseye", ("03_wrong_port", "19_disk")),
+    ("bullseye", ("03_hba_invalid",)),
     ("bullseye", ("17_bruteforce", "19_disk")),
     ("bullseye", ("18_slow_start",)),
     ("bookworm", ("03_database_stopped_under_app", "19_redis_down")),
+    ("bookworm", ("03_role_reads_only", "19_redis_replica")),
     ("bookworm", ("05_out_of_memory",)),
     ("bookworm", ("17_bruteforce_text", "13_rate_limited_text", "18_balancer_blocked")),
     ("bookworm", ("17_scanning", "03_wrong_host")),
     ("trixie", ("03_pg_hba_denies", "18_balancer_denied")),
+    ("trixie", ("03_server_frozen",)),
     ("trixie", ("04_import_error", "19_readonly_mount")),
     ("trixie", ("05_out_of_memory", "19_inodes")),
     ("trixie", ("18_health_failing", "07_unhandled_exceptions")),
     ("bullseye", ("19_cpu",)),
+    ("trixie", ("02_unreadable_env", "18_balancer_blocked")),
 ]
 #: With SERGAS_FLEET_TEST_ALL=1: each fault alone, and each of these, on each release.
 ALL = [
@@ -107,14 +111,58 @@ def test_healthy_host_has_nothing_bad(healthy, diagnose):
         assert {"app", "api", "database", "redis", "host"} <= inspected(findings)
 
 
-def test_healthy_host_of_declared_groups_has_nothing_bad(healthy, diagnose, tmp_path):
-    """Groups say what a host must have: nothing is expected that none of them stands for."""
+#: What gives an app its variables beside one .env, by release: functions of lib.sh.
+OTHER_SOURCES = {
+    # A second file of the unit.
+    "bullseye": """
+        unset_env DATABASE_NAME
+        echo DATABASE_NAME=sergas_prod > /etc/sergas/db.conf
+        dropin <<< $'[Service]\\nEnvironmentFile=/etc/sergas/*.conf'
+    """,
+    # Secrets in a file of root alone.
+    "bookworm": """
+        secret='^(ZOHO|DATABASE_PASSWORD|REDIS_PASSWORD)'
+        grep -E "$secret" "$app/.env" > /etc/sergas/secrets.env
+        sed -i -E "/$secret/d" "$app/.env"
+        chmod 600 /etc/sergas/secrets.env
+        dropin <<< $'[Service]\\nEnvironmentFile=/etc/sergas/secrets.env'
+    """,
+    # A script that exports one.
+    "trixie": """
+        unset_env DATABASE_NAME
+        printf '#!/bin/sh\\nexport DATABASE_NAME=sergas_prod\\nexec %s/venv/bin/uvicorn %s\\n' \\
+            "$app" 'src.main:app --host 0.0.0.0 --port 8000' > /usr/local/bin/run-app
+        chmod 755 /usr/local/bin/run-app
+        dropin <<< $'[Service]\\nExecStart=\\nExecStart=/usr/local/bin/run-app'
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def other_sources(healthy):
+    """The healthy hosts, once their apps get their variables from other sources, too."""
+    for host in map(reference.find, healthy):
+        reference.run("podman", "cp", reference.FAULTS / "lib.sh", host.container + ":/tmp/lib.sh")
+        script = "source /tmp/lib.sh\nmkdir -p /etc/sergas\n%s\nrestart_app\neventually 30 healthy"
+        reference.run(
+            "podman", "exec", host.container, "bash", "-c", script % OTHER_SOURCES[host.release]
+        )
+    return healthy
+
+
+def test_healthy_host_of_declared_groups_has_nothing_bad(other_sources, diagnose, tmp_path):
+    """Groups say what a host must have: nothing is expected that none of them stands for.
+
+    Nor is anything missing that the app gets from elsewhere than its .env.
+    """
     groups = ("sergas_app", "sergas_postgresql", "sergas_redis")
     own = playbook.inventory(
-        tmp_path / "own.json", dict.fromkeys(healthy, {}), dict.fromkeys(groups, healthy)
+        tmp_path / "own.json",
+        dict.fromkeys(other_sources, {}),
+        dict.fromkeys(groups, other_sources),
     )
     report = diagnose(
-        healthy,
+        other_sources,
         inventory=own,
         sergas_zoho_hosts="all:!all",
         sergas_skip=playbook.HOST_WIDE,

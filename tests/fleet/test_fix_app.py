@@ -25,7 +25,11 @@ from waves import Waves
 
 APP = "/home/sergas/super-account-manager"
 #: What the inventory knows of the app's variables, secrets from a vault among them.
-VALUES = {"DATABASE_NAME": "sergas_prod", "ZOHO_SDK_REFRESH_TOKEN": "1000.fleet.refresh"}
+VALUES = {
+    "DATABASE_NAME": "sergas_prod",
+    "REDIS_PORT": 6379,
+    "ZOHO_SDK_REFRESH_TOKEN": "1000.fleet.refresh",
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -127,6 +131,13 @@ CASES = [
         variable("REDIS_CACHE_TTL"),
         "300",
         release="trixie",
+    ),
+    Case(
+        "02_invalid_variable",
+        "set_variables",
+        variable("REDIS_PORT"),
+        "6379",
+        release="bookworm",
     ),
     Case(
         "04_import_error",

@@ -125,6 +125,43 @@ def test_every_way_to_authenticate(server, diagnose, user):
     assert item["evidence"]["target"] == f"127.0.0.1:{server.port}"
 
 
+def change(server, *statements):
+    with contextlib.closing(server.connect(database="prod")) as connection:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+
+def test_a_role_that_may_only_read_is_not_well(server, diagnose):
+    settings = database(server)
+    change(server, "ALTER ROLE app IN DATABASE prod SET default_transaction_read_only = on")
+    try:
+        (item,) = diagnose("database", **settings).values()
+    finally:
+        change(server, "ALTER ROLE app IN DATABASE prod RESET default_transaction_read_only")
+    assert (item["id"], item["reason"]) == ("db.writes.refused", "read_only:database user")
+
+
+def test_a_right_that_the_role_misses(server, diagnose):
+    change(
+        server,
+        "CREATE TABLE accounts (id int)",
+        "ALTER TABLE accounts OWNER TO app",
+        "INSERT INTO accounts VALUES (1)",
+        "REVOKE INSERT ON accounts FROM app",
+    )
+    try:
+        for _attempt in range(20):
+            # The server counts a moment later.
+            found = diagnose("database", **database(server))
+            if "db.writes.refused" in found:
+                break
+            time.sleep(0.2)
+    finally:
+        change(server, "DROP TABLE accounts")
+    assert found["db.writes.refused"]["reason"] == "permission:public.accounts"
+
+
 @pytest.mark.parametrize(
     ("settings", "id", "error_kind"),
     [
@@ -233,7 +270,8 @@ class TestRedis:
         )
 
     @pytest.mark.parametrize(
-        ("policy", "id"), [("noeviction", "redis.memory.high"), ("allkeys-lru", "redis.evicting")]
+        ("policy", "id"),
+        [("noeviction", "redis.writes.refused"), ("allkeys-lru", "redis.evicting")],
     )
     def test_memory_that_is_full(self, redis, diagnose, policy, id):
         server = redis("--maxmemory", "3mb", "--maxmemory-policy", policy)
@@ -246,6 +284,31 @@ class TestRedis:
                 break
         item = diagnose("redis", **reached_by(server))[id]
         assert item["status"] in ("warn", "fail")
+
+    def test_a_server_that_takes_no_writes(self, redis, diagnose):
+        server = redis()
+        settings = reached_by(server)
+        server.client.config_set("min-replicas-to-write", 1)
+        assert diagnose("redis", **settings)["redis.writes.refused"]["reason"] == "replicas"
+        server.client.config_set("min-replicas-to-write", 0)
+        server.client.replicaof("127.0.0.1", "1")
+        assert diagnose("redis", **settings)["redis.writes.refused"]["reason"] == "replica"
+        server.client.replicaof("no", "one")
+        assert list(diagnose("redis", **settings)) == ["redis.ok"]
+        # The attempt has set nothing.
+        assert server.client.dbsize() == 0
+
+    def test_a_user_that_may_read_and_write_only(self, redis, diagnose):
+        server = redis()
+        server.client.acl_setuser(
+            "app",
+            enabled=True,
+            passwords="+App-Secret-77",
+            keys="*",
+            categories=["+@read", "+@write"],
+        )
+        settings = reached_by(server, REDIS_USERNAME="app", REDIS_PASSWORD="App-Secret-77")
+        assert list(diagnose("redis", **settings)) == ["redis.ok"]
 
     def test_a_server_that_hangs_or_is_gone(self, redis, diagnose):
         server = redis()

@@ -471,24 +471,32 @@ def test_previous_of_another_database_is_refused(server, database, run_module):
     assert result["failed"] and "previous" in result["msg"]
 
 
-def test_transactions_open_for_long_and_prepared_ones(insights, server, database):
+@pytest.mark.postgresql_versions
+def test_a_prepared_transaction_that_locks_a_table(insights, server, database):
     execute(
         server,
         database,
         "CREATE TABLE p (id int)",
         "BEGIN",
+        "LOCK TABLE p IN SHARE ROW EXCLUSIVE MODE",
         "INSERT INTO p VALUES (1)",
         "PREPARE TRANSACTION 'abandoned'",
     )
     try:
         # What is a minute old counts: the test must not wait for that.
-        assert value(server, database, "SELECT count(*) FROM pg_prepared_xacts") == 1
-        statement = diagnosis.locks._TRANSACTIONS.replace("interval '1 minute'", "interval '0'")
-        with connect(server.login(login_db=database), Deadline(10)) as session:
-            rows = session.rows(statement)
+        findings, _result = insights(
+            login_db=database,
+            checks=["transactions"],
+            thresholds={"prepared_seconds": {"warn": 0}},
+        )
     finally:
         execute(server, database, "ROLLBACK PREPARED 'abandoned'")
-    assert [row["prepared"] for row in rows] == ["abandoned"]
+    item = findings["db.transactions.prepared"]
+    assert (item["status"], item["reason"]) == ("warn", "locks")
+    (row,) = item["evidence"]["prepared"]
+    assert (row["gid"], row["database"]) == ("abandoned", database)
+    assert {"table": "public.p", "mode": "ShareRowExclusiveLock"} in row["locks"]
+    assert "ROLLBACK PREPARED 'abandoned'" in item["advice"]
 
 
 @pytest.mark.postgresql_versions
@@ -528,6 +536,38 @@ def test_sequence_ends_where_its_column_does(insights, server, database):
     item = findings["db.sequences.exhausted"]
     assert item["status"] == "warn" and item["value"] == pytest.approx(93.13, abs=0.01)
     assert "the type of q.id" in item["summary"]
+
+
+@pytest.mark.postgresql_versions
+def test_disabled_triggers(insights, server, database):
+    execute(
+        server,
+        database,
+        "CREATE TABLE parent (id int PRIMARY KEY)",
+        "CREATE TABLE child (id int CONSTRAINT of_parent REFERENCES parent)",
+        "ALTER TABLE child DISABLE TRIGGER ALL",
+    )
+    findings, _result = insights(login_db=database, checks=["triggers"])
+    rows = findings["db.triggers.ok"]["evidence"]["triggers"]
+    assert [(row["table"], row["trigger"], row["is_constraint"]) for row in rows] == [
+        ("child", "of_parent", True)
+    ]
+
+
+@pytest.mark.postgresql_versions
+def test_a_sequence_that_only_defaults_name(insights, server, database):
+    execute(
+        server,
+        database,
+        "CREATE SEQUENCE shared",
+        "CREATE TABLE wide (id bigint DEFAULT nextval('shared'))",
+        "CREATE TABLE narrow (id int DEFAULT nextval('shared'))",
+        "SELECT setval('shared', 2000000000)",
+    )
+    findings, _result = insights(login_db=database, checks=["sequences"])
+    item = findings["db.sequences.exhausted"]
+    assert item["value"] == pytest.approx(93.13, abs=0.01)
+    assert "the type of narrow.id" in item["summary"]
 
 
 def test_growth_since_the_previous_run(insights, server, database):

@@ -48,6 +48,8 @@ def plan(text, values, absent=(), repair=False, by_systemd=True):
         Refused: for a name or a value that cannot be, and where the rest of the file is in the way.
     """
     _refuse_names(values, absent)
+    # A byte order mark is part of the first name to systemd, and to most versions of python-dotenv.
+    text = text[len(dotenv.MARK) :] if text.startswith(dotenv.MARK) else text
     writings = {}
     for name, value in values.items():
         try:

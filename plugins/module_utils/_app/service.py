@@ -47,6 +47,8 @@ class Seen(NamedTuple):
     unread: bool
     #: whether the health endpoint answers, with whatever status
     answers: bool
+    #: whether something starts it after a boot
+    starts_at_boot: bool = True
 
 
 class Decision(NamedTuple):
@@ -79,7 +81,10 @@ def decide(seen, forced=False):
             reason = "it failed so often that systemd starts it no more"
         elif seen.active == "failed":
             reason = "it has failed (%s)" % seen.result
-        return Decision(action, [reason])
+        reasons = [reason]
+        if not seen.starts_at_boot:
+            reasons.append("it is disabled, so nothing would start it after a boot")
+        return Decision(action, reasons)
     reasons = []
     newer = [path for path, at in seen.configuration.items() if seen.started and at > seen.started]
     if newer:
@@ -134,6 +139,8 @@ def run(params, check_mode):
             systemctl.run("daemon-reload")
         # It may have failed too often since it was checked.
         systemctl.run("reset-failed", app.service)
+        if decision.action == START and not seen.starts_at_boot:
+            systemctl.run("enable", app.service)
         systemctl.run(
             "restart", app.service, deadline=Deadline(params["wait_timeout"] + _STOP_SECONDS)
         )
@@ -158,6 +165,7 @@ def inspect(app):
         configuration=unit.configuration(app),
         unread=properties.get("NeedDaemonReload") == "yes",
         answers=True,
+        starts_at_boot=host_unit.starts_at_boot(properties),
     )
 
 

@@ -16,13 +16,14 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import D
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
+    app_environment,
     restore_points,
     systemctl,
     unit,
 )
 
 #: beyond those that a diagnosis reads
-_PROPERTIES = ("Group", "DropInPaths", "NeedDaemonReload", "TimeoutStartUSec", "UnitFileState")
+_PROPERTIES = ("TimeoutStartUSec",)
 DIRECTORY = "/etc/systemd/system"
 
 
@@ -80,22 +81,21 @@ def read(service, app_dir=None, env_file=None, port=None):
             "systemd cannot load it: %s" % (properties.get("LoadError") or "see systemctl status"),
         )
         raise AppError("%s: %s" % (name, reason))
-    directory = app_dir or unit.working_directory(properties) or app_config.DEFAULT_APP_DIR
-    file = env_file or unit.environment_file(properties) or os.path.join(directory, ".env")
-    reading, reason = app_config.read(file)
-    if isinstance(reason, app_config.Refusal):
-        raise AppError(reason)
-    settings = app_config.settings(reading, {}, properties)
+    environment = app_environment.read(properties, {"app_dir": app_dir, "env_file": env_file})
+    if isinstance(environment.error, app_config.Refusal):
+        raise AppError(environment.error)
+    # What acts on the app goes by what its next start gets: it restarts it.
+    settings = environment.following
     user = properties.get("User") or "root"
     return App(
         service=properties.get("Id") or name,
         properties=properties,
-        app_dir=directory,
-        env_file=file,
+        app_dir=environment.app_dir,
+        env_file=environment.path,
         user=user,
         group=properties.get("Group") or user,
         port=port or unit.port(properties) or app_config.port(settings) or app_config.DEFAULT_PORT,
-        python=os.path.join(directory, "venv", "bin", "python"),
+        python=os.path.join(environment.app_dir, "venv", "bin", "python"),
         dropin_dir=os.path.join(DIRECTORY, (properties.get("Id") or name) + ".d"),
         settings=settings,
     )

@@ -15,7 +15,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._cognee import replies 
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import settings as cognee_settings
 from ansible_collections.sergas.ops.plugins.module_utils._core import options, thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
-from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_environment, unit
 
 _SEARCH_TEXT = "sergas.ops cognee_check"
 RANGES = (("timeout", 0.1, 600), ("deadline", 1, 600))
@@ -51,12 +51,8 @@ def run(params, deadline):
 def _settings(params, deadline):
     """Return ({name: value} the app runs with, whether that is known on this host)."""
     properties, _reason = unit.read(params["service"], deadline.within(3))
-    directory = (
-        params["app_dir"] or unit.working_directory(properties) or app_config.DEFAULT_APP_DIR
-    )
-    path = params["env_file"] or unit.environment_file(properties) or directory + "/.env"
-    reading, _error = app_config.read(path)
-    return app_config.settings(reading, {}, properties), reading is not None
+    environment = app_environment.read(properties, params)
+    return environment.values, environment.reading is not None
 
 
 def _reach(params, settings, deadline):

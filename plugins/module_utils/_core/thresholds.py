@@ -40,6 +40,7 @@ DEFAULTS = {
     "rate_limit_lines": (1.0, 10.0, "log lines"),
     "conntrack_percent": (80.0, 95.0, "%"),
     "local_ports_percent": (80.0, 95.0, "%"),
+    "clock_seconds": (5.0, 60.0, "s"),
 }
 
 

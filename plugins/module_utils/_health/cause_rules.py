@@ -12,8 +12,11 @@ decides. How to add a rule: see ``_core/causes.py``.
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule, all_of
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import reason_code
 
 #: What keeps an app from its database, or makes it wait there. Other findings on it (an index that
 #: is not used, a sequence near its end) are no reason for anything.
@@ -21,12 +24,26 @@ _DATABASE = (
     "db.unreachable",
     "db.auth.failed",
     "db.missing",
+    "db.writes.refused",
     "db.disk.full",
     "db.connections.exhausted",
     "db.locks.blocked",
     "db.queries.slow",
     "db.queries.running",
 )
+#: What keeps the app from the right value of a setting.
+_SETTINGS = ("app.env.missing", "app.env.invalid")
+#: By which variables another start of the app would change a finding.
+_CHANGED_BY = {
+    "db.unreachable": r"DATABASE_(?:URL|HOST|PORT)",
+    "db.auth.failed": r"DATABASE_(?:URL|HOST|PORT|USER|PASSWORD)",
+    "db.missing": r"DATABASE_(?:URL|HOST|PORT|NAME)",
+    "redis.unreachable": r"REDIS_(?:URL|HOST|PORT|SSL)",
+    "redis.auth.failed": r"REDIS_(?:URL|HOST|PORT|USERNAME|PASSWORD)",
+    "zoho.token.invalid": r"ZOHO_\w*(?:ID|SECRET|TOKEN|REGION|URL)",
+    "security.mfa.off": "REQUIRE_MFA",
+    "security.keys.weak": "ENABLE_RATE_LIMITING|SESSION_TIMEOUT",
+}
 _DISK = ("host.disk.", "host.inodes.high")
 _DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.port.closed")
 #: So many error lines of a kind that nothing explains are a separate fault.
@@ -37,7 +54,7 @@ _GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
 
 def waits(_effect, cause):
     """Whether what cannot be reached keeps its client waiting: a refusal comes at once."""
-    return cause["evidence"].get("error_kind") in ("timeout", "dns", "unreachable")
+    return cause["evidence"].get("error_kind") in ("timeout", "hung", "dns", "unreachable")
 
 
 def answers_nothing(effect, _cause):
@@ -62,6 +79,19 @@ def in_whole_memory(effect, _cause):
 
 def full(_effect, cause):
     return (cause["value"] or 0) >= 99
+
+
+def full_for_server(effect, cause):
+    """Whether a server that has run out of space had it on a disk that is full still."""
+    return full(effect, cause) or reason_code(effect) == "disk_full"
+
+
+def locks_table(_effect, cause):
+    return reason_code(cause) == "locks"
+
+
+def cannot_save(effect, _cause):
+    return reason_code(effect) == "save"
 
 
 def readonly_system(_effect, cause):
@@ -108,11 +138,48 @@ def listens_elsewhere(effect, _cause):
 def unexplained(effect, _cause):
     """Whether a unit is down and neither an operator nor its log says why."""
     reasons = effect["evidence"].get("reasons") or ()
-    return not effect["evidence"].get("stopped") and not any(map(_rules_of_kind, reasons))
+    if effect["evidence"].get("stopped") or any(map(_rules_of_kind, reasons)):
+        return False
+    return reason_code(effect) not in _SELF_EXPLAINED
+
+
+#: A unit that failed for one of these says itself why: nothing else on the host is the cause.
+_SELF_EXPLAINED = ("condition", "dependency", "command", "variable", "exception")
+
+
+def of_failed_start(effect, cause):
+    """Whether exceptions are those that a unit fails to start with."""
+    code, _colon, name = (cause["reason"] or "").partition(":")
+    types = {
+        str(group.get("type")).rpartition(".")[2] for group in effect["evidence"].get("groups", ())
+    }
+    if code == "variable":
+        return types == {"ValidationError"}
+    return code == "exception" and types == {name}
 
 
 def without_known_kind(effect, _cause):
     return not set(effect["evidence"].get("kinds") or ()) - {"other"}
+
+
+def says_why(effect, cause):
+    """Whether what could not be measured was not for the same reason, word for word."""
+    why = cause["summary"].partition(": ")[2]
+    return bool(why) and why in effect["summary"]
+
+
+def lost_lines(effect, cause):
+    """Whether lines of the window are gone and a disk is full: journald removes the oldest then."""
+    return effect["reason"] in ("gap:logs.journal", "gap:logs.window") and full(effect, cause)
+
+
+def of_event(name):
+    """Return a condition: the lines are of the event of this name."""
+
+    def is_event(effect, _cause):
+        return effect["reason"] == name
+
+    return is_event
 
 
 def names(prefix):
@@ -122,6 +189,21 @@ def names(prefix):
         return any(str(name).startswith(prefix) for name in cause["evidence"].get("variables", ()))
 
     return names_variable
+
+
+def says_otherwise(effect, cause):
+    """Whether one of the variables that wait for a restart decides the finding."""
+    names = cause["evidence"].get("variables", ())
+    return any(re.fullmatch(_CHANGED_BY[effect["id"]], str(name)) for name in names)
+
+
+def _overlap(effect, cause):
+    """Whether two findings name the same variable."""
+    named = [
+        {str(name).partition(" ")[0] for name in item["evidence"].get("variables") or ()}
+        for item in (effect, cause)
+    ]
+    return bool(named[0] & named[1])
 
 
 def _exhausted(kind):
@@ -145,6 +227,7 @@ KINDS = causes.by_effect(
         ("db.queries.", "db.locks.", "db.index.", "db.connections.exhausted"),
     ),
     Rule("database.timeout", ("db.unreachable",), waits),
+    Rule("database.timeout", ("db.transactions.prepared",), locks_table),
     *_exhausted("database.exhausted"),
     *_exhausted("database.pool"),
     Rule("redis", ("redis.",)),
@@ -200,11 +283,23 @@ _OF_KINDS = tuple(
 
 def _without_settings(effect, prefix):
     return (
-        Rule(effect, ("app.env.unreadable",)),
-        Rule(effect, ("app.env.missing",), names(prefix)),
+        Rule(effect, ("app.env.unreadable", "app.env.unknown")),
+        Rule(effect, ("app.env.missing", "app.env.invalid"), names(prefix)),
         Rule(effect, ("app.service.missing",)),
     )
 
+
+#: What is read from the app's log: where that cannot be read, neither can they.
+_OF_LOG = (
+    "app.errors.unknown",
+    "app.import.unknown",
+    "app.exceptions.unknown",
+    "app.events.unknown",
+    "app.crash.unknown",
+    "zoho.api.unknown",
+    "security.access.unknown",
+)
+_FAILING = ("app.errors.rate", "app.exceptions", "app.service.down")
 
 RULES = causes.by_effect(
     Rule(
@@ -219,6 +314,7 @@ RULES = causes.by_effect(
             "app.service.missing",
             "app.env.unreadable",
             "app.env.missing",
+            "app.env.invalid",
             "app.port.conflict",
             "app.import.error",
             "app.env.ambiguous",
@@ -242,7 +338,7 @@ RULES = causes.by_effect(
     ),
     Rule(
         "app.port.closed",
-        _DATABASE,
+        (*_DATABASE, "redis.unreachable"),
         starts_or_waits,
         "an app that waits for its database does not listen yet; one that is refused ends soon",
     ),
@@ -255,6 +351,8 @@ RULES = causes.by_effect(
         "a unit that met its own limit did so whatever memory the host has left",
     ),
     Rule("app.exceptions", _OF_KINDS, select=by_all_kinds),
+    Rule("app.exceptions", ("app.service.down",), of_failed_start),
+    Rule("app.errors.rate", ("app.service.down",), without_known_kind),
     Rule("app.errors.rate", _OF_KINDS, select=by_commonest_kind),
     Rule(
         "app.errors.rate",
@@ -278,7 +376,7 @@ RULES = causes.by_effect(
     Rule("api.health.unreachable", ("app.files.exhausted",)),
     Rule(
         "api.health.unreachable",
-        ("db.unreachable",),
+        ("db.unreachable", "redis.unreachable"),
         all_of(answers_nothing, waits),
         "an app that accepts and does not answer may wait; one that refuses does not run",
     ),
@@ -311,6 +409,7 @@ RULES = causes.by_effect(
         ),
     ),
     Rule("api.latency.high", ("db.unreachable", "redis.unreachable"), waits),
+    Rule("api.latency.high", ("db.transactions.prepared",), locks_table),
     Rule("api.latency.high", ("cognee.down",), timed_out),
     Rule("api.latency.high", ("app.files.exhausted",)),
     Rule(
@@ -340,15 +439,15 @@ RULES = causes.by_effect(
         "what holds the port may listen elsewhere; a firewall's rule is a separate fault",
     ),
     Rule("db.connections.exhausted", ("app.pool.exhausted",)),
-    Rule("db.unreachable", ("app.env.missing",), names("DATABASE_")),
-    Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full),
+    Rule("db.unreachable", _SETTINGS, names("DATABASE_")),
+    Rule("db.unreachable", ("host.disk.high", "host.inodes.high"), full_for_server),
     Rule("db.unreachable", ("host.disk.readonly",), readonly_system),
-    Rule("db.auth.failed", ("app.env.missing",), names("DATABASE_")),
-    Rule("db.missing", ("app.env.missing",), names("DATABASE_")),
-    Rule("redis.unreachable", ("app.env.missing",), names("REDIS_")),
-    Rule("redis.auth.failed", ("app.env.missing",), names("REDIS_")),
-    Rule("redis.writes.refused", _DISK),
-    Rule("zoho.token.invalid", ("app.env.missing",), names("ZOHO_")),
+    Rule("db.auth.failed", _SETTINGS, names("DATABASE_")),
+    Rule("db.missing", _SETTINGS, names("DATABASE_")),
+    Rule("redis.unreachable", _SETTINGS, names("REDIS_")),
+    Rule("redis.auth.failed", _SETTINGS, names("REDIS_")),
+    Rule("redis.writes.refused", _DISK, cannot_save),
+    Rule("zoho.token.invalid", _SETTINGS, names("ZOHO_")),
     Rule("zoho.circuit.open", ("zoho.rate_limited", "zoho.token.invalid", "zoho.token.unknown")),
     Rule("host.swap.high", ("host.memory.high",)),
     Rule("host.iowait.high", ("host.swap.high", "host.memory.high")),
@@ -382,12 +481,37 @@ RULES = causes.by_effect(
     Rule("redis.unreachable", ("host.resolver.failing",), by_name),
     Rule("app.errors.rate", ("host.packages.restarted",), without_known_kind),
     Rule("lb.health.failing", ("host.conntrack.dropped", "host.backlog.full")),
+    Rule(
+        "lb.requests.failing",
+        (
+            *_DOWN,
+            "api.health.unreachable",
+            "app.exceptions",
+            "app.errors.rate",
+            "lb.blocked",
+            "lb.health.failing",
+            *_DATABASE,
+        ),
+    ),
+    Rule("app.events.seen", ("zoho.", *_DATABASE, *_FAILING), of_event("account_syncs")),
+    Rule("app.events.seen", ("cognee.", *_FAILING), of_event("memory_queries")),
+    Rule(
+        "app.events.seen",
+        ("zoho.", "cognee.", "redis.", *_DATABASE, *_FAILING),
+        of_event("agent_sessions"),
+    ),
     # What could not be measured because something else fails.
+    *(Rule(effect, ("app.oom.unknown",), says_why) for effect in _OF_LOG),
+    *(Rule(effect, ("host.disk.high",), lost_lines) for effect in ("app.oom.unknown", *_OF_LOG)),
     Rule("api.health.unknown", _DOWN),
     Rule("api.latency.unknown", (*_DOWN, "api.health.unreachable", "api.health.invalid")),
+    Rule("api.latency.unknown", ("app.oom.unknown", "app.errors.unknown"), says_why),
     Rule("lb.health.unknown", _DOWN),
     *_without_settings("db.connection.unknown", "DATABASE_"),
     *_without_settings("redis.unknown", "REDIS_"),
+    Rule("app.restart.pending", ("app.env.",), _overlap),
+    Rule("app.restart.unknown", ("app.env.unknown",)),
+    *(Rule(effect, ("app.restart.pending",), says_otherwise) for effect in _CHANGED_BY),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
 )

@@ -10,19 +10,23 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import coverage, reading
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
     attacks,
+    clock,
     cpu,
     crashes,
     database,
     disks,
     environment,
+    events,
     keys,
     limits,
     loadbalancer,
     logs,
     memory,
+    metrics,
     network,
     ports,
     prometheus,
@@ -33,11 +37,10 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 
-# What explains other findings is imported where there are any: on a host that is well, compiling it
-# would take as long as a probe.
-
 
 def _observe_kernel(ctx):
+    # What explains other findings is imported where there are any: on a host that is well,
+    # compiling it would take as long as a probe.
     from ansible_collections.sergas.ops.plugins.module_utils._health.probes import kernel
 
     return kernel.observe(ctx)
@@ -75,22 +78,26 @@ def _decide_packages(ctx, observed):
 
 PROBES = {
     "service": Probe(service.observe, 5),
+    "environment": Probe(environment.observe, 5, environment.ASPECTS),
     "sockets": Probe(sockets.observe, 5),
-    "logs": Probe(logs.observe, 600),
+    "logs": Probe(reading.observe, 600, coverage.ASPECTS),
+    "metrics": Probe(metrics.observe, 3, metrics.ASPECTS),
     "crash_dumps": Probe(crashes.observe, 5),
     "limits": Probe(limits.observe, 5),
     "health": Probe(api.observe, 10),
-    "prometheus": Probe(prometheus.observe, 5),
-    "database": Probe(database.observe, 8),
-    "redis": Probe(redis.observe, 5),
+    "prometheus": Probe(prometheus.observe, 5, prometheus.ASPECTS),
+    "database": Probe(database.observe, 8, database.ASPECTS),
+    "redis": Probe(redis.observe, 5, redis.ASPECTS),
     "memory": Probe(memory.observe, 5),
     "disks": Probe(disks.observe, 5),
     "cpu": Probe(cpu.observe, 5),
+    "traffic": Probe(loadbalancer.observe_traffic, 10, ("requests",)),
     "backends": Probe(loadbalancer.observe, 12),
     "firewall": Probe(loadbalancer.observe_firewall, 5),
     "space": Probe(disks.observe_space, 4, (), True),
     "network": Probe(network.observe, 3),
     "kernel": Probe(_observe_kernel, 5, ("window", "source"), True),
+    "last_start": Probe(service.observe_start, 4, (), True),
     "packages": Probe(_observe_packages, 3, (), True),
     "resolver": Probe(_observe_resolver, 3, (), True),
     "restore_points": Probe(restore_points.observe, 5),
@@ -103,14 +110,53 @@ _MATRIX = "Health Check Matrix"
 _ATTACKS = "Unauthorized Access Attempts"
 _LATENCY = "High Response Times"
 
+#: What an ok stands on that is read from the lines of the app's log. Which lines are errors need
+#: not be known where something else counts the requests that fail.
+_LOG = (
+    "logs.destination",
+    "logs.loss",
+    "logs.window",
+    ("logs.lines", "metrics.requests", "prometheus.requests"),
+)
+_COUNTERS = ("prometheus", "metrics")
+#: systemd's lines and the kernel's are in the host's own journal, wherever the unit's output goes.
+_JOURNAL = ("logs.journal",)
+
 APP = ("app",)
 CHECKS = {
     "service": Check(
-        service.decide, ("service",), "app.service", "app", APP, _WONT_START, ("logs",)
+        service.decide,
+        ("service",),
+        "app.service",
+        "app",
+        APP,
+        _WONT_START,
+        ("logs", "last_start"),
     ),
     "port": Check(ports.decide_port, ("sockets",), "app.port", "app", APP, _WONT_START),
-    "env": Check(environment.decide, (), "app.env", "app", APP, _WONT_START),
-    "imports": Check(logs.decide_imports, ("logs",), "app.import", "app", APP, _WONT_START),
+    "env": Check(
+        environment.decide,
+        ("environment",),
+        "app.env",
+        "app",
+        APP,
+        _WONT_START,
+        ("health",),
+        ("environment.sources", "environment.running"),
+    ),
+    "restart": Check(
+        environment.decide_restart, ("environment",), "app.restart", "app", APP, _WONT_START
+    ),
+    "imports": Check(
+        logs.decide_imports,
+        ("logs",),
+        "app.import",
+        "app",
+        APP,
+        _WONT_START,
+        _COUNTERS,
+        stands_on=_LOG,
+    ),
     "database": Check(
         database.decide,
         ("database",),
@@ -120,29 +166,97 @@ CHECKS = {
         _WONT_START,
     ),
     "redis": Check(redis.decide, ("redis",), "redis", "redis", ("app", "redis"), _MATRIX),
-    "oom": Check(crashes.decide_oom, ("logs",), "app.oom", "app", APP, _CRASHES),
-    "crashes": Check(crashes.decide, ("logs", "crash_dumps"), "app.crash", "app", APP, _CRASHES),
+    "oom": Check(
+        crashes.decide_oom, ("logs",), "app.oom", "app", APP, _CRASHES, stands_on=_JOURNAL
+    ),
+    "crashes": Check(
+        crashes.decide,
+        ("logs", "crash_dumps"),
+        "app.crash",
+        "app",
+        APP,
+        _CRASHES,
+        stands_on=_JOURNAL,
+    ),
     "resources": Check(
         limits.decide, ("limits",), "app.resources", "app", APP, _CRASHES, ("logs", "database")
     ),
-    "exceptions": Check(logs.decide_exceptions, ("logs",), "app.exceptions", "app", APP, _CRASHES),
+    "exceptions": Check(
+        logs.decide_exceptions,
+        ("logs",),
+        "app.exceptions",
+        "app",
+        APP,
+        _CRASHES,
+        _COUNTERS,
+        stands_on=_LOG,
+    ),
     "errors": Check(
-        logs.decide_errors, ("logs",), "app.errors", "app", APP, _ERRORS, ("prometheus",)
+        logs.decide_errors,
+        ("logs",),
+        "app.errors",
+        "app",
+        APP,
+        _ERRORS,
+        _COUNTERS,
+        stands_on=_LOG,
+    ),
+    "events": Check(
+        events.decide,
+        ("logs",),
+        "app.events",
+        "app",
+        APP,
+        _ERRORS,
+        _COUNTERS,
+        stands_on=_LOG,
     ),
     "api": Check(api.decide, ("health",), "api.health", "api", APP, _MATRIX, ("logs",)),
     "latency": Check(
-        api.decide_latency, ("health",), "api.latency", "api", APP, _LATENCY, ("prometheus", "logs")
+        api.decide_latency,
+        ("health",),
+        "api.latency",
+        "api",
+        APP,
+        _LATENCY,
+        ("prometheus", "logs", "metrics"),
+        stands_on=(("logs.latency", "metrics.latency", "prometheus.latency"),),
     ),
     "prometheus": Check(prometheus.decide, ("prometheus",), "app.metrics", "app", APP, _ERRORS),
     "connections": Check(
         ports.decide_connections, ("sockets",), "app.connections", "app", APP, "Quick Diagnostics"
     ),
     "rate_limit": Check(
-        logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
+        logs.decide_rate_limit,
+        ("logs",),
+        "zoho.api",
+        "zoho",
+        APP,
+        "Zoho API Rate Limiting",
+        _COUNTERS,
+        stands_on=_LOG,
     ),
-    "attacks": Check(attacks.decide, ("logs",), "security.access", "security", APP, _ATTACKS),
-    "keys": Check(keys.decide, (), "security.keys", "security", APP, _ATTACKS),
-    "env_file": Check(keys.decide_file, (), "security.env", "security", APP, _ATTACKS),
+    "attacks": Check(
+        attacks.decide,
+        ("logs",),
+        "security.access",
+        "security",
+        APP,
+        _ATTACKS,
+        _COUNTERS,
+        stands_on=(*_LOG, "logs.clients"),
+    ),
+    "keys": Check(keys.decide, ("environment",), "security.keys", "security", APP, _ATTACKS),
+    "env_file": Check(
+        keys.decide_file,
+        ("environment",),
+        "security.env",
+        "security",
+        APP,
+        _ATTACKS,
+        # What the app runs with says nothing of who may read its files.
+        stands_on=("environment.sources",),
+    ),
     "loadbalancer": Check(
         loadbalancer.decide,
         ("backends", "firewall"),
@@ -151,6 +265,14 @@ CHECKS = {
         ("app", "lb"),
         "Load Balancer Health Check Failures",
         ("logs", "sockets"),
+    ),
+    "traffic": Check(
+        loadbalancer.decide_traffic,
+        ("traffic",),
+        "lb.requests",
+        "loadbalancer",
+        ("app", "lb"),
+        _ERRORS,
     ),
     "memory": Check(memory.decide, ("memory",), "host.memory", "host", (), "High Memory Usage"),
     "swap": Check(memory.decide_swap, ("memory",), "host.swap", "host", (), "High Memory Usage"),
@@ -185,6 +307,15 @@ CHECKS = {
         APP,
         _MATRIX,
         complete="each server is queried, and one that does not answer is the finding",
+    ),
+    "clock": Check(
+        clock.decide,
+        (),
+        "host.clock",
+        "host",
+        (),
+        _MATRIX,
+        complete="two numbers are compared, and a controller that sent none is no controller",
     ),
     "restore_points": Check(
         restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX

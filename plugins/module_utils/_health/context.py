@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, thresholds
-from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_config,
+    app_environment,
+    unit,
+)
 
 #: the groups of the inventory, without their prefix ``sergas_``
 COMPONENTS = ("app", "postgresql", "redis", "cognee", "lb")
@@ -26,9 +29,13 @@ class Context(diagnosis.Context):
         now: the time of the diagnosis, in seconds since the epoch.
         unit: the properties of the app's unit (``systemctl show``), {} where there is none.
         unit_error: why the unit could not be read, or None.
-        environment: the app's .env as an ``environment.Reading``, or None where there is none.
+        app_environment: what the app runs with and what its next start gets, as an
+            ``AppEnvironment``.
+        environment: the app's .env as an ``app_config.Reading``, or None where there is none.
         environment_error: why the .env could not be read, or None.
-        settings: {name: value} the app runs with: the .env, and the options over it.
+        settings: {name: value} the app runs with, and the options over it; for probes only, as
+            there are secrets in it.
+        concealed: the names of settings whose values are not known.
         port: the port the app listens on.
     """
 
@@ -37,16 +44,13 @@ class Context(diagnosis.Context):
         self.thresholds = thresholds.merge(params["thresholds"])
         self.now = time.time()
         self.unit, self.unit_error = unit.read(params["service"], deadline.within(3))
-        self.app_dir = (
-            params["app_dir"] or unit.working_directory(self.unit) or app_config.DEFAULT_APP_DIR
-        )
-        self.env_file = (
-            params["env_file"]
-            or unit.environment_file(self.unit)
-            or os.path.join(self.app_dir, ".env")
-        )
-        self.environment, self.environment_error = app_config.read(self.env_file)
-        self.settings = app_config.settings(self.environment, params, self.unit)
+        self.app_environment = app_environment.read(self.unit, params, self.unit_error, self.now)
+        self.app_dir = self.app_environment.app_dir
+        self.env_file = self.app_environment.path
+        self.environment = self.app_environment.reading
+        self.environment_error = self.app_environment.error
+        self.concealed = self.app_environment.concealed
+        self.settings = app_config.with_options(self.app_environment.values, params)
         self.port = (
             params["port"]
             or unit.port(self.unit)
@@ -92,4 +96,5 @@ class Context(diagnosis.Context):
 
     def secrets(self):
         """Return the values that must not appear anywhere in the result."""
-        return sorted(app_config.secrets(self.settings, self.environment), key=len, reverse=True)
+        found = app_config.secrets(self.settings) | self.app_environment.secrets()
+        return sorted(found, key=len, reverse=True)

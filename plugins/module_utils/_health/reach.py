@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils._health import redis_writes
 from ansible_collections.sergas.ops.plugins.module_utils._net import (
+    failures,
     pgwire,
     postgres_failures,
     resp,
@@ -14,21 +16,55 @@ from ansible_collections.sergas.ops.plugins.module_utils._net import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
+#: A statement that takes longer than it may.
+_CANCELED = "57014"
 #: pg_stat_activity counts background workers, too. A role that may not see another one's session
 #: gets no backend_type for it: a session with a user and a database is a client's then.
-SLOTS = """
+_SLOTS = """
 SELECT current_setting('max_connections'), current_setting('superuser_reserved_connections'),
   coalesce(current_setting('reserved_connections', true), '0'),
   (SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND
     coalesce(backend_type,
       CASE WHEN datid IS NOT NULL AND usesysid IS NOT NULL THEN 'client backend' END)
-    = 'client backend'),
-  current_setting('server_version'), pg_is_in_recovery()
+    = 'client backend')
+"""
+#: Whether the role can write here at all, by the setting that its sessions begin with.
+_WRITES = """
+SELECT current_setting('server_version'), pg_is_in_recovery(), s.setting = 'on', s.source
+FROM pg_settings s WHERE s.name = 'default_transaction_read_only'
+"""
+#: Tables with what the role may not do: u for USAGE of the schema, r for SELECT, a for INSERT, w
+#: for UPDATE, d for DELETE; whether it owns them; and what has been written there, by the same
+#: letters.
+#: Rights on a partition are not needed: its statements go to the table.
+_RIGHTS = """
+SELECT n.nspname, c.relname, pg_has_role(c.relowner, 'USAGE') AND NOT me.rolsuper,
+  concat(CASE WHEN NOT p.u THEN 'u' END, CASE WHEN NOT p.r THEN 'r' END,
+    CASE WHEN NOT p.a THEN 'a' END, CASE WHEN NOT p.w THEN 'w' END, CASE WHEN NOT p.d THEN 'd' END),
+  concat(CASE WHEN s.n_tup_ins > 0 THEN 'a' END, CASE WHEN s.n_tup_upd > 0 THEN 'w' END,
+    CASE WHEN s.n_tup_del > 0 THEN 'd' END)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
+  JOIN pg_roles me ON me.rolname = current_user
+  CROSS JOIN LATERAL (SELECT has_schema_privilege(n.oid, 'USAGE') AS u,
+    has_table_privilege(c.oid, 'SELECT') AS r, has_table_privilege(c.oid, 'INSERT') AS a,
+    has_table_privilege(c.oid, 'UPDATE') AS w, has_table_privilege(c.oid, 'DELETE') AS d) p
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND (NOT (p.u AND p.r AND p.a AND p.w AND p.d)
+    OR concat(n.nspname, '.', c.relname) IN (%s))
+ORDER BY 1, 2 LIMIT 500
 """
 
 
-def postgresql(target, deadline):
-    """Return what a connection to the database shows: its address, ``failure`` or its figures."""
+def postgresql(target, deadline, tables=()):
+    """Return what a connection to the database shows: its address, ``failure`` or its figures.
+
+    Args:
+        target: as ``app_config.database_target`` returns it.
+        deadline: of it all.
+        tables: those that the app has to write to, each as ``schema.table``.
+    """
     result = {
         # Behind a Unix socket is this host.
         "address": url.address(
@@ -54,9 +90,12 @@ def postgresql(target, deadline):
             "sqlstate" in result["failure"] and result["failure"]["error_kind"] != "starting"
         )
         return result
-    with session:
-        result.update(alive=True, encrypted=session.encrypted)
-        result.update(_measure(session))
+    try:
+        with session:
+            result.update(_measure(session, tables), encrypted=session.encrypted, alive=True)
+    except (*_FAILURES, ValueError, IndexError) as error:
+        # It has accepted the role, and a session whose queries have no answer is of no use.
+        result["failure"] = _failure(error)
     return result
 
 
@@ -90,23 +129,47 @@ def _works(target, deadline, tls):
     return True
 
 
-def _measure(session):
+def _measure(session, tables):
+    version, recovery, read_only, source = _read(session, _WRITES)[0]
+    facts = {
+        "server_version": version,
+        "in_recovery": recovery == "t",
+        "read_only": source if read_only == "t" else None,
+        "slots": None,
+        "rights": None,
+        "gaps": {},
+    }
+    try:
+        limit, superuser, reserved, used = _read(session, _SLOTS)[0]
+        facts.update(
+            slots=int(limit) - int(superuser) - int(reserved),
+            max_connections=int(limit),
+            used=int(used),
+        )
+    except pgwire.ServerError as error:
+        facts["gaps"]["slots"] = "how many connections are in use may not be read: %s" % error
+    try:
+        facts["rights"] = _read(session, _RIGHTS % _names(tables))
+    except pgwire.ServerError as error:
+        facts["gaps"]["rights"] = "the role's rights on tables cannot be read: %s" % error
+    return facts
+
+
+def _names(tables):
+    """Return the names of tables for a query; what they may hold is checked with the options."""
+    return ", ".join("'%s'" % name.replace("'", "''") for name in tables) or "''"
+
+
+def _read(session, query):
     # Within one read-only transaction, so that it holds behind a pooler, too, and leaves nothing.
     try:
-        rows = session.query(
+        return session.query(
             "BEGIN READ ONLY; SET LOCAL search_path = pg_catalog;"
-            " SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 1000;%s; COMMIT" % SLOTS
+            " SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 1000;%s; COMMIT" % query
         )
-        limit, superuser, reserved, used, version, recovery = rows[0]
-        return {
-            "slots": int(limit) - int(superuser) - int(reserved),
-            "max_connections": int(limit),
-            "used": int(used),
-            "server_version": version,
-            "in_recovery": recovery == "t",
-        }
-    except (pgwire.ServerError, ConnectionFailed, ValueError, IndexError) as error:
-        return {"slots": None, "why": str(error)}
+    except pgwire.ServerError:
+        session.query("ROLLBACK")
+        raise
 
 
 def _failure(error):
@@ -117,6 +180,10 @@ def _failure(error):
         return {"error_kind": "password_missing", "message": str(error), "sqlstate": None}
     if isinstance(error, pgwire.AuthenticationUnsupported):
         return {"error_kind": "method", "message": str(error), "sqlstate": None}
+    if isinstance(error, (ValueError, IndexError)):
+        return {"error_kind": failures.PROTOCOL, "message": "its answer cannot be read: %s" % error}
+    if isinstance(error, pgwire.ServerError) and error.sqlstate == _CANCELED:
+        return {"error_kind": failures.HUNG, "message": str(error), "sqlstate": error.sqlstate}
     if isinstance(error, pgwire.ServerError):
         return {
             "error_kind": postgres_failures.of_login(error.sqlstate, error.routine),
@@ -143,27 +210,32 @@ def redis(target, deadline, local):
     except ConnectionFailed as error:
         result["failure"] = {"error_kind": error.reason, "message": str(error)}
     except resp.RedisError as error:
-        # None of these three commands is refused for the memory or the slot of a key.
-        kind = "refusal" if error.kind in ("memory", "cluster") else error.kind
+        # Where a login is refused for the memory or the slot of a key.
+        kind = "refusal" if error.kind in ("memory", "cluster", "writes") else error.kind
         result["failure"] = {"error_kind": kind, "message": str(error)}
     return result
 
 
 def _query(client, target):
-    client.log_in(target["user"], target["password"])
-    refused = None
+    result = {"info": {}, "refused": None, "message": None, "gaps": {}}
     try:
-        answer = client.call("PING")
+        client.log_in(target["user"], target["password"])
     except resp.RedisError as error:
-        # It refuses even this while it refuses writes, and still gives its figures.
-        if error.kind != "writes":
+        # A Sentinel has no password of the servers that it watches.
+        if error.kind != "password_unused" or _info(client).get("redis_mode") != "sentinel":
             raise
-        refused, answer = str(error), "PONG"
-    if answer != "PONG":
-        raise ConnectionFailed(
-            "protocol", "first_byte", "it answers PING with %r" % str(answer)[:40]
-        )
+        return dict(result, refused="sentinel", message=str(error))
+    refused, message = redis_writes.attempt(client)
+    result["may_ping"] = redis_writes.may_ping(client)
     try:
-        return {"info": resp.parse_info(client.call("INFO") or ""), "refused": refused}
+        result["info"] = _info(client)
     except resp.RedisError as error:
-        return {"info": {}, "refused": refused, "why": str(error)}
+        result["why"] = str(error)
+    refused = refused or redis_writes.by_info(result["info"])
+    if message and not refused and not result["info"]:
+        result["gaps"]["writes"] = "whether this user can write cannot be seen: %s" % message
+    return dict(result, refused=refused, message=message)
+
+
+def _info(client):
+    return resp.parse_info(client.call("INFO") or "")

@@ -14,6 +14,8 @@ Three steps, so that only the first one touches the host:
 from __future__ import annotations
 
 import copy
+import re
+import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import (
     addresses,
@@ -29,6 +31,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.traffic import SH
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    cluster_managers,
     distribution,
     ledger,
     ledger_reader,
@@ -43,7 +46,9 @@ RANGES = (
     ("port", 1, 65535),
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
+    ("controller_time", 0, 2**33),
 )
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}\Z")
 #: How many of the host's recent changes are shown.
 CHANGES = 20
 
@@ -63,8 +68,14 @@ def diagnose(params, checks, probes):
     Raises:
         ValueError: an option that cannot be; the message names it, its value and what is allowed.
     """
+    started = time.monotonic()
     options.check_ranges(params, RANGES)
     check_addresses(params)
+    check_tables(params)
+    if params.get("log_patterns"):
+        from ansible_collections.sergas.ops.plugins.module_utils._health.logs import patterns
+
+        patterns.compiled(params["log_patterns"])
     names = options.select(list(checks), params["checks"], params["skip"])
     context = Context(params, Deadline(params["deadline"]))
     recent = ledger_reader.read()
@@ -82,8 +93,10 @@ def diagnose(params, checks, probes):
         **judged,
         "components": context.found(),
         "distribution": distribution.read(),
+        "managed": cluster_managers.read(),
         "app": context.app(),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
+        "seconds": round(time.monotonic() - started, 3),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},
     }
 
@@ -224,3 +237,13 @@ def check_addresses(params):
     """
     for text in params.get("balancer_addresses") or ():
         addresses.option_or_name("balancer_addresses", text)
+
+
+def check_tables(params):
+    """Raise a ValueError for the first of the required tables whose name cannot be one."""
+    for name in params.get("required_tables") or ():
+        if not _TABLE.match(name):
+            raise InvalidValue(
+                "required_tables: %r is not allowed, it must be of the form schema.table, of"
+                " letters, digits, _ and $" % name
+            )

@@ -65,7 +65,7 @@ def find(start):
     lines = start["lines"][-_MOST_LINES:]
     own = [line for line in lines if line["systemd"]]
     return (
-        _not_begun(own, start["needs"])
+        _not_begun(own, start["needs"], start["conditions"])
         or _command(start["properties"])
         or _by_systemd(own, start["properties"])
         or _in_app(lines)
@@ -73,13 +73,13 @@ def find(start):
     )
 
 
-def _not_begun(own, needs):
+def _not_begun(own, needs, conditions):
     """Return why systemd has not begun to start it, by its last line on the unit."""
     for line in own[-2:]:
         text = line["text"]
         if "unmet condition" in text or "Condition check resulted in" in text:
             found = _CONDITION.search(text)
-            what = found.group(1) if found else "a condition of the unit (systemctl cat)"
+            what = found.group(1) if found else " or ".join(conditions) or "a condition of the unit"
             return Reason("condition", "%s is not met" % what)
         if "Assertion failed" in text:
             found = _CONDITION.search(text)

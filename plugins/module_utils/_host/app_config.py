@@ -38,7 +38,11 @@ class Refusal(str):
 
 
 class Reading(
-    namedtuple("Reading", ["path", "mode", "lines", "values", "duplicates", "malformed"])
+    namedtuple(
+        "Reading",
+        ["path", "mode", "lines", "values", "duplicates", "malformed", "status", "marked"],
+        defaults=[None, None],
+    )
 ):
     """A .env file as it was read.
 
@@ -49,15 +53,22 @@ class Reading(
         values: {name: Value}.
         duplicates: the names set more than once: the last one counts.
         malformed: (number, reason) of the lines that are no statements.
+        status: its os.stat_result, None for what was no file.
+        marked: the variable after a ``dotenv.MARK`` that python-dotenv leaves out, or None.
     """
 
     __slots__ = ()
 
 
-def read(path):
+def read(path, accepts_mark=lambda: False):
     """Return (Reading, None), (None, None) for a file that does not exist, or (None, reason).
 
     The reason is a ``Refusal`` where the file may be another user's; see ``files.held``.
+
+    Args:
+        path: of the file.
+        accepts_mark: returns whether the app's python-dotenv accepts ``dotenv.MARK``; called where
+            there is one.
     """
     try:
         with core_files.held(path) as target:
@@ -70,15 +81,16 @@ def read(path):
         return None, Refusal(error)
     except OSError as error:
         return None, "%s cannot be read: %s" % (path, error.strerror)
-    return decode(content, path)
+    return decode(content, path, accepts_mark)
 
 
-def decode(content, path):
+def decode(content, path, accepts_mark=lambda: False):
     """Return what ``read`` does, of a file that has been read.
 
     Args:
         content: its ``files.Content``.
         path: for the messages.
+        accepts_mark: as for ``read``.
     """
     status, data = content
     if b"\0" in data:
@@ -87,12 +99,19 @@ def decode(content, path):
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         return None, "%s is not UTF-8 at byte %d" % (path, error.start)
-    return interpret(text, path, stat.S_IMODE(status.st_mode)), None
+    marked = text.startswith(dotenv.MARK) and accepts_mark()
+    return interpret(text, path, stat.S_IMODE(status.st_mode), marked, status), None
 
 
-def interpret(text, path=".env", mode=0o600):
-    """Return the ``Reading`` of the text of a .env file."""
-    lines = dotenv.parse(text)
+def interpret(text, path=".env", mode=0o600, marked=False, status=None):
+    """Return the ``Reading`` of the text of a .env file.
+
+    Args:
+        text: of the file.
+        path, mode, status: as in a ``Reading``.
+        marked: whether the text begins with a mark that python-dotenv leaves out.
+    """
+    lines = dotenv.parse(text[1:] if marked else text)
     by_dotenv = dotenv.dotenv_values(lines)
     by_systemd = dotenv.systemd_values(text)
     numbers, duplicates = {}, []
@@ -107,71 +126,55 @@ def interpret(text, path=".env", mode=0o600):
         for name in names
     }
     malformed = [(line.number, line.error) for line in lines if line.error]
-    return Reading(path, mode, lines, values, duplicates, malformed)
+    first = lines[0].name if marked and lines else None
+    return Reading(path, mode, lines, values, duplicates, malformed, status, first)
 
 
-def settings(reading, params, unit=None):
-    """Return {name: value}: what the app runs with, and the module's options over it.
+def settings(reading, params):
+    """Return what ``with_options`` does, of a file that systemd reads and python-dotenv, too.
 
-    python-dotenv and pydantic leave a variable alone that the process has already, so what systemd
-    set there wins. The parts of DATABASE_URL and REDIS_URL are added as DATABASE_URL.host and so
-    on (scheme, user, password, host, port, path, query).
+    They leave a variable alone that the process has already, so what systemd reads wins.
     """
-    result = {}
-    if reading is not None:
-        result.update(
-            {
-                name: value.dotenv
-                for name, value in reading.values.items()
-                if value.dotenv is not None
-            }
-        )
-    result.update(unit_environment(unit))
-    if reading is not None and loaded_by_systemd(reading.path, unit):
-        result.update(
-            {
-                name: value.systemd
-                for name, value in reading.values.items()
-                if value.systemd is not None
-            }
-        )
+    values = {}
+    for name, value in reading.values.items() if reading is not None else ():
+        values[name] = value.dotenv if value.systemd is None else value.systemd
+    return with_options(
+        {name: value for name, value in values.items() if value is not None}, params
+    )
+
+
+def with_options(values, params):
+    """Return {name: value} of what the app runs with and of the module's options over it.
+
+    The parts of DATABASE_URL and REDIS_URL are added as DATABASE_URL.host and so on (scheme, user,
+    password, host, port, path, query), and DATABASE_URL.hosts where it names several.
+    """
+    result = dict(values)
     for service in ("DATABASE", "REDIS"):
-        if result.get(service + "_URL"):
+        address = service + "_URL"
+        if result.get(address):
+            # Where there is a URL, as its parser.
+            from ansible_collections.sergas.ops.plugins.module_utils._host import service_url
+
             try:
-                parts = url.split(result[service + "_URL"])
+                parts, servers = service_url.split(result[address])
             except ValueError:
-                parts = None  # the options count all the same
+                parts, servers = None, ()  # the options count all the same
             for part in _URL_PARTS if parts else ():
                 if getattr(parts, part) not in (None, ""):
-                    result["%s_URL.%s" % (service, part)] = str(getattr(parts, part))
+                    result["%s.%s" % (address, part)] = str(getattr(parts, part))
+            if len(servers) > 1:
+                result[address + ".hosts"] = "\n".join(
+                    "%s %s" % (host, port or "") for host, port in servers
+                )
         for option in _OPTIONS:
             given = params.get("%s_%s" % (service.lower(), option))
             if given is not None:
                 result["%s_%s" % (service, option.upper())] = str(given)
-                result["%s_URL.%s" % (service, option)] = str(given)
+                result["%s.%s" % (address, option)] = str(given)
+                if option in ("host", "port"):
+                    result.pop(address + ".hosts", None)
     return result
-
-
-def loaded_by_systemd(path, unit):
-    """Return whether the unit has this file as its ``EnvironmentFile``; True where that is not
-    known.
-    """
-    files = (unit or {}).get("EnvironmentFiles")
-    return True if not unit or files is None else path in files
-
-
-def unit_environment(unit):
-    """Return {name: value} of the unit's own ``Environment=`` lines."""
-    text = (unit or {}).get("Environment")
-    if not text:
-        return {}
-    import shlex  # only where a unit has such lines
-
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = text.split()
-    return dict(word.partition("=")[::2] for word in words if "=" in word)
 
 
 def port(settings):
@@ -188,20 +191,19 @@ def secrets(settings, reading=None):
     pairs = list(settings.items())
     for name, value in reading.values.items() if reading is not None else ():
         pairs += [(name, value.dotenv), (name, value.systemd)]
+    return secret_values(pairs)
+
+
+def secret_values(pairs):
+    """Return the set of the secrets among (name, value) pairs; a value may be None."""
     found = set()
     for name, value in pairs:
-        if not value:
-            continue
-        if is_secret_name(name):
+        if value and is_secret_name(name):
             found.add(value)
-        if "://" in value:
-            try:
-                password = url.split(value).password
-            except ValueError:
-                continue
-            if password:
-                raw = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
-                found.update((password, raw))
+        if value and "://" in value and "@" in value:
+            from ansible_collections.sergas.ops.plugins.module_utils._host import service_url
+
+            found |= service_url.fragments(value)
     return found
 
 
@@ -223,6 +225,22 @@ SOCKETS = (
     "/run/postgresql",
     "/tmp",  # noqa: S108  where a server built from source puts its socket
 )
+
+
+def database_targets(settings):
+    """Return what ``database_target`` does for each server that the app may use, the one that it
+    tries first at the beginning.
+
+    Raises:
+        NotHere: the app uses another database system.
+    """
+    target = database_target(settings)
+    servers = [line.partition(" ") for line in settings.get("DATABASE_URL.hosts", "").split("\n")]
+    return [
+        dict(target, host=host, port=int(port or pgwire.DEFAULT_PORT))
+        for host, _space, port in servers
+        if host
+    ] or [target]
 
 
 def database_target(settings):

@@ -21,19 +21,15 @@ _CORE = r"core\.(.+?)\.(\d+)\.[0-9a-f]{32}\.(\d+)\."
 _APPORT = r"(.+)\.(\d+)\.crash$"
 
 
-def read(since):
-    """Return (dumps since a time in seconds since the epoch, directories that cannot be read)."""
+def read():
+    """Return (all dumps, the latest first; directories that cannot be read)."""
     dumps, unreadable = [], []
     for directory in DIRECTORIES:
         try:
             with os.scandir(directory) as entries:
                 for entry in entries:
                     status = entry.stat(follow_symlinks=False)
-                    if (
-                        status.st_mtime >= since
-                        and stat.S_ISREG(status.st_mode)
-                        and not _NO_DUMPS.match(entry.name)
-                    ):
+                    if stat.S_ISREG(status.st_mode) and not _NO_DUMPS.match(entry.name):
                         dumps.append(
                             dict(
                                 dump(entry.name),

@@ -28,6 +28,10 @@ _ESCAPED = {"single": re.compile(r"\\([\\'])"), "double": re.compile(r"\\([\\'\"
 _CONTROL = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 #: What python-dotenv replaces by another value, whatever the quotes.
 REFERENCE = re.compile(r"\$\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
+#: What some editors put before the first character of a file. It is part of the first name to
+#: systemd, and to python-dotenv before ``MARK_ACCEPTED``.
+MARK = "\ufeff"
+MARK_ACCEPTED = (1, 2, 3)
 #: What a shell and systemd take as the name of a variable.
 VALID_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SYSTEMD_SPACE = " \t\n\r"
@@ -112,19 +116,25 @@ def _parse_line(text, position, number):
     )
 
 
-def dotenv_values(lines):
+def dotenv_values(lines, environment=None):
     """Return {name: value} as python-dotenv gives them, ``${NAME}`` references resolved.
 
-    A reference finds what the file set above it; the process's own environment, which python-dotenv
-    reads first, is not known here.
+    Args:
+        lines: of ``parse``.
+        environment: {name: value} of the process: a reference finds there what the file has not
+            set above it.
     """
     values = {}
+
+    def resolved(found):
+        # The default counts for a name that is not set, not for one that is set to nothing.
+        name = found.group("name")
+        default = found.group("default") or ""
+        return (values[name] if name in values else (environment or {}).get(name, default)) or ""
+
     for line in lines:
         if line.name is not None:
-            values[line.name] = line.value and REFERENCE.sub(
-                lambda found: values.get(found.group("name")) or found.group("default") or "",
-                line.value,
-            )
+            values[line.name] = line.value and REFERENCE.sub(resolved, line.value)
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -20,7 +20,7 @@ _NO_PROGRAM = (".slice", ".target")
 
 
 def read(unit, now, deadline):
-    """Return {properties, lines, needs} of the last attempts to start a unit.
+    """Return {properties, lines, needs, conditions} of the last attempts to start a unit.
 
     Args:
         unit: its name, with the suffix.
@@ -29,7 +29,8 @@ def read(unit, now, deadline):
 
     Returns:
         properties of systemctl; lines, the newest last: {at, systemd (whether it is systemd's),
-        pid, invocation, text}; needs: {unit: ActiveState} of the units that it requires.
+        pid, invocation, text}; needs: {unit: ActiveState} of the units that it requires;
+        conditions: those of its files, each as ``ConditionX=value``.
 
     Raises:
         SystemctlError: systemd does not answer.
@@ -48,7 +49,20 @@ def read(unit, now, deadline):
         "properties": properties,
         "lines": _lines(unit, now, deadline),
         "needs": {name: found.get("ActiveState") for name, found in needs.items()},
+        "conditions": _conditions(unit, deadline),
     }
+
+
+def _conditions(unit, deadline):
+    """Return the conditions in the files of a unit: systemd before 249 does not log which one was
+    not met, and shows none.
+    """
+    try:
+        text = systemctl.run("cat", "--no-pager", "--", unit, deadline=deadline)
+    except systemctl.SystemctlError:
+        return []
+    lines = [line.strip() for line in text.splitlines()]
+    return [line[:300] for line in lines if line.startswith(("Condition", "Assert"))][:10]
 
 
 def _lines(unit, now, deadline):

@@ -24,9 +24,10 @@ def postgresql(root="/"):
     targets = []
     for path in sorted(glob.glob(os.path.join(root, "etc/postgresql/*/*/postgresql.conf"))):
         directory = os.path.dirname(path)
-        if _words(os.path.join(directory, "start.conf"))[:1] in (["manual"], ["disabled"]):
+        if words(os.path.join(directory, "start.conf"))[:1] in (["manual"], ["disabled"]):
             continue
-        targets.append(_local(_setting(directory, "port", "5432")))
+        port = conf_value(directory, "port") or ""
+        targets.append(_local(port if port.isdigit() else "5432"))
     if not targets:
         for directory in SOCKETS[1:]:
             for path in glob.glob(os.path.join(root, directory.lstrip("/"), ".s.PGSQL.*[0-9]")):
@@ -46,7 +47,8 @@ def _local(port):
     }
 
 
-def _words(path):
+def words(path):
+    """Return the lines of a configuration without comments; none of a file that cannot be read."""
     try:
         # In Debian, the directory is the server's own user's.
         lines = files.read_text(path).splitlines()
@@ -55,16 +57,21 @@ def _words(path):
         return []
 
 
-def _setting(directory, name, default):
-    """Return a number set in postgresql.conf or in its conf.d; the last one counts."""
-    found = default
+def conf_value(directory, name):
+    """Return a setting of postgresql.conf or of its conf.d as text, or None; the last one counts.
+
+    Args:
+        directory: of the cluster's configuration.
+        name: of the setting.
+    """
+    found = None
     for path in [os.path.join(directory, "postgresql.conf")] + sorted(
         glob.glob(os.path.join(directory, "conf.d", "*.conf"))
     ):
-        for line in _words(path):
-            match = re.match(r"%s\s*=?\s*'?([0-9]+)'?\Z" % name, line, re.I)
+        for line in words(path):
+            match = re.match(r"%s\s*=?\s*('[^']*'|[^\s']+)\Z" % name, line, re.I)
             if match:
-                found = match.group(1)
+                found = match.group(1).strip("'")
     return found
 
 

@@ -20,9 +20,11 @@ PROPERTIES = (
     " MainPID ExecMainCode ExecMainStatus ExecMainStartTimestampMonotonic"
     " ExecMainExitTimestampMonotonic ActiveEnterTimestampMonotonic StateChangeTimestampMonotonic"
     " InvocationID ControlGroup User Group FragmentPath WorkingDirectory Environment"
-    " EnvironmentFiles ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit"
-    " TasksCurrent TasksMax AppArmorProfile"
-    " LimitNOFILESoft LimitNOFILE TimeoutStartUSec"
+    " EnvironmentFiles PassEnvironment UnsetEnvironment PAMName SupplementaryGroups DropInPaths"
+    " ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax"
+    " LimitNOFILESoft LimitNOFILE AppArmorProfile WantedBy RequiredBy TriggeredBy"
+    " StandardOutput StandardError LogNamespace LogLevelMax SyslogLevel LogFilterPatterns"
+    " LogRateLimitIntervalUSec LogRateLimitBurst TimeoutStartUSec"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
 _PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")
@@ -68,16 +70,6 @@ def working_directory(properties):
     """Return the directory the unit works in, or None."""
     path = properties.get("WorkingDirectory", "").lstrip("!-")
     return path if path.startswith("/") else None
-
-
-def environment_file(properties):
-    """Return the unit's ``.env``: of several files the one of that name, else the last, else
-    None.
-    """
-    lines = properties.get("EnvironmentFiles", "").split("\n")
-    paths = [line.rsplit(" (ignore_errors=", 1)[0].lstrip("-") for line in lines if line]
-    named = [path for path in paths if os.path.basename(path) == ".env"]
-    return (named or paths or [None])[-1]
 
 
 def command_line(properties):
@@ -165,6 +157,12 @@ def is_running(properties):
         properties.get("ActiveState") in ("active", "reloading")
         and properties.get("SubState") != "exited"
     )
+
+
+def starts_at_boot(properties):
+    """Return whether something starts the unit after a boot; of one that is not known, it does."""
+    started = any(properties.get(name) for name in ("WantedBy", "RequiredBy", "TriggeredBy"))
+    return started or properties.get("UnitFileState") != "disabled"
 
 
 def is_loaded(properties):

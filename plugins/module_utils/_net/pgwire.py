@@ -50,12 +50,12 @@ _MOST_ITERATIONS = 1000000
 _PASSED_OVER = (b"1", b"2", b"A", b"D", b"I", b"N", b"S", b"T", b"n")
 DEFAULT_PORT = 5432
 TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-#: A diagnosis never hurts an overloaded server: it writes nothing, waits for no lock and ends soon.
+#: A diagnosis never hurts an overloaded server: it waits for no lock and ends soon. That it writes
+#: nothing is up to its transactions: whether the role may write by default is one of its questions.
 #: The role may be a superuser, and what the database's owner has put into another schema must not
 #: be called with its rights.
 SESSION = {
     "search_path": "pg_catalog",
-    "default_transaction_read_only": "on",
     "statement_timeout": "3000",
     "lock_timeout": "1000",
 }

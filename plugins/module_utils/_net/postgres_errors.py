@@ -160,6 +160,12 @@ class StatementFailed(PostgresError):
     kind = "statement"
 
 
+class DiskFull(StatementFailed):
+    """The server has no space to write what it has to, not even for a session."""
+
+    kind = "disk_full"
+
+
 #: What means something else in a session than at its start; the first prefix that fits counts.
 _IN_A_SESSION = (
     ("57P04", ConnectionLost),
@@ -194,6 +200,7 @@ _BY_REASON = {
     "slots": TooManyConnections,
     "role_limit": TooManyConnections,
     "database_limit": TooManyConnections,
+    "disk_full": DiskFull,
     "starting": StartingUp,
     "stopping": ConnectionLost,
     "pooler": PoolerInBetween,

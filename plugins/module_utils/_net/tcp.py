@@ -55,6 +55,24 @@ def resolve(host: str, port: Optional[int], deadline: Deadline) -> List[Any]:
     return answer[0]
 
 
+def is_own(host: str, deadline: Deadline) -> bool:
+    """Return whether a name or address is this machine: its own addresses, and only those, can be
+    bound.
+    """
+    try:
+        entries = resolve(host, 0, deadline)
+    except ConnectionFailed:
+        return False
+    for family, _type, _protocol, _name, target in entries:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.bind(target)
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def connect(host: str, port: int, deadline: Deadline) -> Stream:
     """Connect to the first address of a host that answers.
 

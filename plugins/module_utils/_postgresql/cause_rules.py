@@ -63,6 +63,11 @@ def waits_for_lock(effect, _cause):
     return any(row.get("wait_type") == "Lock" for row in _rows(effect, "statements"))
 
 
+def same_prepared(effect, cause):
+    gids = {row["gid"] for row in _rows(effect, "prepared")}
+    return any(row["gid"] in gids for row in _rows(cause, "prepared"))
+
+
 def root_is_long(effect, cause):
     roots = {row["pid"] for row in _rows(effect, "roots")}
     return any(row.get("pid") in roots for row in _rows(cause, "transactions"))
@@ -121,14 +126,15 @@ RULES = by_effect(
     Rule("db.index.missing", ("db.statistics.stale",), guess_on_same_table),
     Rule("db.connections.exhausted", ("db.locks.blocked",), most_wait),
     Rule("db.locks.blocked", ("db.transactions.idle",), root_left_open),
+    Rule("db.locks.blocked", ("db.transactions.prepared",), same_prepared),
     Rule("db.locks.blocked", ("db.transactions.long",), root_is_long),
     Rule("db.bloat", ("db.vacuum.overdue",), shared_table),
     Rule("db.bloat.unknown", ("db.statistics.stale",), shared_table),
     Rule("db.vacuum.overdue", ("db.settings.harmful",), autovacuum_off),
-    Rule("db.vacuum.overdue", ("db.transactions.long",)),
+    Rule("db.vacuum.overdue", ("db.transactions.long", "db.transactions.prepared")),
     Rule("db.vacuum.overdue", ("db.wal.slot_inactive",), holds_rows),
     Rule("db.statistics.stale", ("db.settings.harmful",), autovacuum_off),
-    Rule("db.wraparound.near", ("db.transactions.long",)),
+    Rule("db.wraparound.near", ("db.transactions.long", "db.transactions.prepared")),
     Rule("db.wraparound.near", ("db.wal.slot_inactive",), holds_rows),
     Rule("db.wraparound.near", ("db.settings.harmful",), autovacuum_off),
     Rule("db.cache.low", ("db.index.missing",)),

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import pwd
-import socket
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._net import postgres
+from ansible_collections.sergas.ops.plugins.module_utils._net import postgres, tcp
 from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import (
     PostgresError,
     Refused,
@@ -147,20 +146,5 @@ def _unix_sockets():
 
 
 def is_local(host):
-    """Return whether a name or address is this machine: its own addresses, and only those, can be
-    bound.
-    """
-    try:
-        addresses = postgres.resolve(host, 0, Deadline(2))
-    except PostgresError:
-        return False
-    for address in addresses:
-        try:
-            with socket.socket(
-                socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM
-            ) as probe:
-                probe.bind((address, 0))
-                return True
-        except OSError:
-            continue
-    return False
+    """Return whether a name or address is this machine."""
+    return tcp.is_own(host, Deadline(2))

@@ -10,6 +10,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     cause_rules,
+    prepared,
     termination_plan,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sessions import (
@@ -34,7 +35,7 @@ IDLE_SECONDS = 300
 GUIDE = "Database Connection Pool Exhausted"
 
 
-def decide(sessions, waits, limits, thresholds, target):
+def decide(sessions, waits, limits, thresholds, target, prepared_rows=()):
     """Return the findings on slots, open transactions and locks.
 
     Args:
@@ -43,14 +44,38 @@ def decide(sessions, waits, limits, thresholds, target):
             connections it may have}.
         thresholds: {name: (warn, fail, unit)} with the names of THRESHOLDS.
         target: ``host:port`` of the server.
+        prepared_rows: of ``prepared.QUERY``, where a session waits for a prepared transaction.
     """
     blocked, blocking = lock_chains(sessions, waits)
-    locks = _decide_locks(sessions, blocked, blocking, thresholds["lock_wait_seconds"], target)
+    locks = _decide_locks(
+        sessions, blocked, blocking, thresholds["lock_wait_seconds"], target, prepared_rows
+    )
     transactions = _decide_transactions(sessions, thresholds["idle_transaction_seconds"], target)
     connections = _decide_connections(
         sessions, limits, thresholds["db_connections_percent"], target
     )
+    _escalate(transactions, connections, locks)
     return causes.derive([connections, transactions, locks], cause_rules.RULES)
+
+
+def _escalate(transactions, connections, locks):
+    """Make a warning of open transactions a failure where what they hold keeps the others out: all
+    the slots, or the lock that the longest wait is for.
+    """
+    if transactions["status"] != "warn":
+        return
+    full = connections["status"] == "fail" and (
+        connections["evidence"].get("reason") == "idle in transaction"
+    )
+    roots = {root["pid"] for root in locks["evidence"].get("roots", ())}
+    holds = locks["status"] == "fail" and any(
+        session["pid"] in roots for session in transactions["evidence"]["sessions"]
+    )
+    if full or holds:
+        transactions["status"] = "fail"
+        transactions["summary"] += (
+            "; they take all connections" if full else "; others wait for their locks"
+        )
 
 
 def _decide_connections(sessions, limits, threshold, target):
@@ -191,6 +216,8 @@ def _decide_transactions(sessions, threshold, target):
             count=len(left_open),
             sessions=[described(session) for session in left_open[:5]],
             not_visible=len(unseen),
+            # They are not ended without a person's word for it.
+            superusers=sum(1 for session in left_open if session["superuser"]),
             **_endable(sessions, lambda one: one in left_open),
         )
         return finding(
@@ -223,7 +250,7 @@ def _decide_transactions(sessions, threshold, target):
     )
 
 
-def _decide_locks(sessions, blocked, blocking, threshold, target):
+def _decide_locks(sessions, blocked, blocking, threshold, target, prepared_rows):
     warn, fail, unit = threshold
     longest = blocked[0]["waiting_seconds"] if blocked else 0.0
     evidence = {"target": target}
@@ -248,20 +275,28 @@ def _decide_locks(sessions, blocked, blocking, threshold, target):
     evidence.update(count=len(blocked), roots=blocking[:5], blocked=blocked[:5])
     pids = {root["pid"] for root in blocking}
     evidence.update(_endable(sessions, lambda one: one["pid"] in pids))
+    named, by_hand = (
+        _named(root),
+        "COMMIT PREPARED or ROLLBACK PREPARED what is in pg_prepared_xacts.",
+    )
+    if root["pid"] == 0 and prepared_rows:
+        held = [row for row in prepared_rows if row["locks"]] or prepared_rows
+        held = sorted(held, key=lambda row: (not prepared.locked(row), -row["seconds"]))
+        evidence["prepared"] = held[:5]
+        named, by_hand = prepared.in_words(held[0]), prepared.ADVICE % held[0]["gid"]
     exact = blocked[0]["exact"]
     return finding(
         "db.locks.blocked",
         "database",
         status,
         "%d sessions wait for a lock, the longest for %s%.0f s (thresholds %g s and %g s); at the"
-        " root is %s"
-        % (len(blocked), "" if exact else "at most ", longest, warn, fail, _named(root)),
+        " root is %s" % (len(blocked), "" if exact else "at most ", longest, warn, fail, named),
         value=longest,
         confidence="measured" if exact else "estimated",
         advice=(
             "End the root with pg_connections (blocking_longer_than), if its work may be undone."
             if root["pid"]
-            else "COMMIT PREPARED or ROLLBACK PREPARED the transactions of pg_prepared_xacts."
+            else by_hand
         ),
         remedy="end_blocker" if root["pid"] else None,
         **details,

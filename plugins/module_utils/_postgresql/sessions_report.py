@@ -11,6 +11,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import fi
 from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     location,
+    prepared,
     sessions_findings,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.findings import unreachable
@@ -67,16 +68,19 @@ class Observation:
 
     Attributes:
         sessions, waits, limits: see ``sessions``.
+        prepared: rows of ``prepared.QUERY``, where a session waits for one.
     """
 
     def __init__(self, session):
         self.limits = session.rows(_LIMITS)[0]
         self.sessions = session.rows(_SESSIONS)
-        self.waits = []
+        self.waits, self.prepared = [], []
         # Who waits can be seen by any role, but not in pg_stat_activity.
         if any(item["wait_event_type"] == "Lock" or is_hidden(item) for item in self.sessions):
             since = "l.waitstart" if session.version >= _WAIT_START else "NULL::timestamptz"
             self.waits = session.rows(_WAITS.format(since=since))
+        if any(0 in wait["blockers"] for wait in self.waits):
+            self.prepared = session.rows(prepared.QUERY)
 
     def result(self, limits, target):
         """Return what the module returns about the sessions.
@@ -88,7 +92,9 @@ class Observation:
         blocked, blocking = lock_chains(self.sessions, self.waits)
         seen = clients(self.sessions)
         most = LISTED
-        findings = sessions_findings.decide(self.sessions, self.waits, self.limits, limits, target)
+        findings = sessions_findings.decide(
+            self.sessions, self.waits, self.limits, limits, target, self.prepared
+        )
         return {
             "connections": summary(self.sessions, self.limits),
             "idle": _listed(seen, ("idle",)),
@@ -128,7 +134,7 @@ def observed(params, deadline):
                 reserved_slot=session.reserved,
             )
     except errors.PostgresError as error:
-        item = _failure(error, target)
+        item = _failure(error, target, params)
         return {
             "connections": None,
             "idle": [],
@@ -144,15 +150,9 @@ def observed(params, deadline):
         }
 
 
-def _failure(error, target):
-    if isinstance(
-        error,
-        (
-            errors.StatementFailed,
-            errors.InsufficientPrivilege,
-            errors.LockTimedOut,
-        ),
-    ):
+def _failure(error, target, params):
+    unseen = (errors.StatementFailed, errors.InsufficientPrivilege, errors.LockTimedOut)
+    if isinstance(error, unseen) and not isinstance(error, errors.DiskFull):
         return finding(
             "db.connections.unknown",
             "database",
@@ -161,4 +161,4 @@ def _failure(error, target):
             evidence={"target": target, "sqlstate": error.sqlstate},
             guide=sessions_findings.GUIDE,
         )
-    return unreachable(error, target)
+    return unreachable(error, target, params)

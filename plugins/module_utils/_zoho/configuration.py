@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_config,
+    app_environment,
+    unit,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._net import redis, resp
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import credentials, host_store, store
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import Unusable, digest
@@ -36,16 +39,11 @@ _DATABASE = re.compile(r"[0-9]{1,5}\Z")
 def read(params, deadline):
     """Return ({name: value} the app runs with, why its .env could not be read or None)."""
     properties = unit.read(params["service"], deadline.within(3))[0]
-    directory = (
-        params["app_dir"] or unit.working_directory(properties) or app_config.DEFAULT_APP_DIR
-    )
-    path = (
-        params["env_file"] or unit.environment_file(properties) or os.path.join(directory, ".env")
-    )
-    reading, reason = app_config.read(path)
-    if reading is None and reason is None:
-        reason = "%s does not exist" % path
-    return app_config.settings(reading, params, properties), reason
+    environment = app_environment.read(properties, params)
+    reason = environment.error
+    if environment.reading is None and reason is None:
+        reason = "%s does not exist" % environment.path
+    return app_config.with_options(environment.values, params), reason
 
 
 def choose_credentials(settings, params, reason=None):

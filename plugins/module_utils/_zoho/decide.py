@@ -271,4 +271,9 @@ def _observed(seen, good):
         if seen.client_is_known:
             reason += ", and Zoho knows the client and its secret"
         return [findings.nothing(reason, seen.target)]
+    if seen.verdict is not None and seen.verdict.credits == 0:
+        # The call was let through, and the next ones will not be.
+        message = "no API credits are left, though this call was answered"
+        evidence = {"api_credits_left": 0}
+        return [findings.problem("rate_limited", message, seen.target, evidence)]
     return [good] if seen.verdict is None or seen.verdict.error_kind == "alive" else []

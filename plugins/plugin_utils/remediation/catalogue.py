@@ -24,6 +24,8 @@ IMPACTS = ("none", "reload", "restart", "disruptive")
 #: where a cause is the fleet's.
 INTERRUPTING = ("restart", "disruptive")
 RUNS_ON = ("host", "target")
+#: Services that a cluster manager may own.
+ACTS_ON = (None, "database", "redis")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _ID = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+\Z")
@@ -43,6 +45,7 @@ _OPTIONAL = {
     "after_dependencies": False,
     "restarts_app": None,
     "useless": [],
+    "acts_on": None,
     "needs": {"approval": False, "variables": [], "values": {}},
     "cooldown": 900,
     "timeout": 300,
@@ -88,6 +91,7 @@ class Metadata(TypedDict):
     after_dependencies: bool
     restarts_app: bool
     useless: list[Useless]
+    acts_on: str | None
     needs: Needs
     undo: dict[str, Any]
     cooldown: int
@@ -145,7 +149,8 @@ def remedy(name: str, document: Any) -> Metadata:
     person has to approve that.
 
     One with ``after_dependencies`` is also planned for findings that derive from what another
-    remedy fixes, in case they outlast it.
+    remedy fixes, in case they outlast it. What it ``acts_on`` is the service that it starts, stops,
+    restarts or reconfigures: where a cluster manager owns that, it is held back.
 
     Raises:
         CatalogueError: it does not keep the contract.
@@ -178,6 +183,7 @@ def remedy(name: str, document: Any) -> Metadata:
         "after_dependencies": check.switch("after_dependencies", document["after_dependencies"]),
         "restarts_app": _restarts_app(check, document),
         "useless": _useless(check, document["useless"]),
+        "acts_on": check.choice("acts_on", document["acts_on"], ACTS_ON),
         "needs": {
             "approval": approval,
             "variables": check.texts(
@@ -330,9 +336,9 @@ class _Checker:
             self.fail(key, value, "a list of %s" % what)
         return list(value)
 
-    def choice(self, key: str, value: Any, allowed: Sequence[str]) -> str:
+    def choice(self, key: str, value: Any, allowed: Sequence[str | None]) -> Any:
         if value not in allowed:
-            self.fail(key, value, "one of: %s" % ", ".join(allowed))
+            self.fail(key, value, "one of: %s" % ", ".join(filter(None, allowed)))
         return value
 
     def switch(self, key: str, value: Any) -> bool:

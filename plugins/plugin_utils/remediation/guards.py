@@ -216,6 +216,26 @@ def supported(entry: Entry, found: Mapping[str, Any] | None, ids: Sequence[str])
     )
 
 
+def managed(
+    entry: Entry, service: str | None, managers: Mapping[str, Mapping[str, str]]
+) -> Guard | None:
+    """Hold back what would act on a service behind the back of the cluster manager that owns it.
+
+    Args:
+        service: what the remedy acts on, or None.
+        managers: {service: name and command of its manager} of the entry's host.
+    """
+    manager = managers.get(service or "")
+    if not manager:
+        return None
+    return _guard(
+        "managed",
+        "%s owns this service on %s, and would undo that or fail over"
+        % (manager["name"], entry["host"]),
+        "do it with %s: %s" % (manager["name"], manager["command"]),
+    )
+
+
 def fleet_cause(entry: Entry, approved: Container[str]) -> Guard | None:
     """Hold back interruptions of single hosts for what most hosts have in common, unless named."""
     shared = entry["fleet"]

@@ -210,6 +210,7 @@ def make(
     entries.sort(key=_order)
     found = {host["name"]: host["findings"] for host in model["hosts"]}
     distributions = {host["name"]: host.get("distribution") for host in model["hosts"]}
+    managers = {host["name"]: host.get("managed") or {} for host in model["hosts"]}
     chosen = [entry for entry in entries if _is_chosen(entry["remedy"], plan_options)]
     for entry in chosen:
         if plan_options.cooldown is not None:
@@ -224,7 +225,10 @@ def make(
         refused = guards.supported(
             entry, distributions.get(entry["host"] or ""), plan_options.supported_distributions
         )
-        entry["guards"] += [refused] if refused else []
+        owned = guards.managed(
+            entry, remedies[entry["remedy"]]["acts_on"], managers.get(entry["host"] or "", {})
+        )
+        entry["guards"] += [guard for guard in (refused, owned) if guard]
     free = [entry for entry in chosen if not entry["guards"] and not entry["gone"] and _acts(entry)]
     held = guards.share(free, _users(model), plan_options.max_share)
     for entry in free:

@@ -85,6 +85,17 @@ RULES = causes.by_effect(
         ),
     ),
     Rule(
+        "lb.requests.failing",
+        (
+            "app.service.",
+            "app.port.",
+            "api.health.unreachable",
+            "app.exceptions",
+            "app.errors.",
+            "host.unreachable",
+        ),
+    ),
+    Rule(
         "lb.blocked",
         ("lb.blocked", "host.unreachable"),
         why="a firewall is a separate fault, whatever else is wrong with the app behind it",

@@ -26,6 +26,7 @@ _SEEN_BY_APP = (
     "db.unreachable",
     "db.auth.failed",
     "db.missing",
+    "db.writes.refused",
     "db.connections.exhausted",
     "db.connection.",
 )
@@ -164,7 +165,7 @@ RULES = causes.by_effect(
         ),
         _by_cognee,
     ),
-    Rule("zoho.token.invalid", ("app.env.missing",), _names_zoho),
+    Rule("zoho.token.invalid", ("app.env.missing", "app.env.invalid"), _names_zoho),
     Rule("zoho.token.invalid", ("zoho.token.invalid", "zoho.rate_limited"), _by_zoho),
     Rule("zoho.token.invalid", ("zoho.token.unknown",), _keeps_app_away),
     Rule("zoho.rate_limited", ("zoho.rate_limited",), _by_zoho),

@@ -264,6 +264,7 @@ def _host(host: Host, roots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "findings": findings,
         "found_by": host["found_by"],
         "distribution": host["distribution"],
+        "managed": host["managed"],
         "changes": host["changes"],
         "probe_seconds": host["probe_seconds"],
     }

@@ -78,9 +78,9 @@ def host_entry(
     Returns:
         dict with name, groups, addresses, results (the names found), reachable, diagnosed, findings
         (complete, in their order), found_by ({id of what is bad: {part of the diagnosis: checks}},
-        no checks where that is not known), distribution (None where it is not known), changes (what
-        was changed on it lately, newest first) and probe_seconds. A host that was not diagnosed has
-        a finding that says so.
+        no checks where that is not known), distribution (None where it is not known), managed
+        (services that a cluster manager owns), changes (what was changed on it lately, newest
+        first) and probe_seconds. A host that was not diagnosed has a finding that says so.
     """
     entry: dict[str, Any] = {
         "name": name,
@@ -92,6 +92,7 @@ def host_entry(
         "findings": [],
         "found_by": {},
         "distribution": None,
+        "managed": {},
         "changes": [],
         "probe_seconds": {},
     }
@@ -133,6 +134,12 @@ def _add(entry: dict[str, Any], variable: str, result: Any) -> None:
         if isinstance(result.get("distribution"), dict):
             entry["distribution"] = {
                 key: result["distribution"].get(key) for key in ("id", "like", "name")
+            }
+        if isinstance(result.get("managed"), dict):
+            entry["managed"] = {
+                service: {key: str(manager.get(key)) for key in ("name", "command")}
+                for service, manager in result["managed"].items()
+                if isinstance(manager, dict)
             }
         if isinstance(result.get("probe_seconds"), dict):
             entry["probe_seconds"].update(result["probe_seconds"])

@@ -154,11 +154,13 @@ def _since(comparison: dict[str, Any], width: int) -> list[Line]:
     if comparison["previous"] is None:
         note = printable(comparison["note"] or NOT_COMPARED)
         return [(_cut("No comparison: %s." % note, width), None)]
-    counts = "%d new, %d resolved, %d still bad" % tuple(
-        len(comparison[key]) for key in ("new", "resolved", "still_bad")
-    )
-    if comparison["unmeasured"]:
-        counts += ", %d not checked again" % len(comparison["unmeasured"])
+    # Root causes, as everything above this line.
+    roots = comparison["roots"]
+    counts = "%(new)d new, %(resolved)d resolved, %(still_bad)d still bad" % roots
+    if roots["unmeasured"]:
+        counts += ", %d not checked again" % roots["unmeasured"]
+    if roots["first_checked"]:
+        counts += ", %d not checked before" % roots["first_checked"]
     return [(_cut("Since %s: %s." % (moment(comparison["previous"]), counts), width), None)]
 
 

@@ -40,7 +40,10 @@ CLIENTS = {
 #: The function of the drivers that opens a connection.
 OPENS = re.compile(r"\bpostgres\.connect\b")
 #: Modules that hold the name of a client and do not run it.
-NAMES = {"modules/pg_connections.py": "the application names whose sessions are spared"}
+NAMES = {
+    "modules/pg_connections.py": "the application names whose sessions are spared",
+    "_host/pgbouncer.py": "runs it as pgbouncer's own user, in a console that runs no SQL",
+}
 #: Modules of community.postgresql that send no SQL.
 NO_SQL = {"community.postgresql.postgresql_pg_hba"}
 #: What runs a client by a command, by the name of its task, and why it may.

@@ -11,7 +11,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.times import cloc
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import extent
 
 
-def decide(ctx, logs):
+def decide(ctx, logs, *_counters):
     """Return the addresses that fail to authenticate too often or scan the API, and of those the
     ones that got in.
     """
@@ -68,6 +68,7 @@ def decide(ctx, logs):
             unit=unit_name,
             warn=warn,
             fail=fail,
+            confidence=extent.confidence(logs),
             evidence=dict(
                 extent.evidence(logs),
                 last_seen=max(client["last"] for client in listed),

@@ -20,6 +20,9 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import crash_dump
 #: seconds
 _TOGETHER_SECONDS = 3.0
 _SHOWN = 10
+_MOST_OLDER = 200
+#: The programs that run an app, where its user is root: others of root's have dumps, too.
+_OF_APPS = ("python", "uvicorn", "gunicorn", "hypercorn", "celery")
 #: How a dump is read, by who has made it; by hand where another program has.
 _READ = {
     "apport": "apport-unpack FILE DIRECTORY, then gdb with its CoreDump",
@@ -30,11 +33,16 @@ _ON_PURPOSE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def observe(ctx):
-    """Return the crash dumps of the window, and the container that this host is, if any."""
-    dumps, unreadable = crash_dumps.read(ctx.now - ctx.params["window"])
+    """Return the crash dumps of the window and older ones, and the container that this host is, if
+    any.
+    """
+    found, unreadable = crash_dumps.read()
+    since = ctx.now - ctx.params["window"]
+    dumps = [item for item in found if item["at"] >= since]
     handler, pattern = crash_dumps.handler()
     return {
         "dumps": dumps,
+        "older": found[len(dumps) : len(dumps) + _MOST_OLDER],
         "unreadable": unreadable,
         "container": sockets.own_container(),
         "handler": handler,
@@ -298,35 +306,13 @@ def decide(ctx, logs, crash_dumps):
         for item in crash_dumps["dumps"]
         if item["uid"] is None or uid is None or item["uid"] == uid
     ]
+    older = [item for item in crash_dumps["older"] if _is_of_app(item, uid)]
     if mine:
-        findings.append(
-            finding(
-                "app.crash.dumps",
-                "app",
-                "warn",
-                "%d crash dumps in the window, the latest %s of %s"
-                % (len(mine), mine[0]["path"], clock(mine[0]["at"])),
-                value=len(mine),
-                unit="dumps",
-                evidence={
-                    "last_seen": clock(mine[0]["at"]),
-                    "core_pattern": crash_dumps["core_pattern"],
-                    "dumps": [
-                        {
-                            "path": item["path"],
-                            "bytes": item["bytes"],
-                            "at": clock(item["at"]),
-                            "program": item["program"],
-                        }
-                        for item in mine[:_SHOWN]
-                    ],
-                },
-                advice="Read them (%s), keep what helps and remove the rest."
-                % _how_to_read(
-                    "apport" if mine[0]["path"].endswith(".crash") else crash_dumps["handler"]
-                ),
-            )
-        )
+        summary = "%d crash dumps in the window, the latest %s of %s"
+        findings.append(_left(ctx, crash_dumps, mine, "window", summary))
+    elif older:
+        summary = "%d crash dumps from before the window, the latest %s of %s"
+        findings.append(_left(ctx, crash_dumps, older, "older", summary))
     if findings:
         return findings
     evidence = {"unreadable": crash_dumps["unreadable"]} if crash_dumps["unreadable"] else {}
@@ -341,6 +327,43 @@ def decide(ctx, logs, crash_dumps):
             evidence=evidence,
         )
     ]
+
+
+def _left(ctx, crash_dumps, dumps, reason, summary):
+    """Return the finding on the dumps of the app that are there."""
+    latest = dumps[0]
+    return finding(
+        "app.crash.dumps",
+        "app",
+        "warn",
+        summary % (len(dumps), latest["path"], clock(latest["at"]))
+        + (" (%d days ago)" % ((ctx.now - latest["at"]) // 86400) if reason == "older" else ""),
+        reason="older" if reason == "older" else "window",
+        value=len(dumps),
+        unit="dumps",
+        evidence={
+            "last_seen": clock(latest["at"]),
+            "core_pattern": crash_dumps["core_pattern"],
+            "dumps": [
+                {
+                    "path": item["path"],
+                    "bytes": item["bytes"],
+                    "at": clock(item["at"]),
+                    "program": item["program"],
+                }
+                for item in dumps[:_SHOWN]
+            ],
+        },
+        advice="Read them (%s), keep what helps and remove the rest."
+        % _how_to_read("apport" if latest["path"].endswith(".crash") else crash_dumps["handler"]),
+    )
+
+
+def _is_of_app(dump, uid):
+    """Return whether a dump is the app's, by its name alone: its log may be gone."""
+    if uid is None or dump["uid"] != uid:
+        return False
+    return uid != 0 or str(dump["program"]).startswith(_OF_APPS)
 
 
 def _uid(name):

@@ -40,11 +40,13 @@ def weak(settings):
     return found
 
 
-def decide(ctx):
+def decide(ctx, environment):
     """Return the findings about the app's security keys."""
-    if ctx.environment is None:
-        return _without_file(ctx, "security.keys")
-    found = weak(ctx.settings)
+    if environment["mode"] is None:
+        return _without_file(environment, "security.keys")
+    found = weak(environment["plain"])
+    for name in environment["hidden"]:
+        found.pop(name)  # what is not known is a gap
     findings = []
     mfa = found.pop("REQUIRE_MFA", None)
     if mfa:
@@ -54,7 +56,7 @@ def decide(ctx):
                 "security",
                 "warn",
                 "REQUIRE_MFA %s: a password that was guessed is enough to log in" % mfa,
-                evidence={"path": ctx.env_file},
+                evidence={"path": environment["path"]},
                 remedy="require_mfa",
                 advice=(
                     "Set it to true once every user has a second factor: who has none cannot log in"
@@ -73,9 +75,9 @@ def decide(ctx):
                 value=len(found),
                 unit="weak keys",
                 warn=1,
-                evidence={"path": ctx.env_file, "keys": found},
+                evidence={"path": environment["path"], "keys": found},
                 remedy="rate_limit_keys",
-                advice="Set them in %s and restart the app." % ctx.env_file,
+                advice="Set them in %s and restart the app." % environment["path"],
             )
         )
     if findings:
@@ -84,13 +86,14 @@ def decide(ctx):
     return [finding("security.keys.ok", "security", "ok", summary)]
 
 
-def decide_file(ctx):
-    """Return the finding about who may read and write the app's .env."""
-    if ctx.environment is None:
-        return _without_file(ctx, "security.env")
-    path, mode = ctx.environment.path, ctx.environment.mode
-    evidence = {"path": path, "mode": "%04o" % mode}
-    if mode & (stat.S_IROTH | stat.S_IWOTH):
+def decide_file(ctx, environment):
+    """Return the finding about who may read and write the files with the app's secrets."""
+    if environment["mode"] is None:
+        return _without_file(environment, "security.env")
+    files = environment["files"]
+    open_to_all = [one for one in files if one["mode"] & (stat.S_IROTH | stat.S_IWOTH)]
+    if open_to_all:
+        path, mode = open_to_all[0]["path"], open_to_all[0]["mode"]
         may = "write" if mode & stat.S_IWOTH else "read"
         return [
             finding(
@@ -99,21 +102,24 @@ def decide_file(ctx):
                 "fail",
                 "Every user of the host may %s %s (mode %04o), and it holds the app's secrets"
                 % (may, path, mode),
-                evidence=evidence,
-                remedy="rate_limit_keys",
+                evidence={"path": path, "mode": "%04o" % mode},
+                # The remedy changes the file that holds the settings.
+                remedy="rate_limit_keys" if path == environment["path"] else None,
                 advice=(
                     "Give it the mode 0600. If others than the app's people can log in there, give"
                     " the secrets new values."
                 ),
             )
         ]
+    path, mode = environment["path"], environment["mode"]
     summary = "%s has the mode %04o" % (path, mode)
+    evidence = {"path": path, "mode": "%04o" % mode}
     return [finding("security.env.ok", "security", "ok", summary, evidence=evidence)]
 
 
-def _without_file(ctx, subject):
+def _without_file(environment, subject):
     """Return what there is to say where there is no .env to read; its own check says the rest."""
-    if not ctx.environment_error:
-        summary = "%s does not exist" % ctx.env_file
+    if not environment["error"]:
+        summary = "%s does not exist" % environment["path"]
         return [finding(subject + ".skipped", "security", "skipped", summary)]
-    return [finding(subject + ".unknown", "security", "unknown", ctx.environment_error)]
+    return [finding(subject + ".unknown", "security", "unknown", environment["error"])]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
@@ -14,6 +15,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import ufw, unit
 from ansible_collections.sergas.ops.plugins.module_utils._net import http, tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
+#: Where there is one of these, a load balancer may be on this host.
+_BALANCERS = ("/etc/haproxy/haproxy.cfg", "/etc/nginx/nginx.conf")
 #: Where a host that is up answers something, if only that nothing is there.
 _OTHER_PORTS = (22, 1)
 #: Longer than a balancer waits, and short enough to look further.
@@ -75,6 +78,26 @@ def observe_firewall(ctx):
         except ConnectionFailed:
             balancers[given] = None
     return {"firewall": ufw.read(), "port": ctx.port, "balancers": balancers}
+
+
+def observe_traffic(ctx):
+    """Return what HAProxy and nginx on this host count of their requests; most hosts have none."""
+    if not any(map(os.path.exists, _BALANCERS)):
+        return {"balancers": []}
+    # Only here: compiling it takes as long as a probe.
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import traffic
+
+    return traffic.observe(ctx)
+
+
+def decide_traffic(ctx, observed):
+    """Return the findings about requests through balancers of this host."""
+    if not observed["balancers"]:
+        reason = "Neither HAProxy nor nginx is on this host"
+        return [finding("lb.requests.skipped", "loadbalancer", "skipped", reason)]
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import traffic
+
+    return traffic.decide(ctx, observed)
 
 
 def decide(ctx, backends, inbound, logs=None, sockets=None):

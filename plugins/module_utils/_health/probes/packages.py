@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import times
+from ansible_collections.sergas.ops.plugins.module_utils._core import files, times
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere, finding
 from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
@@ -30,10 +29,7 @@ def observe(ctx):
         NotHere: there is no apt.
     """
     try:
-        with open(_HISTORY, "rb") as handle:
-            handle.seek(0, 2)
-            handle.seek(max(0, handle.tell() - _MOST_BYTES))
-            text = handle.read().decode("utf-8", "replace")
+        text = files.read_text(_HISTORY)[-_MOST_BYTES:]
     except FileNotFoundError:
         raise NotHere("apt has no history here")
     since = ctx.now - ctx.params["window"]
@@ -58,7 +54,7 @@ def runs(text):
     found = []
     for part in text.split("\n\n"):
         fields = dict(re.findall(r"^([\w-]{1,40}): (.{0,100000})$", part, re.M))
-        begin, end = _time(fields.get("Start-Date")), _time(fields.get("End-Date"))
+        begin, end = (_time(fields.get(name, "")) for name in ("Start-Date", "End-Date"))
         if begin is None or not (fields.get("Upgrade") or fields.get("Install")):
             continue
         packages = (fields.get("Upgrade", "") + ", " + fields.get("Install", "")).split("), ")
@@ -75,10 +71,9 @@ def runs(text):
 
 
 def _time(text):
-    try:
-        return datetime.datetime.strptime(text or "", "%Y-%m-%d  %H:%M:%S").timestamp()
-    except ValueError:
-        return None
+    """Return a time as apt writes it, in the host's own time zone, in seconds since the epoch."""
+    found = re.match(r"(\d{4})-(\d\d)-(\d\d) {1,2}(\d\d):(\d\d):(\d\d)\Z", text)
+    return times.moment(tuple(int(part) for part in found.groups()), None) if found else None
 
 
 def decide(ctx, packages):

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Observed
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     NotHere,
     finding,
     grade,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.sizes import size
-from ansible_collections.sergas.ops.plugins.module_utils._health import reach
+from ansible_collections.sergas.ops.plugins.module_utils._health import reach, redis_writes
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
 from ansible_collections.sergas.ops.plugins.module_utils._net import failures, resp, url
 
@@ -30,6 +31,12 @@ _FIGURES = (
     "connected_clients",
     "maxclients",
     "rejected_connections",
+    "redis_mode",
+    "master_host",
+    "master_port",
+    "master_link_status",
+    "slave_read_only",
+    "min_slaves_good_slaves",
     "rdb_last_bgsave_status",
     "aof_last_write_status",
     "keyspace_hits",
@@ -70,9 +77,39 @@ def observe(ctx):
             results.append(result)
     if not results:
         raise NotHere("Redis is not on this host")
-    return results
+    gaps = {}
+    for result in results:
+        gaps.update(result.pop("gaps", {}))
+    return Observed(results, gaps)
 
 
+#: The reasons that are not in the calls: error kinds.
+REASONS = {
+    "redis.unreachable": (
+        "dns",
+        "refused",
+        "missing",
+        "unreachable",
+        "denied",
+        "permission",
+        "timeout",
+        "hung",
+        "closed",
+        "tls",
+        "protocol",
+        "proxy",
+        "redirect",
+        "loading",
+        "busy",
+        "replica",
+        "clients",
+        "refusal",
+    ),
+    "redis.auth.failed": ("protected", "password_unused", "password"),
+    "redis.writes.refused": ("replica", "replicas", "save", "memory", "cluster", "sentinel"),
+}
+#: What the observation may miss of a server that answers.
+ASPECTS = ("writes",)
 #: What to do about a failed connection to this service.
 _ADVICE = {
     **failures.ADVICE,
@@ -182,7 +219,14 @@ def judge(result, threshold):
         summary = "%s cannot be used: %s" % (server, sentence)
         return [
             finding(
-                identity, "redis", "fail", summary, evidence=evidence, remedy=remedy, advice=advice
+                identity,
+                "redis",
+                "fail",
+                summary,
+                reason=failure["error_kind"],
+                evidence=evidence,
+                remedy=remedy,
+                advice=advice,
             )
         ]
     return _judge_info(server, result, threshold)
@@ -196,19 +240,23 @@ def _judge_info(server, result, threshold):
     if lookups:
         evidence["hit_percent"] = round(100.0 * info["keyspace_hits"] / lookups, 1)
     if result["refused"]:
+        words, advice = redis_writes.WORDS[result["refused"]]
+        if result["refused"] == "replica" and info.get("master_host"):
+            words += " of %s" % url.address(info["master_host"], info.get("master_port") or 0)
         return [
             finding(
                 "redis.writes.refused",
                 "redis",
                 "fail",
-                "%s answers but refuses writes: it cannot save to its disk" % server,
-                evidence=dict(evidence, message=result["refused"][:300]),
-                advice=(
-                    "Check the disk of Redis and its log; it accepts writes again after a BGSAVE"
-                    " that succeeds."
-                ),
+                "%s answers but refuses writes: %s" % (server, words),
+                reason=result["refused"],
+                evidence=dict(evidence, message=(result["message"] or "")[:300]),
+                advice=advice,
             )
         ]
+    if not result.get("may_ping", True):
+        evidence["may_ping"] = False
+        server += " (whose user may not PING, so a health check that does so fails)"
     used, limit = info.get("used_memory"), info.get("maxmemory")
     if used is None:
         evidence["memory_unknown"] = result.get("why", "INFO does not say")
@@ -217,12 +265,12 @@ def _judge_info(server, result, threshold):
                 "redis.ok",
                 "redis",
                 "ok",
-                "%s answers PONG; its memory may not be read" % server,
+                "%s answers; its memory may not be read" % server,
                 evidence=evidence,
             )
         ]
     if not limit:
-        summary = "%s answers PONG and uses %s, without a maxmemory limit" % (server, size(used))
+        summary = "%s answers and uses %s, without a maxmemory limit" % (server, size(used))
         return [
             finding("redis.ok", "redis", "ok", summary, value=used, unit="bytes", evidence=evidence)
         ]

@@ -15,15 +15,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 
-#: systemd.exec(5): statuses with which systemd itself reports that it could not start a command
-_SYSTEMD_STATUS = {
-    200: "its WorkingDirectory cannot be entered",
-    203: "its command cannot be executed",
-    209: "its output cannot be set up",
-    216: "its group does not exist",
-    217: "its user does not exist",
-    226: "its namespace cannot be set up",
-}
 #: Why the app did not start, by the kinds of problem in its log.
 _KINDS = {
     "port": "the port is in use",
@@ -65,8 +56,33 @@ def observe(ctx):
     }
 
 
-def decide(ctx, service, logs=None):
-    """Return the state of the unit; the log, where there is one, says why and how often."""
+def observe_start(ctx):
+    """Return why the last attempt to start the unit has failed, {code, words}, or None.
+
+    Only of a unit that is down, or that was restarted: the journal is read for it.
+
+    Raises:
+        OperationError: systemd or the journal cannot be read.
+    """
+    from ansible_collections.sergas.ops.plugins.module_utils._health import start_reasons
+    from ansible_collections.sergas.ops.plugins.module_utils._host import last_start
+
+    if unit.is_running(ctx.unit) and not unit.number(ctx.unit, "NRestarts"):
+        return None
+    name = ctx.unit.get("Id") or unit.name(ctx.params["service"])
+    found = start_reasons.find(last_start.read(name, ctx.now, ctx.deadline))
+    return found and {"code": found.code, "words": found.words}
+
+
+def decide(ctx, service, logs=None, start=None):
+    """Return the state of the unit; the log, where there is one, says why and how often.
+
+    Args:
+        ctx: the context.
+        service: what ``observe`` returned.
+        logs: what the log adds up to, or None.
+        start: what ``observe_start`` returned, or None.
+    """
     properties = service["properties"]
     name = properties.get("Id") or unit.name(ctx.params["service"])
     if properties.get("LoadState") == "not-found":
@@ -76,8 +92,11 @@ def decide(ctx, service, logs=None):
         return [_unloadable(name, properties, evidence)]
     loop = _is_loop(ctx, service, logs)
     if unit.is_running(properties) and not loop and not _comes_not_up(service, logs):
-        return [_running(ctx, name, service, logs, evidence)]
-    return [_down(ctx, name, service, logs, evidence, loop)]
+        item = _running(ctx, name, service, logs, evidence)
+        late = [] if unit.starts_at_boot(properties) else [_disabled(name, evidence)]
+        # It runs, and one warning says so.
+        return late if late and item["status"] == "ok" else [item, *late]
+    return [_down(name, service, logs, evidence, loop, start)]
 
 
 def _missing(ctx, name):
@@ -231,13 +250,24 @@ def _running(ctx, name, service, logs, evidence):
     )
 
 
+def _disabled(name, evidence):
+    return finding(
+        "app.service.disabled",
+        "app",
+        "warn",
+        "%s runs since %s, but nothing starts it after a boot: it is disabled"
+        % (name, evidence["since"]),
+        evidence=evidence,
+        advice="systemctl enable %s." % name,
+    )
+
+
 def _exit_words(evidence):
     exit = evidence.get("last_exit")
     if not exit:
         return ""
     if exit["code"] == "exited":
-        reason = _SYSTEMD_STATUS.get(exit["status"])
-        return ", last exit with status %d%s" % (exit["status"], ": " + reason if reason else "")
+        return ", last exit with status %d" % exit["status"]
     return ", last killed by signal %d" % exit["status"]
 
 
@@ -252,15 +282,48 @@ def reasons(service, logs):
     return [kind for _last, kind in sorted(recent, reverse=True)]
 
 
-def _down(ctx, name, service, logs, evidence, loop):
+#: Which of several causes a finding with an id has, see docs/findings.md.
+REASONS = {
+    "app.service.down": (
+        "kind",
+        "condition",
+        "dependency",
+        "command",
+        "systemd",
+        "variable",
+        "exception",
+        "log",
+        "watchdog",
+        "time_limit",
+        "timeout",
+        "oomd",
+        "signal",
+    )
+}
+#: Another start ends as the last one did, until a person has changed what it names.
+_FUTILE = ("condition", "dependency", "command", "systemd", "variable", "exception", "log")
+
+
+def _down(name, service, logs, evidence, loop, start):
     properties = service["properties"]
     active, sub = evidence["active"], evidence["sub"]
     why = reasons(service, logs)
     problem = next(
         (_KINDS[kind.partition(".")[0]] for kind in why if kind.partition(".")[0] in _KINDS), None
     )
+    reason = start["code"] if start else None
+    if problem:
+        # What is behind it has a separate finding, which says if another start helps.
+        reason = "kind:" + next(
+            kind.partition(".")[0] for kind in why if kind.partition(".")[0] in _KINDS
+        )
     stopped = active == "inactive" and properties.get("Result") in ("success", "", None)
-    evidence = dict(evidence, reasons=why, loop=loop, stopped=stopped)
+    # An operator has stopped it: how an earlier attempt ended says nothing of that.
+    if stopped and (reason or "").partition(":")[0] not in ("condition", "dependency"):
+        reason = None
+    evidence = dict(evidence, reasons=why, loop=loop, stopped=stopped and not reason)
+    if start:
+        evidence["start"] = start
     if logs and logs["child_deaths"]:
         evidence["worker_deaths"] = logs["child_deaths"]
     status = "fail"
@@ -287,8 +350,9 @@ def _down(ctx, name, service, logs, evidence, loop):
         text = "%s is %s (%s), result %s" % (name, active, sub, evidence["result"])
     if not stopped:
         text += _exit_words(evidence)
-        if problem:
-            text += ": " + problem
+    if reason:
+        text += ": " + (problem or start["words"])
+    futile = (reason or "").partition(":")[0] in _FUTILE
     return finding(
         "app.service.down",
         "app",
@@ -297,10 +361,18 @@ def _down(ctx, name, service, logs, evidence, loop):
         value=evidence["restarts"],
         unit="restarts",
         evidence=evidence,
-        remedy="start_service",
-        advice=(
-            "Start it (systemctl start %s)." % name
-            if stopped
-            else "Check why: systemctl status %s, journalctl -u %s -n 100." % (name, name)
-        ),
+        reason=reason,
+        remedy=None if futile else "start_service",
+        advice=_advice(name, evidence, reason, futile),
     )
+
+
+def _advice(name, evidence, reason, futile):
+    if evidence["stopped"]:
+        return "Start it (systemctl start %s)." % name
+    if futile:
+        kind, _colon, detail = reason.partition(":")
+        if kind == "dependency" and detail:
+            return "Start %s first (systemctl status %s), then %s." % (detail, detail, name)
+        return "Correct what it names, then start it (systemctl start %s)." % name
+    return "Check why: systemctl status %s, journalctl -u %s -n 100." % (name, name)

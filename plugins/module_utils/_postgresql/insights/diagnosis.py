@@ -40,6 +40,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights im
     settings,
     statements,
     storage,
+    triggers,
     verdict,
     wal,
 )
@@ -75,6 +76,7 @@ QUERIES = {
     "locks": locks.observe_locks,
     "running": statements.observe_running,
     "transactions": locks.observe_transactions,
+    "prepared": locks.observe_prepared,
     "statements": statements.observe_statements,
     "settings": settings.observe,
     "wal": wal.observe,
@@ -91,6 +93,7 @@ QUERIES = {
     "invalid_indexes": indexes.observe_invalid,
     "cache": cache.observe,
     "sequences": sequences.observe,
+    "triggers": triggers.observe,
     "checksums": integrity.observe_checksums,
     "collations": integrity.observe_collations,
     # last: it is the one that may read tables
@@ -118,8 +121,10 @@ CHECKS = {
     "vacuum": Check(maintenance.decide_vacuum, ("maintenance",), "db.vacuum", _SLOW),
     "statistics": Check(maintenance.decide_statistics, ("maintenance",), "db.statistics", _SLOW),
     "wraparound": Check(maintenance.decide_wraparound, ("wraparound",), "db.wraparound", _SLOW),
-    "locks": Check(locks.decide_locks, ("locks",), "db.locks", _SLOW),
-    "transactions": Check(locks.decide_transactions, ("transactions",), "db.transactions", _POOL),
+    "locks": Check(locks.decide_locks, ("locks",), "db.locks", _SLOW, ("prepared",)),
+    "transactions": Check(
+        locks.decide_transactions, ("transactions", "prepared"), "db.transactions", _POOL
+    ),
     "cache": Check(cache.decide, ("cache",), "db.cache", _SLOW),
     "sizes": Check(storage.decide_sizes, ("sizes",), "db.size", _DISK),
     "disk": Check(
@@ -134,6 +139,7 @@ CHECKS = {
     "slots": Check(wal.decide_slots, ("slots",), "db.wal.slot", _DISK),
     "replication": Check(wal.decide_replication, ("replication",), "db.replication", _DISK),
     "sequences": Check(sequences.decide, ("sequences",), "db.sequences", _DISK),
+    "triggers": Check(triggers.decide, ("triggers",), "db.triggers", _SLOW, ("locks",)),
     "checksums": Check(integrity.decide_checksums, ("checksums",), "db.checksums", _DISK),
     "collation": Check(integrity.decide_collation, ("collations",), "db.collation", _SLOW),
     "settings": Check(settings.decide, ("settings",), "db.settings", _SLOW),
@@ -252,13 +258,13 @@ def run(params):
     except errors.UnsupportedServer:
         raise
     except DeadlineExceeded as late:
-        return _unreachable(errors.TimedOut(str(late)), target)
+        return _unreachable(errors.TimedOut(str(late)), target, params)
     except PostgresError as error:
-        return _unreachable(error, target)
+        return _unreachable(error, target, params)
 
 
-def _unreachable(error, target):
-    return dict(_result([unreachable(error, target)]), driver=None)
+def _unreachable(error, target, params):
+    return dict(_result([unreachable(error, target, params)]), driver=None)
 
 
 def diagnose(scope, names, target):

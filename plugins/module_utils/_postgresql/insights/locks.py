@@ -9,6 +9,7 @@ long.
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import grade
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import prepared
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import verdict
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.statements import (
     without_literals,
@@ -16,6 +17,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights.st
 
 #: Finding a session's blockers stops the lock manager for a moment: not for more sessions.
 _MOST_WAITING = 50
+#: A prepared transaction without a lock on a table may take so many times as long as one with it.
+_OPEN_FACTOR = 10
 
 # 14 knows since when a session waits. Before, it waits for as long as its statement runs, at most.
 _WAITED = {True: "l.waitstart", False: "a.query_start"}
@@ -45,17 +48,13 @@ FROM pg_stat_activity a WHERE a.pid IN ({pids})
 """
 
 _TRANSACTIONS = """
-SELECT a.pid, NULL::text AS prepared, a.usename::text AS role, a.datname::text AS database,
+SELECT a.pid, a.usename::text AS role, a.datname::text AS database,
   a.application_name AS application, host(a.client_addr) AS client, a.state,
   extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds,
   age(a.backend_xmin)::bigint AS xmin_age, left(a.query, 4000) AS query
 FROM pg_stat_activity a
 WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
   AND a.xact_start < clock_timestamp() - interval '1 minute'
-UNION ALL
-SELECT NULL, p.gid, p.owner::text, p.database::text, NULL, NULL, 'prepared',
-  extract(epoch FROM clock_timestamp() - p.prepared)::float8, age(p.transaction)::bigint, NULL
-FROM pg_prepared_xacts p WHERE p.prepared < clock_timestamp() - interval '1 minute'
 ORDER BY seconds DESC LIMIT 200
 """
 
@@ -85,14 +84,19 @@ def roots(waiting):
 
 
 def observe_transactions(scope):
-    """Return the transactions that have been open for a minute or more, prepared ones too."""
+    """Return the transactions of sessions that have been open for a minute or more."""
     rows = scope.rows(_TRANSACTIONS)
     for row in rows:
         row["query"] = without_literals(row["query"] or "")
     return rows
 
 
-def decide_locks(scope, observed):
+def observe_prepared(scope):
+    """Return the prepared transactions."""
+    return scope.rows(prepared.QUERY)
+
+
+def decide_locks(scope, observed, prepared_rows=None):
     """Return the finding on sessions that wait for a lock."""
     subject = "db.locks"
     warn, fail, unit = scope.thresholds["lock_wait_seconds"]
@@ -122,24 +126,31 @@ def decide_locks(scope, observed):
             )
         return [verdict.ok(subject, text, **numbers)]
     root = observed["roots"][0] if observed["roots"] else None
+    evidence = {
+        "waiting": [_lean(row) for row in observed["waiting"][: scope.limit]],
+        "roots": [_lean(row) for row in observed["roots"][: scope.limit]],
+    }
+    advice = "Inspect pg_prepared_xacts, and COMMIT or ROLLBACK PREPARED what is left there."
+    at_root = _at_root(root, observed["prepared"])
+    if root:
+        advice = (
+            "Let the session at the root end its transaction; SELECT "
+            "pg_terminate_backend(%d) does it by force." % root["pid"]
+        )
+    elif observed["prepared"]:
+        holders = _holders(observed["waiting"], prepared_rows or ())
+        if holders:
+            evidence["prepared"] = holders
+            at_root = "at the root is " + prepared.in_words(holders[0])
+            advice = prepared.ADVICE % holders[0]["gid"]
     return [
         verdict.bad(
             "db.locks.blocked",
             status,
             "%d session(s) wait for a lock, the longest for %s; %s"
-            % (observed["count"], verdict.span(longest), _at_root(root, observed["prepared"])),
-            evidence={
-                "waiting": [_lean(row) for row in observed["waiting"][: scope.limit]],
-                "roots": [_lean(row) for row in observed["roots"][: scope.limit]],
-            },
-            advice=(
-                "Let the session at the root end its transaction; SELECT "
-                "pg_terminate_backend(%d) does it by force." % root["pid"]
-                if root
-                else (
-                    "Inspect pg_prepared_xacts, and COMMIT or ROLLBACK PREPARED what is left there."
-                )
-            ),
+            % (observed["count"], verdict.span(longest), at_root),
+            evidence=evidence,
+            advice=advice,
             remedy="end_blocker" if root else None,
             **numbers,
         )
@@ -162,6 +173,15 @@ def _at_root(root, prepared):
     )
 
 
+def _holders(waiting, rows):
+    """Return the prepared transactions that hold what others wait for: of a table that one waits
+    for, else all that lock one at all.
+    """
+    tables = {"%s.%s" % (row["schema"], row["table"]) for row in waiting if row.get("table")}
+    exact = [row for row in rows if tables & {lock["table"] for lock in row["locks"]}]
+    return exact or [row for row in rows if row["locks"]] or list(rows)
+
+
 def _lean(row):
     """Return a row without what is not known, times rounded."""
     return {
@@ -171,8 +191,44 @@ def _lean(row):
     }
 
 
-def decide_transactions(scope, rows):
-    """Return the finding on transactions that have been open for long."""
+def decide_transactions(scope, rows, prepared_rows):
+    """Return the findings on transactions that have been open for long."""
+    left = _decide_prepared(scope, prepared_rows)
+    found = _decide_open(scope, rows)
+    return left + [item for item in found if item["status"] != "ok" or not left]
+
+
+def _decide_prepared(scope, rows):
+    """Return the finding, in a list, on prepared transactions that no one ends.
+
+    One that keeps others from writing to a table counts at once: a manager of transactions ends one
+    in milliseconds, and all who come next wait. Any other one locks rows, and keeps VACUUM away.
+    """
+    warn, fail, unit = scope.thresholds["prepared_seconds"]
+    open_warn = _OPEN_FACTOR * fail
+    left = [row for row in rows if row["seconds"] >= (warn if prepared.locked(row) else open_warn)]
+    if not left:
+        return []
+    left.sort(key=lambda row: (not prepared.locked(row), -row["seconds"]))
+    worst = left[0]
+    holds = bool(prepared.locked(worst))
+    return [
+        verdict.bad(
+            "db.transactions.prepared",
+            grade(worst["seconds"], warn, fail) if holds else "warn",
+            "%d prepared transaction(s) are left: %s" % (len(left), prepared.in_words(worst)),
+            reason="locks" if holds else "open",
+            value=round(worst["seconds"], 1),
+            unit=unit,
+            warn=warn,
+            fail=fail,
+            evidence={"prepared": left[: scope.limit]},
+            advice=prepared.ADVICE % worst["gid"],
+        )
+    ]
+
+
+def _decide_open(scope, rows):
     subject = "db.transactions"
     warn, fail, unit = scope.thresholds["transaction_seconds"]
     long = [row for row in rows if row["seconds"] >= warn]
@@ -187,11 +243,7 @@ def decide_transactions(scope, rows):
                     len(long),
                     verdict.span(warn),
                     verdict.span(first["seconds"]),
-                    (
-                        "prepared as %s" % first["prepared"]
-                        if first["prepared"]
-                        else "pid %d" % first["pid"]
-                    ),
+                    "pid %d" % first["pid"],
                     first["role"],
                     first["state"],
                 ),

@@ -23,6 +23,8 @@ THRESHOLDS = {
     "running_seconds": (60.0, 600.0, "s"),
     "lock_wait_seconds": (5.0, 60.0, "s"),
     "transaction_seconds": (3600.0, 14400.0, "s"),
+    # of one that locks a table; without that, from ten times the second on
+    "prepared_seconds": (5.0, 60.0, "s"),
     "bloat_percent": (40.0, 80.0, "%"),
     # dead rows, or rows changed since ANALYZE, as a multiple of what makes autovacuum start
     "vacuum_factor": (2.0, 10.0, "times autovacuum's threshold"),

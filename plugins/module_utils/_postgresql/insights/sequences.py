@@ -18,11 +18,29 @@ _MOST_READ = 10000
 _WIDE = 10**12
 _MOST_WIDE_READ = 1000
 
+# The columns that a sequence fills: of its owner, and of each DEFAULT that takes its next value, as
+# of a sequence made by hand, or one that several tables share; the narrowest counts.
 # A standby cannot read an unlogged sequence. The share used is compared here, so that of ten
 # thousand sequences only those near their end travel.
 _SEQUENCES = (
     """
-WITH sequence AS MATERIALIZED (
+WITH filled AS MATERIALIZED (
+  SELECT DISTINCT ON (d.sequence) d.sequence, d.attrelid, d.attnum FROM (
+  SELECT d.objid AS sequence, a.attrelid, a.attnum, a.atttypid
+  FROM pg_depend d
+  JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0
+    AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+  UNION
+  SELECT d.refobjid, a.attrelid, a.attnum, a.atttypid
+  FROM pg_depend d
+  JOIN pg_attrdef e ON e.oid = d.objid
+  JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
+  WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass
+    AND d.deptype = 'n'
+  ) d
+  ORDER BY d.sequence, d.atttypid = 'int2'::regtype DESC, d.atttypid = 'int4'::regtype DESC
+), sequence AS MATERIALIZED (
   SELECT c.oid AS id, n.nspname::text AS schema, c.relname::text AS sequence, s.seqmin, s.seqmax,
     s.seqincrement, o.relname::text AS "table", a.attname::text AS "column",
     t.most AS column_most, least(s.seqmax, coalesce(t.most, s.seqmax))::float8 - s.seqmin AS width,
@@ -30,10 +48,9 @@ WITH sequence AS MATERIALIZED (
   FROM pg_sequence s
   JOIN pg_class c ON c.oid = s.seqrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
-    AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
-  LEFT JOIN pg_class o ON o.oid = d.refobjid
-  LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  LEFT JOIN filled f ON f.sequence = c.oid
+  LEFT JOIN pg_class o ON o.oid = f.attrelid
+  LEFT JOIN pg_attribute a ON a.attrelid = f.attrelid AND a.attnum = f.attnum
   LEFT JOIN (VALUES ('int2'::regtype, 32767), ('int4'::regtype, 2147483647)) t(type, most)
     ON t.type = a.atttypid
   WHERE NOT s.seqcycle AND c.relpersistence IN ('p', {persistence})

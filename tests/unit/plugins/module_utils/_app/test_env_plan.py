@@ -373,3 +373,9 @@ def test_a_diff_shows_the_rest_and_that_a_secret_is_another_one():
         dotenv_masking.masked(text, {"one-secret"}, changed=["PASSWORD"])
         == "# why\nPASSWORD=******** (changed)\nHOST='db 1' # c\nCOPY=********\n"
     )
+
+
+def test_a_byte_order_mark_goes_so_that_all_read_the_first_variable():
+    done = env_plan.plan("\ufeffDATABASE_HOST=db1\nA=1\n", {"A": "2"})
+    assert done.text == "DATABASE_HOST=db1\nA=2\n"
+    assert env_plan.plan(done.text, {"A": "2"}).text == done.text

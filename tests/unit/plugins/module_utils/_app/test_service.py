@@ -65,6 +65,13 @@ def test_what_is_not_as_it_should_be_is_acted_on(more, action, word):
     assert word in decision.reasons[0]
 
 
+def test_a_unit_that_is_started_is_enabled_where_nothing_starts_it_after_a_boot():
+    down = {"active": "inactive", "sub": "dead", "started": None, "starts_at_boot": False}
+    assert "disabled" in service.decide(seen(**down)).reasons[1]
+    # One that runs is left as an operator has it.
+    assert service.decide(seen(starts_at_boot=False)) == (service.NONE, [])
+
+
 @pytest.mark.parametrize("sub", ["running", "auto-restart", "start-pre"])
 def test_a_change_of_this_run_is_the_same_reason_at_every_moment_of_a_loop(sub):
     decision = service.decide(seen(sub=sub, answers=False), forced=True)

@@ -55,6 +55,24 @@ FAULTS = {
             *down("environment"),
         ],
     ),
+    "invalid variable": (
+        "app.env.invalid",
+        [
+            bad("app.env.invalid", variables=["ENABLE_CACHE (line 4: it is no switch)"]),
+            *down("environment"),
+        ],
+    ),
+    ".env that its user may not read": (
+        "app.env.unreadable",
+        [bad("app.env.unreadable", user="sergas"), *down("environment")],
+    ),
+    "restart that waits": (
+        "app.restart.pending",
+        [
+            bad("app.restart.pending", "warn", variables=["DATABASE_PASSWORD", "REQUIRE_MFA"]),
+            bad("security.mfa.off", "warn"),
+        ],
+    ),
     "variable read in two ways": (
         "app.env.ambiguous",
         [bad("app.env.ambiguous", "warn"), *down("environment")],
@@ -153,6 +171,7 @@ FAULTS = {
             ),
         ],
     ),
+    "redis replica": ("redis.writes.refused", [bad("redis.writes.refused", target="r:6379")]),
     "redis full": ("redis.memory.high", [bad("redis.memory.high", target="127.0.0.1:6379")]),
     "redis password": (
         "redis.auth.failed",
@@ -200,6 +219,60 @@ def both(first, second):
     return list(merged.values())
 
 
+#: What makes all who query it wait has the symptoms of many others, so these are tested alone.
+WAITED_FOR = {
+    "database frozen": (
+        "db.unreachable",
+        [
+            bad("db.unreachable", target=TARGET, error_kind="hung"),
+            bad("api.health.unreachable", kind="timeout"),
+            bad("api.latency.high", seconds=9.5),
+            bad("app.errors.rate", "warn", kinds={"database.timeout": 12}),
+        ],
+    ),
+    "database of readers": (
+        "db.writes.refused",
+        [
+            bad("db.writes.refused", target=TARGET),
+            bad("app.errors.rate", "warn", kinds={"other": 13}),
+        ],
+    ),
+    "prepared transaction": (
+        "db.transactions.prepared",
+        [
+            {**bad("db.transactions.prepared", "warn"), "reason": "locks"},
+            bad("api.latency.high", seconds=30.1),
+        ],
+    ),
+    "redis frozen": (
+        "redis.unreachable",
+        [
+            bad("redis.unreachable", target="127.0.0.1:6379", error_kind="hung"),
+            bad("api.health.unreachable", kind="timeout"),
+            bad("api.latency.high", seconds=9.5),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(WAITED_FOR))
+def test_what_others_wait_for_is_their_root(name):
+    root, findings = WAITED_FOR[name]
+    assert found_roots(findings) == {root}
+
+
+def test_a_disk_explains_only_what_cannot_be_written_there():
+    full = {**bad("host.disk.high", filesystems=["/"]), "value": 92.0}
+    refused = bad("redis.writes.refused", target="r:6379")
+    for reason, derived in (("save", True), ("replica", False)):
+        found = cause_rules.derive([full, {**refused, "reason": reason}])
+        assert (found[1]["cause"] == "host.disk.high") is derived
+    down = bad("db.unreachable", target=TARGET, error_kind="refused")
+    for reason, derived in (("disk_full:15/main", True), ("hba:15/main", False)):
+        found = cause_rules.derive([full, {**down, "reason": reason}])
+        assert (found[1]["cause"] == "host.disk.high") is derived
+
+
 @pytest.mark.parametrize("name", list(FAULTS))
 def test_one_fault_gives_its_root(name):
     root, findings = FAULTS[name]
@@ -221,6 +294,7 @@ DISTINGUISHED_BY_NOTHING = {
         ("missing variable", "database stopped under the app"),
         ("missing variable", "database password"),
         ("missing variable", "database missing"),
+        ("restart that waits", "database password"),
         ("exceptions", "failing API"),
         ("health endpoint", "slow start"),
         # An app that does not run has no symptoms but that.
@@ -229,6 +303,8 @@ DISTINGUISHED_BY_NOTHING = {
             for down in (
                 "port in use",
                 "missing variable",
+                "invalid variable",
+                ".env that its user may not read",
                 "variable read in two ways",
                 "database stopped",
                 "database password",
@@ -448,3 +524,106 @@ def test_a_log_of_timeouts_is_not_explained_by_a_password():
         "app.errors.rate",
         "db.auth.failed",
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "types", "derives"),
+    [
+        ("exception:SyntaxError", ["SyntaxError"], True),
+        ("variable:REDIS_PORT", ["pydantic_core._pydantic_core.ValidationError"], True),
+        ("exception:SyntaxError", ["SyntaxError", "KeyError"], False),
+        ("exception:SyntaxError", ["KeyError"], False),
+        ("signal:KILL", ["KeyError"], False),
+    ],
+)
+def test_exceptions_of_a_start_that_fails_derive_from_it(reason, types, derives):
+    service = dict(down()[0], reason=reason)
+    exceptions = bad(
+        "app.exceptions", kinds={"other": 3}, groups=[{"type": name} for name in types]
+    )
+    found = found_roots([service, exceptions])
+    assert found == ({"app.service.down"} if derives else {"app.service.down", "app.exceptions"})
+
+
+@pytest.mark.parametrize("reason", ["exception:SyntaxError", "condition", "command"])
+def test_a_unit_that_says_itself_why_it_failed_does_not_derive_from_other_faults(reason):
+    service = dict(down()[0], reason=reason)
+    findings = [service, bad("redis.unreachable"), bad("host.memory.high")]
+    assert "app.service.down" in found_roots(findings)
+
+
+@pytest.mark.parametrize(
+    ("id", "variable", "other"),
+    [
+        ("db.unreachable", "DATABASE_URL", "DATABASE_POOL_SIZE"),
+        ("db.unreachable", "DATABASE_HOST", "DATABASE_PASSWORD"),
+        ("db.auth.failed", "DATABASE_PASSWORD", "DATABASE_TIMEOUT"),
+        ("db.missing", "DATABASE_NAME", "DATABASE_PASSWORD"),
+        ("redis.unreachable", "REDIS_PORT", "REDIS_CACHE_TTL"),
+        ("redis.auth.failed", "REDIS_PASSWORD", "REDIS_DB"),
+        ("zoho.token.invalid", "ZOHO_SDK_CLIENT_SECRET", "ZOHO_BATCH_SIZE"),
+        ("security.mfa.off", "REQUIRE_MFA", "SESSION_TIMEOUT"),
+        ("security.keys.weak", "SESSION_TIMEOUT", "REQUIRE_MFA"),
+    ],
+)
+def test_a_restart_that_waits_explains_what_its_variables_say_and_nothing_else(id, variable, other):
+    def found(name):
+        return found_roots([bad("app.restart.pending", "warn", variables=[name]), bad(id)])
+
+    assert found(variable) == {"app.restart.pending"}
+    assert found(other) == {"app.restart.pending", id}
+
+
+def unmeasured(id, aspect, why):
+    component = id.partition(".")[0]
+    return finding(
+        id,
+        component,
+        "unknown",
+        "x could not be measured: %s" % why,
+        reason="gap:logs." + aspect,
+    )
+
+
+def test_a_journal_that_keeps_nothing_is_one_root():
+    why = "journald stores nothing (Storage=none)"
+    found = cause_rules.derive(
+        [
+            unmeasured("app.import.unknown", "destination", why),
+            unmeasured("app.oom.unknown", "journal", why),
+            unmeasured("app.crash.unknown", "journal", why),
+            unmeasured("app.errors.unknown", "destination", why + "; another"),
+            unmeasured("api.latency.unknown", "latency", why + "; /metrics answers 404"),
+            unmeasured("security.access.unknown", "clients", "of something else"),
+        ]
+    )
+    assert {item["id"] for item in roots(found)} == {"app.oom.unknown", "security.access.unknown"}
+
+
+@pytest.mark.parametrize(
+    ("aspect", "percent", "cause"),
+    [("journal", 100, "host.disk.high"), ("journal", 91, None), ("destination", 100, None)],
+)
+def test_a_full_disk_costs_the_oldest_lines(aspect, percent, cause):
+    disk = dict(bad("host.disk.high"), value=percent)
+    item = unmeasured("app.oom.unknown", aspect, "the journal has nothing from before")
+    found = cause_rules.derive([disk, item])
+    assert found[1]["cause"] == cause
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause", "explains"),
+    [
+        ("account_syncs", "zoho.token.invalid", True),
+        ("account_syncs", "cognee.down", False),
+        ("memory_queries", "cognee.down", True),
+        ("memory_queries", "zoho.token.invalid", False),
+        ("agent_sessions", "db.unreachable", True),
+        ("account_syncs", "app.errors.rate", True),
+        ("pattern:quota", "app.errors.rate", False),
+    ],
+)
+def test_what_explains_an_event(reason, cause, explains):
+    event = dict(bad("app.events.seen", "warn"), reason=reason)
+    found = cause_rules.derive([bad(cause), event])
+    assert found[1]["cause"] == (cause if explains else None)

@@ -24,8 +24,13 @@ def app(text, invocation="i1"):
     ]
 
 
-def reason(lines=(), needs=None, **properties):
-    start = {"lines": list(lines), "needs": needs or {}, "properties": properties}
+def reason(lines=(), needs=None, conditions=(), **properties):
+    start = {
+        "lines": list(lines),
+        "needs": needs or {},
+        "conditions": list(conditions),
+        "properties": properties,
+    }
     return start_reasons.find(start)
 
 
@@ -89,9 +94,12 @@ PRE = (
             "ConditionUser=x is not met",
         ),
         (
-            reason(systemd("Condition check resulted in Sergas being skipped.")),
+            reason(
+                systemd("Condition check resulted in Sergas being skipped."),
+                conditions=["ConditionHost=a"],
+            ),
             "condition",
-            "a condition of the unit",
+            "ConditionHost=a is not met",
         ),
         (
             reason(

@@ -30,6 +30,9 @@ READINGS = [
     ('A="1\n2"\nB=3\n', {"A": "1\n2", "B": "3"}, {"A": "1\n2", "B": "3"}),
     ('A="1\nB=2\n', {"B": "2"}, {"A": "1\nB=2\n"}),
     ("A=1\nB=${A}x${C:-d}\n", {"A": "1", "B": "1xd"}, {"A": "1", "B": "${A}x${C:-d}"}),
+    # The default is for a name that is not set, not for one that is set to nothing.
+    ("A=\nB=${A:-x}\n", {"A": "", "B": ""}, {"A": "", "B": "${A:-x}"}),
+    ("A\nB=${A:-x}\n", {"B": ""}, {"B": "${A:-x}"}),
     ("; A=1\nB=2\n", {"B": "2"}, {"B": "2"}),
     ("# A=1\n\nB=2\r\nC=3", {"B": "2", "C": "3"}, {"B": "2", "C": "3"}),
     ("A=1\nA=2\n", {"A": "2"}, {"A": "2"}),
@@ -64,3 +67,9 @@ def test_before_systemd_254_a_comment_goes_on_after_a_backslash():
     text = "# a \\\nA=1\n# b \\ \nB=2\n; c\\\n\nC=3\n"
     assert dotenv.systemd_values(text) == {"A": "1", "B": "2", "C": "3"}
     assert dotenv.systemd_values(text, comments_join=True) == {"B": "2", "C": "3"}
+
+
+def test_a_reference_finds_what_the_process_has_and_the_file_has_not():
+    lines = dotenv.parse("A=1\nB=${A}-${HOME}-${NONE:-x}\n")
+    values = dotenv.dotenv_values(lines, {"A": "9", "HOME": "/home/sergas"})
+    assert values == {"A": "1", "B": "1-/home/sergas-x"}

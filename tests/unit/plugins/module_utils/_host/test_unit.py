@@ -45,7 +45,6 @@ def test_a_running_unit_of_each_release(properties, release):
     assert unit.is_loaded(running)
     assert unit.is_running(running)
     assert unit.working_directory(running) == "/home/sergas/super-account-manager"
-    assert unit.environment_file(running) == "/home/sergas/super-account-manager/.env"
     assert unit.port(running) is None
     assert unit.number(running, "MainPID") > 1
     assert unit.number(running, "MemoryMax") is None
@@ -57,19 +56,6 @@ def test_a_unit_that_does_not_exist(properties):
     assert not unit.is_loaded(missing)
     assert not unit.is_running(missing)
     assert unit.working_directory(missing) is None
-    assert unit.environment_file(missing) is None
-
-
-def test_of_several_environment_files_the_one_named_env_counts():
-    shown = systemctl.parse(
-        "EnvironmentFiles=/srv/.env (ignore_errors=no)\nEnvironmentFiles=/etc/default/app"
-        " (ignore_errors=yes)\n"
-    )
-    assert unit.environment_file(shown) == "/srv/.env"
-    shown = systemctl.parse(
-        "EnvironmentFiles=/etc/a (ignore_errors=no)\nEnvironmentFiles=/etc/b (ignore_errors=yes)\n"
-    )
-    assert unit.environment_file(shown) == "/etc/b"
 
 
 def test_names_with_and_without_suffix():

@@ -81,7 +81,7 @@ def test_a_session_and_a_query():
         assert session.query("SELECT 7, NULL") == [["7", None]]
 
 
-def test_the_session_writes_nothing_and_waits_for_nothing():
+def test_the_session_waits_for_nothing():
     seen = []
 
     def behave(connection):
@@ -94,7 +94,6 @@ def test_the_session_writes_nothing_and_waits_for_nothing():
     sent = dict(zip(words[::2], words[1::2]))
     assert (sent[b"user"], sent[b"database"]) == (b"app", b"prod")
     for option in (
-        b"default_transaction_read_only=on",
         b"statement_timeout=3000",
         b"lock_timeout=1000",
     ):

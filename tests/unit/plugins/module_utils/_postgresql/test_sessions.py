@@ -62,10 +62,11 @@ def crowd(count, first=100, **given):
     return [session(pid=first + i, **given) for i in range(count)]
 
 
-def decide(sessions, waits=(), limits=None, **thresholds):
+def decide(sessions, waits=(), limits=None, prepared_rows=(), **thresholds):
     limits = LIMITS if limits is None else limits
+    merged = {**sessions_findings.THRESHOLDS, **thresholds}
     findings = sessions_findings.decide(
-        sessions, list(waits), limits, {**sessions_findings.THRESHOLDS, **thresholds}, "db1:5432"
+        sessions, list(waits), limits, merged, "db1:5432", prepared_rows
     )
     return {finding["id"].rsplit(".", 1)[0]: finding for finding in findings}
 
@@ -230,6 +231,40 @@ def test_a_lock_held_by_a_prepared_transaction():
     assert "at the root is a prepared transaction" in found["summary"]
     assert "ROLLBACK PREPARED" in found["advice"]
     assert found["remedy"] is None
+
+
+def test_a_prepared_transaction_at_the_root_is_named():
+    row = {
+        "gid": "xa-4711",
+        "role": "sergas",
+        "database": "prod",
+        "seconds": 12.0,
+        "locks": [{"table": "public.accounts", "mode": "AccessExclusiveLock"}],
+    }
+    found = decide([session(2, state="active")], [wait(2, 0)], prepared_rows=[row])["db.locks"]
+    assert "'xa-4711' (sergas, prod, for 12 s, locks on public.accounts)" in found["summary"]
+    assert "ROLLBACK PREPARED 'xa-4711'" in found["advice"]
+    assert found["evidence"]["prepared"] == [row]
+
+
+@pytest.mark.parametrize(("count", "status"), [(97, "fail"), (3, "warn")])
+def test_open_transactions_that_take_all_connections_are_a_failure(count, status):
+    sessions = crowd(
+        count, state="idle in transaction", state_seconds=70.0, superuser=True, may_end=True
+    )
+    found = decide(sessions)
+    assert found["db.transactions"]["status"] == status
+    assert found["db.transactions"]["evidence"]["superusers"] == count
+
+
+def test_an_open_transaction_whose_lock_others_wait_for_is_a_failure():
+    sessions = [
+        session(1, state="idle in transaction", state_seconds=70.0),
+        session(2, state="active"),
+    ]
+    found = decide(sessions, [wait(2, 1, seconds=61.0)])
+    assert found["db.transactions"]["status"] == "fail"
+    assert decide(sessions, [wait(2, 1, seconds=50.0)])["db.transactions"]["status"] == "warn"
 
 
 def test_a_deadlock_ends_the_search():

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._zoho import decide, findings
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.credentials import digest
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.decide import Wanted
+from ansible_collections.sergas.ops.plugins.module_utils._zoho.replies import Verdict
 from ansible_collections.sergas.ops.plugins.module_utils._zoho.store import Shared
 
 NOW = 1_760_000_000_000
@@ -145,6 +146,19 @@ def test_the_finding_for_each_problem(error_kind, id, status, remedy):
     assert item["evidence"] == {"target": "accounts.zoho.com:443", "error_kind": error_kind}
     assert "so it was said" in item["summary"]
     assert item["advice"]
+
+
+@pytest.mark.parametrize(
+    ("credits", "id"), [(0, "zoho.rate_limited"), (1, "zoho.token.ok"), (None, "zoho.token.ok")]
+)
+def test_an_answer_that_was_the_last_one(credits, id):
+    verdict = Verdict("alive", "the API accepts the token", credits)
+    good = findings.finding("zoho.token.ok", "zoho", "ok", "well")
+    seen = decide.Observed(CACHED, verdict, {"left": 5}, True, "accounts:443", "redis:6379")
+    (item,) = decide.observed_findings(seen, [], [], good)
+    assert item["id"] == id
+    if credits == 0:
+        assert item["evidence"]["api_credits_left"] == 0
 
 
 def test_a_good_token_says_what_is_known_of_it():

@@ -550,3 +550,32 @@ def test_an_entry_knows_which_checks_have_found_it(makers):
         NOW,
     )
     assert made["entries"][0]["found_by"] == {"health": ["redis", "api"], "zoho": []}
+
+
+@pytest.mark.parametrize(
+    ("acts_on", "managed", "held"),
+    [
+        ("redis", {"redis": {"name": "Redis Sentinel", "command": "redis-cli -p 26379"}}, True),
+        ("redis", {"database": {"name": "Patroni", "command": "patronictl list"}}, False),
+        ("redis", {}, False),
+        # It ends sessions, or changes the app: the manager has nothing against that.
+        (None, {"redis": {"name": "Redis Sentinel", "command": "redis-cli -p 26379"}}, False),
+    ],
+)
+def test_a_service_that_a_cluster_manager_owns_is_left_to_it(makers, acts_on, managed, held):
+    report = makers.report({"app1": [makers.bad()], "app2": [makers.good()]})
+    report["hosts"][0]["managed"] = managed
+    made = plan.make(
+        report,
+        makers.remedies(start_redis={"acts_on": acts_on}),
+        {"app1": plan.HostContext(), "app2": plan.HostContext()},
+        {},
+        plan.PlanOptions(),
+        NOW,
+    )
+    assert planned(made) == [("start_redis", "app1", ["managed"] if held else [])]
+    if held:
+        (guard,) = made["entries"][0]["guards"]
+        assert guard["reason"].startswith("Redis Sentinel owns this service on app1")
+        assert "redis-cli -p 26379" in guard["allow"]
+    assert bool(made["batches"]) is not held

@@ -219,19 +219,68 @@ class TestLatency:
         )
         assert self.judged(good, prometheus={"p95_seconds": 2.5})["status"] == "warn"
         assert self.judged(good, prometheus={"p95_seconds": None})["status"] == "ok"
-        slow = {"path": "/b", "count": 9, "slow": 9, "mean": 5.5, "max": 8.0, "last": 0.0}
+        slow = {
+            "path": "/b",
+            "count": 9,
+            "slow": 9,
+            "mean": 5.5,
+            "max": 8.0,
+            "p95": 7.9,
+            "last": 0.0,
+        }
         assert self.judged(good, logs={"slow_paths": [slow]})["status"] == "fail"
         assert self.judged(good, logs={"slow_paths": [dict(slow, count=1)]})["status"] == "ok"
 
     def test_what_only_the_log_tells_was_last_seen_with_its_last_slow_request(self):
         good = sample(seconds=0.1)
-        slow = {"path": "/b", "count": 9, "slow": 9, "mean": 5.5, "max": 8.0, "last": 60.0}
-        paths = [slow, dict(slow, path="/c", last=90.0), dict(slow, path="/d", mean=0.1, last=99.0)]
+        slow = {
+            "path": "/b",
+            "count": 9,
+            "slow": 9,
+            "mean": 5.5,
+            "max": 8.0,
+            "p95": 7.9,
+            "last": 60.0,
+        }
+        paths = [
+            slow,
+            dict(slow, path="/c", last=90.0),
+            dict(slow, path="/d", mean=0.1, slow=1, last=99.0),
+        ]
         item = self.judged(good, logs={"slow_paths": paths})
         assert item["evidence"]["last_seen"] == "1970-01-01T00:01:30Z"
         # What is slow right now is of the present.
         item = self.judged(good, logs={"slow_paths": paths}, prometheus={"p95_seconds": 2.5})
         assert item["status"] == "fail" and "last_seen" not in item["evidence"]
+
+    @pytest.mark.parametrize(
+        ("repeated", "status"),
+        [
+            ([], "ok"),
+            ([0.1] * 12, "ok"),
+            ([0.1] * 10 + [7.0, 7.0], "fail"),
+            ([0.1] * 11 + [2.5], "fail"),
+        ],
+    )
+    def test_one_slow_request_in_four_is_a_slow_service(self, repeated, status):
+        health = seen(sample(seconds=0.1), sample(seconds=6.0), sample(seconds=0.1))
+        health["repeated"] = repeated
+        item = api.judge_latency(health, THRESHOLD)
+        assert item["status"] == status
+        assert status == "ok" or "95th percentile of 15 requests" in item["summary"]
+
+    def test_the_percentile_of_a_path_counts_beside_its_mean(self):
+        path = {"path": "/b%20", "count": 24, "slow": 6, "mean": 1.8, "p95": 7.0, "last": 0.0}
+        item = self.judged(sample(seconds=0.1), logs={"slow_paths": [path]})
+        assert item["status"] == "fail"
+        assert "95th percentile of /b%20 in the log (24 requests): 7.000 s" in item["summary"]
+        alone = dict(path, slow=1)
+        assert self.judged(sample(seconds=0.1), logs={"slow_paths": [alone]})["status"] == "ok"
+
+    def test_the_apps_own_histogram_counts(self):
+        path = {"path": "/b", "count": 24, "slow": 6, "p95": 7.0}
+        item = self.judged(sample(seconds=0.1), metrics={"slow_paths": [path]})
+        assert item["status"] == "fail" and "by /metrics" in item["summary"]
 
     def test_no_answer_at_all_is_unknown_and_one_that_is_late_is_slow(self):
         assert self.judged(failure("refused", "connect"))["status"] == "unknown"
@@ -271,3 +320,52 @@ def test_a_server_that_does_not_answer_is_queried_once():
     assert observed["url"] == "http://127.0.0.1:1/health"
     assert [item["kind"] for item in observed["samples"]] == ["refused"]
     assert observed["paths"] == {}
+
+
+@pytest.mark.parametrize(("share", "expected"), [(4, True), (1000, False)])
+def test_more_requests_show_whether_a_slow_one_was_an_accident(monkeypatch, share, expected):
+    requests = []
+
+    def get(address, deadline, max_bytes, redirects=0):
+        requests.append(address)
+        total = 3.0 if len(requests) % share == 2 or len(requests) == 2 else 0.1
+        return types.SimpleNamespace(
+            status=200,
+            text=lambda: "{}",
+            truncated=False,
+            phases={"total": total},
+            redirects=[],
+            headers={},
+        )
+
+    monkeypatch.setattr(api.http, "get", get)
+    ctx = types.SimpleNamespace(
+        unit={},
+        port=1,
+        params={"health_path": "health", "latency_paths": [], "samples": 3},
+        thresholds=thresholds.merge({}),
+        deadline=Deadline(30),
+    )
+    observed = api.observe(ctx)
+    assert len(observed["repeated"]) == 12
+    assert (api.judge_latency(observed, THRESHOLD)["status"] != "ok") is expected
+
+
+def test_a_service_that_is_fast_is_not_queried_more(monkeypatch):
+    answer = types.SimpleNamespace(
+        status=200,
+        text=lambda: "{}",
+        truncated=False,
+        phases={"total": 0.1},
+        redirects=[],
+        headers={},
+    )
+    monkeypatch.setattr(api.http, "get", lambda *_args, **_more: answer)
+    ctx = types.SimpleNamespace(
+        unit={},
+        port=1,
+        params={"health_path": "health", "latency_paths": [], "samples": 3},
+        thresholds=thresholds.merge({}),
+        deadline=Deadline(30),
+    )
+    assert "repeated" not in api.observe(ctx)

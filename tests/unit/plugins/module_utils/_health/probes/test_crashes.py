@@ -180,9 +180,10 @@ def test_a_kill_before_the_window_that_journald_read_late(context):
     assert only(crashes.decide_oom(context(BARE), found))["status"] == "ok"
 
 
-def dumps(*items):
+def dumps(*items, older=()):
     return {
         "dumps": list(items),
+        "older": list(older),
         "unreadable": [],
         "container": None,
         "handler": None,
@@ -346,4 +347,36 @@ def test_dumps_of_the_window_are_found(tmp_path, monkeypatch, context):
     ctx = types.SimpleNamespace(now=written + 10, params={"window": 60})
     assert [item["path"] for item in crashes.observe(ctx)["dumps"]] == [str(tmp_path / "core.new")]
     ctx.now = written + 100
-    assert crashes.observe(ctx)["dumps"] == []
+    seen = crashes.observe(ctx)
+    assert (seen["dumps"], [item["path"] for item in seen["older"]]) == (
+        [],
+        [str(tmp_path / "core.new")],
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "dump", "reason"),
+    [
+        ("nobody", {"uid": 65534}, "older"),
+        ("nobody", {"uid": 0}, None),
+        ("nobody", {"uid": None}, None),
+        # Of root's other programs, too.
+        ("root", {"uid": 0, "program": "fwupd"}, None),
+        ("root", {"uid": 0, "program": "python3.11"}, "older"),
+    ],
+)
+def test_dumps_of_the_app_from_before_the_window(context, user, dump, reason):
+    ctx = context({**BARE, "User": user})
+    ctx.now = 10.0 + 3 * 86400
+    item = only(crashes.decide(ctx, log(), dumps(older=[dict(dumped(), **dump)])))
+    if reason is None:
+        assert item["id"] == "app.crash.ok"
+    else:
+        assert (item["id"], item["status"], item["reason"]) == ("app.crash.dumps", "warn", reason)
+        assert "(3 days ago)" in item["summary"]
+
+
+def test_dumps_of_the_window_say_more_than_older_ones(context):
+    ctx = context({**BARE, "User": "root"})
+    item = only(crashes.decide(ctx, log(), dumps(dumped(uid=0), older=[dumped(uid=0)])))
+    assert (item["reason"], item["value"]) == ("window", 1)

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
+from ansible_collections.sergas.ops.plugins.module_utils._health import reach
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import database
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
 from ansible_collections.sergas.ops.plugins.module_utils._net import failures, postgres_failures
@@ -60,9 +61,117 @@ def test_connections_against_the_slots(used, status):
     assert item["id"] == ("db.connection.ok" if status == "ok" else "db.connections.exhausted")
 
 
-def test_slots_that_are_not_visible_are_no_failure():
-    item = judged(reached(slots=None, why="permission denied"))
-    assert (item["status"], item["evidence"]["slots_unknown"]) == ("ok", "permission denied")
+def writable(**details):
+    given = {"read_only": None, "rights": [], "in_recovery": False}
+    return reached(**{**given, **details})
+
+
+@pytest.mark.parametrize(
+    ("details", "reason", "words"),
+    [
+        ({"in_recovery": True}, "recovery", "in recovery"),
+        ({"read_only": "user"}, "read_only:user", "set for the role"),
+        ({"read_only": "database"}, "read_only:database", "set for the database"),
+        ({"read_only": "configuration file"}, "read_only:configuration file", "for the server"),
+        (
+            {"rights": [["public", "accounts", "t", "aw", "awd"]]},
+            "permission:public.accounts",
+            "misses INSERT, UPDATE on public.accounts",
+        ),
+    ],
+)
+def test_a_server_that_lets_the_app_read_only(details, reason, words):
+    (item,) = database.writes_refused(writable(**details), [])
+    assert (item["id"], item["status"], item["reason"]) == ("db.writes.refused", "fail", reason)
+    assert words in item["summary"] and item["advice"]
+
+
+def test_a_server_that_the_app_can_write_to():
+    assert database.writes_refused(writable(), []) == []
+    assert database.writes_refused(refused("refused"), []) == []
+    # A standby may be the database of a host without the app.
+    assert database.writes_refused(writable(in_recovery=True, local=True), []) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "without", "written", "missing"),
+    [
+        # Only to read, and only to add, are ways to work.
+        ("f", "awd", "awd", []),
+        ("f", "wd", "awd", []),
+        ("t", "wd", "awd", []),
+        ("f", "d", "awd", []),
+        ("f", "rwd", "awd", []),
+        ("f", "urawd", "awd", []),
+        # No one grants these.
+        ("t", "awd", "ad", ["INSERT", "DELETE"]),
+        ("f", "a", "a", ["INSERT"]),
+        ("f", "w", "aw", ["UPDATE"]),
+        ("f", "r", "aw", ["SELECT"]),
+        # Nothing has been written that the role would miss it for.
+        ("t", "a", "", []),
+        ("f", "w", "a", []),
+    ],
+)
+def test_rights_that_can_only_be_a_mistake(own, without, written, missing):
+    found = database.rights_missing([["public", "accounts", own, without, written]], [])
+    assert [item["missing"] for item in found] == ([missing] if missing else [])
+
+
+def test_tables_that_are_required():
+    rows = [
+        ["public", "accounts", "f", "wd", ""],
+        ["crm", "notes", "f", "u", ""],
+        ["public", "ready", "t", "", "a"],
+    ]
+    required = ["public.accounts", "crm.notes", "public.ready", "public.gone"]
+    assert database.rights_missing(rows, required) == [
+        {"table": "public.accounts", "missing": ["UPDATE", "DELETE"], "exists": True},
+        {
+            "table": "crm.notes",
+            "missing": ["SELECT", "INSERT", "UPDATE", "DELETE"],
+            "exists": True,
+        },
+        {
+            "table": "public.gone",
+            "missing": ["SELECT", "INSERT", "UPDATE", "DELETE"],
+            "exists": False,
+        },
+    ]
+
+
+EXPLAINED = {
+    "code": "hba",
+    "detail": "15/main:/etc/hba:3",
+    "words": "the cluster 15/main is down: its pg_hba.conf is not valid (/etc/hba:3)",
+    "advice": "Correct that line, and start the cluster.",
+    "can_start": False,
+    "lines": ["FATAL:  could not load /etc/hba"],
+}
+
+
+def test_what_the_host_says_of_its_server_is_the_reason():
+    item = judged(refused("refused", explained=EXPLAINED))
+    assert (item["id"], item["reason"]) == ("db.unreachable", "hba:15/main:/etc/hba:3")
+    assert (item["remedy"], item["evidence"]["log"]) == (None, EXPLAINED["lines"])
+    assert item["evidence"]["error_kind"] == "refused"
+    down = dict(EXPLAINED, code="down", can_start=True)
+    assert judged(refused("refused", explained=down))["remedy"] == "start_postgresql"
+    full = dict(EXPLAINED, code="pool_exhausted")
+    assert judged(refused("hung", explained=full))["id"] == "db.connections.exhausted"
+
+
+@pytest.mark.parametrize(
+    ("code", "id"),
+    [
+        ("listens_elsewhere", "db.connection.ok"),
+        ("socket_only", "db.connection.ok"),
+        ("frozen", "db.unreachable"),
+    ],
+)
+def test_a_cluster_of_the_host_may_listen_where_it_likes(code, id):
+    item = judged(refused("refused", local=True, explained=dict(EXPLAINED, code=code)))
+    assert item["id"] == id
 
 
 @pytest.mark.parametrize(
@@ -79,6 +188,7 @@ def test_slots_that_are_not_visible_are_no_failure():
         ("53300", "CheckMyDatabase", "database_limit", "db.connections.exhausted"),
         ("57P03", "ProcessStartupPacket", "starting", "db.unreachable"),
         ("57P01", "", "stopping", "db.unreachable"),
+        ("53100", "write_relcache_init_file", "disk_full", "db.unreachable"),
         ("55000", "CheckMyDatabase", "closed_database", "db.unreachable"),
         ("08P01", "", "pooler", "db.unreachable"),
         ("XX000", "", "refusal", "db.unreachable"),
@@ -238,15 +348,43 @@ def test_clusters_that_show_only_their_sockets(tmp_path):
 
 
 class TestObserve:
-    def context(self, app, components=None, text="", error=None):
+    def context(self, app, components=None, text="", error=None, concealed=frozenset()):
         return types.SimpleNamespace(
             has=lambda component: app,
+            params={},
             components=components,
             env_file="/app/.env",
             environment_error=error,
             settings=app_config.settings(app_config.interpret(text), {}),
+            concealed=concealed,
             deadline=Deadline(3),
         )
+
+    def test_of_several_servers_the_first_that_answers_counts(self, monkeypatch):
+        reached = []
+
+        def reach_one(target, deadline, tables):
+            reached.append(target["host"])
+            alive = target["host"] != "down"
+            failure = {} if alive else {"failure": {"error_kind": "refused"}}
+            return {"address": target["host"], "alive": alive, **failure}
+
+        monkeypatch.setattr(database.reach, "postgresql", reach_one)
+        monkeypatch.setattr(local_servers, "postgresql", list)
+        text = "DATABASE_URL=postgresql://u:p@down,h2,h3/db\n"
+        observed = database.observe(self.context(app=True, text=text)).value
+        assert (reached, observed["target"]) == (["down", "h2"], "h2")
+        text = text.replace("h2,h3", "down:5433")
+        observed = database.observe(self.context(app=True, text=text)).value
+        assert observed["reached"][0]["failure"]["error_kind"] == "refused"
+
+    def test_a_password_that_is_a_credential_is_not_taken_for_none(self, monkeypatch):
+        monkeypatch.setattr(local_servers, "postgresql", list)
+        text = "DATABASE_HOST=h\nDATABASE_NAME=n\nDATABASE_USER=u\n"
+        context = self.context(app=True, text=text, concealed={"DATABASE_PASSWORD"})
+        (result,) = database.observe(context).value["reached"]
+        item = database.judge(result, (80, 90, "%"))
+        assert (item["id"], item["status"]) == ("db.connection.unknown", "unknown")
 
     def test_a_host_without_either(self, monkeypatch):
         monkeypatch.setattr(local_servers, "postgresql", list)
@@ -255,7 +393,7 @@ class TestObserve:
 
     def test_the_clusters_of_a_host_without_an_app(self, monkeypatch):
         monkeypatch.setattr(local_servers, "postgresql", lambda: [local_servers._local("1")])
-        (result,) = database.observe(self.context(app=False))["reached"]
+        (result,) = database.observe(self.context(app=False)).value["reached"]
         assert (result["local"], result["failure"]["error_kind"]) == (True, "refused")
 
     def test_the_app_s_own_database_is_not_queried_twice(self, monkeypatch):
@@ -265,19 +403,47 @@ class TestObserve:
             lambda: [local_servers._local("1"), local_servers._local("2")],
         )
         text = "DATABASE_HOST=127.0.0.1\nDATABASE_PORT=1\nDATABASE_NAME=p\nDATABASE_USER=u\n"
-        found = database.observe(
+        found, _gaps = database.observe(
             self.context(app=True, components=["app", "postgresql"], text=text)
         )
         assert [result["address"] for result in found["reached"]] == ["127.0.0.1:1", "127.0.0.1:2"]
         assert (found["target"], found["slots"]) == ("127.0.0.1:1", None)
 
+    def test_a_server_that_hangs_leaves_time_for_the_others(self, monkeypatch):
+        now = [0.0]
+        ctx = self.context(app=False)
+        ctx.deadline = Deadline(8, lambda: now[0])
+        monkeypatch.setattr(
+            local_servers,
+            "postgresql",
+            lambda: [local_servers._local("1"), local_servers._local("2")],
+        )
+        given = []
+
+        def hangs(target, deadline, _tables):
+            given.append(deadline.remaining())
+            now[0] += deadline.remaining()
+            failure = {"error_kind": "hung", "message": "no answer in time"}
+            return refused("hung", failure=failure, address=str(target["port"]))
+
+        monkeypatch.setattr(reach, "postgresql", hangs)
+        monkeypatch.setattr(database, "_explained", lambda *_: None)
+        found, gaps = database.observe(ctx)
+        assert len(found["reached"]) == 2 and gaps == {}
+        assert min(given) > 1
+        # No time is left for a query: that is not known, it does not hang.
+        given.clear()
+        now[0] = 7.6
+        found, gaps = database.observe(ctx)
+        assert (given, found["reached"], list(gaps)) == ([], [], ["time"])
+
     def test_settings_that_are_missing(self):
-        found = database.observe(self.context(app=True, text="DATABASE_HOST=x\n"))
+        found, _gaps = database.observe(self.context(app=True, text="DATABASE_HOST=x\n"))
         why = "DATABASE_USER, DATABASE_NAME are not set in /app/.env"
         assert found["reached"] == [{"unset": ["DATABASE_USER", "DATABASE_NAME"], "why": why}]
 
     def test_an_env_that_cannot_be_read_is_the_reason(self):
-        found = database.observe(
+        found, _gaps = database.observe(
             self.context(app=True, error="/app/.env cannot be read: Permission denied")
         )
         assert found["reached"][0]["why"] == "/app/.env cannot be read: Permission denied"

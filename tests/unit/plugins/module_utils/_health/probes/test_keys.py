@@ -4,24 +4,26 @@
 
 from __future__ import annotations
 
-import types
-
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._health.probes import keys
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes import environment, keys
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
 
 GOOD = "REQUIRE_MFA=true\nENABLE_RATE_LIMITING=true\nSESSION_TIMEOUT=1800\n"
 
 
-def context(text, mode=0o600, error=None):
+def observed(text, mode=0o600, error=None, more=()):
     reading = None if text is None else app_config.interpret(text, "/srv/app/.env", mode)
-    return types.SimpleNamespace(
-        environment=reading,
-        environment_error=error,
-        env_file="/srv/app/.env",
-        settings=app_config.settings(reading, {}),
-    )
+    settings = app_config.settings(reading, {})
+    return {
+        "path": "/srv/app/.env",
+        "mode": None if reading is None else mode,
+        "error": error,
+        "error_kind": "permission" if error else None,
+        "files": [] if reading is None else [{"path": reading.path, "mode": mode}, *more],
+        "hidden": [],
+        "plain": {name: settings[name] for name in environment.PLAIN if name in settings},
+    }
 
 
 def ids(findings):
@@ -48,7 +50,7 @@ OFF = ("security.mfa.off", "warn", "require_mfa")
     ],
 )
 def test_weak_keys_are_reported(old, new, expected):
-    assert ids(keys.decide(context(GOOD.replace(old, new)))) == expected
+    assert ids(keys.decide(None, observed(GOOD.replace(old, new)))) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,12 +63,20 @@ def test_weak_keys_are_reported(old, new, expected):
     ],
 )
 def test_file_for_everybody_is_reported(mode, expected):
-    assert ids(keys.decide_file(context(GOOD, mode))) == [expected]
+    assert ids(keys.decide_file(None, observed(GOOD, mode))) == [expected]
 
 
 @pytest.mark.parametrize("decide", [keys.decide, keys.decide_file])
 def test_file_that_cannot_be_read_is_never_ok(decide):
-    (item,) = decide(context(None, error="/srv/app/.env cannot be read: Permission denied"))
+    (item,) = decide(None, observed(None, error="/srv/app/.env cannot be read: Permission denied"))
     assert (item["id"].rpartition(".")[2], item["status"]) == ("unknown", "unknown")
-    (item,) = decide(context(None))
+    (item,) = decide(None, observed(None))
     assert item["status"] == "skipped"
+
+
+def test_another_file_with_secrets_that_everyone_may_read_is_reported():
+    """What the remedy would change is the file that holds the settings."""
+    more = [{"path": "/etc/default/sergas-app", "mode": 0o644}]
+    (item,) = keys.decide_file(None, observed(GOOD, more=more))
+    assert (item["id"], item["remedy"]) == ("security.env.readable", None)
+    assert "/etc/default/sergas-app" in item["summary"]

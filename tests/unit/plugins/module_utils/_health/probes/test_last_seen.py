@@ -100,7 +100,14 @@ def signals(ctx, survey):
     return crashes.decide(
         ctx,
         found,
-        {"dumps": [], "unreadable": [], "container": "none", "handler": None, "core_pattern": None},
+        {
+            "dumps": [],
+            "older": [],
+            "unreadable": [],
+            "container": "none",
+            "handler": None,
+            "core_pattern": None,
+        },
     )
 
 
@@ -114,6 +121,7 @@ def dumps(ctx, survey):
         log(),
         {
             "dumps": files,
+            "older": [],
             "unreadable": [],
             "container": "none",
             "handler": None,

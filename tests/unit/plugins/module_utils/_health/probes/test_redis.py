@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
+from ansible_collections.sergas.ops.plugins.module_utils._health import reach, redis_writes
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import redis
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
 from ansible_collections.sergas.ops.plugins.module_utils._net import resp
@@ -25,7 +26,13 @@ def answered(refused=None, **info):
         "evicted_keys": 0,
         "maxmemory_policy": "allkeys-lru",
     }
-    return {"address": "r1:6379", "local": False, "info": dict(given, **info), "refused": refused}
+    return {
+        "address": "r1:6379",
+        "local": False,
+        "info": dict(given, **info),
+        "refused": refused,
+        "message": None,
+    }
 
 
 def judged(result):
@@ -66,9 +73,131 @@ def test_figures_that_may_not_be_read():
     assert (item["status"], item["evidence"]["memory_unknown"]) == ("ok", "NOPERM")
 
 
-def test_a_server_that_cannot_save_refuses_writes():
-    item = judged(answered(refused="MISCONF Redis is configured to save RDB snapshots"))
-    assert (item["id"], item["status"]) == ("redis.writes.refused", "fail")
+@pytest.mark.parametrize("reason", redis_writes.WORDS)
+def test_a_server_that_refuses_writes(reason):
+    item = judged(answered(refused=reason))
+    assert (item["id"], item["status"], item["reason"]) == ("redis.writes.refused", "fail", reason)
+    assert redis_writes.WORDS[reason][0] in item["summary"]
+
+
+def test_a_replica_names_its_master():
+    info = {"role": "slave", "master_host": "10.0.0.9", "master_port": 6390}
+    assert "a replica of 10.0.0.9:6390" in judged(answered(refused="replica", **info))["summary"]
+
+
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        ({"role": "master"}, None),
+        ({"role": "slave", "slave_read_only": 1}, "replica"),
+        ({"role": "slave", "slave_read_only": 0}, None),
+        ({"redis_mode": "sentinel"}, "sentinel"),
+        ({"role": "master", "min_slaves_good_slaves": 0}, "replicas"),
+        ({"role": "master", "min_slaves_good_slaves": 2}, None),
+        ({"aof_last_write_status": "err"}, "save"),
+        ({"used_memory": 11, "maxmemory": 10, "maxmemory_policy": "noeviction"}, "memory"),
+        ({"used_memory": 11, "maxmemory": 10, "maxmemory_policy": "allkeys-lru"}, None),
+        (
+            {
+                "used_memory": 11,
+                "mem_not_counted_for_evict": 2,
+                "maxmemory": 10,
+                "maxmemory_policy": "noeviction",
+            },
+            None,
+        ),
+        ({}, None),
+    ],
+)
+def test_what_the_figures_say_of_writes(info, reason):
+    assert redis_writes.by_info(info) == reason
+
+
+class Script:
+    """A client whose server gives these answers, an error for a text that begins with ``-``."""
+
+    def __init__(self, **answers):
+        self.answers = {"SETRANGE": "0", "INFO": "role:master\r\n", "AUTH": "OK", "PING": "PONG"}
+        self.answers.update(answers)
+        self.sent = []
+
+    def log_in(self, user, password):
+        self.call("AUTH", password)
+
+    def call(self, *words):
+        self.sent.append(words)
+        answer = self.answers[words[0]]
+        if answer.startswith("-"):
+            raise resp.RedisError(answer[1:])
+        return answer
+
+
+NOPERM = "-NOPERM this user has no permissions to run the '%s' command"
+
+
+@pytest.mark.parametrize(
+    ("answers", "refused"),
+    [
+        ({}, None),
+        ({"SETRANGE": "-READONLY You can't write against a read only replica."}, "replica"),
+        ({"SETRANGE": "-NOREPLICAS Not enough good replicas to write."}, "replicas"),
+        ({"SETRANGE": "-MISCONF Redis is configured to save RDB snapshots"}, "save"),
+        ({"SETRANGE": "-OOM command not allowed when used memory > 'maxmemory'."}, "memory"),
+        ({"SETRANGE": "-CLUSTERDOWN The cluster is down"}, "cluster"),
+        ({"SETRANGE": "-MOVED 866 10.0.0.8:6379"}, None),
+        ({"SETRANGE": "-WRONGTYPE Operation against a key"}, None),
+        ({"SETRANGE": "-ERR unknown command", "INFO": "redis_mode:sentinel\r\n"}, "sentinel"),
+        (
+            {
+                "AUTH": "-ERR AUTH <password> called without any password configured",
+                "INFO": "redis_mode:sentinel\r\n",
+            },
+            "sentinel",
+        ),
+        (
+            {"SETRANGE": NOPERM % "setrange", "INFO": "role:slave\r\nslave_read_only:1\r\n"},
+            "replica",
+        ),
+    ],
+)
+def test_an_attempt_to_write(answers, refused):
+    found = reach._query(Script(**answers), {"user": None, "password": "x"})
+    assert (found["refused"], found["gaps"]) == (refused, {})
+
+
+def test_a_user_that_may_write_and_nothing_else_is_well():
+    found = reach._query(Script(INFO=NOPERM % "info"), {"user": "app", "password": "x"})
+    assert (found["refused"], found["gaps"]) == (None, {})
+    item = judged(dict(found, address="r1:6379", local=False))
+    assert (item["id"], item["status"]) == ("redis.ok", "ok")
+
+
+def test_a_user_that_may_not_ping_is_said_to():
+    found = reach._query(Script(PING=NOPERM % "ping"), {"user": "app", "password": "x"})
+    item = judged(dict(found, address="r1:6379", local=False))
+    assert (item["id"], item["evidence"]["may_ping"]) == ("redis.ok", False)
+    assert "may not PING" in item["summary"]
+    found = reach._query(Script(), {"user": "app", "password": "x"})
+    assert "PING" not in judged(dict(found, address="r1:6379", local=False))["summary"]
+
+
+def test_a_user_of_whom_nothing_can_be_seen_is_a_gap():
+    script = Script(SETRANGE=NOPERM % "setrange", INFO=NOPERM % "info")
+    found = reach._query(script, {"user": "app", "password": "x"})
+    assert list(found["gaps"]) == ["writes"]
+
+
+def test_the_attempt_sets_nothing():
+    script = Script()
+    reach._query(script, {"user": None, "password": "x"})
+    (attempt,) = [words for words in script.sent if words[0] == "SETRANGE"]
+    assert attempt[2:] == ("0", "")
+
+
+@pytest.mark.parametrize("message", ["NOAUTH Authentication required.", "LOADING Redis is loading"])
+def test_a_login_that_is_refused_is_no_answer_about_writes(message):
+    with pytest.raises(resp.RedisError):
+        reach._query(Script(SETRANGE="-" + message), {"user": None, "password": None})
 
 
 #: what real servers say (7.0, and 5.0 where it says it otherwise)
@@ -201,13 +330,13 @@ class TestObserve:
     def test_sentinels_are_not_taken_for_a_server(self, monkeypatch, hosts):
         monkeypatch.setattr(local_servers, "redis", lambda: None)
         text = "REDIS_URL=redis+sentinel://:pw@%s/mymaster/0\n" % hosts
-        (result,) = redis.observe(self.context(app=True, text=text))
+        ((result,), _gaps) = redis.observe(self.context(app=True, text=text))
         assert "Sentinels" in result["unset"]
         (item,) = redis.judge(result, THRESHOLD)
         assert (item["id"], item["status"]) == ("redis.unknown", "unknown")
         # The option names a server.
         options = {"redis_host": "127.0.0.1", "redis_port": 1}
-        (result,) = redis.observe(self.context(app=True, text=text, **options))
+        ((result,), _gaps) = redis.observe(self.context(app=True, text=text, **options))
         assert result["failure"]["error_kind"] == "refused"
 
     def test_the_server_of_a_host_without_an_app(self, monkeypatch, tmp_path):
@@ -217,14 +346,14 @@ class TestObserve:
         monkeypatch.setattr(local_servers, "_ENABLED", str(tmp_path / "*.wants" / "redis*.service"))
         with pytest.raises(NotHere, match="not meant to run"):
             redis.observe(self.context(app=False))
-        (result,) = redis.observe(self.context(app=False, components=["redis"]))
+        ((result,), _gaps) = redis.observe(self.context(app=False, components=["redis"]))
         assert (result["local"], result["failure"]["error_kind"]) == (True, "refused")
         wants.mkdir()
         (wants / "redis-server.service").touch()
-        (result,) = redis.observe(self.context(app=False))
+        ((result,), _gaps) = redis.observe(self.context(app=False))
         assert result["failure"]["error_kind"] == "refused"
 
     def test_settings_that_are_missing(self):
-        assert redis.observe(self.context(app=True)) == [
+        assert redis.observe(self.context(app=True)).value == [
             {"unset": "REDIS_HOST is not set in /app/.env"}
         ]

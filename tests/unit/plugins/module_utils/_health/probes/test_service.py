@@ -56,17 +56,29 @@ def only(findings):
     return findings[0]
 
 
+@pytest.mark.parametrize(
+    ("more", "id"),
+    [
+        ({"UnitFileState": "disabled"}, "app.service.disabled"),
+        # Another unit, a socket or a timer starts it.
+        ({"UnitFileState": "disabled", "WantedBy": "sergas.target"}, "app.service.ok"),
+        ({"UnitFileState": "disabled", "TriggeredBy": "sergas-app.socket"}, "app.service.ok"),
+        ({"UnitFileState": "static"}, "app.service.ok"),
+        ({"UnitFileState": "generated"}, "app.service.ok"),
+        ({"UnitFileState": ""}, "app.service.ok"),
+    ],
+)
+def test_a_unit_that_runs_and_is_not_started_after_a_boot(properties, context, more, id):
+    shown = {**properties("running_bookworm"), **more}
+    item = only(service.decide(context(shown), observed(shown), log()))
+    assert (item["id"], item["status"]) == (id, "ok" if id.endswith("ok") else "warn")
+
+
 @pytest.mark.parametrize("release", ["bookworm", "bullseye", "trixie"])
 def test_a_unit_that_runs(properties, context, release):
     item = only(service.decide(context(now=NOW), observed(properties("running_" + release))))
     assert (item["id"], item["status"], item["value"]) == ("app.service.ok", "ok", 0)
     assert item["evidence"]["enabled"] == "enabled"
-
-
-def test_a_unit_that_is_not_enabled_is_still_good(properties, context):
-    shown = dict(properties("running_bookworm"), UnitFileState="disabled")
-    item = only(service.decide(context(now=NOW), observed(shown)))
-    assert (item["status"], item["evidence"]["enabled"]) == ("ok", "disabled")
 
 
 def test_a_unit_that_does_not_exist(properties, context):
@@ -132,7 +144,7 @@ def test_why_it_is_down_is_read_from_the_log_of_its_last_run(properties, context
 @pytest.mark.parametrize(
     ("code", "status", "words"),
     [
-        ("1", "203", "status 203: its command cannot be executed"),
+        ("1", "203", "status 203"),
         ("1", "3", "status 3"),
         ("2", "9", "killed by signal 9"),
     ],
@@ -219,3 +231,37 @@ def test_a_host_without_systemd(context):
     ctx.unit_error = "systemctl is not installed"
     with pytest.raises(service.UnitUnreadable, match="systemctl is not installed"):
         service.observe(ctx)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "remedy"),
+    [
+        ("exception:SyntaxError", "SyntaxError: invalid syntax at main.py:4", None),
+        ("variable:REDIS_PORT", "the app refuses REDIS_PORT", None),
+        ("condition", "ConditionPathExists=/x is not met", None),
+        ("dependency:mnt.mount", "mnt.mount, which it needs, has failed", None),
+        ("systemd:203", "its command cannot be executed (203)", None),
+        ("signal:KILL", "signal KILL ended it", "start_service"),
+        ("timeout", "it was not ready within TimeoutStartSec", "start_service"),
+    ],
+)
+def test_why_the_last_start_failed_is_said_and_no_futile_start_is_planned(
+    properties, context, code, words, remedy
+):
+    shown = observed(properties("failed"))
+    start = {"code": code, "words": words}
+    item = only(service.decide(context(now=NOW), shown, None, start))
+    assert item["summary"].endswith(": " + words)
+    assert (item["reason"], item["remedy"]) == (code, remedy)
+    assert item["advice"]
+    assert only(service.decide(context(now=NOW), shown))["remedy"] == "start_service"
+
+
+def test_how_an_earlier_attempt_ended_says_nothing_of_a_unit_that_was_stopped(properties, context):
+    stopped = dict(properties("failed"), ActiveState="inactive", Result="success")
+    for code, is_stopped in (("exception:KeyError", True), ("condition", False)):
+        start = {"code": code, "words": "words"}
+        item = only(service.decide(context(now=NOW), observed(stopped), None, start))
+        assert item["evidence"]["stopped"] is is_stopped
+        assert (item["reason"] is None) is is_stopped
+        assert (item["remedy"] is None) is not is_stopped

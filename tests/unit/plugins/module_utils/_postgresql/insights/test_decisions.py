@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import causes
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import cause_rules
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import (
     cache,
     indexes,
@@ -16,6 +18,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights im
     sequences,
     settings,
     storage,
+    triggers,
     verdict,
     wal,
 )
@@ -133,6 +136,76 @@ def test_locks(scope):
     observed["waiting"][0]["seconds"] = None
     unprivileged = scope(version=130014, sees_sessions=False)
     assert only(locks.decide_locks(unprivileged, observed))["status"] == "unknown"
+
+
+def left(seconds, *modes, **details):
+    held = [{"table": "public.accounts", "mode": mode} for mode in modes]
+    given = {"gid": "xa-4711", "role": "app", "database": "prod", "xmin_age": 3}
+    return dict(given, seconds=seconds, locks=held, **details)
+
+
+@pytest.mark.parametrize(
+    ("row", "status"),
+    [
+        (left(4.0, "AccessExclusiveLock"), None),
+        (left(5.0, "AccessExclusiveLock"), "warn"),
+        (left(59.0, "ShareLock"), "warn"),
+        (left(60.0, "AccessExclusiveLock"), "fail"),
+        # It keeps no one from the table, only from the rows that it has changed.
+        (left(599.0, "RowExclusiveLock"), None),
+        (left(600.0, "RowExclusiveLock"), "warn"),
+        (left(9000.0), "warn"),
+    ],
+)
+def test_a_prepared_transaction_that_no_one_waits_for(scope, row, status):
+    item = only(locks.decide_transactions(scope(), [], [row]))
+    if status is None:
+        assert item["id"] == "db.transactions.ok"
+    else:
+        assert (item["id"], item["status"]) == ("db.transactions.prepared", status)
+        assert "'xa-4711'" in item["summary"] and "'xa-4711'" in item["advice"]
+
+
+def test_a_prepared_transaction_hides_no_long_one_of_a_session(scope):
+    row = {"pid": 7, "role": "app", "state": "active", "seconds": 4000.0}
+    found = locks.decide_transactions(scope(), [row], [left(700.0, "ShareLock")])
+    assert [item["id"] for item in found] == ["db.transactions.prepared", "db.transactions.long"]
+
+
+def test_the_prepared_transaction_at_the_root_of_locks_is_named(scope):
+    waits = waiting(2, 0, schema="public", table="accounts")
+    observed = {"count": 1, "waiting": [waits], "roots": [], "prepared": True}
+    other = left(70.0, "AccessExclusiveLock", gid="other")
+    other["locks"][0]["table"] = "public.notes"
+    rows = [other, left(12.0, "AccessExclusiveLock")]
+    item = only(locks.decide_locks(scope(), observed, rows))
+    assert "'xa-4711' (app, prod, for 12 s, locks on public.accounts)" in item["summary"]
+    assert [row["gid"] for row in item["evidence"]["prepared"]] == ["xa-4711"]
+    assert item["remedy"] is None
+    cause = only(locks.decide_transactions(scope(), [], [left(70.0, "AccessExclusiveLock")]))
+    derived = causes.derive([item, cause], cause_rules.RULES)
+    assert derived[0]["cause"] == "db.transactions.prepared"
+
+
+@pytest.mark.parametrize(
+    ("names", "waits", "id"),
+    [
+        ([], [("public", "accounts")], "db.triggers.ok"),
+        (["audit"], [], "db.triggers.ok"),
+        (["audit"], [("public", "notes")], "db.triggers.ok"),
+        (["audit"], [("public", "accounts")], "db.triggers.disabled"),
+    ],
+)
+def test_disabled_triggers_are_a_note_unless_sessions_wait(scope, names, waits, id):
+    rows = [
+        {"schema": "public", "table": "accounts", "trigger": name, "is_constraint": False}
+        for name in names
+    ]
+    seen = {"waiting": [waiting(2, 1, schema=schema, table=table) for schema, table in waits]}
+    item = only(triggers.decide(scope(), rows, seen))
+    assert (item["id"], item["evidence"].get("triggers", [])) == (id, rows)
+    # Without the locks there is no wait to see.
+    assert only(triggers.decide(scope(), rows))["id"] == "db.triggers.ok"
 
 
 def accesses(hit, read):
