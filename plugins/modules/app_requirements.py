@@ -140,10 +140,11 @@ virtualenv:
   sample: /home/sergas/super-account-manager/venv
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._app import requirements
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
+
+RANGES = (("timeout", 1, 86400),)
 
 
 def main():
@@ -157,7 +158,7 @@ def main():
         "no_index": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 600},
     }
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = Module(ranges=RANGES, argument_spec=spec, supports_check_mode=True)
     runner.run(module, requirements.run, module.check_mode)
 
 

@@ -124,7 +124,9 @@ waited:
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import service
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
-from ansible_collections.sergas.ops.plugins.module_utils._core.renamed import RenamedOptions
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
+
+RANGES = (("port", 1, 65535), ("wait_timeout", 0, 3600))
 
 
 def main():
@@ -142,8 +144,11 @@ def main():
         },
         "wait_timeout": {"type": "float", "default": 60},
     }
-    module = RenamedOptions(
-        {"patience": "wait_timeout"}, argument_spec=spec, supports_check_mode=True
+    module = Module(
+        ranges=RANGES,
+        renamed={"patience": "wait_timeout"},
+        argument_spec=spec,
+        supports_check_mode=True,
     )
     runner.run(module, service.run, module.check_mode)
 

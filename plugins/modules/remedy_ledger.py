@@ -321,9 +321,8 @@ written_to:
   sample: /var/lib/sergas/ledger.jsonl
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger, restore_points
 from ansible_collections.sergas.ops.plugins.module_utils._remediation import host_lock
 from ansible_collections.sergas.ops.plugins.module_utils._remediation import (
@@ -332,7 +331,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._remediation import (
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
+        ranges=remediation_ledger.RANGES,
         argument_spec={
             "state": {"type": "str", "choices": ["begun", "ended", "renewed"], "required": True},
             "run": {"type": "str", "required": True},

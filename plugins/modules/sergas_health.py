@@ -46,6 +46,7 @@ options:
       - connections
       - rate_limit
       - attacks
+      - forwarded
       - keys
       - env_file
       - loadbalancer
@@ -504,10 +505,10 @@ probe_seconds:
   sample: {disks: 0.001, database: 0.012}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner, traffic
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._health import checks
+from ansible_collections.sergas.ops.plugins.module_utils._health import runner as health
 
 ARGUMENT_SPEC = {
     "checks": {"type": "list", "elements": "str", "choices": list(checks.CHECKS)},
@@ -582,7 +583,7 @@ ARGUMENT_SPEC = {
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = Module(ranges=health.RANGES, argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     runner.run(module, checks.run)
 
 

@@ -107,6 +107,14 @@ CASES = [
         variant="move",
     ),
     Case(
+        "01_port_in_use_socket",
+        "free_port",
+        "systemctl is-active legacy.socket legacy.service sergas-app",
+        "inactive\ninactive\nactive",
+        approved=True,
+        release="trixie",
+    ),
+    Case(
         "01_start_limit",
         "start_service",
         limit("ActiveState"),

@@ -6,10 +6,18 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List
 
 NFTABLES = "sergas-nftables"
 IPTABLES = "sergas-iptables"
+#: The comment of a rule of ufw that the action sergas-ufw has made.
+_COMMENT = re.compile(r"fail2ban (\S+) until (?:\d+|ever)\Z")
 
 
 def lookup(action, jail, address):
@@ -36,7 +44,8 @@ def lookup(action, jail, address):
 
 
 def holds(actions, jail, address, deadline):
-    """Return whether the firewall has a ban, or None where no action of ours makes it.
+    """Return whether the firewall has a ban, or None where no action of ours makes it, or the
+    command that would say so fails.
 
     Raises:
         process.CommandMissing, DeadlineExceeded
@@ -45,4 +54,30 @@ def holds(actions, jail, address, deadline):
     commands = [argv for argv in commands if argv]
     if not commands:
         return None
-    return all(process.run(argv, deadline)[0] == 0 for argv in commands)
+    found = True
+    for argv in commands:
+        status = process.run(argv, deadline)[0]
+        if status > 1 or status < 0:
+            return None
+        found = found and status == 0
+    return found
+
+
+def denied_by_ufw(found):
+    """Return ({jail: addresses that ufw denies for it}, sources that its other rules deny all of)
+    (pure).
+
+    Args:
+        found: rules of ``ufw.read_state``.
+    """
+    of_jails: Dict[str, List[str]] = {}
+    others: List[str] = []
+    for rule in found:
+        if rule.action not in ("deny", "reject") or rule.direction != "in":
+            continue
+        match = _COMMENT.match(rule.comment or "")
+        if match:
+            of_jails.setdefault(match.group(1), []).append(addresses.same(rule.source))
+        elif (rule.protocol, rule.ports) == ("any", "any") and not addresses.is_any(rule.source):
+            others.append(rule.source)
+    return of_jails, others

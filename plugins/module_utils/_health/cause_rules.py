@@ -510,10 +510,11 @@ RULES = causes.by_effect(
     *_without_settings("db.connection.unknown", "DATABASE_"),
     *_without_settings("redis.unknown", "REDIS_"),
     Rule("app.restart.pending", ("app.env.",), _overlap),
-    Rule("app.restart.unknown", ("app.env.unknown",)),
+    Rule("app.restart.unknown", ("app.env.unknown", "app.env.unreadable")),
     *(Rule(effect, ("app.restart.pending",), says_otherwise) for effect in _CHANGED_BY),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
+    Rule("security.forwarded.unknown", ("app.env.unreadable",)),
 )
 
 

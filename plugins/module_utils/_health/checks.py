@@ -35,7 +35,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     service,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 
 
 def _observe_kernel(ctx):
@@ -79,7 +78,7 @@ def _decide_packages(ctx, observed):
 PROBES = {
     "service": Probe(service.observe, 5),
     "environment": Probe(environment.observe, 5, environment.ASPECTS),
-    "sockets": Probe(sockets.observe, 5),
+    "sockets": Probe(ports.observe, 5),
     "logs": Probe(reading.observe, 600, coverage.ASPECTS),
     "metrics": Probe(metrics.observe, 3, metrics.ASPECTS),
     "crash_dumps": Probe(crashes.observe, 5),
@@ -93,7 +92,7 @@ PROBES = {
     "cpu": Probe(cpu.observe, 5),
     "traffic": Probe(loadbalancer.observe_traffic, 10, ("requests",)),
     "backends": Probe(loadbalancer.observe, 12),
-    "firewall": Probe(loadbalancer.observe_firewall, 5),
+    "firewall": Probe(loadbalancer.observe_firewall, 5, ("rules",)),
     "space": Probe(disks.observe_space, 4, (), True),
     "network": Probe(network.observe, 3),
     "kernel": Probe(_observe_kernel, 5, ("window", "source"), True),
@@ -243,8 +242,17 @@ CHECKS = {
         "security",
         APP,
         _ATTACKS,
-        _COUNTERS,
+        (*_COUNTERS, "environment", "firewall"),
         stands_on=(*_LOG, "logs.clients"),
+    ),
+    "forwarded": Check(
+        attacks.decide_forwarded,
+        ("environment",),
+        "security.forwarded",
+        "security",
+        APP,
+        _ATTACKS,
+        ("sockets",),
     ),
     "keys": Check(keys.decide, ("environment",), "security.keys", "security", APP, _ATTACKS),
     "env_file": Check(

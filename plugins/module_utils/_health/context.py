@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, process, thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
     app_environment,
@@ -63,7 +63,9 @@ class Context(diagnosis.Context):
         if self.components is not None:
             return component in self.components
         if component == "app":
-            return bool(self.unit.get("LoadState") == "loaded" or self.environment)
+            # Where systemd is and does not answer, the app may be there.
+            silent = bool(self.unit_error) and process.find("systemctl") is not None
+            return bool(self.unit.get("LoadState") == "loaded" or self.environment or silent)
         return True
 
     def has_any(self, components):

@@ -46,6 +46,9 @@ RANGES = (
     ("port", 1, 65535),
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
+    # In units of the operator's own.
+    ("prometheus_queries.warn", -1e15, 1e15),
+    ("prometheus_queries.fail", -1e15, 1e15),
     ("controller_time", 0, 2**33),
 )
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}\Z")
@@ -152,9 +155,11 @@ def judge(names, checks, probes, context, observations, recent, secrets=()):
         secrets: values that must not appear in the result.
     """
     found = diagnosis.judge(names, checks, probes, context, observations)
-    findings = []
+    findings, checked = [], {}
     for name, items in found:
-        findings += resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
+        marked = resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
+        findings += marked
+        checked[name] = len(marked)
     decided = []
     waiting = _waiting(recent, names)
     if waiting:
@@ -168,9 +173,12 @@ def judge(names, checks, probes, context, observations, recent, secrets=()):
 
         needed = context.params["verify_requests"]
         findings, decided = awaiting.conclude(findings, waiting, again, needed)
+        # Their order is another one now.
+        checked = {}
     flat = redact_all(_derive(findings), secrets)
     return {
         "findings": flat,
+        "checked": checked,
         "found_by": _found_by(found),
         "decided": redact_all(decided, secrets),
         "roots": [item["id"] for item in roots(flat)],

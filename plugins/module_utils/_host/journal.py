@@ -15,6 +15,7 @@ import json
 import os
 import re
 import select
+import subprocess
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
@@ -118,12 +119,28 @@ class Journal:
                     self.oldest = _seconds(entries[0])
                     self.entries += len(entries)
                     yield entries
-            if not self.truncated and not self.entries:
+            # What has ended early, or prints something else, has not shown the whole journal.
+            failed = self._status(reader)
+            if failed and self.entries:
+                self.truncated = True
+            elif not self.truncated and not self.entries:
                 problem = complaint(reader.stderr.read(4096).decode("utf-8", "replace"))
+                if not problem and failed:
+                    problem = "journalctl: exit status %d" % failed
+                if not problem and self.skipped:
+                    problem = "journalctl prints no JSON"
                 if problem:
                     raise (JournalMissing if problem == _NO_FILES else JournalUnreadable)(problem)
         finally:
             process.stop(reader)
+
+    def _status(self, reader):
+        """Return the exit status of journalctl, or 0 where its end is not waited for."""
+        try:
+            return 0 if self.truncated else reader.wait(max(0.1, self._deadline.remaining()))
+        except subprocess.TimeoutExpired:
+            self.truncated = True
+            return 0
 
     def _blocks(self, handle):
         """Yield blocks of whole lines, until the end or until the time is up."""
@@ -163,7 +180,11 @@ class Journal:
             yield b"".join(parts).rpartition(b"\n")[0]
 
     def _parse(self, block):
-        lines = [line for line in block.split(b"\n") if line[:1] == b"{"]
+        lines = [line for line in block.split(b"\n") if line]
+        if any(line[:1] != b"{" for line in lines):
+            # Such as "-- No entries --", which is no entry that was lost.
+            self.skipped += sum(line[:1] != b"{" and line[:3] != b"-- " for line in lines)
+            lines = [line for line in lines if line[:1] == b"{"]
         lines.reverse()
         try:
             return json.loads((b"[%s]" % b",".join(lines)).decode("utf-8", "replace"))

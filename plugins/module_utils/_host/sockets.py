@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import (
     is_secret_name,
     redact,
@@ -70,16 +71,19 @@ def read(port, likely=()):
     Raises:
         OSError: /proc cannot be read.
     """
-    listeners, states = [], {}
+    listeners, states, tables = [], {}, 0
     for name in ("tcp", "tcp6"):
         try:
             with open("/proc/net/" + name, encoding="ascii") as table:
                 found, counted = parse(table, port)
         except FileNotFoundError:
             continue  # a machine without IPv6
+        tables += 1
         listeners += found
         for state, count in counted.items():
             states[state] = states.get(state, 0) + count
+    if not tables:
+        raise Unmeasurable("/proc/net has no table of TCP sockets")
     holders = _holders({listener["inode"] for listener in listeners}, likely)
     for listener in listeners:
         listener["holders"] = holders.get(listener["inode"], [])

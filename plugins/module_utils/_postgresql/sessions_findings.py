@@ -130,7 +130,7 @@ def _decide_connections(sessions, limits, threshold, target):
             confidence="estimated" if unseen else "measured",
             **details,
         )
-    reason, advice, remedy = _exhaustion(seen, bool(unseen))
+    reason, advice, remedy = _exhaustion(seen, bool(unseen), room == counts["slots"])
     evidence["reason"] = reason
     states = {"end_idle_transactions": IDLE_IN_TRANSACTION, "end_idle_sessions": ("idle",)}
     if remedy in states:
@@ -163,8 +163,14 @@ def _tightest(seen, limits, room):
     return max(found, key=lambda item: item[1] / float(item[2]))
 
 
-def _exhaustion(seen, partly):
-    """Return (what most sessions are, what a person would do, the remedy)."""
+def _exhaustion(seen, partly, of_server):
+    """Return (what most sessions are, what a person would do, the remedy).
+
+    Args:
+        seen: the sessions of clients.
+        partly: whether others cannot be seen.
+        of_server: whether the limit is the server's, not that of a role or a database.
+    """
     idle = sum(1 for session in seen if session["state"] == "idle")
     open_transactions = sum(1 for session in seen if session["state"] in IDLE_IN_TRANSACTION)
     waiting = sum(1 for session in seen if session["wait_event_type"] == "Lock")
@@ -193,10 +199,10 @@ def _exhaustion(seen, partly):
     return (
         "busy",
         (
-            "Check for slow statements first; then raise max_connections or lower the app's"
-            " concurrency."
+            "Check for slow statements first; then raise %s or lower the app's concurrency."
+            % ("max_connections" if of_server else "this limit")
         ),
-        None,
+        "raise_connections" if of_server else None,
     )
 
 

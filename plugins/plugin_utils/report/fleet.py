@@ -19,8 +19,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import STATUSES, is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import shared_pools
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.host import join
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import attempts, shared_pools
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.host import answer_once, join
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import (
     host_of,
     owner_of,
@@ -134,9 +134,11 @@ def correlate(hosts: list[Host]) -> tuple[list[Finding], Links]:
     """
     links: Links = {}
     owners = owners_of(hosts)
+    attempts.heed(hosts, owners)
     for host in hosts:
         for item, joined in zip(host["findings"], join(host["findings"]), strict=True):
             item["cause"] = joined["cause"]
+        answer_once(host["findings"])
         _name_account(host["findings"])
         _drop_own_causes(host, owners)
         _link_local(host, links)

@@ -144,6 +144,37 @@ def decide(
     return False, "fail_on is %s: nothing found has the status %s" % (fail_on, _either(counted))
 
 
+def failing(model: Mapping[str, Any]) -> dict[str, str]:
+    """Return {host: why} of the hosts that fail the run, none where it does not fail.
+
+    Args:
+        model: a report.
+    """
+    summary = model["summary"]
+    if not summary["failed"]:
+        return {}
+    reasons: dict[str, list[str]] = {}
+    counted = BAD if summary["fail_on"] == "warn" else ("fail",)
+    if summary["fail_on"] != "never":
+        for root in model["roots"]:
+            for name in root["hosts"] if root["status"] in counted else ():
+                reasons.setdefault(name, []).append("%s (%s)" % (root["id"], root["status"]))
+    everywhere = not any(host["diagnosed"] for host in model["hosts"])
+    for host in model["hosts"]:
+        if not host["diagnosed"] and (summary["fail_on"] != "never" or everywhere):
+            reasons.setdefault(host["name"], ["could not be diagnosed"])
+    for entry in (model["remediation"] or {}).get("entries", ()):
+        if entry["outcome"] in WORSE and entry["host"]:
+            text = "remedy %s: %s" % (entry["remedy"], entry["outcome"])
+            reasons.setdefault(entry["host"], []).append(text)
+    known = {host["name"] for host in model["hosts"]}
+    return {
+        name: "%s; sergas_fail_on is %s" % (", ".join(dict.fromkeys(texts)), summary["fail_on"])
+        for name, texts in reasons.items()
+        if name in known
+    }
+
+
 def _badly_ended(counts: dict[str, int]) -> str:
     """Return how many remedies ended badly, and how."""
     return "remedies ended badly: %s" % ", ".join(

@@ -42,6 +42,8 @@ class Requests:
         if path in self._ignored:
             return
         self._counts[source] += 1
+        if address:
+            self._clients.requested(source, at, self.route(path)[:120], address)
         if status >= 500:
             failed, where = self._failed[source], self.route(path)
             self._last_failed[source] = max(at, self._last_failed[source] or at)

@@ -12,10 +12,49 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import fi
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets as host_sockets
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 
+REASONS = {
+    "app.port.conflict": (
+        "container",
+        "leftover",
+        "process",
+        "same_app",
+        "socket",
+        "unit",
+        "user_unit",
+    )
+}
+
+_SERVERS = ("uvicorn", "gunicorn", "hypercorn")
 #: peers that closed and wait for the app to do the same: a few are a moment, many are a leak
 _CLOSE_WAIT_PILE = 50
 #: an app that has run for less may not listen yet
 _STARTING_SECONDS = 30.0
+
+
+def observe(ctx):
+    """Return what ``sockets.observe`` returns; who is not the app's has an ``owner``, too."""
+    seen = host_sockets.observe(ctx)
+    for listener in seen["listeners"]:
+        for process in listener["holders"]:
+            relation = host_sockets.belongs(process, ctx.unit, ctx.app_dir, seen["container"])
+            if relation == "foreign":
+                # Only here: on most hosts the app has its port.
+                from ansible_collections.sergas.ops.plugins.module_utils._host import port_holders
+
+                process["owner"] = port_holders.owner(
+                    process, seen["port"], ctx.deadline, seen["container"]
+                )
+                process["advice"] = port_holders.advice(process, process["owner"])
+    return seen
+
+
+def relation_to(ctx, process, container):
+    """Return ``own``, ``leftover`` or ``foreign``, as ``sockets.belongs``: what systemd holds for
+    the app's unit is its own.
+    """
+    relation = host_sockets.belongs(process, ctx.unit, ctx.app_dir, container)
+    triggers = (process.get("owner") or {}).get("triggers", ())
+    return "own" if relation == "foreign" and ctx.unit.get("Id") in triggers else relation
 
 
 def decide_port(ctx, sockets):
@@ -42,9 +81,9 @@ def decide_port(ctx, sockets):
     unseen = [listener for listener in listeners if not listener["holders"]]
     for listener in listeners:
         for process in listener["holders"]:
-            relation = host_sockets.belongs(process, ctx.unit, ctx.app_dir, sockets["container"])
+            relation = relation_to(ctx, process, sockets["container"])
             if relation != "own":
-                return [_conflict(sockets, service, listener, process, relation)]
+                return [_conflict(ctx, sockets, service, listener, process, relation)]
     if unseen:
         who = host_sockets.user_name(unseen[0]["uid"])
         return [
@@ -78,27 +117,57 @@ def decide_port(ctx, sockets):
     ]
 
 
-def _conflict(sockets, service, listener, process, relation):
-    port, holder = sockets["port"], host_sockets.unit_of(process["cgroup"])
-    container = host_sockets.container_of(process["cgroup"])
+def _conflict(ctx, sockets, service, listener, process, relation):
+    port, path = sockets["port"], process["cgroup"]
+    container = host_sockets.container_of(path)
     container = container[:12] if container and container != sockets["container"] else None
+    held = process.get("owner") or {"kind": "process", "name": None, "error": None}
     program = os.path.basename((process["command"] or "?").split(" ")[0])
-    owner = "unit %s" % holder if holder else "no unit"
-    if container:
-        owner += ", container %s" % container
-    summary = "Port %d is held by %s (pid %d, user %s, %s), so %s cannot bind it"
-    advice = "Stop %s, or move the app with API_PORT." % (holder or "pid %d" % process["pid"])
+    reason = "leftover" if relation == "leftover" else held["kind"]
+    name = host_sockets.unit_of(path) if relation == "leftover" else held["name"]
+    by = "pid %d, user %s, %s" % (process["pid"], process["user"], _called(held["kind"], name))
+    summary = "Port %d is held by %s (%s), so %s cannot bind it" % (port, program, by, service)
+    advice = "%s, or move the app with API_PORT." % process.get("advice", "End the process")
     if relation == "leftover":
         summary = (
-            "Port %d is held by %s (pid %d, user %s, %s), left over from an earlier run, so %s"
-            " cannot bind it"
+            "Port %d is held by %s (%s), left over from an earlier run, so %s cannot bind it"
+            % (port, program, by, service)
         )
         advice = "End the process that is left over, then start the unit."
+    elif _runs_app(process, ctx.app_dir) and held["kind"] not in ("container", "socket"):
+        reason = "same_app"
+        summary = (
+            "Port %d is held by the app itself, run a second time by %s (%s), so %s cannot"
+            % (
+                port,
+                program,
+                by,
+                service,
+            )
+        )
+        summary += " bind it"
+        advice = "%s, or let that one run the app and disable %s." % (
+            process.get("advice", "End the process"),
+            service,
+        )
+    elif held["kind"] == "socket":
+        summary = "Port %d is held by systemd for %s, so %s cannot bind it" % (port, name, service)
+    elif held["kind"] == "container":
+        summary = "Port %d is held for %s (%s, pid %d), so %s cannot bind it" % (
+            port,
+            "the container %s" % name if name else "a container",
+            program,
+            process["pid"],
+            service,
+        )
+    # What belongs to another daemon is not ended from here.
+    ends = relation == "leftover" or held["kind"] in ("unit", "socket", "process")
     return finding(
         "app.port.conflict",
         "app",
         "fail",
-        summary % (port, program, process["pid"], process["user"], owner, service),
+        summary,
+        reason=reason,
         evidence={
             "port": port,
             "address": listener["address"],
@@ -106,14 +175,29 @@ def _conflict(sockets, service, listener, process, relation):
             "started": process["started"],
             "user": process["user"],
             "command": process["command"],
-            "unit": holder,
-            "container": container,
-            "cgroup": process["cgroup"],
+            "unit": name if held["kind"] in ("unit", "socket") or relation == "leftover" else None,
+            "container": name if held["kind"] == "container" else container,
+            "triggers": held.get("triggers", []),
+            "not_known": held["error"],
+            "cgroup": path,
             "leftover": relation == "leftover",
         },
-        remedy="free_port",
+        remedy="free_port" if ends and process["pid"] != 1 or held["kind"] == "socket" else None,
         advice=advice,
     )
+
+
+def _called(kind, name):
+    if kind == "container":
+        return "container %s" % name if name else "a container"
+    return "unit %s" % name if name else "no unit of its own"
+
+
+def _runs_app(process, app_dir):
+    """Return whether a process runs the app's own code, whichever unit it is of."""
+    command = process["command"] or ""
+    serves = process["cwd"] == app_dir and any(name in command for name in _SERVERS)
+    return bool(app_dir) and app_dir != "/" and (serves or app_dir + "/" in command)
 
 
 def decide_connections(ctx, sockets):

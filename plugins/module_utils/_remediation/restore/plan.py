@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import re
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import options
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact, redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, dotenv_masking
 
 MOST_SECONDS = 86400
+#: Of the options that are numbers, in seconds.
+RANGES = (("deadline", 0, MOST_SECONDS), ("command_timeout", 1, 3600))
 MOST_FILES = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _DIRECTORY = re.compile(r"/[A-Za-z0-9/._-]*\Z")
@@ -62,11 +65,7 @@ def check(params):
             "directory: %r must be absolute, of letters, digits, '.', '_' and '-'"
             % params["directory"]
         )
-    for option, least, most in (("deadline", 0, MOST_SECONDS), ("command_timeout", 1, 3600)):
-        if not least <= params[option] <= most:
-            raise Refused(
-                "%s: %d must be from %d to %d seconds" % (option, params[option], least, most)
-            )
+    options.check_ranges(params, RANGES)
     if len(params["files"]) > MOST_FILES:
         raise Refused("files: %d are too many, %d may be" % (len(params["files"]), MOST_FILES))
     for path in params["files"]:

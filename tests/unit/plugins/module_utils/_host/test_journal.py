@@ -118,6 +118,24 @@ def test_why_the_journal_cannot_be_read(journalctl, complaint, reason):
         read()
 
 
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [("exit 1", "exit status 1"), ("echo rubbish {", "prints no JSON"), ("kill -9 $$", "-9")],
+)
+def test_a_journalctl_that_fails_silently_has_shown_nothing(journalctl, script, reason):
+    journalctl(script)
+    with pytest.raises(journal.JournalUnreadable, match=reason):
+        read()
+
+
+def test_what_a_journalctl_printed_that_failed_is_not_the_whole_window(journalctl, tmp_path):
+    (tmp_path / "j").write_text(line(2, "a") + "\n")
+    journalctl("cat %s; exit 1" % (tmp_path / "j"))
+    reading, chunks = read()
+    assert [entry["MESSAGE"] for entry in chunks[0]] == ["a"]
+    assert reading.truncated
+
+
 def test_a_window_without_entries_is_no_error(journalctl):
     journalctl("echo '-- No entries --'")
     reading, chunks = read()
