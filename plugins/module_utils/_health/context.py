@@ -112,7 +112,7 @@ class Context(diagnosis.Context):
         return dict(zip(APP, values))
 
     def _database(self, reached):
-        """Return host, port and name of the app's database. The port is what the server says it has,
+        """Return host, port and name of the app's database. The port is what the server says,
         None where it has not been reached: the one in the settings may be that of a pooler.
         """
         try:

@@ -33,6 +33,7 @@ def context(app=True, backends=(), **params):
         params=dict(given, **params),
         has=lambda component: app,
         deadline=Deadline(5),
+        unit={"TimeoutStartUSec": "1min 30s"},
     )
 
 
