@@ -50,6 +50,11 @@ _DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.po
 #: So many error lines of a kind that nothing explains are a separate fault.
 _MANY_LINES = 10
 _SYSTEM_DIRECTORIES = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/home")
+<<<<<<< HEAD
+=======
+_WITH_JOURNAL = ("/", "/var", "/var/log", "/var/log/journal", "/run", "/run/log")
+_GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
+>>>>>>> c-logs
 
 
 def waits(_effect, cause):
@@ -170,8 +175,11 @@ def says_why(effect, cause):
 
 
 def lost_lines(effect, cause):
-    """Whether lines of the window are gone and a disk is full: journald removes the oldest then."""
-    return effect["reason"] in ("gap:logs.journal", "gap:logs.window") and full(effect, cause)
+    """Whether lines of the window are gone, and the disk that has the journal is nearly full:
+    journald removes the oldest then, long before the end of the disk.
+    """
+    path = (cause["evidence"].get("filesystem") or {}).get("path")
+    return effect["reason"] in ("gap:logs.journal", "gap:logs.window") and path in _WITH_JOURNAL
 
 
 def of_event(name):

@@ -329,7 +329,7 @@ CHECKS = {
         ("resolver",),
         "host.resolver",
         "host",
-        APP,
+        (),
         _MATRIX,
         complete="each server is queried, and one that does not answer is the finding",
     ),

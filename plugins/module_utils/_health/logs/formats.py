@@ -310,7 +310,7 @@ def known(entry):
     """
     found, ranks = {}, {}
     for key, value in entry.items():
-        if type(value) is dict:
+        if isinstance(value, dict):
             return known(_flat(entry))
         for name, rank in _KNOWN_GET(key, ()):
             if rank < ranks.get(name, 99) and value is not None and value != "":

@@ -601,11 +601,16 @@ def test_a_journal_that_keeps_nothing_is_one_root():
 
 
 @pytest.mark.parametrize(
-    ("aspect", "percent", "cause"),
-    [("journal", 100, "host.disk.high"), ("journal", 91, None), ("destination", 100, None)],
+    ("aspect", "path", "cause"),
+    [
+        ("journal", "/var/log/journal", "host.disk.high"),
+        ("window", "/", "host.disk.high"),
+        ("journal", "/srv/exports", None),
+        ("destination", "/", None),
+    ],
 )
-def test_a_full_disk_costs_the_oldest_lines(aspect, percent, cause):
-    disk = dict(bad("host.disk.high"), value=percent)
+def test_a_full_disk_costs_the_oldest_lines(aspect, path, cause):
+    disk = bad("host.disk.high", filesystem={"path": path})
     item = unmeasured("app.oom.unknown", aspect, "the journal has nothing from before")
     found = cause_rules.derive([disk, item])
     assert found[1]["cause"] == cause
