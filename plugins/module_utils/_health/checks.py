@@ -329,7 +329,8 @@ CHECKS = {
         ("resolver",),
         "host.resolver",
         "host",
-        APP,
+        # An app that needs no name lacks nothing.
+        (),
         _MATRIX,
         complete="each server is queried, and one that does not answer is the finding",
     ),

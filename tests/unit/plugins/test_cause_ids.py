@@ -114,7 +114,6 @@ ROOTS = {
     "host.packages.restarted",
     "host.packages.unknown",
     "host.resolver.failing",
-    "host.resolver.missing",
     "host.resolver.unknown",
     "app.denied",
     "host.load.unknown",
