@@ -170,6 +170,12 @@ options:
       - How many times the health endpoint is requested.
     type: int
     default: 3
+  verify_requests:
+    description:
+      - So many requests, served since a remedy, decide whether it has helped against what shows
+        only under traffic. With fewer, its finding stays.
+    type: int
+    default: 100
   required_variables:
     description:
       - Names of variables that the app must get, from its C(.env), its unit or what starts it.
@@ -482,6 +488,20 @@ changes:
       before: [{id: app.oom.killed, status: fail, summary: The kernel killed the app for memory}]
       after: [{id: app.oom.ok, status: ok, summary: The kernel has not killed the app for memory}]
       reason: null
+decided:
+  description:
+    - The remedies that waited for traffic and are decided by it, each with C(run), C(remedy),
+      C(time), C(findings), C(before), C(outcome) (V(kept) or V(failed)) and C(reason).
+    - Role P(sergas.ops.remediate#role) writes it to the ledger.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+found_by:
+  description: The names of the checks that have found what is bad, by its id.
+  returned: success
+  type: dict
+  sample: {app.oom.killed: [oom]}
 distribution:
   description:
     - Which distribution the host has, by C(/etc/os-release). C(id) is null where that says nothing.
@@ -513,7 +533,7 @@ probe_seconds:
   sample: {disks: 0.001, database: 0.012}
 """
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner, traffic
 from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._health import checks
 from ansible_collections.sergas.ops.plugins.module_utils._health import runner as health
@@ -541,6 +561,7 @@ ARGUMENT_SPEC = {
     "latency_token": {"type": "str", "no_log": True},
     "latency_headers": {"type": "dict", "no_log": True},
     "samples": {"type": "int", "default": 3},
+    "verify_requests": {"type": "int", "default": traffic.REQUESTS},
     "required_variables": {
         "type": "list",
         "elements": "str",

@@ -9,7 +9,7 @@ when that was last changed, and the drop-in that this collection owns.
 from __future__ import annotations
 
 import os
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import files
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
@@ -187,20 +187,3 @@ def difference(changes):
         for path, (before, after) in changes.items()
         if before != after
     ]
-
-
-def seconds(text) -> Optional[float]:
-    """Return a time span as ``systemctl show`` prints it (``1min 30s``) in seconds, None for
-    infinity or what cannot be read.
-    """
-    factors: Tuple = (("min", 60), ("ms", 0.001), ("us", 1e-6), ("h", 3600), ("d", 86400), ("s", 1))
-    total = 0.0
-    for word in (text or "").split():
-        for suffix, factor in factors:
-            number = word[: -len(suffix)]
-            if word.endswith(suffix) and number.replace(".", "", 1).isdigit():
-                total += float(number) * factor
-                break
-        else:
-            return None
-    return total or None

@@ -13,20 +13,28 @@ Three steps, so that only the first one touches the host:
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, options
+from ansible_collections.sergas.ops.plugins.module_utils._core import (
+    addresses,
+    diagnosis,
+    options,
+    times,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
+from ansible_collections.sergas.ops.plugins.module_utils._core.traffic import SHOWN
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_endpoint,
     cluster_managers,
     distribution,
+    ledger,
     ledger_reader,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._net import http
@@ -38,6 +46,7 @@ RANGES = (
     ("window", 1, 366 * 86400),
     ("deadline", 1, 600),
     ("samples", 1, 100),
+    ("verify_requests", 1, 1000000),
     ("port", 1, 65535),
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
@@ -112,10 +121,11 @@ def _observe(names, checks, probes, context, recent):
 
     Most hosts are well most of the time, so the second step costs them nothing.
     """
-    wanted = diagnosis.needed(names, checks, context)
-    first = [probe for probe in wanted if not probes[probe].explains]
+    since = _since(_waiting(recent, names), probes, context.now)
+    wanted = diagnosis.needed([*names, _COUNTING] if since else names, checks, context)
+    first = [*(probe for probe in wanted if not probes[probe].explains), *since]
     later = [probe for probe in wanted if probes[probe].explains]
-    observations = diagnosis.observe(probes, first, context)
+    observations = diagnosis.observe({**probes, **since}, first, context)
     if later:
         found = judge(names, checks, probes, context, observations, recent)
         if found["bad"] or _kernel_errors(observations):
@@ -156,18 +166,79 @@ def judge(names, checks, probes, context, observations, recent, secrets=()):
         recent: the entries of the host's ledger, or None.
         secrets: values that must not appear in the result.
     """
+    found = diagnosis.judge(names, checks, probes, context, observations)
     findings, checked = [], {}
-    for name, items in diagnosis.judge(names, checks, probes, context, observations):
+    for name, items in found:
         marked = resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
         findings += marked
         checked[name] = len(marked)
+    decided = []
+    waiting = _waiting(recent, names)
+    if waiting:
+        # Only on hosts on which a remedy waits for traffic.
+        from ansible_collections.sergas.ops.plugins.module_utils._health import awaiting
+
+        def again(wanted, entry):
+            since = dict(observations, logs=observations[_LOGS_SINCE % entry["ended"]])
+            fresh = diagnosis.judge([*wanted, _COUNTING], checks, probes, context, since)
+            return [item for _name, items in fresh for item in items]
+
+        needed = context.params["verify_requests"]
+        findings, decided = awaiting.conclude(findings, waiting, again, needed)
+        # Their order is another one now.
+        checked = {}
     flat = redact_all(_derive(findings), secrets)
     return {
         "findings": flat,
         "checked": checked,
+        "found_by": _found_by(found),
+        "decided": redact_all(decided, secrets),
         "roots": [item["id"] for item in roots(flat)],
         "bad": sum(1 for item in flat if is_bad(item)),
     }
+
+
+#: The observation of the log since a remedy ended.
+_LOGS_SINCE = "logs@%s"
+#: The check whose findings say how many requests there were.
+_COUNTING = "errors"
+
+
+def _waiting(recent, names):
+    """Return {id: entry of the ledger} of what waits for traffic and is checked."""
+    waiting = ledger.waiting(recent or ())
+    return {id: waiting[id] for id in waiting if id in SHOWN and SHOWN[id][0] in names}
+
+
+def _since(waiting, probes, now):
+    """Return {name: Probe} of the log since each remedy that waits for traffic."""
+    found = {}
+    for entry in waiting.values():
+        # Whole seconds: the one in which it ended belongs to what was before.
+        seconds = max(1, int(now - times.seconds(entry["ended"])) - 1)
+        found[_LOGS_SINCE % entry["ended"]] = probes["logs"]._replace(
+            observe=_over(probes["logs"].observe, seconds)
+        )
+    return found
+
+
+def _over(observe, seconds):
+    def observe_since(context):
+        since = copy.copy(context)
+        since.params = dict(context.params, window=seconds)
+        return observe(since)
+
+    return observe_since
+
+
+def _found_by(found):
+    """Return {id: names of the checks that have it} of what is bad: they verify a remedy."""
+    by = {}
+    for name, items in found:
+        for item in items:
+            if is_bad(item) and name not in by.setdefault(item["id"], []):
+                by[item["id"]].append(name)
+    return by
 
 
 def _derive(findings):

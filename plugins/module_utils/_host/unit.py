@@ -23,7 +23,7 @@ PROPERTIES = (
     " ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax"
     " LimitNOFILESoft LimitNOFILE AppArmorProfile WantedBy RequiredBy TriggeredBy"
     " StandardOutput StandardError LogNamespace LogLevelMax SyslogLevel LogFilterPatterns"
-    " LogRateLimitIntervalUSec LogRateLimitBurst"
+    " LogRateLimitIntervalUSec LogRateLimitBurst TimeoutStartUSec"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
 #: where cgroup v2 and systemd's own hierarchy of v1 are mounted
@@ -48,6 +48,23 @@ def read(service, deadline):
         return systemctl.show(name(service), PROPERTIES, deadline), None
     except systemctl.SystemctlError as error:
         return {}, str(error)
+
+
+def span(text):
+    """Return a time span as ``systemctl show`` prints it (``1min 30s``) in seconds, None for
+    infinity or what cannot be read.
+    """
+    factors = (("min", 60), ("ms", 0.001), ("us", 1e-6), ("h", 3600), ("d", 86400), ("s", 1))
+    total = 0.0
+    for word in (text or "").split():
+        for suffix, factor in factors:
+            number = word[: -len(suffix)]
+            if word.endswith(suffix) and number.replace(".", "", 1).isdigit():
+                total += float(number) * factor
+                break
+        else:
+            return None
+    return total or None
 
 
 def working_directory(properties):

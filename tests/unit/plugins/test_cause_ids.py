@@ -132,6 +132,7 @@ ROOTS = {
     "redis.missing",
     "security.access.missing",
     "security.ban.ineffective",
+    "security.ban.leftover",
     "security.ban.legitimate_client",
     "security.bans.unknown",
     "security.bruteforce",

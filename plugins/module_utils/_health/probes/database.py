@@ -96,12 +96,12 @@ def observe(ctx):
     # A little less than there is, so that a server that hangs is reported as such and not as a late
     # probe.
     deadline = ctx.deadline.within(ctx.deadline.remaining() - _MARGIN)
-    servers = []
+    targets = []
     if ctx.has("app"):
-        targets = app_config.database_targets(ctx.settings)
-        missing = [name for key, name in _REQUIRED if not targets[0][key]]
+        alternatives = app_config.database_targets(ctx.settings)
+        missing = [name for key, name in _REQUIRED if not alternatives[0][key]]
         unset = ["DATABASE_" + name for name in missing]
-        if not unset and not targets[0]["password"] and _CONCEALED & ctx.concealed:
+        if not unset and not alternatives[0]["password"] and _CONCEALED & ctx.concealed:
             unset, why = ["DATABASE_PASSWORD"], "its password is a credential of the unit"
             results.append({"unset": unset, "why": why})
         elif unset:
@@ -109,24 +109,28 @@ def observe(ctx):
                 {"unset": unset, "why": ctx.environment_error or _not_set(unset, ctx.env_file)}
             )
         else:
-            servers.append((targets, False))
-    if not (results or servers) or "postgresql" in (ctx.components or ()):
-        known = {reach.address(target) for targets, _local in servers for target in targets}
+            targets.append((alternatives, False))
+    if not (results or targets) or "postgresql" in (ctx.components or ()):
+        known = {
+            reach.address(target) for alternatives, _local in targets for target in alternatives
+        }
         for target in local_servers.postgresql():
             if reach.address(target) not in known:
-                servers.append(([target], True))
+                targets.append(([target], True))
     gaps = {}
-    for number, (targets, local) in enumerate(servers):
+    for number, (alternatives, local) in enumerate(targets):
         # A server that hangs must leave time for the others: what was not tried does not hang.
         left = deadline.remaining() - min(_EXPLAINING, deadline.remaining() / 4)
-        share = deadline.within(left / (len(servers) - number))
+        share = deadline.within(left / (len(targets) - number))
         if share.remaining() < _LEAST:
-            gaps["time"] = "no time was left to query the server on port %s" % targets[0]["port"]
+            port = alternatives[0]["port"]
+            gaps["time"] = "there was no time left to query the server on port %s" % port
             continue
         tables = ctx.params.get("required_tables") or ()
-        result = dict(_first_reached(targets, share, tables), local=local)
+        target, result = _first_reached(alternatives, share, tables)
+        result = dict(result, local=local)
         gaps.update(result.pop("gaps", {}))
-        results.append(dict(result, explained=_explained(targets[0], result, deadline)))
+        results.append(dict(result, explained=_explained(target, result, deadline)))
     if not results and not gaps:
         raise NotHere("PostgreSQL is not on this host")
     first = results[0] if results else {}
@@ -150,14 +154,14 @@ def _explained(target, result, deadline):
 
 
 def _first_reached(targets, deadline, tables):
-    """Return what ``reach.postgresql`` does of the first of several servers that answers, as libpq
-    tries them; with none, of the first one.
+    """Return (target, what ``reach.postgresql`` does) of the first of several servers that answers,
+    as libpq tries them; with none, of the first one.
     """
     results = []
     for position, target in enumerate(targets):
         share = deadline.within(deadline.remaining() / (len(targets) - position))
-        results.append(reach.postgresql(target, share, tables))
-        if results[-1]["alive"]:
+        results.append((target, reach.postgresql(target, share, tables)))
+        if results[-1][1]["alive"]:
             return results[-1]
     return results[0]
 

@@ -16,6 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
     packet_filter,
     packet_walk,
     ufw,
+    unit,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
@@ -160,6 +161,7 @@ def decide(ctx, backends, inbound, logs=None, sockets=None):
             (logs or {}).get("start_seconds"),
             ctx.thresholds["start_seconds"],
             ctx.params["service"],
+            unit.span(ctx.unit.get("TimeoutStartUSec")),
         )
     if not findings:
         reason = "No load balancer: none of its backends is named, and no app is on this host"
@@ -385,9 +387,12 @@ def _blocked(summary, confidence, evidence, remedy, advice, reason):
     )
 
 
-def judge_start(seconds, threshold, service):
+def judge_start(seconds, threshold, service, timeout=None):
     """Return the finding about how long the app takes to start, [] where that is not known or fine
     (pure).
+
+    Args:
+        timeout: how long systemd gives it, in seconds; None where that has no end.
     """
     warn, fail, unit = threshold
     status = "ok" if seconds is None else grade(seconds, warn, fail)
@@ -404,6 +409,11 @@ def judge_start(seconds, threshold, service):
             unit=unit,
             warn=warn,
             fail=fail,
+            evidence={
+                "start_timeout": timeout,
+                # Twice the time that it takes, as the remedy sets it.
+                "timeout_suffices": timeout is None or timeout >= max(90, 2 * seconds),
+            },
             remedy="raise_start_timeout",
             advice=(
                 "Raise the balancer's grace period and TimeoutStartSec, and find what takes so long"

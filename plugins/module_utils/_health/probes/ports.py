@@ -202,7 +202,7 @@ def _conflict(ctx, sockets, service, listener, process, relation):
 def _called(kind, name):
     if kind == "container":
         return "container %s" % name if name else "a container"
-    return "unit %s" % name if name else "no unit of its own"
+    return "unit %s" % name if name else "no dedicated unit"
 
 
 def _runs_app(process, app_dir):

@@ -388,20 +388,20 @@ class TestObserve:
     def test_of_several_servers_the_first_that_answers_counts(self, monkeypatch):
         reached = []
 
-        def reach_one(target, _deadline, _tables):
+        def reach_one(target, deadline, tables):
             reached.append(target["host"])
             alive = target["host"] != "down"
-            return {"address": target["host"], "alive": alive, **({} if alive else {"failure": {}})}
+            failure = {} if alive else {"failure": {"error_kind": "refused"}}
+            return {"address": target["host"], "alive": alive, **failure}
 
         monkeypatch.setattr(database.reach, "postgresql", reach_one)
         monkeypatch.setattr(local_servers, "postgresql", list)
         text = "DATABASE_URL=postgresql://u:p@down,h2,h3/db\n"
-        monkeypatch.setattr(database, "_explained", lambda *_: None)
         observed = database.observe(self.context(app=True, text=text)).value
         assert (reached, observed["target"]) == (["down", "h2"], "h2")
         text = text.replace("h2,h3", "down:5433")
         observed = database.observe(self.context(app=True, text=text)).value
-        assert observed["reached"][0]["failure"] == {}
+        assert observed["reached"][0]["failure"]["error_kind"] == "refused"
 
     def test_a_password_that_is_a_credential_is_not_taken_for_none(self, monkeypatch):
         monkeypatch.setattr(local_servers, "postgresql", list)

@@ -33,6 +33,7 @@ def context(app=True, backends=(), **params):
         params=dict(given, **params),
         has=lambda component: app,
         deadline=Deadline(5),
+        unit={"TimeoutStartUSec": "1min 30s"},
     )
 
 
@@ -120,7 +121,7 @@ LIMIT = ufw.Firewall(
         ({"firewall": ABSENT, "tables": RAW_DROP}, "rule", None),
     ],
 )
-def test_a_rule_that_blocks_is_named_whoever_made_it(given, reason, remedy):
+def test_a_rule_that_blocks_is_named_by_ufw_or_another(given, reason, remedy):
     (item,) = loadbalancer.judge_inbound(inbound(lb="10.0.0.1", **given), ["0.0.0.0"])
     assert (item["id"], item["reason"], item["remedy"]) == ("lb.blocked", reason, remedy)
     assert item["evidence"]["blocked"]
