@@ -39,6 +39,9 @@ ODD = (
 [all:vars]
 sergas_hosts=odd:!left
 sergas_zoho_hosts=all:!all
+sergas_checks=['memory']
+sergas_thresholds_fleet={'memory_percent': {'warn': 98, 'fail': 99}}
+sergas_thresholds_site={'memory_percent': {'fail': 100}}
 [odd]
 aa_bad ansible_user="{{ nowhere }}"
 good
@@ -148,6 +151,10 @@ def test_each_host_is_reported_as_it_is_and_fails_for_itself(play):
         "api": ["left_out"],
         "zz_bad": ["undefined:terraform_ip"],
     }
+    good = next(host for host in report["hosts"] if host["name"] == "good")
+    memory = next(item for item in good["findings"] if item["id"].startswith("host.memory"))
+    # Those of the site do not replace those of the fleet.
+    assert (memory["warn"], memory["fail"]) == (98, 100)
     assert "the group sergas_apps means nothing here, did you mean sergas_app?" in said
     failed = {name: "1" if reasons else "0" for name, reasons in found.items()}
     # The first host of the inventory is where the scope was decided.

@@ -78,3 +78,21 @@ def test_a_timeout_advises_on_what_was_being_waited_for(phase, word):
 )
 def test_what_is_wrong_names_the_finding(error, id):
     assert findings.unreachable(error("why"), "db1:5432")["id"] == id
+
+
+@pytest.mark.parametrize(
+    ("params", "euid", "status"),
+    [
+        ({"login_host": None, "login_user": None}, 1000, "unknown"),
+        ({"login_host": None, "login_user": None}, 0, "fail"),
+        ({"login_host": None, "login_user": "app"}, 1000, "fail"),
+        ({"login_host": "192.0.2.5", "login_user": None}, 1000, "fail"),
+    ],
+)
+def test_a_server_is_not_at_fault_for_not_knowing_this_user(monkeypatch, params, euid, status):
+    monkeypatch.setattr(findings.os, "geteuid", lambda: euid)
+    monkeypatch.setattr(findings, "_explained", lambda *_args: None)
+    error = errors.PostgresError('role "nosudo" does not exist', kind="role")
+    item = findings.unreachable(error, "localhost:5432", params)
+    assert item["status"] == status
+    assert ("become" in (item["advice"] or "")) is (status == "unknown")

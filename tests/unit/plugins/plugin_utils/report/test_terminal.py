@@ -151,3 +151,16 @@ def test_each_status_has_its_word_and_colour(makers):
         line = terminal.lines(makers.build([host]), 100)[1]
         assert line[0].startswith(word + "  ")
         assert line[1] == colour
+
+
+def test_what_became_of_a_remedy_is_not_cut_in_the_middle_of_what_to_do(makers):
+    report = makers.build([makers.entry("web1", makers.disk_high(makers.healthy()))])
+    todo = (
+        "it did not help and cannot be undone. " + "Read the log of the unit and " * 8 + "call DBA."
+    )
+    entry = {"outcome": "failed", "host": "web1", "remedy": "start_redis", "reason": todo}
+    report["remediation"] = {"entries": [dict(entry) for _number in range(6)]}
+    text = " ".join(" ".join(line for line, _colour in terminal.lines(report, 80)).split())
+    assert text.count(" ".join(todo.split())) >= 2
+    assert "more remedies: see the report" in text
+    assert len(terminal.lines(report, 80)) <= terminal.MOST_LINES
