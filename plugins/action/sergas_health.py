@@ -17,7 +17,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Inv
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import clock
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import RANGES
 from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
-from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed
+from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed, run_scope
 
 display = Display()
 
@@ -39,6 +39,10 @@ class ActionModule(ActionBase):
         refusal = renamed.refusal(task_vars)
         if refusal:
             return dict(result, failed=True, msg=refusal)
+        network_os = self._templar.template(task_vars.get("ansible_network_os"))
+        device = run_scope.device(self._play_context.connection, network_os)
+        if device:
+            return dict(result, failed=True, device=True, msg=device)
         found = None
         # Compared with the host's clock, whose diagnosis must not wait for another connection.
         self._given = {"controller_time": time.time(), **self._task.args}

@@ -15,11 +15,17 @@ import fnmatch
 import os
 import signal
 import time
-from typing import Dict, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit as app_unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets, systemctl
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_endpoint,
+    port_holders,
+    sockets,
+    systemctl,
+)
 
 #: Programs that are never ended, whatever port they hold: the way in, the database, and what other
 #: services and containers depend on.
@@ -31,6 +37,7 @@ PROTECTED_PROGRAMS = (
     "postgres",
     "postmaster",
     "redis-server",
+    "valkey-server",
     "dbus-*",
     "dockerd",
     "docker-proxy",
@@ -39,11 +46,12 @@ PROTECTED_PROGRAMS = (
     "kubelet",
 )
 PROTECTED_UNITS = (
-    "ssh.service",
+    "ssh.s*",
     "ssh@*",
     "sshd*",
     "postgresql*",
     "redis*",
+    "valkey*",
     "systemd-*",
     "init.scope",
     "dbus*",
@@ -104,7 +112,11 @@ def judge(holder, expected, allowed, approved):
         approved: whether a person has approved that this holder is ended.
     """
     program = holder.program()
-    if holder.pid == 1 or holder.ancestor or _matches(program, PROTECTED_PROGRAMS):
+    # What a socket unit has is held by systemd, and the unit is what is stopped.
+    is_socket = bool(holder.unit) and holder.unit.endswith(".socket")
+    if not is_socket and (
+        holder.pid == 1 or holder.ancestor or _matches(program, PROTECTED_PROGRAMS)
+    ):
         return Verdict(None, "%s is never ended" % program)
     if _matches(holder.unit, PROTECTED_UNITS):
         return Verdict(None, "%s is never stopped" % holder.unit)
@@ -130,8 +142,9 @@ def _other(holder, expected):
     """Return why a holder is not the one that the finding named, or None."""
     if not expected or not expected.get("pid"):
         return None
-    if holder.unit and holder.unit == expected.get("unit"):
-        # Whatever process of it holds the port today, the unit is what is stopped.
+    if holder.unit and holder.unit in (expected.get("unit"), *(expected.get("triggers") or ())):
+        # Whatever process of it holds the port today, the unit is what is stopped; a socket unit
+        # hands the port to the units that it starts.
         return None
     same = holder.pid == expected["pid"]
     for name in ("started", "command"):
@@ -205,7 +218,8 @@ def run(params, check_mode):
                 % name
             )
     if not check_mode:
-        for name in units:
+        # A socket first: it starts its service again with the next connection.
+        for name in sorted(units, key=lambda name: (not name.endswith(".socket"), name)):
             systemctl.run("stop", name)
         for holder in lone:
             end(holder, params["wait"])
@@ -250,31 +264,30 @@ def listening():
     return found
 
 
-class _Context(NamedTuple):
-    """What the probe of the port wants to know of a host."""
-
-    port: int
-    unit: Dict[str, str]
-    now: float
-
-
 def holders(app):
     """Return the ``Holder`` of each process that holds the app's port and is not the app's.
 
     Raises:
         AppError: a holder cannot be seen.
     """
-    seen = sockets.observe(_Context(app.port, app.properties, time.time()))
+    seen = sockets.seen(app.port, app.properties, time.time()).value
+    hidden = [listener for listener in seen["listeners"] if not listener["holders"]]
+    if hidden:
+        raise AppError(
+            "Port %d is held by a process of %s that cannot be seen: become root"
+            % (app.port, sockets.user_name(hidden[0]["uid"]))
+        )
     above = _ancestors(os.getpid())
+    wanted = app_endpoint.configured(app.properties, app.settings).host
     found: List[Holder] = []
     for listener in seen["listeners"]:
-        if not listener["holders"]:
-            raise AppError(
-                "Port %d is held by a process of %s that cannot be seen: become root"
-                % (app.port, sockets.user_name(listener["uid"]))
-            )
         for one in listener["holders"]:
             relation = sockets.belongs(one, app.properties, app.app_dir, seen["container"])
+            one["owner"] = _held(one, relation, app, seen["container"])
+    for listener, _first, _relation in sockets.rivals(seen, app.properties, app.app_dir, wanted):
+        for one in listener["holders"]:
+            relation = sockets.relation(one, app.properties, app.app_dir, seen["container"])
+            held = one["owner"]
             if relation != "own" and one["pid"] not in [other.pid for other in found]:
                 found.append(
                     Holder(
@@ -282,12 +295,20 @@ def holders(app):
                         started=one["started"],
                         user=one["user"],
                         command=one["command"],
-                        unit=_whole_unit(one, seen["container"]),
+                        unit=held["name"]
+                        if held["kind"] == "socket"
+                        else _whole_unit(one, seen["container"]),
                         leftover=relation == "leftover",
                         ancestor=one["pid"] in above,
                     )
                 )
     return found
+
+
+def _held(one, relation, app, container):
+    if relation != "foreign":
+        return {"kind": "unit", "name": None, "triggers": []}
+    return port_holders.owner(one, app.port, Deadline(10), container)
 
 
 def _whole_unit(one, container):

@@ -98,7 +98,8 @@ def _inspect(params, service, container, problem, known, deadline):
     client = cognee_client.Client(service, deadline, params["timeout"], _tls(service, params))
     client.identify()
     replies = client.replies
-    if cognee_replies.identity(replies) == "cognee":
+    other = cognee_replies.identity(replies) != "cognee"
+    if not other:
         if cognee_replies.readiness(replies)[0] == "ready":
             client.try_key()
             key = cognee_replies.key_state(replies, bool(service.key))
@@ -122,7 +123,7 @@ def _inspect(params, service, container, problem, known, deadline):
         "wants_key": known,
         "container": container if here else None,
         "container_error": problem if here else None,
-        "listeners": access.listeners(service.port) if here else None,
+        "listeners": access.listeners(service.port, other and deadline) if here else None,
         "guard": guard,
         "access": clients,
         "exposed": exposed,

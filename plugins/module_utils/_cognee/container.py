@@ -58,8 +58,10 @@ def read(params, port, deadline, secrets=()):
                 if not seen["running"] or seen["health"] == "unhealthy":
                     seen["log"] = read_log(engine, seen["name"], deadline, secrets)
                 return seen
-        except (EngineFailed, DeadlineExceeded, ValueError, LookupError) as error:
+        except (EngineFailed, DeadlineExceeded, LookupError) as error:
             reasons.append("%s: %s" % (engine, error))
+        except (ValueError, TypeError, AttributeError):
+            reasons.append("%s: inspect does not print what it should" % engine)
     if reasons:
         raise EngineFailed("; ".join(reasons))
     if params["container"] and queried == 0:
@@ -71,7 +73,10 @@ def read_list(engine, deadline):
     """Return [(name, image, ports)] of all containers of an engine, the stopped ones included."""
     fields = "{{.Names}}\t{{.Image}}\t{{.Ports}}"
     out = _run([engine, "ps", "--all", "--no-trunc", "--format", fields], deadline)
-    return [tuple((line.split("\t") + ["", ""])[:3]) for line in out.splitlines() if line.strip()]
+    found = [tuple(line.split("\t")) for line in out.splitlines() if line.strip()]
+    if any(len(fields) != 3 for fields in found):
+        raise EngineFailed("ps does not print what it should")
+    return found
 
 
 def read_log(engine, name, deadline, secrets=()):
@@ -167,6 +172,12 @@ def port_of(container):
     # The API listens on 8000 in its image; another mapping is the administrator's.
     inside = [item for item in ports if item["inside"] == 8000] or ports
     return inside[0]["port"] if inside else None
+
+
+def inside_port(container, port):
+    """Return the container's own port behind one of the host, or None."""
+    ports = container["ports"] if container else ()
+    return next((item["inside"] for item in ports if item["port"] == port), None)
 
 
 def publishes_widely(container, port):

@@ -43,9 +43,12 @@ def decide(seen, limits):
     findings += container_findings.beside_its_answers(seen, limits, is_down)
     if seen["exposed"]:
         findings.append(container_findings.exposed(seen))
-    blocked = [entry for entry in seen["access"] if not entry["allowed"]]
+    blocked = [entry for entry in seen["access"] if entry["allowed"] is False]
+    unclear = [entry for entry in seen["access"] if entry["allowed"] is None]
     if blocked and who == "cognee":
         findings.append(views.blocked_by_rules(seen, blocked))
+    elif who == "cognee" and (unclear or seen["exposed"] is None):
+        findings.append(views.unclear_rules(seen, unclear))
     return findings
 
 

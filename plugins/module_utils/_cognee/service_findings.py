@@ -112,7 +112,7 @@ def wrong_service(seen, who):
         "location": redact(str(location)) if location else None,
     }
     if holder:
-        evidence.update(holder)
+        evidence.update({name: holder[name] for name in holder if name != "advice"})
     container = seen["container"]
     advice = "Point COGNEE_BASE_URL at Cognee, or free the port for it."
     if who == "redirect":
@@ -124,8 +124,8 @@ def wrong_service(seen, who):
             ports,
         )
     elif holder:
-        advice = "Stop %s, which holds the port, then start Cognee." % (
-            holder.get("unit") or "process %s" % holder.get("pid")
+        advice = "%s, which holds the port, then start Cognee." % (
+            holder.get("advice") or "Stop %s" % (holder.get("unit") or holder.get("command"))
         )
     held = " (%s)" % (holder.get("unit") or holder.get("command")) if holder else ""
     return cognee_finding(

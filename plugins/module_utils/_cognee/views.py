@@ -32,7 +32,7 @@ def merge(result, views):
     if served:
         blocked_clients = [view for view in views if view["client"] and not _reaches(view)]
         if any(view["queried"] for view in views):
-            findings = [item for item in findings if item["id"] != "cognee.blocked"]
+            findings = [item for item in findings if item["evidence"].get("error_kind") != "rules"]
         if blocked_clients:
             findings.append(_blocked(result, blocked_clients))
     elif not result["reachable"] and any(_reaches(view) for view in views):
@@ -72,9 +72,26 @@ def blocked_by_rules(seen, blocked):
     )
 
 
+def unclear_rules(seen, unclear):
+    """Return the finding where this host's rules do not say who reaches Cognee."""
+    by = unclear[0]["by"] if unclear else "rules for its published port are not understood"
+    return cognee_finding(
+        "cognee.unknown",
+        "unknown",
+        "Whether %s Cognee at %s is not known: %s"
+        % ("the app's hosts reach" if unclear else "any client reaches", seen["target"], by),
+        seen,
+        "rules",
+        evidence={"unclear": unclear[:20]},
+        advice="Run with become, and check the rules by hand: nft list ruleset, iptables-save.",
+    )
+
+
 def _blocked(result, blocked_clients):
     addresses = (result["listeners"] or {}).get("addresses") or []
-    rules = {entry["client"]: entry["by"] for entry in result["access"] if not entry["allowed"]}
+    rules = {
+        entry["client"]: entry["by"] for entry in result["access"] if entry["allowed"] is False
+    }
     names = ", ".join(view["from"] for view in blocked_clients[:5])
     target = blocked_clients[0].get("target") or result["target"]
     seen = dict(result, target=target)

@@ -11,7 +11,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional, Union
+    from typing import Any, Optional, Tuple, Union
 
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
@@ -41,19 +41,34 @@ def seconds(text: Any) -> Optional[int]:
         return None
 
 
-def local(text: str, pattern: str) -> Optional[float]:
-    """Return a time as text in the host's own time zone in seconds since the epoch, or None.
+def moment(parts: Tuple[int, int, int, int, int, int], zone: Optional[str]) -> Optional[float]:
+    """Return a time as a log has it in seconds since the epoch, or None if it is none.
 
     Args:
-        text: the time.
-        pattern: as ``strptime`` takes it.
+        parts: year, month, day, hour, minute and second.
+        zone: Z, UTC or an offset such as +01:00; None for the zone of this host.
     """
-    from datetime import datetime
+    _year, month, day, hour, _minute, _second = parts
+    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24):
+        return None
+    # Only here: most hosts have no such times to read, and it costs as much to load as a probe.
+    import calendar
 
     try:
-        return datetime.strptime(text, pattern).timestamp()
-    except ValueError:
+        if zone is None:
+            return time.mktime((*parts, 0, 0, -1))
+        at = calendar.timegm((*parts, 0, 0, 0))
+    except (OverflowError, ValueError):
         return None
+    if zone in ("Z", "UTC"):
+        return at
+    offset = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
+    return at - offset if zone[0] == "+" else at + offset
+
+
+def year(at: float) -> int:
+    """Return the year of a time in seconds since the epoch, in the zone of this host."""
+    return time.localtime(at).tm_year
 
 
 def boot_id() -> str:

@@ -7,7 +7,13 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
-from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import (
+    Check,
+    Observed,
+    Probe,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     NotHere,
     Unmeasurable,
@@ -34,6 +40,9 @@ _MOST_LOOKUPS = 20
 
 def observe_fail2ban(ctx):
     """Return what fail2ban does on this host: its service, its jails and their bans.
+
+    The aspect ``input`` has a gap where it is not known whether a jail has anything to read, and
+    ``firewall`` where it is not known whether a ban is in force.
 
     Raises:
         NotHere: it is not installed.
@@ -62,31 +71,48 @@ def observe_fail2ban(ctx):
     }
     if seen["active"] != "active":
         return seen
+    gaps: dict = {}
     try:
         with client.Server(timeout=max(0.5, ctx.deadline.remaining())) as server:
-            backends = _backends(ctx.deadline)
+            backends = _backends(ctx.deadline, gaps)
             seen["jails"] = [
-                _observe_jail(ctx, server, name, backends.get(name, "")) for name in server.jails()
+                _observe_jail(ctx, server, name, backends.get(name), gaps)
+                for name in server.jails()
             ]
     except (client.ServerDown, client.Refused) as error:
         seen["silent"] = str(error)
-    return seen
+    return Observed(seen, gaps)
 
 
-def _backends(deadline):
+def _backends(deadline, gaps):
     """Return {jail: backend} of the configuration, which the server does not tell."""
-    _status, out, _err = process.run(["fail2ban-client", "-d"], deadline)
-    return {name: jail.backend for name, jail in client.parse_dump(out).items()}
+    try:
+        # A third of what is left: without it, the rest is still known.
+        limited = deadline.within(max(1.0, deadline.remaining() / 3))
+        status, out, err = process.run(["fail2ban-client", "-d"], limited)
+        reason = (err.strip().splitlines() or ["exit status %d" % status])[-1] if status else None
+        found = {name: jail.backend for name, jail in client.parse_dump(out).items()}
+    except (process.CommandMissing, DeadlineExceeded, OperationError) as error:
+        found, reason = {}, str(error)
+    if reason:
+        gaps["input"] = "what the jails read is not known: fail2ban-client -d: %s" % reason[:200]
+        return {}
+    return found
 
 
-def _observe_jail(ctx, server, name, backend):
+def _observe_jail(ctx, server, name, backend, gaps):
     jail = server.jail(name)
     sources = fail2ban_sources.observe(backend, jail.journalmatch, jail.logpaths, ctx.deadline)
-    lost = [
-        address
+    if jail.journalmatch and sources.lines is None and name != fail2ban_sources.BY_HAND:
+        gaps.setdefault("input", "whether the journal has lines for jail %s is not known" % name)
+    held = {
+        address: rules.holds(jail.actions, name, address, ctx.deadline)
         for address in jail.banned[:_MOST_LOOKUPS]
-        if rules.holds(jail.actions, name, address, ctx.deadline) is False
-    ]
+    }
+    lost = [address for address, is_held in held.items() if is_held is False]
+    unclear = [address for address, is_held in held.items() if is_held is None]
+    if unclear and any(rules.lookup(action, name, unclear[0]) for action in jail.actions):
+        gaps["firewall"] = "whether the ban of %s is in force cannot be read" % unclear[0]
     return {
         "name": name,
         "watches": fail2ban_sources.describe(sources),
@@ -216,7 +242,9 @@ def decide_bans(_ctx, seen):
     """Return the findings about the bans: of our own, without effect, or as they should be
     (pure).
     """
-    if not seen["installed"] or seen["active"] != "active" or seen["silent"]:
+    if seen["silent"]:
+        raise Unmeasurable("fail2ban runs and does not answer: %s" % seen["silent"])
+    if not seen["installed"] or seen["active"] != "active":
         raise NotHere("fail2ban does not run, so it bans no one")
     banned = {jail["name"]: jail["banned"] for jail in seen["jails"] if jail["banned"]}
     legitimate = {
@@ -287,8 +315,24 @@ def decide_bans(_ctx, seen):
     ]
 
 
-PROBES = {"fail2ban": Probe(observe_fail2ban, 10)}
+PROBES = {"fail2ban": Probe(observe_fail2ban, 10, ("input", "firewall"))}
 CHECKS = {
-    "jails": Check(decide_jails, ("fail2ban",), "security.jails", "security", (), _GUIDE),
-    "bans": Check(decide_bans, ("fail2ban",), "security.bans", "security", (), _GUIDE),
+    "jails": Check(
+        decide_jails,
+        ("fail2ban",),
+        "security.jails",
+        "security",
+        (),
+        _GUIDE,
+        stands_on=("fail2ban.input",),
+    ),
+    "bans": Check(
+        decide_bans,
+        ("fail2ban",),
+        "security.bans",
+        "security",
+        (),
+        _GUIDE,
+        stands_on=("fail2ban.firewall",),
+    ),
 }

@@ -44,7 +44,8 @@ def lookup(action, jail, address):
 
 
 def holds(actions, jail, address, deadline):
-    """Return whether the firewall has a ban, or None where no action of ours makes it.
+    """Return whether the firewall has a ban, or None where no action of ours makes it, or the
+    command that would say so fails.
 
     Raises:
         process.CommandMissing, DeadlineExceeded
@@ -53,7 +54,13 @@ def holds(actions, jail, address, deadline):
     commands = [argv for argv in commands if argv]
     if not commands:
         return None
-    return all(process.run(argv, deadline)[0] == 0 for argv in commands)
+    found = True
+    for argv in commands:
+        status = process.run(argv, deadline)[0]
+        if status > 1 or status < 0:
+            return None
+        found = found and status == 0
+    return found
 
 
 def denied_by_ufw(found):

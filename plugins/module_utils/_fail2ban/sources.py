@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple, Tuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import process
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import client
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit
 
@@ -39,20 +40,23 @@ def observe(backend, journalmatch, logpaths, deadline):
     """Return the ``Sources`` of a jail.
 
     Args:
-        backend: of the jail, such as ``systemd[journalflags=1]``.
+        backend: of the jail, such as ``systemd[journalflags=1]``; None where it is not known.
         journalmatch: as journalctl takes it.
         logpaths: the files, possibly none.
         deadline: a Deadline for the commands that are run.
 
     Raises:
         process.CommandMissing, DeadlineExceeded
+        Unmeasurable: systemd does not say which units there are.
     """
     states = {}
     for name in client.units(journalmatch):
-        known, _reason = unit.read(name, deadline)
+        known, reason = unit.read(name, deadline)
+        if reason:
+            raise Unmeasurable(reason)
         states[name] = (known.get("LoadState", ""), known.get("ActiveState", ""))
     lines = None
-    if journalmatch:
+    if journalmatch and backend is not None:
         argv = ["journalctl", "--quiet", "--no-pager", "--lines=1", "--output=cat"]
         if reads_system_journal_only(backend):
             argv.append("--system")

@@ -22,13 +22,18 @@ from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan a
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
     published as firewall_published,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._host import container_rules, ufw
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    container_rules,
+    packet_filter,
+    ufw,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._net import tcp
 
 _GUIDE = "Unauthorized Access Attempts"
 #: Set aside for examples (RFC 5737, RFC 3849): what allows these allows any client.
 STRANGER = {4: "192.0.2.254", 6: "2001:db8:ffff:ffff::fe"}
 _RULES_SHOWN = 20
+REASONS = {"security.firewall.drift": ("inactive", "not_loaded", "differs")}
 
 
 @errors.reported()
@@ -44,7 +49,7 @@ def run(params, deadline):
     program = process.find("ufw") is not None
     state = state._replace(installed=program, enabled=state.enabled and program)
     session = host.session()
-    ssh = host.ssh_ports(deadline)
+    ssh = host.ssh_ports(deadline, session)
     tag = params["tag"]
     expanded = expand(params["rules"], ssh, lambda name: resolve("rules: from", name, deadline))
     keep = [
@@ -53,9 +58,8 @@ def run(params, deadline):
     ]
     wanted = declaration.declare(expanded, tag, state.ipv6)
     if session and params["session"]:
-        keep.append(
-            {"who": "this session", "addresses": [session["peer"]], "port": session["port"]}
-        )
+        here = {"who": "this session", "addresses": [session["peer"]], "port": session["port"]}
+        keep.append(dict(here, own=session["address"]))
         wanted = with_session(wanted, session, state, tag, params["complete"])
     plan = firewall_plan.plan(
         state,
@@ -67,27 +71,35 @@ def run(params, deadline):
         params["complete"],
     )
     afterwards = reach.as_firewall(state, plan)
-    published = host.published(deadline)
-    guarded = container_rules.read(deadline) if published else None
-    ports = closed_ports(
-        params["published"],
-        [item for item in published if not is_closed_by_others(item, guarded)],
-        _read(params["published_file"]),
-    )
+    found = packet_filter.read(deadline)
+    published = host.published(found)
+    closed = {item["port"]: is_closed_by_others(item, found) for item in published}
+    left = [item for item in published if not closed[item["port"]]]
+    ports = closed_ports(params["published"], left, _read(params["published_file"]))
     table, chain = firewall_published.table(ports, wanted)
-    current = not ports or host.has_chain(firewall_published.TABLE, chain, deadline)
-    findings = judge_drift(state, plan, wanted)
+    current = not ports or any(
+        table.name == firewall_published.TABLE and chain in table.chains for table in found.tables
+    )
+    bypassing = firewall_published.bypassing(left, wanted, current)
+    open_ports, unclear = reach.exposed(
+        found,
+        ufw.read() if state.installed else ufw.Firewall(False, False, "ACCEPT", []),
+        declared(wanted, state, params["policies"]),
+        host.listeners(),
+        [(address, *packet_filter.route(address)) for address in STRANGER.values()],
+    )
+    findings = judge_drift(state, plan, wanted, is_loaded(state, found))
     findings += judge_exposure(
-        reach.exposed(
-            ufw.read() if state.installed else ufw.Firewall(False, False, "ACCEPT", []),
-            declared(wanted, state, params["policies"]),
-            host.listeners(),
-            STRANGER,
-        ),
-        firewall_published.bypassing(
-            [item for item in published if not is_closed_by_others(item, guarded)], wanted, current
-        ),
+        open_ports,
+        [item for item in bypassing if closed[item["port"]] is False and not found.gaps],
         wanted,
+        found.gaps
+        + ["port %d: %s" % (item["port"], item["by"]) for item in unclear]
+        + [
+            "the published port %d: a rule is not understood" % item["port"]
+            for item in bypassing
+            if closed[item["port"]] is None
+        ],
     )
     for item in findings:
         item["guide"] = item["guide"] or _GUIDE
@@ -107,7 +119,7 @@ def run(params, deadline):
         "refused": reach.shut_out(
             afterwards,
             [
-                {"who": item["who"], "port": port, "address": address}
+                dict(_way(item, address), who=item["who"], port=port, address=address)
                 for item in keep
                 for address in map(_one_of, item["addresses"])
                 for port in ([item["port"]] if item["port"] else ssh)
@@ -129,8 +141,27 @@ def run(params, deadline):
 def _read(path):
     try:
         return files.read_text(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
+
+
+def _way(item, address):
+    own, interface = packet_filter.route(address)
+    return {"own": item.get("own") or own, "interface": interface}
+
+
+def is_loaded(state, found):
+    """Return whether the rules of an enabled ufw are in force, None where it is not known (pure).
+
+    Args:
+        state: the ``ufw.State``.
+        found: the ``packet_filter.Filter`` of the host.
+    """
+    if not state.enabled:
+        return False
+    if any("ufw-user-input" in table.chains for table in found.tables):
+        return True
+    return None if found.gaps else False
 
 
 def resolve(option, name, deadline):
@@ -205,17 +236,22 @@ def declared(wanted, state, policies):
     return ufw.Firewall(True, True, shown_policy, list(wanted), state.ipv6)
 
 
-def is_closed_by_others(item, guarded):
+def is_closed_by_others(item, found):
     """Return whether rules of others keep strangers from a published port (pure).
 
     Args:
         item: the port as ``host.published`` returns it.
-        guarded: the rules for published ports (``container_rules.read``).
+        found: the ``packet_filter.Filter`` of the host.
+
+    Returns:
+        bool, or None where that is not known.
     """
-    others = [table for table in guarded.tables if firewall_published.TABLE not in table[0].split()]
-    return item["protocol"] == "tcp" and container_rules.restricts(
-        guarded._replace(tables=others), item["port"], item["engine"] == "docker"
-    )
+    others = [table for table in found.tables if table.name != firewall_published.TABLE]
+    address, _colon, port = item["to"].rpartition(":")
+    to = (addresses.known(address), int(port) if port.isdigit() else None)
+    if item["protocol"] != "tcp":
+        return False
+    return container_rules.restricts(found._replace(tables=others), item["port"], to)
 
 
 def closed_ports(given, published, text):
@@ -243,8 +279,15 @@ def describe(state, rules, policies, logging):
     return "\n".join(lines) + "\n"
 
 
-def judge_drift(state, plan, wanted):
-    """Return the finding on what differs from the declared rules (pure)."""
+def judge_drift(state, plan, wanted, loaded=True):
+    """Return the finding on what differs from the declared rules (pure).
+
+    Args:
+        state: the ``ufw.State``.
+        plan: what would have to be done.
+        wanted: the declared rules.
+        loaded: what ``is_loaded`` returned.
+    """
     advice = "Apply the role firewall, or declare what was changed by hand."
     if not state.installed or not state.enabled:
         summary = "ufw is %s: the %d declared rules are not enforced" % (
@@ -252,6 +295,23 @@ def judge_drift(state, plan, wanted):
             len(wanted),
         )
         return [_drift("fail", summary, {}, advice)]
+    if loaded is None:
+        summary = "Whether the rules of ufw are in force is not known: they cannot be read"
+        return [
+            finding("security.firewall.unknown", "security", "unknown", summary, reason="rules")
+        ]
+    if not loaded:
+        summary = "ufw is enabled, and its rules are not in force: something has removed them"
+        return [
+            finding(
+                "security.firewall.drift",
+                "security",
+                "fail",
+                summary,
+                reason="not_loaded",
+                advice="Check systemctl status ufw and what else sets rules, then: ufw reload.",
+            )
+        ]
     if not plan.changed:
         summary = "ufw is active with the %d declared rules" % len(wanted)
         return [finding("security.firewall.ok", "security", "ok", summary)]
@@ -281,14 +341,22 @@ def _drift(status, summary, evidence, advice):
         "security",
         status,
         summary,
+        reason="inactive" if status == "fail" else "differs",
         evidence=evidence,
         remedy="apply_firewall",
         advice=advice,
     )
 
 
-def judge_exposure(open_ports, published, wanted):
-    """Return the findings on ports that are open to every address and should not be (pure)."""
+def judge_exposure(open_ports, published, wanted, gaps=()):
+    """Return the findings on ports that are open to every address and should not be (pure).
+
+    Args:
+        open_ports: those of the host, see ``reach.exposed``.
+        published: those of containers.
+        wanted: the declared rules.
+        gaps: what is not known of the rules in force, as sentences.
+    """
     findings = []
     for item in published:
         findings.append(
@@ -327,6 +395,19 @@ def judge_exposure(open_ports, published, wanted):
                 },
                 remedy="apply_firewall" if item["by"] == "ufw is not active" else None,
                 advice="Remove what allows every address, or declare the port.",
+            )
+        )
+    if gaps:
+        summary = "Whether other ports are open to every address is not known: %s" % gaps[0]
+        findings.append(
+            finding(
+                "security.ports.unknown",
+                "security",
+                "unknown",
+                summary,
+                reason="rules",
+                evidence={"gaps": list(gaps)[:_RULES_SHOWN]},
+                advice="Check them by hand: nft list ruleset, iptables-save.",
             )
         )
     if findings:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -14,15 +13,17 @@ import struct
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses as core_addresses
 from ansible_collections.sergas.ops.plugins.module_utils._core import process
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
-from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    container_rules,
+    packet_filter,
+    systemctl,
+)
 
 _LISTEN = "0A"
 _DEFAULT_SSH_PORT = 22
 #: sshd's socket unit on Debian and Ubuntu, and on others
 _SSH_SOCKETS = ("ssh.socket", "sshd.socket")
-#: The chains and tables that the engines of containers make; other translations are a person's.
-_ENGINES = re.compile(r"^(DOCKER|NETAVARK|CNI-)", re.I)
 
 
 def session(root="/proc"):
@@ -72,19 +73,39 @@ def parse_session(text):
     }
 
 
-def ssh_ports(deadline):
+def ssh_ports(deadline, connection=None):
     """Return the ports that sshd is reached at, as the host says now.
 
     Where systemd listens for sshd, its socket decides and ``Port`` of sshd_config does not count.
+
+    Args:
+        deadline: a ``Deadline``.
+        connection: what ``session`` returned: its port is one in any case.
+
+    Raises:
+        OperationError: what there is does not say it, and this is no session of sshd.
     """
+    reason = None
     for unit in _SSH_SOCKETS:
         try:
-            shown = systemctl.show(unit, ("ActiveState", "Listen"), deadline)
-        except systemctl.SystemctlError:
+            shown = systemctl.show(unit, ("ActiveState", "Listen"), deadline.within(10))
+        except systemctl.SystemctlError as error:
+            reason = str(error)
             continue
         if shown.get("ActiveState") == "active":
             return parse_socket(shown.get("Listen", "")) or [_DEFAULT_SSH_PORT]
-    return parse_sshd(_output(["sshd", "-T"], deadline)) or [_DEFAULT_SSH_PORT]
+    if process.find("sshd") is None:
+        return [_DEFAULT_SSH_PORT]
+    text, failure = packet_filter.output(["sshd", "-T"], deadline.within(10))
+    found = parse_sshd(text)
+    if found and (reason is None or process.find("systemctl") is None):
+        return found
+    if connection:
+        return sorted({*found, connection["port"]})
+    raise OperationError(
+        "the port of sshd is not known: %s" % (failure or reason or "sshd -T names none"),
+        "Check systemctl status ssh.socket and sshd -t; nothing was changed.",
+    )
 
 
 def parse_socket(listen):
@@ -98,28 +119,30 @@ def parse_sshd(text):
     return sorted({int(port) for port in named or re.findall(r"^port (\d+)", text, re.M | re.I)})
 
 
-def _output(argv, deadline):
-    try:
-        return process.run(argv, deadline)[1]
-    except (process.CommandMissing, DeadlineExceeded):
-        return ""
-
-
 def listeners(root="/proc/net"):
     """Return the TCP ports that are open on addresses others can reach.
 
     Returns:
         dicts with port and addresses, by port.
+
+    Raises:
+        OperationError: the kernel shows no table of them.
     """
     found: dict = {}
+    tables = 0
     for name in ("tcp", "tcp6"):
         try:
             with open(os.path.join(root, name), encoding="ascii") as table:  # path: /proc
                 lines = table.readlines()
         except FileNotFoundError:
             continue  # a machine without IPv6
+        tables += 1
         for address, port in parse_listeners(lines):
             found.setdefault(port, set()).add(address)
+    if not tables:
+        raise OperationError(
+            "%s has no table of TCP sockets: which ports are open is not known" % root
+        )
     return [
         {"port": port, "addresses": sorted(addresses)} for port, addresses in sorted(found.items())
     ]
@@ -142,109 +165,36 @@ def parse_listeners(lines):
     return found
 
 
-def published(deadline):
+def published(found):
     """Return the ports that containers are reached at past the rules for this host itself.
+
+    Args:
+        found: the ``packet_filter.Filter`` of the host.
 
     Returns:
         dicts with port, protocol, to (where the engine sends it) and engine (docker or another),
         by port.
     """
-    found = []
-    for command in ("iptables-save", "ip6tables-save", "iptables-legacy-save"):
-        # A query of the tables of the old kind would make them where nothing uses them.
-        if "legacy" in command and not _has_legacy_nat():
-            continue
-        found += parse_translations(_output([command, "-t", "nat"], deadline))
-    found += parse_ruleset(_output(["nft", "-j", "list", "ruleset"], deadline))
-    unique = {(item["protocol"], item["port"]): item for item in found}
+    unique = {}
+    for table in found.tables:
+        for chain in table.chains.values():
+            names = (table.name, chain.name)
+            if any(container_rules.ENGINES.match(name) for name in names):
+                engine = "docker" if "docker" in "".join(names).lower() else "another"
+                for rule in chain.rules:
+                    unique.update(_of_rule(rule, engine))
     return [unique[name] for name in sorted(unique)]
 
 
-def _has_legacy_nat():
-    try:
-        with open("/proc/net/ip_tables_names", encoding="ascii") as names:
-            return "nat" in names.read().split()
-    except OSError:
-        return False
-
-
-def parse_translations(text):
-    """Return the ports that engines of containers publish in the output of iptables-save (pure)."""
-    found = []
-    for line in text.splitlines():
-        match = re.match(r"-A (\S+) (.*)-j DNAT --to-destination (\S+)", line)
-        if not match or not _ENGINES.match(match.group(1)):
-            continue
-        destination = re.search(r"(?<!! )-d (\S+)", match.group(2))
-        port = re.search(r"--dport (\d+)(?![\d:])", match.group(2))
-        protocol = re.search(r"-p (tcp|udp)\b", match.group(2))
-        if (
-            port
-            and protocol
-            and not (destination and core_addresses.is_loopback(destination.group(1)))
-        ):
-            found.append(
-                {
-                    "port": int(port.group(1)),
-                    "protocol": protocol.group(1),
-                    "to": match.group(3),
-                    "engine": _engine(match.group(1)),
-                }
-            )
-    return found
-
-
-def _engine(table):
-    return "docker" if "docker" in table.lower() else "another"
-
-
-def parse_ruleset(text):
-    """Return the ports that engines of containers publish in the output of ``nft -j list ruleset``
-    (pure).
-    """
-    try:
-        items = json.loads(text)["nftables"]
-    except (ValueError, KeyError, TypeError):
-        return []
-    found = []
-    for rule in (item["rule"] for item in items if "rule" in item):
-        if not (_ENGINES.match(rule.get("table", "")) or _ENGINES.match(rule.get("chain", ""))):
-            continue
-        target, ports, local = None, [], False
-        for expression in rule.get("expr", ()):
-            if not isinstance(expression, dict):
-                continue
-            target = expression.get("dnat") or target
-            match = expression.get("match") or {}
-            payload = _payload(match.get("left"))
-            if payload.get("field") == "dport" and isinstance(match.get("right"), int):
-                ports.append((payload.get("protocol"), match["right"]))
-            if payload.get("field") == "daddr" and isinstance(match.get("right"), str):
-                local = match.get("op") == "==" and core_addresses.is_loopback(match["right"])
-        if isinstance(target, dict) and not local:
-            where = "%s:%s" % (target.get("addr"), target.get("port"))
-            found += [
-                {
-                    "port": port,
-                    "protocol": protocol,
-                    "to": where,
-                    "engine": _engine(rule.get("table", "") + rule.get("chain", "")),
-                }
-                for protocol, port in ports
-                if protocol in ("tcp", "udp")
-            ]
-    return found
-
-
-def _payload(left):
-    payload = left.get("payload") if isinstance(left, dict) else None
-    return payload if isinstance(payload, dict) else {}
-
-
-def has_chain(table, chain, deadline):
-    """Return whether nftables holds a table of the family inet with a chain of this name."""
-    try:
-        argv = ["nft", "list", "chain", "inet", table, chain]
-        return process.run(argv, deadline)[0] == 0
-    except (process.CommandMissing, DeadlineExceeded):
-        return False
+def _of_rule(rule, engine):
+    """Return {(protocol, port): published port} of a rule that an engine has made (pure)."""
+    values = {field: given for field, negated, given in rule.matches if not negated}
+    local = any(core_addresses.is_loopback(one) for one in values.get("daddr", ()))
+    if rule.does != "translate" or not rule.target or local:
+        return {}
+    return {
+        (protocol, low): {"port": low, "protocol": protocol, "to": rule.target, "engine": engine}
+        for protocol in values.get("protocol", ())
+        for low, high in values.get("dport", ())
+        if protocol in ("tcp", "udp") and low == high
+    }

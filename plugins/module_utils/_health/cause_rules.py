@@ -17,6 +17,7 @@ import re
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule, all_of
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import reason_code
+from ansible_collections.sergas.ops.plugins.module_utils._health import health_body
 
 #: What keeps an app from its database, or makes it wait there. Other findings on it (an index that
 #: is not used, a sequence near its end) are no reason for anything.
@@ -49,7 +50,6 @@ _DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.po
 #: So many error lines of a kind that nothing explains are a separate fault.
 _MANY_LINES = 10
 _SYSTEM_DIRECTORIES = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/home")
-_GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
 
 
 def waits(_effect, cause):
@@ -113,7 +113,8 @@ def server_error(effect, _cause):
 def not_called_good(effect, cause):
     """Whether the app itself does not call the cause's component good."""
     states = effect["evidence"].get("dependencies") or {}
-    return str(states.get(cause["component"])).lower() not in _GOOD
+    said = health_body.judge(states.get(cause["component"]))[0]
+    return said not in (health_body.GOOD, health_body.WARN)
 
 
 def by_name(effect, _cause):
@@ -160,6 +161,26 @@ def of_failed_start(effect, cause):
 
 def without_known_kind(effect, _cause):
     return not set(effect["evidence"].get("kinds") or ()) - {"other"}
+
+
+def says_why(effect, cause):
+    """Whether what could not be measured was not for the same reason, word for word."""
+    why = cause["summary"].partition(": ")[2]
+    return bool(why) and why in effect["summary"]
+
+
+def lost_lines(effect, cause):
+    """Whether lines of the window are gone and a disk is full: journald removes the oldest then."""
+    return effect["reason"] in ("gap:logs.journal", "gap:logs.window") and full(effect, cause)
+
+
+def of_event(name):
+    """Return a condition: the lines are of the event of this name."""
+
+    def is_event(effect, _cause):
+        return effect["reason"] == name
+
+    return is_event
 
 
 def names(prefix):
@@ -269,6 +290,18 @@ def _without_settings(effect, prefix):
     )
 
 
+#: What is read from the app's log: where that cannot be read, neither can they.
+_OF_LOG = (
+    "app.errors.unknown",
+    "app.import.unknown",
+    "app.exceptions.unknown",
+    "app.events.unknown",
+    "app.crash.unknown",
+    "zoho.api.unknown",
+    "security.access.unknown",
+)
+_FAILING = ("app.errors.rate", "app.exceptions", "app.service.down")
+
 RULES = causes.by_effect(
     Rule(
         "app.service.down",
@@ -365,7 +398,6 @@ RULES = causes.by_effect(
         not_called_good,
     ),
     Rule("api.health.degraded", ("app.files.exhausted",)),
-    Rule("api.health.incomplete", ("app.port.conflict", "api.health.failing")),
     Rule(
         "api.latency.high",
         (
@@ -449,17 +481,40 @@ RULES = causes.by_effect(
     Rule("redis.unreachable", ("host.resolver.failing",), by_name),
     Rule("app.errors.rate", ("host.packages.restarted",), without_known_kind),
     Rule("lb.health.failing", ("host.conntrack.dropped", "host.backlog.full")),
+    Rule(
+        "lb.requests.failing",
+        (
+            *_DOWN,
+            "api.health.unreachable",
+            "app.exceptions",
+            "app.errors.rate",
+            "lb.blocked",
+            "lb.health.failing",
+            *_DATABASE,
+        ),
+    ),
+    Rule("app.events.seen", ("zoho.", *_DATABASE, *_FAILING), of_event("account_syncs")),
+    Rule("app.events.seen", ("cognee.", *_FAILING), of_event("memory_queries")),
+    Rule(
+        "app.events.seen",
+        ("zoho.", "cognee.", "redis.", *_DATABASE, *_FAILING),
+        of_event("agent_sessions"),
+    ),
     # What could not be measured because something else fails.
+    *(Rule(effect, ("app.oom.unknown",), says_why) for effect in _OF_LOG),
+    *(Rule(effect, ("host.disk.high",), lost_lines) for effect in ("app.oom.unknown", *_OF_LOG)),
     Rule("api.health.unknown", _DOWN),
     Rule("api.latency.unknown", (*_DOWN, "api.health.unreachable", "api.health.invalid")),
+    Rule("api.latency.unknown", ("app.oom.unknown", "app.errors.unknown"), says_why),
     Rule("lb.health.unknown", _DOWN),
     *_without_settings("db.connection.unknown", "DATABASE_"),
     *_without_settings("redis.unknown", "REDIS_"),
     Rule("app.restart.pending", ("app.env.",), _overlap),
-    Rule("app.restart.unknown", ("app.env.unknown",)),
+    Rule("app.restart.unknown", ("app.env.unknown", "app.env.unreadable")),
     *(Rule(effect, ("app.restart.pending",), says_otherwise) for effect in _CHANGED_BY),
     Rule("security.keys.unknown", ("app.env.unreadable",)),
     Rule("security.env.unknown", ("app.env.unreadable",)),
+    Rule("security.forwarded.unknown", ("app.env.unreadable",)),
 )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import coverage, reading
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     api,
     attacks,
@@ -19,11 +20,13 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     database,
     disks,
     environment,
+    events,
     keys,
     limits,
     loadbalancer,
     logs,
     memory,
+    metrics,
     network,
     ports,
     prometheus,
@@ -32,7 +35,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.probes import (
     service,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._health.runner import diagnose
-from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 
 
 def _observe_kernel(ctx):
@@ -76,19 +78,22 @@ def _decide_packages(ctx, observed):
 PROBES = {
     "service": Probe(service.observe, 5),
     "environment": Probe(environment.observe, 5, environment.ASPECTS),
-    "sockets": Probe(sockets.observe, 5),
-    "logs": Probe(logs.observe, 600),
+    "sockets": Probe(ports.observe, 5, ("table", "owners")),
+    "logs": Probe(reading.observe, 600, coverage.ASPECTS),
+    "metrics": Probe(metrics.observe, 3, metrics.ASPECTS),
     "crash_dumps": Probe(crashes.observe, 5),
     "limits": Probe(limits.observe, 5),
-    "health": Probe(api.observe, 10),
-    "prometheus": Probe(prometheus.observe, 5),
+    # A slow answer is an answer: it may take what the deadline leaves.
+    "health": Probe(api.observe, 600, ("paths",)),
+    "prometheus": Probe(prometheus.observe, 5, prometheus.ASPECTS),
     "database": Probe(database.observe, 8, database.ASPECTS),
     "redis": Probe(redis.observe, 5, redis.ASPECTS),
     "memory": Probe(memory.observe, 5),
     "disks": Probe(disks.observe, 5),
     "cpu": Probe(cpu.observe, 5),
+    "traffic": Probe(loadbalancer.observe_traffic, 10, ("requests",)),
     "backends": Probe(loadbalancer.observe, 12),
-    "firewall": Probe(loadbalancer.observe_firewall, 5),
+    "firewall": Probe(loadbalancer.observe_firewall, 5, ("rules",)),
     "space": Probe(disks.observe_space, 4, (), True),
     "network": Probe(network.observe, 3),
     "kernel": Probe(_observe_kernel, 5, ("window", "source"), True),
@@ -104,6 +109,18 @@ _ERRORS = "High Error Rate"
 _MATRIX = "Health Check Matrix"
 _ATTACKS = "Unauthorized Access Attempts"
 _LATENCY = "High Response Times"
+
+#: What an ok stands on that is read from the lines of the app's log. Which lines are errors need
+#: not be known where something else counts the requests that fail.
+_LOG = (
+    "logs.destination",
+    "logs.loss",
+    "logs.window",
+    ("logs.lines", "metrics.requests", "prometheus.requests"),
+)
+_COUNTERS = ("prometheus", "metrics")
+#: systemd's lines and the kernel's are in the host's own journal, wherever the unit's output goes.
+_JOURNAL = ("logs.journal",)
 
 APP = ("app",)
 CHECKS = {
@@ -130,7 +147,16 @@ CHECKS = {
     "restart": Check(
         environment.decide_restart, ("environment",), "app.restart", "app", APP, _WONT_START
     ),
-    "imports": Check(logs.decide_imports, ("logs",), "app.import", "app", APP, _WONT_START),
+    "imports": Check(
+        logs.decide_imports,
+        ("logs",),
+        "app.import",
+        "app",
+        APP,
+        _WONT_START,
+        _COUNTERS,
+        stands_on=_LOG,
+    ),
     "database": Check(
         database.decide,
         ("database",),
@@ -140,27 +166,111 @@ CHECKS = {
         _WONT_START,
     ),
     "redis": Check(redis.decide, ("redis",), "redis", "redis", ("app", "redis"), _MATRIX),
-    "oom": Check(crashes.decide_oom, ("logs",), "app.oom", "app", APP, _CRASHES),
-    "crashes": Check(crashes.decide, ("logs", "crash_dumps"), "app.crash", "app", APP, _CRASHES),
+    "oom": Check(
+        crashes.decide_oom, ("logs",), "app.oom", "app", APP, _CRASHES, stands_on=_JOURNAL
+    ),
+    "crashes": Check(
+        crashes.decide,
+        ("logs", "crash_dumps"),
+        "app.crash",
+        "app",
+        APP,
+        _CRASHES,
+        stands_on=_JOURNAL,
+    ),
     "resources": Check(
         limits.decide, ("limits",), "app.resources", "app", APP, _CRASHES, ("logs", "database")
     ),
-    "exceptions": Check(logs.decide_exceptions, ("logs",), "app.exceptions", "app", APP, _CRASHES),
-    "errors": Check(
-        logs.decide_errors, ("logs",), "app.errors", "app", APP, _ERRORS, ("prometheus",)
+    "exceptions": Check(
+        logs.decide_exceptions,
+        ("logs",),
+        "app.exceptions",
+        "app",
+        APP,
+        _CRASHES,
+        _COUNTERS,
+        stands_on=_LOG,
     ),
-    "api": Check(api.decide, ("health",), "api.health", "api", APP, _MATRIX, ("logs",)),
+    "errors": Check(
+        logs.decide_errors,
+        ("logs",),
+        "app.errors",
+        "app",
+        APP,
+        _ERRORS,
+        _COUNTERS,
+        stands_on=_LOG,
+    ),
+    "events": Check(
+        events.decide,
+        ("logs",),
+        "app.events",
+        "app",
+        APP,
+        _ERRORS,
+        _COUNTERS,
+        stands_on=_LOG,
+    ),
+    "api": Check(
+        api.decide,
+        ("health",),
+        "api.health",
+        "api",
+        APP,
+        _MATRIX,
+        ("logs",),
+        stands_on=(),
+        complete="The whole answer is read; what it does not say, the check calls unknown.",
+    ),
     "latency": Check(
-        api.decide_latency, ("health",), "api.latency", "api", APP, _LATENCY, ("prometheus", "logs")
+        api.decide_latency,
+        ("health",),
+        "api.latency",
+        "api",
+        APP,
+        _LATENCY,
+        ("prometheus", "logs", "metrics"),
+        stands_on=("health.paths", ("logs.latency", "metrics.latency", "prometheus.latency")),
     ),
     "prometheus": Check(prometheus.decide, ("prometheus",), "app.metrics", "app", APP, _ERRORS),
     "connections": Check(
-        ports.decide_connections, ("sockets",), "app.connections", "app", APP, "Quick Diagnostics"
+        ports.decide_connections,
+        ("sockets",),
+        "app.connections",
+        "app",
+        APP,
+        "Quick Diagnostics",
+        stands_on=("sockets.table",),
     ),
     "rate_limit": Check(
-        logs.decide_rate_limit, ("logs",), "zoho.api", "zoho", APP, "Zoho API Rate Limiting"
+        logs.decide_rate_limit,
+        ("logs",),
+        "zoho.api",
+        "zoho",
+        APP,
+        "Zoho API Rate Limiting",
+        _COUNTERS,
+        stands_on=_LOG,
     ),
-    "attacks": Check(attacks.decide, ("logs",), "security.access", "security", APP, _ATTACKS),
+    "attacks": Check(
+        attacks.decide,
+        ("logs",),
+        "security.access",
+        "security",
+        APP,
+        _ATTACKS,
+        (*_COUNTERS, "environment", "firewall"),
+        stands_on=(*_LOG, "logs.clients"),
+    ),
+    "forwarded": Check(
+        attacks.decide_forwarded,
+        ("environment",),
+        "security.forwarded",
+        "security",
+        APP,
+        _ATTACKS,
+        ("sockets",),
+    ),
     "keys": Check(keys.decide, ("environment",), "security.keys", "security", APP, _ATTACKS),
     "env_file": Check(
         keys.decide_file,
@@ -180,6 +290,14 @@ CHECKS = {
         ("app", "lb"),
         "Load Balancer Health Check Failures",
         ("logs", "sockets"),
+    ),
+    "traffic": Check(
+        loadbalancer.decide_traffic,
+        ("traffic",),
+        "lb.requests",
+        "loadbalancer",
+        ("app", "lb"),
+        _ERRORS,
     ),
     "memory": Check(memory.decide, ("memory",), "host.memory", "host", (), "High Memory Usage"),
     "swap": Check(memory.decide_swap, ("memory",), "host.swap", "host", (), "High Memory Usage"),

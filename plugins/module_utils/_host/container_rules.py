@@ -5,149 +5,73 @@
 """Who may reach a port that a container publishes: ufw's rules do not count there.
 
 A published port is translated before the filter, so its packets are forwarded and never come to
-the rules for incoming traffic. What counts is the chain that Docker leaves to the administrator,
-and the tables of this collection, which apply before the translation.
+the rules for incoming traffic. What counts is what is before the translation, such as the tables of
+this collection, and the rules for what is forwarded, such as Docker's chain for the administrator.
 """
 
 from __future__ import annotations
 
 import re
-from typing import List, NamedTuple, Optional
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._host import packet_filter, packet_walk
 
-CHAIN = "DOCKER-USER"
-#: of the roles cognee and firewall, in nftables' family inet
-TABLES = ("sergas_cognee", "sergas_published")
-_FINAL = {"RETURN": True, "ACCEPT": True, "DROP": False, "REJECT": False}
-
-
-class Rules(NamedTuple):
-    """The rules that decide for a published port."""
-
-    #: the lines of ``iptables -S``, None where it does not work
-    iptables: Optional[List[str]]
-    #: the lines of ``nft list table`` of each of TABLES that exists
-    tables: List[List[str]]
+#: The chains and tables of engines, which accept what they publish; DOCKER-USER is a person's.
+ENGINES = re.compile(r"^(DOCKER(?!-USER)|NETAVARK|CNI-)", re.I)
+#: TEST-NET-3: no real client has it.
+_STRANGER = "203.0.113.254"
 
 
-def read(deadline):
-    """Return the ``Rules`` of this host."""
-    lines = _output(["iptables", "-w", "2", "-S"], deadline)
-    found = [_output(["nft", "list", "table", "inet", name], deadline) for name in TABLES]
-    return Rules(lines, [table for table in found if table])
-
-
-def _output(argv, deadline):
-    try:
-        status, out, _err = process.run(argv, deadline.within(5))
-    except (process.CommandMissing, DeadlineExceeded):
-        return None
-    return out.splitlines() if status == 0 else None
-
-
-def verdict(rules, port, source, docker=True):
-    """Return (allowed, by) of a new connection to a published port.
+def verdict(found, port, source, to=(None, None)):
+    """Return (allowed, by) of a new connection to a published port; None where it is not known.
 
     Args:
-        rules: the ``Rules``.
+        found: the ``packet_filter.Filter`` of the host.
         port: the port of the host.
         source: the address that it comes from.
-        docker: whether it is Docker's, so that its chain counts.
+        to: the address and the port that the engine sends it on to, None for what is not known.
     """
-    for table in rules.tables:
-        for line in table:
-            decided = _of_nft(line.strip(), port, source)
-            if decided is False:
-                return False, "the rule %s" % line.strip()
-            if decided:
-                break
-    if docker:
-        allowed, rule = _walk(rules.iptables or (), CHAIN, port, source, 0)
-        if allowed is not None:
-            return allowed, "the rule %s" % rule
+    source = addresses.canonical(source)
+    tables = [_by_others(table) for table in found.tables if not ENGINES.match(table.name)]
+    own, interface = packet_filter.route(source)
+    first = packet_walk.Packet(source, port, own, interface)
+    outgoing = packet_filter.route(to[0])[1] if to[0] else None
+    after = packet_walk.Packet(
+        source, to[1], to[0], interface, original_port=port, outgoing=outgoing
+    )
+    ends = [
+        packet_walk.fate(tables, first, ("ingress", "prerouting")),
+        packet_walk.fate(tables, after, ("forward",)),
+    ]
+    for end, by in ends:
+        if end == packet_walk.DROPPED:
+            return False, "the rule %s" % by
+    if found.gaps:
+        return None, found.gaps[0]
+    for end, by in ends:
+        if end == packet_walk.UNCLEAR:
+            return None, "the rule %s" % by
     return True, "no rule for published ports"
 
 
-def restricts(rules, port, docker=True):
-    """Return whether an address that no rule names is blocked from a published port."""
-    # TEST-NET-3: no real client has it.
-    return not verdict(rules, port, "203.0.113.254", docker)[0]
+def restricts(found, port, to=(None, None)):
+    """Return whether an address that no rule names is blocked from a published port, or None."""
+    allowed = verdict(found, port, _STRANGER, to)[0]
+    return None if allowed is None else not allowed
 
 
-def _of_nft(line, port, source):
-    """Return whether a rule of this collection's own form accepts; None where it does not apply."""
-    found = re.match(
-        r"(?:ip6? saddr (?P<first>\{[^}]*\}|\S+) )?tcp dport (?P<ports>\{[^}]*\}|\S+) "
-        r"(?:ip6? saddr (?P<saddr>\{[^}]*\}|\S+) )?(?:meta nfproto (?P<family>\S+) )?"
-        r"(?P<verdict>accept|drop|reject)\b",
-        line,
-    )
-    if not found or str(port) not in re.findall(r"\d+", found.group("ports")):
-        return None
-    family = found.group("family")
-    if family and (family == "ipv6") != (addresses.family(source) == 6):
-        return None
-    networks = found.group("first") or found.group("saddr")
-    if networks and not any(
-        addresses.within(source, item) for item in networks.strip("{} ").split(",")
-    ):
-        return None
-    return found.group("verdict") == "accept"
-
-
-def _walk(lines, chain, port, source, depth):
-    """Follow a chain; (None, None) where no rule decides. A rule that cannot be understood is
-    passed over.
-    """
-    for line in lines:
-        if not line.startswith("-A %s " % chain) or not _matches(line, port, source):
-            continue
-        target = re.search(r"\s-[jg] (\S+)", line)
-        if not target:
-            continue
-        name = target.group(1)
-        if name == "RETURN" and depth:
-            # Back to the chain that led here.
-            return None, None
-        if name in _FINAL:
-            return _FINAL[name], line[3:]
-        if depth < 8:
-            allowed, rule = _walk(lines, name, port, source, depth + 1)
-            if allowed is not None:
-                return allowed, rule
-    return None, None
-
-
-def _matches(line, port, source):
-    ports = re.search(r"(! )?--ctorigdstport (\d+)(?::(\d+))?", line)
-    if ports:
-        within = int(ports.group(2)) <= port <= int(ports.group(3) or ports.group(2))
-        if within == bool(ports.group(1)):
-            return False
-    protocol = re.search(r"\s(! )?-p (\S+)", line)
-    if protocol and (protocol.group(2) in ("tcp", "6", "all")) == bool(protocol.group(1)):
-        return False
-    states = re.search(r"(! )?--ctstate (\S+)", line)
-    # A first packet from outside to a published port: new, and its address is translated.
-    if states:
-        new = bool({"NEW", "DNAT"} & set(states.group(2).split(",")))
-        if new == bool(states.group(1)):
-            return False
-    network = re.search(r"\s(! )?-s (\S+)", line)
-    if network:
-        inside = addresses.within(source, network.group(2))
-        if inside == bool(network.group(1)):
-            return False
-    # What comes from the containers' own networks comes from no host.
-    if re.search(r"\s-i (?:docker0|br-\S+)(?:\s|\Z)", line):
-        return False
-    # Rules for the container's own port, and of other modules: not this packet.
-    rest = re.sub(
-        r"(?:! )?(?:-[spi] \S+|--ct(?:origdstport|state|dir) \S+)|-m (?:conntrack|tcp|comment)"
-        r"|--comment (?:\"[^\"]*\"|\S+)|-[jg] \S+.*\Z|\A-A \S+",
-        "",
-        line,
-    )
-    return not rest.strip()
+def _by_others(table):
+    """Return a table without what an engine does: it accepts what it publishes."""
+    chains = {
+        name: chain._replace(
+            hook=None if chain.translates else chain.hook,
+            rules=[
+                rule._replace(does="accept", target=None)
+                if rule.does in ("jump", "goto") and ENGINES.match(rule.target)
+                else rule
+                for rule in chain.rules
+            ],
+        )
+        for name, chain in table.chains.items()
+    }
+    return table._replace(chains=chains)

@@ -15,13 +15,14 @@ import json
 import os
 import re
 import select
+import subprocess
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
 
 FIELDS = (
     "MESSAGE,_PID,PRIORITY,_TRANSPORT,_SYSTEMD_INVOCATION_ID,INVOCATION_ID,MESSAGE_ID,"
-    "_SOURCE_MONOTONIC_TIMESTAMP,COREDUMP_PID,COREDUMP_SIGNAL_NAME,COREDUMP_EXE"
+    "_SOURCE_MONOTONIC_TIMESTAMP,_LINE_BREAK,COREDUMP_PID,COREDUMP_SIGNAL_NAME,COREDUMP_EXE"
 )
 _COREDUMP = "fc2e22bc6ee647b6b90729ab34a250b1"
 #: What is parsed at once: some thousand entries.
@@ -30,14 +31,27 @@ _CHUNK_BYTES = 2 * 1024 * 1024
 _LONGEST_ENTRY = 512 * 1024
 #: A longer message is cut; what classifies it stands at its beginning, an address at its end.
 LONGEST_MESSAGE = 16 * 1024
+#: An object of JSON is none when it is cut: a line of it may be as long as standard output allows.
+_LONGEST_OBJECT = 64 * 1024
 _PIPE_BYTES = 1024 * 1024
+_NO_FILES = "there are no journal files on this host"
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
+
+
+#: how lines of programs come to the journal
+_OWN = ("stdout", "syslog", "journal")
 
 
 class JournalUnreadable(Unmeasurable):
     """The journal cannot be read; the message says why and what to do."""
 
 
+class JournalMissing(JournalUnreadable):
+    """There are no files of a journal on this host."""
+
+
+#: How journald says what it has dropped: "Suppressed 10350 messages from sergas-app.service".
+_DROPPED = "a596d6fe7bfa4994828e72309e95d61e"
 #: How the kernel reports that it killed a process, or that a disk fails: at its priority of errors
 #: and above.
 _KERNEL_ERRORS = ["_TRANSPORT=kernel", *("PRIORITY=%d" % number for number in range(4))]
@@ -60,6 +74,9 @@ def matches(unit):
         "COREDUMP_UNIT=" + unit,
         "+",
         *_KERNEL_ERRORS,
+        "+",
+        "_TRANSPORT=driver",
+        "MESSAGE_ID=" + _DROPPED,
     ]
 
 
@@ -73,13 +90,14 @@ class Journal:
         oldest: the time of the oldest entry read, in seconds since the epoch, or None.
     """
 
-    def __init__(self, selected, since, deadline, directory=None):
+    def __init__(self, selected, since, deadline, directory=None, namespace=""):
         """Args: selected: ``matches`` or KERNEL_DETAILS; since: seconds since the epoch; directory:
-        of journal files.
+        of journal files; namespace: of a unit, which is read beside the host's own.
         """
         self._argv = ["journalctl", "--no-pager", "--output=json", "--all", "--reverse"]
         self._argv += ["--output-fields=" + FIELDS, "--since=@%d" % since]
-        self._argv += (["--directory=" + directory] if directory else []) + selected
+        self._argv += ["--directory=" + directory] if directory else []
+        self._argv += (["--namespace=+" + namespace] if namespace else []) + selected
         self._deadline = deadline
         self.entries = 0
         self.skipped = 0
@@ -101,12 +119,28 @@ class Journal:
                     self.oldest = _seconds(entries[0])
                     self.entries += len(entries)
                     yield entries
-            if not self.truncated and not self.entries:
+            # What has ended early, or prints something else, has not shown the whole journal.
+            failed = self._status(reader)
+            if failed and self.entries:
+                self.truncated = True
+            elif not self.truncated and not self.entries:
                 problem = complaint(reader.stderr.read(4096).decode("utf-8", "replace"))
+                if not problem and failed:
+                    problem = "journalctl: exit status %d" % failed
+                if not problem and self.skipped:
+                    problem = "journalctl prints no JSON"
                 if problem:
-                    raise JournalUnreadable(problem)
+                    raise (JournalMissing if problem == _NO_FILES else JournalUnreadable)(problem)
         finally:
             process.stop(reader)
+
+    def _status(self, reader):
+        """Return the exit status of journalctl, or 0 where its end is not waited for."""
+        try:
+            return 0 if self.truncated else reader.wait(max(0.1, self._deadline.remaining()))
+        except subprocess.TimeoutExpired:
+            self.truncated = True
+            return 0
 
     def _blocks(self, handle):
         """Yield blocks of whole lines, until the end or until the time is up."""
@@ -146,7 +180,11 @@ class Journal:
             yield b"".join(parts).rpartition(b"\n")[0]
 
     def _parse(self, block):
-        lines = [line for line in block.split(b"\n") if line[:1] == b"{"]
+        lines = [line for line in block.split(b"\n") if line]
+        if any(line[:1] != b"{" for line in lines):
+            # Such as "-- No entries --", which is no entry that was lost.
+            self.skipped += sum(line[:1] != b"{" and line[:3] != b"-- " for line in lines)
+            lines = [line for line in lines if line[:1] == b"{"]
         lines.reverse()
         try:
             return json.loads((b"[%s]" % b",".join(lines)).decode("utf-8", "replace"))
@@ -161,6 +199,47 @@ class Journal:
         return entries
 
 
+class Burst:
+    """How many lines a unit wrote just before its newest one.
+
+    journald drops what is beyond its limit, and says so with the next line that it keeps. Where the
+    log ends with as many lines as are kept, more may have followed.
+    """
+
+    def __init__(self, interval, limit):
+        """Args: interval: of the limit, in seconds; limit: how many lines, 0 for no limit."""
+        self._interval = interval
+        self._limit = limit
+        self._newest = None
+        self._lines = 0
+        self._done = not limit
+
+    def count(self, entries):
+        """Take the next older chunk of entries."""
+        for entry in reversed(entries) if not self._done else ():
+            if entry.get("_TRANSPORT") not in _OWN or entry.get("_PID") == "1":
+                continue
+            at = _seconds(entry)
+            if at is None:
+                continue
+            self._newest = at if self._newest is None else self._newest
+            if at < self._newest - self._interval:
+                self._done = True
+                return
+            self._lines += 1
+
+    def plain(self):
+        """Return lines, newest, limit and interval, or None where there is nothing to say."""
+        if self._newest is None:
+            return None
+        return {
+            "lines": self._lines,
+            "newest": self._newest,
+            "limit": self._limit,
+            "interval": self._interval,
+        }
+
+
 def complaint(text):
     """Return what keeps journalctl from reading the journal, by its standard error, or None."""
     if "insufficient permissions" in text or "not seeing messages from" in text:
@@ -169,7 +248,7 @@ def complaint(text):
             " systemd-journal"
         )
     if "No journal files were found" in text:
-        return "there are no journal files on this host"
+        return _NO_FILES
     line = text.strip().split("\n")[0]
     return "journalctl: " + line if line else None
 
@@ -191,7 +270,7 @@ def text_of(message):
         return ""
     if "\x1b" in message:
         message = _COLOURS.sub("", message)
-    if len(message) > LONGEST_MESSAGE:
+    if len(message) > (_LONGEST_OBJECT if message[:1] == "{" else LONGEST_MESSAGE):
         message = message[: LONGEST_MESSAGE - 1024] + " ... " + message[-1024:]
     return message
 

@@ -32,13 +32,11 @@ def points(directory=DIRECTORY):
         directory: where they are kept.
 
     Raises:
-        PermissionError: this user may not read them.
+        OSError: they are there and cannot be read.
     """
     try:
         names = sorted(name for name in os.listdir(directory) if not name.startswith("."))
-    except PermissionError:
-        raise
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     found = []
     for name in names[:_MOST_POINTS]:

@@ -11,6 +11,7 @@ import re
 from collections import namedtuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, files
+from ansible_collections.sergas.ops.plugins.module_utils._host import packet_walk
 
 _ANY = ("0.0.0.0/0", "::/0", "any")
 
@@ -176,53 +177,106 @@ def _comment(digits):
         return ""
 
 
-def verdict(firewall, port, source):
+def fate(firewall, packet):
+    """Return (end, what decides) of a TCP connection, as ``packet_walk.fate``.
+
+    Args:
+        firewall: a ``Firewall``.
+        packet: a ``packet_walk.Packet``.
+
+    Raises:
+        addresses.AddressError: its source is no address.
+    """
+    if not firewall.enabled:
+        return packet_walk.ACCEPTED, "ufw is not active"
+    if packet.version == 6 and not firewall.ipv6:
+        return packet_walk.DROPPED, "IPV6=no in /etc/default/ufw"
+    return packet_walk.fate([table(firewall)], packet)
+
+
+def table(firewall):
+    """Return the ``packet_walk.Table`` of an active ``Firewall``."""
+    rules = [one for rule in firewall.rules for one in _as_rules(rule)]
+    policy = "accept" if firewall.policy == "ACCEPT" else "drop"
+    by = "the default policy %s" % firewall.policy
+    rules.append(packet_walk.Rule((), policy, None, by))
+    chain = packet_walk.Chain("ufw", rules, "input", 0, policy)
+    return packet_walk.Table("inet", "ufw", {"ufw": chain})
+
+
+def verdict(firewall, port, source, own=None, interface=None):
     """Return (allowed, by): whether a TCP connection from an address gets through, and what decides
-    it.
+    it; None where that depends on what is not known of it.
 
     Args:
         firewall: a ``Firewall``.
         port: the port of this host.
         source: the address it comes from, in any notation.
+        own: the address of this host that it is for.
+        interface: by which it comes in.
 
     Raises:
         addresses.AddressError: the source is no address.
     """
-    if not firewall.enabled:
-        return True, "ufw is not active"
-    family = addresses.family(source)
-    if family == 6 and not firewall.ipv6:
-        return False, "IPV6=no in /etc/default/ufw"
-    for rule in firewall.rules:
-        # A rule for one interface or one of several own addresses may or may not apply: it counts.
-        if (
-            _family(rule) not in (None, family)
-            or not _of_port(rule, port)
-            or not (rule.source == "any" or addresses.within(source, rule.source))
-        ):
-            continue
-        return rule.action in ("allow", "limit"), "the rule " + describe(rule)
-    return firewall.policy == "ACCEPT", "the default policy %s" % firewall.policy
+    packet = packet_walk.Packet(addresses.canonical(source), port, own, interface)
+    end, by = fate(firewall, packet)
+    return {packet_walk.DROPPED: False, packet_walk.UNCLEAR: None}.get(end, True), by
+
+
+def _as_rules(rule):
+    """Return a rule as rules of ``packet_walk``."""
+    matches = []
+    family = _family(rule)
+    if family:
+        matches.append(("family", False, (family,)))
+    if rule.protocol != "any":
+        matches.append(("protocol", False, (rule.protocol,)))
+    if rule.interface:
+        matches.append(("iif", False, (rule.interface.replace("+", "*"),)))
+    for field, value in (("saddr", rule.source), ("daddr", rule.destination)):
+        if value not in _ANY:
+            matches.append((field, False, (value,)))
+    for field, value in (("dport", rule.ports), ("sport", rule.source_ports)):
+        if value != "any":
+            matches.append((field, False, _ranges(value)))
+    text = "the rule " + describe(rule)
+    if rule.action == "limit":
+        # ufw takes six connections in half a minute, and refuses the next ones.
+        return [
+            packet_walk.Rule((*matches, ("over", False, (6 / 30,))), "drop", None, text),
+            packet_walk.Rule(tuple(matches), "accept", None, text),
+        ]
+    does = "accept" if rule.action == "allow" else "drop"
+    return [packet_walk.Rule(tuple(matches), does, None, text)]
+
+
+def _ranges(ports):
+    found = []
+    for part in ports.split(","):
+        first, _colon, last = part.partition(":")
+        if first.isdigit():
+            found.append((int(first), int(last or first)))
+    return tuple(found)
 
 
 def opens(firewall, port):
     """Return whether ufw may let any client reach a TCP port of this host."""
-    if not firewall.enabled or firewall.policy == "ACCEPT":
-        return True
-    return any(
-        rule.action in ("allow", "limit") and _of_port(rule, port) for rule in firewall.rules
-    )
+    packets = [packet_walk.Packet(None, port, family=family) for family in (4, 6)]
+    return any(fate(firewall, packet)[0] != packet_walk.DROPPED for packet in packets)
 
 
 def describe(rule):
     """Return a rule as a person would type it."""
-    words = [
-        rule.action,
-        "from",
-        "any" if rule.source in _ANY else rule.source,
-        "to port",
-        rule.ports,
-    ]
+    words = [rule.action]
+    if rule.interface:
+        words += ["in on", rule.interface]
+    words += ["from", "any" if rule.source in _ANY else rule.source]
+    if rule.source_ports != "any":
+        words += ["port", rule.source_ports]
+    words.append("to")
+    if rule.destination not in _ANY:
+        words.append(rule.destination)
+    words += ["port", rule.ports]
     return " ".join(words + (["proto", rule.protocol] if rule.protocol != "any" else []))
 
 
@@ -232,15 +286,3 @@ def _family(rule):
         if address != "any":
             return 6 if ":" in address else 4
     return rule.family or None
-
-
-def _of_port(rule, port):
-    if rule.protocol not in ("tcp", "any"):
-        return False
-    if rule.ports == "any":
-        return True
-    for part in rule.ports.split(","):
-        first, _colon, last = part.partition(":")
-        if first.isdigit() and int(first) <= port <= int(last or first):
-            return True
-    return False

@@ -38,6 +38,7 @@ def run(params, *tables):
     return {
         "changed": False,
         "findings": findings,
+        "checked": {name: len(items) for name, items in found},
         "roots": [item["id"] for item in roots(findings)],
         "bad": sum(1 for item in findings if is_bad(item)),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},

@@ -10,7 +10,11 @@ import os
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
-from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere, finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
+    NotHere,
+    Unmeasurable,
+    finding,
+)
 
 #: A Match block that allows more counts for any client from anywhere.
 _SPECIFICATION = "user=root,host=outside.invalid,addr=192.0.2.1"
@@ -32,6 +36,7 @@ def observe(ctx):
     Raises:
         NotHere: no sshd on this host.
         PermissionError: only root may query it.
+        Unmeasurable: what it prints are no settings.
     """
     if process.find("sshd") is None:
         raise NotHere("sshd is not on this host")
@@ -40,7 +45,10 @@ def observe(ctx):
     status, out, err = process.run(["sshd", "-T", "-C", _SPECIFICATION], ctx.deadline)
     if status:
         return {"error": (err.strip().splitlines() or ["exit status %d" % status])[-1][:300]}
-    return parse(out)
+    found = parse(out)
+    if "permitrootlogin" not in found or "port" not in found:
+        raise Unmeasurable("sshd -T does not print its settings")
+    return found
 
 
 def parse(text):

@@ -19,7 +19,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import STATUSES, is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import shared_pools
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import attempts, shared_pools
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.host import answer_once, join
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import (
     host_of,
@@ -85,6 +85,17 @@ RULES = causes.by_effect(
         ),
     ),
     Rule(
+        "lb.requests.failing",
+        (
+            "app.service.",
+            "app.port.",
+            "api.health.unreachable",
+            "app.exceptions",
+            "app.errors.",
+            "host.unreachable",
+        ),
+    ),
+    Rule(
         "lb.blocked",
         ("lb.blocked", "host.unreachable"),
         why="a firewall is a separate fault, whatever else is wrong with the app behind it",
@@ -123,6 +134,7 @@ def correlate(hosts: list[Host]) -> tuple[list[Finding], Links]:
     """
     links: Links = {}
     owners = owners_of(hosts)
+    attempts.heed(hosts, owners)
     for host in hosts:
         for item, joined in zip(host["findings"], join(host["findings"]), strict=True):
             item["cause"] = joined["cause"]

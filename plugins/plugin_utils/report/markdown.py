@@ -144,6 +144,7 @@ def _changes(comparison: dict[str, Any]) -> list[str]:
         ("new", "New"),
         ("resolved", "Resolved"),
         ("unmeasured", "Not checked again"),
+        ("first_checked", "Not checked before"),
     ):
         entries = comparison[key]
         if entries:

@@ -33,6 +33,7 @@ _CHANGE_TITLES = (
     ("new", "New", "fail"),
     ("resolved", "Resolved", "ok"),
     ("unmeasured", "Not checked again", "unknown"),
+    ("first_checked", "Not checked before", "unknown"),
     ("still_bad", "Still bad", "warn"),
 )
 _HOST_CHANGES = (
@@ -208,7 +209,7 @@ def _changes(comparison: dict[str, Any]) -> list[Change]:
     return [
         _change(comparison[key], title, tone)
         for key, title, tone in _CHANGE_TITLES
-        if comparison[key] or key != "unmeasured"
+        if comparison[key] or key not in ("unmeasured", "first_checked")
     ]
 
 

@@ -20,7 +20,12 @@ from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._health import runner
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lines, survey
-from ansible_collections.sergas.ops.plugins.module_utils._host import container_rules, ufw
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    container_rules,
+    iptables_rules,
+    packet_filter,
+    ufw,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import termination_plan
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import targets
 
@@ -141,10 +146,12 @@ def test_the_session_is_one_of_ipv4(text):
 
 @pytest.mark.parametrize("text", GIVEN)
 def test_published_ports_are_judged_in_every_notation(text):
-    lines = ["tcp dport 8001 ip saddr 192.0.2.7 accept", "tcp dport 8001 drop"]
-    assert container_rules.verdict(container_rules.Rules([], [lines]), 8001, text)[0]
-    chain = ["-A DOCKER-USER -s 192.0.2.7/32 -j RETURN", "-A DOCKER-USER -j DROP"]
-    assert container_rules.verdict(container_rules.Rules(chain, []), 8001, text)[0]
+    lines = "*filter\n:FORWARD DROP\n:DOCKER-USER -\n:DOCKER -\n-A FORWARD -j DOCKER-USER\n"
+    lines += "-A FORWARD -o docker0 -j DOCKER\n"
+    lines += "-A DOCKER-USER -s 192.0.2.7/32 -j RETURN\n-A DOCKER-USER -j DROP\n"
+    found = packet_filter.Filter(iptables_rules.parse(lines, "ip"), [])
+    assert container_rules.verdict(found, 8001, text)[0]
+    assert container_rules.verdict(found, 8001, "192.0.2.8")[0] is False
 
 
 def test_rules_of_a_fleet_are_not_doubled():

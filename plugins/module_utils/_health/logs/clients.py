@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Clients in the app's log: who fails to log in, scans the API, or got in after all."""
+"""Clients in the app's log: who requests most, fails to log in, scans, or got in after all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lin
 
 #: Kept at most; those that did least are dropped first.
 MOST_ADDRESSES = 2000
+#: Shown of those that request most, and of their paths.
+BUSIEST = 10
+_MOST_PATHS = 20
 REMOTE = ("remote_ip", "client_ip", "remote_addr", "client", "ip")
 #: An IPv6 address may begin with colons, and stand in brackets before a port.
 _FROM = (
@@ -32,8 +35,30 @@ class Clients:
         self._known = {}
         self._logins = {}
         self._dropped = 0
+        #: of access lines and of the app's own: {text of a log: [requests, first, last, {path: n}]}
+        self._requests = {"access": {}, "log": {}}
         #: {text of a log: address or None}
         self._notations = {}
+
+    def requested(self, source, at, path, text):
+        """Count a request of a client, whatever its answer was."""
+        if not isinstance(text, str):
+            return
+        known, text = self._requests[source], text[:64]
+        seen = known.get(text)
+        if seen is None:
+            if len(known) >= MOST_ADDRESSES:
+                kept = sorted(known.items(), key=lambda item: -item[1][0])[: MOST_ADDRESSES // 2]
+                known = self._requests[source] = dict(kept)
+            seen = known[text] = [0, at, at, {}]
+        seen[0] += 1
+        if at < seen[1]:
+            seen[1] = at
+        elif at > seen[2]:
+            seen[2] = at
+        paths = seen[3]
+        if path in paths or len(paths) < _MOST_PATHS:
+            paths[path] = paths.get(path, 0) + 1
 
     def refused(self, source, at, path, status, text, is_post):
         """Take an answer of 401, 403 or 404 to a client."""
@@ -128,7 +153,40 @@ class Clients:
                 }
             )
         clients.sort(key=lambda item: -(item["failures"] + item["scanned"]))
-        return {"addresses": clients[:100], "unlisted_addresses": self._dropped}
+        return {
+            "addresses": clients[:100],
+            "unlisted_addresses": self._dropped,
+            "busiest": self._busiest(),
+        }
+
+    def _busiest(self):
+        """Return the clients with most requests, of the source that has more of them."""
+        source = max(
+            ("access", "log"),
+            key=lambda name: sum(seen[0] for seen in self._requests[name].values()),
+        )
+        merged = {}
+        for text, (count, first, last, paths) in self._requests[source].items():
+            address = self._address(text)
+            if address is None:
+                continue
+            entry = merged.setdefault(address, [0, first, last, {}])
+            entry[:3] = entry[0] + count, min(entry[1], first), max(entry[2], last)
+            for path, number in paths.items():
+                entry[3][path] = entry[3].get(path, 0) + number
+        found = sorted(merged.items(), key=lambda item: -item[1][0])[:BUSIEST]
+        return [
+            {
+                "address": address,
+                "requests": count,
+                # Of less than a minute, there is no rate of a minute.
+                "per_minute": round(count * 60 / max(last - first, 60.0), 1),
+                "paths": sorted(paths, key=lambda path: -paths[path])[:5],
+                "first": first,
+                "last": last,
+            }
+            for address, (count, first, last, paths) in found
+        ]
 
 
 def _seen_path(known, path):

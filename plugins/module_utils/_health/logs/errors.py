@@ -7,7 +7,11 @@
 from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lines
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs.tallies import Event, Groups
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs.tallies import (
+    Event,
+    Groups,
+    Latest,
+)
 
 
 class Errors:
@@ -17,6 +21,7 @@ class Errors:
         """Args: route: returns a path with identifiers as ``{id}``."""
         self._route = route
         self._lines = Groups()
+        self._latest = Latest()
         self._exceptions = Groups()
         self._imports = Groups()
         self._database = Groups()
@@ -34,6 +39,7 @@ class Errors:
         self._lines.add(
             (type, where), at, invocation, type=type, path=where, kind=kind, sample=line[:200]
         )
+        self._latest.add((type, where), at, invocation, line)
 
     def exception(self, at, invocation, reading):
         """Take a traceback that was read to its end."""
@@ -44,6 +50,7 @@ class Errors:
         if reading.type == "KeyError" and reading.message.strip("'\"").isupper():
             low += " environment variable"  # os.environ[...]
         kind = self._kind(at, invocation, low, line)
+        self._latest.add((reading.type, reading.location), at, invocation, line)
         self._exceptions.add(
             (reading.type, reading.location, kind),
             at,
@@ -87,6 +94,7 @@ class Errors:
         return {
             "errors": errors,
             "error_count": sum(group["count"] for group in errors),
+            "last_lines": self._latest.listed(resolved),
             "exceptions": exceptions,
             "exception_count": sum(group["count"] for group in exceptions),
             "resolved": {"errors": resolved_errors, "exceptions": resolved_exceptions},

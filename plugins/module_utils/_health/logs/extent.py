@@ -12,6 +12,10 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.times import cloc
 def evidence(logs):
     """Return how much of the journal the figures stand for, for the evidence."""
     result = {"window_seconds": logs["window"], "lines": logs["lines"]}
+    if logs.get("understood_percent") is not None:
+        result["understood_percent"] = logs["understood_percent"]
+    if logs.get("files"):
+        result["files"] = logs["files"]
     if logs["truncated"]:
         result["truncated"] = True
         result["read_back_to"] = clock(logs["oldest"])
@@ -35,4 +39,12 @@ def _span(seconds):
 
 
 def confidence(logs):
-    return "estimated" if logs["truncated"] else "measured"
+    """Return how sure the figures are: the lines of a file have no time but what they say."""
+    return "estimated" if logs["truncated"] or logs.get("files") else "measured"
+
+
+def remedy(logs, name):
+    """Return a remedy that restarts the app, None where only the lines of a file speak for it: who
+    wrote them is not known.
+    """
+    return None if logs.get("files") else name

@@ -2,23 +2,19 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What one line of the app's log says: its level, its fields, a step of a traceback, a kind of
-problem.
+"""What one line of the app's log says: its fields, and a kind of problem.
 
-What a client can write into a line must not decide: a level counts where a logger puts it, fields
-inside quotes do not count, and of a field that occurs several times the last one does, because the
-loggers write what they know themselves after what they were given.
+What a client can write into a line must not decide: fields inside quotes do not count, and of a
+field that occurs several times the last one does, because the loggers write what they know
+themselves after what they were given. What marks a level is in ``formats``.
 """
 
 from __future__ import annotations
 
-import json
 import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 
-ERROR_LEVELS = frozenset(("error", "critical", "fatal", "alert", "emergency", "exception", "err"))
-_LEVELS = ERROR_LEVELS | {"debug", "info", "notice", "warning", "warn", "trace"}
 _FIELDS = frozenset(
     (
         "path",
@@ -30,12 +26,15 @@ _FIELDS = frozenset(
         "client_ip",
         "remote_addr",
         "level",
+        "severity",
+        "levelname",
+        "lvl",
     )
 )
+_LEVEL_FIELDS = ("severity", "levelname", "lvl")
 #: what the app itself says, even in quotes
 _MESSAGE_FIELDS = ("error", "event", "msg", "message", "reason", "detail")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_ACCESS = re.compile(r'(\S+):(\d+) - "([A-Z]+) (\S+) HTTP/[\d.]+" (\d{3})(?: [A-Za-z -]+)?$')
 _NUMBERS = r"(?i)\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b"
 _IDENTIFIER = re.compile(r"/(?:\d+|[0-9a-f]{8}-[0-9a-f-]{20,}|[0-9a-f]{16,})(?=/|$)", re.I)
 _EXCEPTION = r"\b((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Timeout|Interrupt|Warning|Exit))\b"
@@ -146,17 +145,6 @@ _AUTH_FAILED = (
 )
 
 
-def access(line):
-    """Return (address, method, path without query, status) of an access line of uvicorn, or
-    None.
-    """
-    found = _ACCESS.search(line)
-    if found is None:
-        return None
-    address, _port, method, path, status = found.groups()
-    return address, method, path.partition("?")[0], int(status)
-
-
 def fields(line):
     """Return ({name: value}, ambiguous, words) of a line with fields NAME=VALUE.
 
@@ -180,7 +168,7 @@ def fields(line):
             value = quoted.get(value, value)
             if name == "remote_ip" and _differ(found.get(name, value), value):
                 ambiguous = True
-            found[name] = value
+            found["level" if name in _LEVEL_FIELDS else name] = value
         elif "\0" not in token:
             words.append(token)
         elif name in _MESSAGE_FIELDS:
@@ -191,49 +179,6 @@ def fields(line):
 def _differ(one, other):
     """Return whether two texts name two clients; one has several notations."""
     return one != other and (address(one) or one) != (address(other) or other)
-
-
-def structured(line):
-    """Return the object of a JSON line, or None."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def is_structured_error(entry):
-    """Return whether a structlog object reports an error: by its level, else by what it holds."""
-    level = str(entry.get("level") or entry.get("severity") or entry.get("levelname") or "").lower()
-    if level:
-        return level in ERROR_LEVELS
-    event = str(entry.get("event") or "")
-    return bool(entry.get("error") or entry.get("exception")) or event.endswith(
-        ("_failed", "_error", "_failure")
-    )
-
-
-def is_error(line):
-    """Return whether the logger gave a text line the level of an error.
-
-    The level stands before the message, after nothing but times, names of loggers and punctuation.
-    """
-    head = line[:160]
-    for mark in ('"', "="):
-        head = head.partition(mark)[0]
-    words, stamped = 0, False
-    for token in head.replace("[", " ").replace("]", " ").replace("|", " ").split()[:7]:
-        word = token.strip("-:(),<>").partition(":")[0]
-        if word.lower() in _LEVELS and (word.isupper() or stamped or token.endswith(":")):
-            return word.lower() in ERROR_LEVELS
-        if token[0].isdigit():
-            stamped = True
-        elif token.strip("-:") and not ("." in token or "_" in token):
-            # One plain word may be the name of a logger, after a time.
-            words += 1
-            if words > 1 or not stamped:
-                return False
-    return False
 
 
 def phrase(line):
@@ -339,3 +284,15 @@ def seconds(text, milliseconds=False):
     except ValueError:
         return None
     return value if 0 <= value < 86400 else None
+
+
+def duration(known):
+    """Return how long what a line is about took, in seconds, or None; known: its fields."""
+    if "duration" in known:
+        return seconds(known["duration"])
+    if "duration_ms" in known:
+        return seconds(known["duration_ms"], milliseconds=True)
+    if "duration_ns" in known:
+        value = seconds(known["duration_ns"], milliseconds=True)
+        return None if value is None else value / 1e6
+    return None

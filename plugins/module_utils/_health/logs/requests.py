@@ -6,9 +6,15 @@
 
 from __future__ import annotations
 
+import math
+
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lines
 
 _MOST_PATHS = 500
+#: Durations are counted in steps of this factor: a percentile is at most so much too high.
+_STEP = 1.1
+_LOG_STEP = math.log(_STEP)
+_SHORTEST = 0.001
 #: Shown at most of what is listed.
 SHOWN = 10
 
@@ -24,7 +30,10 @@ class Requests:
         self._counts = {"access": 0, "log": 0}
         self._failed = {"access": {}, "log": {}}
         self._last_failed = {"access": None, "log": None}
+        #: {route: [requests, seconds, longest, slow ones, last slow one, {step: requests}]}
         self._paths = {}
+        self._timed = 0
+        self._anonymous = 0
         self._routes = {}
 
     def add(self, source, at, path, status, address, is_post):
@@ -33,33 +42,37 @@ class Requests:
         if path in self._ignored:
             return
         self._counts[source] += 1
+        if address:
+            self._clients.requested(source, at, self.route(path)[:120], address)
         if status >= 500:
             failed, where = self._failed[source], self.route(path)
             self._last_failed[source] = max(at, self._last_failed[source] or at)
             if where in failed or len(failed) < _MOST_PATHS:
                 failed[where] = failed.get(where, 0) + 1
-        elif status in (401, 403, 404) and address:
+        elif status in (401, 403, 404):
+            if not address:
+                self._anonymous += 1
+                return
             self._clients.refused(source, at, path, status, address, is_post)
         elif 200 <= status < 300:
             self._clients.answered(at, path, address)
 
-    def took(self, at, path, known):
-        """Take how long the answer to a request took, from the fields of its line."""
-        if "duration" in known:
-            value = lines.seconds(known["duration"])
-        else:
-            value = lines.seconds(known["duration_ms"], milliseconds=True)
-        if value is None or not isinstance(path, str):
+    def took(self, at, path, value):
+        """Take how many seconds the answer to a request took."""
+        if not isinstance(path, str) or path in self._ignored:
             return
+        self._timed += 1
         where = self.route(path)
         entry = self._paths.get(where)
         if entry is None:
             if len(self._paths) >= _MOST_PATHS:
                 return
-            entry = self._paths[where] = [0, 0.0, 0.0, 0, None]
+            entry = self._paths[where] = [0, 0.0, 0.0, 0, None, {}]
         entry[0] += 1
         entry[1] += value
         entry[2] = max(entry[2], value)
+        step = _step(value)
+        entry[5][step] = entry[5].get(step, 0) + 1
         if value >= self._slow_seconds:
             entry[3] += 1
             entry[4] = max(at, entry[4] or at)
@@ -84,6 +97,8 @@ class Requests:
                 {"path": path, "count": count} for path, count in failed[:SHOWN]
             ],
             "last_server_error": self._last_failed[source],
+            "timed": self._timed,
+            "refused_without_address": self._anonymous,
             "slow_paths": self._slow_paths(),
         }
 
@@ -99,7 +114,22 @@ class Requests:
                 "slow": slow,
                 "mean": round(total / count, 3),
                 "max": round(most, 3),
+                "p95": round(min(most, _percentile(steps, count, 0.95)), 3),
                 "last": last,
             }
-            for path, (count, total, most, slow, last) in slow[:SHOWN]
+            for path, (count, total, most, slow, last, steps) in slow[:SHOWN]
         ]
+
+
+def _step(seconds):
+    return max(0, int(math.log(max(seconds, _SHORTEST) / _SHORTEST) / _LOG_STEP) + 1)
+
+
+def _percentile(steps, count, share):
+    """Return the seconds that this share of the requests took at most: the end of a step."""
+    seen = 0
+    for step in sorted(steps):
+        seen += steps[step]
+        if seen >= share * count:
+            break
+    return _SHORTEST * _STEP**step

@@ -6,7 +6,13 @@
 
 from __future__ import annotations
 
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lines, tracebacks
+import re
+
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import (
+    formats,
+    lines,
+    tracebacks,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs.clients import REMOTE, Clients
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs.deaths import Deaths
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs.errors import Errors
@@ -20,16 +26,28 @@ from ansible_collections.sergas.ops.plugins.module_utils._host.journal import te
 
 #: Lines of one process that wait for the older chunk in which their traceback may begin
 MOST_HELD = 500
+#: journald cuts a line of standard output at 48 KiB, and marks all parts but the last one.
+_CUT = "line-max"
+_MOST_JOINED = 64 * 1024
+#: What journald says of lines beyond its limit: the unit, or its control group.
+_SUPPRESSED = re.compile(r"Suppressed (\d{1,12}) messages from (?:/\S*/)?(\S{1,300})$")
 
 
 class Survey:
     """What the lines of a journal add up to, read chunk by chunk from the newest to the oldest."""
 
-    def __init__(self, now, ignored_paths=(), boot=None, monotonic=None, slow_seconds=2.0):
-        """Args: now: seconds since the epoch; boot, monotonic: the host's, to date kernel
-        lines.
+    def __init__(
+        self, now, ignored_paths=(), boot=None, monotonic=None, slow_seconds=2.0, patterns=None
+    ):
+        """Args: now: seconds since the epoch; boot, monotonic: the host's, to date kernel lines;
+        patterns: the ``Patterns`` to count, or None.
         """
         self.lines = 0
+        #: lines that belong to a message or traceback above, and those that no format fits
+        self.continued = 0
+        self.unread = 0
+        self.unread_samples = []
+        self._patterns = patterns
         self.clients = Clients()
         self.requests = Requests(self.clients, ignored_paths, slow_seconds)
         self.errors = Errors(self.requests.route)
@@ -40,6 +58,8 @@ class Survey:
         self.circuit_closed = Event()
         self.zoho_refusals = Event()
         self.pids = set()
+        #: {unit: [lines that journald has dropped, when it last said so]}
+        self._dropped = {}
         self._open = {}
         self._leading = {}
 
@@ -48,7 +68,7 @@ class Survey:
     def read(self, entries):
         """Take a chunk of entries that runs forward in time and is older than the one before."""
         newer, self._leading = self._leading, {}
-        seen = set()
+        seen, parts = set(), {}
         for entry in entries:
             try:
                 at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
@@ -61,13 +81,29 @@ class Survey:
             pid = entry.get("_PID")
             if transport == "kernel":
                 self.deaths.kernel(at, message, entry)
+            elif transport == "driver":
+                self._driver(at, message)
             elif "COREDUMP_PID" in entry:
                 self.deaths.coredump(at, entry)
             elif pid == "1" and "MESSAGE_ID" in entry or pid == "1" and "INVOCATION_ID" in entry:
                 self.starts.systemd(at, message, entry)
             elif message:
+                if pid in parts:
+                    message = (parts.pop(pid)[2] + message)[:_MOST_JOINED]
+                if "_LINE_BREAK" in entry and entry["_LINE_BREAK"] == _CUT:
+                    parts[pid] = (at, entry, message)
+                    continue
                 self._own(at, pid, message, entry, seen)
+        for pid, (at, entry, message) in parts.items():
+            self._own(at, pid, message, entry, seen)
         self._join(newer, seen)
+
+    def _driver(self, at, message):
+        """Take a line of journald itself."""
+        found = _SUPPRESSED.match(message)
+        if found and (found.group(2) in self._dropped or len(self._dropped) < MOST_EVENTS):
+            count, last = self._dropped.get(found.group(2), (0, at))
+            self._dropped[found.group(2)] = (count + int(found.group(1)), max(last, at))
 
     @property
     def saw_death(self):
@@ -110,28 +146,34 @@ class Survey:
         if reading is not None:
             step = reading[2].feed(line)
             if step == "more":
+                self.continued += 1
                 return
             if step == "end":
                 del self._open[pid]
                 self.errors.exception(*reading)
         if not line:
+            self.continued += 1
             return
         if line[0] == "{":
-            entry = lines.structured(line)
-            if entry is not None:
-                self._structured(at, pid, entry, invocation)
+            entry = formats.structured(line)
+            if entry is None and len(line) > 1024:
+                entry = formats.salvaged(line)
+            if entry:
+                self._structured(at, pid, entry, invocation, line)
+                return
+        if '" ' in line or " => " in line or line.endswith("ms"):
+            request = formats.access(line)
+            if request is not None:
+                address, method, path, status, seconds = request
+                self.requests.add("access", at, path, status, address, method == "POST")
+                if seconds is not None:
+                    self.requests.took(at, path, seconds)
                 return
         if line.endswith(tracebacks.HEADER):
             reading = tracebacks.Traceback()
             reading.feed(line)
             self._open[pid] = (at, invocation, reading)
             return
-        if '" ' in line and " HTTP/" in line:
-            request = lines.access(line)
-            if request is not None:
-                address, method, path, status = request
-                self.requests.add("access", at, path, status, address, method == "POST")
-                return
         if len(self.pids) < 4096 and pid:
             self.pids.add(pid)
         self._text(at, pid, line, invocation, urgent)
@@ -144,35 +186,62 @@ class Survey:
             or "remote_ip=" in line
             or "duration=" in line
             or "level=" in line
+            or "lvl=" in line
+            or "severity=" in line
         ):
             known, ambiguous, words = lines.fields(line)
             words = words.lower()
         level = known.get("level", "").lower()
-        if level:
-            error = level in lines.ERROR_LEVELS
-        else:
-            error = ("error" in low or "critical" in low or "fatal" in low) and lines.is_error(line)
+        error = formats.is_error_level(level) if level else None
+        if error is None and not (known and _is_harmless(low)):
+            level = formats.level(line)
+            error = level in formats.ERROR_LEVELS
+            if not (level or known):
+                self._not_understood(line, urgent)
         self._judge(at, pid, invocation, words, known, ambiguous, line)
         if error or urgent:
             self.errors.line(at, invocation, words, lines.phrase(line), known.get("path"), line)
+        if self._patterns:
+            self._patterns.match(at, invocation, line, "" if level in formats.QUIET else words)
 
-    def _structured(self, at, pid, entry, invocation):
-        event = str(entry.get("event") or entry.get("message") or entry.get("msg") or "")
-        error = entry.get("error")
+    def _not_understood(self, line, urgent):
+        """Count a line that begins a message in a format that is not known."""
+        if line[0] in " \t":
+            self.continued += 1
+            return
+        if urgent:
+            return
+        self.unread += 1
+        if len(self.unread_samples) < 3:
+            self.unread_samples.append(line[:200])
+
+    def _structured(self, at, pid, entry, invocation, line):
+        known = formats.known(entry)
+        event = str(known.get("event") or "")
+        error = known.get("error") or entry.get("error")
         text = (
             event
             if not error
             else "%s: %s" % (event, error if isinstance(error, str) else repr(error))
         )
-        stack = entry.get("exception") or entry.get("exc_info") or entry.get("traceback")
-        if isinstance(stack, str):
+        kind = known.get("error_type")
+        if isinstance(kind, str) and kind not in text:
+            text = "%s: %s" % (text, kind)
+        stack = known.get("stack")
+        if isinstance(stack, str) and tracebacks.HEADER in stack:
             reading = tracebacks.parse(stack)
             if reading is not None:
                 self.errors.exception(at, invocation, reading)
+        if not formats.is_understood(known):
+            self._not_understood(line, False)
         low = text.lower()
-        self._judge(at, pid, invocation, low, entry, False, text)
-        if lines.is_structured_error(entry):
-            self.errors.line(at, invocation, low, event[:80], entry.get("path"), text)
+        self._judge(at, pid, invocation, low, known, False, text)
+        is_error = formats.is_structured_error(entry, known)
+        if is_error:
+            self.errors.line(at, invocation, low, event[:80], known.get("path"), text)
+        if self._patterns:
+            bad = is_error or str(known.get("level")).lower() in ("warn", "warning")
+            self._patterns.match(at, invocation, line, low if bad else "")
 
     def _judge(self, at, pid, invocation, low, known, ambiguous, line):
         """Take from a line what it may say whatever its level is."""
@@ -185,8 +254,10 @@ class Survey:
                 status = None
         if status:
             self.requests.add("log", at, path, status, known.get("remote_ip"), False)
-        if "duration" in known or "duration_ms" in known:
-            self.requests.took(at, path, known)
+        if status or path:
+            seconds = lines.duration(known)
+            if seconds is not None:
+                self.requests.took(at, path, seconds)
         if ("fail" in low or "invalid" in low) and lines.is_failed_login(low):
             self.clients.failed_login(at, known, ambiguous, path, line)
         if "limit" in low or "429" in low or "many" in low or "throttled" in low:
@@ -208,6 +279,10 @@ class Survey:
         if "start" in low:
             self.starts.start(at, pid, low, invocation)
 
+    def _suppressed(self, name):
+        count, last = self._dropped.get(name, (0, None))
+        return {"count": count, "last": last} if count else None
+
     def result(self, properties):
         """Return all of it as plain data; properties: those of the unit, or {}."""
         self.finish()
@@ -215,6 +290,11 @@ class Survey:
         resolved = self.starts.resolved(properties, clean_start)
         return {
             "lines": self.lines,
+            "continued": self.continued,
+            "unread": self.unread,
+            "suppressed": self._suppressed(properties.get("Id")),
+            "unread_samples": self.unread_samples,
+            "events": self._patterns.result(resolved) if self._patterns else [],
             "pids": sorted(self.pids),
             # A limit that holds is logged again; a breaker and the credentials start with the app.
             "rate_limits": self.rate_limits.plain(clean_start),
@@ -227,3 +307,17 @@ class Survey:
             **self.starts.result(properties),
             **self.deaths.result(self.starts.ready_pids),
         }
+
+
+def _is_harmless(low):
+    """Return whether a line in lower case has nothing in it that names the level of an error."""
+    return not (
+        "err" in low
+        or "crit" in low
+        or "fatal" in low
+        or "severe" in low
+        or "panic" in low
+        or "alert" in low
+        or "emerg" in low
+        or "exception" in low
+    )

@@ -65,6 +65,41 @@ class Groups:
         return listed, dropped
 
 
+class Latest:
+    """The latest lines, those that say the same counted together."""
+
+    def __init__(self, most=20):
+        self._most = most
+        self._groups = {}
+        self._floor = 0.0
+
+    def add(self, key, at, invocation, line):
+        """Take a line that says what key is, in an invocation of the unit."""
+        known = self._groups.get((key, invocation))
+        if known is None:
+            if at < self._floor:
+                return
+            if len(self._groups) >= 4 * self._most:
+                self._purge()
+            known = self._groups[(key, invocation)] = {"count": 0, "last": at, "line": line[:400]}
+        known["count"] += 1
+        if at >= known["last"]:
+            known["last"], known["line"] = at, line[:400]
+
+    def _purge(self):
+        kept = sorted(self._groups.items(), key=lambda item: -item[1]["last"])[: 2 * self._most]
+        self._groups, self._floor = dict(kept), kept[-1][1]["last"]
+
+    def listed(self, resolved=()):
+        """Return [{count, last, line}], the latest first, without those of resolved invocations."""
+        found = [
+            dict(known)
+            for (_key, invocation), known in self._groups.items()
+            if invocation not in resolved
+        ]
+        return sorted(found, key=lambda item: -item["last"])[: self._most]
+
+
 class Event:
     """When something happened, how often, and the latest example."""
 
@@ -83,13 +118,18 @@ class Event:
             known["last"], known["sample"] = at, sample[:300]
         known["first"] = min(known["first"], at)
 
-    def plain(self, since=None):
+    def plain(self, since=None, without=()):
         """Return the event as a dict, or None if it never happened.
 
         Args:
             since: seconds since the epoch; what ended before then does not count.
+            without: invocations that do not count.
         """
-        known = [part for part in self._by.values() if since is None or part["last"] >= since]
+        known = [
+            part
+            for invocation, part in self._by.items()
+            if invocation not in without and (since is None or part["last"] >= since)
+        ]
         if not known:
             return None
         return {

@@ -25,6 +25,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
 ASPECTS = ("sources", "running", "loaded")
 #: Settings that other checks judge by their value; none of them is a secret.
 PLAIN = ("REQUIRE_MFA", "ENABLE_RATE_LIMITING", "SESSION_TIMEOUT")
+#: One that has a safe default.
+_FORWARDED = "FORWARDED_ALLOW_IPS"
 _SHOWN = 80
 #: What computes its reason: why the file of the settings could not be read.
 REASONS = {"app.env.unreadable": ("refused", "permission", "damaged")}
@@ -78,7 +80,7 @@ def observe(ctx):
         "launcher": found.launcher and found.launcher.path,
         "required": hints,
         "variables": variables,
-        "plain": {name: values[name] for name in PLAIN if name in values},
+        "plain": {name: values[name] for name in (*PLAIN, _FORWARDED) if name in values},
         "hidden": hidden,
         "duplicates": reading.duplicates if reading is not None else [],
         "malformed": reading.malformed if reading is not None else [],

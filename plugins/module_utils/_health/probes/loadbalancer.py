@@ -6,14 +6,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
-from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
-from ansible_collections.sergas.ops.plugins.module_utils._net import http, tcp, url
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_endpoint,
+    packet_filter,
+    packet_walk,
+    ufw,
+    unit,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._net import tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
+REASONS = {"lb.blocked": ("rule", "limit", "closed", "listen", "attempt")}
+#: Where there is one of these, a load balancer may be on this host.
+_BALANCERS = ("/etc/haproxy/haproxy.cfg", "/etc/nginx/nginx.conf")
 #: Where a host that is up answers something, if only that nothing is there.
 _OTHER_PORTS = (22, 1)
 #: Longer than a balancer waits, and short enough to look further.
@@ -24,9 +34,7 @@ def observe(ctx):
     """Request the health of each of ``backends``, side by side; [] where none are given."""
     results = [{"backend": backend} for backend in ctx.params["backends"]]
     threads = [
-        threading.Thread(
-            target=_query, args=(result, ctx.params["health_path"], ctx.deadline), daemon=True
-        )
+        threading.Thread(target=_query, args=(result, ctx.params, ctx.deadline), daemon=True)
         for result in results
     ]
     for thread in threads:
@@ -37,12 +45,21 @@ def observe(ctx):
     return [dict(result) for result in results]
 
 
-def _query(result, path, deadline):
+def _query(result, params, deadline):
     try:
         host, port = url.split_address(result["backend"], 8000)
         result["target"] = url.address(host, port)
-        address = "http://%s/%s" % (result["target"], path.lstrip("/"))
-        reply = http.get(address, deadline.within(_TIMEOUT), max_bytes=0)
+        scheme = params["health_scheme"]
+        endpoint = app_endpoint.Endpoint(host, port, None, scheme or "http", False)
+        reply, _scheme = app_endpoint.get(
+            endpoint,
+            params["health_path"],
+            deadline.within(_TIMEOUT),
+            max_bytes=0,
+            # A server of several names tells them apart by it; an address is none of them.
+            name=params["health_host"] or (None if addresses.known(host) else result["target"]),
+            fixed=scheme,
+        )
         result.update(status=reply.status, seconds=reply.phases["total"])
     except ConnectionFailed as error:
         # A host that is up and whose other ports answer is not down, it is out of reach.
@@ -65,7 +82,11 @@ def _answers(host, deadline):
 
 
 def observe_firewall(ctx):
-    """Return firewall, port and balancers ({given: address})."""
+    """Return port, balancers ({given: address}), ufw (its state) and ways ({address, None for any:
+    [end, what decides, whether ufw does]}) of this host's app; ways is {} where there is no app.
+
+    The aspect ``rules`` has a gap where it cannot be known how a balancer's packets fare.
+    """
     balancers = {}
     for given in ctx.params["balancer_addresses"]:
         try:
@@ -74,7 +95,51 @@ def observe_firewall(ctx):
             )
         except ConnectionFailed:
             balancers[given] = None
-    return {"firewall": ufw.read(), "port": ctx.port, "balancers": balancers}
+    seen = {"port": ctx.port, "balancers": balancers, "ufw": None, "ways": {}}
+    seen["socket"] = ctx.endpoint.socket
+    if not ctx.has("app"):
+        return seen
+    known = [address for address in balancers.values() if address]
+    versions = {addresses.family(address) for address in known} or (4, 6)
+    firewall, found = ufw.read(), packet_filter.read(ctx.deadline, versions)
+    seen["ufw"] = (
+        "not installed" if not firewall.installed else "active" if firewall.enabled else "inactive"
+    )
+    seen["ways"] = packet_filter.fates(found, firewall, ctx.port, known or [None])
+    return diagnosis.Observed(seen, _gaps(seen["ways"], found.gaps))
+
+
+def _gaps(ways, gaps):
+    unclear = [
+        "%s: %s" % (address, by)
+        for address, (end, by, _ufw) in ways.items()
+        if address and end == packet_walk.UNCLEAR
+    ]
+    if gaps and any(end != packet_walk.DROPPED for end, _by, _ufw in ways.values()):
+        return {"rules": "not all rules of the packet filter can be read: " + "; ".join(gaps)}
+    if unclear:
+        return {"rules": "what a rule of the packet filter does is not known: " + unclear[0]}
+    return {}
+
+
+def observe_traffic(ctx):
+    """Return what HAProxy and nginx on this host count of their requests; most hosts have none."""
+    if not any(map(os.path.exists, _BALANCERS)):
+        return {"balancers": []}
+    # Only here: compiling it takes as long as a probe.
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import traffic
+
+    return traffic.observe(ctx)
+
+
+def decide_traffic(ctx, observed):
+    """Return the findings about requests through balancers of this host."""
+    if not observed["balancers"]:
+        reason = "Neither HAProxy nor nginx is on this host"
+        return [finding("lb.requests.skipped", "loadbalancer", "skipped", reason)]
+    from ansible_collections.sergas.ops.plugins.module_utils._health.probes import traffic
+
+    return traffic.decide(ctx, observed)
 
 
 def decide(ctx, backends, inbound, logs=None, sockets=None):
@@ -84,12 +149,19 @@ def decide(ctx, backends, inbound, logs=None, sockets=None):
     )
     threshold = ctx.thresholds["latency_seconds"]
     findings = [judge_backend(result, threshold) for result in backends]
+    # Whatever the answer was: packets went both ways.
+    reached = sorted(
+        result.get("target", result["backend"]) for result in backends if "status" in result
+    )
+    for item in findings:
+        item["evidence"]["reached"] = reached
     if ctx.has("app"):
         findings += judge_inbound(inbound, listening_on)
         findings += judge_start(
             (logs or {}).get("start_seconds"),
             ctx.thresholds["start_seconds"],
             ctx.params["service"],
+            unit.span(ctx.unit.get("TimeoutStartUSec")),
         )
     if not findings:
         reason = "No load balancer: none of its backends is named, and no app is on this host"
@@ -123,7 +195,8 @@ def judge_backend(result, threshold):
                 "lb.blocked",
                 "loadbalancer",
                 "fail",
-                "Backend %s cannot be reached though its host answers: %s"
+                reason="attempt",
+                summary="Backend %s cannot be reached though its host answers: %s"
                 % (target, result["failure"]),
                 evidence=evidence,
                 remedy="allow_balancer",
@@ -183,26 +256,26 @@ def judge_inbound(inbound, listening_on):
         inbound: what ``observe_firewall`` returned.
         listening_on: the addresses the app's port is open on; empty where nothing listens.
     """
-    firewall, port = inbound["firewall"], inbound["port"]
-    state = (
-        "not installed" if not firewall.installed else "active" if firewall.enabled else "inactive"
-    )
-    evidence = {"target": "localhost:%d" % port, "ufw": state, "listening": listening_on}
-    advice = "Allow the balancer: ufw allow from ADDRESS to any port %d proto tcp." % port
-    blocked, unknown = {}, []
+    if inbound.get("socket"):
+        return [_on_socket(inbound)]
+    port, ways = inbound["port"], inbound["ways"]
+    evidence = {
+        "target": "localhost:%d" % port,
+        "ufw": inbound["ufw"],
+        "listening": listening_on,
+        "balancers": inbound["balancers"],
+        "kept_out": [],
+    }
+    blocked = {packet_walk.DROPPED: {}, packet_walk.SOME_DROPPED: {}}
+    unknown = []
     for given, address in inbound["balancers"].items():
         if address is None:
             unknown.append(given)
-            continue
-        allowed, by = ufw.verdict(firewall, port, address)
-        if not allowed:
-            blocked[given] = by
-    if blocked:
-        evidence["blocked"] = ["%s: %s" % item for item in blocked.items()]
-        name, by = next(iter(blocked.items()))
-        others = " and %d more" % (len(blocked) - 1) if len(blocked) > 1 else ""
-        summary = "ufw keeps the load balancer %s%s from port %d: %s" % (name, others, port, by)
-        return [_blocked(summary, "measured", evidence, "allow_balancer", advice)]
+        elif ways[address][0] in blocked:
+            blocked[ways[address][0]][given] = ways[address][1:]
+    for end, found in blocked.items():
+        if found:
+            return [_keeps(end, found, port, evidence)]
     if (
         inbound["balancers"]
         and listening_on
@@ -219,6 +292,7 @@ def judge_inbound(inbound, listening_on):
                 evidence,
                 None,
                 "Let the app listen on 0.0.0.0, or on the host's own address.",
+                "listen",
             )
         ]
     if unknown:
@@ -229,23 +303,83 @@ def judge_inbound(inbound, listening_on):
         and listening_on
         and not all(addresses.is_loopback(address) for address in listening_on)
     ):
-        if not ufw.opens(firewall, port):
-            summary = "ufw is active (default %s) and no rule lets anybody reach port %d" % (
-                firewall.policy,
-                port,
-            )
-            return [_blocked(summary, "estimated", evidence, "allow_balancer", advice)]
+        end, by, by_ufw = ways[None]
+        if end == packet_walk.DROPPED:
+            summary = "No rule allows any client to reach port %d: %s" % (port, by)
+            return [
+                _blocked(
+                    summary,
+                    "estimated",
+                    evidence,
+                    "allow_balancer" if by_ufw else None,
+                    _ALLOW % port if by_ufw else _OTHER_RULE,
+                    "closed",
+                )
+            ]
     who = ", ".join(inbound["balancers"]) or "a load balancer"
-    summary = "ufw (%s) does not keep %s from port %d" % (state, who, port)
+    summary = "The packet filter (ufw: %s) does not keep %s from port %d" % (
+        inbound["ufw"],
+        who,
+        port,
+    )
     return [finding("lb.health.ok", "loadbalancer", "ok", summary, evidence=evidence)]
 
 
-def _blocked(summary, confidence, evidence, remedy, advice):
+def _on_socket(inbound):
+    path = inbound["socket"]
+    return finding(
+        "lb.health.skipped",
+        "loadbalancer",
+        "skipped",
+        "The app listens on the Unix socket %s: balancers reach what passes requests on to it"
+        % path,
+        evidence={"socket": path},
+    )
+
+
+_ALLOW = "Allow the balancer: ufw allow from ADDRESS to any port %d proto tcp."
+_OTHER_RULE = (
+    "It is none of the rules that `ufw status` shows: change it where it comes from (ufw's"
+    " before.rules, /etc/nftables.conf, another program)."
+)
+
+
+def _keeps(end, blocked, port, evidence):
+    """Return the finding about balancers that rules block, or let through a few times only."""
+    name, (by, by_ufw) = next(iter(blocked.items()))
+    who = name + (" and %d more" % (len(blocked) - 1) if len(blocked) > 1 else "")
+    evidence = dict(
+        evidence,
+        blocked=["%s: %s" % (key, blocked[key][0]) for key in blocked],
+        kept_out=[evidence["balancers"][key] for key in blocked],
+    )
+    subject = "ufw" if by_ufw else "The packet filter"
+    if end == packet_walk.DROPPED:
+        summary = "%s keeps the load balancer %s from port %d: %s" % (subject, who, port, by)
+    else:
+        summary = "%s lets the load balancer %s open few connections to port %d: %s" % (
+            subject,
+            who,
+            port,
+            by,
+        )
+    return _blocked(
+        summary,
+        "measured",
+        evidence,
+        "allow_balancer" if by_ufw else None,
+        _ALLOW % port if by_ufw else _OTHER_RULE,
+        "rule" if end == packet_walk.DROPPED else "limit",
+    )
+
+
+def _blocked(summary, confidence, evidence, remedy, advice, reason):
     return finding(
         "lb.blocked",
         "loadbalancer",
         "fail",
         summary,
+        reason=reason,
         confidence=confidence,
         evidence=evidence,
         remedy=remedy,
@@ -253,9 +387,12 @@ def _blocked(summary, confidence, evidence, remedy, advice):
     )
 
 
-def judge_start(seconds, threshold, service):
+def judge_start(seconds, threshold, service, timeout=None):
     """Return the finding about how long the app takes to start, [] where that is not known or fine
     (pure).
+
+    Args:
+        timeout: how long systemd gives it, in seconds; None where that has no end.
     """
     warn, fail, unit = threshold
     status = "ok" if seconds is None else grade(seconds, warn, fail)
@@ -272,6 +409,11 @@ def judge_start(seconds, threshold, service):
             unit=unit,
             warn=warn,
             fail=fail,
+            evidence={
+                "start_timeout": timeout,
+                # Twice the time that it takes, as the remedy sets it.
+                "timeout_suffices": timeout is None or timeout >= max(90, 2 * seconds),
+            },
             remedy="raise_start_timeout",
             advice=(
                 "Raise the balancer's grace period and TimeoutStartSec, and find what takes so long"

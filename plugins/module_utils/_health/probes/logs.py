@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The app's log within the window: one pass over its journal, and what follows from it.
+"""What follows from the app's log within the window.
 
 What a clean start has resolved (an import that failed, a port that was taken) is no current fault;
 errors, exceptions and attacks count over the whole window.
@@ -10,73 +10,14 @@ errors, exceptions and attacks count over the whole window.
 
 from __future__ import annotations
 
-import time
-
-from ansible_collections.sergas.ops.plugins.module_utils._core import times
-from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
-    Deadline,
-    DeadlineExceeded,
-)
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import extent
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs.requests import SHOWN
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs.survey import Survey
-from ansible_collections.sergas.ops.plugins.module_utils._host import requirements, unit
-from ansible_collections.sergas.ops.plugins.module_utils._host.journal import (
-    KERNEL_DETAILS,
-    Journal,
-    matches,
-)
 
-#: left of the deadline for what comes after reading
-_RESERVE_SECONDS = 0.7
-#: a rate says little of fewer requests
+#: A rate says little of fewer requests, unless so many of them failed.
 _FEWEST_REQUESTS = 20
-
-
-def observe(ctx):
-    """Read the unit's journal within the window and return what it adds up to.
-
-    Raises:
-        JournalUnreadable: there is none, or this user may not read it.
-        CommandMissing: there is no journalctl.
-    """
-    window = ctx.params["window"]
-    deadline = Deadline(max(0.1, ctx.deadline.remaining() - _RESERVE_SECONDS))
-    since = ctx.now - window
-    journal = Journal(matches(unit.name(ctx.params["service"])), since, deadline)
-    survey = Survey(
-        ctx.now,
-        (ctx.params["health_path"], "/metrics"),
-        times.boot_id().replace("-", "") or None,
-        time.clock_gettime(time.CLOCK_MONOTONIC),
-        ctx.thresholds["latency_seconds"][0],
-    )
-    for chunk in journal.chunks():
-        survey.read(chunk)
-        if deadline.expired():
-            journal.truncated = True
-            break
-    if journal.truncated and not journal.entries:
-        raise DeadlineExceeded("no answer in time from journalctl")
-    if survey.saw_death:
-        for chunk in Journal(KERNEL_DETAILS, since, deadline).chunks():
-            survey.read(chunk)
-    result = survey.result(ctx.unit)
-    result.update(
-        window=window,
-        since=since,
-        entries=journal.entries,
-        skipped=journal.skipped,
-        truncated=journal.truncated,
-        oldest=journal.oldest,
-    )
-    if result["imports"]:
-        result["requirements"] = requirements.read(ctx.app_dir)
-    return result
-
-
+_FEWEST_FAILED = 3
 #: module: the distribution that has it, where the names differ
 _DISTRIBUTIONS = {
     "psycopg2": "psycopg2-binary",
@@ -116,7 +57,7 @@ def requirement(module, known):
 # Deciding
 
 
-def decide_imports(ctx, logs):
+def decide_imports(ctx, logs, *_counters):
     """Return whether the app can import what it needs, as far as its last start shows."""
     missing = logs["imports"]
     if not missing:
@@ -156,12 +97,13 @@ def decide_imports(ctx, logs):
             ),
             value=len(missing),
             unit="modules",
+            confidence=extent.confidence(logs),
             evidence=dict(
                 extent.evidence(logs),
                 last_seen=clock(max(group["last"] for group in missing)),
                 modules=modules,
             ),
-            remedy=None if own else "reinstall_requirements",
+            remedy=None if own else extent.remedy(logs, "reinstall_requirements"),
             advice=(
                 "Deploy the app's code again: the module is its own."
                 if own
@@ -174,7 +116,7 @@ def decide_imports(ctx, logs):
     ]
 
 
-def decide_exceptions(ctx, logs):
+def decide_exceptions(ctx, logs, *_counters):
     """Return the unhandled exceptions of the window, grouped by type and location."""
     warn, fail, unit_name = ctx.thresholds["exceptions"]
     count = logs["exception_count"]
@@ -224,8 +166,9 @@ def decide_exceptions(ctx, logs):
             unit=unit_name,
             warn=warn,
             fail=fail,
+            confidence=extent.confidence(logs),
             evidence=evidence,
-            remedy="debug_logging",
+            remedy=extent.remedy(logs, "debug_logging"),
             advice=(
                 "Fix the code at the locations named; LOG_LEVEL=DEBUG for a limited time shows what"
                 " leads there."
@@ -241,27 +184,42 @@ def _kinds(groups):
     return kinds
 
 
-def decide_errors(ctx, logs, prometheus=None):
+def decide_errors(ctx, logs, prometheus=None, metrics=None):
     """Return the rate of failed requests, or of error lines where no requests are known."""
-    rate, source = _error_rate(logs, prometheus)
     lines = logs["error_count"]
     rate_warn, rate_fail, rate_unit = ctx.thresholds["error_rate_percent"]
+    order = ("ok", "warn", "fail")
+    counted = max(
+        _requests(logs, prometheus, metrics),
+        key=lambda source: order.index(_grade_rate(source, rate_warn, rate_fail)),
+        default=None,
+    )
     lines_warn, lines_fail, lines_unit = ctx.thresholds["errors"]
-    by_rate = "ok" if rate is None else grade(rate, rate_warn, rate_fail)
+    by_rate = _grade_rate(counted, rate_warn, rate_fail)
     by_lines = grade(lines, lines_warn, lines_fail)
     if logs["requests"] >= _FEWEST_REQUESTS and lines * 100.0 / logs["requests"] < rate_warn:
         # Many lines of a great many requests.
         by_lines = "ok"
-    order = ("ok", "warn", "fail")
-    if rate is not None and order.index(by_rate) >= order.index(by_lines):
+    figured = counted and (by_rate != "ok" or counted["requests"] >= _FEWEST_REQUESTS)
+    if figured and order.index(by_rate) >= order.index(by_lines):
         status, value, unit_name, warn, fail = (
             by_rate,
-            round(rate, 2),
+            round(counted["percent"], 2),
             rate_unit,
             rate_warn,
             rate_fail,
         )
-        figure = "%.3g %% of the requests fail, by %s (from %g %% on)" % (rate, source, rate_warn)
+        figure = "%.3g %% of the requests fail, by %s (from %g %% on)" % (
+            counted["percent"],
+            counted["source"],
+            rate_warn,
+        )
+        if counted["requests"] < _FEWEST_REQUESTS:
+            figure = "%d of %d requests fail, by %s" % (
+                counted["failed"],
+                counted["requests"],
+                counted["source"],
+            )
     else:
         status, value, unit_name, warn, fail = by_lines, lines, lines_unit, lines_warn, lines_fail
         figure = "%d error lines %s (from %g on)" % (lines, extent.suffix(logs), lines_warn)
@@ -272,9 +230,16 @@ def decide_errors(ctx, logs, prometheus=None):
         server_errors=logs["server_errors"],
     )
     last = max([group["last"] for group in logs["errors"]] + [logs.get("last_server_error") or 0])
-    # Prometheus counts over its own short time, and what it says is current.
-    if last and not (source == "Prometheus" and by_rate != "ok"):
+    elsewhere = bool(counted) and counted["source"] != "the log"
+    # What is not of the log is counted until now.
+    if last and not (elsewhere and by_rate != "ok"):
         evidence["last_seen"] = clock(last)
+    if elsewhere:
+        evidence["counted_by"] = counted
+    evidence["last_lines"] = [
+        {"last": clock(item["last"]), "count": item["count"], "line": item["line"]}
+        for item in logs.get("last_lines", ())
+    ]
     evidence["by_type"] = [
         {
             "type": group["type"],
@@ -286,7 +251,11 @@ def decide_errors(ctx, logs, prometheus=None):
         }
         for group in logs["errors"][:SHOWN]
     ]
-    evidence["by_path"] = logs["server_errors_by_path"] or _by_path(logs["errors"])
+    evidence["by_path"] = (
+        logs["server_errors_by_path"]
+        or (elsewhere and counted.get("by_path"))
+        or _by_path(logs["errors"])
+    )
     evidence["kinds"] = _kinds(logs["errors"])
     if logs["slow_paths"]:
         evidence["slow_paths"] = [
@@ -299,6 +268,9 @@ def decide_errors(ctx, logs, prometheus=None):
     if logs["resolved"]["errors"]:
         evidence["before_clean_start"] = logs["resolved"]["errors"]
     good = status == "ok"
+    remedy = None if good else _error_remedy(evidence["kinds"])
+    if not elsewhere or by_rate == "ok":
+        remedy = extent.remedy(logs, remedy)
     top = logs["errors"][0] if logs["errors"] else None
     worst = evidence["by_path"][0]["path"] if evidence["by_path"] else None
     summary = figure
@@ -321,18 +293,56 @@ def decide_errors(ctx, logs, prometheus=None):
             fail=fail,
             confidence=extent.confidence(logs),
             evidence=evidence,
-            remedy=None if good else _error_remedy(evidence["kinds"]),
+            remedy=remedy,
             advice=None if good else _error_advice(evidence["kinds"]),
         )
     ]
 
 
-def _error_rate(logs, prometheus):
-    """Return (percent, source), or (None, None) where too few requests are known."""
-    if logs["requests"] >= _FEWEST_REQUESTS:
-        return logs["server_errors"] * 100.0 / logs["requests"], "the log"
+def _requests(logs, prometheus, metrics):
+    """Return what is known of how requests ended, the source that is preferred first.
+
+    The log is of the window, and of all workers. The app's own counters run since it was started:
+    where that was in the window, they also have what the log may not.
+    """
+    found = []
+    if logs["requests"]:
+        found.append(_counted("the log", logs["requests"], logs["server_errors"]))
     rate = (prometheus or {}).get("error_rate_percent")
-    return (float(rate), "Prometheus") if rate is not None else (None, None)
+    if rate is not None and not found:
+        found.append(dict(_counted("Prometheus", _FEWEST_REQUESTS, 0), percent=float(rate)))
+    if metrics and metrics["requests"] and (metrics["within"] or not found):
+        found.append(
+            dict(
+                _counted(metrics["source"], metrics["requests"], metrics["failed"]),
+                since=clock(metrics["since"]),
+                by_path=metrics["failed_by_path"],
+            )
+        )
+    return found
+
+
+def _counted(source, requests, failed):
+    return {
+        "source": source,
+        "requests": requests,
+        "failed": failed,
+        "percent": failed * 100.0 / requests,
+    }
+
+
+def _grade_rate(counted, warn, fail):
+    """Return the status of a rate of failed requests.
+
+    Of few requests one or two say little, unless they are all there are.
+    """
+    if not counted:
+        return "ok"
+    status = grade(counted["percent"], warn, fail)
+    if counted["requests"] >= _FEWEST_REQUESTS or counted["failed"] >= _FEWEST_FAILED:
+        return status
+    alone = counted["failed"] == counted["requests"]
+    return "warn" if alone and status != "ok" else "ok"
 
 
 def _by_path(groups):
@@ -394,7 +404,7 @@ def _error_advice(kinds):
     return "Check the types and paths in the evidence, the commonest first."
 
 
-def decide_rate_limit(ctx, logs):
+def decide_rate_limit(ctx, logs, *_counters):
     """Return whether Zoho limits the app, and whether its circuit breaker is open."""
     warn, fail, unit_name = ctx.thresholds["rate_limit_lines"]
     limited, opened, closed = logs["rate_limits"], logs["circuit_open"], logs["circuit_closed"]
@@ -418,7 +428,7 @@ def decide_rate_limit(ctx, logs):
                     last_seen=clock(limited["last"]),
                     line=limited["sample"],
                 ),
-                remedy="zoho_throttle",
+                remedy=extent.remedy(logs, "zoho_throttle"),
                 advice=(
                     "Throttle, cache and batch the calls to Zoho; do not refresh the token, that is"
                     " limited as well."
@@ -441,7 +451,7 @@ def decide_rate_limit(ctx, logs):
                     last_seen=clock(opened["last"]),
                     line=opened["sample"],
                 ),
-                remedy="zoho_throttle",
+                remedy=extent.remedy(logs, "zoho_throttle"),
                 advice=(
                     "Check why the calls to Zoho fail; the breaker closes automatically after"
                     " CIRCUIT_BREAKER_RECOVERY_TIMEOUT."

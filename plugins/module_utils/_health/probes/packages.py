@@ -54,10 +54,7 @@ def runs(text):
     found = []
     for part in text.split("\n\n"):
         fields = dict(re.findall(r"^([\w-]{1,40}): (.{0,100000})$", part, re.M))
-        begin, end = (
-            times.local(fields.get(name, ""), "%Y-%m-%d  %H:%M:%S")
-            for name in ("Start-Date", "End-Date")
-        )
+        begin, end = (_time(fields.get(name, "")) for name in ("Start-Date", "End-Date"))
         if begin is None or not (fields.get("Upgrade") or fields.get("Install")):
             continue
         packages = (fields.get("Upgrade", "") + ", " + fields.get("Install", "")).split("), ")
@@ -71,6 +68,12 @@ def runs(text):
             }
         )
     return found
+
+
+def _time(text):
+    """Return a time as apt writes it, in the host's own time zone, in seconds since the epoch."""
+    found = re.match(r"(\d{4})-(\d\d)-(\d\d) {1,2}(\d\d):(\d\d):(\d\d)\Z", text)
+    return times.moment(tuple(int(part) for part in found.groups()), None) if found else None
 
 
 def decide(ctx, packages):

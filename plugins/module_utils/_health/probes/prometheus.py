@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import math
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Observed
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
+ASPECTS = ("requests", "latency")
 DEFAULT_URL = "http://127.0.0.1:9090"
 #: Exporters name these labels differently; one that is missing groups as empty.
 _STATUS_LABELS = ("status", "status_code", "code")
@@ -32,6 +34,17 @@ class QueryFailed(OperationError):
 
 
 def observe(ctx):
+    """Return what ``query`` does, and why it does not say how the app's requests end."""
+    result = query(ctx)
+    gaps = {
+        aspect: result["error"] or result["notes"].get(name) or "no value"
+        for aspect, name in (("requests", "error_rate_percent"), ("latency", "p95_seconds"))
+        if result[name] is None
+    }
+    return Observed(result, {name: "Prometheus: " + why for name, why in gaps.items()})
+
+
+def query(ctx):
     """Evaluate the app's rates and the expressions given.
 
     Returns:

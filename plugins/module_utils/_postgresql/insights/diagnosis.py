@@ -273,8 +273,9 @@ def diagnose(scope, names, target):
         target: ``host:port`` of the server, for the evidence.
     """
     answers = observe(scope, names)
+    decided = [(name, decide(scope, name, answers)) for name in names]
     findings = causes.derive(
-        [item for name in names for item in decide(scope, name, answers)], cause_rules.RULES
+        [item for _name, items in decided for item in items], cause_rules.RULES
     )
     for item in findings:
         item["evidence"] = dict(item["evidence"], target=target, database=scope.server["database"])
@@ -282,6 +283,7 @@ def diagnose(scope, names, target):
     insights["server"] = scope.server
     return dict(
         _result(findings),
+        checked={name: len(items) for name, items in decided},
         insights=redact_all(insights),
         query_seconds={query: answer.seconds for query, answer in answers.items()},
     )

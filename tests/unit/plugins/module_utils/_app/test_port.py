@@ -54,6 +54,19 @@ def test_some_things_are_never_ended(more):
     assert "never" in verdict.refused
 
 
+def test_what_systemd_holds_for_a_socket_unit_is_stopped_by_that_unit():
+    held = holder(pid=1, command="/lib/systemd/systemd", unit="legacy.socket", ancestor=True)
+    assert port.judge(held, {}, ["legacy.socket"], False).how == "unit"
+    assert port.judge(held, {}, [], False).refused
+    assert "never" in port.judge(holder(pid=1, unit="ssh.socket"), {}, ["*"], True).refused
+
+
+def test_what_a_socket_unit_has_started_is_stopped_with_it():
+    found = dict(SAME, pid=1, unit="legacy.socket", triggers=["legacy.service"])
+    assert port.judge(holder(unit="legacy.service"), found, [], True).how == "unit"
+    assert port.judge(holder(unit="other.service"), found, [], True).refused
+
+
 def test_nothing_is_ended_that_is_not_allowed():
     assert "approve" in port.judge(holder(), SAME, [], False).refused
     assert "approve" in port.judge(holder(unit="a.service"), {}, ["b.service"], False).refused

@@ -224,3 +224,21 @@ def test_what_no_one_reaches_is_down_and_what_others_reach_is_blocked_here():
 def test_a_client_that_meets_another_service_is_reported():
     result = merged(seen(READY), [view("app1", True, identity="other")])
     assert bad(result["findings"]) == {"cognee.wrong_service": ("fail", "other", None)}
+
+
+@pytest.mark.parametrize(
+    "unclear",
+    [
+        {"access": [{"client": "192.0.2.8", "allowed": None, "by": "no answer from nft"}]},
+        {"exposed": None},
+    ],
+)
+def test_rules_that_are_not_known_neither_block_nor_expose(unclear):
+    observed = seen(READY, **unclear)
+    assert bad(decide(observed)) == {"cognee.unknown": ("unknown", "rules", None)}
+
+
+def test_what_a_client_of_it_has_tried_counts_more_than_rules_that_are_not_known():
+    access = [{"client": "192.0.2.8", "allowed": None, "by": "no answer from nft"}]
+    result = merged(seen(READY, access=access), [view("app1", True)])
+    assert bad(result["findings"]) == {}

@@ -8,6 +8,12 @@ import json
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import process
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
     check,
     declaration,
@@ -15,7 +21,13 @@ from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
     published,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import plan as firewall_plan
-from ansible_collections.sergas.ops.plugins.module_utils._host import container_rules, ufw
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    iptables_rules,
+    nft_rules,
+    packet_filter,
+    packet_walk,
+    ufw,
+)
 
 STATE = ufw.State(
     True, True, True, {"incoming": "deny", "outgoing": "allow", "routed": "deny"}, "low", []
@@ -78,6 +90,9 @@ def test_listeners_that_others_can_reach():
 
 
 DOCKER = """*nat
+:PREROUTING ACCEPT [0:0]
+:DOCKER - [0:0]
+:NETAVARK-DN-1D8721804F16F - [0:0]
 -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
 -A DOCKER -i docker0 -j RETURN
 -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8001 -j DNAT --to-destination 172.17.0.2:8000
@@ -90,7 +105,7 @@ COMMIT
 
 
 def test_published_ports_of_engines_and_not_a_persons_translations():
-    found = host.parse_translations(DOCKER)
+    found = host.published(packet_filter.Filter(iptables_rules.parse(DOCKER, "ip"), []))
     assert [(item["protocol"], item["port"]) for item in found] == [
         ("tcp", 8001),
         ("tcp", 8004),
@@ -106,6 +121,7 @@ def rule(table, *matches):
     ]
     return {
         "rule": {
+            "family": "inet",
             "table": table,
             "chain": "c",
             "expr": expressions + [{"dnat": {"addr": "10.88.0.2", "port": 80}}],
@@ -113,18 +129,26 @@ def rule(table, *matches):
     }
 
 
+def tables(*names):
+    where = [{"family": "inet", "table": name} for name in names]
+    return [{"table": {"family": "inet", "name": name}} for name in names] + [
+        {"chain": dict(one, name="c", type="nat", hook="prerouting", prio=-100)} for one in where
+    ]
+
+
 def test_published_ports_in_nftables_own_tables():
     items = [
         {"metainfo": {"version": "1"}},
+        *tables("netavark", "docker-bridges", "mine"),
         rule("netavark", ("tcp", "dport", 8080)),
         rule("docker-bridges", ("ip", "daddr", "127.0.0.1"), ("tcp", "dport", 8081)),
         rule("mine", ("tcp", "dport", 8082)),
-        {"rule": {"table": "netavark", "chain": "c", "expr": [{"xt": None}, {"masquerade": None}]}},
+        dict(rule("netavark"), expr=[{"xt": None}, {"masquerade": None}]),
     ]
-    text = json.dumps({"nftables": items})
+    found = packet_filter.Filter(nft_rules.parse(json.dumps({"nftables": items})), [])
     expected = {"port": 8080, "protocol": "tcp", "to": "10.88.0.2:80", "engine": "another"}
-    assert host.parse_ruleset(text) == [expected]
-    assert host.parse_ruleset("") == []
+    assert host.published(found) == [expected]
+    assert host.published(packet_filter.Filter([], [])) == []
 
 
 PORT = {"port": 8001, "protocol": "tcp", "to": "172.17.0.2:8000", "engine": "docker"}
@@ -163,12 +187,16 @@ def test_a_port_once_closed_stays_closed():
 
 
 def test_a_port_that_others_close_is_left_to_them():
-    drop = ["tcp dport 8001 drop"]
-    theirs = container_rules.Rules([], [["table inet sergas_cognee {", *drop, "}"]])
-    ours = container_rules.Rules([], [["table inet sergas_published {", *drop, "}"]])
-    assert check.is_closed_by_others(PORT, theirs)
-    assert not check.is_closed_by_others(PORT, ours)
-    assert not check.is_closed_by_others(dict(PORT, port=8002), theirs)
+    def closed_by(name):
+        drop = rule(name, ("tcp", "dport", 8001))
+        drop["rule"]["expr"][-1] = {"drop": None}
+        chain = {"family": "inet", "table": name, "name": "c", "hook": "prerouting", "prio": -150}
+        items = [{"table": {"family": "inet", "name": name}}, {"chain": chain}, drop]
+        return packet_filter.Filter(nft_rules.parse(json.dumps({"nftables": items})), [])
+
+    assert check.is_closed_by_others(PORT, closed_by("sergas_cognee"))
+    assert not check.is_closed_by_others(PORT, closed_by("sergas_published"))
+    assert not check.is_closed_by_others(dict(PORT, port=8002), closed_by("sergas_cognee"))
 
 
 def test_names_and_the_ports_of_sshd_are_filled_in():
@@ -244,3 +272,84 @@ def test_the_text_for_the_diff_has_all_that_changes():
         and "default incoming: reject" in after
     )
     assert "allow from 192.0.2.1 to any port 22 proto tcp # sergas" in after
+
+
+def loaded(*names):
+    chains = {name: packet_walk.Chain(name, []) for name in names}
+    return [packet_walk.Table("ip", "filter", chains)]
+
+
+@pytest.mark.parametrize(
+    ("tables", "gaps", "status"),
+    [
+        (loaded("INPUT", "ufw-user-input"), [], "ok"),
+        (loaded("INPUT"), [], "fail"),
+        ([], ["no answer in time from iptables-save"], "unknown"),
+    ],
+)
+def test_rules_that_ufw_has_in_its_files_are_not_in_force_by_that(tables, gaps, status):
+    found = packet_filter.Filter(tables, gaps)
+    plan = firewall_plan.plan(STATE, [], "sergas")
+    (item,) = check.judge_drift(STATE, plan, [], check.is_loaded(STATE, found))
+    assert item["status"] == status
+
+
+def test_rules_that_are_not_known_make_no_closed_port():
+    (item,) = check.judge_exposure([], [], [], ["no answer in time from nft"])
+    assert (item["id"], item["status"]) == ("security.ports.unknown", "unknown")
+    shown = [{"port": 8000, "addresses": ["0.0.0.0"], "by": "the policy"}]
+    found = check.judge_exposure(shown, [], [], ["no answer in time from nft"])
+    assert [item["status"] for item in found] == ["warn", "unknown"]
+
+
+def test_without_a_kernel_table_it_is_not_known_what_is_open(tmp_path):
+    with pytest.raises(OperationError, match="no table of TCP sockets"):
+        host.listeners(str(tmp_path))
+
+
+class TestSshPorts:
+    """The port that a firewall must not close is known, or nothing is done."""
+
+    @pytest.fixture(autouse=True)
+    def commands(self, monkeypatch):
+        self.answers = {"systemctl": (0, "ActiveState=inactive\nListen=\n", "")}
+
+        def run(argv, _deadline):
+            answer = self.answers.get(argv[0])
+            if answer is None:
+                raise process.CommandMissing("%s is not installed" % argv[0])
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(process, "run", run)
+        monkeypatch.setattr(process, "find", lambda name: name if name in self.answers else None)
+
+    def test_what_sshd_says(self):
+        self.answers["sshd"] = (0, "port 2222\n", "")
+        assert host.ssh_ports(Deadline(5)) == [2222]
+
+    def test_what_the_socket_says(self):
+        listen = "ActiveState=active\nListen=0.0.0.0:2200 (Stream)\n"
+        self.answers["systemctl"] = (0, listen, "")
+        assert host.ssh_ports(Deadline(5)) == [2200]
+
+    def test_without_systemd(self):
+        self.answers = {"sshd": (0, "port 2222\n", "")}
+        assert host.ssh_ports(Deadline(5)) == [2222]
+
+    def test_without_sshd_there_is_the_usual_one(self):
+        assert host.ssh_ports(Deadline(5)) == [22]
+
+    @pytest.mark.parametrize("answer", [(255, "", "x"), DeadlineExceeded("no answer"), (0, "", "")])
+    def test_an_sshd_that_does_not_say_it(self, answer):
+        self.answers["sshd"] = answer
+        with pytest.raises(OperationError, match="the port of sshd is not known"):
+            host.ssh_ports(Deadline(5))
+        assert host.ssh_ports(Deadline(5), SESSION) == [2222]
+
+    def test_a_systemd_that_does_not_answer(self):
+        self.answers = {"systemctl": DeadlineExceeded("no answer"), "sshd": (0, "port 22\n", "")}
+        with pytest.raises(OperationError):
+            host.ssh_ports(Deadline(5))
+        assert host.ssh_ports(Deadline(5), SESSION) == [22, 2222]

@@ -572,3 +572,58 @@ def test_a_restart_that_waits_explains_what_its_variables_say_and_nothing_else(i
 
     assert found(variable) == {"app.restart.pending"}
     assert found(other) == {"app.restart.pending", id}
+
+
+def unmeasured(id, aspect, why):
+    component = id.partition(".")[0]
+    return finding(
+        id,
+        component,
+        "unknown",
+        "x could not be measured: %s" % why,
+        reason="gap:logs." + aspect,
+    )
+
+
+def test_a_journal_that_keeps_nothing_is_one_root():
+    why = "journald stores nothing (Storage=none)"
+    found = cause_rules.derive(
+        [
+            unmeasured("app.import.unknown", "destination", why),
+            unmeasured("app.oom.unknown", "journal", why),
+            unmeasured("app.crash.unknown", "journal", why),
+            unmeasured("app.errors.unknown", "destination", why + "; another"),
+            unmeasured("api.latency.unknown", "latency", why + "; /metrics answers 404"),
+            unmeasured("security.access.unknown", "clients", "of something else"),
+        ]
+    )
+    assert {item["id"] for item in roots(found)} == {"app.oom.unknown", "security.access.unknown"}
+
+
+@pytest.mark.parametrize(
+    ("aspect", "percent", "cause"),
+    [("journal", 100, "host.disk.high"), ("journal", 91, None), ("destination", 100, None)],
+)
+def test_a_full_disk_costs_the_oldest_lines(aspect, percent, cause):
+    disk = dict(bad("host.disk.high"), value=percent)
+    item = unmeasured("app.oom.unknown", aspect, "the journal has nothing from before")
+    found = cause_rules.derive([disk, item])
+    assert found[1]["cause"] == cause
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause", "explains"),
+    [
+        ("account_syncs", "zoho.token.invalid", True),
+        ("account_syncs", "cognee.down", False),
+        ("memory_queries", "cognee.down", True),
+        ("memory_queries", "zoho.token.invalid", False),
+        ("agent_sessions", "db.unreachable", True),
+        ("account_syncs", "app.errors.rate", True),
+        ("pattern:quota", "app.errors.rate", False),
+    ],
+)
+def test_what_explains_an_event(reason, cause, explains):
+    event = dict(bad("app.events.seen", "warn"), reason=reason)
+    found = cause_rules.derive([bad(cause), event])
+    assert found[1]["cause"] == (cause if explains else None)

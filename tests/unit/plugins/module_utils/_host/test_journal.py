@@ -118,6 +118,24 @@ def test_why_the_journal_cannot_be_read(journalctl, complaint, reason):
         read()
 
 
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [("exit 1", "exit status 1"), ("echo rubbish {", "prints no JSON"), ("kill -9 $$", "-9")],
+)
+def test_a_journalctl_that_fails_silently_has_shown_nothing(journalctl, script, reason):
+    journalctl(script)
+    with pytest.raises(journal.JournalUnreadable, match=reason):
+        read()
+
+
+def test_what_a_journalctl_printed_that_failed_is_not_the_whole_window(journalctl, tmp_path):
+    (tmp_path / "j").write_text(line(2, "a") + "\n")
+    journalctl("cat %s; exit 1" % (tmp_path / "j"))
+    reading, chunks = read()
+    assert [entry["MESSAGE"] for entry in chunks[0]] == ["a"]
+    assert reading.truncated
+
+
 def test_a_window_without_entries_is_no_error(journalctl):
     journalctl("echo '-- No entries --'")
     reading, chunks = read()
@@ -148,3 +166,28 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
     assert len(text) < journal.LONGEST_MESSAGE + 10
     assert text.startswith("ERROR ")
     assert text.endswith("remote_ip=203.0.113.9")
+
+
+def burst(interval, limit, *chunks):
+    reading = journal.Burst(interval, limit)
+    for seconds in chunks:
+        reading.count(
+            [
+                {"__REALTIME_TIMESTAMP": str(int(at * 1e6)), "_TRANSPORT": "stdout", "_PID": "7"}
+                for at in seconds
+            ]
+        )
+    return reading.plain()
+
+
+def test_how_many_lines_came_just_before_the_newest():
+    found = burst(15, 60, [110, 120], [90, 99, 106], [50, 60])
+    assert found == {"lines": 3, "newest": 120.0, "limit": 60, "interval": 15}
+    assert burst(15, 0, [1, 2]) is None
+    assert burst(15, 60) is None
+
+
+def test_lines_of_systemd_do_not_count():
+    reading = journal.Burst(15, 60)
+    reading.count([{"__REALTIME_TIMESTAMP": "1", "_TRANSPORT": "journal", "_PID": "1"}])
+    assert reading.plain() is None

@@ -4,8 +4,13 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import process
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
 from ansible_collections.sergas.ops.plugins.module_utils._security import sshd
 
 GOOD = """\
@@ -67,3 +72,12 @@ def test_worst_setting_gives_the_status():
 def test_configuration_that_sshd_refuses_is_a_failure():
     (item,) = sshd.decide(None, {"error": "line 3: Bad configuration option: Prot"})
     assert (item["id"], item["status"]) == ("security.sshd.invalid", "fail")
+
+
+@pytest.mark.parametrize("printed", ["", "rubbish {", "port 22\n"])
+def test_what_are_no_settings_are_not_settings_without_a_weakness(monkeypatch, printed):
+    monkeypatch.setattr(process, "find", lambda name: "/usr/sbin/" + name)
+    monkeypatch.setattr(process, "run", lambda _argv, _deadline: (0, printed, ""))
+    monkeypatch.setattr(sshd.os, "geteuid", lambda: 0)
+    with pytest.raises(Unmeasurable):
+        sshd.observe(types.SimpleNamespace(deadline=Deadline(5)))

@@ -13,7 +13,11 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import loadbalancer
-from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
+from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    iptables_rules,
+    packet_filter,
+    ufw,
+)
 
 ROOT = pathlib.Path(__file__).parents[4] / "fixtures" / "container-v1"
 THRESHOLD = (2.0, 5.0, "s")
@@ -23,16 +27,25 @@ ABSENT = ufw.Firewall(False, False, "ACCEPT", [])
 
 def context(app=True, backends=(), **params):
     given = {"service": "sergas-app", "backends": list(backends), "health_path": "/health"}
+    given.update(health_scheme=None, health_host=None)
     return types.SimpleNamespace(
         thresholds=thresholds.merge({}),
         params=dict(given, **params),
         has=lambda component: app,
         deadline=Deadline(5),
+        unit={"TimeoutStartUSec": "1min 30s"},
     )
 
 
-def inbound(firewall=ABSENT, **balancers):
-    return {"firewall": firewall, "port": 8000, "balancers": balancers}
+def inbound(firewall=ABSENT, tables=None, gaps=(), **balancers):
+    """Return what is observed where the rules in force are ufw's, or others."""
+    if tables is None:
+        tables = [ufw.table(firewall)] if firewall.enabled else []
+    known = [address for address in balancers.values() if address]
+    ways = packet_filter.fates(
+        packet_filter.Filter(tables, list(gaps)), firewall, 8000, known or [None]
+    )
+    return {"port": 8000, "balancers": balancers, "ufw": "active", "ways": ways}
 
 
 def judged(listening=("0.0.0.0",), **given):
@@ -79,6 +92,103 @@ def test_what_is_only_guessed_says_so():
     (item,) = loadbalancer.judge_inbound(inbound(CLOSED, lb1="10.0.0.1", lb2="10.0.0.2"), [])
     assert item["confidence"] == "measured"
     assert "lb1 and 1 more" in item["summary"]
+
+
+RAW_DROP = iptables_rules.parse(
+    "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.0.0.1/32 -j DROP\nCOMMIT\n", "ip"
+)
+OPEN = ufw.Firewall(
+    True,
+    True,
+    "DROP",
+    ufw.parse_tuples("### tuple ### allow any 8000 0.0.0.0/0 any 0.0.0.0/0 in", 4),
+)
+LIMIT = ufw.Firewall(
+    True,
+    True,
+    "DROP",
+    ufw.parse_tuples("### tuple ### limit tcp 8000 0.0.0.0/0 any 0.0.0.0/0 in", 4),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "remedy"),
+    [
+        ({"firewall": CLOSED}, "rule", "allow_balancer"),
+        ({"firewall": LIMIT}, "limit", "allow_balancer"),
+        # What ufw's own rules do not say, no rule of ufw changes.
+        ({"firewall": OPEN, "tables": [ufw.table(OPEN), *RAW_DROP]}, "rule", None),
+        ({"firewall": ABSENT, "tables": RAW_DROP}, "rule", None),
+    ],
+)
+def test_a_rule_that_blocks_is_named_by_ufw_or_another(given, reason, remedy):
+    (item,) = loadbalancer.judge_inbound(inbound(lb="10.0.0.1", **given), ["0.0.0.0"])
+    assert (item["id"], item["reason"], item["remedy"]) == ("lb.blocked", reason, remedy)
+    assert item["evidence"]["blocked"]
+
+
+def test_rules_of_others_that_allow_count():
+    found = iptables_rules.parse(
+        "*filter\n:INPUT DROP [0:0]\n-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 8000 -j ACCEPT\n",
+        "ip",
+    )
+    assert judged(firewall=CLOSED, tables=found, lb="10.0.0.1") == [("lb.health.ok", "ok")]
+
+
+class TestGaps:
+    """What cannot be known keeps the check from ok."""
+
+    def observed(self, monkeypatch, tables=(), gaps=(), balancers=("10.0.0.1",)):
+        monkeypatch.setattr(
+            packet_filter, "read", lambda *_given: packet_filter.Filter(list(tables), list(gaps))
+        )
+        monkeypatch.setattr(ufw, "read", lambda: ABSENT)
+        ctx = context(balancer_addresses=list(balancers))
+        ctx.port = 8000
+        ctx.endpoint = types.SimpleNamespace(socket=None)
+        return loadbalancer.observe_firewall(ctx)
+
+    @pytest.mark.parametrize("balancers", [["10.0.0.1"], []])
+    def test_rules_that_cannot_be_read(self, monkeypatch, balancers):
+        seen = self.observed(monkeypatch, gaps=["no answer in time from nft"], balancers=balancers)
+        assert "no answer in time from nft" in seen.gaps["rules"]
+
+    def test_an_expression_that_is_not_understood(self, monkeypatch):
+        tables = iptables_rules.parse(
+            "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m set --match-set bad src -j DROP\n", "ip"
+        )
+        seen = self.observed(monkeypatch, tables)
+        assert "--match-set bad" in seen.gaps["rules"]
+        # What blocks all packets is known whatever that rule does.
+        drop = RAW_DROP + tables
+        assert self.observed(monkeypatch, drop, ["x"]).gaps == {}
+
+    def test_no_rules_at_all(self, monkeypatch):
+        assert self.observed(monkeypatch).gaps == {}
+
+    def test_a_host_without_the_app_has_no_way_in(self, monkeypatch):
+        monkeypatch.setattr(packet_filter, "read", lambda *_given: pytest.fail("it is read"))
+        ctx = context(app=False, balancer_addresses=[])
+        ctx.port = 8000
+        ctx.endpoint = types.SimpleNamespace(socket=None)
+        assert loadbalancer.observe_firewall(ctx)["ways"] == {}
+
+
+def test_a_backend_that_answered_was_reached_whatever_it_said():
+    results = [
+        {"backend": "a:1", "target": "a:1", "status": 503, "seconds": 0.1},
+        {
+            "backend": "b:1",
+            "target": "b:1",
+            "failure": "x",
+            "kind": "timeout",
+            "phase": "connect",
+            "alive": True,
+        },
+    ]
+    found = loadbalancer.decide(context(app=False), results, inbound())
+    assert [item["evidence"]["reached"] for item in found] == [["a:1"], ["a:1"]]
+    assert [item["reason"] for item in found] == [None, "attempt"]
 
 
 def backend(**result):
@@ -169,3 +279,9 @@ def test_backends_are_queried_for_real():
     )
     assert (refused["kind"], refused["alive"]) == ("refused", None)
     assert wrong["kind"] == "option"
+
+
+def test_an_app_on_a_unix_socket_is_reached_through_something_else():
+    seen = dict(inbound(CLOSED, lb="10.0.0.1"), socket="/run/sergas/app.sock")
+    (item,) = loadbalancer.judge_inbound(seen, [])
+    assert (item["id"], item["status"]) == ("lb.health.skipped", "skipped")

@@ -9,9 +9,9 @@ import json
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs import patterns, tallies
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import survey as health_survey
-from ansible_collections.sergas.ops.plugins.module_utils._health.logs import tallies
-from ansible_collections.sergas.ops.plugins.module_utils._health.probes import attacks, logs
+from ansible_collections.sergas.ops.plugins.module_utils._health.probes import attacks, events, logs
 from ansible_collections.sergas.ops.plugins.module_utils._host import requirements
 
 START = 1795530000
@@ -82,7 +82,8 @@ def test_errors_behind_a_slow_database_are_the_same_in_both_styles(survey, conte
     for name in ("error_rate_text", "error_rate_structured"):
         found = survey(name)
         item = only(logs.decide_errors(context(), found))
-        assert (item["id"], item["status"]) == ("app.errors.rate", "warn")
+        # All of 15 requests.
+        assert (item["id"], item["status"]) == ("app.errors.rate", "fail")
         assert item["evidence"]["kinds"]["database.timeout"] == 15
         assert item["evidence"]["by_path"] == [{"path": "/api/v1/accounts", "count": 15}]
         assert item["evidence"]["slow_paths"][0]["path"] == "/api/v1/accounts"
@@ -493,3 +494,258 @@ def test_refusals_of_zoho_are_noted(survey):
     refusals = ["ERROR zoho refused a token: invalid_code", "ERROR invalid_client of a partner"]
     found = survey(lines(*refusals))["zoho_refusals"]
     assert (found["count"], found["sample"]) == (1, refusals[0])
+
+
+# Formats of other loggers and servers
+
+
+LOGURU = json.dumps(
+    {
+        "text": "2025-10-19 12:00:01.123 | ERROR    | src.sync:run:42 - account sync failed\n"
+        'Traceback (most recent call last):\n\n  File "/srv/app/src/sync.py", line 42, in run\n'
+        "    fetch(1)\n    \u2514 <function fetch>\n\nRuntimeError: upstream closed\n",
+        "record": {
+            "exception": {"type": "RuntimeError", "value": "upstream closed", "traceback": True},
+            "level": {"icon": "x", "name": "ERROR", "no": 40},
+            "message": "account sync failed",
+            "name": "src.sync",
+            "process": {"id": 77, "name": "MainProcess"},
+        },
+    }
+)
+ECS = json.dumps(
+    {
+        "@timestamp": "2025-10-19T12:00:01.123Z",
+        "log.level": "error",
+        "message": "account sync failed",
+        "ecs": {"version": "1.6.0"},
+        "log": {"logger": "src.sync"},
+    }
+)
+CELERY = (
+    "[2025-10-19 12:00:01,123: ERROR/MainProcess] Task src.tasks.sync[6f1] raised unexpected:"
+    ' RuntimeError("upstream closed")'
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "exceptions"),
+    [("api - ERROR - account sync failed", 0), (CELERY, 0), (LOGURU, 1), (ECS, 0)],
+)
+def test_error_lines_of_other_loggers_count(survey, context, line, exceptions):
+    found = survey(lines(*[line] * 12))
+    assert (found["error_count"], found["exception_count"]) == (12, 12 * exceptions)
+    assert found["unread"] == 0
+    item = only(logs.decide_errors(context(), found))
+    assert (item["id"], item["value"]) == ("app.errors.rate", 12)
+    assert "account sync failed" in str(item["evidence"]["last_lines"]) or line == CELERY
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'INFO:      - "POST /api/v1/accounts HTTP/1.1" %d Internal Server Error',
+        '203.0.113.9 - - [19/Oct/2025:12:00:01 +0000] "POST /a HTTP/1.1" %d 42 "-" "x/2.31"',
+    ],
+)
+def test_requests_in_the_access_lines_of_other_servers_count(survey, context, line):
+    found = survey(lines(*[line % 500, line % 200] * 12))
+    assert (found["requests"], found["server_errors"]) == (24, 12)
+    assert only(logs.decide_errors(context(), found))["status"] == "fail"
+
+
+def test_refusals_behind_a_socket_have_no_address(survey):
+    found = survey(lines(*['INFO:      - "POST /login HTTP/1.1" 401 Unauthorized'] * 12))
+    assert (found["refused_without_address"], found["addresses"]) == (12, [])
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "expected"),
+    [
+        (0, 19, ("app.errors.rate", "fail")),
+        (0, 3, ("app.errors.rate", "fail")),
+        (1, 3, ("app.errors.rate", "fail")),
+        (0, 1, ("app.errors.rate", "warn")),
+        (0, 2, ("app.errors.rate", "warn")),
+        (1, 1, ("app.errors.ok", "ok")),
+        (5, 0, ("app.errors.ok", "ok")),
+    ],
+)
+def test_few_requests_that_fail(survey, context, good, bad, expected):
+    found = survey(lines(*[request(200)] * good, *[request(500)] * bad))
+    item = only(logs.decide_errors(context(), found))
+    assert (item["id"], item["status"]) == expected
+    if bad == 19:
+        assert item["summary"].startswith("19 of 19 requests fail, by the log, on /api/v1/accounts")
+
+
+METRICS = {
+    "source": "/metrics",
+    "since": START,
+    "within": True,
+    "requests": 30,
+    "failed": 6,
+    "failed_by_path": [{"path": "/a", "count": 6}],
+}
+
+
+def test_the_apps_own_counters_know_what_the_log_does_not(survey, context):
+    quiet = survey(lines("INFO:     nothing"))
+    item = only(logs.decide_errors(context(), quiet, None, METRICS))
+    assert (item["status"], item["value"]) == ("fail", 20.0)
+    assert item["evidence"]["counted_by"]["source"] == "/metrics"
+    assert item["evidence"]["by_path"] == [{"path": "/a", "count": 6}]
+    assert item["remedy"] and "last_seen" not in item["evidence"]
+    # A log of an earlier start must not hide them; counters of long ago must not hide the log.
+    older = survey(lines(*[request(200)] * 30))
+    assert only(logs.decide_errors(context(), older, None, METRICS))["status"] == "fail"
+    since = dict(METRICS, within=False)
+    assert only(logs.decide_errors(context(), older, None, since))["status"] == "ok"
+
+
+def test_the_last_error_lines_are_grouped_and_bounded(survey, context):
+    messages = ["ERROR:    first"] * 3
+    messages += ["ERROR:    kind %s" % chr(97 + number % 26) * 1 for number in range(26)]
+    messages += ["ERROR:    password=hunter22 cannot execute INSERT in a read-only transaction"] * 5
+    found = survey(lines(*messages))
+    shown = only(logs.decide_errors(context(), found))["evidence"]["last_lines"]
+    assert len(shown) == 20
+    assert shown[0]["line"].endswith("cannot execute INSERT in a read-only transaction")
+    assert shown[0]["count"] == 5
+    assert "first" not in str(shown)
+    times = [item["last"] for item in shown]
+    assert times == sorted(times, reverse=True)
+
+
+@pytest.mark.parametrize("chunk", [3, 17, 10**6])
+def test_the_last_lines_are_the_same_wherever_chunks_are_cut(survey, chunk):
+    messages = [
+        "ERROR:    kind %s%s" % (chr(97 + number % 26), "x" * (number % 7)) for number in range(500)
+    ]
+    found = survey(lines(*messages), chunk=chunk)["last_lines"]
+    assert [item["last"] for item in found] == [START + 499 - number for number in range(20)]
+
+
+def test_an_exception_is_among_the_last_lines(survey):
+    text = 'Traceback (most recent call last):\n  File "a.py", line 1, in b\nValueError: no account'
+    (item,) = survey(lines(text))["last_lines"]
+    assert item["line"] == "ValueError: no account"
+
+
+def test_lines_of_a_file_restart_nothing(survey, context):
+    text = 'Traceback (most recent call last):\n  File "a.py", line 1, in b\nValueError: x'
+    found = survey(lines(text, *["ERROR:    zoho rate limit exceeded"] * 12))
+    assert only(logs.decide_exceptions(context(), found))["remedy"] == "debug_logging"
+    found["files"] = ["/var/log/a.log"]
+    for decide in (logs.decide_exceptions, logs.decide_errors, logs.decide_rate_limit):
+        item = decide(context(), found)[0]
+        assert (item["remedy"], item["confidence"]) == (None, "estimated") or (
+            decide is logs.decide_rate_limit and item["remedy"] is None
+        )
+        assert item["status"] != "ok" and item["evidence"]["files"] == ["/var/log/a.log"]
+
+
+def test_lines_that_no_format_fits_are_counted(survey):
+    messages = ["processed account %d" % number for number in range(30)]
+    messages += ["{", '  "level": "error"', "}"] * 5
+    found = survey(lines(*messages, "INFO:     fine"))
+    assert (found["unread"], found["continued"]) == (40, 5)
+    assert len(found["unread_samples"]) == 3
+
+
+def test_tracebacks_are_no_lines_that_are_understood_or_not(survey):
+    text = 'Traceback (most recent call last):\n  File "a.py", line 1, in b\nValueError: x'
+    found = survey(lines(text, "INFO: between"))
+    assert found["unread"] == 0
+    assert found["lines"] - found["continued"] == 2
+
+
+def test_a_line_that_journald_cut_is_joined(survey):
+    whole = json.dumps({"event": "sync", "body": "x" * 60000, "level": "error"})
+    first = dict(entry(1, whole[:49152]), _LINE_BREAK="line-max")
+    found = survey([first, entry(1, whole[49152:]), entry(2, "INFO:     fine")])
+    assert (found["error_count"], found["unread"]) == (1, 0)
+
+
+def test_a_line_that_was_cut_for_good_says_what_it_can(survey):
+    whole = '{"level": "error", "event": "sync", "body": "' + "x" * 70000
+    first = dict(entry(1, whole), _LINE_BREAK="line-max")
+    found = survey([first, entry(2, "INFO:     fine")])
+    assert (found["error_count"], found["unread"]) == (1, 0)
+
+
+def test_what_journald_has_dropped(survey):
+    def dropped(second, text):
+        item = entry(second, text, pid="29")
+        return dict(item, _TRANSPORT="driver", MESSAGE_ID="a596d6fe7bfa4994828e72309e95d61e")
+
+    journal = [
+        dropped(1, "Suppressed 10350 messages from sergas-app.service"),
+        dropped(2, "Suppressed 7 messages from other.service"),
+        dropped(3, "Suppressed 50 messages from /system.slice/sergas-app.service"),
+        # What an app writes itself is not journald's word.
+        entry(4, "Suppressed 9 messages from sergas-app.service"),
+    ]
+    found = survey(journal, {"Id": "sergas-app.service"})
+    assert found["suppressed"] == {"count": 10400, "last": START + 3}
+    assert survey(journal, {"Id": "a.service"})["suppressed"] is None
+
+
+def test_one_slow_request_in_four_shows_in_the_percentile(survey):
+    line = "INFO request path=/api/v1/accounts duration=%s status_code=200"
+    found = survey(lines(*[line % seconds for seconds in ("7.01", "0.05", "0.05", "0.05")] * 6))
+    (path,) = found["slow_paths"]
+    assert path["slow"] == 6 and path["mean"] < 2 and 7.0 <= path["p95"] <= 7.01
+    assert found["timed"] == 24
+
+
+def test_events_become_findings(context):
+    found = {
+        "window": 3600,
+        "lines": 9,
+        "truncated": False,
+        "skipped": 0,
+        "events": [
+            {
+                "name": name,
+                "severity": severity,
+                "shipped": shipped,
+                "count": 3,
+                "first": START,
+                "last": START + 5,
+                "sample": "the line",
+            }
+            for name, severity, shipped in (
+                ("account_syncs", "warn", True),
+                ("quota", "fail", False),
+                ("memory_queries", "fail", False),
+            )
+        ],
+    }
+    items = events.decide(context(), found)
+    assert [(item["id"], item["status"], item["reason"]) for item in items] == [
+        ("app.events.seen", "warn", "account_syncs"),
+        ("app.events.seen", "fail", "pattern:quota"),
+        ("app.events.seen", "fail", "pattern:memory_queries"),
+    ]
+    assert items[0]["summary"].startswith("Syncs of accounts fail: 3 lines")
+    assert items[0]["evidence"]["last_seen"] == clock(START + 5)
+    assert only(events.decide(context(), dict(found, events=[])))["id"] == "app.events.ok"
+
+
+def test_what_went_well_is_no_event():
+    reading = health_survey.Survey(START + 60, patterns=patterns.Patterns())
+    reading.read(
+        lines(
+            "INFO:     agent session 5 ended, 0 errors",
+            '{"event": "agent session ended, no errors", "level": "info"}',
+            '{"event": "agent session ended, no errors"}',
+            '{"event": "agent_session_failed"}',
+            "WARNING:  account sync failed, trying again",
+            "account sync failed",
+            # what a client says
+            'INFO:     login user="account sync failed" path=/api/v1/login',
+        )
+    )
+    found = {event["name"]: event["count"] for event in reading.result({})["events"]}
+    assert found == {"agent_sessions": 1, "account_syncs": 2}

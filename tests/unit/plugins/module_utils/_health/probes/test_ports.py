@@ -9,7 +9,14 @@ import socket
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import process as processes
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import ports
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint, port_holders
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets as host_sockets
 
 APP = "/system.slice/sergas-app.service"
@@ -26,14 +33,29 @@ def process(pid=10, parent=1, cgroup=APP, **more):
     return dict({"started": 100.0, "cwd": "/"}, **dict(known, **more))
 
 
+def owned(holder, container):
+    """Return a process with what it holds the port for; no command is run for these."""
+    held = port_holders.owner(holder, 8000, Deadline(1), container)
+    return dict(holder, owner=held, advice=port_holders.advice(holder, held))
+
+
 def sockets(*holders, states=None, container=None, root=True, address="0.0.0.0"):
     listeners = (
-        [{"address": address, "uid": 1001, "inode": "7", "holders": list(holders)}]
+        [
+            {
+                "address": address,
+                "uid": 1001,
+                "inode": "7",
+                "v6only": None,
+                "holders": [owned(item, container) for item in holders],
+            }
+        ]
         if holders != (None,)
         else []
     )
     return {
         "port": 8000,
+        "socket": None,
         "listeners": listeners,
         "states": states or {},
         "root": root,
@@ -171,6 +193,90 @@ def test_a_foreign_listener_beside_the_apps_own_is_a_conflict(context):
     assert (item["id"], item["evidence"]["pid"]) == ("app.port.conflict", 9)
 
 
+OTHER = process(9, cgroup="/system.slice/other.service")
+ON_PID_1 = process(1, parent=0, cgroup="/init.scope", user="root", command="/sbin/init")
+
+
+def side_by_side(mine, others, v6only=None):
+    seen = sockets(process(), address=mine)
+    seen["listeners"] += sockets(OTHER, address=others)["listeners"]
+    seen["listeners"][1]["v6only"] = v6only
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "id"),
+    [
+        # That both listen says that one of them is for IPv6 only.
+        ("0.0.0.0", "::", "app.port.ok"),
+        ("::", "0.0.0.0", "app.port.ok"),
+        ("10.0.0.5", "::1", "app.port.ok"),
+        ("10.0.0.5", "127.0.0.1", "app.port.ok"),
+        ("10.0.0.5", "0.0.0.0", "app.port.conflict"),
+        ("0.0.0.0", "10.0.0.5", "app.port.conflict"),
+        ("::", "::1", "app.port.conflict"),
+    ],
+)
+def test_what_listens_beside_the_app_is_a_conflict_where_it_takes_its_address(
+    context, mine, others, id
+):
+    (item,) = ports.decide_port(context(RUNNING), side_by_side(mine, others))
+    assert item["id"] == id
+
+
+@pytest.mark.parametrize(
+    ("address", "v6only", "host", "id"),
+    [
+        ("::", True, "127.0.0.1", "app.port.closed"),
+        ("::", False, "127.0.0.1", "app.port.conflict"),
+        ("::", None, "127.0.0.1", "app.port.conflict"),
+        ("::1", True, "127.0.0.1", "app.port.closed"),
+        ("0.0.0.0", None, "127.0.0.1", "app.port.conflict"),
+        ("0.0.0.0", None, "::1", "app.port.closed"),
+        ("10.0.0.5", None, "10.0.0.6", "app.port.closed"),
+    ],
+)
+def test_an_app_that_is_down_is_kept_from_its_address_or_not(context, address, v6only, host, id):
+    ctx = context(DEAD)
+    ctx.endpoint = ctx.endpoint._replace(host=host, own=False)
+    seen = sockets(OTHER, address=address)
+    seen["listeners"][0]["v6only"] = v6only
+    (item,) = ports.decide_port(ctx, seen)
+    assert item["id"] == id
+
+
+def held_by_systemd(*others, triggers=()):
+    held = {"kind": "socket", "name": "x.socket", "triggers": list(triggers), "error": None}
+    seen = sockets(OTHER)
+    systemd = dict(ON_PID_1, owner=held, advice="Disable the socket unit")
+    seen["listeners"][0]["holders"] = [systemd, *others]
+    return seen
+
+
+def test_a_socket_that_systemd_has_passed_on_is_the_apps(context):
+    (item,) = ports.decide_port(context(RUNNING), held_by_systemd(process()))
+    assert (item["id"], item["evidence"]["pid"]) == ("app.port.ok", 10)
+
+
+def test_a_socket_that_systemd_listens_on_for_the_app_is_no_conflict(context):
+    mine = held_by_systemd(triggers=["sergas-app.service"])
+    (item,) = ports.decide_port(context(DEAD), mine)
+    assert item["id"] == "app.port.ok"
+    (item,) = ports.decide_port(context(DEAD), held_by_systemd(triggers=["legacy.service"]))
+    assert item["id"] == "app.port.conflict"
+
+
+@pytest.mark.parametrize(("own", "id"), [(True, "app.port.ok"), (False, "app.port.closed")])
+def test_an_app_on_a_unix_socket(context, own, id):
+    ctx = context(RUNNING)
+    ctx.endpoint = app_endpoint.Endpoint(None, 8000, "/run/app.sock", "http", own)
+    (item,) = ports.decide_port(ctx, dict(sockets(None), socket="/run/app.sock"))
+    assert item["id"] == id and "/run/app.sock" in item["summary"]
+    seen = dict(sockets(None, states={"ESTABLISHED": 3}), socket="/run/app.sock")
+    (item,) = ports.decide_connections(ctx, seen)
+    assert item["summary"].startswith("3 connections on /run/app.sock")
+
+
 def test_the_same_unit_of_another_container_is_not_this_one(context):
     other = "/machine.slice/libpod-%s.scope%s" % ("a" * 64, APP)
     (item,) = ports.decide_port(context(RUNNING), sockets(process(9, cgroup=other)))
@@ -200,6 +306,7 @@ def test_in_a_container_the_units_own_process_is_recognised(context):
 
 def test_without_systemd_the_directory_tells_the_app(context):
     ctx = context({})
+    ctx.endpoint = ctx.endpoint._replace(own=False)
     (item,) = ports.decide_port(ctx, sockets(process(cgroup="/", cwd=ctx.app_dir)))
     assert item["id"] == "app.port.ok"
     (item,) = ports.decide_port(ctx, sockets(process(cgroup="/", cwd="/srv")))
@@ -260,3 +367,144 @@ def test_this_process_is_found_as_the_holder_of_its_socket():
             found, _states = host_sockets.parse(table, listener.getsockname()[1])
         holders = host_sockets._holders({found[0]["inode"]}, [])
     assert [item["pid"] for item in holders[found[0]["inode"]]] == [os.getpid()]
+
+
+ENGINE = {
+    "docker ps": "a\tdb\t5432/tcp\nb\toldweb\t0.0.0.0:8000->80/tcp, :::8000->80/tcp\n",
+    "docker inspect": "/oldweb\n",
+    "podman ps": "c\tweb\t0.0.0.0:7990-8010->7990-8010/tcp\n",
+}
+SOCKETS = """Listen=/run/dbus/system_bus_socket (Stream)
+Id=dbus.socket
+Triggers=dbus.service
+ActiveState=active
+
+Listen=0.0.0.0:9000 (Stream)
+Listen=[::]:8000 (Stream)
+Id=%s.socket
+Triggers=%s.service
+ActiveState=active
+
+Listen=[::]:8000 (Stream)
+Id=stopped.socket
+Triggers=stopped.service
+ActiveState=inactive
+"""
+
+
+class TestHolders:
+    """Who holds the port for whom: never the daemon that all others depend on."""
+
+    @pytest.fixture(autouse=True)
+    def commands(self, monkeypatch):
+        self.answers = dict(ENGINE)
+
+        def run(argv, _deadline):
+            answer = self.answers.get(" ".join(argv[:2]))
+            if isinstance(answer, Exception):
+                raise answer
+            if answer is None:
+                raise processes.CommandMissing("%s is not installed" % argv[0])
+            return 0, answer, ""
+
+        monkeypatch.setattr(processes, "run", run)
+
+    def conflict(self, context, holder, unit=DEAD):
+        return ports.decide_port(context(unit), sockets(holder))[0]
+
+    def systemd(self):
+        return process(
+            1, cgroup="/init.scope", user="root", command="/lib/systemd/systemd --system"
+        )
+
+    def test_a_socket_unit(self, context):
+        self.answers["systemctl show"] = SOCKETS % ("legacy", "legacy")
+        item = self.conflict(context, self.systemd())
+        assert item["reason"] == "socket"
+        assert item["evidence"]["unit"] == "legacy.socket"
+        assert item["remedy"] == "free_port"
+        assert "legacy.socket" in item["summary"]
+        assert "systemctl disable --now legacy.socket legacy.service" in item["advice"]
+        assert "init.scope" not in item["summary"] + item["advice"]
+
+    def test_the_app_s_own_socket_unit_is_no_conflict(self, context):
+        self.answers["systemctl show"] = SOCKETS % ("sergas-app", "sergas-app")
+        item = self.conflict(context, self.systemd(), RUNNING)
+        assert (item["id"], item["status"]) == ("app.port.ok", "ok")
+
+    @pytest.mark.parametrize("answer", [None, DeadlineExceeded("no answer in time"), "rubbish"])
+    def test_a_socket_unit_that_cannot_be_named(self, context, answer):
+        self.answers["systemctl show"] = answer
+        item = self.conflict(context, self.systemd())
+        assert (item["id"], item["reason"], item["remedy"]) == (
+            "app.port.conflict",
+            "process",
+            None,
+        )
+        assert "list-sockets" in item["advice"]
+        assert "Stop" not in item["advice"] and "End" not in item["advice"]
+
+    @pytest.mark.parametrize(
+        ("cgroup", "command", "name"),
+        [
+            ("/system.slice/docker.service", "/usr/bin/docker-proxy -proto tcp", "oldweb"),
+            ("/system.slice/docker.service", "/usr/sbin/dockerd -H fd://", "oldweb"),
+            ("/docker/%s" % ("d" * 64), "nginx: master", "oldweb"),
+            ("/system.slice/docker-%s.scope" % ("d" * 64), "nginx: master", "oldweb"),
+            ("/machine.slice/libpod-conmon-%s.scope" % ("e" * 64), "/usr/bin/conmon -c", "e" * 12),
+            ("/user.slice/user-1000.slice/user@1000.service/x.scope", "rootlessport", "web"),
+        ],
+    )
+    def test_a_container(self, context, cgroup, command, name):
+        item = self.conflict(context, process(99, cgroup=cgroup, user="root", command=command))
+        assert (item["reason"], item["remedy"]) == ("container", None)
+        assert item["evidence"]["container"] == name
+        assert item["evidence"]["unit"] is None
+        assert name in item["summary"] and "docker.service" not in item["summary"]
+        assert " stop " + name in item["advice"] and "docker.service" not in item["advice"]
+
+    def test_a_container_that_cannot_be_named(self, context):
+        self.answers = {"docker ps": DeadlineExceeded("no answer in time from docker")}
+        command = "/usr/bin/docker-proxy -proto tcp"
+        holder = process(99, cgroup="/system.slice/docker.service", user="root", command=command)
+        item = self.conflict(context, holder)
+        assert item["reason"] == "container"
+        assert item["evidence"]["not_known"] == "no answer in time from docker"
+        assert "docker ps" in item["advice"] and "docker.service" not in item["advice"]
+
+    @pytest.mark.parametrize(
+        "cgroup",
+        [
+            "/user.slice/user-0.slice/session-3.scope",
+            "/system.slice/cron.service",
+            "/system.slice/supervisor.service",
+            "/system.slice/ssh.service",
+        ],
+    )
+    def test_a_process_of_a_unit_of_many(self, context, cgroup):
+        holder = process(99, cgroup=cgroup, user="root", command="/usr/bin/python3 x.py")
+        item = self.conflict(context, holder)
+        assert (item["reason"], item["evidence"]["unit"]) == ("process", None)
+        assert item["advice"].startswith("End process 99")
+
+    def test_a_unit_of_a_user(self, context):
+        cgroup = "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service"
+        item = self.conflict(context, process(99, cgroup=cgroup, user="eve"))
+        assert item["reason"] == "user_unit"
+        assert "systemctl --user stop web.service" in item["advice"]
+
+    def test_the_app_run_a_second_time(self, context):
+        command = context(DEAD).app_dir + "/venv/bin/python uvicorn src.main:app"
+        holder = process(99, cgroup="/system.slice/sergas-old.service", command=command)
+        item = self.conflict(context, holder)
+        assert (item["reason"], item["evidence"]["unit"]) == ("same_app", "sergas-old.service")
+        assert "the app itself" in item["summary"]
+
+
+def test_without_a_kernel_table_it_is_not_known_who_listens(monkeypatch):
+    def absent(*_args, **_kwargs):
+        raise FileNotFoundError
+
+    monkeypatch.setattr("builtins.open", absent)
+    with pytest.raises(Unmeasurable):
+        host_sockets.read(8000)

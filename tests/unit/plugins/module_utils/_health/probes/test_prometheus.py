@@ -200,7 +200,7 @@ def test_what_is_queried_and_found():
         "sum(": (FIXTURES / "error.json").read_text(),
     }
     with serving(answers) as (url, queried):
-        found = prometheus.observe(context(url + "/", 'nosuch{a="b c"}', "sum("))
+        found = prometheus.query(context(url + "/", 'nosuch{a="b c"}', "sum("))
     assert queried == [prometheus.RATE, prometheus.P95, 'nosuch{a="b c"}', "sum("]
     assert (found["error"], round(found["p95_seconds"], 3)) == (None, 0.074)
     assert [query["error"] for query in found["queries"]] == [
@@ -211,11 +211,11 @@ def test_what_is_queried_and_found():
 
 def test_something_else_on_the_port():
     with serving({"": "<html>"}) as (url, _queries):
-        assert "not the answer of Prometheus" in prometheus.observe(context(url))["error"]
+        assert "not the answer of Prometheus" in prometheus.query(context(url))["error"]
 
 
 def test_nothing_there():
-    assert "refused" in prometheus.observe(context("http://127.0.0.1:1"))["error"]
+    assert "refused" in prometheus.query(context("http://127.0.0.1:1"))["error"]
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,6 @@ def test_nothing_there():
 def test_only_who_has_queries_must_have_one(monkeypatch, queries, id, status):
     monkeypatch.setattr(prometheus, "DEFAULT_URL", "http://127.0.0.1:1")
     given = context(None, *queries)
-    (item,) = prometheus.decide(given, prometheus.observe(given))
+    (item,) = prometheus.decide(given, prometheus.query(given))
     assert (item["id"], item["status"]) == (id, status)
     assert "refused" in item["summary"]
