@@ -20,6 +20,7 @@ from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
+from ansible_collections.sergas.ops.plugins.plugin_utils import run_scope
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
     gather,
     history,
@@ -42,6 +43,7 @@ _OPTIONS = (
     "run",
     "plan",
     "ahead",
+    "scope",
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -58,8 +60,14 @@ class ActionModule(ActionBase):
         del tmp
         result = super().run(task_vars=task_vars)
         options = options_from(self._task.args)
+        try:
+            scope = run_scope.found(task_vars["hostvars"], options["scope"])
+        except ValueError as error:
+            return dict(result, failed=True, msg=str(error))
         now = datetime.now(UTC)
-        hosts = gather.host_entries(task_vars, options["results"])
+        hosts = gather.host_entries(
+            task_vars, options["results"], scope["not_diagnosed"] if scope else {}
+        )
         previous, note = history.read_previous(options["report_dir"])
         report = model.build(
             hosts,
@@ -79,6 +87,10 @@ class ActionModule(ActionBase):
         result.update(self._write(report, options, now, recordings))
         if options["ahead"]:
             result["failed"] = False
+        elif scope:
+            # The play that follows fails on these, so that none fails for another.
+            result["failed_hosts"] = model.failing(report)
+            result["failed"] = result["failed"] and not result["failed_hosts"]
         if "unwritten" in result:
             result["msg"] = "%s; %s" % (result.pop("unwritten"), result["msg"])
             result["failed"] = True
@@ -93,6 +105,7 @@ class ActionModule(ActionBase):
             "limit": task_vars.get("ansible_limit"),
             "check_mode": bool(self._task.check_mode),
             "ansible": ansible_version,
+            "not_in_run": left_out(task_vars),
         }
         info.update(given)
         return results.plain(info)
@@ -120,6 +133,12 @@ class ActionModule(ActionBase):
             "reports": {name: os.path.join(run, FORMATS[name][0]) for name in options["formats"]},
             "latest": latest,
         }
+
+
+def left_out(task_vars):
+    """Return the names of the hosts of the inventory that are not in this play."""
+    inside = set(task_vars["ansible_play_hosts_all"])
+    return [str(name) for name in task_vars.get("groups", {}).get("all", ()) if name not in inside]
 
 
 def location(run, latest, documents):
@@ -177,9 +196,12 @@ def options_from(given):
         "run": {} if given.get("run") is None else given["run"],
         "plan": "sergas_remediation_plan" if given.get("plan") is None else given["plan"],
     }
+    options["scope"] = given.get("scope")
     options["ahead"] = given.get("ahead") is not None and boolean(given["ahead"])
-    if not isinstance(options["plan"], str) or not _VARIABLE.match(options["plan"]):
-        raise AnsibleActionFail("plan: %r is not the name of a variable" % (options["plan"],))
+    for option in ("plan", "scope"):
+        name = options[option]
+        if name is not None and (not isinstance(name, str) or not _VARIABLE.match(name)):
+            raise AnsibleActionFail("%s: %r is not the name of a variable" % (option, name))
     for name in options["results"]:
         if not _VARIABLE.match(name):
             raise AnsibleActionFail("results: %r is not the name of a variable" % name)

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
-from ansible_collections.sergas.ops.plugins.plugin_utils import controller, inventory
+from ansible_collections.sergas.ops.plugins.plugin_utils import controller, inventory, run_scope
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
-    options as checked,
-)
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
+    arguments,
+    foreseen,
     plan,
     reading,
     show,
+    verdict,
+)
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
+    options as checked,
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import CatalogueError
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
@@ -36,22 +40,8 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import o
 
 display = Display()
 
-_OPTIONS = (
-    "apply",
-    "approve",
-    "batches",
-    "cooldown",
-    "maintenance_window",
-    "max_share",
-    "remedies",
-    "remedies_dir",
-    "repeat_hours",
-    "repeat_times",
-    "report_file",
-    "results",
-    "skip_remedies",
-    "supported_distributions",
-)
+#: Reasons of a failed diagnosis that are the inventory's or the controller's.
+_UNCHANGED = ("undefined", "plugin", "left_out", "ssh_client", "become_password", "no_become")
 _ROLE = os.path.join(
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
     "roles",
@@ -72,8 +62,12 @@ class ActionModule(ActionBase):
         result = super().run(task_vars=task_vars)
         given = self._task.args
         try:
+            run_scope.found(task_vars["hostvars"], given.get("scope"))
+        except ValueError as error:
+            return dict(result, failed=True, msg=str(error))
+        try:
             remedies, files = reading.read_catalogue(_directories(given.get("remedies_dir")))
-            plan_options = plan_options_from(given, remedies)
+            plan_options = arguments.plan_options(given, remedies)
             mode = self._mode(given)
             now = datetime.now(UTC)
             found, from_report = self._model(given, task_vars, now)
@@ -88,11 +82,12 @@ class ActionModule(ActionBase):
             plan_options,
             now,
         )
-        _refuse_nonsense(planned, plan_options, found, addresses, from_report)
+        _refuse_foreign_report(found, addresses, from_report)
         applying = mode != "plan"
         acting = [name for batch in planned["batches"] for name in batch] if applying else []
-        orders = _orders(planned)
-        screen.show([("", None), *show.lines(planned, mode, screen.COLUMNS), ("", None)])
+        orders = _orders(planned, plan_options.approve)
+        screen.show([("", None), *show.lines(planned, mode, screen.COLUMNS)])
+        screen.show([*_unused_approvals(planned, plan_options), ("", None)])
         result.update(planned)
         result.update(
             changed=False,
@@ -104,7 +99,7 @@ class ActionModule(ActionBase):
             acting=acting,
             orders=orders,
             schedule=_schedule(planned["batches"], orders) if applying else [],
-            anchor_host=_anchor_host(left, acting),
+            anchor_host=_anchor_host(found, left, acting),
             # A check run includes them, too: the verifications have not checked all of them.
             unhealthy_hosts=acting if mode == "check" else _unhealthy_hosts(found, acting, left),
             msg="%d remedies planned on %d hosts, %d held back" % _counts(planned),
@@ -156,11 +151,35 @@ class ActionModule(ActionBase):
         for name in left:
             variables = hostvars.raw_get(name)
             health = variables.get("sergas_diagnose_health")
+            found = results.plain(health) if isinstance(health, dict) else {}
             contexts[name] = plan.HostContext(
                 variables=frozenset(map(str, variables)),
-                changes=changes_of(results.plain(health)),
+                changes=changes_of(found),
+                decided=decided_of(found),
+                values=self._values(hostvars, variables, name),
+                unchanged=foreseen.unchanged(
+                    verdict.findings_of([found]) or (),
+                    *(
+                        results.plain(variables.get("__remediate_" + compared))
+                        for compared in ("credentials", "requirements", "sessions")
+                    ),
+                ),
             )
         return contexts
+
+    @staticmethod
+    def _values(hostvars, variables, name):
+        """Return {name: "" or a word} of the app's variables that the inventory has values for."""
+        if "sergas_env_values" not in variables:
+            return {}
+        try:
+            values = hostvars[name]["sergas_env_values"]
+        except AnsibleError:
+            # A vault that is not there: the remedy says so, once it needs it.
+            return None
+        if not isinstance(values, Mapping):
+            return None
+        return {str(key): "" if value in (None, "") else "set" for key, value in values.items()}
 
 
 def changes_of(health):
@@ -178,36 +197,15 @@ def changes_of(health):
     return tuple(ledger.parse(lines.encode())[0])
 
 
-def plan_options_from(given, remedies):
-    """Return the ``plan.PlanOptions`` of the task's arguments.
-
-    Raises:
-        OptionError: names the option, its value and what is allowed.
-    """
-    for name in given:
-        if name not in _OPTIONS:
-            raise checked.OptionError(
-                "%s: there is no such option, there are: %s" % (name, ", ".join(_OPTIONS))
-            )
-    return plan.PlanOptions(
-        only=tuple(checked.names("sergas_remedies", given.get("remedies"), remedies)),
-        skip=tuple(checked.names("sergas_skip_remedies", given.get("skip_remedies"), remedies)),
-        approve=tuple(checked.names("sergas_approve", given.get("approve"), remedies)),
-        max_share=checked.share("sergas_max_share", given.get("max_share")),
-        batches=tuple(checked.batches("sergas_batches", given.get("batches"))),
-        window=checked.maintenance_window(
-            "sergas_maintenance_window", given.get("maintenance_window")
-        ),
-        cooldown=checked.number("sergas_cooldown", given.get("cooldown"), None, 0, 31 * 86400),
-        repeat_times=checked.number("sergas_repeat_times", given.get("repeat_times"), 3, 0, 1000),
-        repeat_hours=checked.number(
-            "sergas_repeat_hours", given.get("repeat_hours"), 24, 1, 31 * 24
-        ),
-        supported_distributions=tuple(
-            checked.distributions(
-                "sergas_supported_distributions", given.get("supported_distributions")
-            )
-        ),
+def decided_of(health):
+    """Return what traffic has decided on a host by its diagnosis, as far as it can be used."""
+    given = health.get("decided")
+    return tuple(
+        one
+        for one in (given if isinstance(given, list) else ())
+        if isinstance(one, dict)
+        and one.get("outcome") in ("kept", "failed")
+        and all(isinstance(one.get(key), list) for key in ("findings", "before"))
     )
 
 
@@ -236,15 +234,18 @@ def _directories(own):
     return directories
 
 
-def _refuse_nonsense(planned, plan_options, found, addresses, from_report):
-    """Fail for an approval of what nothing planned, and for a report on hosts that are all gone."""
+def _unused_approvals(planned, plan_options):
+    """Return the line on remedies that are approved and that nothing needs, as a list.
+
+    It is no error: what is approved for a fleet is not needed in each run.
+    """
     unused = plan.unused_approvals(planned, plan_options.approve)
-    if unused:
-        names = sorted({entry["remedy"] for entry in planned["entries"]})
-        raise AnsibleActionFail(
-            "sergas_approve: %s approves nothing, for nothing needs it; planned %s"
-            % (", ".join(unused), "are: " + ", ".join(names) if names else "is nothing")
-        )
+    text = "Note: sergas_approve: nothing needs %s." % ", ".join(unused)
+    return [(text, None)] if unused else []
+
+
+def _refuse_foreign_report(found, addresses, from_report):
+    """Fail for a report on hosts that are all gone."""
     known = {host["name"] for host in addresses}
     if from_report and not any(host["name"] in known for host in found["hosts"]):
         raise AnsibleActionFail(
@@ -253,11 +254,17 @@ def _refuse_nonsense(planned, plan_options, found, addresses, from_report):
         )
 
 
-def _orders(planned):
+def _orders(planned, approved):
     """Return {host: its entries that nothing holds back}, with what carrying them out needs."""
     return {
         name: [
-            dict(entry, batch=number, resolves_points=plan.resolves_points(entry))
+            dict(
+                entry,
+                batch=number,
+                resolves_points=plan.resolves_points(entry),
+                approved=entry["remedy"] in approved,
+                more=plan.has_more(entry, planned["entries"]),
+            )
             for entry in planned["entries"]
             if entry["host"] == name and plan.is_ready(entry)
         ]
@@ -279,12 +286,28 @@ def _schedule(batches, orders):
     ]
 
 
-def _anchor_host(left, acting):
+def _anchor_host(found, left, acting):
     """Return the name of a host that nothing is done on, and that cannot be lost by it therefore.
 
-    A play ends with all that follows it when it has lost all of its hosts.
+    A play ends with all that follows it when it has lost all of its hosts. One whose connection
+    cannot even be made is lost with the first task.
     """
-    return next((name for name in left if name not in acting), "localhost")
+    never = _never_reached(found)
+    usable = (name for name in left if name not in acting and name not in never)
+    return next(usable, "localhost")
+
+
+def _never_reached(found):
+    """Return the names of the hosts that no task of this run can reach, by how they were diagnosed:
+    nothing that is done on others changes that.
+    """
+    return {
+        host["name"]
+        for host in found["hosts"]
+        if not host["diagnosed"]
+        # An older report has no reasons.
+        and all((item.get("reason") or "").split(":")[0] in _UNCHANGED for item in host["findings"])
+    }
 
 
 def _unhealthy_hosts(found, acting, left):
@@ -295,7 +318,7 @@ def _unhealthy_hosts(found, acting, left):
     if not acting:
         return []
     bad = {host["name"] for host in found["hosts"] if host["roots"] or host["name"] in acting}
-    return [name for name in left if name in bad]
+    return [name for name in left if name in bad - _never_reached(found)]
 
 
 def _counts(planned):

@@ -12,9 +12,12 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import options
+from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import clock
+from ansible_collections.sergas.ops.plugins.module_utils._health.runner import RANGES
 from ansible_collections.sergas.ops.plugins.modules.sergas_health import ARGUMENT_SPEC
-from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed
+from ansible_collections.sergas.ops.plugins.plugin_utils import program, renamed, run_scope
 
 display = Display()
 
@@ -36,6 +39,10 @@ class ActionModule(ActionBase):
         refusal = renamed.refusal(task_vars)
         if refusal:
             return dict(result, failed=True, msg=refusal)
+        network_os = self._templar.template(task_vars.get("ansible_network_os"))
+        device = run_scope.device(self._play_context.connection, network_os)
+        if device:
+            return dict(result, failed=True, device=True, msg=device)
         found = None
         # Compared with the host's clock, whose diagnosis must not wait for another connection.
         self._given = {"controller_time": time.time(), **self._task.args}
@@ -55,6 +62,10 @@ class ActionModule(ActionBase):
         """Return the result of the program; None where the host's Python did not run it to its
         end: the module then tells why.
         """
+        try:
+            options.check(self._task.args, ARGUMENT_SPEC, RANGES)
+        except InvalidValue as error:
+            return {"failed": True, "msg": str(error)}
         validated, params = self.validate_argument_spec(ARGUMENT_SPEC)
         if params["controller_time"] is None:
             params["controller_time"] = self._given["controller_time"]

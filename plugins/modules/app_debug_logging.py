@@ -87,10 +87,11 @@ note:
   sample: LOG_LEVEL is DEBUG already
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._app import debug_logging
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
+
+RANGES = (("seconds", 1, 7 * 86400),)
 
 
 def main():
@@ -100,7 +101,7 @@ def main():
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "seconds": {"type": "int", "default": 1800},
     }
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = Module(ranges=RANGES, argument_spec=spec, supports_check_mode=True)
     runner.run(module, debug_logging.run, module.check_mode)
 
 

@@ -131,10 +131,17 @@ memory:
       sample: 738197504
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._app import limits
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
+
+RANGES = (
+    ("memory_above", 0, 1 << 60),
+    ("open_files", 1, 1 << 30),
+    ("open_files_above", 0, 1 << 30),
+    ("workers", 1, 1024),
+    ("start_timeout", 1, 86400),
+)
 
 
 def main():
@@ -149,7 +156,7 @@ def main():
         "workers": {"type": "int"},
         "start_timeout": {"type": "int"},
     }
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = Module(ranges=RANGES, argument_spec=spec, supports_check_mode=True)
     runner.run(module, limits.run, module.check_mode)
 
 

@@ -140,10 +140,11 @@ move_to:
   sample: 8001
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._app import port
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
+
+RANGES = (("port", 1, 65535), ("candidates", 1, 65535), ("wait", 0, 3600))
 
 
 def main():
@@ -159,7 +160,7 @@ def main():
         "candidates": {"type": "list", "elements": "int", "default": []},
         "wait": {"type": "float", "default": 10},
     }
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = Module(ranges=RANGES, argument_spec=spec, supports_check_mode=True)
     runner.run(module, port.run, module.check_mode)
 
 

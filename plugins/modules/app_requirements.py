@@ -32,6 +32,14 @@ options:
     type: list
     elements: path
     default: []
+  modules:
+    description:
+      - Modules that the app cannot import. The files of the packages that have them are compared
+        with what was installed, and a package with a changed one is installed again. What others
+        have changed in any other package stays.
+    type: list
+    elements: str
+    default: []
   index_url:
     description:
       - The package index. If not given, the one that pip is configured for. It may hold a password.
@@ -132,10 +140,11 @@ virtualenv:
   sample: /home/sergas/super-account-manager/venv
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._app import requirements
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
+
+RANGES = (("timeout", 1, 86400),)
 
 
 def main():
@@ -143,12 +152,13 @@ def main():
         "app_dir": {"type": "path", "default": "/home/sergas/super-account-manager"},
         "virtualenv": {"type": "path"},
         "requirements": {"type": "list", "elements": "path", "default": []},
+        "modules": {"type": "list", "elements": "str", "default": []},
         "index_url": {"type": "str", "no_log": True},
         "find_links": {"type": "str"},
         "no_index": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 600},
     }
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = Module(ranges=RANGES, argument_spec=spec, supports_check_mode=True)
     runner.run(module, requirements.run, module.check_mode)
 
 

@@ -25,6 +25,15 @@ options:
       - The path of the app's health endpoint.
     type: str
     default: /health
+  health_scheme:
+    description:
+      - Whether the app speaks TLS, where that should not be found out.
+    type: str
+    choices: [http, https]
+  health_host:
+    description:
+      - What the app is called by, in the C(Host) header and in TLS. If not given, V(localhost).
+    type: str
   restart:
     description:
       - Whether the configuration is changed by this run. Give the C(changed) of the tasks before,
@@ -124,7 +133,9 @@ waited:
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import service
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
-from ansible_collections.sergas.ops.plugins.module_utils._core.renamed import RenamedOptions
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
+
+RANGES = (("port", 1, 65535), ("wait_timeout", 0, 3600))
 
 
 def main():
@@ -134,6 +145,8 @@ def main():
         "env_file": {"type": "path"},
         "port": {"type": "int"},
         "health_path": {"type": "str", "default": "/health"},
+        "health_scheme": {"type": "str", "choices": ["http", "https"]},
+        "health_host": {"type": "str"},
         "restart": {"type": "bool", "default": False},
         "until": {
             "type": "str",
@@ -142,8 +155,11 @@ def main():
         },
         "wait_timeout": {"type": "float", "default": 60},
     }
-    module = RenamedOptions(
-        {"patience": "wait_timeout"}, argument_spec=spec, supports_check_mode=True
+    module = Module(
+        ranges=RANGES,
+        renamed={"patience": "wait_timeout"},
+        argument_spec=spec,
+        supports_check_mode=True,
     )
     runner.run(module, service.run, module.check_mode)
 

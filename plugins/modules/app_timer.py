@@ -91,10 +91,11 @@ next:
   sample: Sun 2026-03-01 03:30:00 UTC
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._app import timer
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
+
+RANGES = (("delay", 0, 366 * 86400),)
 
 
 def main():
@@ -106,7 +107,8 @@ def main():
         "description": {"type": "str"},
         "delay": {"type": "int", "default": 0},
     }
-    module = AnsibleModule(
+    module = Module(
+        ranges=RANGES,
         argument_spec=spec,
         required_if=[("state", "present", ("calendar", "command"))],
         supports_check_mode=True,

@@ -301,15 +301,15 @@ bad:
   sample: 0
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import check
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
+        ranges=check.RANGES,
         argument_spec={
             "view": {"type": "str", "choices": ["full", "reach"], "default": "full"},
             "url": {"type": "str"},

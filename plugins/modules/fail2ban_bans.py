@@ -128,14 +128,16 @@ bans:
       sample: "2026-03-02 09:30:00"
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import bans
+
+RANGES = (("timeout", 1, 3600),)
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
+        ranges=RANGES,
         argument_spec={
             "jail": {"type": "str", "default": "sergas-blocked"},
             "banned": {"type": "list", "elements": "str", "default": []},

@@ -200,8 +200,10 @@ overridden:
 """
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
-from ansible_collections.sergas.ops.plugins.module_utils._core.renamed import RenamedOptions
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import client, setup
+
+RANGES = (("timeout", 1, 3600),)
 
 
 def main():
@@ -210,8 +212,9 @@ def main():
         "filter": {"type": "str", "required": True},
         "lines": {"type": "list", "elements": "dict", "required": True, "options": line},
     }
-    module = RenamedOptions(
-        {"proofs": "verify_commands"},
+    module = Module(
+        ranges=RANGES,
+        renamed={"proofs": "verify_commands"},
         argument_spec={
             "files": {"type": "dict", "required": True},
             "jails": {"type": "list", "elements": "str", "required": True},

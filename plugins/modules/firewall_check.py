@@ -290,15 +290,16 @@ bad:
   sample: 0
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import (
     check,
     declaration,
     plan,
 )
+
+RANGES = (("keep.port", 1, 65535), ("published", 1, 65535), ("deadline", 1, 600))
 
 
 def main():
@@ -315,7 +316,8 @@ def main():
         "address": {"type": "str", "required": True},
         "port": {"type": "int"},
     }
-    module = AnsibleModule(
+    module = Module(
+        ranges=RANGES,
         argument_spec={
             "rules": {"type": "list", "elements": "dict", "default": [], "options": rule},
             "tag": {"type": "str", "default": "sergas"},

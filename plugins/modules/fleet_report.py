@@ -91,6 +91,13 @@ options:
     type: bool
     default: false
     version_added: 1.0.0
+  scope:
+    description:
+      - The variable that M(sergas.ops.run_scope) was registered as, in a run that begins with it.
+        Then the task fails where it has not run, reports the hosts that it left out, and returns in
+        C(failed_hosts) those that fail the run, for a play that fails on them.
+    type: str
+    version_added: 1.0.0
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - ansible.builtin.action_common_attributes.conn
@@ -147,6 +154,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+failed_hosts:
+  description: Why hosts fail the run, by their names.
+  returned: with O(scope)
+  type: dict
 report_dir:
   description: The directory of this run's reports. Null if it could not be written.
   returned: success or failure

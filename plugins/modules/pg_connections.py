@@ -454,10 +454,9 @@ candidates:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     connections,
     session,
@@ -467,7 +466,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
+        ranges=connections.RANGES,
         argument_spec=dict(
             session.CONNECTION,
             state={"type": "str", "choices": ["observed", "terminated"], "default": "observed"},

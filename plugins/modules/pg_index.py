@@ -147,16 +147,18 @@ bytes:
   sample: 475136
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import index
 
+RANGES = (("attempts", 1, 100), *session.RANGES)
+
 
 def main():
-    module = AnsibleModule(
+    module = Module(
+        ranges=RANGES,
         argument_spec=dict(
             session.CONNECTION,
             **session.TABLE,

@@ -213,16 +213,18 @@ query_seconds:
   sample: {sizes: 0.021}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.insights import diagnosis
+
+RANGES = (("limit", 1, 10000), *session.RANGES)
 
 
 def main():
     names = list(diagnosis.CHECKS)
-    module = AnsibleModule(
+    module = Module(
+        ranges=RANGES,
         argument_spec=dict(
             session.CONNECTION,
             checks={"type": "list", "elements": "str", "choices": names},

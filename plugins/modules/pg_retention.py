@@ -186,16 +186,24 @@ remaining:
   sample: 0
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session, table_session
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import retention
 
+RANGES = (
+    ("owner_port", 1, 65535),
+    ("days", 0, 36500),
+    ("batch_rows", 1, 1000000),
+    ("pause", 0, 3600),
+    *session.RANGES,
+)
+
 
 def main():
-    module = AnsibleModule(
+    module = Module(
+        ranges=RANGES,
         argument_spec=dict(
             session.CONNECTION,
             **session.TABLE,

@@ -106,15 +106,15 @@ hba_unread:
   sample: false
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import server, session
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
+        ranges=session.RANGES,
         argument_spec=dict(
             session.CONNECTION,
             state={

@@ -401,11 +401,21 @@ unvalidated:
   sample: ["pg_stat_statements.max: the library that defines it is not loaded"]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import change
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import change, tuning
+
+RANGES = (
+    ("cpus", 1, 65536),
+    ("connections", 1, 262143),
+    ("tenants.app_workers", 0, 65536),
+    ("tenants.celery_workers", 0, 65536),
+    ("tolerance", 0, 100),
+    ("version", tuning.OLDEST_VERSION, tuning.NEWEST_VERSION),
+    ("restart_timeout", 1, 86400),
+    *session.RANGES,
+)
 
 
 def main():
@@ -455,7 +465,7 @@ def main():
         deadline={"type": "float", "default": 30},
         restart_timeout={"type": "float", "default": 120},
     )
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = Module(ranges=RANGES, argument_spec=spec, supports_check_mode=True)
     runner.run(module, change.run, module.check_mode)
 
 

@@ -134,16 +134,16 @@ freed_bytes:
   sample: 2097152
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import session
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import vacuum
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
+        ranges=session.RANGES,
         argument_spec=dict(
             session.CONNECTION,
             tables={"type": "list", "elements": "str", "default": []},

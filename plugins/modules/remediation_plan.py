@@ -108,6 +108,12 @@ options:
         C(sergas_diagnose_).
     type: list
     elements: str
+  scope:
+    description:
+      - The variable that M(sergas.ops.run_scope) was registered as, in a run that begins with it.
+        Then the task fails where it has not run.
+    type: str
+    version_added: 1.0.0
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - ansible.builtin.action_common_attributes.conn

@@ -291,15 +291,15 @@ outcome:
       sample: [{argv: [ufw, reload], status: 0, seconds: 0.6, error: null}]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._host import ledger, restore_points
-from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import point
+from ansible_collections.sergas.ops.plugins.module_utils._remediation.restore import plan, point
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
+        ranges=plan.RANGES,
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {

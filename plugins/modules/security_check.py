@@ -109,16 +109,16 @@ probe_seconds:
   sample: {fail2ban: 0.12}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import checks as fail2ban
 from ansible_collections.sergas.ops.plugins.module_utils._security import check, sshd
 
 
 def main():
     names = [*fail2ban.CHECKS, *sshd.CHECKS]
-    module = AnsibleModule(
+    module = Module(
+        ranges=check.RANGES,
         argument_spec={
             "checks": {"type": "list", "elements": "str", "choices": names},
             "skip": {"type": "list", "elements": "str", "choices": names},

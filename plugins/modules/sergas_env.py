@@ -244,7 +244,7 @@ backup_file:
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import env
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
-from ansible_collections.sergas.ops.plugins.module_utils._core.renamed import RenamedOptions
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 
 
 def main():
@@ -261,7 +261,7 @@ def main():
         "mode": {"type": "raw"},
         "backup": {"type": "bool", "default": False},
     }
-    module = RenamedOptions({"mend": "repair"}, argument_spec=spec, supports_check_mode=True)
+    module = Module(renamed={"mend": "repair"}, argument_spec=spec, supports_check_mode=True)
     # no_log masks every value wherever it stands, the "5" of a pool in each number of the result.
     module.no_log_values = env.maskable(module.params)
     shown = {"invocation": {"module_args": env.shown_options(module.params)}}

@@ -441,16 +441,20 @@ bad:
   sample: 0
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.sergas.ops.plugins.module_utils._core import runner
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._core.zoho_data_centres import DATA_CENTRES
-from ansible_collections.sergas.ops.plugins.module_utils._zoho import credentials, token
+from ansible_collections.sergas.ops.plugins.module_utils._zoho import (
+    configuration,
+    credentials,
+    token,
+)
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
+        ranges=configuration.RANGES,
         argument_spec={
             "state": {
                 "type": "str",

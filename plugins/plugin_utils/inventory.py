@@ -16,6 +16,9 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleError
+from jinja2 import Undefined
+
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 
 #: What a variable that is a template contains.
@@ -32,7 +35,8 @@ def read(
     names: Iterable[str],
     raw: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return {name: value} of some variables of a host, None for those that it does not have.
+    """Return {name: value} of some variables of a host, None for those that it does not have and
+    for those that name an undefined variable.
 
     They are read as they are and templated only where they are templates: ``hostvars[host]`` takes
     many times as long.
@@ -47,9 +51,22 @@ def read(
         raw = _raw(hostvars, host)
     values = {name: raw.get(name) for name in names}
     return {
-        name: hostvars[host][name] if _is_template(value) else value
+        name: _templated(hostvars, host, name) if is_template(value) else value
         for name, value in values.items()
     }
+
+
+def _templated(hostvars: Mapping[str, Any], host: str, name: str) -> Any:
+    """Return the value of a variable that is a template, None where it cannot be templated: one
+    such host is reported, and must not keep the others from it.
+    """
+    try:
+        value = hostvars[host][name]
+        # ansible-core before 2.19 returns what cannot be templated as it is; newer ones raise, or
+        # return a mark for it within another template.
+        return None if is_template(value) or isinstance(value, Undefined) else value
+    except AnsibleError:
+        return None
 
 
 def _raw(hostvars: Any, host: str) -> Mapping[str, Any]:
@@ -58,9 +75,10 @@ def _raw(hostvars: Any, host: str) -> Mapping[str, Any]:
     return hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else hostvars[host]
 
 
-def _is_template(value: Any) -> bool:
+def is_template(value: Any) -> bool:
+    """Return whether a variable's value, or one of its list, is a template."""
     if isinstance(value, (list, tuple)):
-        return any(map(_is_template, value))
+        return any(map(is_template, value))
     return isinstance(value, str) and any(mark in value for mark in _TEMPLATE)
 
 

@@ -446,6 +446,37 @@ def test_fix_fixes_what_it_planned_once(fault, remedied):
     assert not again.changed.get(host) and not [key for key in again.entries if key[0] == host]
 
 
+def enlarge(aside):
+    """Run fix.yml on a host whose sessions all work: a check run, the real one and one more.
+
+    Returns:
+        (the host, what each run did, the server's max_connections then).
+    """
+    host = aside.hosts()[0]
+    reference.inject("09_busy_sessions", host)
+    variables = {**DIAGNOSIS, "sergas_approve": ["raise_connections"]}
+    runs = [aside.fix([host], check=check, **variables) for check in (True, False)]
+    runs.append(aside.fix([host], **DIAGNOSIS))
+    return host, runs, query(host, sql("SHOW max_connections"))
+
+
+@pytest.fixture
+def enlarged(aside):
+    return aside[enlarge].result()
+
+
+@pytest.mark.skipif(not reference.EVERYWHERE, reason="SERGAS_FLEET_TEST_ALL=1 tries it")
+def test_a_server_that_is_too_small_for_its_work_gets_more_connections(enlarged):
+    host, (planned, applied, again), connections = enlarged
+    assert planned.outcome(host, "raise_connections") == "would apply", planned.shown[-5000:]
+    assert applied.outcome(host, "raise_connections") == "kept", applied.shown[-5000:]
+    # Nothing is idle that could be ended.
+    assert {remedy for _host, remedy in applied.entries} == {"raise_connections"}
+    assert connections == "200"
+    assert not applied.roots(host), applied.shown[-5000:]
+    assert not again.changed.get(host)
+
+
 def test_a_host_without_psycopg2_is_diagnosed_and_fixed_by_the_built_in_client(remedied):
     hosts, runs, _verifications = remedied
     drivers = {}
@@ -603,3 +634,5 @@ def test_maintenance_never_makes_the_apps_role_a_superuser(attacked):
 
 #: What is done aside, by the fixture that uses it.
 ASIDE = {"attacked": attack, "remedied": remedy, "shared_database": share_a_database}
+if reference.EVERYWHERE:
+    ASIDE["enlarged"] = enlarge

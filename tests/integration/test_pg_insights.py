@@ -706,6 +706,13 @@ def test_diagnosis_leaves_no_trace_in_the_statistics_it_reads(insights, server, 
     )
 
 
+def test_a_schema_that_is_not_there_is_refused_by_name(run_module, server, database):
+    result = run_module(
+        "pg_insights", {**server.login(login_db=database), "schemas": ["public", "nope"]}
+    )
+    assert result["failed"] and result["msg"].startswith("schemas: there is no nope in"), result
+
+
 def test_deadline_bounds_a_server_that_hangs(insights, server, database):
     started = time.monotonic()
     findings, _result = insights(login_db=database, deadline=0.001)

@@ -14,6 +14,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -504,7 +505,7 @@ def test_a_value_that_overrides_with_the_same_is_no_override(cluster, settings):
     ("deadly", "reason"),
     [
         ({"shared_buffers": "7TB"}, "could not map anonymous shared memory"),
-        ({"unix_socket_directories": "/nonexistent/directory"}, "could not create"),
+        ({"shared_preload_libraries": "/etc/passwd"}, "could not load library"),
     ],
 )
 def test_a_server_that_does_not_start_gets_its_old_file_back(
@@ -991,8 +992,9 @@ def test_calculated_needs_no_server_and_changes_nothing(run_module):
     assert sum(lines.values()) == 16 * 1024**2
     assert sum(use["kb"] for use in shared["postgresql_uses"]) <= lines["postgresql"]
     assert shared["settings"]["max_wal_size"] == "3GB"
-    refused = run_module("pg_settings", {**options, "version": 12})
-    assert "PostgreSQL 12 is not supported" in refused["msg"]
+    for version in (12, 99):
+        refused = run_module("pg_settings", {**options, "version": version})
+        assert "version: %d is not allowed" % version in refused["msg"]
 
 
 def test_a_server_that_recovers_and_takes_no_sessions_says_so(make_postgres, run_module):
@@ -1012,3 +1014,121 @@ def test_a_server_that_recovers_and_takes_no_sessions_says_so(make_postgres, run
     assert "takes no sessions" in result["msg"] and "the database system is" in result["msg"]
     assert (server.data / "postgresql.conf").read_text() == before
     server.remove()
+
+
+@pytest.fixture
+def certificate(cluster):
+    """Return a function that makes a certificate and its key, which the server can read."""
+
+    def make(name, owner="postgres", mode=0o600):
+        key, pem = cluster.data / (name + ".key"), cluster.data / (name + ".crt")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+            + ["-nodes", "-subj", "/CN=" + name, "-days", "2", "-keyout", key, "-out", pem],
+            check=True,
+            capture_output=True,
+        )
+        for path in (key, pem):
+            shutil.chown(path, owner, owner)
+        key.chmod(mode)
+        made.extend([key, pem])
+        return {"ssl": "on", "ssl_cert_file": str(pem), "ssl_key_file": str(key)}
+
+    made = []
+    yield make
+    for path in made:
+        path.unlink()
+
+
+def hba_file(cluster, text, name="hba-test.conf"):
+    path = cluster.directory / name
+    path.write_text(text)
+    shutil.chown(path, "postgres", "postgres")
+    path.chmod(0o640)
+    return str(path)
+
+
+RULES = "local all all peer\nhost all all 127.0.0.1/32 scram-sha-256\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"ssl_cert_file": "/nonexistent"}, "ssl_cert_file = /nonexistent: No such file"),
+        ({"ssl_key_file": "/etc/shadow"}, "ssl_key_file = /etc/shadow: Permission denied"),
+        ({"ssl_ca_file": "/etc/passwd"}, "ssl_ca_file = /etc/passwd: "),
+        ({"ssl_crl_file": "/nonexistent"}, "ssl_crl_file = /nonexistent"),
+        ({"ssl_ciphers": "nonsense"}, "ssl_ciphers = nonsense"),
+        (
+            {"ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.2"},
+            "ssl_min_protocol_version tlsv1.3 is above",
+        ),
+        ({"hba_file": "/nonexistent"}, "hba_file = /nonexistent: No such file"),
+        ({"hba_file": "pg_hba.conf"}, "hba_file must be absolute"),
+        ({"ident_file": "/nonexistent"}, "ident_file = /nonexistent: No such file"),
+        ({"session_preload_libraries": "nope"}, "session_preload_libraries: could not access file"),
+        ({"archive_library": "nope"}, 'archive_library: could not access file "nope"'),
+        ({"unix_socket_directories": "/nonexistent"}, "unix_socket_directories = /nonexistent"),
+        ({"listen_addresses": "192.0.2.7"}, "listen_addresses = 192.0.2.7"),
+        (
+            {"logging_collector": "on", "log_directory": "/nonexistent/a/b"},
+            "log_directory = /nonexistent/a/b",
+        ),
+    ],
+)
+def test_what_the_next_start_would_fail_over_is_refused_before_it_is_written(
+    cluster, settings, wrong, named
+):
+    before, pid = cluster.files(), cluster.pid()
+    for options in ({"check": True}, {}):
+        result = settings(tune=False, settings={"ssl": "on", **wrong}, **options)
+        assert result.get("failed") and named in result["msg"], result
+    assert (cluster.files(), cluster.pid()) == (before, pid)
+
+
+def test_a_certificate_and_its_key_have_to_fit(cluster, settings, certificate):
+    first, second = certificate("one"), certificate("two")
+    refused = settings(tune=False, settings={**first, "ssl_key_file": second["ssl_key_file"]})
+    assert refused["failed"] and "ssl_key_file" in refused["msg"], refused
+    for key, why in (
+        (certificate("open", mode=0o644), "others may read it"),
+        (certificate("mine", owner="root", mode=0o644), "others may read it"),
+    ):
+        refused = settings(tune=False, settings=key)
+        assert refused["failed"] and why in refused["msg"], refused
+    done = settings(tune=False, settings=first)
+    assert done["changed"] and done["reloaded"] and not done["restart_required"], done
+    cluster.control("restart")
+    assert unchanged(settings(tune=False, settings=first))
+    # What the file hides comes back with its end.
+    cluster.main.write_text(cluster.main.read_text() + "ssl = on\nssl_cert_file = '/nonexistent'\n")
+    gone = settings(state="absent")
+    assert gone["failed"] and "ssl_cert_file = /nonexistent" in gone["msg"], gone
+
+
+def test_another_pg_hba_conf_takes_a_restart_and_is_verified(cluster, settings):
+    broken = hba_file(cluster, "local all all peer\nhost all all 10.0.0.300/8 md5\n", "broken.conf")
+    refused = settings(tune=False, settings={"hba_file": broken}, allow_restart=True)
+    assert refused["failed"] and "line 2: the address is none" in refused["msg"], refused
+    wanted = {"hba_file": hba_file(cluster, RULES)}
+    pid = cluster.pid()
+    waits = settings(tune=False, settings=wanted)
+    assert waits["restart_required"] and waits["pending_restart"] == ["hba_file"], waits
+    assert cluster.pid() == pid
+    planned = settings(tune=False, settings=wanted, allow_restart=True, check=True)
+    done = settings(tune=False, settings=wanted, allow_restart=True)
+    assert planned["restarted"] and done["restarted"] and cluster.pid() != pid
+    assert cluster.show("hba_file") == wanted
+    assert unchanged(settings(tune=False, settings=wanted, allow_restart=True))
+    back = settings(state="absent", allow_restart=True)
+    assert back["restarted"], back
+    assert cluster.show("hba_file") == {"hba_file": str(cluster.directory / "pg_hba.conf")}
+
+
+def test_a_port_that_another_program_has_is_refused(cluster, settings):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = settings(tune=False, settings={"port": port, "listen_addresses": "127.0.0.1"})
+    assert (
+        refused["failed"] and "127.0.0.1 port %d: Address already in use" % port in refused["msg"]
+    )

@@ -22,6 +22,10 @@ SELECT 'a', now() - n * interval '1 day' - interval '1 hour' FROM generate_serie
 """
 
 
+#: The session that builds an index, as long as it does.
+LEADS_TO_INDEX = "SELECT 1 FROM pg_stat_progress_create_index"
+
+
 @pytest.fixture
 def database(postgres):
     """A connection to an empty database of one test, and the options that lead the modules
@@ -122,6 +126,56 @@ def test_a_row_that_another_session_works_on_is_left_to_a_later_run(
     other.close()
     again = run_module("pg_retention", options)
     assert (again["rows"], again["finished"]) == (1, True)
+
+
+@pytest.mark.postgresql_versions
+@pytest.mark.parametrize("kind", ["indexed", "plain", "partitioned"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_percent_sign_in_a_name_is_one(database, run_module, kind, driver):
+    connection, login = database
+    make(connection, kind)
+    run(connection, 'ALTER TABLE log RENAME COLUMN created_at TO "at%s"')
+    if kind == "partitioned":
+        run(connection, 'ALTER TABLE log_old RENAME TO "%(old)s"')
+    run(connection, 'ALTER TABLE log RENAME TO "log%d"; CREATE SCHEMA "s%"')
+    run(connection, 'ALTER TABLE "log%d" SET SCHEMA "s%"')
+    table = {"schema": "s%", "table": "log%d", "column": "at%s", "batch_rows": 7, "pause": 0}
+    done = run_module("pg_retention", {**login, **table}, driver)
+    assert (done["rows"], done["finished"]) == (110, True), done
+
+
+KEEPING = {
+    "trigger": (
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$"
+        " BEGIN IF {which} THEN RETURN NULL; END IF; RETURN OLD; END $$;"
+        "CREATE TRIGGER hold BEFORE DELETE ON log FOR EACH ROW EXECUTE FUNCTION keep()"
+    ),
+    "rule": "CREATE RULE hold AS ON DELETE TO log WHERE {which} DO INSTEAD NOTHING",
+}
+
+
+@pytest.mark.parametrize("rows", ["indexed", "plain"])
+@pytest.mark.parametrize("kind", KEEPING)
+def test_what_keeps_rows_from_being_deleted_is_named(keeper, postgres, run_module, kind, rows):
+    connection, base = keeper
+    make(connection, rows)
+    options = {**base, "batch_rows": 7, "owner_password": postgres.password, "deadline": 20}
+    # Every third one: what is in a batch with others goes.
+    run(connection, KEEPING[kind].format(which="OLD.id % 3 = 0"))
+    planned = run_module("pg_retention", options, check=True)
+    assert "the %s hold of public.log" % kind in str(planned["warnings"]), planned
+    done = run_module("pg_retention", options)
+    kept = run(connection, "SELECT count(*) FROM log WHERE created_at < now() - interval '90 days'")
+    assert done["rows"] + kept[0][0] == 110 and kept[0][0] >= 36, done
+    assert (done["finished"], done["remaining"]) == (False, kept[0][0])
+    assert "the %s hold of public.log keeps rows" % kind in done["stopped_by"]
+    # All of them: it ends after a batch, long before its deadline.
+    run(connection, "DROP TABLE log; DROP FUNCTION IF EXISTS keep()")
+    make(connection, rows)
+    run(connection, KEEPING[kind].format(which="true"))
+    none = run_module("pg_retention", options)
+    assert (none["changed"], none["rows"], none["batches"]) == (False, 0, 1), none
+    assert "hold of public.log keeps rows" in none["stopped_by"]
 
 
 def test_a_table_that_others_refer_to_is_refused(database, run_module):
@@ -433,6 +487,79 @@ def test_what_a_failed_attempt_leaves_is_cleared_away(database, run_module):
     failed = run_module("pg_index", options)
     assert failed["failed"] and "2 attempts" in failed["msg"]
     assert not run(connection, "SELECT 1 FROM pg_index WHERE indrelid = 'log'::regclass")
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_an_attempt_leaves_at_the_deadline_is_reported_and_dropped(
+    database, postgres, run_module, driver
+):
+    connection, login = database
+    make(connection, "plain")
+    with contextlib.closing(postgres.connect(database="upkeep")) as other:
+        other.autocommit = False
+        # It waits for this transaction, with the index in the catalog already.
+        run(other, "INSERT INTO log (actor, created_at) VALUES ('a', now())")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            index = {**login, "table": "log", "columns": ["actor"], "deadline": 1}
+            begun = pool.submit(run_module, "pg_index", index, driver)
+            until(lambda: run(connection, "SELECT 1 FROM pg_index WHERE NOT indisvalid"))
+            until(lambda: not run(connection, LEADS_TO_INDEX))
+            other.rollback()
+            failed = begun.result()
+    assert failed["failed"] and failed["dropped"] == "idx_log_actor", failed
+    assert "idx_log_actor that it has left was dropped" in failed["msg"]
+    assert not run(connection, "SELECT 1 FROM pg_index WHERE indrelid = 'log'::regclass")
+
+
+@pytest.mark.postgresql_versions
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_index_of_a_constraint_stays(database, run_module, driver):
+    connection, login = database
+    run(connection, "CREATE TABLE log (id int PRIMARY KEY, code int)")
+    run(connection, "CREATE UNIQUE INDEX by_code ON log (code)")
+    run(connection, "CREATE TABLE detail (code int REFERENCES log (code))")
+    for name, needed in (("log_pkey", "log_pkey of public.log"), ("by_code", "detail_code_fkey")):
+        index = {**login, "table": "log", "name": name, "state": "absent"}
+        for check in (True, False):
+            refused = run_module("pg_index", index, driver, check=check)
+            assert refused["failed"] and needed in refused["msg"], refused
+
+
+@pytest.mark.postgresql_versions
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_condition_is_one_expression_that_the_server_takes(database, run_module, driver):
+    connection, login = database
+    make(connection, "plain")
+    index = {**login, "table": "log", "columns": ["id"]}
+    for where, named in (
+        ("true); DROP TABLE log; SELECT (1", "where: "),
+        ("nope = 1", "nope"),
+        ("id IN (SELECT 1)", "subquery"),
+        ("created_at < now()", "IMMUTABLE"),
+    ):
+        refused = run_module("pg_index", {**index, "where": where}, driver, check=True)
+        assert refused["failed"] and named in refused["msg"], refused
+    assert run(connection, "SELECT count(*) FROM log") == [(200,)]
+    options = {**index, "where": "actor='A' and  (id%2)=0"}
+    assert run_module("pg_index", options, driver)["changed"]
+    assert not run_module("pg_index", options, driver)["changed"]
+    other = run_module("pg_index", {**options, "where": "actor='a' and (id%2)=0"}, driver)
+    assert "another index of this name" in other["msg"]
+    for wrong in ({"columns": ["nope"]}, {"method": "nope"}, {"include": ["nope"]}):
+        refused = run_module("pg_index", {**index, "name": "other", **wrong}, driver, check=True)
+        assert refused["failed"] and "nope" in refused["msg"], refused
+    assert not run(connection, "SELECT 1 FROM pg_class WHERE relname ~ 'rehears'")
+
+
+def test_what_a_condition_calls_never_runs_with_a_superusers_rights(keeper, run_module):
+    connection, options = keeper
+    run(connection, SEIZE + "CREATE TABLE log (id bigint)")
+    index = {key: options[key] for key in options if key != "pause"}
+    run_module("pg_index", {**index, "columns": ["id"], "where": "public.seize(1) = id"})
+    assert not superuser(connection)
+    assert run(connection, "SELECT indisvalid FROM pg_index WHERE indrelid = 'log'::regclass") == [
+        (True,)
+    ]
 
 
 def test_an_invalid_leftover_of_another_session_is_replaced(database, run_module):

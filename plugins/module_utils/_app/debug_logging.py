@@ -179,8 +179,6 @@ def run(params, check_mode):
         AppError: it cannot be done; env_values.Refused, env.EnvError: the file is in the
         way.
     """
-    if not 1 <= params["seconds"] <= 7 * 86400:
-        raise AppError("seconds: from 1 second to 7 days (604800) are possible")
     app = unit.read(params["service"], None, params["env_file"])
     state = _state()
     if params["state"] == "absent":

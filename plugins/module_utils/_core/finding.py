@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         #: the id of its root cause, and the host that has that one; None where it is the fleet's
         root: Optional[str]
         root_host: Optional[str]
+        #: the part of the diagnosis that made it, and its check: ``health:disk``, ``zoho``
+        check: Optional[str]
 
 
 COMPONENTS = (

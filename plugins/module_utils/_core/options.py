@@ -2,9 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Options that several modules have: numbers within ranges, and which checks to run."""
+"""Options that several modules have: numbers within ranges, texts, and which checks to run."""
 
 from __future__ import annotations
+
+import math
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 
@@ -12,8 +14,90 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Container, Iterable, List, Mapping, Optional, Sequence, Tuple
 
+    Ranges = Iterable[Tuple[str, float, float]]
 
-def check_ranges(params: Mapping[str, Any], ranges: Iterable[Tuple[str, float, float]]) -> None:
+
+def check(params: Mapping[str, Any], spec: Mapping[str, Any], ranges: Ranges) -> None:
+    """Refuse the first option that no module can use, before its type is converted.
+
+    Of an option within another, the message names ``outer.inner``. A text with a NUL byte, or with
+    bytes that are not UTF-8, is no file name, no argument of a command and nothing that a result
+    can hold. What is infinite is converted to no whole number.
+
+    Args:
+        params: {name: value} of the options, as they were given.
+        spec: the argument spec.
+        ranges: (name, least, most) of each number, both allowed; of a list of numbers, the name is
+            that of the list.
+
+    Raises:
+        InvalidValue: the message names the option and what is allowed; the value only of a number.
+    """
+    for name, value in params.items():
+        # Not an option, but what Ansible itself tells a module.
+        if not str(name).startswith("_ansible_"):
+            _check_text(str(name), value)
+    _check_numbers("", params, spec, {name: (least, most) for name, least, most in ranges})
+
+
+def _check_text(name: str, value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(name, key)
+            _check_text("%s.%s" % (name, str(key)[:60]), item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check_text(name, item)
+    elif isinstance(value, str):
+        try:
+            allowed = "\0" not in value and value.encode() is not None
+        except UnicodeEncodeError:
+            allowed = False
+        if not allowed:
+            raise InvalidValue(
+                "%s: a text with a NUL byte, or that is not UTF-8, is not allowed"
+                % ascii(name)[1:-1]
+            )
+
+
+def _check_numbers(
+    prefix: str,
+    params: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    ranges: Mapping[str, Tuple[float, float]],
+) -> None:
+    for name, option in spec.items():
+        # Of a template that gives nothing: Ansible converts it, or says that it is none.
+        given = params.get(name)
+        items = given if isinstance(given, list) else [given]
+        for item in items:
+            if option.get("options") and isinstance(item, dict):
+                _check_numbers("%s%s." % (prefix, name), item, option["options"], ranges)
+            elif "int" in _types(option) or "float" in _types(option):
+                _check_number(prefix + name, item, ranges)
+
+
+def _types(option: Mapping[str, Any]) -> Tuple[Any, Any]:
+    return option.get("type"), option.get("elements")
+
+
+def _check_number(name: str, value: Any, ranges: Mapping[str, Tuple[float, float]]) -> None:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    except (TypeError, ValueError):
+        # Ansible refuses it by its name and type; None is an option that is not set.
+        return
+    least, most = ranges.get(name, (-math.inf, math.inf))
+    # Written so that "not a number" is out of every range, too.
+    if not least <= number <= most or math.isinf(number):
+        raise InvalidValue(
+            "%s: %s is not allowed, it must be from %s to %s" % (name, str(value)[:40], least, most)
+        )
+
+
+def check_ranges(params: Mapping[str, Any], ranges: Ranges) -> None:
     """Refuse the first number among the options that is out of its range.
 
     Args:

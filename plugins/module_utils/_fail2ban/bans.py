@@ -11,12 +11,15 @@ import socket
 import time
 from typing import Dict, List, NamedTuple
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, errors
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, errors, process
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import client, rules
+from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
 
 _POLL_SECONDS = 0.2
+#: How long fail2ban's own action may take to remove one rule of ufw.
+_UFW_SECONDS = 3
 _WITH_TIME = re.compile(r"(\S+)\s+\S+ \S+ \+ (-?\d+) = (\S+ \S+)")
 
 
@@ -51,7 +54,7 @@ def normal(option, texts):
     return found
 
 
-def plan(wanted, unwanted, banned, protected):
+def plan(wanted, unwanted, banned, protected, denied=()):
     """Return the ``Plan`` for some addresses (pure).
 
     Args:
@@ -59,6 +62,7 @@ def plan(wanted, unwanted, banned, protected):
         unwanted: those to unban.
         banned: those that are banned now.
         protected: addresses and networks that must not be, in any notation.
+        denied: those that ufw denies for the jail; a jail that has lost a ban leaves it there.
     """
     refused, ban = {}, []
     for text in wanted:
@@ -68,7 +72,8 @@ def plan(wanted, unwanted, banned, protected):
             refused[text] = reason if given == text else "%s, given as %s" % (reason, given)
         elif text not in banned and text not in ban:
             ban.append(text)
-    return Plan(ban, [text for text in unwanted if text in banned and text not in wanted], refused)
+    there = {*banned, *denied}
+    return Plan(ban, [text for text in unwanted if text in there and text not in wanted], refused)
 
 
 def _protection(text, protected):
@@ -138,12 +143,48 @@ def run(params, check_mode):
             protected += server.jail(name).ignored
         deadline = Deadline(params["timeout"])
         standing = _standing(jail, params["banned"], deadline)
-        todo = plan(params["banned"], params["unbanned"], standing, protected)
+        denied, others = _in_ufw(jail.name)
+        todo = plan(params["banned"], params["unbanned"], standing, protected, denied)
         _refuse(params, todo)
         if not check_mode:
             _carry_out(server, jail, todo, deadline)
+            _clear_ufw(jail.name, todo.unban, deadline)
         times = parse_times(server.query("get", jail.name, "banip", "--with-time"))
-    return _result(params, todo, standing, times, warnings)
+    warnings += [
+        "%s stays denied by another rule of ufw, from %s" % (address, by)
+        for address in params["unbanned"]
+        for by in [addresses.covering(others, address)]
+        if by
+    ]
+    return _result(params, todo, {*standing, *todo.unban}, times, warnings)
+
+
+def _in_ufw(jail):
+    """Return (addresses that ufw denies for a jail, what its other rules deny)."""
+    of_jails, others = rules.denied_by_ufw(ufw.read_state().rules)
+    return of_jails.get(jail, []), [text for text in others if addresses.known(text)]
+
+
+def _clear_ufw(jail, unbanned, deadline):
+    """Remove the rules of ufw that are left for addresses that are not banned any more.
+
+    Raises:
+        BanError: some are still there.
+    """
+    if not unbanned:
+        return
+    # The jail's own action removes them, which takes about a second for each.
+    own = deadline.within(_UFW_SECONDS * len(unbanned))
+    while True:
+        left = [address for address in _in_ufw(jail)[0] if address in unbanned]
+        if not left or own.expired():
+            break
+        time.sleep(_POLL_SECONDS)
+    for address in left:
+        process.run(["ufw", "delete", "deny", "from", address], deadline)
+    left = [address for address in _in_ufw(jail)[0] if address in left]
+    if left:
+        raise BanError("fail2ban has unbanned them, and ufw still denies: %s" % ", ".join(left))
 
 
 def _standing(jail, wanted, deadline):
@@ -199,7 +240,7 @@ def _carry_out(server, jail, todo, deadline):
             # It counts it, and the firewall has lost it: only a new ban makes the rule anew.
             server.query("set", jail.name, "unbanip", address)
         server.query("set", jail.name, "banip", address)
-    for address in todo.unban:
+    for address in set(todo.unban).intersection(jail.banned):
         server.query("set", jail.name, "unbanip", address)
     # The server answers at once; the firewall is another thread's work.
     waiting = list(todo.ban)

@@ -28,7 +28,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
     sources as fail2ban_sources,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import ufw, unit
 
 _GUIDE = "Unauthorized Access Attempts"
 #: Bans whose rule is looked up at most: each is a command.
@@ -64,6 +64,7 @@ def observe_fail2ban(ctx):
         "result": state.get("Result"),
         "silent": None,
         "jails": [],
+        "ufw": rules.denied_by_ufw(ufw.read_state().rules)[0],
         "overridden": configuration.read_overrides(
             client.CONFIG, configuration.read_own(client.CONFIG)
         ),
@@ -254,7 +255,24 @@ def decide_bans(_ctx, seen):
     lost = {
         jail["name"]: jail["not_in_firewall"] for jail in seen["jails"] if jail["not_in_firewall"]
     }
+    left = {
+        name: [item for item in items if item not in banned.get(name, ())]
+        for name, items in seen["ufw"].items()
+    }
+    left = {name: items for name, items in left.items() if items}
     found = []
+    if left:
+        found.append(
+            finding(
+                "security.ban.leftover",
+                "security",
+                "warn",
+                "ufw still denies %s, which fail2ban does not ban any more"
+                % ", ".join(sorted(sum(left.values(), []))),
+                evidence={"denied": {name: items[:20] for name, items in left.items()}},
+                advice="Unban it with sergas_unblock, which removes the rule of ufw as well.",
+            )
+        )
     if legitimate:
         found.append(
             finding(

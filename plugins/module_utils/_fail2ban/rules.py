@@ -6,10 +6,18 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List
 
 NFTABLES = "sergas-nftables"
 IPTABLES = "sergas-iptables"
+#: The comment of a rule of ufw that the action sergas-ufw has made.
+_COMMENT = re.compile(r"fail2ban (\S+) until (?:\d+|ever)\Z")
 
 
 def lookup(action, jail, address):
@@ -53,3 +61,23 @@ def holds(actions, jail, address, deadline):
             return None
         found = found and status == 0
     return found
+
+
+def denied_by_ufw(found):
+    """Return ({jail: addresses that ufw denies for it}, sources that its other rules deny all of)
+    (pure).
+
+    Args:
+        found: rules of ``ufw.read_state``.
+    """
+    of_jails: Dict[str, List[str]] = {}
+    others: List[str] = []
+    for rule in found:
+        if rule.action not in ("deny", "reject") or rule.direction != "in":
+            continue
+        match = _COMMENT.match(rule.comment or "")
+        if match:
+            of_jails.setdefault(match.group(1), []).append(addresses.same(rule.source))
+        elif (rule.protocol, rule.ports) == ("any", "any") and not addresses.is_any(rule.source):
+            others.append(rule.source)
+    return of_jails, others

@@ -78,12 +78,13 @@ def _decide_packages(ctx, observed):
 PROBES = {
     "service": Probe(service.observe, 5),
     "environment": Probe(environment.observe, 5, environment.ASPECTS),
-    "sockets": Probe(ports.observe, 5),
+    "sockets": Probe(ports.observe, 5, ("table", "owners")),
     "logs": Probe(reading.observe, 600, coverage.ASPECTS),
     "metrics": Probe(metrics.observe, 3, metrics.ASPECTS),
     "crash_dumps": Probe(crashes.observe, 5),
     "limits": Probe(limits.observe, 5),
-    "health": Probe(api.observe, 10),
+    # A slow answer is an answer: it may take what the deadline leaves.
+    "health": Probe(api.observe, 600, ("paths",)),
     "prometheus": Probe(prometheus.observe, 5, prometheus.ASPECTS),
     "database": Probe(database.observe, 8, database.ASPECTS),
     "redis": Probe(redis.observe, 5, redis.ASPECTS),
@@ -210,7 +211,17 @@ CHECKS = {
         _COUNTERS,
         stands_on=_LOG,
     ),
-    "api": Check(api.decide, ("health",), "api.health", "api", APP, _MATRIX, ("logs",)),
+    "api": Check(
+        api.decide,
+        ("health",),
+        "api.health",
+        "api",
+        APP,
+        _MATRIX,
+        ("logs",),
+        stands_on=(),
+        complete="The whole answer is read; what it does not say, the check calls unknown.",
+    ),
     "latency": Check(
         api.decide_latency,
         ("health",),
@@ -219,11 +230,17 @@ CHECKS = {
         APP,
         _LATENCY,
         ("prometheus", "logs", "metrics"),
-        stands_on=(("logs.latency", "metrics.latency", "prometheus.latency"),),
+        stands_on=("health.paths", ("logs.latency", "metrics.latency", "prometheus.latency")),
     ),
     "prometheus": Check(prometheus.decide, ("prometheus",), "app.metrics", "app", APP, _ERRORS),
     "connections": Check(
-        ports.decide_connections, ("sockets",), "app.connections", "app", APP, "Quick Diagnostics"
+        ports.decide_connections,
+        ("sockets",),
+        "app.connections",
+        "app",
+        APP,
+        "Quick Diagnostics",
+        stands_on=("sockets.table",),
     ),
     "rate_limit": Check(
         logs.decide_rate_limit,
@@ -245,6 +262,15 @@ CHECKS = {
         (*_COUNTERS, "environment", "firewall"),
         stands_on=(*_LOG, "logs.clients"),
     ),
+    "forwarded": Check(
+        attacks.decide_forwarded,
+        ("environment",),
+        "security.forwarded",
+        "security",
+        APP,
+        _ATTACKS,
+        ("sockets",),
+    ),
     "keys": Check(keys.decide, ("environment",), "security.keys", "security", APP, _ATTACKS),
     "env_file": Check(
         keys.decide_file,
@@ -255,15 +281,6 @@ CHECKS = {
         _ATTACKS,
         # What the app runs with says nothing of who may read its files.
         stands_on=("environment.sources",),
-    ),
-    "forwarded": Check(
-        attacks.decide_forwarded,
-        ("environment",),
-        "security.forwarded",
-        "security",
-        APP,
-        _ATTACKS,
-        ("sockets",),
     ),
     "loadbalancer": Check(
         loadbalancer.decide,

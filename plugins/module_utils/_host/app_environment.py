@@ -166,6 +166,8 @@ class _Reader:
 
     def read(self):
         reading, error = self._read_file(self.path)
+        if error:
+            self.gaps["sources"] = str(error)
         loaded = self._loaded()
         by_systemd = any(one.path == self.path for one in loaded) or not unit.is_loaded(
             self.properties
@@ -218,8 +220,8 @@ class _Reader:
                     found.append(reading)
                 elif error is None and not one.optional:
                     self.absent.append(path)
-                elif error is not None and path != self.path:
-                    self.gaps["sources"] = error
+                elif error is not None:
+                    self.gaps["sources"] = str(error)
         return found
 
     def _passed(self):
@@ -306,7 +308,7 @@ class _Reader:
 
     def _unchanged(self, paths):
         """Return whether all that the unit reads at a start is as it was at the last one."""
-        if self._started is None or self._launcher():
+        if self._started is None or self.gaps or self._launcher():
             return False
         try:
             changed = [

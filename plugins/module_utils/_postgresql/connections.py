@@ -15,6 +15,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.termination
 
 #: What the options that are numbers may be: (name, least, most).
 RANGES = tuple((name, 0, 10 * 366 * 86400) for name in AGES) + (
+    ("sessions.pid", 1, 2147483647),
     ("deadline", 1, 600),
     ("wait", 0, 600),
     ("max_terminations", 1, 262143),

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._net import failures, postgres_failures
@@ -15,6 +17,7 @@ GUIDE = "Application Won't Start"
 _UNKNOWN = "db.connection.unknown"
 #: Seconds to find out on this host why its server does not answer.
 _EXPLAINING = 2.0
+_RUN_AS_ROOT = "Run with become: root logs in as the server's own user, or name a login_user."
 #: kind of error: (id, remedy)
 _FINDINGS = {
     **dict.fromkeys(failures.WORDS, ("db.unreachable", None)),
@@ -55,6 +58,9 @@ def unreachable(error, target, params=None):
         params: the options of the login; without them the reason is not looked for on this host.
     """
     id, remedy = _FINDINGS.get(error.kind, (_UNKNOWN, None))
+    advice = _ADVICE.get(error.kind)
+    if id == "db.auth.failed" and _admits_only_root(params or {}):
+        id, remedy, advice = _UNKNOWN, None, _RUN_AS_ROOT
     explained = _explained(error, params) if params and id != _UNKNOWN else None
     evidence = {"target": target, "error_kind": error.kind, "sqlstate": error.sqlstate}
     if explained:
@@ -67,7 +73,7 @@ def unreachable(error, target, params=None):
             "database",
             "fail",
             "PostgreSQL at %s cannot be used: %s" % (target, explained.words),
-            reason=":".join((explained.code, explained.detail)),
+            reason=":".join(filter(None, (explained.code, explained.detail))),
             evidence=evidence,
             remedy="start_postgresql" if explained.can_start else None,
             advice=explained.advice,
@@ -81,7 +87,7 @@ def unreachable(error, target, params=None):
         reason=None if id == _UNKNOWN else error.kind,
         evidence=evidence,
         remedy=remedy,
-        advice=_ADVICE.get(error.kind),
+        advice=advice,
         guide=GUIDE,
     )
 
@@ -97,3 +103,11 @@ def _explained(error, params):
     port = params.get("login_port") or 5432
     # A server that hangs has taken all of the time that there was.
     return postgresql_server.explain(host, port, error.kind, Deadline(_EXPLAINING))
+
+
+def _admits_only_root(params):
+    """Return whether it was tried as this process' own user, over the local socket: a server is not
+    at fault for not knowing that one.
+    """
+    named = params.get("login_host") or params.get("login_user")
+    return bool(params) and not named and os.geteuid() != 0

@@ -45,7 +45,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import 
 #: The options of the documentation fragment sergas.ops.postgresql.
 CONNECTION = {
     "login_host": {"type": "str"},
-    "login_port": {"type": "int", "default": 5432},
+    "login_port": {"type": "int"},
     "login_user": {"type": "str"},
     "login_password": {"type": "str", "no_log": True},
     "login_db": {"type": "str", "default": "postgres"},
@@ -64,6 +64,9 @@ TABLE = {
     "schema": {"type": "str", "default": "public"},
     "table": {"type": "str", "required": True},
 }
+#: Of the options of CONNECTION and the deadline. A server counts its timeouts in milliseconds, up
+#: to 24 days.
+RANGES = (("login_port", 1, 65535), ("deadline", 0.001, 7 * 86400), ("lock_timeout", 0, 7 * 86400))
 OLDEST_VERSION = 130000
 #: Of every session. The owner of a database can set these for all sessions in it.
 PINNED = {
@@ -147,11 +150,14 @@ class Session:
         return self._connection.execute(sql.strip().rstrip(";"), args).count
 
     @contextlib.contextmanager
-    def transaction(self):
+    def transaction(self, kept=True):
         """Keep the statements within in one transaction; an error rolls all of them back.
 
         Each statement sees what others have committed before it, whatever the default of the
         server, the database or the role is.
+
+        Args:
+            kept: whether it is committed at the end, instead of rolled back.
         """
         self.execute("BEGIN %s ISOLATION LEVEL READ COMMITTED" % MARKER)
         try:
@@ -161,7 +167,7 @@ class Session:
             with contextlib.suppress(PostgresError, DeadlineExceeded):
                 self.execute("ROLLBACK %s" % MARKER)
             raise
-        self.execute("COMMIT %s" % MARKER)
+        self.execute("%s %s" % ("COMMIT" if kept else "ROLLBACK", MARKER))
 
     @contextlib.contextmanager
     def member(self, extension, name, arguments=None):

@@ -15,7 +15,7 @@ import errno
 import os
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import errors, files, times
+from ansible_collections.sergas.ops.plugins.module_utils._core import errors, files, options, times
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact, redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
@@ -30,6 +30,15 @@ _NO_LOCATION = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _MOST_FINDINGS = 10
 _MOST_KNOWN = 100
 _LONGEST = 300
+#: Of the options that are numbers; the moments in seconds.
+RANGES = (
+    ("lease", 1, host_lock.LEASE_S),
+    ("taken", 0, 1 << 40),
+    ("cooldown", 0, 31 * 86400),
+    ("repeat_times", 0, 1000),
+    ("repeat_hours", 1, 31 * 24),
+    ("max_bytes", 16384, 16 * 1024 * 1024),
+)
 #: What is read of a ledger that something else has made larger than it may be.
 _MOST_BYTES = 16 * 1024 * 1024
 
@@ -55,17 +64,7 @@ def run(params, check_mode):
 
 
 def _check(params):
-    for option, least, most in (
-        ("lease", 1, host_lock.LEASE_S),
-        ("cooldown", 0, 31 * 86400),
-        ("repeat_times", 0, 1000),
-        ("repeat_hours", 1, 31 * 24),
-        ("max_bytes", 16384, 16 * 1024 * 1024),
-    ):
-        if not least <= params[option] <= most:
-            raise LedgerError(
-                "%s: %d must be from %d to %d" % (option, params[option], least, most)
-            )
+    options.check_ranges(params, RANGES)
     for option in ("run",) if params["state"] == "renewed" else ("run", "remedy"):
         if not params[option].strip() or len(params[option]) > _LONGEST:
             raise LedgerError("%s: it must have 1 to %d characters" % (option, _LONGEST))
@@ -204,6 +203,7 @@ def _entry(params, now, entries):
         "after": [],
         "reason": None,
         "known": [redact(item[:_LONGEST]) for item in params["known"][:_MOST_KNOWN]],
+        "awaiting": [],
     }
 
 
@@ -232,7 +232,9 @@ def _end(params, check_mode):
     ]
     last = own[-1] if own else None
     frees = bool(lease and lease["run"] == params["run"])
-    if last and last["outcome"] != "begun":
+    # One that waits for traffic is decided by a later run.
+    decided = last and last["outcome"] == ledger.UNVERIFIED != params["outcome"]
+    if last and last["outcome"] != "begun" and not decided:
         if last["outcome"] != params["outcome"]:
             raise LedgerError(
                 "outcome: %s of run %s has ended at %s already, as %s"
@@ -250,6 +252,7 @@ def _end(params, check_mode):
         outcome=params["outcome"],
         after=_small(params["after"]),
         reason=redact(params["reason"][:_LONGEST]) if params["reason"] else None,
+        awaiting=[redact(item[:_LONGEST]) for item in params["awaiting"][:_MOST_FINDINGS]],
     )
     path = None
     if not check_mode:

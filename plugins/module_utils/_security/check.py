@@ -11,6 +11,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import D
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 
+RANGES = (("deadline", 1, 600),)
+
 
 def run(params, *tables):
     """Return the result of the module ``security_check``.
@@ -24,7 +26,7 @@ def run(params, *tables):
     """
     for name in params["protected"]:
         addresses.option_or_name("protected", name)
-    options.check_ranges(params, (("deadline", 1, 600),))
+    options.check_ranges(params, RANGES)
     checks, probes = {}, {}
     for table in tables:
         checks.update(table.CHECKS)
@@ -36,6 +38,7 @@ def run(params, *tables):
     return {
         "changed": False,
         "findings": findings,
+        "checked": {name: len(items) for name, items in found},
         "roots": [item["id"] for item in roots(findings)],
         "bad": sum(1 for item in findings if is_bad(item)),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},

@@ -43,6 +43,12 @@ _PROBLEMS = {
         "zoho_credentials",
         "Set them in .env, from the vault.",
     ),
+    "unreadable": (
+        "zoho.token.unknown",
+        "unknown",
+        None,
+        "Run with become: only root may read the app's .env.",
+    ),
     "mixed": (
         "zoho.token.invalid",
         "fail",

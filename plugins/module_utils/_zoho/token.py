@@ -8,6 +8,7 @@ so.
 
 from __future__ import annotations
 
+import os
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import options
@@ -131,7 +132,11 @@ class Run:
         except Unusable as error:
             evidence = {"variables": error.names} if error.names else {}
             target = self.endpoints.target() if self.endpoints else "zoho"
-            self._refuse(findings.problem(error.error_kind, str(error), target, evidence))
+            kind = error.error_kind
+            if kind == "credentials" and unreadable and os.geteuid() != 0:
+                # They may well be there, where only root reads.
+                kind = "unreadable"
+            self._refuse(findings.problem(kind, str(error), target, evidence))
         self.client = client.Client(self.endpoints, params["timeout"], params["ca_path"])
         self.refresher = refresh.Refresher(self.client, self.credentials, params, deadline, hide)
         try:

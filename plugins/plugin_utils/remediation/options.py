@@ -20,7 +20,7 @@ DEFAULT_DISTRIBUTIONS = ["debian", "ubuntu"]
 _PERCENT = re.compile(r"(\d{1,3})%\Z")
 
 
-class OptionError(Exception):
+class OptionError(ValueError):
     """An option that cannot be; the message names it, its value and what is allowed."""
 
 

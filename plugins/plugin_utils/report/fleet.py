@@ -20,7 +20,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rul
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import STATUSES, is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import attempts, shared_pools
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.host import join
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.host import answer_once, join
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import (
     host_of,
     owner_of,
@@ -138,6 +138,7 @@ def correlate(hosts: list[Host]) -> tuple[list[Finding], Links]:
     for host in hosts:
         for item, joined in zip(host["findings"], join(host["findings"]), strict=True):
             item["cause"] = joined["cause"]
+        answer_once(host["findings"])
         _name_account(host["findings"])
         _drop_own_causes(host, owners)
         _link_local(host, links)

@@ -29,12 +29,15 @@ _COLLECTION = os.path.dirname(
 )
 
 
-def host_entries(task_vars: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+def host_entries(
+    task_vars: dict[str, Any], names: Sequence[str], reasons: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Return an entry for every host of the play, as ``results.host_entry`` makes it.
 
     Args:
         task_vars: of the task.
         names: the variables with registered results.
+        reasons: {host: why it was not to be diagnosed}.
     """
     hostvars = task_vars["hostvars"]
     in_play = set(task_vars.get("ansible_play_hosts") or ())
@@ -54,6 +57,7 @@ def host_entries(task_vars: dict[str, Any], names: Sequence[str]) -> list[dict[s
                 found,
                 names,
                 left_play=name not in in_play,
+                left_out=(reasons or {}).get(str(name)),
             )
         )
     for variable in names:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import causes
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
 
 
+_FULL = "db.connections.exhausted"
 #: What the app's own diagnosis sees of the database, and has derived its symptoms from already.
 _SEEN_BY_APP = (
     "db.unreachable",
@@ -69,6 +70,27 @@ def join(findings: Sequence[Finding]) -> list[Finding]:
         {**item, "cause": item["cause"] or known.get(item["id"])} if is_bad(item) else item
         for item in joined
     ]
+
+
+def answer_once(findings: Sequence[Finding]) -> None:
+    """Give the findings of full slots one remedy: that for what the sessions do, where the server's
+    own view is there beside the app's.
+    """
+    seen = {
+        _target(item): item
+        for item in findings
+        if item["id"] == _FULL and is_bad(item) and "by_state" in item["evidence"]
+    }
+    for item in findings:
+        inside = seen.get(_target(item)) if item["id"] == _FULL and is_bad(item) else None
+        if inside:
+            item["remedy"], item["advice"] = inside["remedy"], inside["advice"]
+
+
+def _target(item: Finding) -> tuple[str, str]:
+    """Return (host, port) of a finding's server, in one notation for this host itself."""
+    host, _colon, port = str(item["evidence"].get("target")).rpartition(":")
+    return "localhost" if addresses.is_loopback(host) else host, port
 
 
 def _cause(item: Finding, bad: Sequence[Finding]) -> str | None:

@@ -20,7 +20,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     STATUSES,
     is_bad,
 )
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison, outcomes
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import (
     Host,
     Links,
@@ -79,6 +79,8 @@ def build(
     findings = Counter(item["status"] for host in hosts for item in host["findings"])
     classes = Counter(entry["class"] for entry in entries)
     failed, reason = decide(fail_on, entries, roots)
+    if remediation:
+        remediation = outcomes.conclude(remediation, entries)
     if remediation and remediation["failed"]:
         failed, reason = True, "%s; %s" % (_badly_ended(remediation["counts"]), reason)
     model = {
@@ -140,6 +142,37 @@ def decide(
             len(hosts),
         )
     return False, "fail_on is %s: nothing found has the status %s" % (fail_on, _either(counted))
+
+
+def failing(model: Mapping[str, Any]) -> dict[str, str]:
+    """Return {host: why} of the hosts that fail the run, none where it does not fail.
+
+    Args:
+        model: a report.
+    """
+    summary = model["summary"]
+    if not summary["failed"]:
+        return {}
+    reasons: dict[str, list[str]] = {}
+    counted = BAD if summary["fail_on"] == "warn" else ("fail",)
+    if summary["fail_on"] != "never":
+        for root in model["roots"]:
+            for name in root["hosts"] if root["status"] in counted else ():
+                reasons.setdefault(name, []).append("%s (%s)" % (root["id"], root["status"]))
+    everywhere = not any(host["diagnosed"] for host in model["hosts"])
+    for host in model["hosts"]:
+        if not host["diagnosed"] and (summary["fail_on"] != "never" or everywhere):
+            reasons.setdefault(host["name"], ["could not be diagnosed"])
+    for entry in (model["remediation"] or {}).get("entries", ()):
+        if entry["outcome"] in WORSE and entry["host"]:
+            text = "remedy %s: %s" % (entry["remedy"], entry["outcome"])
+            reasons.setdefault(entry["host"], []).append(text)
+    known = {host["name"] for host in model["hosts"]}
+    return {
+        name: "%s; sergas_fail_on is %s" % (", ".join(dict.fromkeys(texts)), summary["fail_on"])
+        for name, texts in reasons.items()
+        if name in known
+    }
 
 
 def _badly_ended(counts: dict[str, int]) -> str:
@@ -260,6 +293,7 @@ def _host(host: Host, roots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "components": {name: components[name] for name in COMPONENTS if name in components},
         "roots": list(dict.fromkeys(root["id"] for root in roots if root["id"] in own)),
         "findings": findings,
+        "found_by": host["found_by"],
         "distribution": host["distribution"],
         "managed": host["managed"],
         "changes": host["changes"],

@@ -19,6 +19,10 @@ MOST_LINES = 22
 _ROOTS, _UNKNOWN = 7, 3
 #: Beside what remedies did there is room for fewer root causes.
 _ROOTS_BESIDE, _REMEDIES = 4, 5
+#: Lines for remedies: one that does not fit in whole is left to the report.
+_REMEDY_LINES = 10
+#: Lines of what to do about a root cause: all that the collection itself says fits.
+_LONGEST_ADVICE = 6
 #: Columns for the hosts of a root cause.
 _WHERE = 36
 
@@ -59,22 +63,23 @@ def lines(model: dict[str, Any], width: int) -> list[Line]:
         width: columns of the terminal; what is used lies between ``NARROWEST`` and ``WIDEST``.
     """
     width = max(NARROWEST, min(WIDEST, width))
-    # Each text in full where there is room, else its beginning.
-    for rows in (3, 2, 1):
-        result = _summary(model, width, rows)
+    # Each text in full where there is room, else its beginning. What to do is not cut: half of it
+    # may be wrong. The last root causes go without it where there is no room.
+    for rows, advised in ((3, _ROOTS), (2, _ROOTS), (1, _ROOTS), (1, 4), (1, 2), (1, 1), (1, 0)):
+        result = _summary(model, width, rows, advised)
         if len(result) <= MOST_LINES:
             break
     return result
 
 
-def _summary(model: dict[str, Any], width: int, rows: int) -> list[Line]:
+def _summary(model: dict[str, Any], width: int, rows: int, advised: int) -> list[Line]:
     known = [root for root in model["roots"] if root["status"] != "unknown"]
     unknown = [root for root in model["roots"] if root["status"] == "unknown"]
     remedies = _remedies(model["remediation"], width)
     result = [_header(model, width), *remedies]
     if not model["roots"]:
         result.append((NOTHING_WRONG, COLOURS["ok"]))
-    result += _causes(known, width, rows, _ROOTS_BESIDE if remedies else _ROOTS)
+    result += _causes(known, width, rows, _ROOTS_BESIDE if remedies else _ROOTS, advised)
     result += _not_measured(unknown, width, rows)
     return result + _absent(model["hosts"], width) + _since(model["comparison"], width)
 
@@ -95,34 +100,41 @@ def _header(model: dict[str, Any], width: int) -> Line:
 
 
 def _remedies(remediation: dict[str, Any] | None, width: int) -> list[Line]:
-    """Return what remedies did, the worst first, in a line each."""
+    """Return what remedies did, the worst first, each with all that is to be done."""
     done = [
         entry for entry in (remediation or {}).get("entries", ()) if entry["outcome"] in OUTCOMES
     ]
     done.sort(key=lambda entry: list(OUTCOMES).index(entry["outcome"]))
     result: list[Line] = []
+    shown = 0
     for entry in done[:_REMEDIES]:
-        text = "%s  %s  %s  %s" % (
+        head = "%s  %s  %s  " % (
             entry["outcome"].upper(),
             printable(entry["host"] or entry["helps"][0]),
             entry["remedy"],
-            printable(entry["reason"] or ""),
         )
-        result.append((_cut(text, width), COLOURS[OUTCOMES[entry["outcome"]]]))
-    if len(done) > _REMEDIES:
+        colour = COLOURS[OUTCOMES[entry["outcome"]]]
+        lines = _paragraph(head, entry["reason"] or "", width, _REMEDY_LINES, colour)
+        if shown and len(result) + len(lines) > _REMEDY_LINES:
+            break
+        result += lines
+        shown += 1
+    if len(done) > shown:
         result.append(
-            ("      ... and %d more remedies: see the report" % (len(done) - _REMEDIES), None)
+            ("      ... and %d more remedies: see the report" % (len(done) - shown), None)
         )
     return result
 
 
-def _causes(roots: Sequence[dict[str, Any]], width: int, rows: int, most: int) -> list[Line]:
+def _causes(
+    roots: Sequence[dict[str, Any]], width: int, rows: int, most: int, advised: int
+) -> list[Line]:
     result = []
-    for root in roots[:most]:
+    for number, root in enumerate(roots[:most]):
         head = "%-4s  %s  %s  " % (_WORDS[root["status"]], where(root), root["id"])
         result += _paragraph(head, root["summary"], width, rows, COLOURS[root["status"]])
-        if root["advice"]:
-            result += _paragraph("      -> ", root["advice"], width, rows, None)
+        if root["advice"] and number < advised:
+            result += _paragraph("      -> ", root["advice"], width, _LONGEST_ADVICE, None)
     if len(roots) > most:
         result.append(
             ("      ... and %d more root causes: see the report" % (len(roots) - most), None)

@@ -3,15 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sessions of the app's role that stay until this ends: sessions.py COUNT [STATEMENT...].
 
-Each runs the statements, one by one. COUNT "all" is until the server has no slot left.
+Each runs the statements, one by one; for the end of one that begins with "&" it does not wait.
+COUNT "all" is until the server has no slot left.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
+import threading
 
 import psycopg2
+
+
+def run(session: psycopg2.extensions.connection, statement: str) -> None:
+    """Run a statement that ends with this program."""
+    session.cursor().execute(statement)
 
 
 def main() -> None:
@@ -34,7 +41,11 @@ def main() -> None:
         session.autocommit = True
         with session.cursor() as cursor:
             for statement in statements or ["SELECT 1"]:
-                cursor.execute(statement)
+                if statement.startswith("&"):
+                    busy = threading.Thread(target=run, args=(session, statement[1:]), daemon=True)
+                    busy.start()
+                else:
+                    cursor.execute(statement)
     signal.pause()
 
 

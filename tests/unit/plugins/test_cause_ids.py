@@ -133,6 +133,7 @@ ROOTS = {
     "redis.missing",
     "security.access.missing",
     "security.ban.ineffective",
+    "security.ban.leftover",
     "security.ban.legitimate_client",
     "security.bans.unknown",
     "security.bruteforce",

@@ -53,7 +53,7 @@ CASES = {
     ),
     "ending a module": (
         r"\.(?:fail_json|exit_json)\(",
-        {"module_utils/_core/runner.py", "module_utils/_core/renamed.py"},
+        {"module_utils/_core/runner.py", "module_utils/_core/module.py"},
     ),
 }
 

@@ -50,8 +50,8 @@ _LETTERS = {
 }
 _TIME = r"(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[\d.,]{0,10}(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
 _WORD = r"[A-Za-z]{3,13}"
-#: Formats of a text line whose level a fixed place shows. The group is the level, or its number as
-#: syslog counts them. Tried in this order; what none fits is read word by word, see ``level``.
+#: Formats of a text line whose level a fixed position shows. The group is the level, or its number
+#: as syslog counts them. Tried in this order; what none fits is read word by word, see ``level``.
 LEVELS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -179,7 +179,7 @@ NAMES = {
         "text",
     ),
 }
-_KNOWN = {}
+_KNOWN: dict = {}
 for _name, _keys in NAMES.items():
     for _rank, _key in enumerate(_keys):
         _KNOWN.setdefault(_key, []).append((_name, _rank))

@@ -143,7 +143,7 @@ def _parser():
 
 
 def _steps(parsed):
-    """Return how many ways there are at most for a parsed expression to match from one place."""
+    """Return how many ways there are at most for a parsed expression to match from one position."""
     steps = 1
     for operation, argument in parsed:
         name = str(operation)

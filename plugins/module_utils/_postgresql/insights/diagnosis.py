@@ -18,7 +18,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
     Deadline,
     DeadlineExceeded,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
@@ -240,8 +239,6 @@ def run(params):
     """
     names = select(params["checks"], params["skip"])
     merged = thresholds.merge(params["thresholds"], THRESHOLDS)
-    if params["limit"] < 1:
-        raise InvalidValue("limit: %d must be 1 or more" % params["limit"])
     deadline = Deadline(params["deadline"])
     target = location.shown(params)
     try:
@@ -276,8 +273,9 @@ def diagnose(scope, names, target):
         target: ``host:port`` of the server, for the evidence.
     """
     answers = observe(scope, names)
+    decided = [(name, decide(scope, name, answers)) for name in names]
     findings = causes.derive(
-        [item for name in names for item in decide(scope, name, answers)], cause_rules.RULES
+        [item for _name, items in decided for item in items], cause_rules.RULES
     )
     for item in findings:
         item["evidence"] = dict(item["evidence"], target=target, database=scope.server["database"])
@@ -285,6 +283,7 @@ def diagnose(scope, names, target):
     insights["server"] = scope.server
     return dict(
         _result(findings),
+        checked={name: len(items) for name, items in decided},
         insights=redact_all(insights),
         query_seconds={query: answer.seconds for query, answer in answers.items()},
     )

@@ -86,6 +86,10 @@ SELECT
 FROM pg_roles r WHERE r.rolname = current_user
 """
 )
+_MISSING_SCHEMAS = """
+SELECT w.name FROM json_array_elements_text(%s::json) w (name)
+WHERE w.name NOT IN (SELECT n.nspname::text FROM pg_namespace n)
+"""
 _STATISTICS = """
 SELECT extract(epoch FROM clock_timestamp() - coalesce(
   d.stats_reset, (SELECT b.stats_reset FROM pg_stat_bgwriter b), pg_postmaster_start_time()
@@ -103,7 +107,7 @@ class Scope:
     """The options of the diagnosis, the server's facts, and the session for its queries.
 
     Raises:
-        ValueError: the earlier run was not of this database.
+        ValueError: the earlier run was not of this database, or a schema is not there.
 
     Attributes:
         server: the facts of the server and of the session's role.
@@ -123,11 +127,20 @@ class Scope:
         self.schemas_json = json.dumps(schemas) if schemas else None
         self.server = dict(self.row(_FACTS), version=session.version, statistics_seconds=None)
         self.statistics_error = None
+        self._check_schemas()
         self._read_statistics()
         if previous and self.earlier("server", "database") != self.server["database"]:
             raise InvalidValue(
                 "previous: these are not the insights of an earlier run into the database %s"
                 % self.server["database"]
+            )
+
+    def _check_schemas(self):
+        missing = self.schemas_json and self.rows(_MISSING_SCHEMAS, self.schemas_json)
+        if missing:
+            raise InvalidValue(
+                "schemas: there is no %s in the database %s"
+                % (", no ".join(row["name"] for row in missing), self.server["database"])
             )
 
     def _read_statistics(self):

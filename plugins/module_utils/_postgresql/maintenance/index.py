@@ -10,6 +10,13 @@ no read, and keeps its name from the next attempt.
 
 from __future__ import annotations
 
+import re
+import time
+
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
+    Deadline,
+    DeadlineExceeded,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
     InvalidValue,
     OperationError,
@@ -23,6 +30,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import 
 
 #: PostgreSQL cuts longer names off, in bytes.
 _LONGEST_NAME = 63
+#: How long it may take to clear away what an attempt has left at the deadline, in seconds.
+_CLEARING_S = 30.0
+#: What a condition may be made of: texts and names in quotes, and signs that begin no comment, no
+#: text of another kind and no other statement. Without a backslash, E'' has no escapes either.
+_CONDITION = re.compile(r"""(?:'[^'\\]*'|"[^"\\]*"|-(?!-)|/(?!\*)|[^'"\\;$/-])*\Z""")
 
 _INDEXES = """
 SELECT x.relname::text AS name, i.indisvalid AS valid, i.indisready AS ready, i.indisunique AS
@@ -39,7 +51,13 @@ SELECT x.relname::text AS name, i.indisvalid AS valid, i.indisready AS ready, i.
     WHERE k.position > i.indnkeyatts) AS include,
   i.indoption::text AS options, t.relname::text AS "table",
   (SELECT min(p.pid) FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS
-    built_by
+    built_by,
+  (SELECT format('the constraint %%I of %%s', k.conname, k.conrelid::regclass::text)
+    FROM pg_constraint k WHERE k.conindid = i.indexrelid ORDER BY k.contype = 'f' LIMIT 1
+  ) AS needed_by,
+  (SELECT h.inhparent::regclass::text FROM pg_inherits h WHERE h.inhrelid = i.indexrelid
+  ) AS part_of,
+  i.indisreplident AS identifies_rows
 FROM pg_index i
 JOIN pg_class x ON x.oid = i.indexrelid
 JOIN pg_am m ON m.oid = x.relam
@@ -48,7 +66,9 @@ JOIN pg_namespace n ON n.oid = x.relnamespace
 WHERE n.nspname = %s AND (t.relname = %s OR x.relname = %s)
 """
 _TABLE = """
-SELECT c.relkind::text AS kind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT c.relkind::text AS kind, pg_get_userbyid(c.relowner)::text AS owner,
+  c.relowner = current_user::regrole AS own
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'm', 'p')
 """
 
@@ -87,15 +107,55 @@ def name_of(params):
     return name.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
-def plan(params, indexes):
+def check(params):
+    """Refuse options that no index can have. Pure.
+
+    Raises:
+        InvalidValue: the message names the option.
+    """
+    if params["state"] == "present" and not params["columns"]:
+        raise InvalidValue("columns: an index needs at least one")
+    if params["state"] == "absent" and not (params["name"] or params["columns"]):
+        raise InvalidValue(
+            "name: which index of %s? Give its name or its columns" % params["table"]
+        )
+    if len(name_of(params).encode()) > _LONGEST_NAME:
+        raise InvalidValue(
+            "name: %s is too long, %d bytes are the most" % (name_of(params), _LONGEST_NAME)
+        )
+    if params["where"] and not is_one_condition(params["where"]):
+        raise InvalidValue(
+            "where: it must be one condition in SQL, with its parentheses and quotes closed,"
+            " without a semicolon, a comment, a backslash or a dollar sign: %s" % params["where"]
+        )
+
+
+def is_one_condition(text):
+    """Return whether a text is at most one expression wherever it is put in parentheses. Pure.
+
+    What it says is for the server to judge: see ``_rehearse``.
+    """
+    if not text.strip() or not _CONDITION.match(text):
+        return False
+    depth = 0
+    for sign in re.sub(r"""'[^']*'|"[^"]*\"""", "", text):
+        depth += (sign == "(") - (sign == ")")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def plan(params, indexes, predicate=None):
     """Decide what is to be done. Pure.
 
     Args:
         params: the options of ``pg_index``.
         indexes: the rows of the table's indexes, and of the one with the wanted name.
+        predicate: the option ``where`` as the server spells it.
 
     Raises:
-        IndexRefused: the name belongs to something else, or the index is being built right now.
+        IndexRefused: the name belongs to something else, the index is being built right now, or
+            something needs the one that is to be dropped.
     """
     name = name_of(params)
     there = next((row for row in indexes if row["name"] == name), None)
@@ -104,17 +164,46 @@ def plan(params, indexes):
     if there and there["built_by"]:
         raise IndexRefused("%s is being built right now, by pid %d" % (name, there["built_by"]))
     if params["state"] == "absent":
+        if there:
+            _refuse_needed(there)
         return Plan(drop=name if there else None)
     if there and there["valid"]:
-        if not _same(params, there):
+        if not _same(params, there, predicate):
             raise IndexRefused("there is another index of this name: %s" % there["definition"])
         return Plan(served_by=name)
-    serving = next((row["name"] for row in indexes if row["valid"] and _same(params, row)), None)
+    if there:
+        _refuse_needed(there)
+    serving = next(
+        (row["name"] for row in indexes if row["valid"] and _same(params, row, predicate)), None
+    )
     leftover = name if there else None
     return Plan(drop=leftover, create=not serving, served_by=serving)
 
 
-def _same(params, row):
+def _refuse_needed(row):
+    """Refuse to drop an index that the server does not drop on its own, or should not.
+
+    Raises:
+        IndexRefused: names what needs it.
+    """
+    if row["needed_by"]:
+        raise IndexRefused(
+            "%s is needed by %s: the server drops it with that only, by ALTER TABLE …"
+            " DROP CONSTRAINT" % (row["name"], row["needed_by"])
+        )
+    if row["part_of"]:
+        raise IndexRefused(
+            "%s is the part of %s for one partition, and goes with that only"
+            % (row["name"], row["part_of"])
+        )
+    if row["identifies_rows"]:
+        raise IndexRefused(
+            "%s is the replica identity of %s: without it, a publication's updates and deletions"
+            " fail. Give the table another one first" % (row["name"], row["table"])
+        )
+
+
+def _same(params, row, predicate):
     """Return whether an index serves what is wanted: the same columns in the same order, all rows,
     all that is requested.
     """
@@ -124,12 +213,7 @@ def _same(params, row):
     # Descending or NULLS FIRST reads the same rows in another order.
     if row["unique"] != params["unique"] or set(row["options"].split()) != {"0"}:
         return False
-    return _plain(row["predicate"]) == _plain(params["where"])
-
-
-def _plain(predicate):
-    """Return a predicate without spaces and parentheses, which the server sets as it likes."""
-    return "".join(char for char in predicate or "" if char not in " ()\n").lower()
+    return row["predicate"] == predicate
 
 
 def statements(params, planned):
@@ -142,24 +226,23 @@ def statements(params, planned):
             % (identifier(params["schema"]), identifier(planned.drop))
         )
     if planned.create:
+        table = "%s.%s" % (identifier(params["schema"]), identifier(params["table"]))
         sql.append(
-            "CREATE %sINDEX CONCURRENTLY %s ON %s.%s USING %s (%s)%s%s"
-            % (
-                "UNIQUE " if params["unique"] else "",
-                name,
-                identifier(params["schema"]),
-                identifier(params["table"]),
-                identifier(params["method"]),
-                ", ".join(map(identifier, params["columns"])),
-                (
-                    " INCLUDE (%s)" % ", ".join(map(identifier, params["include"]))
-                    if params["include"]
-                    else ""
-                ),
-                " WHERE %s" % params["where"] if params["where"] else "",
-            )
+            "CREATE %sINDEX CONCURRENTLY %s ON %s%s"
+            % ("UNIQUE " if params["unique"] else "", name, table, _what(params))
         )
     return sql
+
+
+def _what(params):
+    """Return the part of CREATE INDEX that follows the name of the table."""
+    include = ", ".join(map(identifier, params["include"]))
+    return " USING %s (%s)%s%s" % (
+        identifier(params["method"]),
+        ", ".join(map(identifier, params["columns"])),
+        " INCLUDE (%s)" % include if include else "",
+        " WHERE (%s)" % params["where"] if params["where"] else "",
+    )
 
 
 def run(params, deadline, check_mode):
@@ -175,12 +258,7 @@ def run(params, deadline, check_mode):
             again.
         PostgresError: the server cannot be queried, or refused.
     """
-    if params["state"] == "present" and not params["columns"]:
-        raise InvalidValue("columns: an index needs at least one")
-    if params["state"] == "absent" and not (params["name"] or params["columns"]):
-        raise InvalidValue(
-            "name: which index of %s? Give its name or its columns" % params["table"]
-        )
+    check(params)
     with connect(
         params,
         deadline,
@@ -199,10 +277,16 @@ def run(params, deadline, check_mode):
                 "%s is partitioned: name its partitions, one by one" % params["table"]
             )
         before = _indexes(session, params)
-        planned = plan(params, before)
+        predicate = None
+        if params["state"] == "present" and params["where"]:
+            refuse_standby(session, "an index")
+            predicate = _rehearse(session, params, kinds[0])
+        planned = plan(params, before, predicate)
         sql = statements(params, planned)
         if sql:
             refuse_standby(session, "an index")
+        if planned.create and not params["where"]:
+            _rehearse(session, params, kinds[0])
         attempts = 0
         if not check_mode and sql:
             attempts = _apply(session, params, planned)
@@ -231,6 +315,48 @@ def _indexes(session, params):
     return session.rows(_INDEXES, [params["schema"], params["table"], name_of(params)])
 
 
+def _rehearse(session, params, table):
+    """Have the server judge the index on an empty table with the same columns, which is rolled
+    back: in a check run, an index that cannot be would be promised otherwise.
+
+    Nothing runs with the rights of the session: the server runs what an index calls as the owner of
+    the table, who is the same. Triggers, expressions and conditions are not copied.
+
+    Returns:
+        The option ``where`` as the server spells it.
+
+    Raises:
+        IndexRefused: the server's own words.
+    """
+    try:
+        with session.transaction(kept=False):
+            session.execute(
+                "CREATE TEMPORARY TABLE sergas_ops_rehearsal (LIKE %s.%s)"
+                % (identifier(params["schema"]), identifier(params["table"]))
+            )
+            if not table["own"]:
+                session.execute(
+                    "ALTER TABLE pg_temp.sergas_ops_rehearsal OWNER TO %s"
+                    % identifier(table["owner"])
+                )
+            session.execute(
+                "CREATE %sINDEX sergas_ops_rehearsed ON pg_temp.sergas_ops_rehearsal%s"
+                % ("UNIQUE " if params["unique"] else "", _what(params))
+            )
+            return session.rows(
+                "SELECT pg_get_expr(i.indpred, i.indrelid) AS predicate FROM pg_index i"
+                " WHERE i.indexrelid = 'pg_temp.sergas_ops_rehearsed'::regclass"
+            )[0]["predicate"]
+    except errors.InsufficientPrivilege as error:
+        if not params["where"]:
+            return None
+        raise IndexRefused(
+            "where: the role cannot have it judged, it may make no temporary table: %s" % error
+        ) from error
+    except errors.StatementFailed as error:
+        raise IndexRefused("the server refuses such an index: %s" % error) from error
+
+
 def _apply(session, params, planned):
     """Run the plan's statements, the creation as often as is allowed; return how often that was."""
     for attempt in range(1, params["attempts"] + 1):
@@ -238,25 +364,62 @@ def _apply(session, params, planned):
             for statement in statements(params, planned):
                 session.execute(statement)
             return attempt if planned.create else 0
-        except errors.ConnectionLost:
-            raise
-        except errors.PostgresError as error:
-            _clear_away(session, params)
-            hopeless = not isinstance(error, (errors.LockTimedOut, errors.StatementFailed))
-            if hopeless or attempt == params["attempts"]:
-                raise IndexRefused("%s (after %d attempts)" % (error, attempt)) from error
+        except (errors.PostgresError, DeadlineExceeded) as error:
+            left, dropped = _clear_away(params)
+            again = isinstance(error, (errors.LockTimedOut, errors.StatementFailed)) and not left
+            if not again or attempt == params["attempts"]:
+                raise IndexRefused(
+                    "%s (after %d attempts)%s" % (error, attempt, left or dropped),
+                    name=name_of(params),
+                    dropped=name_of(params) if dropped else None,
+                ) from error
             planned = Plan(create=planned.create)
     raise InvalidValue("attempts: %d is below 1" % params["attempts"])
 
 
-def _clear_away(session, params):
-    """Drop what the failed attempt has left, if it has left anything."""
-    name = name_of(params)
-    for row in _indexes(session, params):
-        if row["name"] == name and not row["valid"] and not row["built_by"]:
+def _clear_away(params):
+    """Drop what the failed attempt has left, if it has left anything.
+
+    In another session, with another deadline: the first one may have been lost, and the most
+    frequent reason is that the time is up.
+
+    Returns:
+        (what is left and why, that something was dropped), each as the end of a sentence, or "".
+    """
+    name, deadline = name_of(params), Deadline(_CLEARING_S)
+    try:
+        with connect(
+            params,
+            deadline,
+            acting=True,
+            name="sergas.ops pg_index",
+            lock_timeout=_CLEARING_S,
+        ) as session:
+            # The server notices after a moment that the session that builds it has gone.
+            row = _leftover(session, params)
+            while row and row["built_by"] and deadline.remaining() > _CLEARING_S / 2:
+                time.sleep(0.2)
+                row = _leftover(session, params)
+            if row is None:
+                return "", ""
+            if row["built_by"]:
+                raise IndexRefused("pid %d still builds it" % row["built_by"])
             session.execute(
                 "DROP INDEX CONCURRENTLY %s.%s" % (identifier(params["schema"]), identifier(name))
             )
+    except (OperationError, DeadlineExceeded) as error:
+        return (
+            "; what the attempt has left of %s may still be there, invalid, and costs every write:"
+            " the next run drops it (%s)" % (name, error)
+        ), ""
+    return "", "; the invalid index %s that it has left was dropped" % name
+
+
+def _leftover(session, params):
+    name = name_of(params)
+    return next(
+        (row for row in _indexes(session, params) if row["name"] == name and not row["valid"]), None
+    )
 
 
 def _definitions(rows):

@@ -18,7 +18,6 @@ from __future__ import annotations
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import (
-    InvalidValue,
     OperationError,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import table_session
@@ -57,7 +56,15 @@ SELECT c.oid::bigint AS id, n.nspname::text AS schema, c.relname::text AS "table
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
     WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND
       a.attname = %s
-  ) AS indexed
+  ) AS indexed,
+  ARRAY(
+    -- Of the bits of tgtype: for each row, before, on delete.
+    SELECT 'the trigger ' || t.tgname FROM pg_trigger t WHERE t.tgrelid = c.oid
+      AND NOT t.tgisinternal AND t.tgtype & 11 = 11 AND t.tgenabled IN ('O', 'A')
+    UNION ALL
+    SELECT 'the rule ' || r.rulename FROM pg_rewrite r WHERE r.ev_class = c.oid
+      AND r.ev_type = '4' AND r.is_instead AND r.ev_enabled IN ('O', 'A')
+  ) AS kept_by
 FROM (SELECT %s::oid AS id UNION SELECT relid::oid FROM pg_partition_tree(%s::oid) WHERE isleaf) p
 JOIN pg_class c ON c.oid = p.id JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' ORDER BY 2, 3
@@ -82,6 +89,12 @@ DELETE FROM ONLY {table} WHERE ctid = ANY (ARRAY(
   SELECT t.ctid FROM ONLY {table} t WHERE t.ctid = ANY (%s::tid[]) AND {old} FOR UPDATE SKIP LOCKED
 ))
 """
+# What is still there after its deletion, and no other session's.
+_KEPT = """
+SELECT count(*) AS rows FROM (
+  SELECT 1 FROM ONLY {table} t WHERE t.ctid = ANY (%s::tid[]) AND {old} FOR UPDATE SKIP LOCKED
+) k
+"""
 
 
 class RetentionError(OperationError):
@@ -96,7 +109,8 @@ def find(session, schema, name, column):
         schema, name, column: the table and the time its rows are judged by.
 
     Returns:
-        Both are rows of {id, schema, table, owner}; a leaf has blocks and whether it is indexed.
+        Both are rows of {id, schema, table, owner}; a leaf has blocks, whether it is indexed, and
+        the triggers and rules that may keep its rows from being deleted.
 
     Raises:
         RetentionError: there is no such table or column, the column is no time, or other tables
@@ -117,13 +131,16 @@ class Table:
         leaves: see ``find``.
         column: the time its rows are judged by.
         before: rows older than this go, as ISO 8601 text.
+
+    Attributes:
+        leaves: as given.
     """
 
     def __init__(self, work, leaves, column, before):
         self._work = work
         self._column = _escaped(column)
         self._before = before
-        self._leaves = leaves
+        self.leaves = leaves
 
     def _sql(self, template, leaf, **words):
         return template.format(
@@ -139,7 +156,7 @@ class Table:
 
     def old(self):
         """Return how many rows are old and the bytes they take: {rows, bytes}."""
-        counts = [self._row(self._sql(_COUNT, leaf), leaf, [self._before]) for leaf in self._leaves]
+        counts = [self._row(self._sql(_COUNT, leaf), leaf, [self._before]) for leaf in self.leaves]
         return {key: sum(count[key] for count in counts) for key in ("rows", "bytes")}
 
     def batches(self, rows):
@@ -147,7 +164,7 @@ class Table:
 
         The caller notes in ``deleted`` how many went: the others are not offered again.
         """
-        for leaf in self._leaves:
+        for leaf in self.leaves:
             yield from self._by_index(leaf, rows) if leaf["indexed"] else self._by_block(leaf, rows)
 
     def _by_index(self, leaf, rows):
@@ -192,6 +209,12 @@ class Table:
             return self._work.session.execute(
                 self._sql(_DELETE, leaf), [batch["ids"], self._before]
             )
+
+    def kept(self, leaf, batch):
+        """Return how many rows of a batch a trigger or a rule of the table has kept."""
+        if not leaf["kept_by"]:
+            return 0
+        return self._row(self._sql(_KEPT, leaf), leaf, [batch["ids"], self._before])["rows"]
 
 
 def _escaped(name):
@@ -239,9 +262,6 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         PostgresError: the server cannot be queried, is a standby, or refused.
     """
     name = "sergas.ops pg_retention"
-    for option, least in (("days", 0), ("batch_rows", 1), ("pause", 0)):
-        if params[option] < least:
-            raise InvalidValue("%s: %g is below %d" % (option, params[option], least))
     with connect(params, deadline, acting=True, name=name) as login:
         before = login.rows(
             "SELECT coalesce(%s::timestamptz, now() - make_interval(secs => %s))::text AS before",
@@ -257,6 +277,12 @@ def run(params, deadline, check_mode, sleep=time.sleep):
             if not check_mode:
                 done = _delete(table, wal_room.WalRoom(login, params), params, deadline, sleep)
     left = 0 if check_mode else max(0, old["rows"] - done["rows"])
+    keepers = _keepers(leaves)
+    warnings = []
+    if not done["finished"]:
+        warnings = ["Stopped: %s; about %d old rows are left." % (done["stopped_by"], left)]
+    elif check_mode and keepers and old["rows"]:
+        warnings = ["How many rows go is up to %s, which may keep some or all." % keepers]
     return {
         "changed": done["rows"] > 0,
         "driver": login.driver,
@@ -268,9 +294,7 @@ def run(params, deadline, check_mode, sleep=time.sleep):
         "finished": done["finished"],
         "stopped_by": done.get("stopped_by"),
         "remaining": left,
-        "warnings": []
-        if done["finished"]
-        else ["Stopped: %s; about %d old rows are left." % (done["stopped_by"], left)],
+        "warnings": warnings,
         "diff": {
             "before": {"old_rows": old["rows"]},
             "after": {"old_rows": max(0, old["rows"] - done["rows"])},
@@ -278,10 +302,19 @@ def run(params, deadline, check_mode, sleep=time.sleep):
     }
 
 
+def _keepers(leaves):
+    """Return the triggers and rules that may keep rows from being deleted, in words."""
+    return ", ".join(
+        "%s of %s.%s" % (name, leaf["schema"], leaf["table"])
+        for leaf in leaves
+        for name in leaf["kept_by"]
+    )
+
+
 def _delete(table, room, params, deadline, sleep):
     done = {"rows": 0, "bytes": 0, "batches": 0, "finished": True}
     # What is left of the time has to do for a batch that takes as long as the longest so far.
-    longest, in_use = 0.0, 0
+    longest, in_use, kept = 0.0, 0, 0
     for leaf, batch in table.batches(params["batch_rows"]):
         if deadline.remaining() < longest + params["pause"] + 1.0:
             done.update(finished=False, stopped_by="the deadline came first")
@@ -295,13 +328,23 @@ def _delete(table, room, params, deadline, sleep):
             break
         left = deadline.remaining()
         deleted = batch["deleted"] = table.delete(leaf, batch)
-        in_use += batch["rows"] - deleted
+        stayed = table.kept(leaf, batch) if deleted < batch["rows"] else 0
+        kept += stayed
+        in_use += batch["rows"] - deleted - stayed
         longest = max(longest, left - deadline.remaining())
         done["rows"] += deleted
         done["bytes"] += batch["bytes"] * deleted // batch["rows"]
         done["batches"] += 1
+        if kept and not deleted:
+            # The next ones would fare no better, and each costs as much as a deletion.
+            break
         if params["pause"]:
             sleep(min(params["pause"], deadline.remaining()))
-    if in_use and done["finished"]:
+    if kept:
+        done.update(
+            finished=False,
+            stopped_by="%s keeps rows from being deleted" % _keepers(table.leaves),
+        )
+    elif in_use and done["finished"]:
         done.update(finished=False, stopped_by="rows are in use by another session")
     return done

@@ -115,7 +115,7 @@ class Run:
             owned_file.names,
             params["tolerance"] / 100.0,
         )
-        unvalidated = validate(plan, live, cluster, self._candidate, control_data)
+        unvalidated = validate(plan, live, cluster, self._candidate, control_data, self._deadline)
         found = result.of_plan(plan, live, wanted, cluster, params["allow_restart"])
         found = {
             **result.of_calculation(calculation),

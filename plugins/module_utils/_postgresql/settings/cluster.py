@@ -251,7 +251,7 @@ def describe(cluster, deadline):
     Raises:
         ProgramFailed: it does not say.
     """
-    out = _run([os.path.join(cluster.programs, "postgres"), "--describe-config"], deadline)
+    out = run([os.path.join(cluster.programs, "postgres"), "--describe-config"], deadline)
     kinds = {
         "BOOLEAN": "bool",
         "INTEGER": "integer",
@@ -276,7 +276,7 @@ def control_data(cluster, deadline):
         ProgramFailed: it cannot read the data directory.
     """
     program = os.path.join(cluster.programs, "pg_controldata")
-    out = _run(as_owner(cluster, [program, "-D", cluster.data_directory]), deadline)
+    out = run(as_owner(cluster, [program, "-D", cluster.data_directory]), deadline)
     return parse_control_data(out)
 
 
@@ -289,7 +289,12 @@ def parse_control_data(text):
     }
 
 
-def _run(argv, deadline):
+def run(argv, deadline):
+    """Run a program to its end and return what it prints.
+
+    Raises:
+        ProgramFailed: it ended with an error.
+    """
     status, out, err = process.run(argv, deadline)
     if status:
         raise ProgramFailed(

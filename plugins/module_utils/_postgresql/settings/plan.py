@@ -41,8 +41,9 @@ Plan = namedtuple(
 
 #: What pg_settings.source has for a value that hides what the files say from this session.
 _HIDING = ("client", "session", "interactive", "user", "database", "database user", "global")
-#: Sources that no file can beat.
-_COMMAND = ("command line", "environment variable", "override")
+#: Sources that no file can beat. A value that the server has worked out as its default, such as the
+#: path of pg_hba.conf, has the source "override", and is beaten by a file.
+_COMMAND = ("command line", "environment variable")
 
 
 class SettingsError(OperationError):
@@ -305,7 +306,7 @@ def _overridden(name, path, target, winner, live):
     if name not in target:
         return None
     row = live.rows.get(name) or {}
-    if live.running and row.get("source") in _COMMAND[:2]:
+    if live.running and row.get("source") in _COMMAND:
         by, effective = "the server's %s" % row["source"], row["shown"]
     elif winner is not None and winner.path != path:
         by, effective = "%s line %d" % (winner.path, winner.line), winner.value

@@ -19,6 +19,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Inv
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import values
 
 OLDEST_VERSION = 13
+NEWEST_VERSION = 18
 WORKLOADS = ("web", "oltp", "dw", "desktop", "mixed")
 STORAGES = ("hdd", "ssd", "san", "nvme")
 DATASETS = ("less_ram", "mid_ram", "greater_ram")

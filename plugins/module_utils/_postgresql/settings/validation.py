@@ -10,6 +10,7 @@ import os
 
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings import (
     owned_file,
+    server_files,
     values,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.plan import (
@@ -17,8 +18,16 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.pl
     contradictions,
 )
 
+#: Settings that name libraries which are loaded at a start, or as each session begins.
+_LIBRARIES = (
+    "shared_preload_libraries",
+    "session_preload_libraries",
+    "local_preload_libraries",
+    "archive_library",
+)
 
-def validate(plan, live, cluster, candidate, control_data):
+
+def validate(plan, live, cluster, candidate, control_data, deadline):
     """Check the values of a plan.
 
     Args:
@@ -27,6 +36,7 @@ def validate(plan, live, cluster, candidate, control_data):
         cluster: the ``cluster.Cluster``.
         candidate: its ``cluster.Candidate``.
         control_data: the lines of pg_controldata.
+        deadline: the Deadline of it all.
 
     Returns:
         What could not be checked, as sentences.
@@ -34,12 +44,22 @@ def validate(plan, live, cluster, candidate, control_data):
     Raises:
         SettingsError: PostgreSQL refuses a value.
     """
-    if not plan.target:
+    touched = {change["name"] for change in plan.changes}.union(plan.target)
+    if not touched:
         return []
-    refused = candidate.refusals(plan.target)
+    refused = candidate.refusals(plan.target) if plan.target else []
     unknown, unvalidated = _unknown(plan.target, live)
-    missing, unfound = _missing_libraries(plan.target, cluster)
+    missing, unfound = _missing_libraries(plan, live, cluster)
     refused += unknown + missing
+    if not refused and touched & server_files.CONCERNED:
+        refused, unchecked = server_files.refusals(
+            lambda name: _after(name, plan, live),
+            # A stopped server has nothing open, and is to start with all of it.
+            live.value if live.running else lambda name: None,
+            cluster,
+            deadline,
+        )
+        unfound += unchecked
     if not refused:
         segment = control_data.get("Bytes per WAL segment", "")
         slots = owned_file.names(os.path.join(cluster.data_directory, "pg_replslot"))
@@ -78,13 +98,15 @@ def _unknown(target, live):
     )
 
 
-def _missing_libraries(target, cluster):
+def _missing_libraries(plan, live, cluster):
     """Return (refusals of libraries that are not there, a note where that cannot be checked)."""
     names = [
-        name.strip().strip('"').replace("$libdir/", "")
-        for name in (target.get("shared_preload_libraries") or "").split(",")
+        # Those that any role may load are in a separate directory.
+        (setting, name.strip().strip('"'), "plugins" if setting.startswith("local") else "")
+        for setting in _LIBRARIES
+        for name in (plan.target.get(setting) or "").split(",")
     ]
-    names = [name for name in names if name]
+    names = [(setting, name, part) for setting, name, part in names if name]
     directories = [
         os.path.join(cluster.programs, "..", part) for part in ("lib", "lib/postgresql", "lib64")
     ]
@@ -94,13 +116,34 @@ def _missing_libraries(target, cluster):
         None,
     )
     if names and home is None:
-        return [], ["shared_preload_libraries: the directory of libraries was not found"]
+        return [], ["%s: the directory of libraries was not found" % names[0][0]]
     missing = []
-    for name in names:
-        path = name if "/" in name else os.path.join(home, name)
-        if not os.path.exists(path) and not os.path.exists(path + ".so"):
-            missing.append('could not access file "%s": No such file or directory' % name)
+    for setting, name, part in names:
+        search = _after("dynamic_library_path", plan, live) or "$libdir"
+        paths = [
+            os.path.join(directory.replace("$libdir", home), part, name)
+            for directory in ("$libdir" if part else search).split(":")
+        ]
+        if "/" in name:
+            paths = [name.replace("$libdir", home)]
+        if not any(os.path.exists(path + end) for path in paths for end in ("", ".so")):
+            missing.append(
+                '%s: could not access file "%s": No such file or directory' % (setting, name)
+            )
     return missing, []
+
+
+def _after(name, plan, live):
+    """Return what a setting is in the files after the change, as it stands there, or None."""
+    winner = plan.tree.winner(name)
+    if winner is not None:
+        return winner.value
+    row = live.rows.get(name)
+    if row is None or not live.running:
+        return None
+    # What comes from the line that goes, or from a session, is not what a start would give it.
+    gone = live.hidden(name) or row.get("source") == "configuration file"
+    return row["boot_val"] if gone else row["setting"]
 
 
 def _effective(name, plan, live, candidate):

@@ -14,6 +14,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import 
 from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, dotenv_masking
 
 MOST_SECONDS = 86400
+#: Of the options that are numbers, in seconds.
+RANGES = (("deadline", 0, MOST_SECONDS), ("command_timeout", 1, 3600))
 MOST_FILES = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _DIRECTORY = re.compile(r"/[A-Za-z0-9/._-]*\Z")
@@ -62,7 +64,7 @@ def check(params):
             "directory: %r must be absolute, of letters, digits, '.', '_' and '-'"
             % params["directory"]
         )
-    for option, least, most in (("deadline", 0, MOST_SECONDS), ("command_timeout", 1, 3600)):
+    for option, least, most in RANGES:
         if not least <= params[option] <= most:
             raise Refused(
                 "%s: %d must be from %d to %d seconds" % (option, params[option], least, most)

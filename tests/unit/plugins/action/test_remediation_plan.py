@@ -99,6 +99,21 @@ def test_what_follows_acts_on_planned_hosts_only(plan, check_mode, mode):
     assert remediation_hosts.remediation_hosts(names, "recheck") == ["app2"]
 
 
+def test_a_host_that_no_task_reaches_is_no_anchor_and_not_checked_again(plan):
+    undefined = {"failed": True, "msg": "Error processing keyword 'remote_user': 'x' is undefined"}
+    broken = {"failed": True, "msg": "No space left on device"}
+    made = plan({"app1": undefined, "app2": broken, "app3": found(DOWN)}, apply="true")
+    assert (made["anchor_host"], made["unhealthy_hosts"]) == ("app2", ["app2", "app3"])
+    alone = plan({"app1": undefined, "app3": found(DOWN)}, apply="true")
+    assert (alone["anchor_host"], alone["unhealthy_hosts"]) == ("localhost", ["app3"])
+
+
+def test_an_approval_that_nothing_needs_is_a_note(plan):
+    made = plan({"app1": found(FINE)}, approve=["end_blocker"])
+    assert not made.get("failed")
+    assert any("nothing needs end_blocker" in line for line in plan.lines)
+
+
 def test_a_target_is_the_host_that_has_its_address(plan):
     """A balancer reaches an app by its address among the hosts, not by that for management."""
     blocked = finding(
@@ -154,7 +169,7 @@ def test_a_host_that_does_not_answer_is_not_acted_on(plan):
     [
         ({"remedies": ["reboot"]}, "sergas_remedies: 'reboot' is not allowed, it must be one of:"),
         ({"skip_remedies": "x"}, "sergas_skip_remedies: 'x' is not allowed"),
-        ({"approve": ["end_blocker"]}, "sergas_approve: end_blocker approves nothing"),
+        ({"approve": ["end_bloker"]}, "sergas_approve: 'end_bloker' is not allowed"),
         ({"max_share": 2}, "sergas_max_share: 2 is not allowed"),
         ({"batches": ["0%"]}, "sergas_batches: ['0%'] is not allowed"),
         ({"maintenance_window": {"start": "1"}}, "sergas_maintenance_window: "),

@@ -51,6 +51,7 @@ def seen(*jails, **details):
         "result": "success",
         "silent": None,
         "jails": list(jails),
+        "ufw": {},
         "overridden": [],
     }
     return dict(known, **details)
@@ -101,6 +102,14 @@ def test_service_that_was_switched_off_is_skipped():
         (
             seen(jail(banned=["203.0.113.9"], not_in_firewall=["203.0.113.9"])),
             [("security.ban.ineffective", "fail")],
+        ),
+        (
+            seen(jail(banned=["203.0.113.9"]), ufw={"sshd": ["203.0.113.9"]}),
+            [("security.bans.ok", "ok")],
+        ),
+        (
+            seen(jail(banned=["203.0.113.9"]), ufw={"gone": ["203.0.113.9"]}),
+            [("security.ban.leftover", "warn")],
         ),
     ],
 )

@@ -22,6 +22,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import (
     sources as fail2ban_sources,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._host import ufw
 
 DUMP = """\
 2026-11-24 18:37:07,291 fail2ban.configreader [215]: WARNING 'allowipv6' not defined
@@ -320,3 +321,26 @@ def test_rule_of_a_ban_is_looked_up_by_its_action():
     found = rules.lookup("sergas-iptables", "sshd", "192.0.2.1")
     assert found[0] == "iptables" and "f2b-sshd" in found
     assert rules.lookup("sergas-ufw", "sshd", "192.0.2.1") is None
+
+
+def test_what_only_ufw_still_denies_is_unbanned_too():
+    plan = bans.plan([], ["203.0.113.7", "203.0.113.8"], [], [], ["203.0.113.7"])
+    assert plan.unban == ["203.0.113.7"]
+
+
+def test_the_rules_of_a_jail_are_distinguished_from_the_operators():
+    mark = "comment=" + b"fail2ban sergas-blocked until 1796181924".hex()
+    text = "".join(
+        "### tuple ### %s any %s %s in %s\n" % rule
+        for rule in (
+            ("deny any", "0.0.0.0/0 any", "203.0.113.7", mark),
+            ("deny any", "0.0.0.0/0 any", "203.0.113.8", "comment=" + b"fail2ban by hand".hex()),
+            ("reject any", "0.0.0.0/0 any", "203.0.113.9", ""),
+            ("deny tcp", "0.0.0.0/0 any", "203.0.113.10", ""),
+            ("deny any", "0.0.0.0/0 any", "0.0.0.0/0", ""),
+            ("allow any", "0.0.0.0/0 any", "203.0.113.11", ""),
+        )
+    )
+    of_jails, others = rules.denied_by_ufw(ufw.parse_tuples(text, 4))
+    assert of_jails == {"sergas-blocked": ["203.0.113.7"]}
+    assert others == ["203.0.113.8", "203.0.113.9"]

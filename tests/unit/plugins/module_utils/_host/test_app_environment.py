@@ -167,6 +167,15 @@ def test_a_source_that_cannot_be_read_is_a_gap(app, tmp_path):
     assert found.gaps == {"sources": "systemctl does not answer"}
 
 
+def test_a_file_of_the_settings_that_cannot_be_read_is_a_gap_too(app, tmp_path):
+    """Nothing is known then of what a start would give the app, whatever its files' times say."""
+    (tmp_path / ".env").mkdir()
+    path = "%s (ignore_errors=no)" % (tmp_path / ".env")
+    found = app(None, process=process_environment.Unreadable("run"), EnvironmentFiles=path)
+    assert set(found.gaps) == {"sources", "running"} and "directory" in found.error
+    assert app(None, EnvironmentFiles="").gaps["sources"] == found.error
+
+
 def test_files_that_a_start_must_have_are_named(app):
     files = (
         "/none/a (ignore_errors=no)\n/none/b (ignore_errors=yes)\n/none/*.env (ignore_errors=no)"

@@ -129,7 +129,7 @@ def test_a_superuser_is_not_held_to_the_limit_of_a_database():
             "end_idle_transactions",
         ),
         ({"state": "active", "wait_event_type": "Lock"}, "waiting for a lock", "end_blocker"),
-        ({"state": "active", "wait_event_type": "IO"}, "busy", None),
+        ({"state": "active", "wait_event_type": "IO"}, "busy", "raise_connections"),
     ],
 )
 def test_what_most_sessions_do_is_the_reason(given, reason, remedy):
@@ -137,6 +137,13 @@ def test_what_most_sessions_do_is_the_reason(given, reason, remedy):
     assert found["evidence"]["reason"] == reason
     assert reason in found["summary"]
     assert found["remedy"] == remedy
+
+
+def test_a_busy_role_at_its_own_limit_needs_no_larger_server():
+    limits = {**LIMITS, "roles": {"sergas": 10}}
+    found = decide(crowd(10, state="active", wait_event_type="IO"), limits=limits)["db.connections"]
+    assert found["status"] == "fail" and found["evidence"]["reason"] == "busy"
+    assert found["remedy"] is None and "raise this limit" in found["advice"]
 
 
 def test_a_crowd_behind_a_lock_derives_from_the_lock():

@@ -204,3 +204,17 @@ def test_slots_as_the_server_counts_them_win():
         "findings": [bad("db.connections.ok", "ok", target="localhost:5432", slots=500)],
     }
     assert fleet.correlate([app("app1", 40), app("app2", 40), server])[0] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "remedy"),
+    [("127.0.0.1:5432", "raise_connections"), (SERVER, "end_idle_sessions")],
+)
+def test_full_slots_are_answered_by_what_the_sessions_do(target, remedy):
+    by_app = bad("db.connections.exhausted", target=target)
+    by_app["remedy"] = "end_idle_sessions"
+    by_server = bad("db.connections.exhausted", target="localhost:5432", by_state={"active": 91})
+    by_server["remedy"] = "raise_connections"
+    findings = [by_app, by_server]
+    host.answer_once(findings)
+    assert [item["remedy"] for item in findings] == [remedy, "raise_connections"]

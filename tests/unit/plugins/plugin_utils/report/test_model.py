@@ -57,13 +57,35 @@ def test_a_root_names_its_hosts_and_those_it_affects(makers):
 
 
 def test_one_id_on_several_hosts_is_one_root_and_the_example_is_named(makers):
-    reasons = ("Connection refused", "Connection timed out")
+    reasons = ("Connection timed out", "Timeout, server not responding", "Connection refused")
     report = makers.build(
         [makers.lost("web%d" % number, reason) for number, reason in enumerate(reasons)]
     )
-    (root,) = report["roots"]
-    assert root["hosts"] == ["web0", "web1"]
-    assert root["summary"] == "web0: Ansible cannot reach it: Connection refused"
+    timeout, refused = report["roots"]
+    assert (timeout["reason"], timeout["hosts"]) == ("timeout", ["web0", "web1"])
+    assert timeout["summary"] == "web0: Ansible cannot reach it: Connection timed out"
+    assert (refused["reason"], refused["hosts"]) == ("refused", ["web2"])
+    assert refused["summary"] == "Ansible cannot reach it: Connection refused"
+
+
+def test_each_host_that_fails_the_run_is_named_and_no_other(makers):
+    bad = finding("host.disk.high", "host", "fail", "full")
+    warned = finding("host.cpu.high", "host", "warn", "busy")
+    hosts = [
+        makers.entry("fine", makers.healthy()),
+        makers.entry("warned", [warned]),
+        makers.entry("full", [bad, warned]),
+        makers.lost("lost"),
+        makers.crashed("crashed"),
+    ]
+    assert model.failing(makers.build(hosts, fail_on="never")) == {}
+    failing = model.failing(makers.build(hosts, fail_on="fail"))
+    assert list(failing) == ["full", "lost", "crashed"]
+    assert failing["full"] == "host.disk.high (fail); sergas_fail_on is fail"
+    assert failing["crashed"] == "could not be diagnosed; sergas_fail_on is fail"
+    assert set(model.failing(makers.build(hosts, fail_on="warn"))) == {*failing, "warned"}
+    alone = model.failing(makers.build([makers.crashed("crashed")], fail_on="never"))
+    assert list(alone) == ["crashed"]
 
 
 def test_one_id_for_two_reasons_is_two_roots_each_with_its_hosts(makers):

@@ -22,7 +22,8 @@ def test_the_findings_of_a_diagnosed_host_are_taken_as_they_are():
         finding("redis.skipped", "redis", "skipped", "no"),
     ]
     entry = one(findings=items, probe_seconds={"disks": 0.01})
-    assert entry["findings"] == items
+    named = [dict(items[0], check="health/host.disk"), dict(items[1], check="health/redis")]
+    assert entry["findings"] == named
     assert entry["diagnosed"] and entry["reachable"]
     assert entry["groups"] == ["all", "sergas_app"]
     assert entry["addresses"] == ["10.0.0.1", "web1"]
@@ -64,6 +65,100 @@ def test_an_unreachable_host_says_why_and_what_to_do(message, summary, advice):
     assert (item["id"], item["status"]) == ("host.unreachable", "fail")
     assert summary in item["summary"]
     assert item["advice"].startswith(advice)
+
+
+#: What ssh and sudo write, as Ansible passes it on.
+CHANGED = (
+    "Failed to connect to the host via ssh: @@@@@ @ WARNING: REMOTE HOST IDENTIFICATION HAS"
+    " CHANGED! @ @@@@@ IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY! Host key for 192.0.2.1"
+    " has changed and you have requested strict checking. Host key verification failed."
+)
+UNKNOWN = (
+    "Failed to connect to the host via ssh: No ED25519 host key is known for 192.0.2.1 and you have"
+    " requested strict checking. Host key verification failed."
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "advice"),
+    [
+        (CHANGED, "host_key_changed", "remove the old key"),
+        (UNKNOWN, "host_key_unknown", "add it to known_hosts"),
+        ("Host key verification failed.", "host_key_unknown", "add it to known_hosts"),
+        ("[Errno 2] No such file or directory: b'ssh'", "ssh_client", "Install an ssh client"),
+        (
+            "to use the 'ssh' connection type with passwords, you must install the sshpass program",
+            "sshpass",
+            "Install sshpass",
+        ),
+        ("Timed out waiting for become success.", "become_password", "-K"),
+        ("Missing sudo password", "become_password", "-K"),
+        ("Connection timed out", "timeout", "Check that it is up"),
+    ],
+)
+def test_each_first_contact_has_its_own_reason(message, reason, advice):
+    (item,) = one(unreachable=True, msg=message)["findings"]
+    assert item["reason"] == reason and advice in item["advice"]
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "advice"),
+    [
+        ("Missing sudo password", "become_password", "-K"),
+        ("sudo: a password is required", "become_password", "-K"),
+        ("/bin/sh: 1: sudo: not found", "no_become", "It has no sudo"),
+        ("bash: line 1: sudo: command not found", "no_become", "It has no sudo"),
+        (
+            "ops is not in the sudoers file. This incident will be reported.",
+            "become_denied",
+            "Allow",
+        ),
+        (
+            "Unable to execute ssh command line on a controller: [Errno 2] No such file: b'ssh'",
+            "ssh_client",
+            "Install an ssh client",
+        ),
+        (
+            "The field 'remote_addr' has an invalid value, which includes an undefined variable."
+            " 'terraform_ip' is undefined",
+            "undefined:terraform_ip",
+            "Define the variable",
+        ),
+        ("Error processing keyword 'remote_user': 'x' is undefined", "undefined:x", "Define"),
+        ("the connection plugin 'nosuch' was not found", "plugin:nosuch", "Correct"),
+        ("No space left on device", "other:No space left on device", "-vvv"),
+    ],
+)
+def test_each_failed_diagnosis_has_its_own_reason(message, reason, advice):
+    (item,) = one(failed=True, msg=message)["findings"]
+    assert item["reason"] == reason and advice in item["advice"]
+
+
+def test_a_long_reason_keeps_what_was_wrong_at_its_end():
+    message = "value of checks must be one or more of: %s. Got no match for: servce"
+    (item,) = one(failed=True, msg=message % ", ".join(["some_check"] * 100))["findings"]
+    assert "value of checks" in item["summary"] and item["summary"].endswith("match for: servce")
+    assert len(item["summary"]) < 600
+
+
+def test_a_host_that_was_left_out_says_why():
+    entry = results.host_entry("switch", [], [], {}, ["health"], left_out="it is a device")
+    (item,) = entry["findings"]
+    assert (item["summary"], item["reason"]) == ("Not diagnosed: it is a device", "left_out")
+
+
+def test_each_finding_has_the_check_that_made_it():
+    items = [
+        finding("host.disk.ok", "host", "ok", "x"),
+        finding("host.inodes.ok", "host", "ok", "x"),
+        finding("host.load.ok", "host", "ok", "x"),
+    ]
+    entry = one(findings=items, checked={"disk": 2, "load": 1})
+    made = ["health:disk", "health:disk", "health:load"]
+    assert [item["check"] for item in entry["findings"]] == made
+    for counts in ({"disk": 10**9}, {"disk": "2"}, {"disk": 4, "load": -1}, [], "x"):
+        entry = one(findings=items, checked=counts)
+        assert entry["findings"][0]["check"] == "health/host.disk"
 
 
 def test_the_reason_of_a_lost_connection_holds_no_secret():

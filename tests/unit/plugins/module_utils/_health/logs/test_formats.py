@@ -125,7 +125,7 @@ def test_what_is_no_json_object(line):
         ("[ERROR]\t2025-10-19T12:00:01.123Z\trequest\tno account", "error"),
         ("ERRO[0001] no account", "error"),
         ("processed account 5 of the batch", None),
-        ("user:root ERROR of somebody", None),
+        ("user:root ERROR of another one", None),
         ("saved 5 accounts - ERROR - was not among them", None),
         ("", None),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import errors
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.maintenance import (
     index as indexes,
@@ -49,6 +50,9 @@ def index(**changes):
         "predicate": None,
         "definition": "CREATE INDEX …",
         "built_by": None,
+        "needed_by": None,
+        "part_of": None,
+        "identifies_rows": False,
     }
     return dict(row, **changes)
 
@@ -73,7 +77,7 @@ def test_names_are_quoted_and_all_options_are_used():
     )
     assert indexes.statements(params, indexes.plan(params, [])) == [
         'CREATE UNIQUE INDEX CONCURRENTLY "x" ON "public"."odd""name" USING "btree" ("a b", "c")'
-        ' INCLUDE ("d") WHERE c IS NOT NULL'
+        ' INCLUDE ("d") WHERE (c IS NOT NULL)'
     ]
 
 
@@ -126,6 +130,66 @@ def test_a_name_that_is_something_elses_is_refused(there):
 def test_absent_drops_only_what_is_there():
     assert indexes.plan(wanted(state="absent"), [index()]).drop == "idx_accounts_owner_id"
     assert not indexes.plan(wanted(state="absent"), []).changes
+
+
+@pytest.mark.parametrize(
+    ("needed", "named"),
+    [
+        ({"needed_by": "the constraint accounts_pkey of accounts"}, "accounts_pkey"),
+        ({"part_of": "idx_log"}, "idx_log"),
+        ({"identifies_rows": True}, "replica identity"),
+    ],
+)
+def test_an_index_that_something_needs_is_not_dropped(needed, named):
+    with pytest.raises(indexes.IndexRefused, match=named):
+        indexes.plan(wanted(state="absent"), [index(**needed)])
+
+
+def test_a_condition_is_compared_as_the_server_spells_it():
+    params = wanted(where="status='Lead'")
+    there = index(predicate="(status = 'Lead'::text)")
+    assert not indexes.plan(params, [there], "(status = 'Lead'::text)").changes
+    with pytest.raises(indexes.IndexRefused, match="another index of this name"):
+        indexes.plan(params, [there], "(status = 'lead'::text)")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "a = 1",
+        "status IN ('x; y', 'it''s -- ok /* too */') AND (b OR \"odd;name\" > 2 - -1)",
+        "data->>'kind' = ')' AND a / 2 > 1",
+    ],
+)
+def test_one_condition_is_one(condition):
+    indexes.check(wanted(where=condition))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "true; DROP TABLE accounts",
+        "true) ; DROP TABLE accounts; SELECT (1",
+        "true) TABLESPACE slow WHERE (true",
+        "a = 1 -- rest",
+        "a = 1 /* rest",
+        "a = E'\\'; DROP TABLE accounts --'",
+        "a = $$x$$",
+        "a = 'open",
+        'a = "open',
+        "(a = 1",
+        "a = 1)",
+        " ",
+    ],
+)
+def test_what_is_not_one_condition_is_refused_by_name(text):
+    with pytest.raises(errors.InvalidValue, match="^where: "):
+        indexes.check(wanted(where=text))
+
+
+def test_a_name_that_the_server_would_cut_is_refused():
+    with pytest.raises(errors.InvalidValue, match="^name: "):
+        indexes.check(wanted(name="x" * 64))
 
 
 def test_a_long_name_is_cut_as_the_server_does():

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An old name of an option or a variable is refused with its new one."""
+"""Options that are refused by name: old names of options and variables."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import renamed
+from ansible_collections.sergas.ops.plugins.module_utils._core import module
 
-ROOT = Path(renamed.__file__).resolve().parents[3]
-BASE = str(Path(renamed.__file__).parents[6])
+ROOT = Path(module.__file__).resolve().parents[3]
+BASE = str(Path(module.__file__).parents[6])
 
 
 def run(name, **options):
