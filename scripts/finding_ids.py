@@ -18,7 +18,7 @@ from typing import NamedTuple
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import check as cognee_check
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import decide as cognee_decide
 from ansible_collections.sergas.ops.plugins.module_utils._cognee import views
-from ansible_collections.sergas.ops.plugins.module_utils._core import causes, thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core import causes, thresholds, traffic
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import checks as fail2ban_checks
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import check as firewall_check
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules, checks
@@ -67,6 +67,11 @@ BUILT = {
     | {"db.bloat.indexes.skipped"},
     "module_utils/_health/resolved.py": {check.subject + ".ok" for check in checks.CHECKS.values()}
     - {"app.resources.ok"},  # its findings have subjects that say so themselves
+    # what waits for traffic is kept, or is ok once that has decided
+    "module_utils/_health/awaiting.py": set(traffic.SHOWN)
+    | {subject + ".ok" for _check, subject in traffic.SHOWN.values()},
+    # and is in the plan as it was
+    "plugin_utils/remediation/plan.py": set(traffic.SHOWN),
     "module_utils/_health/probes/limits.py": {
         subject + state
         for subject in ("app.files", "app.tasks", "app.pool")

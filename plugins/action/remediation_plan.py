@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -19,9 +20,11 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
 from ansible_collections.sergas.ops.plugins.plugin_utils import controller, inventory, run_scope
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     arguments,
+    foreseen,
     plan,
     reading,
     show,
+    verdict,
 )
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
     options as checked,
@@ -82,7 +85,7 @@ class ActionModule(ActionBase):
         _refuse_foreign_report(found, addresses, from_report)
         applying = mode != "plan"
         acting = [name for batch in planned["batches"] for name in batch] if applying else []
-        orders = _orders(planned)
+        orders = _orders(planned, plan_options.approve)
         screen.show([("", None), *show.lines(planned, mode, screen.COLUMNS)])
         screen.show([*_unused_approvals(planned, plan_options), ("", None)])
         result.update(planned)
@@ -148,11 +151,35 @@ class ActionModule(ActionBase):
         for name in left:
             variables = hostvars.raw_get(name)
             health = variables.get("sergas_diagnose_health")
+            found = results.plain(health) if isinstance(health, dict) else {}
             contexts[name] = plan.HostContext(
                 variables=frozenset(map(str, variables)),
-                changes=changes_of(results.plain(health)),
+                changes=changes_of(found),
+                decided=decided_of(found),
+                values=self._values(hostvars, variables, name),
+                unchanged=foreseen.unchanged(
+                    verdict.findings_of([found]) or (),
+                    *(
+                        results.plain(variables.get("__remediate_" + compared))
+                        for compared in ("credentials", "requirements", "sessions")
+                    ),
+                ),
             )
         return contexts
+
+    @staticmethod
+    def _values(hostvars, variables, name):
+        """Return {name: "" or a word} of the app's variables that the inventory has values for."""
+        if "sergas_env_values" not in variables:
+            return {}
+        try:
+            values = hostvars[name]["sergas_env_values"]
+        except AnsibleError:
+            # A vault that is not there: the remedy says so, once it needs it.
+            return None
+        if not isinstance(values, Mapping):
+            return None
+        return {str(key): "" if value in (None, "") else "set" for key, value in values.items()}
 
 
 def changes_of(health):
@@ -168,6 +195,18 @@ def changes_of(health):
     ]
     lines = "\n".join(map(json.dumps, entries))
     return tuple(ledger.parse(lines.encode())[0])
+
+
+def decided_of(health):
+    """Return what traffic has decided on a host by its diagnosis, as far as it can be used."""
+    given = health.get("decided")
+    return tuple(
+        one
+        for one in (given if isinstance(given, list) else ())
+        if isinstance(one, dict)
+        and one.get("outcome") in ("kept", "failed")
+        and all(isinstance(one.get(key), list) for key in ("findings", "before"))
+    )
 
 
 def _registered(task_vars, given):
@@ -215,11 +254,17 @@ def _refuse_foreign_report(found, addresses, from_report):
         )
 
 
-def _orders(planned):
+def _orders(planned, approved):
     """Return {host: its entries that nothing holds back}, with what carrying them out needs."""
     return {
         name: [
-            dict(entry, batch=number, resolves_points=plan.resolves_points(entry))
+            dict(
+                entry,
+                batch=number,
+                resolves_points=plan.resolves_points(entry),
+                approved=entry["remedy"] in approved,
+                more=plan.has_more(entry, planned["entries"]),
+            )
             for entry in planned["entries"]
             if entry["host"] == name and plan.is_ready(entry)
         ]

@@ -81,14 +81,18 @@ class ActionModule(ActionBase):
         (position,) = (i for i, order in enumerate(orders) if order["remedy"] == remedy)
         order = dict(plain(orders[position]), position=position)
         earlier = [name for batch in planned["batches"][: order["batch"]] for name in batch]
-        part = order["verification"]["part"]
+        parts = [one["part"] for one in steps.verifying(order["verification"], order["found_by"])]
         facts = {
             "name": host.name,
             "app": host.app(),
             "from_report": bool(planned["from_report"]),
-            "checked": any(host.registered(name) for name in steps.registered_by(part)),
+            "checked": all(
+                any(host.registered(name) for name in steps.registered_by(part)) for part in parts
+            ),
             "blocked_by": outcomes.stopped_by(
-                {str(name): host.progress_of(name) for name in [*earlier, host.name]}, remedy
+                {str(name): host.progress_of(name) for name in [*earlier, host.name]},
+                remedy,
+                order["answers"],
             ),
             "check_mode": bool(self._task.check_mode),
         }
@@ -124,11 +128,13 @@ class _Host:
 
     def situation(self, state):
         """Return what there is to know after the step of a state."""
-        part = state["check"].get("part", "")
+        parts = [one["part"] for one in state["check"].get("parts", ())]
         return {
             "name": self.name,
             "app": self.app(),
-            "results": [self.registered(name) for name in steps.registered_by(part)],
+            "results": [
+                self.registered(name) for part in parts for name in steps.registered_by(part)
+            ],
             "returned": self.registered(
                 "__remediate_point" if state["next"] == "run" else "__remediate_returned"
             ),

@@ -20,9 +20,9 @@ options:
     type: str
   login_port:
     description:
-      - The port of the server, which is also part of its socket's name.
+      - The port of the server, which is also part of its socket's name. If not given, 5432; on the
+        server's own host, the port of the only server there.
     type: int
-    default: 5432
   login_user:
     description:
       - The role to connect as.

@@ -32,6 +32,14 @@ options:
     type: list
     elements: path
     default: []
+  modules:
+    description:
+      - Modules that the app cannot import. The files of the packages that have them are compared
+        with what was installed, and a package with a changed one is installed again. What others
+        have changed in any other package stays.
+    type: list
+    elements: str
+    default: []
   index_url:
     description:
       - The package index. If not given, the one that pip is configured for. It may hold a password.
@@ -144,6 +152,7 @@ def main():
         "app_dir": {"type": "path", "default": "/home/sergas/super-account-manager"},
         "virtualenv": {"type": "path"},
         "requirements": {"type": "list", "elements": "path", "default": []},
+        "modules": {"type": "list", "elements": "str", "default": []},
         "index_url": {"type": "str", "no_log": True},
         "find_links": {"type": "str"},
         "no_index": {"type": "bool", "default": False},

@@ -25,6 +25,15 @@ options:
       - The path of the app's health endpoint.
     type: str
     default: /health
+  health_scheme:
+    description:
+      - Whether the app speaks TLS, where that should not be found out.
+    type: str
+    choices: [http, https]
+  health_host:
+    description:
+      - What the app is called by, in the C(Host) header and in TLS. If not given, V(localhost).
+    type: str
   restart:
     description:
       - Whether the configuration is changed by this run. Give the C(changed) of the tasks before,
@@ -136,6 +145,8 @@ def main():
         "env_file": {"type": "path"},
         "port": {"type": "int"},
         "health_path": {"type": "str", "default": "/health"},
+        "health_scheme": {"type": "str", "choices": ["http", "https"]},
+        "health_host": {"type": "str"},
         "restart": {"type": "bool", "default": False},
         "until": {
             "type": "str",

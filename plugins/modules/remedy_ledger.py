@@ -51,8 +51,10 @@ options:
   outcome:
     description:
       - How the remedy ended. It is needed with V(ended).
+      - V(unverified) is for one whose findings show only while the app serves requests. It can be
+        ended once more, with what a later run has found.
     type: str
-    choices: [kept, undone, failed]
+    choices: [kept, undone, failed, unverified]
   findings:
     description:
       - With V(begun), the ids of the findings that it answers, and of those that derive from them.
@@ -81,9 +83,16 @@ options:
     type: list
     elements: dict
     default: []
+  awaiting:
+    description:
+      - With V(ended) and O(outcome=unverified), the ids of the findings that are still to be
+        decided. M(sergas.ops.sergas_health) keeps them until enough requests were served.
+    type: list
+    elements: str
+    default: []
   reason:
     description:
-      - With V(ended), why the remedy was undone or failed.
+      - With V(ended), why the remedy was undone or failed, or is not verified.
     type: str
   by:
     description:
@@ -256,7 +265,7 @@ entry:
       type: str
       sample: app1
     outcome:
-      description: V(begun), V(kept), V(undone) or V(failed).
+      description: V(begun), V(kept), V(undone), V(failed) or V(unverified).
       type: str
       sample: kept
     before:
@@ -274,8 +283,13 @@ entry:
       type: list
       elements: str
       sample: [app.oom.killed]
+    awaiting:
+      description: The ids of the findings that only traffic will decide.
+      type: list
+      elements: str
+      sample: []
     reason:
-      description: Why it was undone or failed, or null.
+      description: Why it was undone or failed, or is not verified, or null.
       type: str
       sample: null
 lease:
@@ -328,6 +342,7 @@ def main():
             "known": {"type": "list", "elements": "str", "default": []},
             "before": {"type": "list", "elements": "dict", "default": []},
             "after": {"type": "list", "elements": "dict", "default": []},
+            "awaiting": {"type": "list", "elements": "str", "default": []},
             "reason": {"type": "str"},
             "by": {"type": "str"},
             "host": {"type": "str"},

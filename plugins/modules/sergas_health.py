@@ -128,25 +128,54 @@ options:
     type: path
   port:
     description:
-      - The port the app listens on. If not given, that of the unit's command line, else
-        C(API_PORT), else 8000.
+      - The port the app listens on. If not given, the one that a process of the unit listens on; if
+        none does, that of the unit's command line, else C(API_PORT), else 8000.
+      - The address is the one that the unit's processes listen on, over TCP or on a Unix socket.
     type: int
   health_path:
     description:
       - The path of the health endpoint.
     type: str
     default: /health
+  health_scheme:
+    description:
+      - Whether the app speaks TLS. If not given, as its command line says, and where that gets no
+        answer in the protocol, the other one.
+      - The certificate is not required to be valid; what is known of that is in the evidence.
+    type: str
+    choices: [http, https]
+  health_host:
+    description:
+      - What the app and the apps of O(backends) are called by, in the C(Host) header and in TLS. If
+        not given, V(localhost).
+    type: str
   latency_paths:
     description:
       - Further paths whose response time is measured, for example V(/api/v1/accounts).
     type: list
     elements: str
     default: []
+  latency_token:
+    description:
+      - A bearer token for the requests of O(latency_paths).
+      - It is sent to a process of the app's unit only.
+    type: str
+  latency_headers:
+    description:
+      - Headers for the requests of O(latency_paths), for example the key of an API.
+      - They are sent to a process of the app's unit only.
+    type: dict
   samples:
     description:
       - How many times the health endpoint is requested.
     type: int
     default: 3
+  verify_requests:
+    description:
+      - So many requests, served since a remedy, decide whether it has helped against what shows
+        only under traffic. With fewer, its finding stays.
+    type: int
+    default: 100
   required_variables:
     description:
       - Names of variables that the app must get, from its C(.env), its unit or what starts it.
@@ -432,6 +461,11 @@ app:
       description: The directory for drop-ins of its unit, whether or not it is there.
       type: str
       sample: /etc/systemd/system/sergas-app.service.d
+    database:
+      description: Host, port and name of the database that it uses. The port is the server's own,
+        null where that was not reached.
+      type: dict
+      sample: {host: db1, port: 5432, name: sergas_prod}
 changes:
   description:
     - What remedies did on this host lately, the newest first, 20 at most.
@@ -454,6 +488,20 @@ changes:
       before: [{id: app.oom.killed, status: fail, summary: The kernel killed the app for memory}]
       after: [{id: app.oom.ok, status: ok, summary: The kernel has not killed the app for memory}]
       reason: null
+decided:
+  description:
+    - The remedies that waited for traffic and are decided by it, each with C(run), C(remedy),
+      C(time), C(findings), C(before), C(outcome) (V(kept) or V(failed)) and C(reason).
+    - Role P(sergas.ops.remediate#role) writes it to the ledger.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+found_by:
+  description: The names of the checks that have found what is bad, by its id.
+  returned: success
+  type: dict
+  sample: {app.oom.killed: [oom]}
 distribution:
   description:
     - Which distribution the host has, by C(/etc/os-release). C(id) is null where that says nothing.
@@ -485,7 +533,7 @@ probe_seconds:
   sample: {disks: 0.001, database: 0.012}
 """
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import runner
+from ansible_collections.sergas.ops.plugins.module_utils._core import runner, traffic
 from ansible_collections.sergas.ops.plugins.module_utils._core.module import Module
 from ansible_collections.sergas.ops.plugins.module_utils._health import checks
 from ansible_collections.sergas.ops.plugins.module_utils._health import runner as health
@@ -507,8 +555,13 @@ ARGUMENT_SPEC = {
     "env_file": {"type": "path"},
     "port": {"type": "int"},
     "health_path": {"type": "str", "default": "/health"},
+    "health_scheme": {"type": "str", "choices": ["http", "https"]},
+    "health_host": {"type": "str"},
     "latency_paths": {"type": "list", "elements": "str", "default": []},
+    "latency_token": {"type": "str", "no_log": True},
+    "latency_headers": {"type": "dict", "no_log": True},
     "samples": {"type": "int", "default": 3},
+    "verify_requests": {"type": "int", "default": traffic.REQUESTS},
     "required_variables": {
         "type": "list",
         "elements": "str",

@@ -64,6 +64,7 @@ CASES = [
         "refused",
         "renew_cognee_key",
         {"sergas_cognee_api_key": KEY},
+        approved=True,
     ),
     Case("bullseye", "14_cognee_blocked", "firewall", "allow_cognee", closed=True),
     Case("bookworm", "14_cognee_published", "published", "allow_cognee", closed=True),

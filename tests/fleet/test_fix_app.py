@@ -42,7 +42,6 @@ class Case:
         verification: a shell command on the host that prints what is true once it is fixed.
         expected: that.
         variables: of the host.
-        approved: whether the remedy has to be approved.
         outcome: that of the remedy.
         left: the roots that stay, since they are another matter.
         release: the one it is tried on, unless all are tried on each.
@@ -55,7 +54,6 @@ class Case:
     verification: str = "echo"
     expected: str = ""
     variables: dict = dataclasses.field(default_factory=dict)
-    approved: bool = False
     outcome: str = "kept"
     left: frozenset = frozenset()
     release: str = "bullseye"
@@ -88,13 +86,12 @@ def limit(name):
 HOLDER = "pgrep -c -f '^python3 .*http[.]server 8000'"
 PORT_FREED = "systemctl is-active legacy-api; " + HOLDER
 CASES = [
-    Case("01_port_in_use", "free_port", PORT_FREED, "inactive\n0", approved=True),
+    Case("01_port_in_use", "free_port", PORT_FREED, "inactive\n0"),
     Case(
         "01_port_in_use_by_person",
         "free_port",
         PORT_FREED,
         "inactive\n0",
-        approved=True,
         release="bookworm",
     ),
     Case(
@@ -104,7 +101,6 @@ CASES = [
         # On 8001 and 8002 are others.
         "1\n8003",
         {"sergas_app_port_policy": "move"},
-        approved=True,
         # The firewall allows the balancer to the old port only: the next run's remedy fixes it.
         left=frozenset({"lb.blocked"}),
         release="trixie",
@@ -178,6 +174,8 @@ CASES = [
         "debug_logging",
         variable("LOG_LEVEL"),
         "DEBUG",
+        outcome="unverified",
+        left=frozenset({"app.exceptions"}),
         release="bookworm",
     ),
     Case(
@@ -185,12 +183,16 @@ CASES = [
         "debug_logging",
         "systemctl is-active sergas-debug-logging.timer",
         "active",
+        outcome="unverified",
+        left=frozenset({"app.exceptions"}),
     ),
     Case(
         "08_error_rate_failing_api",
         "bound_failures",
         variable("CIRCUIT_BREAKER_FAILURE_THRESHOLD"),
         "3",
+        outcome="unverified",
+        left=frozenset({"app.errors.rate"}),
         release="bookworm",
     ),
     Case(
@@ -198,6 +200,8 @@ CASES = [
         "bound_failures",
         variable("DATABASE_TIMEOUT"),
         "60",
+        outcome="unverified",
+        left=frozenset({"app.errors.rate"}),
         release="trixie",
     ),
     Case(
@@ -205,6 +209,8 @@ CASES = [
         "bound_failures",
         variable("DATABASE_TIMEOUT"),
         "60",
+        outcome="unverified",
+        left=frozenset({"app.errors.rate"}),
     ),
     # What the inventory says is not what the app is missing.
     Case(
@@ -241,7 +247,6 @@ CASES = [
         "require_mfa",
         variable("REQUIRE_MFA"),
         "true",
-        approved=True,
         release="bookworm",
     ),
     Case(
@@ -249,7 +254,6 @@ CASES = [
         "vacuum_journal",
         "[ $(df --output=pcent /var/log/journal | tr -dc 0-9) -lt 80 ] && echo relieved",
         "relieved",
-        approved=True,
         release="trixie",
     ),
 ]
@@ -303,7 +307,8 @@ def run_wave(fix, ready, directory):
         "inventory": playbook.inventory(directory / "own.json", own),
         "sergas_thresholds": "{{ own_thresholds }}",
     }
-    approved = sorted({key[1].remedy for key in ready if key[1].approved})
+    # Most of these apps serve, and what restarts one of them has to be named.
+    approved = sorted({key[1].remedy for key in ready if key[1].remedy})
     planned = fix(sorted(own), check=True, sergas_approve=approved, **given)
     for outcome in ready.values():
         outcome.planned = planned
@@ -363,8 +368,8 @@ def test_second_run_changes_nothing(case, outcomes):
     outcome = outcomes(case)
     if not case[1].left or case[1].outcome != "kept":
         assert not outcome.again.changed.get(outcome.host), outcome.again.describe(outcome.host)
-    # What did not help is not tried again so soon.
-    held = None if case[1].outcome == "kept" else "guarded"
+    # What did not help is not tried again so soon, and what waits for traffic stays so.
+    held = {"kept": None, "unverified": "unverified"}.get(case[1].outcome, "guarded")
     assert outcome.again.outcome(outcome.host, case[1].remedy) == held
 
 
@@ -398,11 +403,13 @@ def test_unit_that_starts_slowly_is_given_the_time_it_takes(fleet, fix):
     )
     planned = fix([host], check=True, **slow)
     applied = fix([host], **slow)
-    assert applied.outcome(host, "raise_start_timeout") == "kept", applied.describe(host)
+    # The last start stays as slow as it was.
+    assert applied.outcome(host, "raise_start_timeout") == "unverified", applied.describe(host)
     assert planned.changed[host] and planned.changed == applied.changed
     assert query(host, limit("TimeoutStartUSec")) == "1min 30s"
     again = fix([host], **slow, sergas_cooldown=0)
     assert not again.changed, again.describe(host)
+    assert again.outcome(host, "raise_start_timeout") == "unverified"
 
 
 PLAN_OPTIONS = {
@@ -483,3 +490,55 @@ def test_debug_logging_ends_automatically_though_the_host_was_down(fleet, role):
     role(hosts)
     for host in hosts:
         assert query(host, "systemctl list-timers --all | grep -c sergas-app-restart") == "0"
+
+
+#: Requests that fail on some hosts and are served on others, more than decide on a remedy.
+TRAFFIC = "seq 105 | xargs -P 4 -I@ curl -s -o /dev/null 'http://127.0.0.1:8000/api/v1/%s?n=@'"
+BROKEN = (
+    """cat >> %s/src/main.py <<'CODE'
+@app.get("/api/v1/broken")
+def broken():
+    raise KeyError("owner")
+CODE
+systemctl restart sergas-app
+"""
+    % APP
+)
+
+
+def test_traffic_decides_what_only_traffic_shows_and_no_one_else(fleet, fix):
+    """One host whose errors end with the remedy, and one where they go on. Before either has served
+    enough requests, a run changes nothing and decides nothing.
+    """
+    helped, not_helped = hosts = fleet.fresh_of_each(releases=("bullseye", "trixie"))[:2]
+    given = {"sergas_approve": ["debug_logging"], "sergas_skip": playbook.HOST_WIDE}
+    served = {"sergas_cooldown": 0, "sergas_skip": playbook.HOST_WIDE}
+    for host in hosts:
+        query(host, BROKEN)
+        eventually(60, host, "curl -s -o /dev/null -w '%{http_code}' localhost:8000/health", "200")
+        query(host, "for n in 1 2 3; do curl -s -o /dev/null localhost:8000/api/v1/broken; done")
+        # Under half of what it serves fails.
+        query(host, TRAFFIC % "accounts")
+    # An app that serves is not restarted without a person.
+    held = fix(hosts, **served)
+    for host in hosts:
+        assert held.outcome(host, "debug_logging") == "guarded", held.describe(host)
+        assert [one["name"] for one in held.entries[host, "debug_logging"]["guards"]] == ["serving"]
+    assert not held.changed
+    applied = fix(hosts, **given)
+    waiting = fix(hosts, **served)
+    for host in hosts:
+        assert applied.outcome(host, "debug_logging") == "unverified", applied.describe(host)
+        assert waiting.outcome(host, "debug_logging") == "unverified", waiting.describe(host)
+        (item,) = [one for one in waiting.findings(host) if one["id"] == "app.exceptions"]
+        assert item["evidence"]["awaiting_traffic"]["requests"] < 100
+    assert not waiting.changed
+    query(helped, TRAFFIC % "accounts")
+    query(not_helped, TRAFFIC % "broken")
+    decided = fix(hosts, **served)
+    assert decided.outcome(helped, "debug_logging") == "kept", decided.describe(helped)
+    assert decided.outcome(not_helped, "debug_logging") == "failed", decided.describe(not_helped)
+    assert "to go back" in decided.entries[not_helped, "debug_logging"]["reason"]
+    assert not decided.roots(helped), decided.describe(helped)
+    assert decided.roots(not_helped) == {"app.exceptions"}
+    assert decided.status == 2 and not decided.changed

@@ -316,7 +316,7 @@ def _wanted(params, app, host):
         if number is not None:
             wanted["LimitNOFILE"] = str(number)
     if params["start_timeout"] is not None:
-        now = unit.seconds(app.properties.get("TimeoutStartUSec"))
+        now = host_unit.span(app.properties.get("TimeoutStartUSec"))
         if now is not None and now < params["start_timeout"]:
             wanted["TimeoutStartSec"] = str(params["start_timeout"])
     if params["workers"] is not None:

@@ -15,12 +15,13 @@ import fnmatch
 import os
 import signal
 import time
-from typing import Dict, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit as app_unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_endpoint,
     port_holders,
     sockets,
     systemctl,
@@ -36,6 +37,7 @@ PROTECTED_PROGRAMS = (
     "postgres",
     "postmaster",
     "redis-server",
+    "valkey-server",
     "dbus-*",
     "dockerd",
     "docker-proxy",
@@ -49,6 +51,7 @@ PROTECTED_UNITS = (
     "sshd*",
     "postgresql*",
     "redis*",
+    "valkey*",
     "systemd-*",
     "init.scope",
     "dbus*",
@@ -261,34 +264,30 @@ def listening():
     return found
 
 
-class _Context(NamedTuple):
-    """What the probe of the port wants to know of a host."""
-
-    port: int
-    unit: Dict[str, str]
-    now: float
-
-
 def holders(app):
     """Return the ``Holder`` of each process that holds the app's port and is not the app's.
 
     Raises:
         AppError: a holder cannot be seen.
     """
-    seen = sockets.observe(_Context(app.port, app.properties, time.time()))
+    seen = sockets.seen(app.port, app.properties, time.time()).value
+    hidden = [listener for listener in seen["listeners"] if not listener["holders"]]
+    if hidden:
+        raise AppError(
+            "Port %d is held by a process of %s that cannot be seen: become root"
+            % (app.port, sockets.user_name(hidden[0]["uid"]))
+        )
     above = _ancestors(os.getpid())
+    wanted = app_endpoint.configured(app.properties, app.settings).host
     found: List[Holder] = []
     for listener in seen["listeners"]:
-        if not listener["holders"]:
-            raise AppError(
-                "Port %d is held by a process of %s that cannot be seen: become root"
-                % (app.port, sockets.user_name(listener["uid"]))
-            )
         for one in listener["holders"]:
             relation = sockets.belongs(one, app.properties, app.app_dir, seen["container"])
-            held = _held(one, relation, app, seen["container"])
-            if app.properties.get("Id") in held["triggers"]:
-                relation = "own"
+            one["owner"] = _held(one, relation, app, seen["container"])
+    for listener, _first, _relation in sockets.rivals(seen, app.properties, app.app_dir, wanted):
+        for one in listener["holders"]:
+            relation = sockets.relation(one, app.properties, app.app_dir, seen["container"])
+            held = one["owner"]
             if relation != "own" and one["pid"] not in [other.pid for other in found]:
                 found.append(
                     Holder(

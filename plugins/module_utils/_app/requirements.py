@@ -21,7 +21,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Ope
 
 #: Runs in the app's environment. Prints what is missing and what is broken, as JSON.
 COMPARE = r"""
-import csv, importlib.metadata as metadata, io, json, os, re, stat, sys
+import base64, csv, hashlib, importlib.metadata as metadata, io, json, os, re, stat, sys
 # Before pip is imported, which with Debian puts its own wheels on the path.
 installed = {}
 for dist in metadata.distributions():
@@ -71,8 +71,11 @@ def read(path):
             except InvalidRequirement:
                 unchecked.append(line)
 
+# "--module=NAME": what cannot be imported, so that the files of what has it are compared in full.
+suspects = [name[9:].split(".")[0] for name in sys.argv[1:] if name.startswith("--module=")]
 for name in sys.argv[1:]:
-    read(name)
+    if not name.startswith("--module="):
+        read(name)
 
 unmet, broken, done = {}, {}, set()
 
@@ -81,17 +84,29 @@ def files(dist):
     # the sources of an .egg-info, which were never there.
     for row in csv.reader(io.StringIO(dist.read_text("RECORD") or "")):
         if row:
-            yield row[0], dist.locate_file(row[0])
+            yield row[0], str(dist.locate_file(row[0])), row[1] if len(row) > 1 else ""
     # Where setup.py has installed the package; the paths start in the .egg-info itself.
     for name in (dist.read_text("installed-files.txt") or "").splitlines():
-        yield name, os.path.join(str(dist._path), name)
+        yield name, os.path.join(str(dist._path), name), ""
 
-def gone(dist):
-    for name, path in files(dist):
+def differs(path, recorded):
+    algorithm, _, expected = recorded.partition("=")
+    if algorithm != "sha256" or not path.endswith(".py") or os.path.getsize(path) > MOST_BYTES:
+        return False
+    with open(path, "rb") as source:
+        digest = hashlib.sha256(source.read()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != expected
+
+def damage(dist):
+    for name, path, recorded in files(dist):
         # What Python compiles comes and goes.
-        compiled = name.endswith(".pyc") or "__pycache__" in name.split("/")
-        if not compiled and not os.path.exists(str(path)):
-            return name
+        if name.endswith(".pyc") or "__pycache__" in name.split("/"):
+            continue
+        if not os.path.exists(path):
+            return name, "is gone"
+        top = name.split("/")[0]
+        if (top in suspects or top[:-3] in suspects) and differs(path, recorded):
+            return name, "is not as it was installed"
 
 while wanted:
     requirement, extra = wanted.pop(0)
@@ -112,10 +127,10 @@ while wanted:
     if version is None or not requirement.specifier.contains(version, prereleases=True):
         unmet.setdefault(name, {"requirement": str(requirement), "installed": version})
         continue
-    missing = gone(dist) if name not in broken else None
-    if missing:
+    damaged = damage(dist) if name not in broken else None
+    if damaged:
         broken[name] = {"requirement": "%s==%s" % (requirement.name, version),
-                        "installed": version, "file": missing}
+                        "installed": version, "file": damaged[0], "damage": damaged[1]}
     for text in dist.requires or ():
         try:
             child = Requirement(text)
@@ -172,7 +187,7 @@ def plan(compared, chosen=None):
         )
         steps.append(Step(item["name"], item["requirement"], item["installed"], version, why))
     for item in compared["broken"]:
-        why = "its file %s is gone" % item["file"]
+        why = "its file %s %s" % (item["file"], item["damage"])
         steps.append(
             Step(item["name"], item["requirement"], item["installed"], item["installed"], why)
         )
@@ -222,7 +237,7 @@ def run(params, check_mode):
     environment = params["virtualenv"] or os.path.join(params["app_dir"], "venv")
     python = os.path.join(environment, "bin", "python")
     _refuse(environment, python, files)
-    compared = _compare(python, files)
+    compared = _compare(python, files, params["modules"])
     version = tuple(int(part) for part in re.findall(r"\d+", compared["pip"])[:2])
     known = None
     if compared["missing"] and version >= _DRY_RUN:
@@ -244,7 +259,7 @@ def run(params, check_mode):
         if broken:
             words = ["install", "--quiet", "--force-reinstall", "--no-deps"]
             _pip(python, words + broken, params)
-        after = _compare(python, files)
+        after = _compare(python, files, params["modules"])
         left = [item["requirement"] for item in after["missing"] + after["broken"]]
         if left:
             raise RequirementsError(
@@ -271,9 +286,10 @@ def _refuse(environment, python, files):
             raise RequirementsError("%s does not exist" % path)
 
 
-def _compare(python, files):
+def _compare(python, files, modules):
     # Isolated: nothing of the directory that this happens to run in is imported.
-    out = _run([python, "-I", "-c", COMPARE, *files], {}, 120)
+    suspects = ["--module=" + name for name in modules]
+    out = _run([python, "-I", "-c", COMPARE, *suspects, *files], {}, 120)
     found = json.loads(out)
     if found.get("error"):
         raise RequirementsError(found["error"])

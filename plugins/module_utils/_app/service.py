@@ -16,9 +16,8 @@ from typing import Dict, List, NamedTuple, Optional
 from ansible_collections.sergas.ops.plugins.module_utils._app import unit
 from ansible_collections.sergas.ops.plugins.module_utils._app.unit import AppError
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint, systemctl
 from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
-from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 #: between two checks of an app that starts, in seconds
@@ -191,14 +190,28 @@ def _answers(app, params, started):
 
 def address(app, params):
     """Return the URL of the app's health endpoint."""
-    host = url.address(host_unit.listen_address(app.properties), app.port)
-    return "http://%s/%s" % (host, params["health_path"].lstrip("/"))
+    return _endpoint(app, params).shown(params["health_path"])
+
+
+def _endpoint(app, params):
+    """Return where the app is now: a start may have changed that."""
+    return app_endpoint.find(
+        app.properties, app.settings, params["port"], params.get("health_scheme")
+    )
 
 
 def query(app, params, deadline):
     """Return the HTTP status of the app's health endpoint, or None for no answer."""
     try:
-        reply = http.get(address(app, params), deadline.within(_REQUEST_SECONDS), 4096, redirects=3)
+        reply, _scheme = app_endpoint.get(
+            _endpoint(app, params),
+            params["health_path"],
+            deadline.within(_REQUEST_SECONDS),
+            4096,
+            redirects=3,
+            name=params.get("health_host"),
+            fixed=params.get("health_scheme"),
+        )
     except (ConnectionFailed, OSError):
         return None
     return reply.status

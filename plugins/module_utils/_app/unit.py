@@ -9,13 +9,14 @@ when that was last changed, and the drop-in that this collection owns.
 from __future__ import annotations
 
 import os
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import files
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
+    app_endpoint,
     app_environment,
     restore_points,
     systemctl,
@@ -94,7 +95,7 @@ def read(service, app_dir=None, env_file=None, port=None):
         env_file=environment.path,
         user=user,
         group=properties.get("Group") or user,
-        port=port or unit.port(properties) or app_config.port(settings) or app_config.DEFAULT_PORT,
+        port=app_endpoint.configured_port(properties, settings, port),
         python=os.path.join(environment.app_dir, "venv", "bin", "python"),
         dropin_dir=os.path.join(DIRECTORY, (properties.get("Id") or name) + ".d"),
         settings=settings,
@@ -186,20 +187,3 @@ def difference(changes):
         for path, (before, after) in changes.items()
         if before != after
     ]
-
-
-def seconds(text) -> Optional[float]:
-    """Return a time span as ``systemctl show`` prints it (``1min 30s``) in seconds, None for
-    infinity or what cannot be read.
-    """
-    factors: Tuple = (("min", 60), ("ms", 0.001), ("us", 1e-6), ("h", 3600), ("d", 86400), ("s", 1))
-    total = 0.0
-    for word in (text or "").split():
-        for suffix, factor in factors:
-            number = word[: -len(suffix)]
-            if word.endswith(suffix) and number.replace(".", "", 1).isdigit():
-                total += float(number) * factor
-                break
-        else:
-            return None
-    return total or None

@@ -374,6 +374,13 @@ def is_any(text: str) -> bool:
         return False
 
 
+def reached_at(text: str) -> str:
+    """Return where a client on the same host connects to for what listens on an address."""
+    if is_any(text):
+        return "::1" if ":" in text else "127.0.0.1"
+    return known(text) or text
+
+
 def in_log(text: str, trimmed: str = "\"'(),;<>") -> Optional[str]:
     """Return ``canonical`` of an address as a log has it, or None.
 

@@ -71,7 +71,7 @@ def observe_fail2ban(ctx):
     }
     if seen["active"] != "active":
         return seen
-    gaps = {}
+    gaps: dict = {}
     try:
         with client.Server(timeout=max(0.5, ctx.deadline.remaining())) as server:
             backends = _backends(ctx.deadline, gaps)

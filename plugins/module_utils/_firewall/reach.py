@@ -63,7 +63,7 @@ def exposed(found, firewall, declared, listeners, strangers):
     """
     open_ports, unclear = [], []
     for listener in listeners:
-        by = {}
+        by: dict = {}
         for stranger, own, interface in strangers:
             packet = packet_walk.Packet(stranger, listener["port"], own, interface)
             if ufw.fate(declared, packet)[0] == packet_walk.DROPPED:

@@ -17,6 +17,7 @@ import re
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.causes import Rule, all_of
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import reason_code
+from ansible_collections.sergas.ops.plugins.module_utils._health import health_body
 
 #: What keeps an app from its database, or makes it wait there. Other findings on it (an index that
 #: is not used, a sequence near its end) are no reason for anything.
@@ -49,8 +50,11 @@ _DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.po
 #: So many error lines of a kind that nothing explains are a separate fault.
 _MANY_LINES = 10
 _SYSTEM_DIRECTORIES = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/home")
+<<<<<<< HEAD
+=======
 _WITH_JOURNAL = ("/", "/var", "/var/log", "/var/log/journal", "/run", "/run/log")
 _GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
+>>>>>>> c-logs
 
 
 def waits(_effect, cause):
@@ -114,7 +118,8 @@ def server_error(effect, _cause):
 def not_called_good(effect, cause):
     """Whether the app itself does not call the cause's component good."""
     states = effect["evidence"].get("dependencies") or {}
-    return str(states.get(cause["component"])).lower() not in _GOOD
+    said = health_body.judge(states.get(cause["component"]))[0]
+    return said not in (health_body.GOOD, health_body.WARN)
 
 
 def by_name(effect, _cause):
@@ -401,7 +406,6 @@ RULES = causes.by_effect(
         not_called_good,
     ),
     Rule("api.health.degraded", ("app.files.exhausted",)),
-    Rule("api.health.incomplete", ("app.port.conflict", "api.health.failing")),
     Rule(
         "api.latency.high",
         (

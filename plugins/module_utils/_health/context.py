@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, process, thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
     app_config,
+    app_endpoint,
     app_environment,
     unit,
 )
@@ -18,7 +20,17 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import (
 #: the groups of the inventory, without their prefix ``sergas_``
 COMPONENTS = ("app", "postgresql", "redis", "cognee", "lb")
 #: what a remedy needs to know of the app
-APP = ("service", "env_file", "app_dir", "user", "group", "port", "python", "dropin_dir")
+APP = (
+    "service",
+    "env_file",
+    "app_dir",
+    "user",
+    "group",
+    "port",
+    "python",
+    "dropin_dir",
+    "database",
+)
 
 
 class Context(diagnosis.Context):
@@ -36,7 +48,8 @@ class Context(diagnosis.Context):
         settings: {name: value} the app runs with, and the options over it; for probes only, as
             there are secrets in it.
         concealed: the names of settings whose values are not known.
-        port: the port the app listens on.
+        endpoint: where the app is to be queried, an ``app_endpoint.Endpoint``.
+        port: the port the app listens on; the one it is configured to, if it listens on none.
     """
 
     def __init__(self, params, deadline):
@@ -51,12 +64,10 @@ class Context(diagnosis.Context):
         self.environment_error = self.app_environment.error
         self.concealed = self.app_environment.concealed
         self.settings = app_config.with_options(self.app_environment.values, params)
-        self.port = (
-            params["port"]
-            or unit.port(self.unit)
-            or app_config.port(self.settings)
-            or app_config.DEFAULT_PORT
+        self.endpoint = app_endpoint.find(
+            self.unit, self.settings, params["port"], params["health_scheme"]
         )
+        self.port = self.endpoint.port
 
     def has(self, component):
         """Return whether a component belongs to this host: by its groups, else by what is there."""
@@ -76,9 +87,12 @@ class Context(diagnosis.Context):
         """Return the names of the components that belong to this host."""
         return [component for component in COMPONENTS if self.has(component)]
 
-    def app(self):
+    def app(self, reached=None):
         """Return what a remedy needs to know of the app; null where there is none or it is not
         known.
+
+        Args:
+            reached: what the probe of the database saw of the app's own, or None.
         """
         if not self.has("app"):
             return dict.fromkeys(APP)
@@ -93,10 +107,25 @@ class Context(diagnosis.Context):
             self.port,
             unit.virtual_interpreter(self.unit, self.app_dir),
             "/etc/systemd/system/%s.d" % service,
+            self._database(reached or {}),
         )
         return dict(zip(APP, values))
+
+    def _database(self, reached):
+        """Return host, port and name of the app's database. The port is what the server says,
+        None where it has not been reached: the one in the settings may be that of a pooler.
+        """
+        try:
+            target = app_config.database_target(self.settings)
+        except NotHere:
+            return None
+        port = reached.get("server_port")
+        return {"host": target["host"], "port": port, "name": target["name"]}
 
     def secrets(self):
         """Return the values that must not appear anywhere in the result."""
         found = app_config.secrets(self.settings) | self.app_environment.secrets()
+        found.update(app_endpoint.headers(self.params).values())
+        if self.params["latency_token"]:
+            found.add(self.params["latency_token"])
         return sorted(found, key=len, reverse=True)

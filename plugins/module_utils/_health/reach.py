@@ -30,7 +30,8 @@ SELECT current_setting('max_connections'), current_setting('superuser_reserved_c
 """
 #: Whether the role can write here at all, by the setting that its sessions begin with.
 _WRITES = """
-SELECT current_setting('server_version'), pg_is_in_recovery(), s.setting = 'on', s.source
+SELECT current_setting('server_version'), pg_is_in_recovery(), s.setting = 'on', s.source,
+  current_setting('port')
 FROM pg_settings s WHERE s.name = 'default_transaction_read_only'
 """
 #: Tables with what the role may not do: u for USAGE of the schema, r for SELECT, a for INSERT, w
@@ -57,6 +58,12 @@ ORDER BY 1, 2 LIMIT 500
 """
 
 
+def address(target):
+    """Return what to call a target: behind a Unix socket is this host."""
+    host = "localhost" if target["host"].startswith("/") else target["host"]
+    return url.address(host, target["port"])
+
+
 def postgresql(target, deadline, tables=()):
     """Return what a connection to the database shows: its address, ``failure`` or its figures.
 
@@ -66,10 +73,7 @@ def postgresql(target, deadline, tables=()):
         tables: those that the app has to write to, each as ``schema.table``.
     """
     result = {
-        # Behind a Unix socket is this host.
-        "address": url.address(
-            "localhost" if target["host"].startswith("/") else target["host"], target["port"]
-        ),
+        "address": address(target),
         "socket": target["host"] if target["host"].startswith("/") else None,
         "name": target["name"],
         "user": target["user"],
@@ -130,10 +134,12 @@ def _works(target, deadline, tls):
 
 
 def _measure(session, tables):
-    version, recovery, read_only, source = _read(session, _WRITES)[0]
+    version, recovery, read_only, source, port = _read(session, _WRITES)[0]
     facts = {
         "server_version": version,
         "in_recovery": recovery == "t",
+        # Its own, which a pooler in between does not have.
+        "server_port": int(port),
         "read_only": source if read_only == "t" else None,
         "slots": None,
         "rights": None,
@@ -199,11 +205,7 @@ def _failure(error):
 
 def redis(target, deadline, local):
     """Return what a connection to Redis shows: its address, ``failure`` or ``info``."""
-    unix = target["host"].startswith("/")
-    result = {
-        "address": url.address("localhost" if unix else target["host"], target["port"]),
-        "local": local,
-    }
+    result = {"address": address(target), "local": local}
     try:
         with resp.Client(target["host"], target["port"], deadline, target["tls"]) as client:
             result.update(_query(client, target))

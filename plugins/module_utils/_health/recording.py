@@ -35,6 +35,7 @@ _OF_CONTEXT = (
     "environment_error",
     "app_dir",
     "env_file",
+    "endpoint",
     "port",
 )
 _OF_OBSERVATION = ("value", "gaps", "error", "reason", "absent", "seconds")
@@ -70,6 +71,8 @@ def record(context, observations, names, changes):
     kept = {name: getattr(context, name) for name in _OF_CONTEXT}
     kept["present"] = {component: context.has(component) for component in COMPONENTS}
     kept["params"] = _without_secrets(context.params)
+    # Of a header that an operator gives, any may be a secret, however short.
+    kept["params"]["latency_headers"] = sorted(context.params.get("latency_headers") or ())
     kept["settings"] = _without_secrets(context.settings)
     seen = {
         probe: {name: getattr(observation, name) for name in _OF_OBSERVATION}

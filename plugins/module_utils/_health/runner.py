@@ -13,27 +13,40 @@ Three steps, so that only the first one touches the host:
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis, options
+from ansible_collections.sergas.ops.plugins.module_utils._core import (
+    addresses,
+    diagnosis,
+    options,
+    times,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad, roots
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact_all
+from ansible_collections.sergas.ops.plugins.module_utils._core.traffic import SHOWN
 from ansible_collections.sergas.ops.plugins.module_utils._health import resolved
 from ansible_collections.sergas.ops.plugins.module_utils._health.context import Context
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_endpoint,
     cluster_managers,
     distribution,
+    ledger,
     ledger_reader,
 )
+from ansible_collections.sergas.ops.plugins.module_utils._net import http
 
+#: A name or an address of a URL: host, host:port, [IPv6]:port
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
 #: What the options that are numbers may be: (name, least, most).
 RANGES = (
     ("window", 1, 366 * 86400),
     ("deadline", 1, 600),
     ("samples", 1, 100),
+    ("verify_requests", 1, 1000000),
     ("port", 1, 65535),
     ("database_port", 1, 65535),
     ("redis_port", 1, 65535),
@@ -65,6 +78,7 @@ def diagnose(params, checks, probes):
     started = time.monotonic()
     options.check_ranges(params, RANGES)
     check_addresses(params)
+    check_requests(params)
     check_tables(params)
     if params.get("log_patterns"):
         from ansible_collections.sergas.ops.plugins.module_utils._health.logs import patterns
@@ -88,11 +102,18 @@ def diagnose(params, checks, probes):
         "components": context.found(),
         "distribution": distribution.read(),
         "managed": cluster_managers.read(),
-        "app": context.app(),
+        "app": context.app(_own_database(observations)),
         "changes": None if recent is None else redact_all(recent[:CHANGES], secrets),
         "seconds": round(time.monotonic() - started, 3),
         "probe_seconds": {name: one.seconds for name, one in observations.items()},
     }
+
+
+def _own_database(observations):
+    """Return what was seen of the app's own database, None where it was not queried."""
+    value = observations["database"].value if "database" in observations else None
+    own = [item for item in (value or {}).get("reached", ()) if not item.get("local")]
+    return own[0] if own else None
 
 
 def _observe(names, checks, probes, context, recent):
@@ -100,10 +121,11 @@ def _observe(names, checks, probes, context, recent):
 
     Most hosts are well most of the time, so the second step costs them nothing.
     """
-    wanted = diagnosis.needed(names, checks, context)
-    first = [probe for probe in wanted if not probes[probe].explains]
+    since = _since(_waiting(recent, names), probes, context.now)
+    wanted = diagnosis.needed([*names, _COUNTING] if since else names, checks, context)
+    first = [*(probe for probe in wanted if not probes[probe].explains), *since]
     later = [probe for probe in wanted if probes[probe].explains]
-    observations = diagnosis.observe(probes, first, context)
+    observations = diagnosis.observe({**probes, **since}, first, context)
     if later:
         found = judge(names, checks, probes, context, observations, recent)
         if found["bad"] or _kernel_errors(observations):
@@ -144,18 +166,79 @@ def judge(names, checks, probes, context, observations, recent, secrets=()):
         recent: the entries of the host's ledger, or None.
         secrets: values that must not appear in the result.
     """
+    found = diagnosis.judge(names, checks, probes, context, observations)
     findings, checked = [], {}
-    for name, items in diagnosis.judge(names, checks, probes, context, observations):
+    for name, items in found:
         marked = resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
         findings += marked
         checked[name] = len(marked)
+    decided = []
+    waiting = _waiting(recent, names)
+    if waiting:
+        # Only on hosts on which a remedy waits for traffic.
+        from ansible_collections.sergas.ops.plugins.module_utils._health import awaiting
+
+        def again(wanted, entry):
+            since = dict(observations, logs=observations[_LOGS_SINCE % entry["ended"]])
+            fresh = diagnosis.judge([*wanted, _COUNTING], checks, probes, context, since)
+            return [item for _name, items in fresh for item in items]
+
+        needed = context.params["verify_requests"]
+        findings, decided = awaiting.conclude(findings, waiting, again, needed)
+        # Their order is another one now.
+        checked = {}
     flat = redact_all(_derive(findings), secrets)
     return {
         "findings": flat,
         "checked": checked,
+        "found_by": _found_by(found),
+        "decided": redact_all(decided, secrets),
         "roots": [item["id"] for item in roots(flat)],
         "bad": sum(1 for item in flat if is_bad(item)),
     }
+
+
+#: The observation of the log since a remedy ended.
+_LOGS_SINCE = "logs@%s"
+#: The check whose findings say how many requests there were.
+_COUNTING = "errors"
+
+
+def _waiting(recent, names):
+    """Return {id: entry of the ledger} of what waits for traffic and is checked."""
+    waiting = ledger.waiting(recent or ())
+    return {id: waiting[id] for id in waiting if id in SHOWN and SHOWN[id][0] in names}
+
+
+def _since(waiting, probes, now):
+    """Return {name: Probe} of the log since each remedy that waits for traffic."""
+    found = {}
+    for entry in waiting.values():
+        # Whole seconds: the one in which it ended belongs to what was before.
+        seconds = max(1, int(now - times.seconds(entry["ended"])) - 1)
+        found[_LOGS_SINCE % entry["ended"]] = probes["logs"]._replace(
+            observe=_over(probes["logs"].observe, seconds)
+        )
+    return found
+
+
+def _over(observe, seconds):
+    def observe_since(context):
+        since = copy.copy(context)
+        since.params = dict(context.params, window=seconds)
+        return observe(since)
+
+    return observe_since
+
+
+def _found_by(found):
+    """Return {id: names of the checks that have it} of what is bad: they verify a remedy."""
+    by = {}
+    for name, items in found:
+        for item in items:
+            if is_bad(item) and name not in by.setdefault(item["id"], []):
+                by[item["id"]].append(name)
+    return by
 
 
 def _derive(findings):
@@ -174,6 +257,24 @@ def check_addresses(params):
     """
     for text in params.get("balancer_addresses") or ():
         addresses.option_or_name("balancer_addresses", text)
+
+
+def check_requests(params):
+    """Refuse what cannot be sent to the app, by the name of the option; a value may be a secret."""
+    host, token = params.get("health_host"), params.get("latency_token")
+    if host is not None and not _HOST.match(host):
+        raise InvalidValue(
+            "health_host: %r is not allowed, it must be a name or an address, with or without port"
+            % host
+        )
+    for option, headers in (
+        ("latency_token", {"Authorization": token or ""}),
+        ("latency_headers", app_endpoint.headers(params)),
+    ):
+        try:
+            http.check_headers(headers)
+        except InvalidValue as error:
+            raise InvalidValue("%s: %s" % (option, error)) from None
 
 
 def check_tables(params):

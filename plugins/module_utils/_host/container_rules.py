@@ -35,7 +35,10 @@ def verdict(found, port, source, to=(None, None)):
     tables = [_by_others(table) for table in found.tables if not ENGINES.match(table.name)]
     own, interface = packet_filter.route(source)
     first = packet_walk.Packet(source, port, own, interface)
-    after = packet_walk.Packet(source, to[1], to[0], interface, original_port=port)
+    outgoing = packet_filter.route(to[0])[1] if to[0] else None
+    after = packet_walk.Packet(
+        source, to[1], to[0], interface, original_port=port, outgoing=outgoing
+    )
     ends = [
         packet_walk.fate(tables, first, ("ingress", "prerouting")),
         packet_walk.fate(tables, after, ("forward",)),

@@ -164,7 +164,7 @@ def _module(name, options):
     if name == "recent" and "!" not in options:
         if "--set" in given:
             return "always", False, ()
-        # Without a count it is no limit: who has knocked before is let in.
+        # Without a count it is no limit: a client that has knocked before is allowed.
         if "--hitcount" in given and "--seconds" in given:
             return "over", False, (int(given["--hitcount"]) / int(given["--seconds"]),)
     return "unknown", False, ()

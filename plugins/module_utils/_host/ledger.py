@@ -16,8 +16,10 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import times
 
 PATH = "/var/lib/sergas/ledger.jsonl"
 RUNTIME = "/run/sergas"
+#: What only traffic will show has been done: a later run decides, see ``awaiting``.
+UNVERIFIED = "unverified"
 #: that end an entry
-ENDED = ("kept", "undone", "failed")
+ENDED = ("kept", "undone", "failed", UNVERIFIED)
 KEYS = (
     "time",
     "ended",
@@ -31,6 +33,7 @@ KEYS = (
     "after",
     "reason",
     "known",
+    "awaiting",
 )
 
 
@@ -66,7 +69,7 @@ def entry_of(line):
     if not all(isinstance(given.get(key), str) for key in ("run", "remedy", "outcome")):
         return None
     entry = {key: given.get(key) for key in KEYS}
-    for key in ("findings", "before", "after", "known"):
+    for key in ("findings", "before", "after", "known", "awaiting"):
         if not isinstance(entry[key], list):
             entry[key] = []
     return entry
@@ -132,8 +135,12 @@ def refusal(entries, remedy, now, cooldown, repeat_times, repeat_hours):
         repeat_hours: hours that count.
     """
     own = [entry for entry in entries if entry["remedy"] == remedy]
+    # What waits for traffic has not failed yet.
     recent = [
-        entry for entry in own if 0 <= now - times.seconds(entry["time"]) < repeat_hours * 3600
+        entry
+        for entry in own
+        if entry["outcome"] != UNVERIFIED
+        and 0 <= now - times.seconds(entry["time"]) < repeat_hours * 3600
     ]
     if repeat_times and len(recent) >= repeat_times:
         return "%s was begun %d times in the last %d hours (%s): someone has to investigate" % (
@@ -157,6 +164,23 @@ def refusal(entries, remedy, now, cooldown, repeat_times, repeat_hours):
             cooldown,
         )
     return None
+
+
+def waiting(entries):
+    """Return {id of a finding: the entry of the remedy that waits for traffic to show it}.
+
+    Args:
+        entries: newest first. What a later remedy has ended for the same finding waits no more.
+    """
+    found, ended_since = {}, set()
+    for entry in entries:
+        if entry["outcome"] not in ENDED:
+            continue
+        for id in entry["awaiting"] if entry["outcome"] == UNVERIFIED else ():
+            if id not in ended_since and entry["ended"]:
+                found.setdefault(id, entry)
+        ended_since.update(entry["findings"])
+    return found
 
 
 def lock_refusal(lease, uptime):

@@ -145,6 +145,7 @@ def restored_entry(name, point, outcome):
         "before": [],
         "after": [],
         "known": [],
+        "awaiting": [],
         "reason": "the host restored it automatically, %s"
         % (
             "as no one had disarmed it by its deadline"

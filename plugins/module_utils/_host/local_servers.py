@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Servers that are to run on this host, by their configuration."""
+"""Servers that are to run on this host: by their configuration, and where they listen by the tables
+of the kernel.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,22 @@ import glob
 import os
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import files
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, files
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
+from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 from ansible_collections.sergas.ops.plugins.module_utils._host.app_config import SOCKETS
 from ansible_collections.sergas.ops.plugins.module_utils._net import resp
 
-_REDIS = "/etc/redis/redis.conf"
+#: Valkey is Redis by another name, which Debian 13 has beside it: {unit: its configuration}.
+_REDIS = {
+    "redis-server": "/etc/redis/redis.conf",
+    "valkey-server": "/etc/valkey/valkey.conf",
+}
+_UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 #: Where systemd keeps what starts at boot.
-_ENABLED = "/etc/systemd/system/*.wants/redis*.service"
+_ENABLED = "/etc/systemd/system/*.wants"
+#: Of all instances of Redis and Valkey.
+_ENABLED_UNITS = ("redis*.service", "valkey*.service")
 
 
 def postgresql(root="/"):
@@ -27,7 +38,8 @@ def postgresql(root="/"):
         if words(os.path.join(directory, "start.conf"))[:1] in (["manual"], ["disabled"]):
             continue
         port = conf_value(directory, "port") or ""
-        targets.append(_local(port if port.isdigit() else "5432"))
+        listens = conf_value(directory, "listen_addresses") or ""
+        targets.append(_local(port if port.isdigit() else "5432", listens))
     if not targets:
         for directory in SOCKETS[1:]:
             for path in glob.glob(os.path.join(root, directory.lstrip("/"), ".s.PGSQL.*[0-9]")):
@@ -35,9 +47,21 @@ def postgresql(root="/"):
     return targets
 
 
-def _local(port):
+def _local(port, configured=""):
+    """Return the target of a cluster: where it listens, over loopback if it does; else where it is
+    configured to.
+    """
+    try:
+        found, directories = sockets.on_port(int(port))
+    except Unmeasurable:
+        found, directories = [], []
+    host = sockets.reachable(found) or (directories or [None])[0]
+    if not host:
+        names = [name.strip() for name in configured.split(",") if name.strip()]
+        own = [name for name in names if addresses.known(name) and not addresses.is_any(name)]
+        host = own[0] if own and len(own) == len(names) else "127.0.0.1"
     return {
-        "host": "127.0.0.1",
+        "host": host,
         "port": int(port),
         "name": "postgres",
         "user": "postgres",
@@ -75,24 +99,79 @@ def conf_value(directory, name):
     return found
 
 
-def redis(path=_REDIS):
-    """Return the target of this host's own server, from its configuration, or None."""
-    try:
-        # In Debian, the directory is the server's own user's.
-        text = files.read_text(path)
-    except OSError:
+def redis():
+    """Return the target of this host's own server, Redis or Valkey, or None.
+
+    Its configuration says how to log in; where it listens, the kernel's tables say where it runs.
+    """
+    text, own = None, redis_unit()
+    for unit in sorted(_REDIS, key=lambda name: name != own):
+        try:
+            # In Debian, the directory is the server's own user's.
+            text = files.read_text(_REDIS[unit])
+            break
+        except OSError:
+            continue
+    if text is None:
         return None
-    port = re.findall(r"^\s*port\s+([0-9]{1,5})\s*$", text, re.M)
-    password = re.findall(r"^\s*requirepass\s+\"?([^\s\"]+)\"?\s*$", text, re.M)
+    port = int(_last(text, r"port\s+([0-9]{1,5})") or resp.DEFAULT_PORT)
+    encrypted = int(_last(text, r"tls-port\s+([0-9]{1,5})") or 0)
+    password = _last(text, r"requirepass\s+\"?([^\s\"]+)\"?")
+    host, number = _redis_address(text, port or encrypted)
     return {
-        "host": "127.0.0.1",
-        "port": int(port[-1]) if port and port[-1] != "0" else resp.DEFAULT_PORT,
+        "host": host,
+        "port": number,
         "user": None,
-        "password": password[-1] if password else None,
-        "tls": False,
+        "password": password,
+        "tls": not port and bool(encrypted),
     }
+
+
+def _last(text, pattern):
+    """Return what a directive is set to the last time, or None."""
+    return (re.findall(r"^[ \t]*%s[ \t]*$" % pattern, text, re.M | re.I) or [None])[-1]
+
+
+def _redis_address(text, port):
+    """Return (host, port) of the server; the host may be the path of its Unix socket."""
+    try:
+        tcp, paths = sockets.listening(sockets.pids_of(_REDIS))
+    except (Unmeasurable, PermissionError):
+        tcp, paths = [], []
+    ports = {number for _address, number in tcp}
+    if port not in ports and len(ports) == 1:
+        port = next(iter(ports))
+    host = sockets.reachable(address for address, number in tcp if number == port)
+    if host:
+        return host, port
+    path = _last(text, r"unixsocket\s+\"?(/[^\s\"]+)\"?")
+    if paths or (not port and path):
+        return (path if path in paths or not paths else paths[0]), resp.DEFAULT_PORT
+    # It does not run. ``-`` before an address: it may be missing.
+    bound = (_last(text, r"bind\s+(\S.*?)") or "").split()
+    own = [name.lstrip("-") for name in bound]
+    known = [name for name in own if addresses.known(name) and not addresses.is_any(name)]
+    if own and len(known) == len(own) and not any(map(addresses.is_loopback, known)):
+        return known[0], port or resp.DEFAULT_PORT
+    return "127.0.0.1", port or resp.DEFAULT_PORT
 
 
 def is_redis_enabled():
     """Return whether this host's own Redis starts at boot."""
-    return bool(glob.glob(_ENABLED))
+    return any(_is_enabled(pattern) for pattern in _ENABLED_UNITS)
+
+
+def _is_enabled(pattern):
+    return bool(glob.glob(os.path.join(_ENABLED, pattern)))
+
+
+def redis_unit():
+    """Return the unit of this host's own Redis or Valkey: the one that runs, starts at boot or is
+    there; None where there is neither.
+    """
+    tests = (
+        lambda name: sockets.pids_of([name]),
+        lambda name: _is_enabled(name + ".service"),
+        lambda name: any(os.path.exists("%s/%s.service" % (path, name)) for path in _UNITS),
+    )
+    return next((name for test in tests for name in _REDIS if test(name)), None)

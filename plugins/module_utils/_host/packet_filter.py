@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The rules that the kernel has in force, whoever made them: ufw, a person, an engine.
+"""The rules that the kernel has in force, made by ufw, a person or an engine.
 
 The kernel says which tables there are, so that a command is only run for what is there, and one
 that is missing or fails is never taken for an empty set of rules.

@@ -41,8 +41,8 @@ _DEEPEST = 40
 class Packet(
     namedtuple(
         "Packet",
-        ["source", "port", "destination", "interface", "original_port", "family"],
-        defaults=[None, None, None, None],
+        ["source", "port", "destination", "interface", "original_port", "family", "outgoing"],
+        defaults=[None, None, None, None, None],
     )
 ):
     """The first packet of a connection; None for what is not known of it.
@@ -54,6 +54,7 @@ class Packet(
         interface: that it comes in by.
         original_port: the port before a translation of addresses; None where there was none.
         family: 4 or 6, only needed where the source is not known.
+        outgoing: the interface that it goes on by, where it is not for this host.
     """
 
     __slots__ = ()
@@ -243,11 +244,13 @@ def _interface(names, packet):
 
 
 def _outgoing(names, packet):
+    if packet.outgoing is not None:
+        return _truth(any(fnmatch.fnmatch(packet.outgoing, name) for name in names))
     # A packet whose address was translated goes on to a container, by one of these.
-    if packet.original_port is None:
-        return UNKNOWN
-    inside = [any(fnmatch.fnmatch(name, own) for own in INSIDE) for name in names]
-    return YES if all(inside) else UNKNOWN if any(inside) else NO
+    inside = packet.original_port is not None and all(
+        any(fnmatch.fnmatch(name, own) for own in INSIDE) for name in names
+    )
+    return YES if inside else UNKNOWN
 
 
 def _state(values, packet):

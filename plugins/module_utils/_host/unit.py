@@ -12,7 +12,6 @@ import pwd
 import re
 import time
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
 from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
 
 PROPERTIES = (
@@ -24,9 +23,11 @@ PROPERTIES = (
     " ExecStart NeedDaemonReload MemoryCurrent MemoryMax MemoryLimit TasksCurrent TasksMax"
     " LimitNOFILESoft LimitNOFILE AppArmorProfile WantedBy RequiredBy TriggeredBy"
     " StandardOutput StandardError LogNamespace LogLevelMax SyslogLevel LogFilterPatterns"
-    " LogRateLimitIntervalUSec LogRateLimitBurst"
+    " LogRateLimitIntervalUSec LogRateLimitBurst TimeoutStartUSec"
 ).split()
 _SUFFIXES = re.compile(r"\.(service|scope|socket|target|timer|mount|slice|path)$")
+#: where cgroup v2 and systemd's own hierarchy of v1 are mounted
+_CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
 _PORT = re.compile(r"\s--port[ =](\d{1,5})(?=\s|$)")
 _WORKERS = re.compile(r"\s(?:--workers|-w)[ =](\d{1,4})(?=\s|$)")
 #: systemd's way to say "no limit" or "not known"
@@ -49,6 +50,23 @@ def read(service, deadline):
         return {}, str(error)
 
 
+def span(text):
+    """Return a time span as ``systemctl show`` prints it (``1min 30s``) in seconds, None for
+    infinity or what cannot be read.
+    """
+    factors = (("min", 60), ("ms", 0.001), ("us", 1e-6), ("h", 3600), ("d", 86400), ("s", 1))
+    total = 0.0
+    for word in (text or "").split():
+        for suffix, factor in factors:
+            number = word[: -len(suffix)]
+            if word.endswith(suffix) and number.replace(".", "", 1).isdigit():
+                total += float(number) * factor
+                break
+        else:
+            return None
+    return total or None
+
+
 def working_directory(properties):
     """Return the directory the unit works in, or None."""
     path = properties.get("WorkingDirectory", "").lstrip("!-")
@@ -63,6 +81,16 @@ def command_line(properties):
 def program(properties):
     """Return the path of the program that the unit starts, or an empty text."""
     return properties.get("ExecStart", "").partition("path=")[2].partition(" ;")[0]
+
+
+def running_command(properties):
+    """Return the command line of the unit's main process as one text, or an empty one."""
+    try:
+        path = "/proc/%d/cmdline" % (number(properties, "MainPID") or 0)
+        with open(path, encoding="utf-8", errors="replace") as source:  # path: /proc
+            return source.read(65536).replace("\0", " ").strip()
+    except OSError:
+        return ""
 
 
 def user_and_group(properties):
@@ -169,19 +197,25 @@ def processes(properties):
     return pids
 
 
+def members(properties):
+    """Return the pids of all processes of the unit, the main one first: of its control group, which
+    has also those whose parent has ended, and what descends from the main one.
+    """
+    pids, group = processes(properties), properties.get("ControlGroup", "").strip("/")
+    for mount in _CGROUPS if group else ():
+        for directory, _directories, _files in os.walk(os.path.join(mount, group)):
+            path = os.path.join(directory, "cgroup.procs")
+            try:
+                with open(path, encoding="ascii") as listed:  # path: /sys
+                    pids += [int(pid) for pid in listed.read().split()]
+            except (OSError, ValueError):
+                continue
+    return list(dict.fromkeys(pids))
+
+
 def memory_limit(properties):
     """Return the unit's memory limit in bytes, or None."""
     return number(properties, "MemoryMax") or number(properties, "MemoryLimit")
-
-
-def listen_address(unit):
-    """Return where the app is to be reached: on loopback, unless it listens on one address only."""
-    match = re.search(r"--(?:host|bind)[ =]([^\s;]+)", str(unit.get("ExecStart", "")))
-    text = match.group(1).strip("\"'") if match else ""
-    host = addresses.known(text) or text.partition(":")[0]
-    if host in ("", "localhost", "unix") or "$" in host or addresses.is_any(host):
-        return "127.0.0.1"
-    return host
 
 
 def open_files(properties):

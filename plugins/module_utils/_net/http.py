@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?\Z", re.S)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HEADERS_LIMIT = 100
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*\Z")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -67,6 +69,7 @@ def get(
     max_bytes: int = 65536,
     headers: Optional[Dict[str, str]] = None,
     redirects: int = 0,
+    at: Optional[Tuple[str, int]] = None,
 ) -> Reply:
     """Request a URL.
 
@@ -77,15 +80,17 @@ def get(
         headers: {name: value} to send besides Host.
         redirects: how many redirects are followed, on the same host and port only. The reply is
             that of the last one; one that is not followed is itself the reply.
+        at: (host, port) to connect to instead of the URL's; a host that begins with ``/`` is a
+            Unix socket. The URL's is what the server is called by: in Host and in TLS.
 
     Raises:
         ConnectionFailed: no answer, or none in HTTP; the kind is redirect where they go in a
             circle.
-        ValueError: the address is no URL of http or https.
+        ValueError: the address is no URL of http or https, or a header cannot be sent.
     """
     seen: List[str] = []
     while True:
-        reply = _send_once(address, deadline, max_bytes, headers or {}, list(seen))
+        reply = _send_once(address, deadline, max_bytes, headers or {}, list(seen), at=at)
         target = reply.headers.get("location")
         if reply.status not in _REDIRECTS or not target or not redirects:
             return reply
@@ -144,6 +149,7 @@ def _send_once(
     body: Optional[bytes] = None,
     context: Optional[ssl.SSLContext] = None,
     proxy: Optional[url.Url] = None,
+    at: Optional[Tuple[str, int]] = None,
 ) -> Reply:
     parts = url.split(address)
     if parts.scheme not in _DEFAULT_PORTS or not parts.host:
@@ -153,6 +159,7 @@ def _send_once(
     path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
     if re.search(r"[\x00-\x20\x7f]", path + host):
         raise InvalidValue("%r has characters that a URL must not have" % address)
+    check_headers(headers)
     sent = {
         "Host": host,
         "User-Agent": "sergas-ops",
@@ -167,7 +174,7 @@ def _send_once(
         sent.update(_login(proxy))
     lines = ["%s %s HTTP/1.1" % (method, path)] + ["%s: %s" % item for item in sent.items()]
     started = time.monotonic()
-    with _reach(parts, port, deadline, proxy) as stream:
+    with _reach(parts, at or (parts.host, port), deadline, proxy) as stream:
         if parts.scheme == "https":
             stream.start_tls(parts.host, context)
         sent_at = time.monotonic()
@@ -181,17 +188,32 @@ def _send_once(
     return Reply(status, fields, answer, truncated, stream.phases, seen, address)
 
 
-def _reach(parts: url.Url, port: int, deadline: Deadline, proxy: Optional[url.Url]) -> tcp.Stream:
+def check_headers(headers: Dict[str, str]) -> None:
+    """Refuse a header that would end early, or begin another one.
+
+    Raises:
+        InvalidValue: it names the header, and has no value, which may be a secret.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.match(name):
+            raise InvalidValue("%r is no name of a header" % name[:40])
+        if not _HEADER_VALUE.match(value):
+            raise InvalidValue("the header %s has a character that none may have" % name)
+
+
+def _reach(
+    parts: url.Url, server: Tuple[str, int], deadline: Deadline, proxy: Optional[url.Url]
+) -> tcp.Stream:
     """Return the ``tcp.Stream`` to a server, or to the proxy on the way there."""
     if proxy is None:
-        return tcp.connect(parts.host, port, deadline)
+        return tcp.connect(server[0], server[1], deadline)
     try:
         stream = tcp.connect(proxy.host, proxy.port or 80, deadline)
     except ConnectionFailed as error:
         raise ConnectionFailed("proxy", error.phase, str(error), error.phases)
     if parts.scheme == "https":
         try:
-            _open_tunnel(stream, url.address(parts.host, port), proxy)
+            _open_tunnel(stream, url.address(*server), proxy)
         except ConnectionFailed:
             stream.close()
             raise

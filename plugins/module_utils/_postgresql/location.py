@@ -10,6 +10,8 @@ import os
 import pwd
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
+from ansible_collections.sergas.ops.plugins.module_utils._host import sockets
 from ansible_collections.sergas.ops.plugins.module_utils._net import postgres, tcp
 from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import (
     PostgresError,
@@ -22,6 +24,7 @@ SOCKET_DIRECTORIES = (
     "/run/postgresql",
     "/tmp",  # noqa: S108  where a server built from source puts its socket
 )
+DEFAULT_PORT = 5432
 #: Debian, Red Hat and the others give people the numbers after this one.
 _LAST_SYSTEM_USER = 999
 
@@ -29,7 +32,7 @@ _LAST_SYSTEM_USER = 999
 def shown(params):
     """Return ``host:port`` of what the parameters lead to, for ``evidence.target``."""
     host = params.get("login_host") or "localhost"
-    return "%s:%d" % ("localhost" if host.startswith("/") else host, _port(params))
+    return "%s:%d" % ("localhost" if host.startswith("/") else host, port(params))
 
 
 def target(params, name, settings):
@@ -56,12 +59,12 @@ def target(params, name, settings):
             "key": params.get("ssl_key"),
         }
     else:
-        host, owner = _socket(directory, _port(params))
+        host, owner = _socket(directory, port(params))
         if os.geteuid() == 0 and user in (None, owner) and owner != "root":
             system_user = owner
     return postgres.Target(
         host=host,
-        port=_port(params),
+        port=port(params),
         user=user or system_user or pwd.getpwuid(os.geteuid()).pw_name,
         database=params.get("login_db") or "postgres",
         password=params.get("login_password"),
@@ -80,14 +83,14 @@ def reserved_target(params, name, settings):
     if host and not host.startswith("/") and not is_local(host):
         return None
     try:
-        directory, owner = _socket(params.get("login_unix_socket"), _port(params))
+        directory, owner = _socket(params.get("login_unix_socket"), port(params))
     except PostgresError:
         return None
     if os.geteuid() not in (0, pwd.getpwnam(owner).pw_uid):
         return None
     return postgres.Target(
         host=directory,
-        port=_port(params),
+        port=port(params),
         user=owner,
         database=params.get("login_db") or "postgres",
         system_user=owner if os.geteuid() == 0 and owner != "root" else None,
@@ -96,21 +99,38 @@ def reserved_target(params, name, settings):
     )
 
 
-def _port(params):
-    return params.get("login_port") or 5432
+def port(params):
+    """Return the port of the server: the one that is given, else the usual one; on this host, that
+    of the only server where none listens on the usual one.
+    """
+    given, host = params.get("login_port"), params.get("login_host")
+    if given or host and not host.startswith("/") and not is_local(host):
+        return given or DEFAULT_PORT
+    try:
+        found = sockets.postgresql_ports()
+    except (Unmeasurable, OSError):
+        return DEFAULT_PORT
+    return found.pop() if len(found) == 1 else DEFAULT_PORT
 
 
-def _socket(directory, port):
+def _listening(number):
+    try:
+        return tuple(sockets.postgresql_sockets(number))
+    except Unmeasurable:
+        return ()
+
+
+def _socket(directory, number):
     """Return (the directory of the server's socket, the name of its owner).
 
     Raises:
         Refused: there is none.
     """
-    listening = () if directory else listening_directories(_unix_sockets(), port)
+    listening = () if directory else _listening(number)
     directories = (directory,) if directory else SOCKET_DIRECTORIES + listening
     for candidate in directories:
         try:
-            owner = os.stat(os.path.join(candidate, ".s.PGSQL.%d" % port)).st_uid
+            owner = os.stat(os.path.join(candidate, ".s.PGSQL.%d" % number)).st_uid
             name = pwd.getpwuid(owner).pw_name
         except (OSError, KeyError):
             continue
@@ -118,31 +138,8 @@ def _socket(directory, port):
         if directory or owner <= _LAST_SYSTEM_USER or owner == os.geteuid():
             return candidate, name
     raise Refused(
-        "no server listens on port %d: there is no socket in %s" % (port, ", ".join(directories))
+        "no server listens on port %d: there is no socket in %s" % (number, ", ".join(directories))
     )
-
-
-def listening_directories(table, port):
-    """Return the directories of the servers' sockets for a port.
-
-    Args:
-        table: the text of /proc/net/unix.
-    """
-    name = "/.s.PGSQL.%d" % port
-    paths = ((line.split(None, 7) or [""])[-1] for line in table.splitlines())
-    return tuple(
-        dict.fromkeys(
-            path[: -len(name)] for path in paths if path.startswith("/") and path.endswith(name)
-        )
-    )
-
-
-def _unix_sockets():
-    try:
-        with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def is_local(host):

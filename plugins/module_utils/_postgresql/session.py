@@ -45,7 +45,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sql import 
 #: The options of the documentation fragment sergas.ops.postgresql.
 CONNECTION = {
     "login_host": {"type": "str"},
-    "login_port": {"type": "int", "default": 5432},
+    "login_port": {"type": "int"},
     "login_user": {"type": "str"},
     "login_password": {"type": "str", "no_log": True},
     "login_db": {"type": "str", "default": "postgres"},

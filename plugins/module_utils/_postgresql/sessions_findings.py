@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import causes
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
-from ansible_collections.sergas.ops.plugins.module_utils._postgresql import cause_rules, prepared
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
+    cause_rules,
+    prepared,
+    termination_plan,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.sessions import (
     IDLE_IN_TRANSACTION,
     clients,
@@ -43,7 +47,9 @@ def decide(sessions, waits, limits, thresholds, target, prepared_rows=()):
         prepared_rows: of ``prepared.QUERY``, where a session waits for a prepared transaction.
     """
     blocked, blocking = lock_chains(sessions, waits)
-    locks = _decide_locks(blocked, blocking, thresholds["lock_wait_seconds"], target, prepared_rows)
+    locks = _decide_locks(
+        sessions, blocked, blocking, thresholds["lock_wait_seconds"], target, prepared_rows
+    )
     transactions = _decide_transactions(sessions, thresholds["idle_transaction_seconds"], target)
     connections = _decide_connections(
         sessions, limits, thresholds["db_connections_percent"], target
@@ -126,6 +132,11 @@ def _decide_connections(sessions, limits, threshold, target):
         )
     reason, advice, remedy = _exhaustion(seen, bool(unseen), room == counts["slots"])
     evidence["reason"] = reason
+    states = {"end_idle_transactions": IDLE_IN_TRANSACTION, "end_idle_sessions": ("idle",)}
+    if remedy in states:
+        evidence.update(_endable(sessions, lambda one: one["state"] in states[remedy]))
+        left = 100.0 * (used - evidence["may_end"]) / room
+        evidence["may_suffice"] = grade(left, warn, fail) == "ok"
     return finding(
         "db.connections.exhausted",
         "database",
@@ -213,6 +224,7 @@ def _decide_transactions(sessions, threshold, target):
             not_visible=len(unseen),
             # They are not ended without a person's word for it.
             superusers=sum(1 for session in left_open if session["superuser"]),
+            **_endable(sessions, lambda one: one in left_open),
         )
         return finding(
             "db.transactions.idle",
@@ -244,7 +256,7 @@ def _decide_transactions(sessions, threshold, target):
     )
 
 
-def _decide_locks(blocked, blocking, threshold, target, prepared_rows):
+def _decide_locks(sessions, blocked, blocking, threshold, target, prepared_rows):
     warn, fail, unit = threshold
     longest = blocked[0]["waiting_seconds"] if blocked else 0.0
     evidence = {"target": target}
@@ -267,6 +279,8 @@ def _decide_locks(blocked, blocking, threshold, target, prepared_rows):
         )
     root = blocking[0]
     evidence.update(count=len(blocked), roots=blocking[:5], blocked=blocked[:5])
+    pids = {root["pid"] for root in blocking}
+    evidence.update(_endable(sessions, lambda one: one["pid"] in pids))
     named, by_hand = (
         _named(root),
         "COMMIT PREPARED or ROLLBACK PREPARED what is in pg_prepared_xacts.",
@@ -293,6 +307,16 @@ def _decide_locks(blocked, blocking, threshold, target, prepared_rows):
         remedy="end_blocker" if root["pid"] else None,
         **details,
     )
+
+
+def _endable(sessions, matches):
+    """Return how many of the matching sessions a remedy may end, and why it spares the others."""
+    own = next((session["database"] for session in sessions if session["own"]), None)
+    protection = {"include": (), "database": own, "users": (), "applications": (), "clients": ()}
+    chosen = [session for session in sessions if matches(session)]
+    plan = termination_plan.plan(chosen, {}, protection)
+    spared = {reason: len(found) for reason, found in sorted(plan.spared.items())}
+    return {"may_end": len(plan.victims), "spared": spared}
 
 
 def _named(session):

@@ -23,6 +23,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.errors import Ope
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
 from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_errors as errors
+from ansible_collections.sergas.ops.plugins.module_utils._postgresql import location
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.session import (
     connect,
     refuse_standby,
@@ -332,7 +333,7 @@ def credentials(params, owner):
     if not password and app is None and not user:
         raise NoLogin(why)
     password = password or (app and app["password"]) or None
-    host, port = params["login_host"], params["login_port"]
+    host, port = params["login_host"], location.port(params)
     if params["owner_host"]:
         endpoints = [(params["owner_host"], params["owner_port"] or port)]
     else:

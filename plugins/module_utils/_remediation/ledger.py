@@ -203,6 +203,7 @@ def _entry(params, now, entries):
         "after": [],
         "reason": None,
         "known": [redact(item[:_LONGEST]) for item in params["known"][:_MOST_KNOWN]],
+        "awaiting": [],
     }
 
 
@@ -231,7 +232,9 @@ def _end(params, check_mode):
     ]
     last = own[-1] if own else None
     frees = bool(lease and lease["run"] == params["run"])
-    if last and last["outcome"] != "begun":
+    # One that waits for traffic is decided by a later run.
+    decided = last and last["outcome"] == ledger.UNVERIFIED != params["outcome"]
+    if last and last["outcome"] != "begun" and not decided:
         if last["outcome"] != params["outcome"]:
             raise LedgerError(
                 "outcome: %s of run %s has ended at %s already, as %s"
@@ -249,6 +252,7 @@ def _end(params, check_mode):
         outcome=params["outcome"],
         after=_small(params["after"]),
         reason=redact(params["reason"][:_LONGEST]) if params["reason"] else None,
+        awaiting=[redact(item[:_LONGEST]) for item in params["awaiting"][:_MOST_FINDINGS]],
     )
     path = None
     if not check_mode:

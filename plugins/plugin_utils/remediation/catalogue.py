@@ -43,8 +43,10 @@ _REQUIRED = (
 _OPTIONAL = {
     "runs_on": "host",
     "after_dependencies": False,
+    "restarts_app": None,
+    "useless": [],
     "acts_on": None,
-    "needs": {"approval": False, "variables": []},
+    "needs": {"approval": False, "variables": [], "values": {}},
     "cooldown": 900,
     "timeout": 300,
 }
@@ -55,6 +57,15 @@ class Needs(TypedDict):
 
     approval: bool
     variables: list[str]
+    values: dict[str, list[str] | str]
+
+
+class Useless(TypedDict):
+    """Where a remedy cannot help, see ``_useless``."""
+
+    reasons: list[str]
+    evidence: dict[str, Any]
+    because: str
 
 
 class Verification(TypedDict):
@@ -78,6 +89,8 @@ class Metadata(TypedDict):
     component: str
     runs_on: str
     after_dependencies: bool
+    restarts_app: bool
+    useless: list[Useless]
     acts_on: str | None
     needs: Needs
     undo: dict[str, Any]
@@ -132,6 +145,9 @@ def remedy(name: str, document: Any) -> Metadata:
     Its verification ``resolves`` if it shows that what the remedy answers is gone; otherwise it
     shows only that nothing else has failed.
 
+    It ``restarts_app`` if it says so, or is of the app and interrupts it: where the app serves, a
+    person has to approve that.
+
     One with ``after_dependencies`` is also planned for findings that derive from what another
     remedy fixes, in case they outlast it. What it ``acts_on`` is the service that it starts, stops,
     restarts or reconfigures: where a cluster manager owns that, it is held back.
@@ -148,7 +164,7 @@ def remedy(name: str, document: Any) -> Metadata:
     if title.endswith("."):
         check.fail("title", title, "a title without a full stop")
     needs = document["needs"]
-    check.keys("needs", needs, (), ("approval", "variables"))
+    check.keys("needs", needs, (), ("approval", "variables", "values"))
     approval = check.switch("needs.approval", needs.get("approval", False))
     reversible = check.switch("reversible", document["reversible"])
     if not reversible and not approval:
@@ -165,12 +181,15 @@ def remedy(name: str, document: Any) -> Metadata:
         "component": check.choice("component", document["component"], COMPONENTS),
         "runs_on": check.choice("runs_on", document["runs_on"], RUNS_ON),
         "after_dependencies": check.switch("after_dependencies", document["after_dependencies"]),
+        "restarts_app": _restarts_app(check, document),
+        "useless": _useless(check, document["useless"]),
         "acts_on": check.choice("acts_on", document["acts_on"], ACTS_ON),
         "needs": {
             "approval": approval,
             "variables": check.texts(
                 "needs.variables", needs.get("variables", []), _VARIABLE, "variables", least=0
             ),
+            "values": _values(check, needs.get("values", {})),
         },
         "undo": _undo(check, document["undo"]),
         "cooldown": check.number("cooldown", document["cooldown"], 0),
@@ -190,6 +209,54 @@ def _answers(check: _Checker, answers: Any) -> list[str]:
         if id in renamed.FINDINGS:
             check.fail("answers", id, "given as %s" % ", ".join(renamed.FINDINGS[id]))
     return list(answers)
+
+
+def _restarts_app(check: _Checker, document: dict[str, Any]) -> bool:
+    if document["restarts_app"] is not None:
+        return check.switch("restarts_app", document["restarts_app"])
+    interrupts = document["component"] == "app" and document["impact"] in INTERRUPTING
+    undo = document["undo"]
+    undone = "sergas_remedy_app" in str(undo.get("restarts")) if isinstance(undo, dict) else False
+    return interrupts or undone
+
+
+def _values(check: _Checker, values: Any) -> dict[str, list[str] | str]:
+    """Return which variables of .env need a value of the inventory: {id of the finding: their
+    names, or where the finding has them}.
+    """
+    if not isinstance(values, dict):
+        check.fail("needs.values", values, "a dictionary of ids and names")
+    for id, names in values.items():
+        check.texts("needs.values", [id], _ID, "the ids of findings")
+        if not (isinstance(names, str) and names.startswith("evidence.")):
+            check.texts("needs.values." + id, names, _VARIABLE, "names, or evidence.NAME")
+    return values
+
+
+def _useless(check: _Checker, rules: Any) -> list[Useless]:
+    """Return the rules that say where a remedy cannot help, by what its finding knows.
+
+    Each has the reason ``because``, and ``reasons`` (codes of the finding), ``evidence`` ({name:
+    value, or a list of values}; a dot leads into a dictionary), or both, which all have to hold.
+    """
+    if not isinstance(rules, list):
+        check.fail("useless", rules, "a list of rules")
+    found: list[Useless] = []
+    for rule in rules:
+        check.keys("useless", rule, ("because",), ("reasons", "evidence"))
+        if len(rule) < 2:
+            check.fail("useless", rule, "a rule with reasons or evidence")
+        evidence = rule.get("evidence", {})
+        if not isinstance(evidence, dict) or not all(isinstance(name, str) for name in evidence):
+            check.fail("useless.evidence", evidence, "a dictionary of names and values")
+        found.append(
+            {
+                "reasons": check.texts("useless.reasons", rule.get("reasons", []), least=0),
+                "evidence": evidence,
+                "because": check.text("useless.because", rule["because"]),
+            }
+        )
+    return found
 
 
 def _undo(check: _Checker, undo: Any) -> dict[str, Any]:

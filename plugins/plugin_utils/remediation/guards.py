@@ -13,17 +13,28 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ansible_collections.sergas.ops.plugins.module_utils._host import distribution, ledger
+from ansible_collections.sergas.ops.plugins.plugin_utils import app_variables
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import window as windows
 from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import INTERRUPTING
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import Entry
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
+    from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import Useless
+    from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.plan import (
+        Entry,
+        HostContext,
+    )
+
+
+#: What ``because`` of a rule names of the evidence.
+_NAME = re.compile(r"\{([a-z_.]+)\}")
 
 
 class Guard(TypedDict):
@@ -54,6 +65,95 @@ def approval(entry: Entry, approved: Container[str]) -> Guard | None:
         % ("is " + " and ".join(why) if why else "needs approval"),
         _by_name(entry["remedy"]),
     )
+
+
+def serving(entry: Entry, approved: Container[str]) -> Guard | None:
+    """Hold back a restart of an app that serves, unless it is named."""
+    if not (entry["restarts_app"] and entry["serves"]) or entry["remedy"] in approved:
+        return None
+    return _guard(
+        "serving",
+        "it restarts the app of %s, which serves: its health endpoint answers as it should, and"
+        " less than half of its requests fail" % entry["host"],
+        _by_name(entry["remedy"]),
+    )
+
+
+def traffic(entry: Entry, waiting: Mapping[str, Mapping[str, Any]]) -> Guard | None:
+    """Hold back what has been done already, and only traffic, or a person, will show whether it
+    helped.
+
+    Args:
+        waiting: {id: entry of the ledger}, by ``ledger.waiting``.
+    """
+    for id in entry["findings"]:
+        done = waiting.get(id)
+        if done and done["remedy"] == entry["remedy"]:
+            return _guard(
+                "traffic",
+                "it was done at %s and is not verified: %s"
+                % (done["ended"], done["reason"] or "only traffic shows whether it has helped"),
+                "wait until the app has served sergas_verify_requests (100) requests",
+            )
+    return None
+
+
+def useless(items: Iterable[Finding], rules: Sequence[Useless]) -> Guard | None:
+    """Hold back what cannot help, by what one of its findings knows.
+
+    Args:
+        items: the findings.
+        rules: ``useless`` of the remedy; ``{name}`` in ``because`` is what the evidence has.
+    """
+    return next(filter(None, (_useless_for(item, rules) for item in items)), None)
+
+
+def _useless_for(item: Finding, rules: Sequence[Useless]) -> Guard | None:
+    for rule in rules:
+        code = str(item.get("reason") or "").partition(":")[0]
+        fits = not rule["reasons"] or code in rule["reasons"]
+        for name, wanted in rule["evidence"].items():
+            found = _evidence(item["evidence"], name)
+            fits = fits and found in (wanted if isinstance(wanted, list) else [wanted])
+        if fits:
+            because = _NAME.sub(
+                lambda match: _shown(_evidence(item["evidence"], match.group(1))), rule["because"]
+            )
+            return _useless(because, item["advice"])
+    return None
+
+
+def _useless(because: str, advice: str | None) -> Guard:
+    return _guard("useless", "it cannot help: %s" % because, advice or "fix it by hand")
+
+
+def _evidence(evidence: Any, path: str) -> Any:
+    for name in path.split("."):
+        evidence = evidence.get(name) if isinstance(evidence, Mapping) else None
+    return evidence
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join("%s %s" % (value[name], name) for name in value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def values(entry: Entry, context: HostContext) -> Guard | None:
+    """Hold back what would set variables that no one has given a value, or the values in use."""
+    wanted = entry["values"].get(entry["finding"]["id"], [])
+    if isinstance(wanted, str):
+        wanted = _evidence(entry["finding"], wanted)
+    if context.values is not None and isinstance(wanted, list):
+        missing = app_variables.variables_without_value(map(str, wanted), context.values)
+        if missing:
+            return _useless(
+                "no value is known for %s on %s" % (", ".join(missing), entry["host"]),
+                "add what is missing to sergas_env_values in the inventory, secrets in a vault",
+            )
+    if entry["remedy"] in context.unchanged:
+        return _useless(*context.unchanged[entry["remedy"]])
+    return None
 
 
 def variables(entry: Entry, defined: Container[str]) -> Guard | None:

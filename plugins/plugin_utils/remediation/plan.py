@@ -11,13 +11,19 @@ file and a plan from fresh findings are the same code.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import addresses
-from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import guards, options
+from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, traffic
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, is_bad
+from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import (
+    guards,
+    options,
+    serving,
+)
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import rank
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import is_ready
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import is_ready, key
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.targets import host_of
 
 if TYPE_CHECKING:
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
     from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.catalogue import (
         Remedy,
+        Useless,
         Verification,
     )
     from ansible_collections.sergas.ops.plugins.plugin_utils.remediation.window import Window
@@ -77,6 +84,13 @@ class HostContext(NamedTuple):
     variables: Collection[str] = frozenset()
     #: the recent entries of its ledger, by ``ledger.parse``
     changes: Sequence[Mapping[str, Any]] = ()
+    #: the remedies that waited for traffic and are decided, as ``sergas_health`` returns them
+    decided: Sequence[Mapping[str, Any]] = ()
+    #: {variable of .env: what stands for the value that the inventory has}, None where that is not
+    #: known
+    values: Mapping[str, str] | None = None
+    #: {remedy: (why it would change nothing, what a person would do)}
+    unchanged: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
 
 class Shared(TypedDict):
@@ -88,6 +102,14 @@ class Shared(TypedDict):
     hosts: Any
 
 
+class Answer(TypedDict):
+    """A finding that a remedy is for, on one host."""
+
+    host: str
+    id: str
+    reason: str | None
+
+
 class Entry(TypedDict):
     """One remedy on one host, as a plan has it.
 
@@ -97,12 +119,20 @@ class Entry(TypedDict):
         helps: the hosts whose findings it is for.
         finding: the worst of ``findings``, which are ids; ``answered`` are those and what derives
             from them, ``known`` all that is bad on ``probe_host``.
+        answers: every finding that it is for, on each of the hosts in ``helps``.
+        others: (id, reason) of the findings on ``probe_host`` that have one of its ids and are not
+            for it.
+        found_by: {part of the diagnosis: its checks} that have found them on ``probe_host``.
+        awaiting: the ids of those that only traffic shows.
         after_remedy: the name of the remedy of another component that may make it unnecessary.
         target: the address that the finding is about, if it is about one.
         on_target: whether ``host`` is the one with that address.
         undo: why there is none, or None where there is one.
         limit: seconds after which the host rolls back on its own.
         gone: whether the host is no longer in the inventory.
+        restarts_app, serves: whether it restarts the app, and whether that one serves.
+        decides: how it ended by the traffic since an earlier run, which is all there is to do: run,
+            outcome and reason. None for a remedy that is to be done.
     """
 
     remedy: str
@@ -114,6 +144,10 @@ class Entry(TypedDict):
     findings: list[str]
     answered: list[str]
     known: list[str]
+    answers: list[Answer]
+    others: list[tuple[str, str | None]]
+    found_by: dict[str, list[str]]
+    awaiting: list[str]
     why: str
     after_remedy: str | None
     target: str | None
@@ -125,12 +159,16 @@ class Entry(TypedDict):
     component: str
     approval: bool
     variables: list[str]
+    values: dict[str, list[str] | str]
     undo: str | None
     cooldown: int
     timeout: int
     limit: int
     verification: Verification
     gone: bool
+    restarts_app: bool
+    serves: bool
+    decides: dict[str, Any] | None
     guards: list[guards.Guard]
 
 
@@ -168,7 +206,9 @@ def make(
                 if remedy:
                     _add(entries, host, item, shared, remedy, owners)
     _follow(entries, model, remedies, owners)
+    _decide(entries, model, remedies, contexts)
     entries.sort(key=_order)
+    found = {host["name"]: host["findings"] for host in model["hosts"]}
     distributions = {host["name"]: host.get("distribution") for host in model["hosts"]}
     managers = {host["name"]: host.get("managed") or {} for host in model["hosts"]}
     chosen = [entry for entry in entries if _is_chosen(entry["remedy"], plan_options)]
@@ -177,7 +217,11 @@ def make(
             entry["cooldown"] = plan_options.cooldown
         known = entry["host"] in contexts or entry["host"] in unreachable or entry["host"] is None
         entry["gone"] = not known
-        entry["guards"] = _guards(entry, contexts, plan_options, now)
+        on_host = found.get(entry["host"] or "", ())
+        entry["serves"] = serving.interruption(on_host) is None
+        rules = remedies[entry["remedy"]]["useless"]
+        items = [item for one in entry["answers"] for item in _found(one, found)]
+        entry["guards"] = _guards(entry, items, rules, contexts, plan_options, now)
         refused = guards.supported(
             entry, distributions.get(entry["host"] or ""), plan_options.supported_distributions
         )
@@ -185,11 +229,7 @@ def make(
             entry, remedies[entry["remedy"]]["acts_on"], managers.get(entry["host"] or "", {})
         )
         entry["guards"] += [guard for guard in (refused, owned) if guard]
-    free = [
-        entry
-        for entry in chosen
-        if not entry["guards"] and not entry["gone"] and not resolves_points(entry)
-    ]
+    free = [entry for entry in chosen if not entry["guards"] and not entry["gone"] and _acts(entry)]
     held = guards.share(free, _users(model), plan_options.max_share)
     for entry in free:
         if entry["host"] in held and entry["impact"] != "none":
@@ -222,6 +262,23 @@ def unused_approvals(plan: Mapping[str, Any], approve: Iterable[str]) -> list[st
     """Return the approved names that nothing planned, in order."""
     planned = {entry["remedy"] for entry in plan["entries"]}
     return [name for name in approve if name not in planned]
+
+
+def has_more(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Return whether an app that does not serve has further remedies that restart it behind one.
+
+    It may need all of them before it comes up: they are one sequence, and the last one of them
+    waits for the app.
+    """
+    if not entry["restarts_app"] or entry["serves"]:
+        return False
+    sequence = [
+        one
+        for one in entries
+        if one["host"] == entry["host"] and one["restarts_app"] and is_ready(one)
+        if one["decides"] is None
+    ]
+    return any(one is entry for one in sequence[:-1])
 
 
 def turns(orders: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
@@ -296,28 +353,29 @@ def _add(
     for entry in entries:
         if (entry["remedy"], entry["host"], entry["probe_host"]) == (remedy["name"], host, name):
             entry["findings"] = list(dict.fromkeys([*entry["findings"], item["id"]]))
+            _answer(entry, item, reported)
             entry["answered"] = list(dict.fromkeys([*entry["answered"], *_derived(reported, item)]))
             if rank(item["status"]) > rank(entry["finding"]["status"]):
                 entry["finding"] = item
             return
         same = (entry["remedy"], entry["host"]) == (remedy["name"], host)
         if same and (host is not None or entry["target"] == target):
-            # One remedy for several unhealthy hosts: the first of them is checked afterwards.
+            # One remedy for several unhealthy hosts: the first of them is checked afterwards. But
+            # what another host could not reach is shown by its next attempt, and not by what the
+            # host itself expects of it.
             entry["helps"] = list(dict.fromkeys([*entry["helps"], name]))
+            if entry["probe_host"] == host != name:
+                entry["probe_host"], entry["target"] = name, target
+                entry["finding"], entry["findings"] = item, [item["id"]]
+                entry["answered"] = _derived(reported, item)
+                entry["known"] = _known(reported)
+            _answer(entry, item, reported)
             return
-    entries.append(
+    entry = _entry(remedy, item, host, name)
+    entry.update(
         {
-            "remedy": remedy["name"],
-            "title": remedy["title"],
-            "host": host,
-            "probe_host": name,
-            "helps": [name],
-            "finding": item,
-            "findings": [item["id"]],
             "answered": _derived(reported, item),
-            "known": sorted({other["id"] for other in reported["findings"] if is_bad(other)}),
-            "why": item["summary"],
-            "after_remedy": None,
+            "known": _known(reported),
             "target": target,
             "on_target": on_target,
             "fleet": None
@@ -327,21 +385,84 @@ def _add(
                 "target": shared["evidence"].get("target"),
                 "hosts": shared["evidence"].get("hosts_bad"),
             },
-            "changes": remedy["changes"],
-            "impact": remedy["impact"],
-            "reversible": remedy["reversible"],
-            "component": remedy["component"],
-            "approval": remedy["needs"]["approval"],
-            "variables": remedy["needs"]["variables"],
-            "undo": remedy["undo"].get("none"),
-            "cooldown": remedy["cooldown"],
-            "timeout": remedy["timeout"],
-            "limit": remedy["timeout"] + remedy["verification"]["timeout"] + _CONCLUDING,
-            "verification": remedy["verification"],
-            "gone": False,
-            "guards": [],
         }
     )
+    _answer(entry, item, reported)
+    entries.append(entry)
+
+
+def _found(answer: Answer, found: Mapping[str, Sequence[Finding]]) -> list[Finding]:
+    wanted = (answer["id"], answer["reason"])
+    return [item for item in found[answer["host"]] if key(item) == wanted and is_bad(item)]
+
+
+def _known(reported: Mapping[str, Any]) -> list[str]:
+    return sorted({other["id"] for other in reported["findings"] if is_bad(other)})
+
+
+def _answer(entry: Entry, item: Finding, reported: Mapping[str, Any]) -> None:
+    """Add a finding to those that an entry is for, and what the check that found it is."""
+    answer: Answer = {"host": reported["name"], "id": item["id"], "reason": item.get("reason")}
+    if answer not in entry["answers"]:
+        entry["answers"].append(answer)
+    if traffic.shows_it(item) and item["id"] not in entry["awaiting"]:
+        entry["awaiting"].append(item["id"])
+    if answer["host"] != entry["probe_host"]:
+        return
+    own = [one for one in entry["answers"] if one["host"] == entry["probe_host"]]
+    keys = list(map(key, own))
+    same_id = [
+        key(other)
+        for other in reported["findings"]
+        if is_bad(other) and other["id"] in entry["findings"]
+    ]
+    entry["others"] = [one for one in dict.fromkeys(same_id) if one not in keys]
+    found_by: dict[str, list[str]] = {}
+    for id in dict.fromkeys(one["id"] for one in own):
+        for part, checks in (reported.get("found_by") or {}).get(id, {}).items():
+            found_by[part] = list(dict.fromkeys([*found_by.get(part, ()), *checks]))
+    entry["found_by"] = found_by
+
+
+def _entry(remedy: Remedy, item: Finding, host: str | None, name: str) -> Entry:
+    """Return an entry with what the catalogue says of it, for one finding of a host."""
+    return {
+        "remedy": remedy["name"],
+        "title": remedy["title"],
+        "host": host,
+        "probe_host": name,
+        "helps": [name],
+        "finding": item,
+        "findings": [item["id"]],
+        "answered": [item["id"]],
+        "known": [],
+        "answers": [],
+        "others": [],
+        "found_by": {},
+        "awaiting": [],
+        "why": item["summary"],
+        "after_remedy": None,
+        "target": None,
+        "on_target": False,
+        "fleet": None,
+        "changes": remedy["changes"],
+        "impact": remedy["impact"],
+        "reversible": remedy["reversible"],
+        "component": remedy["component"],
+        "approval": remedy["needs"]["approval"],
+        "variables": remedy["needs"]["variables"],
+        "values": remedy["needs"]["values"],
+        "undo": remedy["undo"].get("none"),
+        "cooldown": remedy["cooldown"],
+        "timeout": remedy["timeout"],
+        "limit": remedy["timeout"] + remedy["verification"]["timeout"] + _CONCLUDING,
+        "verification": remedy["verification"],
+        "gone": False,
+        "restarts_app": remedy["restarts_app"],
+        "serves": True,
+        "decides": None,
+        "guards": [],
+    }
 
 
 def _follow(
@@ -369,6 +490,62 @@ def _follow(
                         entries[-1]["after_remedy"] = first
 
 
+def _decide(
+    entries: list[Entry],
+    model: Mapping[str, Any],
+    remedies: Mapping[str, Remedy],
+    contexts: Mapping[str, HostContext],
+) -> None:
+    """Make entries of the remedies that waited for traffic and are decided by it; what is decided
+    is not planned again in the same run.
+    """
+    reported = {host["name"]: host for host in model["hosts"]}
+    for name, context in contexts.items():
+        for decided in context.decided:
+            remedy = remedies.get(str(decided.get("remedy")))
+            ids = [str(id) for id in decided.get("findings") or ()]
+            if remedy is None or name not in reported or not ids:
+                continue
+            entries[:] = [
+                entry
+                for entry in entries
+                if (entry["remedy"], entry["host"]) != (remedy["name"], name)
+            ]
+            entry = _entry(remedy, _before(decided, ids[0]), name, name)
+            entry["findings"] = entry["answered"] = ids
+            entry["answers"] = [
+                {"host": name, "id": item["id"], "reason": item.get("reason")}
+                for item in reported[name]["findings"]
+                if item["id"] in ids and is_bad(item)
+            ] or [{"host": name, "id": id, "reason": None} for id in ids]
+            facts = {key: str(decided.get(key) or "") for key in ("run", "outcome", "reason")}
+            if facts["outcome"] == "failed":
+                facts["reason"] += "; %s" % _way_back(remedy)
+            entry["decides"] = facts
+            entries.append(entry)
+
+
+def _way_back(remedy: Remedy) -> str:
+    """Return how a person undoes a remedy that has been kept for a while."""
+    if "none" in remedy["undo"]:
+        return "there is no undo: %s" % remedy["undo"]["none"]
+    return "to go back, undo what it changed by hand: %s" % "; ".join(remedy["changes"])
+
+
+def _before(decided: Mapping[str, Any], id: str) -> Finding:
+    """Return the finding of a remedy that is decided, as it was before it by the ledger."""
+    before: Mapping[str, Any] = next(
+        (item for item in decided.get("before") or () if item.get("id") == id), {}
+    )
+    status = before.get("status")
+    return finding(
+        id,
+        id.partition(".")[0],
+        status if status in ("warn", "fail") else "warn",
+        str(before.get("summary") or id),
+    )
+
+
 def _derived(reported: Mapping[str, Any], item: Finding) -> list[str]:
     """Return the id of a finding and those of the findings on its host that derive from it."""
     derived = [
@@ -392,6 +569,11 @@ def resolves_points(entry: Entry) -> bool:
     return entry["finding"]["id"].startswith(FIRST)
 
 
+def _acts(entry: Entry) -> bool:
+    """Return whether an entry does more than to conclude what an earlier run has begun."""
+    return entry["decides"] is None and not resolves_points(entry)
+
+
 def _order(entry: Entry) -> tuple[Any, ...]:
     item = entry["finding"]
     return (
@@ -406,19 +588,31 @@ def _order(entry: Entry) -> tuple[Any, ...]:
 
 
 def _guards(
-    entry: Entry, contexts: Mapping[str, HostContext], plan_options: PlanOptions, now: datetime
+    entry: Entry,
+    items: Sequence[Finding],
+    rules: Sequence[Useless],
+    contexts: Mapping[str, HostContext],
+    plan_options: PlanOptions,
+    now: datetime,
 ) -> list[guards.Guard]:
     context = contexts.get(entry["host"] or "", HostContext())
     found = [guards.target(entry)]
     if entry["host"] is not None and not entry["gone"]:
         found.append(guards.reachable(entry, contexts))
+    if entry["decides"]:
+        found.append(guards.lock(entry, context.changes))
+        return [guard for guard in found if guard]
     found += [
+        guards.traffic(entry, ledger.waiting(context.changes)),
+        guards.useless(items, rules),
+        guards.values(entry, context),
         guards.approval(entry, plan_options.approve),
         guards.fleet_cause(entry, plan_options.approve),
         guards.lock(entry, context.changes),
     ]
     if not resolves_points(entry):
         found += [
+            guards.serving(entry, plan_options.approve),
             guards.maintenance(entry, plan_options.window, now),
             guards.cooldown(entry, context.changes, now),
             guards.repetition(

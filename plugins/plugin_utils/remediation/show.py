@@ -82,6 +82,9 @@ def _entry(entry: Mapping[str, Any], width: int) -> list[Line]:
     result += _paragraph("why", why, width)
     if entry["after_remedy"]:
         result += _paragraph("when", "it is still needed after %s" % entry["after_remedy"], width)
+    if entry["decides"]:
+        text = "nothing is done: it is recorded as %(outcome)s: %(reason)s" % entry["decides"]
+        return result + _paragraph("decided", text, width)
     result += _paragraph("changes", "; ".join(entry["changes"]), width)
     if entry["undo"]:
         result += _paragraph("no undo", entry["undo"], width)
@@ -94,6 +97,8 @@ def _entry(entry: Mapping[str, Any], width: int) -> list[Line]:
 
 
 def _impact(entry: Mapping[str, Any]) -> str:
+    if entry["decides"]:
+        return "none"
     return entry["impact"] + ("" if entry["reversible"] else ", NOT REVERSIBLE")
 
 

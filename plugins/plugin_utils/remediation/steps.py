@@ -17,13 +17,13 @@ whole seconds since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import verdict
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import outcomes
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import serving, verdict
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import outcomes, results
 
 #: What is registered on a host as ``sergas_remediate``, with the keys of ``_NEW``.
 State = dict[str, Any]
@@ -32,10 +32,7 @@ State = dict[str, Any]
 INTERVAL_S = 2
 #: Seconds for which an app that has only just been started is checked again after the remedies.
 STARTING_S = 60
-#: Part of role ``diagnose``: the variables that it registers, where that is not one named after it.
-_REGISTERED = {"database": ("sergas_diagnose_connections", "sergas_diagnose_insights")}
-_PREFIX = "sergas_diagnose_"
-_UNDECIDED = {"good": False, "gone": False, "worse": False, "reason": ""}
+_UNDECIDED = {"good": False, "gone": False, "worse": False, "awaiting": [], "reason": ""}
 #: Every key of a state, as it is before the first remedy.
 _NEW: State = {
     "next": "done",
@@ -117,9 +114,12 @@ def start(earlier: State, order: dict[str, Any], host: Mapping[str, Any], now: i
     )
     if host["blocked_by"] is not None:
         return state
+    if order["decides"]:
+        return _decided(state, now)
     if not state["surveyed"]:
         # The report does not say how the host is now.
-        survey = {"purpose": "survey", "part": "health", "on": host["name"], "since": None}
+        parts = [{"part": "health", "on": host["name"]}]
+        survey = {"purpose": "survey", "parts": parts, "since": None}
         return dict(state, next="check", check=survey)
     # What was found is old where something was done since: on this host or on those before it.
     if host["from_report"] or order["batch"] > 0 or not first or not host["checked"]:
@@ -198,7 +198,7 @@ def recheck(state: State, variables: Mapping[str, Any], now: int) -> State:
     if state["parts"] is None:
         return dict(state, parts=registered, wait=0)
     since = state["starting_since"] or now
-    again = _is_starting(variables.get(_PREFIX + "health")) and now - since < STARTING_S
+    again = _is_starting(variables.get(results.PREFIX + "health")) and now - since < STARTING_S
     return dict(
         state,
         parts=registered if again else [],
@@ -209,15 +209,12 @@ def recheck(state: State, variables: Mapping[str, Any], now: int) -> State:
 
 def registered_by(part: str) -> tuple[str, ...]:
     """Return the names of the variables that a part of the diagnosis registers."""
-    return _REGISTERED.get(part, (_PREFIX + part,))
+    return results.REGISTERED.get(part, (results.PREFIX + part,))
 
 
 def parts_of(variables: Iterable[str]) -> list[str]:
     """Return the parts of the diagnosis that a host has had, by the names of its variables."""
-    part_of = {name: part for part, names in _REGISTERED.items() for name in names}
-    found = [
-        part_of.get(name, name[len(_PREFIX) :]) for name in variables if name.startswith(_PREFIX)
-    ]
+    found = [part for part in map(results.part_of, variables) if part]
     return list(dict.fromkeys(["health", *found]))
 
 
@@ -243,23 +240,67 @@ def _check(state: State, purpose: str, name: str, since: int | None) -> State:
     parts are of the server.
     """
     order = state["order"]
-    verification = order["verification"]
     check = {
         "purpose": purpose,
-        "part": verification["part"],
-        "checks": verification["checks"],
-        "on": order["probe_host"] if verification["part"] == "health" else name,
+        "parts": [
+            dict(part, on=order["probe_host"] if part["part"] == "health" else name)
+            for part in verifying(order["verification"], order["found_by"])
+        ],
         "since": since,
         "backends": [order["target"]] if order["target"] else [],
     }
     return dict(state, next="check", check=check)
 
 
+def verifying(
+    verification: Mapping[str, Any], found_by: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """Return the parts of the diagnosis that verify a remedy, each with its checks, all if none.
+
+    What has found a finding has to say that it is gone: another check may have another view of it.
+    What the metadata says beside that shows what else may fail.
+
+    Args:
+        verification: what the remedy's metadata says.
+        found_by: {part: checks that have found it}, where that is known.
+    """
+    part, checks = verification["part"], verification["checks"]
+    by = found_by if verification["resolves"] else {}
+    if checks:
+        checks = list(dict.fromkeys([*checks, *by.get(part, ())]))
+    others = [{"part": name, "checks": list(found)} for name, found in by.items() if name != part]
+    return [{"part": part, "checks": checks}, *others]
+
+
+def _decided(state: State, now: int) -> State:
+    """Return the state of a remedy of an earlier run that traffic has decided since."""
+    facts = state["order"]["decides"]
+    if state["check_mode"]:
+        reason = "it would be recorded as %(outcome)s: %(reason)s" % facts
+        return _done(dict(state, outcome="would apply", reason=reason), now)
+    return dict(state, next="end", outcome=facts["outcome"], reason=facts["reason"])
+
+
 def _checked(state: State, host: Mapping[str, Any], now: int) -> State:
     order = state["order"]
     found = verdict.findings_of(host["results"])
+    if found and order["more"] and state["acted"]:
+        # Until the remedies behind it have been done, the app is as far as those keep it.
+        found = [
+            item
+            for item in found
+            if item["component"] not in ("app", "api")
+            or item["id"] in order["findings"]
+            or not is_bad(item)
+        ]
     judged = verdict.judge(
-        order["findings"], state["known"], found, order["verification"]["resolves"]
+        order["findings"],
+        state["known"],
+        found,
+        order["verification"]["resolves"],
+        [tuple(other) for other in order["others"]],
+        # What was found before it began is as good as any other finding.
+        order["awaiting"] if state["acted"] else (),
     )
     after = [item for item in found or () if is_bad(item)]
     state = dict(state, verdict=judged, after=after)
@@ -274,6 +315,9 @@ def _checked(state: State, host: Mapping[str, Any], now: int) -> State:
     state = dict(state, known=known, before=before or state["before"])
     if judged["gone"]:
         return _done(dict(state, outcome="not needed", reason=judged["reason"]), now)
+    if order["restarts_app"] and not order["approved"] and serving.serves_now(found or ()):
+        reason = "the app serves by now: sergas_approve has to name what restarts it"
+        return _done(dict(state, outcome="refused", reason=reason), now)
     return _begin(state)
 
 
@@ -325,7 +369,8 @@ def _conclude(state: State) -> State:
 def _concluded(state: State, returned: Mapping[str, Any]) -> State:
     reason = state["verdict"]["reason"]
     if state["verdict"]["good"]:
-        return dict(state, next="end", outcome="kept", reason=reason)
+        outcome = "unverified" if state["verdict"]["awaiting"] else "kept"
+        return dict(state, next="end", outcome=outcome, reason=reason)
     restored = returned.get("outcome") or {}
     # Where nothing was changed, undoing has nothing to do.
     if restored.get("touched") or restored.get("commands"):
@@ -342,6 +387,7 @@ def _done(state: State, now: int) -> State:
     ended_badly = state["outcome"] in ("undone", "failed")
     record = {
         "remedy": state["order"]["remedy"],
+        "answers": state["order"]["answers"],
         "probe_host": state["order"]["probe_host"],
         "outcome": state["outcome"],
         # Its findings are gone and something else has failed, or what was could not be restored.

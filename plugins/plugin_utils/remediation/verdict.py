@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.comparison import subject
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import key
 
 if TYPE_CHECKING:
     from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
@@ -34,7 +35,7 @@ LAYERS = (
     ("zoho.token.invalid", "zoho."),
     ("cognee.", "cognee."),
 )
-_BAD = {"good": False, "gone": False, "worse": False}
+_BAD = {"good": False, "gone": False, "worse": False, "awaiting": []}
 
 
 def judge(
@@ -42,8 +43,10 @@ def judge(
     before: Container[str],
     after: Sequence[Finding] | None,
     resolves: bool = True,
+    others: Container[tuple[str, str | None]] = (),
+    awaiting: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return ``{good, gone, worse, reason}`` of a check of a host.
+    """Return ``{good, gone, worse, awaiting, reason}`` of a check of a host.
 
     Args:
         wanted: the ids of the findings that should be gone.
@@ -51,37 +54,58 @@ def judge(
         after: those of the same probe now, or None if it gave none.
         resolves: whether the check shows the wanted, and they are to be gone. Otherwise it shows
             only that nothing else has failed.
+        others: the (id, reason) of findings that were bad before and are no matter of the remedy: a
+            second full disk, another missing variable.
+        awaiting: those of the wanted that only traffic shows.
 
     Returns:
-        good: the wanted were checked and none of them is bad any more, and nothing new has failed.
+        good: the wanted were checked and none of them is bad any more, but for those that this
+            check does not show, and nothing new has failed.
         gone: the wanted were checked and are gone, whatever else there is.
         worse: something has failed that had not before.
+        awaiting: those of the wanted of which it is not known.
         reason: a sentence, for people.
     """
     if not after or all(item["status"] == "skipped" for item in after):
         return {**_BAD, "reason": "the probe gave no answer"}
-    bad = [item for item in after if is_bad(item)]
+    left = [id for id in wanted if not resolves or id in awaiting]
+    shown = [id for id in wanted if id not in left]
+    bad = [item for item in after if is_bad(item) and key(item) not in others]
     checked = {subject(item["id"]) for item in after if item["status"] in ("ok", "warn", "fail")}
-    unchecked = [id for id in wanted if subject(id) not in checked] if resolves else []
-    gone = resolves and not unchecked
+    unchecked = [id for id in shown if subject(id) not in checked]
+    gone = not left and not unchecked
     for item in bad:
-        if item["id"] in wanted:
+        if item["id"] in shown:
             return {**_BAD, "reason": "still %s: %s" % _described(item)}
     for item in bad:
-        if item["status"] == "unknown" and subject(item["id"]) in map(subject, wanted):
+        if item["status"] == "unknown" and subject(item["id"]) in map(subject, shown):
             return {**_BAD, "reason": "not measured: %s: %s" % _described(item)}
     for item in bad:
-        new = item["status"] == "fail" and not item["cause"] and item["id"] not in before
+        new = item["status"] == "fail" and not item["cause"]
+        new = new and item["id"] not in before and item["id"] not in left
         if new and not any(_is_deeper(item["id"], id) for id in wanted):
             reason = "new: %s: %s" % _described(item)
-            return {"good": False, "gone": gone, "worse": True, "reason": reason}
+            return {**_BAD, "gone": gone, "worse": True, "reason": reason}
     if unchecked:
         return {**_BAD, "reason": "not measured: %s" % ", ".join(unchecked)}
-    verb = "is" if len(wanted) == 1 else "are"
-    reason = "%s %s gone" % (", ".join(wanted), verb)
-    if not resolves:
-        reason = "nothing else has failed; this check does not show %s" % ", ".join(wanted)
-    return {"good": True, "gone": gone, "worse": False, "reason": reason}
+    return {
+        "good": True,
+        "gone": gone,
+        "worse": False,
+        "awaiting": left,
+        "reason": _reason(shown, left, resolves),
+    }
+
+
+def _reason(shown: Sequence[str], left: Sequence[str], resolves: bool) -> str:
+    parts = []
+    if shown:
+        parts.append("%s %s gone" % (", ".join(shown), "is" if len(shown) == 1 else "are"))
+    if left and resolves:
+        parts.append("only traffic shows whether %s has ended" % ", ".join(left))
+    elif left:
+        parts.append("nothing else has failed; this check does not show %s" % ", ".join(left))
+    return "; ".join(parts)
 
 
 def _described(item: Finding) -> tuple[str, str]:

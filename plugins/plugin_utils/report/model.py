@@ -20,7 +20,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.finding import (
     STATUSES,
     is_bad,
 )
-from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison, outcomes
 from ansible_collections.sergas.ops.plugins.plugin_utils.report.fleet import (
     Host,
     Links,
@@ -79,6 +79,8 @@ def build(
     findings = Counter(item["status"] for host in hosts for item in host["findings"])
     classes = Counter(entry["class"] for entry in entries)
     failed, reason = decide(fail_on, entries, roots)
+    if remediation:
+        remediation = outcomes.conclude(remediation, entries)
     if remediation and remediation["failed"]:
         failed, reason = True, "%s; %s" % (_badly_ended(remediation["counts"]), reason)
     model = {
@@ -291,6 +293,7 @@ def _host(host: Host, roots: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "components": {name: components[name] for name in COMPONENTS if name in components},
         "roots": list(dict.fromkeys(root["id"] for root in roots if root["id"] in own)),
         "findings": findings,
+        "found_by": host["found_by"],
         "distribution": host["distribution"],
         "managed": host["managed"],
         "changes": host["changes"],

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import traffic
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import is_bad
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
+
+if TYPE_CHECKING:
+    from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Finding
 
 #: outcome of a remedy, the worst first: the status it is shown as. What is ``guarded`` or only
 #: ``planned`` was shown with the plan.
@@ -18,8 +23,9 @@ OUTCOMES = {
     "failed": "fail",  # it did not help, and was not undone
     "undone": "fail",  # it did not help and was undone
     "unknown": "unknown",  # the host was lost in the middle of it
+    "unverified": "unknown",  # only traffic shows whether it has helped
     "refused": "warn",  # the host's ledger refused it
-    "not tried": "warn",  # the run stopped before it
+    "not tried": "warn",  # the run stopped before it, or its check was refuted by the last one
     "kept": "ok",  # it helped
     "not needed": "ok",  # its finding was resolved before it
     "would apply": "ok",  # a check run: it would be carried out
@@ -35,6 +41,7 @@ _SHOWN = (
     "impact",
     "reversible",
     "findings",
+    "answers",
     "why",
     "helps",
     "changes",
@@ -68,6 +75,7 @@ def account(
     entries = []
     for entry in planned["entries"]:
         shown = {key: entry[key] for key in _SHOWN}
+        shown["others"] = [{"id": id, "reason": reason} for id, reason in entry["others"]]
         shown["before"] = [evidence(entry["finding"])]
         shown.update(_outcome(entry, planned, states))
         if ahead and is_ready(entry) and planned["mode"] == "apply":
@@ -80,9 +88,64 @@ def account(
         "entries": entries,
         "gone": planned["gone"],
         "left_out": planned["left_out"],
+        **_totals(entries),
+    }
+
+
+def _totals(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
         "counts": dict(Counter(entry["outcome"] for entry in entries)),
         "failed": any(entry["outcome"] in WORSE for entry in entries),
     }
+
+
+def conclude(remediation: dict[str, Any], hosts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the remediation with the outcomes that the last check of the hosts leaves.
+
+    No remedy is kept, or was not needed, for a finding that the same report has as bad: the last
+    check decides.
+
+    Args:
+        remediation: what ``account`` returned.
+        hosts: those of the report, with their findings.
+    """
+    bad = [
+        ((host["name"], item["id"]), item)
+        for host in hosts
+        for item in host["findings"]
+        if is_bad(item)
+    ]
+    entries = [_concluded(entry, bad) for entry in remediation["entries"]]
+    return {**remediation, "entries": entries, **_totals(entries)}
+
+
+def _concluded(
+    entry: dict[str, Any], bad: Sequence[tuple[tuple[str, str], Finding]]
+) -> dict[str, Any]:
+    """Return an entry of the report with the outcome that what is bad leaves it."""
+    if entry["outcome"] not in ("kept", "not needed"):
+        return entry
+    wanted = {(one["host"], one["id"]) for one in entry["answers"]}
+    others = set(map(key, entry["others"]))
+    left = [item for where, item in bad if where in wanted and key(item) not in others]
+    if not left:
+        return entry
+    last = "the last check has %s: %s" % (left[0]["id"], left[0]["summary"])
+    if entry["outcome"] == "not needed":
+        outcome, reason = "not tried", "it seemed not to be needed, but %s" % last
+    elif all(traffic.shows_it(item) for item in left):
+        outcome, reason = "unverified", "only traffic shows whether it has helped: %s" % last
+    else:
+        outcome, reason = "failed", "it seemed to have helped, but %s" % last
+        if entry["undo"]:
+            reason += "; there is no undo: %s" % entry["undo"]
+    after = [evidence(item) for item in left]
+    return {**entry, "outcome": outcome, "reason": redact(reason), "after": after}
+
+
+def key(item: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return what tells a finding from others of its host: its id and its reason."""
+    return item["id"], item.get("reason")
 
 
 def evidence(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,24 +171,30 @@ def progress(state: Mapping[str, Any]) -> tuple[Sequence[dict[str, Any]], str]:
 
 
 def stopped_by(
-    ended: Mapping[str, tuple[Sequence[dict[str, Any]], str]], remedy: str
+    ended: Mapping[str, tuple[Sequence[dict[str, Any]], str]],
+    remedy: str,
+    answers: Sequence[Mapping[str, Any]],
 ) -> str | None:
     """Return the name of the host after which a remedy must not be tried any more, or ``None``.
 
-    A remedy that did not help on one host is not tried on the next. One that made things worse, or
-    in the middle of which the host was lost, stops all others as well.
+    A remedy that did not help on one host is not tried on the next that has the same finding for
+    the same reason. One that made things worse, or in the middle of which the host was lost, stops
+    all others as well.
 
     Args:
         ended: {host name: (records of the remedies that ended there, the one in progress or "")},
             in the order of the run.
         remedy: the name of the remedy that is to be tried.
+        answers: the findings that it is for, each with id and reason.
     """
+    wanted = set(map(key, answers))
     for name, (records, current) in ended.items():
         if current:
             return name
         for record in records:
             bad = record["outcome"] in WORSE
-            if bad and (record["worse"] or record["remedy"] == remedy):
+            same = record["remedy"] == remedy and wanted & set(map(key, record["answers"]))
+            if bad and (record["worse"] or same):
                 return name
     return None
 
@@ -145,7 +214,10 @@ def _outcome(
     if entry["gone"]:
         return dict(result, outcome="guarded", reason="the host is no longer in the inventory")
     if not is_ready(entry):
-        return dict(result, outcome="guarded", reason=entry["guards"][0]["reason"])
+        guard = entry["guards"][0]
+        # What has been done waits, whatever else holds it back now.
+        outcome = "unverified" if guard["name"] == "traffic" else "guarded"
+        return dict(result, outcome=outcome, reason=guard["reason"])
     if planned["mode"] == "plan":
         return dict(result, outcome="planned", reason="sergas_apply is not set")
     state = states.get(entry["host"], {})
@@ -160,7 +232,7 @@ def _outcome(
     if current in (entry["remedy"], LOST):
         return dict(result, outcome="unknown", reason=_loss(entry, state))
     ended = {name: progress(states.get(name, {})) for batch in planned["batches"] for name in batch}
-    host = stopped_by(ended, entry["remedy"])
+    host = stopped_by(ended, entry["remedy"], entry["answers"])
     return dict(
         result,
         outcome="not tried",

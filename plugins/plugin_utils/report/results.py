@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import BAD, finding
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact
 from ansible_collections.sergas.ops.plugins.plugin_utils.report import comparison
 
@@ -140,6 +140,10 @@ REASONS = {
     ),
 }
 _LONGEST_REASON = 500
+#: The variables that the parts of role ``diagnose`` register: this and the part, but for these.
+PREFIX = "sergas_diagnose_"
+REGISTERED = {"database": ("sergas_diagnose_connections", "sergas_diagnose_insights")}
+_NAME = re.compile(r"[a-z_]+\Z")
 _GUIDE = "Quick Diagnostics"
 
 
@@ -170,10 +174,10 @@ def host_entry(
 
     Returns:
         dict with name, groups, addresses, results (the names found), reachable, diagnosed, findings
-        (complete, in their order), distribution (None where it is not known), managed (services
-        that a cluster manager owns), changes (what was changed on it lately, newest first) and
-        probe_seconds. A host that was not diagnosed has a
-        finding that says so.
+        (complete, in their order), found_by ({id of what is bad: {part of the diagnosis: checks}},
+        no checks where that is not known), distribution (None where it is not known), managed
+        (services that a cluster manager owns), changes (what was changed on it lately, newest
+        first) and probe_seconds. A host that was not diagnosed has a finding that says so.
     """
     entry: dict[str, Any] = {
         "name": name,
@@ -183,6 +187,7 @@ def host_entry(
         "reachable": True,
         "diagnosed": False,
         "findings": [],
+        "found_by": {},
         "distribution": None,
         "managed": {},
         "changes": [],
@@ -216,6 +221,7 @@ def _add(entry: dict[str, Any], variable: str, result: Any) -> None:
     elif isinstance(result.get("findings"), list):
         entry["diagnosed"] = True
         _add_findings(entry, variable, result["findings"], result.get("checked"))
+        _add_checks(entry, variable, result)
         if isinstance(result.get("changes"), list):
             entry["changes"] += [
                 {key: change.get(key) for key in _CHANGE}
@@ -255,6 +261,28 @@ def _add_findings(entry: dict[str, Any], variable: str, items: Sequence[Any], ch
                 variable,
             )
         )
+
+
+def _add_checks(entry: dict[str, Any], variable: str, result: Mapping[str, Any]) -> None:
+    """Note by which part of the diagnosis, and by which of its checks, what is bad was found."""
+    part = part_of(variable)
+    known = result.get("found_by")
+    known = known if isinstance(known, dict) else {}
+    for item in result["findings"]:
+        id = item.get("id") if isinstance(item, dict) else None
+        if part and isinstance(id, str) and _ID.match(id) and item.get("status") in BAD:
+            checks = known.get(id)
+            checks = checks if isinstance(checks, list) else []
+            names = [name for name in checks if isinstance(name, str) and _NAME.match(name)]
+            entry["found_by"].setdefault(id, {})[part] = names
+
+
+def part_of(variable: str) -> str | None:
+    """Return the part of role ``diagnose`` that registers a variable, None for any other one."""
+    if not variable.startswith(PREFIX):
+        return None
+    name = variable[len(PREFIX) :]
+    return next((part for part, names in REGISTERED.items() if variable in names), name)
 
 
 def part(variable: str) -> str:
@@ -300,7 +328,7 @@ def _complete(item: Any) -> Finding:
             known.get(key), (int, float, type(None))
         ):
             raise TypeError("%s must be a number" % key)
-    for key in ("unit", "cause", "remedy", "advice", "guide"):
+    for key in ("reason", "unit", "cause", "remedy", "advice", "guide"):
         if not isinstance(known.get(key), (str, type(None))):
             raise TypeError("%s must be text" % key)
     if not isinstance(known.setdefault("evidence", {}), dict):

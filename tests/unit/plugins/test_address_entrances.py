@@ -202,6 +202,7 @@ def test_our_own_address_that_is_banned_is_reported(text):
         "protected": [text],
         "active": "active",
         "silent": None,
+        "ufw": {},
         "jails": [{"name": "sshd", "banned": ["192.0.2.7"], "not_in_firewall": []}],
     }
     (found,) = fail2ban_checks.decide_bans(None, seen)

@@ -179,7 +179,7 @@ class Clients:
             {
                 "address": address,
                 "requests": count,
-                # Of less than a minute, no rate of a minute can be told.
+                # Of less than a minute, there is no rate of a minute.
                 "per_minute": round(count * 60 / max(last - first, 60.0), 1),
                 "paths": sorted(paths, key=lambda path: -paths[path])[:5],
                 "first": first,

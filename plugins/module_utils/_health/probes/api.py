@@ -8,22 +8,28 @@ dependencies.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Observed
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.module_utils._core.zoho_data_centres import (
     DATA_CENTRES,
     region_name,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
-from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
+from ansible_collections.sergas.ops.plugins.module_utils._health import health_body
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint
+from ansible_collections.sergas.ops.plugins.module_utils._net import tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 _REDIRECTS = 3
+#: in seconds
+_RESERVE = 0.5
+_VERIFY_SECONDS = 2.0
+#: Statuses that say who may request it, not how the app is.
+_CREDENTIALS = (401, 403, 407)
 #: the documented fields of the reply, and the variables that say the app uses such a thing
 DEPENDENCIES = {
     "database": ("DATABASE_HOST", "DATABASE_URL"),
@@ -31,20 +37,6 @@ DEPENDENCIES = {
     "zoho": ("ZOHO_SDK_CLIENT_ID", "ZOHO_SDK_REFRESH_TOKEN", "ZOHO_MCP_CLIENT_ID"),
     "cognee": ("COGNEE_BASE_URL", "COGNEE_API_URL"),
 }
-_GOOD = {
-    "connected",
-    "authenticated",
-    "ok",
-    "healthy",
-    "up",
-    "ready",
-    "available",
-    "alive",
-    "true",
-    "pass",
-}
-_GOOD_STATUS = _GOOD | {"running", "green", "success"}
-_NOT_USED = {"disabled", "not configured", "not_configured", "unconfigured", "none", "null", "off"}
 #: One slow request an hour ago is no slow path.
 _FEWEST_LOGGED = 3
 #: Of many requests, so many slow ones are no accident.
@@ -69,36 +61,42 @@ PHASES = {
 
 def observe(ctx):
     """Request the health endpoint ``samples`` times, and each of ``latency_paths`` once."""
-    origin = "http://" + url.address(host_unit.listen_address(ctx.unit), ctx.port)
-    health = origin + "/" + ctx.params["health_path"].lstrip("/")
-    samples, paths = [_sample(health, ctx.deadline)], {}
-    if "error" not in samples[0]:
-        for path in ctx.params["latency_paths"]:
-            paths[path] = _sample(origin + "/" + path.lstrip("/"), ctx.deadline, max_bytes=0)
+    endpoint, params = ctx.endpoint, ctx.params
+    first, scheme = _sample(ctx, params["health_path"])
+    samples, paths, missing = [first], {}, {}
+    seen = {"url": endpoint.shown(params["health_path"], scheme), "samples": samples}
+    if "error" not in first:
+        if scheme == "https":
+            seen["tls"] = _verified(ctx)
+        for path in params["latency_paths"]:
+            paths[path] = _sample_path(ctx, path, missing)
     # A server that does not answer the first time is not tried again, a slow one only once:
     # more would cost time and show nothing new.
     slow = ctx.thresholds["latency_seconds"][0]
-    while len(samples) < ctx.params["samples"] and "error" not in samples[-1]:
+    while len(samples) < params["samples"] and "error" not in samples[-1]:
         last = samples[-1]["phases"]["total"]
         if ctx.deadline.remaining() < 1.5 * last or (len(samples) > 1 and last >= slow):
             break
-        samples.append(_sample(health, ctx.deadline))
-    result = {"url": health, "samples": samples, "paths": paths}
+        samples.append(_sample(ctx, params["health_path"])[0])
+    seen["paths"] = {path: sample for path, sample in paths.items() if sample}
     totals = [sample["phases"]["total"] for sample in samples if "error" not in sample]
     if totals and max(totals) >= slow > sorted(totals)[(len(totals) - 1) // 2]:
         # One was slow: a busy moment, or a part of all requests. More of them, at once, show which.
-        result["repeated"] = _repeat(health, ctx.deadline, slow)
-    return result
+        seen["repeated"] = _repeat(ctx, slow)
+    gaps = {}
+    if missing:
+        gaps["paths"] = "; ".join("GET %s: %s" % item for item in missing.items())
+    return Observed(seen, gaps)
 
 
-def _repeat(address, deadline, slow):
+def _repeat(ctx, slow):
     """Return the seconds that further requests took; one that is late took at least until then."""
     seconds = []
-    if deadline.remaining() - 0.5 <= slow:
+    if ctx.deadline.remaining() - _RESERVE <= slow:
         return seconds
 
     def request():
-        sample = _sample(address, deadline, max_bytes=0)
+        sample, _scheme = _sample(ctx, ctx.params["health_path"], max_bytes=0)
         if "error" not in sample:
             seconds.append(sample["phases"]["total"])
         elif sample["kind"] == "timeout":
@@ -108,16 +106,49 @@ def _repeat(address, deadline, slow):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(deadline.remaining())
+        thread.join(ctx.deadline.remaining())
     return sorted(seconds)
 
 
-def _sample(address, deadline, max_bytes=65536):
+def _sample_path(ctx, path, missing):
+    """Return the sample of one of ``latency_paths``; None where its time says nothing, and
+    ``missing`` says why.
+    """
+    headers = app_endpoint.headers(ctx.params)
+    if ctx.params["latency_token"]:
+        headers["Authorization"] = "Bearer " + ctx.params["latency_token"]
+    if headers and not ctx.endpoint.own:
+        # Whatever else holds the port must not get it.
+        missing[path] = "not requested, since no process of the app is known to listen there"
+        return None
+    sample, _scheme = _sample(ctx, path, 0, headers)
+    if sample.get("status", 0) in _CREDENTIALS:
+        missing[path] = "HTTP %d: give latency_token or latency_headers" % sample["status"]
+    elif sample.get("status", 0) >= 400:
+        # How fast it fails is not how fast it serves.
+        missing[path] = "HTTP %d" % sample["status"]
+    elif "error" in sample and sample["seconds"] < ctx.thresholds["latency_seconds"][0]:
+        missing[path] = sample["error"]
+    else:
+        return sample
+    return None
+
+
+def _sample(ctx, path, max_bytes=65536, headers=None):
+    """Return (sample, scheme); the scheme is None without an answer."""
     started = time.monotonic()
+    # What is left at the end goes to the report, which must not be late.
+    deadline = ctx.deadline.within(ctx.deadline.remaining() - _RESERVE)
     try:
-        # What is left at the end goes to the report, which must not be late.
-        reply = http.get(
-            address, deadline.within(deadline.remaining() - 0.5), max_bytes, redirects=_REDIRECTS
+        reply, scheme = app_endpoint.get(
+            ctx.endpoint,
+            path,
+            deadline,
+            max_bytes,
+            headers,
+            _REDIRECTS,
+            ctx.params["health_host"],
+            ctx.params["health_scheme"],
         )
     except ConnectionFailed as error:
         return {
@@ -126,7 +157,7 @@ def _sample(address, deadline, max_bytes=65536):
             "phase": error.phase,
             "phases": error.phases,
             "seconds": time.monotonic() - started,
-        }
+        }, None
     return {
         "status": reply.status,
         "body": reply.text(),
@@ -134,61 +165,73 @@ def _sample(address, deadline, max_bytes=65536):
         "phases": reply.phases,
         "redirects": reply.redirects,
         "location": reply.headers.get("location"),
-    }
+    }, scheme
+
+
+def _verified(ctx):
+    """Return what is known of the certificate: ``verified``, or why it is not.
+
+    The name in it is checked only where the operator says how the app is called.
+    """
+    import ssl  # only where the app speaks TLS
+
+    name = ctx.params["health_host"]
+    context = ssl.create_default_context()
+    context.check_hostname = bool(name)
+    host, port = ctx.endpoint.address
+    try:
+        with tcp.connect(host, port, ctx.deadline.within(_VERIFY_SECONDS)) as stream:
+            stream.start_tls(name.partition(":")[0] if name else app_endpoint.HOST_NAME, context)
+    except ConnectionFailed as error:
+        return "not verified: %s" % error.detail
+    return "verified"
 
 
 def decide(ctx, health, logs=None):
     """Return the findings about availability and about what /health says of the dependencies."""
-    return judge(health, ctx.settings, (logs or {}).get("zoho_refusals"))
+    limit = ctx.thresholds["latency_seconds"][1]
+    return judge(health, ctx.settings, (logs or {}).get("zoho_refusals"), limit)
 
 
-def judge(health, settings, refusals=None):
+def judge(health, settings, refusals=None, limit=5.0):
     """Return findings from what the endpoint answered and from the app's settings (pure).
 
     Args:
         refusals: what the app's log says of tokens that Zoho refused, or None.
+        limit: how long one that is only slow may take, in seconds.
     """
     address, samples = health["url"], health["samples"]
     failed = [sample for sample in samples if "error" in sample]
     if failed:
-        return [_unreachable(address, failed[0], len(failed), len(samples))]
+        return [_unreachable(address, failed[0], len(failed), len(samples), limit)]
     # The worst answer counts: every second request failing is not healthy.
     sample = max(samples, key=lambda item: item["status"])
-    status, body = sample["status"], _object(sample)
+    status = sample["status"]
+    # The text beside another status is that of the status: "Service Unavailable".
+    is_report = not sample["truncated"] and (status == 200 or sample["body"][:1] == "{")
+    report = health_body.parse(sample["body"]) if is_report else None
     evidence = {"url": address, "statuses": [item["status"] for item in samples]}
-    if sample["redirects"]:
-        evidence["redirects"] = sample["redirects"]
-    if body is None and status == 200:
-        why = (
-            "more than %d bytes" % len(sample["body"]) if sample["truncated"] else "no JSON object"
-        )
-        evidence["body"] = sample["body"][:200]
-        return [
-            finding(
-                "api.health.invalid",
-                "api",
-                "fail",
-                "%s answers 200, but with %s instead of the health report" % (address, why),
-                evidence=evidence,
-                advice=(
-                    "Check what answers there: another service on the port, a proxy, or a wrong"
-                    " health_path."
-                ),
-            )
-        ]
-    states = {name: _state(body, name) for name in DEPENDENCIES} if body else {}
-    bad = {name: state for name, (good, state) in states.items() if good is False}
+    for name in ("redirects", "tls"):
+        found = sample.get(name) or health.get(name)
+        if found:
+            evidence[name] = found
+    if report is None and status == 200:
+        return [_invalid(address, sample, evidence)]
+    report = report or health_body.Report(None, None, {})
+    bad = report.of(health_body.BAD)
     findings = [
         _dependency(name, bad[name], address, settings, refusals)
         for name in ("zoho", "cognee")
         if name in bad
     ]
-    evidence["dependencies"] = {
-        name: state for name, (_good, state) in states.items() if state is not None
-    }
-    word = str((body or {}).get("status", "")).lower()
-    if bad or (body and word and word not in _GOOD_STATUS):
-        said = ", ".join("%s %s" % item for item in bad.items()) or "status %s" % word
+    evidence["dependencies"] = {name: word for name, (_verdict, word) in report.components.items()}
+    silent = [name for name, keys in DEPENDENCIES.items() if any(settings.get(key) for key in keys)]
+    silent = [name for name in silent if name not in report.components]
+    if silent:
+        # They have dedicated checks.
+        evidence["not_mentioned"] = silent
+    if bad or report.verdict == health_body.BAD:
+        said = ", ".join("%s %s" % item for item in bad.items()) or "status %s" % report.word
         findings.insert(
             0,
             finding(
@@ -203,59 +246,120 @@ def judge(health, settings, refusals=None):
             ),
         )
     elif status != 200:
-        where = " to %s" % sample["location"] if sample["location"] else ""
         evidence["body"] = sample["body"][:200]
-        findings.append(
-            finding(
-                "api.health.failing",
-                "api",
-                "fail",
-                "%s answers %d%s in %d of %d requests, 200 is expected"
-                % (
-                    address,
-                    status,
-                    where,
-                    sum(item["status"] != 200 for item in samples),
-                    len(samples),
-                ),
-                value=status,
-                unit="HTTP status",
-                evidence=evidence,
-                advice="Read the app's log of this moment: journalctl -u the unit.",
-            )
-        )
+        findings.append(_other_status(address, samples, sample, evidence))
     else:
-        findings.append(
-            finding(
-                "api.health.ok",
-                "api",
-                "ok",
-                "%s answers 200 %s in all of %d requests"
-                % (address, word or "with JSON", len(samples)),
-                value=status,
-                unit="HTTP status",
-                evidence=evidence,
-            )
-        )
-    silent = [name for name, keys in DEPENDENCIES.items() if any(settings.get(key) for key in keys)]
-    silent = [name for name in silent if states.get(name, (None, None))[1] is None]
-    # A page that says "not found" is no health report that is incomplete.
-    if silent and body and (status == 200 or "status" in body):
-        findings.append(
-            finding(
-                "api.health.incomplete",
-                "api",
-                "unknown",
-                "%s says nothing of %s: what it does not say is unknown"
-                % (address, ", ".join(silent)),
-                evidence={"url": address, "missing": silent, "fields": sorted(body)[:20]},
-                advice="Have /health report %s, as its documentation says." % ", ".join(silent),
-            )
-        )
+        findings.append(_good(address, report, samples, evidence))
     return findings
 
 
-def _unreachable(address, sample, failed, total):
+def _invalid(address, sample, evidence):
+    size = len(sample["body"])
+    why = "more than %d bytes" % size if sample["truncated"] else "no JSON object"
+    return finding(
+        "api.health.invalid",
+        "api",
+        "fail",
+        "%s answers 200, but with %s instead of the health report" % (address, why),
+        evidence=dict(evidence, body=sample["body"][:200]),
+        advice=(
+            "Check what answers there: another service on the port, a proxy, or a wrong"
+            " health_path."
+        ),
+    )
+
+
+def _other_status(address, samples, sample, evidence):
+    """Return the finding about a status other than 200 where nothing says what is wrong."""
+    status, count = sample["status"], len(samples)
+    known = {"value": status, "unit": "HTTP status", "evidence": evidence}
+    where = " to %s" % sample["location"] if sample["location"] else ""
+    others = sum(item["status"] != 200 for item in samples)
+    summary = "%s answers %d%s in %d of %d requests" % (address, status, where, others, count)
+    if status in _CREDENTIALS:
+        return finding(
+            "api.health.unknown",
+            "api",
+            "unknown",
+            summary + ": it wants to know who requests it, so what it reports is not known",
+            reason="credentials",
+            advice="Name a path that reports the health to any client (health_path).",
+            **known,
+        )
+    if status in (400, 421) and re.search(r"\bhost\b", sample["body"][:200], re.I):
+        return finding(
+            "api.health.unknown",
+            "api",
+            "unknown",
+            summary + ": it does not accept the name that it is called by",
+            reason="host_name",
+            advice="Name one that it accepts (health_host, sergas_health_host).",
+            **known,
+        )
+    return finding(
+        "api.health.failing",
+        "api",
+        "fail",
+        summary + ", 200 is expected",
+        advice="Read the app's log of this moment: journalctl -u the unit.",
+        **known,
+    )
+
+
+def _good(address, report, samples, evidence):
+    """Return the finding about 200 of all requests and no word that is known to be bad."""
+    known = {"value": 200, "unit": "HTTP status", "evidence": evidence}
+    words = report.of(health_body.UNKNOWN)
+    if report.verdict == health_body.UNKNOWN:
+        words = dict(words, status=report.word)
+    if words:
+        return finding(
+            "api.health.unknown",
+            "api",
+            "unknown",
+            "%s answers 200 and reports %s: whether that is good is not known"
+            % (address, ", ".join("%s %s" % item for item in words.items())),
+            reason="words",
+            advice="Have it report words that are understood, such as ok and fail.",
+            **known,
+        )
+    if report.verdict is None and not report.components:
+        return finding(
+            "api.health.unknown",
+            "api",
+            "unknown",
+            "%s answers 200 and states nothing of the app's health" % address,
+            reason="empty",
+            advice="Have it report a status, or name the path that does (health_path).",
+            **known,
+        )
+    warned = report.of(health_body.WARN)
+    if report.verdict == health_body.WARN:
+        warned = dict(warned, status=report.word)
+    said = report.word or "with JSON"
+    if warned:
+        said = "with concerns: " + ", ".join("%s %s" % item for item in warned.items())
+    return finding(
+        "api.health.ok",
+        "api",
+        "ok",
+        "%s answers 200 %s in all of %d requests" % (address, said, len(samples)),
+        **known,
+    )
+
+
+def _unreachable(address, sample, failed, total, limit):
+    if sample["kind"] == "timeout" and sample["seconds"] < limit:
+        return finding(
+            "api.health.unknown",
+            "api",
+            "unknown",
+            "%s has not answered within the %.1f s that the deadline left"
+            % (address, sample["seconds"]),
+            reason="deadline",
+            evidence={"url": address, "kind": "timeout", "phase": sample["phase"]},
+            advice="Give the diagnosis more time (deadline).",
+        )
     garbage = sample["kind"] in ("protocol", "redirect")
     waited = (
         ""
@@ -286,30 +390,6 @@ def _unreachable(address, sample, failed, total):
             else "Check why the service does not answer: its state and its log."
         ),
     )
-
-
-def _object(sample):
-    if sample["truncated"]:
-        return None
-    try:
-        body = json.loads(sample["body"])
-    except (ValueError, RecursionError):
-        return None
-    return body if isinstance(body, dict) else None
-
-
-def _state(body, name):
-    """Return (good, word): good is True, False, or None where the reply does not say."""
-    for part in (body, body.get("dependencies"), body.get("components"), body.get("checks")):
-        value = part.get(name) if isinstance(part, dict) else None
-        if isinstance(value, dict):
-            value = value.get("status", value.get("state", value.get("healthy")))
-        if value is not None:
-            word = str(value)[:80]
-            if word.lower() in _NOT_USED:
-                return None, word
-            return word.lower() in _GOOD, word
-    return None, None
 
 
 def _dependency(name, state, address, settings, refusals=None):

@@ -75,7 +75,7 @@ def decide(ctx, logs, *others):
             % (top["balancer"])
         )
     elif trusts_everywhere(ctx, environment):
-        # Whoever attacks says whose address is blocked.
+        # The attacker says which address is blocked.
         reason, remedy, advice = "forgeable", None, _FORGEABLE
     return [
         finding(

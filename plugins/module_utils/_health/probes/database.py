@@ -17,7 +17,6 @@ from ansible_collections.sergas.ops.plugins.module_utils._host import app_config
 from ansible_collections.sergas.ops.plugins.module_utils._net import (
     failures,
     postgres_failures,
-    url,
 )
 
 _REQUIRED = (("host", "HOST"), ("user", "USER"), ("name", "NAME"))
@@ -113,12 +112,10 @@ def observe(ctx):
             targets.append((alternatives, False))
     if not (results or targets) or "postgresql" in (ctx.components or ()):
         known = {
-            url.address(target["host"], target["port"])
-            for alternatives, _local in targets
-            for target in alternatives
+            reach.address(target) for alternatives, _local in targets for target in alternatives
         }
         for target in local_servers.postgresql():
-            if url.address("127.0.0.1", target["port"]) not in known:
+            if reach.address(target) not in known:
                 targets.append(([target], True))
     gaps = {}
     for number, (alternatives, local) in enumerate(targets):

@@ -12,11 +12,13 @@ import threading
 from ansible_collections.sergas.ops.plugins.module_utils._core import addresses, diagnosis
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._host import (
+    app_endpoint,
     packet_filter,
     packet_walk,
     ufw,
+    unit,
 )
-from ansible_collections.sergas.ops.plugins.module_utils._net import http, tcp, url
+from ansible_collections.sergas.ops.plugins.module_utils._net import tcp, url
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 REASONS = {"lb.blocked": ("rule", "limit", "closed", "listen", "attempt")}
@@ -32,9 +34,7 @@ def observe(ctx):
     """Request the health of each of ``backends``, side by side; [] where none are given."""
     results = [{"backend": backend} for backend in ctx.params["backends"]]
     threads = [
-        threading.Thread(
-            target=_query, args=(result, ctx.params["health_path"], ctx.deadline), daemon=True
-        )
+        threading.Thread(target=_query, args=(result, ctx.params, ctx.deadline), daemon=True)
         for result in results
     ]
     for thread in threads:
@@ -45,12 +45,21 @@ def observe(ctx):
     return [dict(result) for result in results]
 
 
-def _query(result, path, deadline):
+def _query(result, params, deadline):
     try:
         host, port = url.split_address(result["backend"], 8000)
         result["target"] = url.address(host, port)
-        address = "http://%s/%s" % (result["target"], path.lstrip("/"))
-        reply = http.get(address, deadline.within(_TIMEOUT), max_bytes=0)
+        scheme = params["health_scheme"]
+        endpoint = app_endpoint.Endpoint(host, port, None, scheme or "http", False)
+        reply, _scheme = app_endpoint.get(
+            endpoint,
+            params["health_path"],
+            deadline.within(_TIMEOUT),
+            max_bytes=0,
+            # A server of several names tells them apart by it; an address is none of them.
+            name=params["health_host"] or (None if addresses.known(host) else result["target"]),
+            fixed=scheme,
+        )
         result.update(status=reply.status, seconds=reply.phases["total"])
     except ConnectionFailed as error:
         # A host that is up and whose other ports answer is not down, it is out of reach.
@@ -87,6 +96,7 @@ def observe_firewall(ctx):
         except ConnectionFailed:
             balancers[given] = None
     seen = {"port": ctx.port, "balancers": balancers, "ufw": None, "ways": {}}
+    seen["socket"] = ctx.endpoint.socket
     if not ctx.has("app"):
         return seen
     known = [address for address in balancers.values() if address]
@@ -151,6 +161,7 @@ def decide(ctx, backends, inbound, logs=None, sockets=None):
             (logs or {}).get("start_seconds"),
             ctx.thresholds["start_seconds"],
             ctx.params["service"],
+            unit.span(ctx.unit.get("TimeoutStartUSec")),
         )
     if not findings:
         reason = "No load balancer: none of its backends is named, and no app is on this host"
@@ -245,6 +256,8 @@ def judge_inbound(inbound, listening_on):
         inbound: what ``observe_firewall`` returned.
         listening_on: the addresses the app's port is open on; empty where nothing listens.
     """
+    if inbound.get("socket"):
+        return [_on_socket(inbound)]
     port, ways = inbound["port"], inbound["ways"]
     evidence = {
         "target": "localhost:%d" % port,
@@ -312,6 +325,18 @@ def judge_inbound(inbound, listening_on):
     return [finding("lb.health.ok", "loadbalancer", "ok", summary, evidence=evidence)]
 
 
+def _on_socket(inbound):
+    path = inbound["socket"]
+    return finding(
+        "lb.health.skipped",
+        "loadbalancer",
+        "skipped",
+        "The app listens on the Unix socket %s: balancers reach what passes requests on to it"
+        % path,
+        evidence={"socket": path},
+    )
+
+
 _ALLOW = "Allow the balancer: ufw allow from ADDRESS to any port %d proto tcp."
 _OTHER_RULE = (
     "It is none of the rules that `ufw status` shows: change it where it comes from (ufw's"
@@ -362,9 +387,12 @@ def _blocked(summary, confidence, evidence, remedy, advice, reason):
     )
 
 
-def judge_start(seconds, threshold, service):
+def judge_start(seconds, threshold, service, timeout=None):
     """Return the finding about how long the app takes to start, [] where that is not known or fine
     (pure).
+
+    Args:
+        timeout: how long systemd gives it, in seconds; None where that has no end.
     """
     warn, fail, unit = threshold
     status = "ok" if seconds is None else grade(seconds, warn, fail)
@@ -381,6 +409,11 @@ def judge_start(seconds, threshold, service):
             unit=unit,
             warn=warn,
             fail=fail,
+            evidence={
+                "start_timeout": timeout,
+                # Twice the time that it takes, as the remedy sets it.
+                "timeout_suffices": timeout is None or timeout >= max(90, 2 * seconds),
+            },
             remedy="raise_start_timeout",
             advice=(
                 "Raise the balancer's grace period and TimeoutStartSec, and find what takes so long"

@@ -14,8 +14,7 @@ import re
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Observed
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit
-from ansible_collections.sergas.ops.plugins.module_utils._net import http, url
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint, unit
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 ASPECTS = ("requests", "latency")
@@ -43,10 +42,7 @@ def observe(ctx):
         requests, failed, failed_by_path and slow_paths, and gaps where the counters say nothing of
         the window.
     """
-    address = "http://%s%s" % (
-        url.address(unit.listen_address(ctx.unit), ctx.port),
-        PATH,
-    )
+    address = ctx.endpoint.shown(PATH)
     result = {
         "source": PATH,
         "since": unit.since(ctx.unit, "ExecMainStartTimestamp", ctx.now),
@@ -57,7 +53,14 @@ def observe(ctx):
         "slow_paths": [],
     }
     try:
-        reply = http.get(address, ctx.deadline, _MAX_BYTES)
+        reply, _scheme = app_endpoint.get(
+            ctx.endpoint,
+            PATH,
+            ctx.deadline,
+            _MAX_BYTES,
+            name=ctx.params["health_host"],
+            fixed=ctx.params["health_scheme"],
+        )
         why = None if reply.status == 200 else "%s answers %d" % (address, reply.status)
     except (ConnectionFailed, ValueError) as error:
         why = "%s: %s" % (address, error)

@@ -33,7 +33,8 @@ _STARTING_SECONDS = 30.0
 
 def observe(ctx):
     """Return what ``sockets.observe`` returns; who is not the app's has an ``owner``, too."""
-    seen = host_sockets.observe(ctx)
+    found = host_sockets.observe(ctx)
+    seen = found.value
     for listener in seen["listeners"]:
         for process in listener["holders"]:
             relation = host_sockets.belongs(process, ctx.unit, ctx.app_dir, seen["container"])
@@ -45,45 +46,23 @@ def observe(ctx):
                     process, seen["port"], ctx.deadline, seen["container"]
                 )
                 process["advice"] = port_holders.advice(process, process["owner"])
-    return seen
-
-
-def relation_to(ctx, process, container):
-    """Return ``own``, ``leftover`` or ``foreign``, as ``sockets.belongs``: what systemd holds for
-    the app's unit is its own.
-    """
-    relation = host_sockets.belongs(process, ctx.unit, ctx.app_dir, container)
-    triggers = (process.get("owner") or {}).get("triggers", ())
-    return "own" if relation == "foreign" and ctx.unit.get("Id") in triggers else relation
+    return found
 
 
 def decide_port(ctx, sockets):
     """Return whether the app's port is held by the app, by something else, or by no process."""
     port, service = sockets["port"], unit.name(ctx.params["service"])
     listeners = sockets["listeners"]
+    if sockets["socket"]:
+        return [_on_socket(ctx, sockets["socket"], service)]
+    host = ctx.endpoint.host
+    rivals = host_sockets.rivals(sockets, ctx.unit, ctx.app_dir, host)
+    if rivals:
+        return [_conflict(ctx, sockets, service, *rivals[0])]
     if not listeners:
-        since = sockets["running_since"]
-        starting = since is not None and ctx.now - since < _STARTING_SECONDS
-        return [
-            finding(
-                "app.port.closed",
-                "app",
-                "fail",
-                "Nothing listens on port %d%s"
-                % (port, ", %s has only just started" % service if starting else ""),
-                evidence={"port": port, "starting": starting},
-                remedy="start_service",
-                advice="Check why %s does not run, or whether it listens on another port."
-                % service,
-            )
-        ]
+        return [_closed(ctx, sockets, service)]
     evidence = {"port": port, "addresses": sorted({listener["address"] for listener in listeners})}
     unseen = [listener for listener in listeners if not listener["holders"]]
-    for listener in listeners:
-        for process in listener["holders"]:
-            relation = relation_to(ctx, process, sockets["container"])
-            if relation != "own":
-                return [_conflict(ctx, sockets, service, listener, process, relation)]
     if unseen:
         who = host_sockets.user_name(unseen[0]["uid"])
         return [
@@ -93,28 +72,61 @@ def decide_port(ctx, sockets):
                 "unknown",
                 "A process of %s listens on port %d, which one cannot be seen%s"
                 % (who, port, "" if sockets["root"] else ": run with become"),
+                reason="owner",
                 evidence=dict(evidence, user=who),
             )
         ]
-    processes = [process for listener in listeners for process in listener["holders"]]
-    first = processes[0]
-    evidence.update(
-        pid=first["pid"],
-        user=first["user"],
-        command=first["command"],
-        unit=host_sockets.unit_of(first["cgroup"]),
-    )
-    evidence["processes"] = len({process["pid"] for process in processes})
+    mine = host_sockets.held(sockets, ctx.unit, ctx.app_dir)
+    if not mine:
+        # What listens there leaves the app's address free.
+        return [_closed(ctx, sockets, service)]
+    first = mine[0]
+    name = host_sockets.unit_of(first["cgroup"])
+    evidence.update(pid=first["pid"], user=first["user"], command=first["command"], unit=name)
+    evidence["processes"] = len({process["pid"] for process in mine})
     return [
         finding(
             "app.port.ok",
             "app",
             "ok",
-            "Port %d is held by %s (pid %d)"
-            % (port, host_sockets.unit_of(first["cgroup"]) or "the app", first["pid"]),
+            "Port %d is held by %s (pid %d)" % (port, name or "the app", first["pid"]),
             evidence=evidence,
         )
     ]
+
+
+def _on_socket(ctx, path, service):
+    if ctx.endpoint.own:
+        summary = "%s listens on the Unix socket %s" % (service, path)
+        return finding("app.port.ok", "app", "ok", summary, evidence={"socket": path})
+    return finding(
+        "app.port.closed",
+        "app",
+        "fail",
+        "%s does not listen on its Unix socket %s" % (service, path),
+        evidence={"socket": path, "starting": False},
+        remedy="start_service",
+        advice="Check why %s does not run, or whether it listens elsewhere." % service,
+    )
+
+
+def _closed(ctx, sockets, service):
+    port, since = sockets["port"], sockets["running_since"]
+    starting = since is not None and ctx.now - since < _STARTING_SECONDS
+    return finding(
+        "app.port.closed",
+        "app",
+        "fail",
+        "Nothing%s listens on port %d%s"
+        % (
+            " of the app" if sockets["listeners"] else "",
+            port,
+            ", %s has only just started" % service if starting else "",
+        ),
+        evidence={"port": port, "starting": starting},
+        remedy="start_service",
+        advice="Check why %s does not run, or whether it listens on another port." % service,
+    )
 
 
 def _conflict(ctx, sockets, service, listener, process, relation):
@@ -190,7 +202,7 @@ def _conflict(ctx, sockets, service, listener, process, relation):
 def _called(kind, name):
     if kind == "container":
         return "container %s" % name if name else "a container"
-    return "unit %s" % name if name else "no unit of its own"
+    return "unit %s" % name if name else "no dedicated unit"
 
 
 def _runs_app(process, app_dir):
@@ -204,10 +216,11 @@ def decide_connections(ctx, sockets):
     """Return whether the app's port has too many connections; those in TIME_WAIT cost nothing."""
     warn, fail, unit_name = ctx.thresholds["connections"]
     states = sockets["states"]
+    where = sockets["socket"] or "port %d" % sockets["port"]
     count = sum(number for state, number in states.items() if state != "TIME_WAIT")
     waiting = states.get("CLOSE_WAIT", 0)
     status = grade(count, warn, fail)
-    summary = "%d connections on port %d (from %g on)" % (count, sockets["port"], warn)
+    summary = "%d connections on %s (from %g on)" % (count, where, warn)
     if waiting >= _CLOSE_WAIT_PILE:
         summary += ", %d of them CLOSE_WAIT: closed by the client and not by the app" % waiting
     return [

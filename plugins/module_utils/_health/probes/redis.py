@@ -64,7 +64,7 @@ def observe(ctx):
     if not results or "redis" in (ctx.components or ()):
         target = local_servers.redis()
         known = {item.get("address") for item in results}
-        if target and url.address(target["host"], target["port"]) not in known:
+        if target and reach.address(target) not in known:
             result = reach.redis(target, deadline, True)
             if (
                 "failure" in result
@@ -80,6 +80,8 @@ def observe(ctx):
     gaps = {}
     for result in results:
         gaps.update(result.pop("gaps", {}))
+        if "failure" in result:
+            result["unit"] = local_servers.redis_unit()
     return Observed(results, gaps)
 
 
@@ -205,6 +207,8 @@ def judge(result, threshold):
             "error_kind": failure["error_kind"],
             "message": failure["message"][:300],
         }
+        if result.get("unit"):
+            evidence["unit"] = result["unit"]
         identity, sentence, remedy, advice = _ERROR_KINDS[failure["error_kind"]]
         if failure["error_kind"] == "password" and result["local"]:
             return [

@@ -21,13 +21,18 @@ from ansible_collections.sergas.ops.plugins.module_utils._postgresql.settings.va
     memory_text,
 )
 
-REDIS_FILES = ("/etc/redis/redis.conf", "/etc/redis.conf", "/etc/redis/redis-server.conf")
+REDIS_FILES = (
+    "/etc/redis/redis.conf",
+    "/etc/redis.conf",
+    "/etc/redis/redis-server.conf",
+    "/etc/valkey/valkey.conf",
+)
 #: What the app's unit starts where nothing says how many.
 APP_WORKERS = 4
 _COMMANDS = (
     # (tenant, the command line of its processes); the first match counts.
     ("postgresql", r"(?:^|/)(?:postgres|postmaster|pg_ctl)\b|^postgres:"),
-    ("redis", r"(?:^|/)redis-server\b"),
+    ("redis", r"(?:^|/)(?:redis|valkey)-server\b"),
     ("celery", r"\bcelery\b"),
     ("cognee", r"\bcognee\b"),
     ("app", r"\b(?:uvicorn|gunicorn)\b"),

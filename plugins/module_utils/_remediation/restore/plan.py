@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import options
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import OperationError
 from ansible_collections.sergas.ops.plugins.module_utils._core.redaction import redact, redact_all
 from ansible_collections.sergas.ops.plugins.module_utils._host import dotenv, dotenv_masking
@@ -65,7 +64,11 @@ def check(params):
             "directory: %r must be absolute, of letters, digits, '.', '_' and '-'"
             % params["directory"]
         )
-    options.check_ranges(params, RANGES)
+    for option, least, most in RANGES:
+        if not least <= params[option] <= most:
+            raise Refused(
+                "%s: %d must be from %d to %d seconds" % (option, params[option], least, most)
+            )
     if len(params["files"]) > MOST_FILES:
         raise Refused("files: %d are too many, %d may be" % (len(params["files"]), MOST_FILES))
     for path in params["files"]:

@@ -52,6 +52,14 @@ def hosts():
         "undo": None,
         "timeout": 120,
         "verification": {"part": "health", "checks": ["redis"], "timeout": 30, "resolves": True},
+        "answers": [{"host": "a", "id": "redis.unreachable", "reason": None}],
+        "others": [],
+        "found_by": {},
+        "awaiting": [],
+        "restarts_app": False,
+        "approved": False,
+        "more": False,
+        "decides": None,
     }
     plan = {
         "batches": [["a"], ["b"]],
@@ -94,7 +102,7 @@ def test_the_steps_of_a_remedy_take_what_the_tasks_have_registered(hosts, step, 
     assert made["app"] == {"service": "sergas-app"} and made["order"]["position"] == 0
     hosts["a"]["__remediate_returned"] = {"refused": None}
     assert step("a", turn=TURN)["next"] == "run"
-    assert step("a", turn=TURN)["check"]["on"] == "a"
+    assert step("a", turn=TURN)["check"]["parts"][0]["on"] == "a"
     assert step("a", turn=TURN)["next"] == "check" and slept[-1] == 2
     hosts["a"]["sergas_diagnose_health"] = {"findings": [finding("redis.ok", "redis", "ok", "up")]}
     assert step("a", turn=TURN)["next"] == "conclude" and slept[-1] == 0
@@ -116,12 +124,19 @@ def test_a_host_waits_for_no_turn_of_others_and_keeps_its_outcomes(hosts, step):
     assert step("localhost", turn=TURN)["next"] == "done"
 
 
+def undone(remedy, worse=False, reason=None):
+    answers = [{"host": "a", "id": "redis.unreachable", "reason": reason}]
+    return {"remedy": remedy, "outcome": "undone", "worse": worse, "answers": answers}
+
+
 @pytest.mark.parametrize(
     ("progress", "next_step"),
     [
-        ({"outcomes": [{"remedy": "start_redis", "outcome": "undone", "worse": False}]}, "done"),
-        ({"outcomes": [{"remedy": "other", "outcome": "undone", "worse": False}]}, "check"),
-        ({"outcomes": [{"remedy": "other", "outcome": "undone", "worse": True}]}, "done"),
+        ({"outcomes": [undone("start_redis")]}, "done"),
+        # Where it is so for another reason, it may help.
+        ({"outcomes": [undone("start_redis", reason="other")]}, "check"),
+        ({"outcomes": [undone("other")]}, "check"),
+        ({"outcomes": [undone("other", worse=True)]}, "done"),
         ({"current": "other"}, "done"),
         # Its state was lost: what was begun there is not known.
         (None, "done"),
@@ -134,7 +149,8 @@ def test_what_ended_badly_on_a_host_of_an_earlier_batch_is_not_tried(
     lost = {"failed": True, "msg": "worker found in a dead state"}
     state = {"next": "done", "outcomes": [], "current": ""}
     hosts["a"]["sergas_remediate"] = lost if progress is None else {**state, **progress}
-    assert step("b", turn=TURN)["next"] == next_step
+    made = step("b", turn=TURN)
+    assert made["next"] == next_step and not made["outcomes"] and not made["reason"]
     # What a later batch does stops nothing.
     hosts["b"]["sergas_remediate"] = {**state, "current": "start_redis"}
     del hosts["a"]["sergas_remediate"]

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import survey as health_survey
-from ansible_collections.sergas.ops.plugins.module_utils._host import systemctl
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint, systemctl
 
 FIXTURES = pathlib.Path(__file__).parents[2] / "fixtures"
 #: when the machine of the captures had booted, in seconds since the epoch
@@ -84,6 +84,7 @@ def context():
             unit_error=None,
             now=now,
             app_dir="/home/sergas/super-account-manager",
+            endpoint=app_endpoint.Endpoint("127.0.0.1", 8000, None, "http", True),
             has=lambda component: has_app,
         )
 

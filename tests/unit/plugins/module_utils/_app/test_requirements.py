@@ -22,6 +22,7 @@ BROKEN = {
     "requirement": "idna==3.10",
     "installed": "3.10",
     "file": "idna/core.py",
+    "damage": "is gone",
 }
 
 
@@ -174,8 +175,37 @@ def test_a_file_that_is_gone_makes_a_package_broken(environment, tmp_path, befor
     finally:
         (site / "beta.py").write_text("")
     assert found["broken"] == [
-        {"name": "beta", "requirement": "beta==2.1", "installed": "2.1", "file": "beta.py"}
+        {
+            "name": "beta",
+            "requirement": "beta==2.1",
+            "installed": "2.1",
+            "file": "beta.py",
+            "damage": "is gone",
+        }
     ]
+
+
+@pytest.mark.parametrize(
+    ("module", "broken"), [("beta", ["beta==2.1"]), ("beta.inner", ["beta==2.1"]), ("alpha", [])]
+)
+def test_a_changed_file_of_what_cannot_be_imported_makes_its_package_broken(
+    environment, tmp_path, module, broken
+):
+    (site,) = environment.glob("lib/python*/site-packages")
+    record = site / "beta-2.1.dist-info" / "RECORD"
+    before = record.read_text()
+    # Of an empty file, which it was.
+    digest = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0"
+    record.write_text(before.replace("beta.py,,", "beta.py,%s" % digest))
+    try:
+        suspect = "import sys; sys.argv.insert(1, '--module=%s')\n" % module
+        assert names(compare(environment, tmp_path, "alpha\n", suspect), "broken") == []
+        (site / "beta.py").write_text("changed = True\n")
+        assert names(compare(environment, tmp_path, "alpha\n", suspect), "broken") == broken
+        assert names(compare(environment, tmp_path, "alpha\n"), "broken") == []
+    finally:
+        record.write_text(before)
+        (site / "beta.py").write_text("")
 
 
 #: What a package's RECORD says, and which of its files is then missing.

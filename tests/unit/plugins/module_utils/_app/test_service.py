@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._app import service, unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import unit as host_unit
 
 ENV = "/srv/app/.env"
 
@@ -89,7 +90,7 @@ def test_a_change_of_this_run_is_the_same_reason_at_every_moment_of_a_loop(sub):
     ],
 )
 def test_time_spans_of_systemd(text, expected):
-    assert unit.seconds(text) == expected
+    assert host_unit.span(text) == expected
 
 
 def test_a_file_is_replaced_in_one_step_and_its_directory_goes_with_it(tmp_path):

@@ -174,6 +174,16 @@ TABLE = table(
 TO = ("172.17.0.2", 8000)
 
 
+@pytest.fixture(autouse=True)
+def routes(monkeypatch):
+    """A host whose containers are behind docker0, as the kernel's routes say."""
+
+    def route(address):
+        return None, "docker0" if address.startswith("172.17.") else None
+
+    monkeypatch.setattr(packet_filter, "route", route)
+
+
 @pytest.mark.parametrize(
     ("found", "allowed", "others"),
     [
@@ -226,6 +236,15 @@ def test_networks_and_addresses_of_both_families_count():
     assert container_rules.verdict(found, 8001, "198.51.100.77")[0]
     assert container_rules.verdict(found, 8001, "2001:db8::1")[0]
     assert not container_rules.verdict(found, 8001, "2001:db8::2")[0]
+
+
+def test_a_container_behind_another_bridge_is_reached_by_its_route(monkeypatch):
+    tables = iptables_rules.parse(
+        "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -o box0 -j ACCEPT\nCOMMIT\n", "ip"
+    )
+    monkeypatch.setattr(packet_filter, "route", lambda _address: (None, "box0"))
+    assert container_rules.verdict(rules(tables), 8001, "192.0.2.1", TO)[0] is True
+    assert container_rules.verdict(rules(tables), 8001, "192.0.2.1")[0] is None
 
 
 def test_a_rule_for_a_container_s_port_is_not_known_where_that_port_is_not():

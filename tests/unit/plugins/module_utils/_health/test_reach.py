@@ -21,7 +21,7 @@ TARGET = {
     "root": None,
 }
 WELL = {
-    "default_transaction_read_only": [["15.4", "f", "f", "default"]],
+    "default_transaction_read_only": [["15.4", "f", "f", "default", "5433"]],
     "max_connections": [["100", "3", "0", "5"]],
     "has_table_privilege": [],
 }
@@ -67,6 +67,7 @@ def reached(monkeypatch):
 def test_a_server_that_answers(reached):
     found, session = reached()
     assert "failure" not in found
+    assert found["server_port"] == 5433
     assert (found["alive"], found["slots"], found["read_only"], found["gaps"]) == (
         True,
         97,
@@ -114,5 +115,7 @@ def test_tables_are_named_in_the_query(reached):
 
 
 def test_where_the_setting_is_from(reached):
-    found, _session = reached(default_transaction_read_only=[["15.4", "t", "t", "database"]])
+    found, _session = reached(
+        default_transaction_read_only=[["15.4", "t", "t", "database", "5432"]]
+    )
     assert (found["in_recovery"], found["read_only"]) == (True, "database")

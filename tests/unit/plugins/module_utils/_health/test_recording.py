@@ -101,3 +101,10 @@ def test_a_recording_has_what_checks_need_and_no_secret():
 def test_what_is_no_recording_is_refused_with_the_reason(given, message):
     with pytest.raises(InvalidValue, match=message):
         recording.read(given)
+
+
+def test_a_header_of_the_options_is_kept_by_its_name_only():
+    params = {"latency_headers": {"X-Key": "abc"}, "latency_token": "def"}
+    recorded = recording.record(context(params=params), {}, [], None)
+    assert recorded["context"]["params"]["latency_headers"] == ["X-Key"]
+    assert '"abc"' not in json.dumps(recorded) and '"def"' not in json.dumps(recorded)

@@ -28,6 +28,7 @@ def entry(ago, outcome="kept", remedy="restart", run="r", lasted=10):
         "before": [],
         "after": [],
         "known": [],
+        "awaiting": [],
     }
 
 
@@ -178,3 +179,28 @@ def test_of_too_much_the_oldest_goes_and_the_last_stays():
     written = ledger.rewritten(data, [entry(20)], len(GOOD) * 3 + 5)
     assert ledger.parse(written)[0] == old[-2:] + [entry(20)]
     assert ledger.rewritten(data, [entry(20)], 1) == GOOD
+
+
+def test_what_waits_for_traffic_is_no_repetition_and_has_its_cooldown():
+    waits = [entry(ago, "unverified") for ago in (9000, 6000, 3000)]
+    assert refusal(waits) is None
+    assert "ended 10 s ago (unverified)" in refusal([entry(20, "unverified")])
+
+
+def waits(ago, *ids, outcome="unverified", remedy="restart"):
+    return dict(entry(ago, outcome, remedy), findings=list(ids), awaiting=list(ids))
+
+
+def test_the_latest_remedy_of_a_finding_says_whether_it_waits():
+    later, earlier = waits(20, "app.exceptions"), waits(900, "app.exceptions", "app.errors.rate")
+    found = ledger.waiting([later, earlier])
+    assert found == {"app.exceptions": later, "app.errors.rate": earlier}
+    # Whatever has ended for it since: nothing is waited for any more.
+    for outcome in ("kept", "undone", "failed"):
+        since = waits(20, "app.exceptions", outcome=outcome)
+        assert set(ledger.waiting([since, earlier])) == {"app.errors.rate"}
+    # But for what was begun and never ended.
+    assert ledger.waiting([waits(20, "app.exceptions", outcome="interrupted"), earlier]) == {
+        "app.exceptions": earlier,
+        "app.errors.rate": earlier,
+    }

@@ -299,3 +299,24 @@ def test_modules_that_cost_more_than_the_request_are_not_imported(module):
         [sys.executable, "-S", "-c", code], env=environment, check=False, capture_output=True
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_server_is_called_by_another_name_than_it_is_reached_by():
+    def behave(connection, request):
+        host = request.partition("Host: ")[2].partition("\r\n")[0]
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(host))
+        connection.sendall(host.encode())
+
+    with serving(behave) as address:
+        port = int(address.rpartition(":")[2])
+        reply = http.get("http://app.test/x", Deadline(5), at=("127.0.0.1", port))
+    assert (reply.text(), reply.url) == ("app.test", "http://app.test/x")
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X": "hunter2\r\nY: z"}, {"X": "hunter2\0"}, {"X: y": "hunter2"}, {"": "hunter2"}]
+)
+def test_a_header_that_is_none_is_refused_without_its_value(headers):
+    with pytest.raises(ValueError) as caught:
+        http.get("http://127.0.0.1:1/", Deadline(5), headers=headers)
+    assert "hunter2" not in str(caught.value)

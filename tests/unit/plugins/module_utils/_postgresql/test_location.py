@@ -8,20 +8,29 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import location
 
-UNIX_SOCKETS = """\
-Num       RefCount Protocol Flags    Type St Inode Path
-0000000000000000: 00000002 00000000 00010000 0001 01 22533 /run/systemd/private
-0000000000000000: 00000002 00000000 00010000 0001 01 99213 /srv/with a space/.s.PGSQL.5432
-0000000000000000: 00000003 00000000 00000000 0001 03 99300 /srv/with a space/.s.PGSQL.5432
-0000000000000000: 00000002 00000000 00010000 0001 01 99214 /srv/two/.s.PGSQL.54321
-0000000000000000: 00000002 00000000 00010000 0001 01 99215 @/srv/abstract/.s.PGSQL.5432
-0000000000000000: 00000003 00000000 00000000 0001 03 22534
-"""
+
+@pytest.fixture(autouse=True)
+def _no_servers(monkeypatch):
+    monkeypatch.setattr(location.sockets, "postgresql_ports", set)
 
 
-def test_sockets_in_unusual_directories():
-    assert location.listening_directories(UNIX_SOCKETS, 5432) == ("/srv/with a space",)
-    assert location.listening_directories("", 5432) == ()
+@pytest.mark.parametrize(
+    ("params", "ports", "port"),
+    [
+        ({}, {5432}, 5432),
+        ({}, {5433}, 5433),
+        ({"login_host": "127.0.0.1"}, {5433}, 5433),
+        # Which one is meant is for the operator to say.
+        ({}, {5433, 5434}, 5432),
+        ({}, {5432, 5433}, 5432),
+        ({}, set(), 5432),
+        ({"login_port": 5440}, {5433}, 5440),
+        ({"login_host": "192.0.2.7"}, {5433}, 5432),
+    ],
+)
+def test_without_a_port_it_is_that_of_the_only_server(monkeypatch, params, ports, port):
+    monkeypatch.setattr(location.sockets, "postgresql_ports", lambda: set(ports))
+    assert location.port(params) == port
 
 
 @pytest.mark.parametrize(

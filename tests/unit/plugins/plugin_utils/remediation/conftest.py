@@ -42,6 +42,12 @@ class Makers:
         return finding(id, component, status, summary, remedy=remedy, **details)
 
     @staticmethod
+    def finding(id, status="ok", **details):
+        """Return any finding."""
+        component = {"db": "database", "lb": "loadbalancer"}.get(id.partition(".")[0])
+        return finding(id, component or id.partition(".")[0], status, id, **details)
+
+    @staticmethod
     def good(id="host.disk.ok", component="host"):
         """Return a good finding."""
         return finding(id, component, "ok", "all is well")

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import jsonschema
 import pytest
@@ -26,7 +28,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.report import (
     results,
     terminal,
 )
-from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import account
+from ansible_collections.sergas.ops.plugins.plugin_utils.report.outcomes import account, conclude
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SCHEMA = json.loads(
@@ -55,6 +57,7 @@ def ended(outcome, remedy="start_redis", host="a", **more):
     """Return the record of a remedy that has ended, as role remediate leaves it on the host."""
     return {
         "remedy": remedy,
+        "answers": [{"host": host, "id": "redis.unreachable", "reason": None}],
         "probe_host": host,
         "outcome": outcome,
         "worse": False,
@@ -164,7 +167,7 @@ def report(makers, remediation, fail_on="never"):
 
 
 def test_every_outcome_keeps_the_schema_and_is_in_every_format(makers, planned):
-    for outcome in ("kept", "undone", "failed", "refused", "not needed", "would apply"):
+    for outcome in ("kept", "undone", "failed", "refused", "unverified", "would apply"):
         record = ended(outcome, reason="<b>because</b>", after=[makers.bad()])
         found = report(makers, account(planned(), {"a": state(record)}))
         written = json.loads(formats.render_json(found))
@@ -181,6 +184,143 @@ def test_every_outcome_keeps_the_schema_and_is_in_every_format(makers, planned):
         assert found["summary"]["failed"] is failed
         if failed:
             assert "remedies ended badly: 1 %s" % outcome in found["summary"]["reason"]
+
+
+def concluded(makers, planned, outcome, *found, host="a"):
+    """Return (outcome, reason) of a remedy in a report whose hosts have these findings."""
+    hosts = {name: list(found) if name == host else [makers.good()] for name in "abc"}
+    entries = makers.report(hosts)["hosts"]
+    records = {name: state(ended(outcome, host=name)) for name in "abc"}
+    made = model.build(
+        [dict(entry, addresses=[], groups=[]) for entry in entries],
+        "2026-11-24T18:00:00Z",
+        "1",
+        {},
+        "never",
+        "Fleet",
+        remediation=account(planned(), records),
+    )
+    jsonschema.validate(json.loads(formats.render_json(made)), SCHEMA)
+    return made, outcomes(made["remediation"])[host]
+
+
+def test_a_remedy_is_not_kept_beside_its_finding(makers, planned):
+    """Seen: six remedies, each "kept, it is gone", and the failure in the same report."""
+    still = makers.bad(summary="refused")
+    made, (outcome, reason) = concluded(makers, planned, "kept", still)
+    assert outcome == "failed" and "the last check has redis.unreachable: refused" in reason
+    assert "there is no undo" in reason
+    assert made["remediation"]["failed"] and made["summary"]["failed"]
+    assert made["remediation"]["counts"] == {"failed": 1, "kept": 2}
+    # What could not be measured is not gone.
+    unknown = makers.bad(status="unknown")
+    assert concluded(makers, planned, "kept", unknown)[1][0] == "failed"
+
+
+def test_a_remedy_was_not_unnecessary_beside_its_finding(makers, planned):
+    """Case: the app reports Cognee down, and Cognee itself says that all is well."""
+    made, (outcome, reason) = concluded(makers, planned, "not needed", makers.bad())
+    assert outcome == "not tried" and "the last check has redis.unreachable" in reason
+    assert not made["remediation"]["failed"]
+
+
+def test_what_is_no_matter_of_a_remedy_leaves_it_kept(makers, planned):
+    other = makers.bad("host.disk.high", None, "host")
+    assert concluded(makers, planned, "kept", other)[1][0] == "kept"
+    for outcome in ("undone", "refused", "unverified"):
+        assert concluded(makers, planned, outcome, makers.bad())[1][0] == outcome
+
+
+def test_another_finding_of_the_same_id_was_there_before(makers, planned):
+    made = planned()
+    for entry in made["entries"]:
+        entry["others"] = [("redis.unreachable", "replica")]
+    kept = {"a": state(ended("kept"))}
+    hosts = makers.report({"a": [makers.bad(reason="replica")]})["hosts"]
+    left = outcomes(conclude(account(made, kept), hosts))
+    assert left["a"][0] == "kept"
+    hosts = makers.report({"a": [makers.bad(reason="password")]})["hosts"]
+    assert outcomes(conclude(account(made, kept), hosts))["a"][0] == "failed"
+
+
+def test_what_waits_for_traffic_stays_unverified_and_fails_nothing(planned):
+    made = planned()
+    guard = {"name": "traffic", "reason": "it was done at noon", "allow": "wait"}
+    made["entries"][0]["guards"] = [guard]
+    reported = account(made, {})
+    assert outcomes(reported)["a"] == ("unverified", "it was done at noon")
+    assert not reported["failed"]
+    assert account(planned(), {"a": state(ended("unverified"))})["failed"] is False
+
+
+IDS = ("redis.unreachable", "app.exceptions", "host.disk.high", "api.latency.high")
+REASONS = (None, "first", "second:/data")
+
+
+def test_no_report_has_a_remedy_kept_or_unnecessary_beside_its_finding(makers):
+    """Reports of hosts, findings and outcomes as they may come, a thousand of them."""
+    random = Random(16)
+    refuted = 0
+    for _number in range(1000):
+        hosts = {
+            name: [
+                makers.bad(
+                    random.choice(IDS),
+                    random.choice([None, "start_redis"]),
+                    status=random.choice(["warn", "fail", "unknown"]),
+                    reason=random.choice(REASONS),
+                    evidence=random.choice([{}, {"last_seen": "2026-11-24T12:00:00Z"}]),
+                )
+                for _item in range(random.randrange(4))
+            ]
+            or [makers.good()]
+            for name in "abc"
+        }
+        before = makers.report(hosts)
+        contexts = dict.fromkeys(hosts, plan.HostContext())
+        chosen = plan.PlanOptions(max_share=1, approve=("start_redis",))
+        made = plan.make(before, makers.remedies(start_redis={}), contexts, {}, chosen, NOW)
+        records = {}
+        for entry in made["entries"]:
+            outcome = random.choice(["kept", "not needed", "undone", "unverified"])
+            record = ended(outcome, host=entry["probe_host"], answers=entry["answers"])
+            records[entry["host"]] = state(record)
+        made.update(mode="apply", run="r1", by="alice")
+        after = {
+            name: [item for item in items if random.random() < 0.5] or [makers.good()]
+            for name, items in hosts.items()
+        }
+        left = conclude(account(made, records), makers.report(after)["hosts"])
+        for entry in left["entries"]:
+            others = {(one["id"], one["reason"]) for one in entry["others"]}
+            beside = [
+                item
+                for name in entry["helps"]
+                for item in after[name]
+                if item["status"] in ("warn", "fail", "unknown")
+                and item["id"] in {one["id"] for one in entry["answers"] if one["host"] == name}
+                and (item["id"], item["reason"]) not in others
+            ]
+            assert not (beside and entry["outcome"] in ("kept", "not needed")), entry
+            refuted += bool(beside)
+    assert refuted > 100
+
+
+def test_every_report_of_the_fleet_is_searched_for_contradictions(makers, planned):
+    """What reads the reports of the fleet tests finds what the model would have to miss."""
+    path = Path(__file__).resolve().parents[4] / "fleet" / "reports.py"
+    spec = importlib.util.spec_from_file_location("fleet_reports", path)
+    reports = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reports)
+    hosts = makers.report({"a": [makers.bad()], "b": [makers.good()], "c": [makers.good()]})
+    kept = {name: state(ended("kept", host=name)) for name in "abc"}
+    stated = account(planned(), kept)
+    assert reports.contradictions({**hosts, "remediation": stated}) == [
+        ("a", "start_redis", "kept", "redis.unreachable")
+    ]
+    concluded_one = conclude(stated, hosts["hosts"])
+    assert reports.contradictions({**hosts, "remediation": concluded_one}) == []
+    assert reports.contradictions({**hosts, "remediation": None}) == []
 
 
 def test_a_report_without_a_plan_has_none(makers):

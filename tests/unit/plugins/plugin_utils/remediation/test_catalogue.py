@@ -13,7 +13,7 @@ from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import cata
 def test_a_remedy_is_completed(makers):
     made = catalogue.remedy("start_redis", makers.document())
     assert (made["runs_on"], made["cooldown"], made["timeout"]) == ("host", 900, 300)
-    assert made["needs"] == {"approval": False, "variables": []}
+    assert made["needs"] == {"approval": False, "variables": [], "values": {}}
     assert made["verification"] == {
         "part": "health",
         "checks": ["redis"],
@@ -21,6 +21,23 @@ def test_a_remedy_is_completed(makers):
         "resolves": True,
     }
     assert made["after_dependencies"] is False
+    assert (made["restarts_app"], made["useless"]) == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "restarts"),
+    [
+        ({"component": "app", "impact": "restart"}, True),
+        ({"component": "app", "impact": "disruptive"}, True),
+        ({"component": "app", "impact": "reload"}, False),
+        ({"component": "redis", "impact": "restart"}, False),
+        ({"component": "app", "impact": "disruptive", "restarts_app": False}, False),
+        ({"component": "redis", "restarts_app": True}, True),
+        ({"undo": {"restarts": ["{{ sergas_remedy_app.service }}"]}}, True),
+    ],
+)
+def test_what_restarts_the_app_is_known_whatever_its_impact_says(makers, changes, restarts):
+    assert catalogue.remedy("x", makers.document(**changes))["restarts_app"] is restarts
 
 
 def test_what_is_templated_on_the_host_stays_a_template(makers):
@@ -59,6 +76,14 @@ def test_what_is_templated_on_the_host_stays_a_template(makers):
         ({"undo": {"commands": ["reboot"]}}, "undo.commands: 'reboot' is not allowed"),
         ({"needs": {"approval": "yes"}}, "needs.approval: 'yes' is not allowed"),
         ({"needs": {"variables": ["a b"]}}, "needs.variables"),
+        ({"needs": {"values": ["A"]}}, "needs.values: ['A'] is not allowed"),
+        ({"needs": {"values": {"Redis": ["A"]}}}, "needs.values: ['Redis'] is not allowed"),
+        ({"needs": {"values": {"redis.x": "A"}}}, "a list of names, or evidence.NAME"),
+        ({"restarts_app": "yes"}, "restarts_app: 'yes' is not allowed"),
+        ({"useless": {}}, "useless: {} is not allowed, it must be a list of rules"),
+        ({"useless": [{"because": "it is so"}]}, "a rule with reasons or evidence"),
+        ({"useless": [{"evidence": {"a": 0}}]}, "a dictionary with because"),
+        ({"useless": [{"evidence": [], "because": "x"}]}, "useless.evidence: [] is not allowed"),
         ({"verification": {"checks": []}}, "a dictionary with part"),
         (
             {"verification": {"part": "health", "resolves": "no"}},

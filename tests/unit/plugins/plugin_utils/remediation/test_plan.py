@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import plan
+from ansible_collections.sergas.ops.plugins.module_utils._host import ledger
+from ansible_collections.sergas.ops.plugins.plugin_utils.remediation import plan, show
+from ansible_collections.sergas.ops.plugins.plugin_utils.report import model, results
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -285,6 +288,268 @@ def test_a_host_with_another_distribution_gets_no_remedy(makers, found, options,
     if held:
         (guard,) = made["entries"][0]["guards"]
         assert guard["reason"].startswith("app1 is not changed: it runs Rocky Linux (rocky), and")
+
+
+SERVES = {"evidence": {"statuses": [200]}}
+RESTARTS = {"restart_app": {"component": "app", "impact": "restart"}}
+
+
+def guards_of(made):
+    return [[guard["name"] for guard in entry["guards"]] for entry in made["entries"]]
+
+
+def test_an_app_that_serves_is_restarted_only_if_a_person_names_it(makers, make):
+    fault = makers.bad("app.env.missing", "restart_app", "app")
+    serves = {"app1": [fault, makers.finding("api.health.ok", **SERVES)]}
+    made = make(serves, RESTARTS)
+    assert guards_of(made) == [["serving"]] and made["batches"] == []
+    (guard,) = made["entries"][0]["guards"]
+    assert "which serves" in guard["reason"] and "restart_app" in guard["allow"]
+    assert guards_of(make(serves, RESTARTS, approve=("restart_app",))) == [[]]
+    # Whatever its impact says.
+    says_reload = {"restart_app": {"component": "app", "impact": "reload", "restarts_app": True}}
+    assert guards_of(make(serves, says_reload)) == [["serving"]]
+    down = {"app1": [fault, makers.finding("api.health.unreachable", "fail")]}
+    assert guards_of(make(down, RESTARTS)) == [[]]
+    # What is not known is no reason to restart it.
+    assert guards_of(make({"app1": [fault]}, RESTARTS)) == [["serving"]]
+
+
+def test_what_restarts_something_else_needs_no_one_for_the_app(makers, make):
+    fault = makers.bad("cognee.down", "restart_cognee", "cognee")
+    made = make(
+        {"app1": [fault, makers.finding("api.health.ok", **SERVES)]},
+        {"restart_cognee": {"component": "cognee", "impact": "restart"}},
+    )
+    assert guards_of(made) == [[]]
+
+
+def test_remedies_that_an_app_which_is_down_needs_together_are_one_sequence(makers, make):
+    """Case: a password that was rotated, and a package that is missing."""
+    faults = [
+        makers.bad("db.auth.failed", "credentials", "database"),
+        makers.bad("app.import.error", "reinstall", "app"),
+        makers.finding("api.health.unreachable", "fail", cause="app.import.error"),
+    ]
+    remedies = {
+        "credentials": {"component": "app", "impact": "restart"},
+        "reinstall": {"component": "app", "impact": "restart"},
+    }
+    made = make({"app1": faults, "app2": [makers.good("db.connection.ok", "database")]}, remedies)
+    first, last = made["entries"]
+    assert (first["remedy"], last["remedy"]) == ("credentials", "reinstall")
+    assert guards_of(made) == [[], []]
+    assert plan.has_more(first, made["entries"]) and not plan.has_more(last, made["entries"])
+    # What is held back is not waited for.
+    last["guards"] = [{"name": "cooldown", "reason": "", "allow": ""}]
+    assert not plan.has_more(first, made["entries"])
+
+
+USELESS = [
+    {"evidence": {"may_end": 0}, "because": "what it could end is protected ({spared})"},
+    {"reasons": ["protected", "other_role"], "because": "the sessions are not the app's"},
+    {"evidence": {"unit.kind": ["socket", "container"]}, "because": "a {unit.kind} holds it"},
+]
+
+
+@pytest.mark.parametrize(
+    ("details", "because"),
+    [
+        (
+            {"evidence": {"may_end": 0, "spared": {"superuser": 2}}},
+            "it cannot help: what it could end is protected (2 superuser)",
+        ),
+        ({"evidence": {"may_end": 1}}, None),
+        ({"evidence": {}}, None),
+        ({"reason": "other_role:metabase"}, "it cannot help: the sessions are not the app's"),
+        ({"reason": "other"}, None),
+        ({"evidence": {"unit": {"kind": "socket"}}}, "it cannot help: a socket holds it"),
+        ({"evidence": {"unit": "socket"}}, None),
+    ],
+)
+def test_what_cannot_help_is_held_back_by_what_its_finding_knows(makers, make, details, because):
+    made = make(
+        {"a": [makers.bad(advice="End them by hand.", **details)]},
+        {"start_redis": {"useless": USELESS}},
+    )
+    found = made["entries"][0]["guards"]
+    assert [(guard["name"], guard["reason"], guard["allow"]) for guard in found] == (
+        [("useless", because, "End them by hand.")] if because else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        ({}, "DATABASE_NAME|DATABASE_URL, ZOHO_SDK_REFRESH_TOKEN"),
+        ({"DATABASE_URL": "set"}, "ZOHO_SDK_REFRESH_TOKEN"),
+        ({"DATABASE_NAME": "set", "ZOHO_SDK_REFRESH_TOKEN": ""}, "ZOHO_SDK_REFRESH_TOKEN"),
+        ({"DATABASE_NAME": "set", "ZOHO_SDK_REFRESH_TOKEN": "set"}, None),
+        # A vault that is not there.
+        (None, None),
+    ],
+)
+def test_a_variable_that_no_one_has_given_a_value_holds_its_remedy_back(
+    makers, make, values, missing
+):
+    labels = ["DATABASE_NAME|DATABASE_URL (it is not set)", "ZOHO_SDK_REFRESH_TOKEN (line 4)"]
+    fault = makers.bad("app.env.missing", "set", "app", evidence={"variables": labels})
+    made = make(
+        {"a": [fault]},
+        {"set": {"needs": {"values": {"app.env.missing": "evidence.variables"}}}},
+        contexts={"a": plan.HostContext(values=values)},
+    )
+    found = [(guard["name"], guard["reason"]) for guard in made["entries"][0]["guards"]]
+    reason = "it cannot help: no value is known for %s on a" % missing
+    assert found == ([("useless", reason)] if missing else [])
+
+
+def test_values_are_needed_for_the_finding_that_says_so_only(makers, make):
+    fault = makers.bad("app.env.ambiguous", "set", "app", evidence={"variables": ["A (twice)"]})
+    needs = {"values": {"app.env.missing": "evidence.variables", "redis.auth.failed": ["B"]}}
+    contexts = {"a": plan.HostContext(values={})}
+    assert guards_of(make({"a": [fault]}, {"set": {"needs": needs}}, contexts=contexts)) == [[]]
+    other = makers.bad("redis.auth.failed", "set", "redis")
+    assert guards_of(make({"a": [other]}, {"set": {"needs": needs}}, contexts=contexts)) == [
+        ["useless"]
+    ]
+
+
+def test_what_would_change_nothing_is_held_back_on_its_host_and_others_go_on(makers, make):
+    contexts = {
+        "a": plan.HostContext(unchanged={"start_redis": ("it is so already", "fix it")}),
+        "b": plan.HostContext(),
+    }
+    faults = {"a": [makers.bad(reason="password")], "b": [makers.bad(reason="down")]}
+    made = make({**faults, "c": [makers.good("redis.ok", "redis")]}, contexts=contexts)
+    assert planned(made) == [("start_redis", "a", ["useless"]), ("start_redis", "b", [])]
+    (guard,) = made["entries"][0]["guards"]
+    assert (guard["reason"], guard["allow"]) == ("it cannot help: it is so already", "fix it")
+
+
+def waiting(outcome="unverified", remedy="debug_logging"):
+    line = {
+        "time": "2026-11-24T09:00:00Z",
+        "ended": "2026-11-24T09:01:00Z",
+        "run": "r0",
+        "remedy": remedy,
+        "outcome": outcome,
+        "findings": ["app.exceptions"],
+        "awaiting": ["app.exceptions"],
+        "reason": None,
+    }
+    return ledger.parse(json.dumps(line).encode())[0][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "held"),
+    [
+        (waiting(), ["traffic"]),
+        (waiting(remedy="other"), []),
+        (waiting("kept"), []),
+        (waiting("failed"), []),
+    ],
+)
+def test_what_waits_for_traffic_is_not_planned_again(makers, make, change, held):
+    fault = makers.bad("app.exceptions", "debug_logging", "app")
+    made = make(
+        {"a": [fault]},
+        {"debug_logging": {"cooldown": 0}},
+        contexts={"a": plan.HostContext(changes=(change,))},
+    )
+    assert guards_of(made) == [held]
+    if held:
+        assert (
+            "done at 2026-11-24T09:01:00Z and is not verified"
+            in (made["entries"][0]["guards"][0]["reason"])
+        )
+
+
+def decided(outcome="failed", remedy="debug_logging"):
+    return {
+        "run": "r0",
+        "remedy": remedy,
+        "time": "2026-11-24T09:00:00Z",
+        "findings": ["app.exceptions"],
+        "before": [{"id": "app.exceptions", "status": "fail", "summary": "12 exceptions"}],
+        "outcome": outcome,
+        "reason": "so it is",
+    }
+
+
+@pytest.mark.parametrize("outcome", ["kept", "failed"])
+def test_what_traffic_has_decided_is_recorded_and_not_done_again(makers, make, outcome):
+    still = makers.bad("app.exceptions", "debug_logging", "app")
+    found = [still] if outcome == "failed" else [makers.finding("app.exceptions.ok")]
+    contexts = {
+        name: plan.HostContext(changes=(waiting(),), decided=(decided(outcome),))
+        for name in ("a", "b")
+    }
+    # Even where it restarts an app that serves, and on however many hosts: nothing is done.
+    remedies = {"debug_logging": {"component": "app", "impact": "restart"}}
+    made = make({"a": found, "b": found}, remedies, contexts=contexts)
+    assert guards_of(made) == [[], []]
+    entry = made["entries"][0]
+    way_back = "; there is no undo: It was not up before" if outcome == "failed" else ""
+    assert entry["decides"] == {"run": "r0", "outcome": outcome, "reason": "so it is" + way_back}
+    text = "\n".join(line for line, _colour in show.lines(made, "apply", 200))
+    assert "impact none" in text and "nothing is done: it is recorded as %s" % outcome in text
+    assert "changes" not in text
+    assert (entry["finding"]["summary"], entry["findings"]) == ("12 exceptions", ["app.exceptions"])
+    assert not plan.has_more(entry, made["entries"])
+
+
+def test_what_has_not_helped_names_the_way_back(makers, make):
+    undo = {"files": ["/srv/.env"], "commands": [], "restarts": []}
+    remedies = {"debug_logging": {"undo": undo, "changes": ["LOG_LEVEL is DEBUG"]}}
+    contexts = {"a": plan.HostContext(decided=(decided(),))}
+    (entry,) = make({"a": [makers.good()]}, remedies, contexts=contexts)["entries"]
+    assert entry["decides"]["reason"] == (
+        "so it is; to go back, undo what it changed by hand: LOG_LEVEL is DEBUG"
+    )
+
+
+def test_a_decision_on_a_remedy_that_is_not_in_the_catalogue_is_left_alone(makers, make):
+    contexts = {"a": plan.HostContext(decided=(decided(remedy="gone"),))}
+    assert make({"a": [makers.good()]}, contexts=contexts)["entries"] == []
+
+
+def test_an_entry_knows_each_finding_that_it_is_for_and_which_it_is_not_for(makers, make):
+    wanted = makers.bad(reason="password:1")
+    other = makers.bad(remedy=None, reason="password:2")
+    made = make({"a": [wanted, other]})
+    (entry,) = made["entries"]
+    assert entry["answers"] == [{"host": "a", "id": "redis.unreachable", "reason": "password:1"}]
+    assert entry["others"] == [("redis.unreachable", "password:2")]
+
+
+def test_what_another_host_cannot_reach_is_verified_by_its_own_attempt(makers, make):
+    """Case: ufw allows the balancer by its rules, and a packet filter before it does not."""
+    own = makers.bad("lb.blocked", "allow", "loadbalancer", evidence={"target": "localhost:8000"})
+    theirs = makers.bad("lb.blocked", "allow", "loadbalancer", evidence={"target": "10.0.0.1:8000"})
+    remedies = {"allow": {"component": "app", "runs_on": "target"}}
+    owners = {"10.0.0.1": "app1", "localhost": "app1"}
+    for hosts in ({"app1": [own], "lb1": [theirs]}, {"lb1": [theirs], "app1": [own]}):
+        (entry,) = make(hosts, remedies, owners=owners)["entries"]
+        assert (entry["host"], entry["probe_host"]) == ("app1", "lb1")
+        assert entry["target"] == "10.0.0.1:8000"
+        assert {one["host"] for one in entry["answers"]} == {"app1", "lb1"}
+
+
+def test_an_entry_knows_which_checks_have_found_it(makers):
+    health = {"findings": [makers.bad()], "found_by": {"redis.unreachable": ["redis", "api"]}}
+    found = {"sergas_diagnose_health": health, "sergas_diagnose_zoho": {"findings": [makers.bad()]}}
+    host = results.host_entry("a", [], ["a"], found, list(found))
+    report = model.build([host], "2026-11-24T18:00:00Z", "1", {}, "never", "Fleet")
+    made = plan.make(
+        report,
+        makers.remedies(start_redis={}),
+        {"a": plan.HostContext()},
+        {},
+        plan.PlanOptions(),
+        NOW,
+    )
+    assert made["entries"][0]["found_by"] == {"health": ["redis", "api"], "zoho": []}
 
 
 @pytest.mark.parametrize(

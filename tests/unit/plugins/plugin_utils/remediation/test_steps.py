@@ -30,6 +30,14 @@ class Run:
             "target": None,
             "finding": makers.bad(),
             "findings": ["redis.unreachable"],
+            "answers": [{"host": "a", "id": "redis.unreachable", "reason": None}],
+            "others": [],
+            "found_by": {},
+            "awaiting": [],
+            "restarts_app": False,
+            "approved": False,
+            "more": False,
+            "decides": None,
             "known": ["redis.unreachable"],
             "undo": None,
             "timeout": 120,
@@ -238,6 +246,94 @@ def test_a_check_that_does_not_show_the_finding_leaves_the_remedy_needed(run, ma
     assert made.next == "begin"
 
 
+def test_what_only_traffic_shows_is_not_kept(run, makers):
+    """Case: exceptions that were "gone" a moment after the restart, before anyone used the app."""
+    waits = {"findings": ["app.exceptions"], "awaiting": ["app.exceptions"]}
+    made = run(**waits).until_verified()
+    made.take(1, makers.good("app.exceptions.ok", "app"), makers.good("app.service.ok", "app"))
+    # It is not undone either.
+    assert made.next == "conclude" and made.state["verdict"]["good"]
+    made.take()
+    assert (made.next, made.state["outcome"]) == ("end", "unverified")
+    assert made.state["verdict"]["awaiting"] == ["app.exceptions"]
+    made.take()
+    assert made.ended == (
+        "unverified",
+        "only traffic shows whether app.exceptions has ended",
+        False,
+    )
+    # Something else that fails is its doing all the same.
+    made = run(**waits, undo="none").until_verified()
+    down = makers.bad("app.service.down", None, "app", cause=None)
+    made.take(30, makers.good("app.exceptions.ok", "app"), down).take()
+    assert made.ended[0] == "failed" and made.ended[2]
+
+
+def test_before_it_begins_what_was_found_counts_also_where_only_traffic_shows_it(run, makers):
+    made = run(batch=1, findings=["app.exceptions"], awaiting=["app.exceptions"])
+    made.take(1, makers.good("app.exceptions.ok", "app"))
+    assert made.ended[0] == "not needed"
+
+
+def test_what_cannot_be_shown_by_its_check_is_not_kept(run, makers):
+    verification = {"part": "database", "checks": ["settings"], "timeout": 30, "resolves": False}
+    made = run(findings=["db.queries.slow"], verification=verification, undo="none")
+    made.until_verified().take(1, makers.good("db.settings.ok", "database")).take()
+    assert made.ended[0] == "unverified"
+
+
+def test_what_traffic_has_decided_is_recorded_and_nothing_else_is_done(run):
+    decides = {"run": "r0", "outcome": "failed", "reason": "still app.exceptions: 3"}
+    made = run(decides=decides)
+    assert (made.next, made.state["outcome"], made.state["acted"]) == ("end", "failed", False)
+    assert made.take().ended == ("failed", "still app.exceptions: 3", False)
+    made = run(decides=decides, check_mode=True)
+    assert made.ended[:2] == (
+        "would apply",
+        "it would be recorded as failed: still app.exceptions: 3",
+    )
+
+
+@pytest.mark.parametrize(
+    ("found_by", "expected"),
+    [
+        ({}, [("health", ["redis"])]),
+        ({"health": ["redis"]}, [("health", ["redis"])]),
+        ({"health": ["api"]}, [("health", ["redis", "api"])]),
+        # Case: the app cannot use Cognee, and Cognee itself says that all is well.
+        ({"cognee": []}, [("health", ["redis"]), ("cognee", [])]),
+        ({"health": ["api"], "zoho": []}, [("health", ["redis", "api"]), ("zoho", [])]),
+    ],
+)
+def test_what_has_found_it_verifies_it(run, found_by, expected):
+    parts = run(batch=1, found_by=found_by).state["check"]["parts"]
+    assert [(part["part"], part["checks"]) for part in parts] == expected
+    assert {part["on"] for part in parts} == {"a"}
+
+
+def test_an_app_that_serves_by_now_is_not_restarted_without_a_person(run, makers):
+    """Another remedy has brought it back since the plan was made."""
+    healthy = makers.finding("api.health.ok", evidence={"statuses": [200]})
+    still = makers.bad()
+    made = run(batch=1, restarts_app=True).take(1, still, healthy)
+    assert made.ended[0] == "refused" and "sergas_approve" in made.ended[1]
+    assert run(batch=1, restarts_app=True, approved=True).take(1, still, healthy).next == "begin"
+    assert run(batch=1).take(1, still, healthy).next == "begin"
+    down = makers.bad("api.health.unreachable", None, "api")
+    assert run(batch=1, restarts_app=True).take(1, still, down).next == "begin"
+
+
+def test_until_the_others_of_its_sequence_are_done_the_app_may_stay_down(run, makers):
+    """Case: a limit of memory that is too low beside a package that is missing."""
+    oom = {"findings": ["app.oom.killed"]}
+    ok = makers.finding("app.oom.ok")
+    down = makers.bad("app.service.down", None, "app")
+    assert run(**oom).until_verified().take(30, ok, down).state["verdict"]["worse"]
+    assert run(**oom, more=True).until_verified().take(1, ok, down).state["verdict"]["good"]
+    other = makers.bad("host.disk.full", None, "host")
+    assert not run(**oom, more=True).until_verified().take(1, ok, other).state["verdict"]["good"]
+
+
 def test_a_check_that_fails_before_the_remedy_is_a_failure_without_an_undo(run):
     assert run(batch=1).fail("no answer").ended == ("failed", "no answer", False)
 
@@ -245,8 +341,7 @@ def test_a_check_that_fails_before_the_remedy_is_a_failure_without_an_undo(run):
 def test_a_host_is_diagnosed_before_the_first_remedy_of_a_report(run):
     made = run(from_report=True, app={})
     check = made.state["check"]
-    assert (check["purpose"], check["part"], check["on"]) == ("survey", "health", "a")
-    assert "checks" not in check
+    assert (check["purpose"], check["parts"]) == ("survey", [{"part": "health", "on": "a"}])
     made.take()
     assert made.state["app"] == APP and made.state["check"]["purpose"] == "needed"
     later = steps.start(made.state, {**made.order, "position": 1}, {**made.host, "app": {}}, NOW)
@@ -262,10 +357,12 @@ def test_a_host_is_diagnosed_before_the_first_remedy_of_a_report(run):
 def test_the_check_runs_where_the_finding_is(run):
     elsewhere = {"batch": 1, "probe_host": "b", "target": "192.0.2.1:6379"}
     check = run(**elsewhere).state["check"]
-    assert (check["on"], check["checks"], check["backends"]) == ("b", ["redis"], ["192.0.2.1:6379"])
+    assert check["parts"] == [{"part": "health", "checks": ["redis"], "on": "b"}]
+    assert check["backends"] == ["192.0.2.1:6379"]
     # What is of the server is checked on the server.
     verification = {"part": "database", "checks": [], "timeout": 30, "resolves": True}
-    assert run(**elsewhere, verification=verification).state["check"]["on"] == "a"
+    (part,) = run(**elsewhere, verification=verification).state["check"]["parts"]
+    assert part["on"] == "a"
 
 
 def test_a_check_run_begins_nothing_and_changes_nothing(run):

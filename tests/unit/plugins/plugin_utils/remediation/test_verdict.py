@@ -20,6 +20,7 @@ def test_it_has_helped_when_the_finding_is_gone(makers):
         "good": True,
         "gone": True,
         "worse": False,
+        "awaiting": [],
         "reason": "redis.unreachable is gone",
     }
 
@@ -56,8 +57,36 @@ def test_a_check_of_something_else_shows_only_that_nothing_else_has_failed(maker
     ok, failed = makers.good("db.settings.ok", "database"), makers.bad("host.disk.high", None)
     found = verdict.judge(["db.queries.slow"], [], [ok], resolves=False)
     assert (found["good"], found["gone"]) == (True, False)
+    assert found["awaiting"] == ["db.queries.slow"]
     assert found["reason"] == "nothing else has failed; this check does not show db.queries.slow"
     assert verdict.judge(["db.queries.slow"], [], [ok, failed], resolves=False)["worse"]
+
+
+def test_what_only_traffic_shows_is_neither_gone_nor_there(makers):
+    ok = makers.good("app.service.ok", "app")
+    for seen in (
+        [],
+        [makers.bad("app.exceptions", None, "app")],
+        [makers.good("app.exceptions.ok")],
+    ):
+        found = verdict.judge(["app.exceptions"], [], [ok, *seen], awaiting=["app.exceptions"])
+        assert (found["good"], found["gone"], found["worse"]) == (True, False, False)
+        assert found["awaiting"] == ["app.exceptions"]
+        assert found["reason"] == "only traffic shows whether app.exceptions has ended"
+    # What it answers beside that has to be gone.
+    wanted = ["app.exceptions", "redis.unreachable"]
+    found = verdict.judge(wanted, [], [ok, makers.bad()], awaiting=["app.exceptions"])
+    assert found["reason"].startswith("still redis.unreachable") and not found["awaiting"]
+
+
+def test_another_finding_of_the_same_id_is_no_matter_of_the_remedy(makers):
+    ok = makers.good("redis.ok", "redis")
+    other = makers.bad(reason="full:/data")
+    known = [("redis.unreachable", "full:/data")]
+    assert verdict.judge(["redis.unreachable"], [], [ok, other], others=known)["good"]
+    # One that was not there before is.
+    found = verdict.judge(["redis.unreachable"], [], [ok, other])
+    assert found["reason"].startswith("still redis.unreachable")
 
 
 @pytest.mark.parametrize(
@@ -97,8 +126,12 @@ def test_the_findings_of_several_results_are_one():
     assert verdict.findings_of([]) is None
 
 
-def record(remedy, outcome, worse=False):
-    return {"remedy": remedy, "outcome": outcome, "worse": worse}
+def answer(reason=None):
+    return {"host": "h", "id": "redis.unreachable", "reason": reason}
+
+
+def record(remedy, outcome, worse=False, reason="refused"):
+    return {"remedy": remedy, "outcome": outcome, "worse": worse, "answers": [answer(reason)]}
 
 
 @pytest.mark.parametrize(
@@ -106,6 +139,9 @@ def record(remedy, outcome, worse=False):
     [
         ({"a": ([record("x", "kept")], "")}, None),
         ({"a": ([record("x", "undone")], "")}, "a"),
+        ({"a": ([record("x", "undone", reason="timeout")], "")}, None),
+        ({"a": ([record("x", "undone", worse=True, reason="timeout")], "")}, "a"),
+        ({"a": ([record("x", "unverified")], "")}, None),
         ({"a": ([record("other", "undone")], "")}, None),
         ({"a": ([record("other", "undone", worse=True)], "")}, "a"),
         ({"a": ([record("x", "not needed")], ""), "b": ([record("x", "failed")], "")}, "b"),
@@ -115,4 +151,4 @@ def record(remedy, outcome, worse=False):
     ],
 )
 def test_a_bad_end_stops_the_next(ended, blocked_by):
-    assert outcomes.stopped_by(ended, "x") == blocked_by
+    assert outcomes.stopped_by(ended, "x", [answer("refused")]) == blocked_by

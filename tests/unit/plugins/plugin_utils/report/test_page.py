@@ -164,6 +164,8 @@ def everything(makers):
         "impact": "restart",
         "reversible": True,
         "helps": ["elsewhere"],
+        "answers": [],
+        "others": [],
         "changes": ["one", "two"],
         "guards": [{"name": "share", "reason": "too many", "allow": "set it"}],
         "before": [before],

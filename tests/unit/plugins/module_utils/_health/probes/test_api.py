@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import pathlib
+import threading
+import time
 import types
 
 import pytest
 
-from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
+from ansible_collections.sergas.ops.plugins.module_utils._core import diagnosis, thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._health.checks import CHECKS, PROBES
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import api
-from ansible_collections.sergas.ops.plugins.module_utils._host import unit
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint
 
 FIXTURES = pathlib.Path(__file__).parents[4] / "fixtures" / "health"
 URL = "http://127.0.0.1:8000/health"
@@ -117,24 +121,60 @@ def test_bad_words_count_even_with_200(word):
     assert list(judged(sample(body), settings={"DATABASE_HOST": "db1"})) == ["api.health.degraded"]
 
 
-def test_what_health_does_not_say_is_unknown():
-    findings = judged(sample(SHORT))
-    assert [(item["id"], item["status"]) for item in findings.values()] == [
-        ("api.health.ok", "ok"),
-        ("api.health.incomplete", "unknown"),
-    ]
-    assert findings["api.health.incomplete"]["evidence"]["missing"] == [
-        "database",
-        "redis",
-        "zoho",
-        "cognee",
-    ]
+def test_a_body_without_components_is_judged_by_its_status_alone():
+    (item,) = judged(sample(SHORT)).values()
+    assert (item["id"], item["status"]) == ("api.health.ok", "ok")
+    # They have dedicated checks.
+    assert item["evidence"]["not_mentioned"] == ["database", "redis", "zoho", "cognee"]
 
 
 def test_what_the_app_does_not_use_is_not_missed():
     assert list(judged(sample(SHORT), settings={})) == ["api.health.ok"]
     body = json.dumps({"status": "healthy", "cognee": "disabled"})
-    assert list(judged(sample(body), settings={"COGNEE_BASE_URL": "http://c"})) == ["api.health.ok"]
+    (item,) = judged(sample(body), settings={"COGNEE_BASE_URL": "http://c"}).values()
+    assert item["id"] == "api.health.ok" and "not_mentioned" not in item["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "words"),
+    [
+        ({}, "empty", "states nothing"),
+        ({"version": "1.0"}, "empty", "states nothing"),
+        ({"status": "frobnicated"}, "words", "status frobnicated"),
+        ({"status": "ok", "database": "frobnicated"}, "words", "database frobnicated"),
+    ],
+)
+def test_what_the_body_does_not_say_is_unknown(body, reason, words):
+    (item,) = judged(sample(json.dumps(body))).values()
+    assert (item["id"], item["status"]) == ("api.health.unknown", "unknown")
+    assert item["reason"] == reason and words in item["summary"]
+
+
+def test_concerns_are_said():
+    (item,) = judged(sample('{"status":"warn","database":"connected"}')).values()
+    assert item["id"] == "api.health.ok" and "with concerns: status warn" in item["summary"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (sample('{"detail":"Not authenticated"}', 401), "credentials"),
+        (sample("", 403), "credentials"),
+        (sample("Invalid host header", 400), "host_name"),
+        (failure("timeout", "first_byte", 1.5), "deadline"),
+    ],
+)
+def test_a_request_that_says_nothing_of_the_app_is_unknown(answer, reason):
+    (item,) = judged(answer).values()
+    assert (item["id"], item["status"]) == ("api.health.unknown", "unknown")
+    assert item["reason"] == reason
+
+
+def test_what_is_known_of_the_certificate_is_said():
+    health = dict(seen(sample(SHORT)), tls="not verified: self-signed certificate")
+    (item,) = api.judge(health, {})
+    assert item["status"] == "ok"
+    assert item["evidence"]["tls"] == "not verified: self-signed certificate"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +187,8 @@ def test_what_the_app_does_not_use_is_not_missed():
         (sample("", 200), "api.health.invalid"),
         (sample("\ufffd\ufffd", 200), "api.health.invalid"),
         (sample("Internal Server Error", 500), "api.health.failing"),
+        (sample("Service Unavailable", 503), "api.health.failing"),
+        (sample('{"detail":"x"}', 400), "api.health.failing"),
         (sample("", 302, location="https://elsewhere/"), "api.health.failing"),
         (sample("", 404), "api.health.failing"),
         (failure("refused", "connect"), "api.health.unreachable"),
@@ -159,6 +201,12 @@ def test_what_the_app_does_not_use_is_not_missed():
 def test_other_answers(answer, id):
     (item,) = judged(answer).values()
     assert (item["id"], item["status"]) == (id, "fail")
+
+
+def test_an_answer_that_comes_late_is_slow_and_not_unreachable():
+    late = sample(SHORT, seconds=12.0)
+    assert list(judged(late)) == ["api.health.ok"]
+    assert api.judge_latency(seen(late), THRESHOLD)["status"] == "fail"
 
 
 def test_a_page_that_is_not_found_is_no_incomplete_report():
@@ -292,80 +340,133 @@ class TestLatency:
         )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "address"),
-    [
-        ("uvicorn src.main:app --host 0.0.0.0 --port 8000", "127.0.0.1"),
-        ("uvicorn src.main:app", "127.0.0.1"),
-        ("uvicorn src.main:app --host ${HOST}", "127.0.0.1"),
-        ("uvicorn src.main:app --host=10.1.2.3 --workers 4", "10.1.2.3"),
-    ],
-)
-def test_the_app_is_queried_where_it_listens(arguments, address):
-    assert (
-        unit.listen_address({"ExecStart": "{ path=/x ; argv[]=%s ; ignore_errors=no }" % arguments})
-        == address
-    )
-
-
-def test_a_server_that_does_not_answer_is_queried_once():
-    ctx = types.SimpleNamespace(
-        unit={},
-        port=1,
-        params={"health_path": "health", "latency_paths": ["/a"], "samples": 3},
-        thresholds=thresholds.merge({}),
-        deadline=Deadline(5),
-    )
-    observed = api.observe(ctx)
-    assert observed["url"] == "http://127.0.0.1:1/health"
-    assert [item["kind"] for item in observed["samples"]] == ["refused"]
-    assert observed["paths"] == {}
-
-
-@pytest.mark.parametrize(("share", "expected"), [(4, True), (1000, False)])
-def test_more_requests_show_whether_a_slow_one_was_an_accident(monkeypatch, share, expected):
-    requests = []
-
-    def get(address, deadline, max_bytes, redirects=0):
-        requests.append(address)
-        total = 3.0 if len(requests) % share == 2 or len(requests) == 2 else 0.1
-        return types.SimpleNamespace(
-            status=200,
-            text=lambda: "{}",
-            truncated=False,
-            phases={"total": total},
-            redirects=[],
-            headers={},
+class TestObserve:
+    def observed(self, endpoint, seconds=5, **params):
+        given = {"health_path": "health", "latency_paths": ["/a"], "samples": 3}
+        given.update(health_host=None, health_scheme=None, latency_token=None, latency_headers=None)
+        ctx = types.SimpleNamespace(
+            endpoint=endpoint,
+            params=dict(given, **params),
+            thresholds=thresholds.merge({}),
+            deadline=Deadline(seconds),
         )
+        return api.observe(ctx)
 
-    monkeypatch.setattr(api.http, "get", get)
-    ctx = types.SimpleNamespace(
-        unit={},
-        port=1,
-        params={"health_path": "health", "latency_paths": [], "samples": 3},
-        thresholds=thresholds.merge({}),
-        deadline=Deadline(30),
+    @pytest.fixture
+    def serve(self):
+        """Return a function that starts a server; ``answers`` has what for which path."""
+        requests, servers = [], []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                requests.append((self.path, dict(self.headers)))
+                status, seconds = self.server.answers.get(self.path, (200, 0))
+                time.sleep(seconds)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(b'{"status":"ok"}')
+
+            def log_message(self, *_arguments):
+                pass
+
+        def start(own=True, **answers):
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            server.answers = {"/" + path: answer for path, answer in answers.items()}
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+            servers.append(server)
+            port = server.server_address[1]
+            return app_endpoint.Endpoint("127.0.0.1", port, None, "http", own), requests
+
+        yield start
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+
+    def test_a_server_that_does_not_answer_is_queried_once(self):
+        endpoint = app_endpoint.Endpoint("127.0.0.1", 1, None, "http", False)
+        found = self.observed(endpoint).value
+        assert found["url"] == "http://127.0.0.1:1/health"
+        assert [item["kind"] for item in found["samples"]] == ["refused"]
+        assert found["paths"] == {}
+
+    def test_a_path_is_measured_with_the_credentials_that_it_needs(self, serve):
+        endpoint, requests = serve()
+        found = self.observed(endpoint, latency_token="hunter2", latency_headers={"X-Key": 7})
+        assert found.gaps == {} and list(found.value["paths"]) == ["/a"]
+        sent = dict(requests)["/a"]
+        assert (sent["Authorization"], sent["X-Key"]) == ("Bearer hunter2", "7")
+        assert "Authorization" not in dict(requests)["/health"]
+        assert "hunter2" not in str(found)
+
+    def test_credentials_go_to_the_app_only(self, serve):
+        endpoint, requests = serve(own=False)
+        found = self.observed(endpoint, latency_token="hunter2")
+        assert "/a" not in dict(requests) and found.value["paths"] == {}
+        assert "not requested" in found.gaps["paths"]
+
+    @pytest.mark.parametrize(
+        ("answer", "words"),
+        [((401, 0), "latency_token"), ((500, 0), "HTTP 500"), ((200, 1.5), "in time")],
     )
-    observed = api.observe(ctx)
-    assert len(observed["repeated"]) == 12
-    assert (api.judge_latency(observed, THRESHOLD)["status"] != "ok") is expected
+    def test_a_time_that_says_nothing_is_a_gap(self, serve, answer, words):
+        endpoint, _requests = serve(a=answer)
+        found = self.observed(endpoint, seconds=1.2)
+        assert found.value["paths"] == {} and words in found.gaps["paths"]
+        (item,) = diagnosis.decide(
+            "latency",
+            CHECKS["latency"],
+            PROBES,
+            types.SimpleNamespace(thresholds=thresholds.merge({})),
+            {
+                "health": seen_by(found),
+                **dict.fromkeys(("prometheus", "logs", "metrics"), seen_by(None)),
+            },
+        )
+        assert (item["id"], item["reason"]) == ("api.latency.unknown", "gap:health.paths")
+
+    def test_a_request_may_take_what_the_deadline_leaves(self, serve):
+        assert PROBES["health"].seconds >= 600
+        endpoint, _requests = serve(health=(200, 1.0))
+        (first, *_others) = self.observed(endpoint, seconds=1.8).value["samples"]
+        assert first["status"] == 200
+
+    @pytest.mark.parametrize(("share", "expected"), [(4, True), (1000, False)])
+    def test_more_requests_show_whether_a_slow_one_was_an_accident(
+        self, monkeypatch, share, expected
+    ):
+        requests = []
+
+        def get(*_arguments):
+            requests.append(1)
+            total = 3.0 if len(requests) % share == 2 or len(requests) == 2 else 0.1
+            return answered(total), "http"
+
+        monkeypatch.setattr(api.app_endpoint, "get", get)
+        found = self.observed(ANYWHERE, 30, latency_paths=[]).value
+        assert len(found["repeated"]) == 12
+        assert (api.judge_latency(found, THRESHOLD)["status"] != "ok") is expected
+
+    def test_a_service_that_is_fast_is_not_queried_more(self, monkeypatch):
+        monkeypatch.setattr(api.app_endpoint, "get", lambda *_arguments: (answered(0.1), "http"))
+        assert "repeated" not in self.observed(ANYWHERE, 30, latency_paths=[]).value
 
 
-def test_a_service_that_is_fast_is_not_queried_more(monkeypatch):
-    answer = types.SimpleNamespace(
+ANYWHERE = app_endpoint.Endpoint("127.0.0.1", 1, None, "http", True)
+
+
+def answered(seconds):
+    return types.SimpleNamespace(
         status=200,
         text=lambda: "{}",
         truncated=False,
-        phases={"total": 0.1},
+        phases={"total": seconds},
         redirects=[],
         headers={},
     )
-    monkeypatch.setattr(api.http, "get", lambda *_args, **_more: answer)
-    ctx = types.SimpleNamespace(
-        unit={},
-        port=1,
-        params={"health_path": "health", "latency_paths": [], "samples": 3},
-        thresholds=thresholds.merge({}),
-        deadline=Deadline(30),
-    )
-    assert "repeated" not in api.observe(ctx)
+
+
+def seen_by(found):
+    observation = diagnosis.Observation()
+    if found is not None:
+        observation.value, observation.gaps = found
+    return observation

@@ -9,7 +9,7 @@ import types
 import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere
+from ansible_collections.sergas.ops.plugins.module_utils._core.finding import NotHere, Unmeasurable
 from ansible_collections.sergas.ops.plugins.module_utils._health import reach
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import database
 from ansible_collections.sergas.ops.plugins.module_utils._host import app_config, local_servers
@@ -337,6 +337,31 @@ def test_clusters_of_debian(tmp_path):
         )
     (tmp_path / "etc/postgresql/17/main/conf.d/a.conf").write_text("port = '5444'\n")
     assert [item["port"] for item in local_servers.postgresql(str(tmp_path))] == [5432, 5444]
+
+
+@pytest.mark.parametrize(
+    ("found", "directories", "configured", "host"),
+    [
+        (["127.0.0.1"], ["/run/postgresql"], "", "127.0.0.1"),
+        (["0.0.0.0", "::"], ["/run/postgresql"], "*", "127.0.0.1"),
+        (["::"], [], "*", "::1"),
+        (["10.0.0.5"], ["/run/postgresql"], "10.0.0.5", "10.0.0.5"),
+        ([], ["/run/postgresql"], "", "/run/postgresql"),
+        # It does not run.
+        ([], [], "10.0.0.5", "10.0.0.5"),
+        ([], [], "localhost", "127.0.0.1"),
+        ([], [], "127.0.0.1, 10.0.0.5", "127.0.0.1"),
+    ],
+)
+def test_a_cluster_is_queried_where_it_listens(monkeypatch, found, directories, configured, host):
+    monkeypatch.setattr(local_servers.sockets, "on_port", lambda port: (found, directories))
+    assert local_servers._local("5433", configured)["host"] == host
+    monkeypatch.setattr(local_servers.sockets, "on_port", _unreadable)
+    assert local_servers._local("5433")["host"] == "127.0.0.1"
+
+
+def _unreadable(port):
+    raise Unmeasurable("/proc/net/tcp cannot be read")
 
 
 def test_clusters_that_show_only_their_sockets(tmp_path):

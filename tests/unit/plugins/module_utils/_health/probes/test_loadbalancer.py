@@ -27,11 +27,13 @@ ABSENT = ufw.Firewall(False, False, "ACCEPT", [])
 
 def context(app=True, backends=(), **params):
     given = {"service": "sergas-app", "backends": list(backends), "health_path": "/health"}
+    given.update(health_scheme=None, health_host=None)
     return types.SimpleNamespace(
         thresholds=thresholds.merge({}),
         params=dict(given, **params),
         has=lambda component: app,
         deadline=Deadline(5),
+        unit={"TimeoutStartUSec": "1min 30s"},
     )
 
 
@@ -119,7 +121,7 @@ LIMIT = ufw.Firewall(
         ({"firewall": ABSENT, "tables": RAW_DROP}, "rule", None),
     ],
 )
-def test_a_rule_that_blocks_is_named_whoever_made_it(given, reason, remedy):
+def test_a_rule_that_blocks_is_named_by_ufw_or_another(given, reason, remedy):
     (item,) = loadbalancer.judge_inbound(inbound(lb="10.0.0.1", **given), ["0.0.0.0"])
     assert (item["id"], item["reason"], item["remedy"]) == ("lb.blocked", reason, remedy)
     assert item["evidence"]["blocked"]
@@ -143,6 +145,7 @@ class TestGaps:
         monkeypatch.setattr(ufw, "read", lambda: ABSENT)
         ctx = context(balancer_addresses=list(balancers))
         ctx.port = 8000
+        ctx.endpoint = types.SimpleNamespace(socket=None)
         return loadbalancer.observe_firewall(ctx)
 
     @pytest.mark.parametrize("balancers", [["10.0.0.1"], []])
@@ -167,6 +170,7 @@ class TestGaps:
         monkeypatch.setattr(packet_filter, "read", lambda *_given: pytest.fail("it is read"))
         ctx = context(app=False, balancer_addresses=[])
         ctx.port = 8000
+        ctx.endpoint = types.SimpleNamespace(socket=None)
         assert loadbalancer.observe_firewall(ctx)["ways"] == {}
 
 
@@ -275,3 +279,9 @@ def test_backends_are_queried_for_real():
     )
     assert (refused["kind"], refused["alive"]) == ("refused", None)
     assert wrong["kind"] == "option"
+
+
+def test_an_app_on_a_unix_socket_is_reached_through_something_else():
+    seen = dict(inbound(CLOSED, lb="10.0.0.1"), socket="/run/sergas/app.sock")
+    (item,) = loadbalancer.judge_inbound(seen, [])
+    assert (item["id"], item["status"]) == ("lb.health.skipped", "skipped")

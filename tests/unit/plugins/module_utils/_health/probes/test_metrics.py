@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._core import thresholds
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import metrics
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint
 
 NOW = 1795530000.0
 TEXT = """# HELP process_start_time_seconds x
@@ -127,10 +128,15 @@ def app():
 def context(port):
     return types.SimpleNamespace(
         unit={},
-        port=port,
+        endpoint=app_endpoint.Endpoint("127.0.0.1", port, None, "http", True),
         now=NOW,
         deadline=Deadline(5),
-        params={"health_path": "/health", "window": 3600},
+        params={
+            "health_path": "/health",
+            "window": 3600,
+            "health_host": None,
+            "health_scheme": None,
+        },
         thresholds=thresholds.merge({}),
     )
 

@@ -16,7 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import (
 )
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import Unmeasurable
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import ports
-from ansible_collections.sergas.ops.plugins.module_utils._host import port_holders
+from ansible_collections.sergas.ops.plugins.module_utils._host import app_endpoint, port_holders
 from ansible_collections.sergas.ops.plugins.module_utils._host import sockets as host_sockets
 
 APP = "/system.slice/sergas-app.service"
@@ -46,6 +46,7 @@ def sockets(*holders, states=None, container=None, root=True, address="0.0.0.0")
                 "address": address,
                 "uid": 1001,
                 "inode": "7",
+                "v6only": None,
                 "holders": [owned(item, container) for item in holders],
             }
         ]
@@ -54,6 +55,7 @@ def sockets(*holders, states=None, container=None, root=True, address="0.0.0.0")
     )
     return {
         "port": 8000,
+        "socket": None,
         "listeners": listeners,
         "states": states or {},
         "root": root,
@@ -191,6 +193,90 @@ def test_a_foreign_listener_beside_the_apps_own_is_a_conflict(context):
     assert (item["id"], item["evidence"]["pid"]) == ("app.port.conflict", 9)
 
 
+OTHER = process(9, cgroup="/system.slice/other.service")
+ON_PID_1 = process(1, parent=0, cgroup="/init.scope", user="root", command="/sbin/init")
+
+
+def side_by_side(mine, others, v6only=None):
+    seen = sockets(process(), address=mine)
+    seen["listeners"] += sockets(OTHER, address=others)["listeners"]
+    seen["listeners"][1]["v6only"] = v6only
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "id"),
+    [
+        # That both listen says that one of them is for IPv6 only.
+        ("0.0.0.0", "::", "app.port.ok"),
+        ("::", "0.0.0.0", "app.port.ok"),
+        ("10.0.0.5", "::1", "app.port.ok"),
+        ("10.0.0.5", "127.0.0.1", "app.port.ok"),
+        ("10.0.0.5", "0.0.0.0", "app.port.conflict"),
+        ("0.0.0.0", "10.0.0.5", "app.port.conflict"),
+        ("::", "::1", "app.port.conflict"),
+    ],
+)
+def test_what_listens_beside_the_app_is_a_conflict_where_it_takes_its_address(
+    context, mine, others, id
+):
+    (item,) = ports.decide_port(context(RUNNING), side_by_side(mine, others))
+    assert item["id"] == id
+
+
+@pytest.mark.parametrize(
+    ("address", "v6only", "host", "id"),
+    [
+        ("::", True, "127.0.0.1", "app.port.closed"),
+        ("::", False, "127.0.0.1", "app.port.conflict"),
+        ("::", None, "127.0.0.1", "app.port.conflict"),
+        ("::1", True, "127.0.0.1", "app.port.closed"),
+        ("0.0.0.0", None, "127.0.0.1", "app.port.conflict"),
+        ("0.0.0.0", None, "::1", "app.port.closed"),
+        ("10.0.0.5", None, "10.0.0.6", "app.port.closed"),
+    ],
+)
+def test_an_app_that_is_down_is_kept_from_its_address_or_not(context, address, v6only, host, id):
+    ctx = context(DEAD)
+    ctx.endpoint = ctx.endpoint._replace(host=host, own=False)
+    seen = sockets(OTHER, address=address)
+    seen["listeners"][0]["v6only"] = v6only
+    (item,) = ports.decide_port(ctx, seen)
+    assert item["id"] == id
+
+
+def held_by_systemd(*others, triggers=()):
+    held = {"kind": "socket", "name": "x.socket", "triggers": list(triggers), "error": None}
+    seen = sockets(OTHER)
+    systemd = dict(ON_PID_1, owner=held, advice="Disable the socket unit")
+    seen["listeners"][0]["holders"] = [systemd, *others]
+    return seen
+
+
+def test_a_socket_that_systemd_has_passed_on_is_the_apps(context):
+    (item,) = ports.decide_port(context(RUNNING), held_by_systemd(process()))
+    assert (item["id"], item["evidence"]["pid"]) == ("app.port.ok", 10)
+
+
+def test_a_socket_that_systemd_listens_on_for_the_app_is_no_conflict(context):
+    mine = held_by_systemd(triggers=["sergas-app.service"])
+    (item,) = ports.decide_port(context(DEAD), mine)
+    assert item["id"] == "app.port.ok"
+    (item,) = ports.decide_port(context(DEAD), held_by_systemd(triggers=["legacy.service"]))
+    assert item["id"] == "app.port.conflict"
+
+
+@pytest.mark.parametrize(("own", "id"), [(True, "app.port.ok"), (False, "app.port.closed")])
+def test_an_app_on_a_unix_socket(context, own, id):
+    ctx = context(RUNNING)
+    ctx.endpoint = app_endpoint.Endpoint(None, 8000, "/run/app.sock", "http", own)
+    (item,) = ports.decide_port(ctx, dict(sockets(None), socket="/run/app.sock"))
+    assert item["id"] == id and "/run/app.sock" in item["summary"]
+    seen = dict(sockets(None, states={"ESTABLISHED": 3}), socket="/run/app.sock")
+    (item,) = ports.decide_connections(ctx, seen)
+    assert item["summary"].startswith("3 connections on /run/app.sock")
+
+
 def test_the_same_unit_of_another_container_is_not_this_one(context):
     other = "/machine.slice/libpod-%s.scope%s" % ("a" * 64, APP)
     (item,) = ports.decide_port(context(RUNNING), sockets(process(9, cgroup=other)))
@@ -220,6 +306,7 @@ def test_in_a_container_the_units_own_process_is_recognised(context):
 
 def test_without_systemd_the_directory_tells_the_app(context):
     ctx = context({})
+    ctx.endpoint = ctx.endpoint._replace(own=False)
     (item,) = ports.decide_port(ctx, sockets(process(cgroup="/", cwd=ctx.app_dir)))
     assert item["id"] == "app.port.ok"
     (item,) = ports.decide_port(ctx, sockets(process(cgroup="/", cwd="/srv")))

@@ -301,12 +301,87 @@ def test_no_settings():
     assert app_config.redis_target({}) is None
 
 
-def test_the_server_of_this_host(tmp_path):
-    path = tmp_path / "redis.conf"
-    path.write_text('# port 1\nbind 127.0.0.1\nport 6380\nrequirepass "s3cret"\n')
-    found = local_servers.redis(str(path))
-    assert (found["port"], found["password"]) == (6380, "s3cret")
-    assert local_servers.redis(str(tmp_path / "none")) is None
+class TestTheServerOfThisHost:
+    @pytest.fixture
+    def local(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(local_servers, "_UNITS", [str(tmp_path)])
+        monkeypatch.setattr(local_servers, "_ENABLED", str(tmp_path / "*.wants"))
+        monkeypatch.setattr(local_servers.sockets, "pids_of", lambda names: [])
+        paths = {name: str(tmp_path / name) for name in local_servers._REDIS}
+        monkeypatch.setattr(local_servers, "_REDIS", paths)
+
+        def find(text, tcp=(), paths=(), name="redis-server"):
+            (tmp_path / name).write_text(text)
+            monkeypatch.setattr(
+                local_servers.sockets, "listening", lambda pids: (list(tcp), list(paths))
+            )
+            return local_servers.redis()
+
+        return find
+
+    def test_how_to_log_in_is_in_its_configuration(self, local):
+        assert local_servers.redis() is None
+        found = local('# port 1\nbind 127.0.0.1\nport 6380\nrequirepass "s3cret"\n')
+        assert (found["host"], found["port"], found["password"]) == ("127.0.0.1", 6380, "s3cret")
+
+    @pytest.mark.parametrize(
+        ("text", "tcp", "paths", "expected"),
+        [
+            ("", [("0.0.0.0", 6379), ("::", 6379)], [], ("127.0.0.1", 6379)),
+            ("bind 10.0.0.5\n", [("10.0.0.5", 6379)], [], ("10.0.0.5", 6379)),
+            ("", [("::1", 6379)], [], ("::1", 6379)),
+            # An option of its unit wins over the file.
+            ("port 6379\n", [("127.0.0.1", 7000)], [], ("127.0.0.1", 7000)),
+            ("port 6379\n", [("127.0.0.1", 6379), ("10.0.0.5", 16379)], [], ("127.0.0.1", 6379)),
+            (
+                "port 0\nunixsocket /run/r.sock\n",
+                [],
+                ["/run/r.sock"],
+                ("/run/r.sock", 6379),
+            ),
+            # It does not run: what it is configured to.
+            ("bind 10.0.0.5\nport 6380\n", [], [], ("10.0.0.5", 6380)),
+            ("bind 127.0.0.1 -::1\n", [], [], ("127.0.0.1", 6379)),
+            ("bind * -::*\n", [], [], ("127.0.0.1", 6379)),
+            ("port 0\nunixsocket /run/r.sock\n", [], [], ("/run/r.sock", 6379)),
+        ],
+    )
+    def test_where_it_listens_is_in_the_tables_of_the_kernel(
+        self, local, text, tcp, paths, expected
+    ):
+        found = local(text, tcp, paths)
+        assert (found["host"], found["port"], found["tls"]) == (*expected, False)
+
+    def test_tls_alone(self, local):
+        found = local("port 0\ntls-port 6380\n", [("127.0.0.1", 6380)])
+        assert (found["host"], found["port"], found["tls"]) == ("127.0.0.1", 6380, True)
+
+    def test_valkey_is_redis(self, monkeypatch, tmp_path, local):
+        assert local("port 6390\n", name="valkey-server")["port"] == 6390
+
+    def test_of_both_it_is_the_one_that_runs_or_starts_at_boot(self, monkeypatch, tmp_path, local):
+        assert local_servers.redis_unit() is None
+        assert local("port 6380\n")["port"] == 6380
+        for name in ("redis-server", "valkey-server"):
+            (tmp_path / (name + ".service")).touch()
+        assert local_servers.redis_unit() == "redis-server"
+        (tmp_path / "multi-user.target.wants").mkdir()
+        (tmp_path / "multi-user.target.wants" / "valkey-server.service").touch()
+        assert local_servers.redis_unit() == "valkey-server"
+        assert local_servers.is_redis_enabled()
+        assert local("port 6390\n", name="valkey-server")["port"] == 6390
+        running = lambda names: [7] if "redis-server" in names else []  # noqa: E731
+        monkeypatch.setattr(local_servers.sockets, "pids_of", running)
+        assert local_servers.redis_unit() == "redis-server"
+        assert local("port 6380\n")["port"] == 6380
+
+
+def test_what_starts_the_server_is_named():
+    failure = {"error_kind": "refused", "message": "m"}
+    item = judged(
+        {"address": "r1:6379", "local": True, "failure": failure, "unit": "valkey-server"}
+    )
+    assert (item["remedy"], item["evidence"]["unit"]) == ("start_redis", "valkey-server")
 
 
 class TestObserve:
@@ -343,7 +418,7 @@ class TestObserve:
         local = {"host": "127.0.0.1", "port": 1, "user": None, "password": None, "tls": False}
         monkeypatch.setattr(local_servers, "redis", lambda: local)
         wants = tmp_path / "multi-user.target.wants"
-        monkeypatch.setattr(local_servers, "_ENABLED", str(tmp_path / "*.wants" / "redis*.service"))
+        monkeypatch.setattr(local_servers, "_ENABLED", str(tmp_path / "*.wants"))
         with pytest.raises(NotHere, match="not meant to run"):
             redis.observe(self.context(app=False))
         ((result,), _gaps) = redis.observe(self.context(app=False, components=["redis"]))
