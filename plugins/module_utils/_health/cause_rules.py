@@ -50,11 +50,7 @@ _DOWN = ("app.service.missing", "app.service.down", "app.port.conflict", "app.po
 #: So many error lines of a kind that nothing explains are a separate fault.
 _MANY_LINES = 10
 _SYSTEM_DIRECTORIES = ("/", "/var", "/var/lib", "/var/lib/postgresql", "/var/log", "/home")
-<<<<<<< HEAD
-=======
 _WITH_JOURNAL = ("/", "/var", "/var/log", "/var/log/journal", "/run", "/run/log")
-_GOOD = ("connected", "authenticated", "healthy", "ok", "up", "true")
->>>>>>> c-logs
 
 
 def waits(_effect, cause):
