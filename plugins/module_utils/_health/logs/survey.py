@@ -79,24 +79,35 @@ class Survey:
                 message = text_of(message)
             transport = entry.get("_TRANSPORT")
             pid = entry.get("_PID")
-            if transport == "kernel":
-                self.deaths.kernel(at, message, entry)
-            elif transport == "driver":
-                self._driver(at, message)
-            elif "COREDUMP_PID" in entry:
-                self.deaths.coredump(at, entry)
-            elif pid == "1" and "MESSAGE_ID" in entry or pid == "1" and "INVOCATION_ID" in entry:
-                self.starts.systemd(at, message, entry)
-            elif message:
-                if pid in parts:
-                    message = (parts.pop(pid)[2] + message)[:_MOST_JOINED]
-                if "_LINE_BREAK" in entry and entry["_LINE_BREAK"] == _CUT:
-                    parts[pid] = (at, entry, message)
-                    continue
-                self._own(at, pid, message, entry, seen)
+            # What is on standard output, most lines of most units, is nothing else.
+            is_other = transport != "stdout" or pid == "1"
+            if is_other and self._of_host(at, transport, pid, message, entry):
+                continue
+            if not message:
+                continue
+            if parts and pid in parts:
+                message = (parts.pop(pid)[2] + message)[:_MOST_JOINED]
+            if "_LINE_BREAK" in entry and entry["_LINE_BREAK"] == _CUT:
+                parts[pid] = (at, entry, message)
+                continue
+            self._own(at, pid, message, entry, seen)
         for pid, (at, entry, message) in parts.items():
             self._own(at, pid, message, entry, seen)
         self._join(newer, seen)
+
+    def _of_host(self, at, transport, pid, message, entry):
+        """Take an entry of the kernel, of journald or of systemd; return whether it is one."""
+        if transport == "kernel":
+            self.deaths.kernel(at, message, entry)
+        elif transport == "driver":
+            self._driver(at, message)
+        elif "COREDUMP_PID" in entry:
+            self.deaths.coredump(at, entry)
+        elif pid == "1" and ("MESSAGE_ID" in entry or "INVOCATION_ID" in entry):
+            self.starts.systemd(at, message, entry)
+        else:
+            return False
+        return True
 
     def _driver(self, at, message):
         """Take a line of journald itself."""
