@@ -1034,7 +1034,7 @@ def test_a_damaged_page_is_counted(make_postgres):
 
 
 def eventually(find, id):
-    """Return a finding as soon as it has an id: the server counts in a process of its own."""
+    """Return a finding as soon as it has an id: the server counts in another process."""
     for _attempt in range(50):
         item = find()
         if item["id"] == id:

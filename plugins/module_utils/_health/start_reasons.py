@@ -160,9 +160,9 @@ def _exception(texts):
                     "%s: %s" % (name, "the app refuses %s" % ", ".join(variables)),
                 )
         words = "%s: %s" % (name, reading.message) if reading.message else name
-        place = reading.caller or reading.location
-        if place:
-            words += " at %s" % ":".join(place.split(":")[:2])
+        location = reading.caller or reading.location
+        if location:
+            words += " at %s" % ":".join(location.split(":")[:2])
         return Reason("exception:" + name, words[:_LONGEST])
     return None
 

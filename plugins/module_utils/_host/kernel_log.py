@@ -69,8 +69,8 @@ def read(since, deadline, directory=None):
 
 
 def is_kept(deadline):
-    """Return whether the journal has any line of the kernel since the boot: it may have been told
-    not to read them, and a container has none.
+    """Return whether the journal has any line of the kernel since the boot: journald may be
+    configured not to read them, and a container has none.
 
     Raises:
         CommandMissing: there is no journalctl.

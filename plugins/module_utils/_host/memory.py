@@ -124,7 +124,7 @@ def _filesystems(root):
         except OSError:
             continue
         size = (figures.f_blocks - figures.f_bfree) * figures.f_frsize
-        # One file system may be mounted in several places.
+        # One file system may be mounted several times.
         if size and (fields[2] not in found or len(path) < len(found[fields[2]]["path"])):
             found[fields[2]] = {"what": "%s (tmpfs)" % path, "path": path, "bytes": size}
     return sorted(found.values(), key=lambda item: -item["bytes"])[:_SHOWN]

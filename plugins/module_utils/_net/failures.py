@@ -90,7 +90,7 @@ _BY_CERTIFICATE = {
     9: EXPIRED,  # not yet valid
     10: EXPIRED,
     2: ISSUER,
-    18: ISSUER,  # signed by itself
+    18: ISSUER,  # self-signed
     19: ISSUER,
     20: ISSUER,
     21: ISSUER,
