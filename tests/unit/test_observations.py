@@ -46,6 +46,17 @@ def decided(check, observations, context):
     return diagnosis.decide(check, CHECKS[check], PROBES, context, observations)
 
 
+def healthy(name):
+    """Return (context, observations) of a healthy host, with what is only observed where something
+    is bad from a host where that was so.
+    """
+    _names, context, observations, _changes = recording.read(recorded(name)["recording"])
+    for other in FILES:
+        more = recording.read(recorded(other)["recording"])[2]
+        observations = {**more, **observations}
+    return context, observations
+
+
 def without(observations, aspect):
     """Return the observations with a gap in one aspect."""
     probe, _dot, name = aspect.partition(".")
@@ -57,7 +68,7 @@ def without(observations, aspect):
 @pytest.mark.parametrize("name", HEALTHY)
 @pytest.mark.parametrize(("check", "alternatives"), ASPECTS)
 def test_no_check_says_ok_without_an_aspect_that_it_stands_on(name, check, alternatives):
-    _names, context, observations, _changes = recording.read(recorded(name)["recording"])
+    context, observations = healthy(name)
     before = {item["status"] for item in decided(check, observations, context)}
     for aspect in alternatives:
         observations = without(observations, aspect)
@@ -72,8 +83,18 @@ def test_no_check_says_ok_without_an_aspect_that_it_stands_on(name, check, alter
     ("check", "probe"), [(check, probe) for check in CHECKS for probe in CHECKS[check].needs]
 )
 def test_no_check_says_ok_without_a_probe_that_it_needs(name, check, probe):
-    _names, context, observations, _changes = recording.read(recorded(name)["recording"])
+    context, observations = healthy(name)
     failed = diagnosis.Observation()
     failed.error, failed.reason = "taken away", "error"
     (item,) = decided(check, dict(observations, **{probe: failed}), context)
     assert (item["status"], item["reason"]) == ("unknown", "error:" + probe)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_names_what_its_ok_stands_on_or_why_nothing_can_be_missing(check):
+    entry = CHECKS[check]
+    aspects = {aspect for group in entry.aspects(PROBES) for aspect in group}
+    assert bool(aspects) != bool(entry.complete)
+    for aspect in aspects:
+        probe, _dot, name = aspect.partition(".")
+        assert probe in entry.needs + entry.uses and name in PROBES[probe].aspects

@@ -122,6 +122,8 @@ _COUNTERS = ("prometheus", "metrics")
 #: systemd's lines and the kernel's are in the host's own journal, wherever the unit's output goes.
 _JOURNAL = ("logs.journal",)
 
+_COUNTERS_OF_KERNEL = "the kernel has all figures, and those that are not there give no ok"
+
 APP = ("app",)
 CHECKS = {
     "service": Check(
@@ -132,6 +134,7 @@ CHECKS = {
         APP,
         _WONT_START,
         ("logs", "last_start"),
+        complete="systemd shows all properties of a unit, or the probe fails",
     ),
     "port": Check(ports.decide_port, ("sockets",), "app.port", "app", APP, _WONT_START),
     "env": Check(
@@ -179,7 +182,14 @@ CHECKS = {
         stands_on=_JOURNAL,
     ),
     "resources": Check(
-        limits.decide, ("limits",), "app.resources", "app", APP, _CRASHES, ("logs", "database")
+        limits.decide,
+        ("limits",),
+        "app.resources",
+        "app",
+        APP,
+        _CRASHES,
+        ("logs", "database"),
+        complete="what may not be read of the processes is app.files.unknown",
     ),
     "exceptions": Check(
         logs.decide_exceptions,
@@ -299,12 +309,49 @@ CHECKS = {
         ("app", "lb"),
         _ERRORS,
     ),
-    "memory": Check(memory.decide, ("memory",), "host.memory", "host", (), "High Memory Usage"),
-    "swap": Check(memory.decide_swap, ("memory",), "host.swap", "host", (), "High Memory Usage"),
-    "disk": Check(disks.decide, ("disks",), "host.disk", "host", (), _MATRIX, ("space",)),
-    "cpu": Check(cpu.decide, ("cpu",), "host.cpu", "host", (), _MATRIX),
-    "load": Check(cpu.decide_load, ("cpu",), "host.load", "host", (), _MATRIX),
-    "iowait": Check(cpu.decide_iowait, ("cpu",), "host.iowait", "host", (), _ERRORS),
+    "memory": Check(
+        memory.decide,
+        ("memory",),
+        "host.memory",
+        "host",
+        (),
+        "High Memory Usage",
+        complete="the kernel has all figures; a group that is not read is host.memory.unknown",
+    ),
+    "swap": Check(
+        memory.decide_swap,
+        ("memory",),
+        "host.swap",
+        "host",
+        (),
+        "High Memory Usage",
+        complete=_COUNTERS_OF_KERNEL,
+    ),
+    "disk": Check(
+        disks.decide,
+        ("disks",),
+        "host.disk",
+        "host",
+        (),
+        _MATRIX,
+        ("space",),
+        complete="a file system that cannot be measured is host.disk.unknown",
+    ),
+    "cpu": Check(
+        cpu.decide, ("cpu",), "host.cpu", "host", (), _MATRIX, complete=_COUNTERS_OF_KERNEL
+    ),
+    "load": Check(
+        cpu.decide_load, ("cpu",), "host.load", "host", (), _MATRIX, complete=_COUNTERS_OF_KERNEL
+    ),
+    "iowait": Check(
+        cpu.decide_iowait,
+        ("cpu",),
+        "host.iowait",
+        "host",
+        (),
+        _ERRORS,
+        complete=_COUNTERS_OF_KERNEL,
+    ),
     "network": Check(
         network.decide,
         ("network",),
@@ -343,7 +390,13 @@ CHECKS = {
         complete="two numbers are compared, and a controller that sent none is no controller",
     ),
     "restore_points": Check(
-        restore_points.decide, ("restore_points",), "host.restore_point", "host", (), _MATRIX
+        restore_points.decide,
+        ("restore_points",),
+        "host.restore_point",
+        "host",
+        (),
+        _MATRIX,
+        complete="the directory of restore points is read as a whole, or the probe fails",
     ),
 }
 
