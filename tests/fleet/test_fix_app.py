@@ -111,7 +111,6 @@ CASES = [
         "free_port",
         "systemctl is-active legacy.socket legacy.service sergas-app",
         "inactive\ninactive\nactive",
-        approved=True,
         release="trixie",
     ),
     Case(
