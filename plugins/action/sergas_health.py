@@ -24,7 +24,7 @@ display = Display()
 _ENTRY = "module_utils._health.checks"
 _PATHS = [name for name, option in ARGUMENT_SPEC.items() if option["type"] == "path"]  # type: ignore[index]
 # The strategy imports this plugin before it forks: its workers find the sources read.
-program.sources(_ENTRY)
+program.halves(_ENTRY)
 
 
 class ActionModule(ActionBase):

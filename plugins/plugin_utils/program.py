@@ -7,10 +7,14 @@
 Before a module's first line, its host has compiled AnsibleModule and what that imports: as much
 work as a whole diagnosis. A program packed here is the same module_utils without it, for modules
 that need nothing of AnsibleModule on the host.
+
+A host compiles only the functions that it calls: most of what the checks know is for hosts with a
+fault. In a program, a function is its name, and its text is compiled where it is called first.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import json
 import re
@@ -57,7 +61,18 @@ class Importer:
 
     @staticmethod
     def exec_module(module):
-        exec(compile(SOURCES[module.__name__], module.__name__, "exec"), module.__dict__)
+        source, functions = SOURCES[module.__name__] or ("", {})
+        names, made = module.__dict__, {}
+
+        def first(name):
+            if name not in made:
+                # Two threads may do so at once, which does no harm.
+                exec(compile(functions[name], module.__name__, "exec"), names)
+                made[name] = names[name]
+            return made[name]
+
+        names["_first"] = first
+        exec(compile(source, module.__name__, "exec"), names)
 
 
 sys.meta_path.insert(0, Importer)
@@ -104,6 +119,51 @@ def _gather(name: str, found: dict[str, str]) -> None:
             _gather("%s.%s" % (package, part), found)
 
 
+@functools.cache
+def halves(entry: str) -> dict[str, tuple[str, dict[str, str]] | str]:
+    """Return {full name: (source, {function: its text})} of what ``sources`` does, and an empty text
+    for a package.
+
+    The source has no docstrings, and calls of ``_first`` instead of longer functions.
+    """
+    return {name: _halve(source) if source else "" for name, source in sources(entry).items()}
+
+
+#: A function with fewer lines is compiled as fast as a call of ``_first``.
+_SHORT = 4
+
+
+def _halve(source: str) -> tuple[str, dict[str, str]]:
+    tree = ast.parse(source)
+    lines = source.split("\n")
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and len(node.body) > 1:
+            text = node.body[0]
+            if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                _blank(lines, text.lineno, text.end_lineno)
+    functions = {}
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef) or node.decorator_list:
+            continue
+        end = node.end_lineno or node.lineno
+        if end - node.lineno < _SHORT:
+            continue
+        # Lines keep their numbers, for tracebacks; the first one of a file was its notice.
+        head = "from __future__ import annotations" + "\n" * (node.lineno - 1)
+        functions[node.name] = head + "\n".join(lines[node.lineno - 1 : end])
+        _blank(lines, node.lineno, end)
+        lines[node.lineno - 1] = "def %s(*a, **k): return _first(%r)(*a, **k)" % (
+            node.name,
+            node.name,
+        )
+    return "\n".join(lines), functions
+
+
+def _blank(lines: list[str], first: int, last: int | None) -> None:
+    """Empty these lines, counted from 1."""
+    lines[first - 1 : last] = [""] * ((last or first) - first + 1)
+
+
 def pack(entry: str, params: dict[str, Any], paths: Iterable[str] = ()) -> bytes:
     """Return the program that runs an entry with params, as bytes for ``COMMAND``.
 
@@ -113,7 +173,7 @@ def pack(entry: str, params: dict[str, Any], paths: Iterable[str] = ()) -> bytes
         paths: names of options in which the host expands ``~`` and variables.
     """
     # Beside the code: to read it as a literal in the code takes a host's Python 8 % of a diagnosis.
-    data = json.dumps([sources(entry), params, list(paths)])
+    data = json.dumps([halves(entry), params, list(paths)])
     code = _PROGRAM % (_COLLECTION + entry, _MARK)
     # The next level makes it 6 % smaller in a fraction of a millisecond, further ones take longer.
     return zlib.compress(b"\0".join((code.encode(), data.encode())), 2)

@@ -80,7 +80,84 @@ def test_sources_are_beside_the_code_and_not_a_literal_in_it():
     code, data = zlib.decompress(program.pack(ENTRY, options(service="x\0y"))).split(b"\0", 1)
     assert len(code) < 2000
     sources, params, _paths = json.loads(data)
-    assert sources == program.sources(ENTRY) and params["service"] == "x\0y"
+    assert sources == json.loads(json.dumps(program.halves(ENTRY)))
+    assert params["service"] == "x\0y"
+
+
+SOURCE = '''
+
+
+"""What it is."""
+from x import y
+
+LIMIT = 3
+
+
+class Thing:
+    """A thing."""
+
+    def name(self):
+        """Return it."""
+        return "thing"
+
+
+def long(value: Unknown, most=LIMIT):
+    """Return it.
+
+    Twice.
+    """
+    doubled = value * 2
+    if doubled > most:
+        raise ValueError(doubled)
+    return doubled
+
+
+def short(value):
+    """It is short."""
+
+
+@cached
+def decorated(
+    value,
+):
+    more = value
+
+    return more
+'''
+
+
+def test_a_function_is_compiled_where_it_is_called():
+    source, functions = program._halve(SOURCE)
+    assert list(functions) == ["long"]
+    assert "What it is" not in source and "Return it" not in source + functions["long"]
+    assert source.count("\n") == SOURCE.count("\n")
+    lines = SOURCE.split("\n")
+    for text, line in (
+        (source, "def short(value):"),
+        (functions["long"], "        raise ValueError(doubled)"),
+    ):
+        assert text.split("\n").index(line) == lines.index(line)
+    compile(source, "x", "exec")
+
+
+def test_a_traceback_has_the_line_of_the_file(tmp_path):
+    broken = (
+        "\n\n\ndef run(params):\n    one = 1\n    two = 2\n    del one\n    raise KeyError(two)\n"
+    )
+    halves = {"ansible_collections.sergas.ops.plugins.module_utils.x": program._halve(broken)}
+    for package in (
+        "",
+        ".sergas",
+        ".sergas.ops",
+        ".sergas.ops.plugins",
+        ".sergas.ops.plugins.module_utils",
+    ):
+        halves["ansible_collections" + package] = ""
+    packed = zlib.decompress(program.pack(ENTRY, {}))
+    code = packed.split(b"\0", 1)[0].decode().replace("._health.checks", ".x")
+    data = json.dumps([halves, {}, []])
+    done = start(zlib.compress(b"\0".join((code.encode(), data.encode()))))
+    assert b"line 8, in run" in done.stderr and b"KeyError" in done.stderr
 
 
 def test_a_program_returns_what_run_returns():
