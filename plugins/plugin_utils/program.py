@@ -121,8 +121,8 @@ def _gather(name: str, found: dict[str, str]) -> None:
 
 @functools.cache
 def halves(entry: str) -> dict[str, tuple[str, dict[str, str]] | str]:
-    """Return {full name: (source, {function: its text})} of what ``sources`` does, and an empty text
-    for a package.
+    """Return {full name: (source, {function: its text})} of what ``sources`` does, and an empty
+    text for a package.
 
     The source has no docstrings, and calls of ``_first`` instead of longer functions.
     """
