@@ -62,10 +62,13 @@ def measure(mount, deadline, root="/"):
         return [], False
     walk = _Walk(device, deadline)
     found = []
+    whole = _under(root, mount)
     for what, patterns in CONSUMERS:
         for path in _paths(patterns, root):
-            found += walk.count(what, path)
-    found += walk.count("files", _under(root, mount))
+            # The file system may be a part of what a consumer has, such as the archives of apt.
+            inside = whole.startswith(path.rstrip("/") + "/")
+            found += walk.count(what, whole if inside else path)
+    found += walk.count("files", whole)
     found += _deleted(device, deadline, root)
     merged = {}
     for item in found:

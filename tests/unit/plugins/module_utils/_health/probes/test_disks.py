@@ -300,6 +300,12 @@ def test_deleted_files_that_are_open_are_found_for_real(tmp_path):
     assert item["path"] == "%s, open in process %d" % (tmp_path / "gone.log", os.getpid())
 
 
+def test_a_file_system_that_is_a_part_of_a_consumer_is_that_consumers(tmp_path):
+    write(tmp_path / "var/cache/apt/archives/x.deb", 64)
+    found, _complete = space.measure("/var/cache/apt/archives", Deadline(10), str(tmp_path))
+    assert [item["what"] for item in found] == ["package_cache"]
+
+
 def test_a_walk_ends_at_its_deadline(tmp_path):
     write(tmp_path / "var/log/app.log", 4)
     assert space.measure("/", Deadline(0), str(tmp_path)) == ([], False)
