@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding, grade
 from ansible_collections.sergas.ops.plugins.module_utils._core.sizes import size
 from ansible_collections.sergas.ops.plugins.module_utils._host import mounts
@@ -29,7 +30,11 @@ def observe_space(ctx):
     for path in sorted(shares, key=lambda path: -shares[path])[:_INSPECTED]:
         if shares[path] >= warn:
             consumers, complete = space.measure(path, ctx.deadline)
-            result[path] = {"consumers": consumers, "complete": complete}
+            result[path] = {
+                "consumers": consumers,
+                "complete": complete,
+                "rotates": process.find("logrotate") is not None,
+            }
     return result
 
 
@@ -173,7 +178,8 @@ def _fullest(subject, what, shares, disks, threshold, space=None):
     else:
         left = "%d of %d left" % (disk["free_inodes"], disk["inodes"])
     others = [path for path in paths[1:] if grade(shares[path], warn, fail) != "ok"]
-    filled = (space or {}).get(paths[0], {}).get("consumers") or []
+    inspected = (space or {}).get(paths[0]) or {"consumers": [], "rotates": False}
+    filled = inspected["consumers"]
     advice = "Find what fills it: du -x %s%s." % ("--inodes " if what == "Inodes" else "", paths[0])
     return finding(
         subject + (".ok" if status == "ok" else ".high"),
@@ -198,7 +204,7 @@ def _fullest(subject, what, shares, disks, threshold, space=None):
             "percent": {path: shares[path] for path in paths[:10]},
             "filled_by": filled[:10],
         },
-        remedy=_remedy(filled, disk, warn) if status != "ok" and what == "Disk" else None,
+        remedy=_remedy(inspected, disk, warn) if status != "ok" and what == "Disk" else None,
         advice=None if status == "ok" else _advice(filled) or advice,
     )
 
@@ -231,13 +237,14 @@ def _where(item):
     return " with %s" % item["path"] if item["what"] in ("files", "deleted", "logs") else ""
 
 
-def _remedy(filled, disk, warn):
+def _remedy(inspected, disk, warn):
     """Return the remedy that frees enough to get below the warning; None: none alone does."""
     used, available = disk["blocks"] - disk["free"], disk["available"]
     excess = used - warn / 100.0 * (used + available)
-    for item in filled:
-        if item["what"] in _REMEDIES and item["bytes"] > excess:
-            return _REMEDIES[item["what"]]
+    for item in inspected["consumers"]:
+        remedy = _REMEDIES.get(item["what"])
+        if remedy and item["bytes"] > excess and (inspected["rotates"] or remedy != "rotate_logs"):
+            return remedy
     return None
 
 

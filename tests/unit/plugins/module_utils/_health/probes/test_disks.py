@@ -233,13 +233,19 @@ def part(what, gib, path="/x"):
     ],
 )
 def test_what_fills_it_is_named_and_cleaned_only_where_that_is_enough(consumers, reason, remedy):
-    space = {"/": {"consumers": consumers, "complete": True}}
+    space = {"/": {"consumers": consumers, "complete": True, "rotates": True}}
     found = disks.judge([disk("/", 0.95)], PERCENT, PERCENT, space)
     (item,) = [item for item in found if item["id"] == "host.disk.high"]
     assert (item["reason"], item["remedy"]) == (reason, remedy)
     assert item["advice"]
     for consumer in consumers[:3]:
         assert disks._WORDS[consumer["what"]] in item["summary"]
+
+
+def test_logs_are_not_rotated_where_there_is_no_logrotate():
+    space = {"/": {"consumers": [part("logs", 90)], "complete": True, "rotates": False}}
+    found = disks.judge([disk("/", 0.95)], PERCENT, PERCENT, space)
+    assert [item["remedy"] for item in found if item["id"] == "host.disk.high"] == [None]
 
 
 def test_each_consumer_has_its_words():
