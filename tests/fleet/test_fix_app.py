@@ -255,6 +255,13 @@ CASES = [
         "relieved",
         release="trixie",
     ),
+    Case(
+        "19_package_cache",
+        "clean_package_cache",
+        "ls /var/cache/apt/archives/*.deb 2> /dev/null | wc -l",
+        "0",
+        release="bookworm",
+    ),
 ]
 #: Nothing that is safe can be known: the remedy that is held back and why, or none at all.
 ADVICE = [
