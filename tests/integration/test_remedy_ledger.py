@@ -168,7 +168,7 @@ def test_a_package_manager_is_waited_for_and_never_ended(ledger, left_running, t
 
 
 def test_no_lock_lasts_longer_than_a_minute(ledger):
-    assert "lease: 61 must be from 1 to 60" in ledger("begun", lease=61)["msg"]
+    assert "lease: 61 is not allowed, it must be from 1 to 60" in ledger("begun", lease=61)["msg"]
 
 
 def test_beside_the_restore_point_of_another_run_nothing_is_begun(ledger, tmp_path):

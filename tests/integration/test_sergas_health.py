@@ -62,7 +62,7 @@ def test_both_ways_find_the_same():
 
 REFUSED = {
     "value of checks must be one or more of: service, port": {"checks": ["nothing"]},
-    "deadline: -1.0 is not allowed, it must be from 1 to 600": {"deadline": -1},
+    "deadline: -1 is not allowed, it must be from 1 to 600": {"deadline": -1},
     ") module: windows. Supported parameters include: app_dir": {"windows": 60},
 }
 
