@@ -522,6 +522,17 @@ RULES = causes.by_effect(
 )
 
 
+#: What is no fault where nothing derives from it: {id: what it is then}.
+_ONLY_AS_CAUSE = {"host.packages.restarted": "host.packages.ok"}
+
+
 def derive(findings):
     """Return the findings with ``cause`` set where one of them explains another."""
-    return causes.derive(findings, RULES)
+    derived = causes.derive(findings, RULES)
+    used = {item["cause"] for item in derived}
+    return [
+        dict(item, id=_ONLY_AS_CAUSE[item["id"]], status="ok", reason=None, advice=None)
+        if item["id"] in _ONLY_AS_CAUSE and item["id"] not in used
+        else item
+        for item in derived
+    ]

@@ -632,3 +632,11 @@ def test_what_explains_an_event(reason, cause, explains):
     event = dict(bad("app.events.seen", "warn"), reason=reason)
     found = cause_rules.derive([bad(cause), event])
     assert found[1]["cause"] == (cause if explains else None)
+
+
+def test_a_restart_by_an_upgrade_is_a_finding_where_something_derives_from_it():
+    restarted = dict(bad("host.packages.restarted", "warn"), reason="unit:sergas-app.service")
+    (item,) = cause_rules.derive([restarted])
+    assert (item["id"], item["status"], item["reason"]) == ("host.packages.ok", "ok", None)
+    errors = bad("app.errors.rate", "warn", kinds={"other": 3})
+    assert found_roots([errors, restarted]) == {"host.packages.restarted"}
