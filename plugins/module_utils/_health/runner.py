@@ -172,6 +172,9 @@ def judge(names, checks, probes, context, observations, recent, secrets=()):
         marked = resolved.mark_resolved(items, checks[name].subject + ".ok", recent or ())
         findings += marked
         checked[name] = len(marked)
+    if any(item["status"] in ("warn", "fail") for item in findings):
+        aside = {checks[name].subject for name in names if _explains(checks[name], probes)}
+        findings = [_aside(item, aside) for item in findings]
     decided = []
     waiting = _waiting(recent, names)
     if waiting:
@@ -196,6 +199,20 @@ def judge(names, checks, probes, context, observations, recent, secrets=()):
         "roots": [item["id"] for item in roots(flat)],
         "bad": sum(1 for item in flat if is_bad(item)),
     }
+
+
+def _explains(check, probes):
+    return bool(check.needs) and all(probes[need].explains for need in check.needs)
+
+
+def _aside(item, subjects):
+    """Return a finding; one with these subjects only explains others, so that it could not be
+    measured is no fault of the host beside what is to be explained.
+    """
+    subject = item["id"].rpartition(".")[0]
+    if item["status"] != "unknown" or subject not in subjects:
+        return item
+    return dict(item, id=subject + ".skipped", status="skipped")
 
 
 #: The observation of the log since a remedy ended.

@@ -126,7 +126,8 @@ _MODULE = (
 )
 _SHARED_LIBRARY = r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file"
 _RATE_LIMIT = r"rate[ _-]?limit|too[ _]many[ _]requests|throttled"
-_STATUS_429 = r"(?<![\w.,:/=-])429(?![\w.])|http[ _/]?(?:status )?429"
+#: Not a process, which uvicorn names in brackets.
+_STATUS_429 = r"(?<![\w.,:/=\[-])(?<!pid )(?<!process )429(?![\w.])|http[ _/]?(?:status )?429"
 #: The app says what it is set to, not what happened to it.
 _SETTING = r"enabled|disabled|configured|initiali[sz]ed|per[ _]minute|remaining|loaded|setting"
 _CIRCUIT_OPEN = r"circuit(?!.*\b(?:half|not)[ _-]?open).*\bopen(?:ed)?\b|circuit\w*_open(?:ed)?\b"

@@ -153,7 +153,7 @@ class Survey:
 
     def _line(self, at, pid, line, invocation, urgent):
         self.lines += 1
-        reading = self._open.get(pid)
+        reading, step = self._open.get(pid), None
         if reading is not None:
             step = reading[2].feed(line)
             if step == "more":
@@ -187,9 +187,10 @@ class Survey:
             return
         if len(self.pids) < 4096 and pid:
             self.pids.add(pid)
-        self._text(at, pid, line, invocation, urgent)
+        # What follows an exception may be the rest of its message.
+        self._text(at, pid, line, invocation, urgent, step == "seen")
 
-    def _text(self, at, pid, line, invocation, urgent):
+    def _text(self, at, pid, line, invocation, urgent, follows):
         low = line.lower()
         known, ambiguous, words = {}, False, low
         if "=" in line and (
@@ -208,16 +209,16 @@ class Survey:
             level = formats.level(line)
             error = level in formats.ERROR_LEVELS
             if not (level or known):
-                self._not_understood(line, urgent)
+                self._not_understood(line, urgent, follows)
         self._judge(at, pid, invocation, words, known, ambiguous, line)
         if error or urgent:
             self.errors.line(at, invocation, words, lines.phrase(line), known.get("path"), line)
         if self._patterns:
             self._patterns.match(at, invocation, line, "" if level in formats.QUIET else words)
 
-    def _not_understood(self, line, urgent):
+    def _not_understood(self, line, urgent, follows):
         """Count a line that begins a message in a format that is not known."""
-        if line[0] in " \t":
+        if line[0] in " \t" or follows:
             self.continued += 1
             return
         if urgent:

@@ -11,7 +11,11 @@ import pytest
 
 from ansible_collections.sergas.ops.plugins.module_utils._core import times
 from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import Check, Probe
+from ansible_collections.sergas.ops.plugins.module_utils._core.diagnosis import (
+    Check,
+    Observation,
+    Probe,
+)
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._core.finding import finding
 from ansible_collections.sergas.ops.plugins.module_utils._health import runner
@@ -168,3 +172,20 @@ def test_nothing_more_is_read_where_nothing_waits(diagnose):
             {"app.exceptions", "app.errors.ok"},
             [],
         )
+
+
+@pytest.mark.parametrize(("status", "expected"), [("fail", "skipped"), ("ok", "unknown")])
+def test_what_only_explains_is_no_fault_beside_what_it_is_to_explain(status, expected):
+    probes = {"one": Probe(None, 5), "kernel": Probe(None, 5, (), True)}
+    checks = {
+        "first": Check(
+            lambda ctx, one: [finding("app.x." + status, "app", status, "as seen")],
+            ("one",), "app.x", "app", (), None,
+        ),
+        "kernel": Check(None, ("kernel",), "host.kernel", "host", (), None),
+    }  # fmt: skip
+    observations = {name: Observation() for name in probes}
+    observations["kernel"].error = "no answer in time"
+    result = runner.judge(list(checks), checks, probes, None, observations, None)
+    found = {item["id"]: item["status"] for item in result["findings"]}
+    assert found["host.kernel." + expected] == expected

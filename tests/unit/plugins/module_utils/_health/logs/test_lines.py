@@ -131,6 +131,8 @@ def test_the_module_that_is_missing(text, module):
         ("2026-11-24 10:00:00,429 info request handled", None, False),
         ("took 0.429 s", None, False),
         ("account 4290 saved", None, False),
+        ("info:     started server process [429]", None, False),
+        ("waiting for child process 429", None, False),
     ],
 )
 def test_rate_limits(text, status, expected):
