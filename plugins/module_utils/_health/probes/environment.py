@@ -40,8 +40,9 @@ def observe(ctx):
         files: those with secrets in them (path, mode); absent: those that the unit must have;
         denied: why the app's user may not read its .env, or None; running: whether the app runs;
         pending: the names of what another start changes; launcher: what starts the app; required:
-        {name: why it is missing}; variables: see ``_variables``; plain: {name: value}, and hidden:
-        the names that what starts the app may set; duplicates and malformed lines; elsewhere: a
+        {name: why it is missing}; variables: see ``_variables``; plain and plain_next: {name:
+        value} that the app runs with and that its next start gets, and hidden: the names that
+        what starts the app may set; duplicates and malformed lines; elsewhere: a
         file for secrets that only root may read, or None.
     """
     found = ctx.app_environment
@@ -81,6 +82,11 @@ def observe(ctx):
         "required": hints,
         "variables": variables,
         "plain": {name: values[name] for name in (*PLAIN, _FORWARDED) if name in values},
+        "plain_next": {
+            name: found.next[name].value
+            for name in PLAIN
+            if name in found.next and found.next[name].value is not None
+        },
         "hidden": hidden,
         "duplicates": reading.duplicates if reading is not None else [],
         "malformed": reading.malformed if reading is not None else [],

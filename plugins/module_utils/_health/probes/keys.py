@@ -41,12 +41,14 @@ def weak(settings):
 
 
 def decide(ctx, environment):
-    """Return the findings about the app's security keys."""
+    """Return the findings about the app's security keys: those that it runs with, and those that
+    its next start gets.
+    """
     if environment["mode"] is None:
         return _without_file(environment, "security.keys")
-    found = weak(environment["plain"])
+    found = {**weak(environment["plain_next"]), **weak(environment["plain"])}
     for name in environment["hidden"]:
-        found.pop(name)  # what is not known is a gap
+        found.pop(name, None)  # what is not known is a gap
     findings = []
     mfa = found.pop("REQUIRE_MFA", None)
     if mfa:

@@ -23,6 +23,7 @@ def observed(text, mode=0o600, error=None, more=()):
         "files": [] if reading is None else [{"path": reading.path, "mode": mode}, *more],
         "hidden": [],
         "plain": {name: settings[name] for name in environment.PLAIN if name in settings},
+        "plain_next": {name: settings[name] for name in environment.PLAIN if name in settings},
     }
 
 
@@ -80,3 +81,20 @@ def test_another_file_with_secrets_that_everyone_may_read_is_reported():
     (item,) = keys.decide_file(None, observed(GOOD, more=more))
     assert (item["id"], item["remedy"]) == ("security.env.readable", None)
     assert "/etc/default/sergas-app" in item["summary"]
+
+
+@pytest.mark.parametrize(
+    ("running", "following", "weak"),
+    [("true", "true", False), ("true", "false", True), ("false", "true", True)],
+)
+def test_a_key_is_judged_as_it_runs_and_as_the_next_start_gets_it(running, following, weak):
+    good = {"REQUIRE_MFA": "true", "SESSION_TIMEOUT": "900"}
+    seen = {
+        "mode": 0o600,
+        "path": "/x/.env",
+        "hidden": [],
+        "plain": dict(good, ENABLE_RATE_LIMITING=running),
+        "plain_next": dict(good, ENABLE_RATE_LIMITING=following),
+    }
+    (item,) = keys.decide(None, seen)
+    assert (item["id"] == "security.keys.weak") is weak
