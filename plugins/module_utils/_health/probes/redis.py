@@ -247,17 +247,21 @@ def _judge_info(server, result, threshold):
         words, advice = redis_writes.WORDS[result["refused"]]
         if result["refused"] == "replica" and info.get("master_host"):
             words += " of %s" % url.address(info["master_host"], info.get("master_port") or 0)
-        return [
-            finding(
-                "redis.writes.refused",
-                "redis",
-                "fail",
-                "%s answers but refuses writes: %s" % (server, words),
-                reason=result["refused"],
-                evidence=dict(evidence, message=(result["message"] or "")[:300]),
-                advice=advice,
-            )
-        ]
+        refused = finding(
+            "redis.writes.refused",
+            "redis",
+            "fail",
+            "%s answers but refuses writes: %s" % (server, words),
+            reason=result["refused"],
+            evidence=dict(evidence, message=(result["message"] or "")[:300]),
+            advice=advice,
+        )
+        if result["refused"] == "memory" and info.get("used_memory") and info.get("maxmemory"):
+            memory = _judge_memory(server, info, threshold, evidence)
+            if memory["id"] == "redis.memory.high":
+                # What it refuses because of that derives from it.
+                return [dict(memory, status="fail"), dict(refused, cause=memory["id"])]
+        return [refused]
     if not result.get("may_ping", True):
         evidence["may_ping"] = False
         server += " (whose user may not PING, so a health check that does so fails)"

@@ -432,3 +432,13 @@ class TestObserve:
         assert redis.observe(self.context(app=True)).value == [
             {"unset": "REDIS_HOST is not set in /app/.env"}
         ]
+
+
+def test_writes_that_are_refused_for_a_full_memory_derive_from_it():
+    info = {"used_memory": 990, "maxmemory": 1000, "evicted_keys": 0}
+    result = {"address": "r:6379", "info": info, "refused": "memory", "message": "OOM"}
+    memory, refused = redis.judge(result, (80.0, 90.0, "%"))
+    assert (memory["id"], memory["status"]) == ("redis.memory.high", "fail")
+    assert (refused["id"], refused["cause"]) == ("redis.writes.refused", "redis.memory.high")
+    (item,) = redis.judge(dict(result, info={}), (80.0, 90.0, "%"))
+    assert (item["id"], item["cause"]) == ("redis.writes.refused", None)
