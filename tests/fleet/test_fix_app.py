@@ -160,6 +160,8 @@ CASES = [
         "awk '/open files/ {print $4}'"
         " /proc/$(systemctl show --value --property MainPID sergas-app)/limits",
         "8192",
+        # The flood of its log before made journald drop lines within the window.
+        left=frozenset({"app.import.unknown"}),
     ),
     Case(
         "06_pool_arithmetic",

@@ -191,17 +191,24 @@ def test_a_file_that_the_host_will_restore_is_not_written_by_others(three):
 
 
 def test_undoing_what_changed_nothing_leaves_a_working_app_alone(fix, three):
-    """The .env on disk is broken already; the app still runs with the one from before."""
-    on_each(three, "sed -i 's/^DATABASE_PASSWORD=.*/DATABASE_PASSWORD=broken/' %s" % ENV)
+    """The database has another password; the app still serves with the connections it has. Its .env
+    has a second name, so the remedy refuses to write it.
+    """
+    on_each(three, 'su postgres -c "psql -qc \\"ALTER ROLE sergas_app PASSWORD \'rotated\'\\""')
+    on_each(three, "su sergas -s /bin/sh -c 'ln %s %s.other'" % (ENV, ENV))
     show = "systemctl show -p InvocationID -p ActiveState sergas-app; md5sum %s" % ENV
     before = on_each(three, show)
-    # What the vault has for this host is not what it needs.
-    values = {"REDIS_PASSWORD": "other"}
-    run = fix(three, sergas_checks=["database", "service"], sergas_env_values=values)
+    run = fix(
+        three,
+        sergas_checks=["database", "service"],
+        sergas_env_values={"DATABASE_PASSWORD": "other"},
+        # The app serves, so it is only restarted where a person has said so.
+        sergas_approve=["database_credentials"],
+    )
     for host in three:
         assert run.outcome(host, "database_credentials") == "failed", run.describe(host)
         reason = run.entries[host, "database_credentials"]["reason"]
-        assert "Nothing was written" in reason and "nothing had been changed" in reason
+        assert "is one of 2 names" in reason and "nothing had been changed" in reason
         assert host not in run.changed
     assert on_each(three, show) == before
     assert all(healthy(reference.find(host).address) for host in three)

@@ -178,6 +178,13 @@ def lost_lines(effect, cause):
     return effect["reason"] in ("gap:logs.journal", "gap:logs.window") and path in _WITH_JOURNAL
 
 
+def floods(effect, cause):
+    """Whether lines were lost, or none is understood, for all the refusals that an app logs that may
+    open no more files.
+    """
+    return refused_files(effect, cause) and str(effect["reason"]).startswith("gap:logs.")
+
+
 def of_event(name):
     """Return a condition: the lines are of the event of this name."""
 
@@ -505,6 +512,7 @@ RULES = causes.by_effect(
         of_event("agent_sessions"),
     ),
     # What could not be measured because something else fails.
+    *(Rule(effect, ("app.files.exhausted",), floods) for effect in ("app.oom.unknown", *_OF_LOG)),
     *(Rule(effect, ("app.oom.unknown",), says_why) for effect in _OF_LOG),
     *(Rule(effect, ("host.disk.high",), lost_lines) for effect in ("app.oom.unknown", *_OF_LOG)),
     Rule("api.health.unknown", _DOWN),

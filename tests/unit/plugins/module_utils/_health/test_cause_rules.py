@@ -640,3 +640,13 @@ def test_a_restart_by_an_upgrade_is_a_finding_where_something_derives_from_it():
     assert (item["id"], item["status"], item["reason"]) == ("host.packages.ok", "ok", None)
     errors = bad("app.errors.rate", "warn", kinds={"other": 3})
     assert found_roots([errors, restarted]) == {"host.packages.restarted"}
+
+
+def test_a_log_that_is_flooded_by_refused_files_is_unknown_because_of_that():
+    unknown = [
+        dict(bad(id, "unknown"), reason="gap:logs.loss")
+        for id in ("app.import.unknown", "app.exceptions.unknown")
+    ]
+    files = bad("app.files.exhausted", refused=7000)
+    assert found_roots([*unknown, files]) == {"app.files.exhausted"}
+    assert "app.import.unknown" in found_roots([*unknown, bad("app.files.exhausted", refused=0)])
