@@ -54,7 +54,7 @@ class ActionModule(ActionBase):
                 % (name, ", ".join(run_scope.PLAYBOOKS))
             )
         playbook = run_scope.PLAYBOOKS[name]
-        found = _Inventory(task_vars)
+        found = _Inventory(task_vars, self._task.get_play().get_vars())
         notes = self._notes(found, task_vars["groups"])
         for note in notes:
             display.warning(note)
@@ -194,12 +194,17 @@ class ActionModule(ActionBase):
 
 
 class _Inventory:
-    """The variables of all hosts that begin with ``sergas``, each value templated once."""
+    """The variables of all hosts that begin with ``sergas``, each value templated once.
 
-    def __init__(self, task_vars):
+    Those that a playbook of the operator's gives with ``import_playbook`` are variables of the play:
+    they hold for each of its hosts, over the inventory's.
+    """
+
+    def __init__(self, task_vars, of_play):
         self._hostvars = task_vars["hostvars"]
         self._hosts = [str(name) for name in task_vars["ansible_play_hosts_all"]]
-        self._raw = {name: self._hostvars.raw_get(name) for name in self._hosts}
+        given = {name: task_vars.get(name, of_play[name]) for name in of_play}
+        self._raw = {name: {**self._hostvars.raw_get(name), **given} for name in self._hosts}
         self._having: dict[str, list[str]] = {}
         for host, variables in self._raw.items():
             for name in variables:

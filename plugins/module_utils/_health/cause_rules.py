@@ -179,8 +179,8 @@ def lost_lines(effect, cause):
 
 
 def floods(effect, cause):
-    """Whether lines were lost, or none is understood, for all the refusals that an app logs that may
-    open no more files.
+    """Whether lines were lost among all the refusals that an app logs which may open no more
+    files.
     """
     return refused_files(effect, cause) and str(effect["reason"]).startswith("gap:logs.")
 
