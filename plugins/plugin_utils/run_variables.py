@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -157,8 +158,7 @@ def _number(name: str, value: Any, whole: bool = False) -> str | None:
         if isinstance(value, bool):
             raise TypeError
         number = float(value)
-        # Written so that "not a number" is out of every range, too.
-        good = number == number and (not whole or number == int(number))
+        good = not math.isnan(number) and (not whole or number == int(number))
         if least is not None:
             good = good and least <= number <= (most or 0)
     except (TypeError, ValueError, OverflowError):

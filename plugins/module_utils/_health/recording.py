@@ -139,7 +139,7 @@ def encode(value):
     if isinstance(value, (set, frozenset)):
         return {_TYPE: "set", "of": [encode(item) for item in sorted(value, key=repr)]}
     if isinstance(value, dict):
-        if all(type(key) is str for key in value) and _TYPE not in value:
+        if all(isinstance(key, str) for key in value) and _TYPE not in value:
             return {key: encode(item) for key, item in value.items()}
         return {_TYPE: "dict", "of": [[encode(key), encode(item)] for key, item in value.items()]}
     raise TypeError("an observation may hold no %s" % type(value).__name__)

@@ -102,7 +102,7 @@ def _repeat(ctx, slow):
         elif sample["kind"] == "timeout":
             seconds.append(sample["seconds"])
 
-    threads = [threading.Thread(target=request, daemon=True) for _ in range(_REPEATED)]
+    threads = [threading.Thread(target=request, daemon=True) for _time in range(_REPEATED)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -235,7 +235,7 @@ def test_fields_of_objects_in_objects():
 
 def test_an_object_that_is_deep_or_wide_costs_little():
     deep = wide = {"level": "error"}
-    for _ in range(500):
+    for _time in range(500):
         deep = {"a": deep}
     wide = {"a": {str(number): number for number in range(100000)}, "level": "error"}
     assert formats.known(deep) == {}
@@ -270,7 +270,7 @@ def test_the_ends_of_a_line_that_was_cut_say_something():
 )
 def test_hostile_lines_cost_little(text):
     started = time.process_time()
-    for _ in range(20):
+    for _time in range(20):
         formats.level(text)
         formats.access(text)
     assert time.process_time() - started < 0.5

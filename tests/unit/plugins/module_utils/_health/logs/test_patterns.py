@@ -93,7 +93,7 @@ def test_hostile_lines_cost_little_and_are_said(monkeypatch):
     found = patterns.Patterns(patterns.compiled([option(".*a.*b$")]))
     started = time.process_time()
     line = "a" * 100000
-    for _ in range(3000):
+    for _time in range(3000):
         found.match(10.0, "a", line, "fail " + "agent session" * 200)
         if found.exhausted:
             break

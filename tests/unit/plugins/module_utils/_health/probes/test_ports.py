@@ -409,8 +409,8 @@ class TestHolders:
 
         monkeypatch.setattr(processes, "run", run)
 
-    def conflict(self, context, holder, unit=DEAD):
-        return ports.decide_port(context(unit), sockets(holder))[0]
+    def conflict(self, context, holder, unit=None):
+        return ports.decide_port(context(unit or DEAD), sockets(holder))[0]
 
     def systemd(self):
         return process(

@@ -370,8 +370,11 @@ class TestTheServerOfThisHost:
         assert local_servers.redis_unit() == "valkey-server"
         assert local_servers.is_redis_enabled()
         assert local("port 6390\n", name="valkey-server")["port"] == 6390
-        running = lambda names: [7] if "redis-server" in names else []  # noqa: E731
-        monkeypatch.setattr(local_servers.sockets, "pids_of", running)
+        monkeypatch.setattr(
+            local_servers.sockets,
+            "pids_of",
+            lambda names: [7] if "redis-server" in names else [],
+        )
         assert local_servers.redis_unit() == "redis-server"
         assert local("port 6380\n")["port"] == 6380
 
