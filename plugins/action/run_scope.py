@@ -196,8 +196,8 @@ class ActionModule(ActionBase):
 class _Inventory:
     """The variables of all hosts that begin with ``sergas``, each value templated once.
 
-    Those that a playbook of the operator's gives with ``import_playbook`` are variables of the play:
-    they hold for each of its hosts, over the inventory's.
+    Those that a playbook of the operator's gives with ``import_playbook`` are variables of the
+    play: they hold for each of its hosts, over the inventory's.
     """
 
     def __init__(self, task_vars, of_play):
