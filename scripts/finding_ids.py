@@ -22,6 +22,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import causes, th
 from ansible_collections.sergas.ops.plugins.module_utils._fail2ban import checks as fail2ban_checks
 from ansible_collections.sergas.ops.plugins.module_utils._firewall import check as firewall_check
 from ansible_collections.sergas.ops.plugins.module_utils._health import cause_rules, checks
+from ansible_collections.sergas.ops.plugins.module_utils._net import failures
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import (
     cause_rules as database_rules,
 )
@@ -236,9 +237,9 @@ def reasons_made(text, name):
         return {}
     tree = ast.parse(text)
     found = {}
-    declared = next((ast.literal_eval(node.value) for node in tree.body if _is_reasons(node)), None)
-    for id, codes in (declared or {}).items():
-        found[id] = set(codes)
+    declared = next((node.value for node in tree.body if _is_reasons(node)), None)
+    for id, codes in zip(declared.keys, declared.values, strict=True) if declared else ():
+        found[ast.literal_eval(id)] = set(_declared(codes))
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -256,6 +257,15 @@ def reasons_made(text, name):
         ):  # those of any check, see docs/findings.md
             raise ValueError("%s:%d computes a reason: add REASONS" % (name, node.lineno))
     return found
+
+
+def _declared(codes):
+    """Yield the codes of a tuple in ``REASONS``; ``*failures.WORDS`` are those of connections."""
+    for code in codes.elts:
+        if isinstance(code, ast.Starred) and ast.unparse(code.value) == "failures.WORDS":
+            yield from failures.WORDS
+        else:
+            yield ast.literal_eval(code)
 
 
 def _is_reasons(node):

@@ -121,7 +121,7 @@ def test_each_reason_has_its_meaning():
 
 def test_reasons_are_read_from_code():
     text = """
-REASONS = {"app.y.bad": ("one", "two")}
+REASONS = {"app.y.bad": ("one", "two"), "app.z.bad": (*failures.WORDS, "own")}
 finding("app.x.high", "app", "fail", "s", reason="full:%s" % mount)
 finding("app.x.high", "app", "fail", "s", reason="slow" if late else "hung:" + name)
 finding(id, "app", "fail", "s", reason=reason)
@@ -129,6 +129,7 @@ finding(id, "app", "fail", "s", reason=reason)
     assert finding_ids.reasons_made(text, "x.py") == {
         "app.x.high": {"full", "slow", "hung"},
         "app.y.bad": {"one", "two"},
+        "app.z.bad": {*finding_ids.failures.WORDS, "own"},
     }
     with pytest.raises(ValueError, match="x.py:5 computes a reason"):
         finding_ids.reasons_made(text.replace("REASONS", "OTHER"), "x.py")

@@ -28,19 +28,7 @@ _LEAST = 0.5
 #: The reasons that are not in the calls: error kinds, and the codes of ``postgresql_reasons``.
 REASONS = {
     "db.unreachable": (
-        "dns",
-        "refused",
-        "missing",
-        "unreachable",
-        "denied",
-        "permission",
-        "timeout",
-        "hung",
-        "closed",
-        "tls",
-        "protocol",
-        "proxy",
-        "redirect",
+        *failures.WORDS,
         "starting",
         "stopping",
         "refusal",

@@ -88,19 +88,7 @@ def observe(ctx):
 #: The reasons that are not in the calls: error kinds.
 REASONS = {
     "redis.unreachable": (
-        "dns",
-        "refused",
-        "missing",
-        "unreachable",
-        "denied",
-        "permission",
-        "timeout",
-        "hung",
-        "closed",
-        "tls",
-        "protocol",
-        "proxy",
-        "redirect",
+        *failures.WORDS,
         "loading",
         "busy",
         "replica",
