@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from ansible import context
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.display import Display
@@ -54,7 +54,7 @@ class ActionModule(ActionBase):
                 % (name, ", ".join(run_scope.PLAYBOOKS))
             )
         playbook = run_scope.PLAYBOOKS[name]
-        found = _Inventory(task_vars, self._task.get_play().get_vars())
+        found = _Inventory(task_vars, self._given(task_vars))
         notes = self._notes(found, task_vars["groups"])
         for note in notes:
             display.warning(note)
@@ -73,6 +73,21 @@ class ActionModule(ActionBase):
         if result["msg"]:
             screen.show([(result["msg"], "yellow")])
         return result
+
+    def _given(self, task_vars):
+        """Return {name: value} of the variables of the play, templated as on its first host: no
+        host has them among its own.
+        """
+        given = {}
+        for name, value in self._task.get_play().get_vars().items():
+            value = task_vars.get(name, value)
+            if inventory.is_template(value):
+                try:
+                    value = self._templar.template(value)
+                except AnsibleError:
+                    value = None  # left to what reads it
+            given[name] = value
+        return given
 
     def _is_selected(self, playbook, task_vars):
         """Return whether the tags of the command line leave the playbook in the run.
@@ -200,10 +215,9 @@ class _Inventory:
     play: they hold for each of its hosts, over the inventory's.
     """
 
-    def __init__(self, task_vars, of_play):
+    def __init__(self, task_vars, given):
         self._hostvars = task_vars["hostvars"]
         self._hosts = [str(name) for name in task_vars["ansible_play_hosts_all"]]
-        given = {name: task_vars.get(name, of_play[name]) for name in of_play}
         self._raw = {name: {**self._hostvars.raw_get(name), **given} for name in self._hosts}
         self._having: dict[str, list[str]] = {}
         for host, variables in self._raw.items():

@@ -65,7 +65,8 @@ def _templated(hostvars: Mapping[str, Any], host: str, name: str) -> Any:
         # ansible-core before 2.19 returns what cannot be templated as it is; newer ones raise, or
         # return a mark for it within another template.
         return None if is_template(value) or isinstance(value, Undefined) else value
-    except AnsibleError:
+    # A variable of a play is none of the host's own.
+    except (AnsibleError, KeyError):
         return None
 
 

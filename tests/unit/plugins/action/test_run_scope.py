@@ -179,3 +179,25 @@ def test_a_role_does_not_diagnose_the_controller_as_a_network_device(play, tmp_p
     (host,) = report["hosts"]
     (item,) = host["findings"]
     assert item["id"] == "host.diagnosis.failed" and "network device" in item["summary"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"sergas_report_dir": "{{ lookup('env', 'HERE') }}/sergas-reports"}, None),
+        ({"sergas_report_dir": "{{ nowhere }}/sergas-reports"}, None),
+        ({"sergas_checks": ["{{ 'memroy' }}"]}, "sergas_checks: 'memroy' is not allowed"),
+    ],
+)
+def test_variables_given_by_import_playbook_may_be_templates(play, tmp_path, variables, sentence):
+    own = tmp_path / "own.yml"
+    imported = {"import_playbook": "sergas.ops.diagnose", "vars": variables}
+    own.write_text(json.dumps([imported]))
+    status, said, report = play(None, LOCAL, str(own), HERE=str(tmp_path))
+    if sentence:
+        assert status == 2 and sentence in said, said
+    elif "nowhere" not in str(variables):
+        assert status == 0 and len(report["hosts"]) == 2, said
+    else:
+        # What reads it says so, not a missing key of this program.
+        assert "Task failed: 'sergas_report_dir'" not in said and "nowhere" in said, said
