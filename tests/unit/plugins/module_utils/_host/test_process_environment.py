@@ -59,16 +59,18 @@ def test_an_environment_is_read_or_known_to_be_none(data, values):
 
 def test_a_real_process():
     with subprocess.Popen(
-        ["/bin/sh", "-c", 'export ADDED=2; "$0" -c "input()"; :', sys.executable],
+        ["/bin/sh", "-c", 'export ADDED=2; "$0" -c "input(0)"; :', sys.executable],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env={"GIVEN": "1"},
     ) as shell:
         try:
-            children = "/proc/%d/task/%d/children" % (shell.pid, shell.pid)
-            found = []
-            while not found or os.path.basename(os.readlink("/proc/%s/exe" % found[0])) == "dash":
-                with open(children, encoding="ascii") as source:
-                    found = source.read().split()
+            # Its prompt: before it runs, it has another program, or no environment yet.
+            assert shell.stdout.read(1) == b"0"
+            with open(
+                "/proc/%d/task/%d/children" % (shell.pid, shell.pid), encoding="ascii"
+            ) as source:
+                found = source.read().split()
             pid, values = process_environment.read([shell.pid, int(found[0])])
         finally:
             shell.communicate(b"\n")
