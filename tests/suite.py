@@ -103,8 +103,8 @@ PARTS = (
         ),
     ),
 )
-#: More parts than cores, since those of the fleet also wait; but not so many that each is slow.
-AT_ONCE = (os.cpu_count() or 2) + 1
+#: As many as there are cores: beside more, hosts of the fleet time out.
+AT_ONCE = os.cpu_count() or 2
 #: Of a host that is in use, with its files in memory.
 HOST_BYTES = 300 << 20
 SLOWEST = 10
