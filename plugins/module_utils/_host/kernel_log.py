@@ -16,7 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._host.journal import Journal, text_of
 
 #: What is classified of a line: all of these stand at its beginning.
-_LONGEST = 1024
+LONGEST = 1024
 _MOST_SUBJECTS = 50
 #: All lines of the kernel, and those of its audit where no auditd takes them.
 SELECTED = ["_TRANSPORT=kernel", "+", "_TRANSPORT=audit"]
@@ -88,7 +88,7 @@ def add_up(entries):
     """
     found = {}
     for entry in entries:
-        message = text_of(entry.get("MESSAGE"))[:_LONGEST]
+        message = text_of(entry.get("MESSAGE"))[:LONGEST]
         classified = classify(message)
         if classified is None:
             continue

@@ -96,7 +96,11 @@ class Deaths:
                 name, pid, what = found.groups()
                 self._faults.append({"at": at, "process": name, "pid": int(pid), "what": what})
         elif entry.get("PRIORITY") in ("0", "1", "2", "3"):
-            self._kernel_errors += 1
+            # Only here: most hosts' kernels report no error.
+            from ansible_collections.sergas.ops.plugins.module_utils._host import kernel_log
+
+            # Each start of Docker makes one that means nothing, say.
+            self._kernel_errors += bool(kernel_log.classify(message[: kernel_log.LONGEST]))
 
     def coredump(self, at, entry):
         """Take what systemd-coredump says of a process."""
@@ -114,7 +118,8 @@ class Deaths:
         """Return all of it as plain data; ready_pids: of processes that were ready once."""
         return {
             "child_deaths": len(self._children),
-            # Errors that no process died of: what they are about is read where there are any.
+            # Errors that no process died of, of the kinds that ``kernel_log`` knows: what they are
+            # about is read where there are any.
             "kernel_errors": self._kernel_errors,
             "kills": self._kills(),
             "faults": self._faults,

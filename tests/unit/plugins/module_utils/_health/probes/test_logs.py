@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.sergas.ops.plugins.module_utils._core.times import clock
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import patterns, tallies
 from ansible_collections.sergas.ops.plugins.module_utils._health.logs import survey as health_survey
+from ansible_collections.sergas.ops.plugins.module_utils._health.logs.deaths import Deaths
 from ansible_collections.sergas.ops.plugins.module_utils._health.probes import attacks, events, logs
 from ansible_collections.sergas.ops.plugins.module_utils._host import requirements
 
@@ -749,3 +750,17 @@ def test_what_went_well_is_no_event():
     )
     found = {event["name"]: event["count"] for event in reading.result({})["events"]}
     assert found == {"agent_sessions": 1, "account_syncs": 2}
+
+
+@pytest.mark.parametrize(
+    ("message", "count"),
+    [
+        ("Buffer I/O error on dev sdb1, logical block 0, async page read", 1),
+        ("EXT4-fs error (device sda1): ext4_find_entry:1455: inode #2: comm ls: reading", 1),
+        ("overlay: filesystem on /var/lib/docker/check/upper not supported as upperdir", 0),
+    ],
+)
+def test_kernel_errors_count_where_their_kind_is_known(message, count):
+    deaths = Deaths(1000, None, None)
+    deaths.kernel(999, message, {"PRIORITY": "3"})
+    assert deaths.result(())["kernel_errors"] == count
