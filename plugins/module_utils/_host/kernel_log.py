@@ -16,7 +16,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._core import process
 from ansible_collections.sergas.ops.plugins.module_utils._host.journal import Journal, text_of
 
 #: What is classified of a line: all of these stand at its beginning.
-LONGEST = 1024
+_LONGEST = 1024
 _MOST_SUBJECTS = 50
 #: All lines of the kernel, and those of its audit where no auditd takes them.
 SELECTED = ["_TRANSPORT=kernel", "+", "_TRANSPORT=audit"]
@@ -88,7 +88,7 @@ def add_up(entries):
     """
     found = {}
     for entry in entries:
-        message = text_of(entry.get("MESSAGE"))[:LONGEST]
+        message = text_of(entry.get("MESSAGE"))
         classified = classify(message)
         if classified is None:
             continue
@@ -105,6 +105,7 @@ def add_up(entries):
 
 def classify(message):
     """Return (kind, what it is about) of a line, or None."""
+    message = message[:_LONGEST]
     for kind, texts, pattern in _KINDS:
         if any(text in message for text in texts):
             match = pattern.search(message)

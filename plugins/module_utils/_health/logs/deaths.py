@@ -100,7 +100,7 @@ class Deaths:
             from ansible_collections.sergas.ops.plugins.module_utils._host import kernel_log
 
             # Each start of Docker makes one that means nothing, say.
-            self._kernel_errors += bool(kernel_log.classify(message[: kernel_log.LONGEST]))
+            self._kernel_errors += bool(kernel_log.classify(message))
 
     def coredump(self, at, entry):
         """Take what systemd-coredump says of a process."""
