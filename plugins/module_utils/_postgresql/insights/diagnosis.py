@@ -24,6 +24,7 @@ from ansible_collections.sergas.ops.plugins.module_utils._net import postgres_er
 from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import (
     InsufficientPrivilege,
     PostgresError,
+    TimedOut,
 )
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql import cause_rules, location
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.findings import unreachable
@@ -180,11 +181,11 @@ def observe(scope, names):
         if query in needed and scope.statistics_error and query in STATISTICS:
             answers[query] = Answer(None, scope.statistics_error, 0.0)
         elif query in needed:
-            answers[query] = _observe(scope, function)
+            answers[query] = _observe(scope, function, query in STATISTICS)
     return answers
 
 
-def _observe(scope, function):
+def _observe(scope, function, of_statistics):
     value = error = None
     started = time.monotonic()
     try:
@@ -195,7 +196,8 @@ def _observe(scope, function):
             scope.server["role"],
         )
     except (PostgresError, DeadlineExceeded) as reason:
-        error = str(reason)
+        gone = of_statistics and isinstance(reason, TimedOut) and scope.statistics_gone()
+        error = gone or str(reason)
     except Exception as defect:  # one topic must not take the others with it
         error = "%s: %s" % (type(defect).__name__, defect)
     return Answer(value, error, round(time.monotonic() - started, 3))

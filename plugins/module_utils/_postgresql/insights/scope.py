@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import DeadlineExceeded
 from ansible_collections.sergas.ops.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.sergas.ops.plugins.module_utils._net.postgres_errors import TimedOut
 from ansible_collections.sergas.ops.plugins.module_utils._postgresql.extension_members import (
@@ -158,6 +159,16 @@ class Scope:
             )
         if in_files:
             self.row(_SET_TIMEOUT, timeout)
+
+    def statistics_gone(self):
+        """Return why a query of the server's statistics did not end, where that is because they
+        cannot be read any more, else None: the disk may have filled up since they were written.
+        """
+        try:
+            self._read_statistics()
+        except (TimedOut, DeadlineExceeded):
+            pass
+        return self.statistics_error
 
     def rows(self, statement, *args):
         """Return the rows of a statement as plain dicts."""

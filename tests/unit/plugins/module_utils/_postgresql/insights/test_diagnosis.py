@@ -181,14 +181,15 @@ def test_server_that_is_too_old_is_an_error(monkeypatch):
 
 
 class Old:
-    """A session of a server that cannot give its statistics."""
+    """A session of a server that cannot give its statistics, or not any more."""
 
-    def __init__(self, version):
+    def __init__(self, version, gone=True):
         self.version = version
+        self.gone = gone
         self.settings = []
 
     def rows(self, sql, args=()):
-        if "statistics_seconds" in sql:
+        if "statistics_seconds" in sql and self.gone:
             raise TimedOut("canceling statement due to statement timeout")
         if "set_config" in sql:
             self.settings.append(args[0])
@@ -213,3 +214,30 @@ def test_statistics_that_do_not_come_are_awaited_once_and_hide_nothing_else(monk
     assert item["id"] == "db.vacuum.unknown" and "statistics are not" in item["summary"]
     with pytest.raises(TimedOut):
         Scope(Old(150000), THRESHOLDS)
+
+
+@pytest.mark.parametrize(("version", "gone"), [(140000, True), (140000, False), (150000, True)])
+def test_statistics_that_no_longer_come_are_awaited_once(monkeypatch, version, gone):
+    """Those of before may be young enough when the diagnosis begins."""
+    session = Old(version, gone=False)
+    scope, queried = Scope(session, THRESHOLDS), []
+    session.gone = gone
+
+    def late(scope, name):
+        queried.append(name)
+        raise TimedOut("canceling statement due to statement timeout")
+
+    for name in diagnosis.STATISTICS:
+        monkeypatch.setitem(diagnosis.QUERIES, name, lambda scope, name=name: late(scope, name))
+    for name in set(diagnosis.QUERIES) - diagnosis.STATISTICS:
+        monkeypatch.setitem(diagnosis.QUERIES, name, lambda scope: [])
+    answers = diagnosis.observe(scope, list(diagnosis.CHECKS))
+    errors = {answers[name].error for name in diagnosis.STATISTICS}
+    if gone and version < 150000:
+        assert len(queried) == 1
+        assert errors == {scope.statistics_error} and "statistics are not" in scope.statistics_error
+        assert session.settings == ["3s", "10s"] * 2
+    else:
+        # What takes long for another reason says its own.
+        assert len(queried) == len(diagnosis.STATISTICS)
+        assert errors == {"canceling statement due to statement timeout"}
