@@ -6,9 +6,9 @@
 
 The parts are targets of the Makefile, or some of the tests of one. Each one's output is in
 tests/output/PART.log, with the results of pytest beside it as JUnit XML. What a part writes to
-tests/output/PART.txt is shown at the end, after the tests that took longest. The last line is ``N
-passed, N failed, N skipped``: the tests of the parts that pytest runs, one for any other part. A
-part that fails, or cannot run, fails the suite.
+tests/output/PART.txt is shown at the end, after the tests that took longest and before the names of
+those that failed. The last line is ``N passed, N failed, N skipped``: the tests of the parts that
+pytest runs, one for any other part. A part that fails, or cannot run, fails the suite.
 
 SKIP="part ..." in the environment leaves parts out; they count as skipped.
 """
@@ -109,6 +109,7 @@ AT_ONCE = os.cpu_count() or 2
 HOST_BYTES = 300 << 20
 SLOWEST = 10
 LINES_OF_A_FAILURE = 60
+LETTERS_OF_A_REASON = 300
 
 
 def hosts_at_once(meminfo: str) -> int:
@@ -142,39 +143,59 @@ def choose(waiting: list[Part], running: list[Part], parts: Iterable[Part], host
     return None
 
 
-def read_junit(path: Path) -> tuple[Counter, list[tuple[float, str]]]:
-    """Return how many tests of a JUnit file passed, failed and were skipped, and (seconds, name)
-    of each.
+@dataclasses.dataclass
+class Results:
+    """What a part adds to the sum.
+
+    Attributes:
+        counted: how many tests passed, failed and were skipped.
+        timed: (seconds, name) of each.
+        failed: name and reason of those that failed, a line each.
     """
-    counted: Counter = Counter()
+
+    counted: Counter
+    timed: list[tuple[float, str]] = dataclasses.field(default_factory=list)
+    failed: list[str] = dataclasses.field(default_factory=list)
+
+
+def read_junit(path: Path) -> Results:
+    """Return the results in a JUnit file."""
+    results = Results(Counter())
     root = ElementTree.parse(path).getroot()  # noqa: S314  pytest wrote it just now
     for suite in root.iter("testsuite"):
         failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped = int(suite.get("skipped", 0))
-        counted.update(
+        results.counted.update(
             failed=failed, skipped=skipped, passed=int(suite.get("tests", 0)) - failed - skipped
         )
-    timed = [
-        (float(case.get("time", 0)), "%s.%s" % (case.get("classname"), case.get("name")))
-        for case in root.iter("testcase")
-    ]
-    return counted, timed
+    for case in root.iter("testcase"):
+        name = "%s.%s" % (case.get("classname"), case.get("name"))
+        results.timed.append((float(case.get("time", 0)), name))
+        for kind in ("failure", "error"):
+            for found in case.iter(kind):
+                reason = " ".join(found.get("message", "").split())[:LETTERS_OF_A_REASON]
+                results.failed.append("%s: %s" % (name, reason))
+    return results
 
 
-def count(status: int, junit: Path) -> tuple[Counter, list[tuple[float, str]]]:
-    """Return what a part adds to the sum, and (seconds, name) of its tests.
+def read_results(part: Part, status: int, seconds: float, junit: Path) -> Results:
+    """Return the results of a part.
 
     Args:
-        status: the exit status of the part.
+        part: which one.
+        status: its exit status.
+        seconds: how long it took.
         junit: where pytest has written its results, if the part is one of pytest's.
     """
     if not junit.exists():
-        return (Counter(failed=1) if status else Counter(passed=1)), []
-    counted, timed = read_junit(junit)
-    if status and not counted["failed"]:
-        # Nothing collected, an error outside a test, a run that was killed.
-        counted["failed"] = 1
-    return counted, timed
+        results = Results(Counter(passed=int(not status)), [(seconds, part.name)])
+    else:
+        results = read_junit(junit)
+    if status and not results.counted["failed"]:
+        # One without tests, nothing collected, an error outside a test, a run that was killed.
+        results.counted["failed"] = 1
+        results.failed.append("%s: exit status %d" % (part.name, status))
+    return results
 
 
 class Suite:
@@ -189,13 +210,12 @@ class Suite:
     def __init__(self, parts: tuple[Part, ...], skip: set[str], hosts: int):
         self.parts = parts
         self.hosts = hosts
-        self.results: dict[str, Counter] = {}
-        self.timed: list[tuple[float, str]] = []
+        self.results: dict[str, Results] = {}
         self._running: list[Part] = []
         self._waiting = [part for part in parts if part.name not in skip]
         self._changed = threading.Condition()
         for name in sorted(skip):
-            self._end(name, Counter(skipped=1), "left out by SKIP")
+            self._end(name, Results(Counter(skipped=1)), "left out by SKIP")
 
     def run(self) -> Counter:
         """Run all parts to their end and return the sum."""
@@ -204,7 +224,17 @@ class Suite:
             worker.start()
         for worker in workers:
             worker.join()
-        return sum(self.results.values(), Counter())
+        return sum((results.counted for results in self.results.values()), Counter())
+
+    @property
+    def timed(self) -> list[tuple[float, str]]:
+        """(seconds, name) of each test that was run, or part without tests."""
+        return [timed for results in self.results.values() for timed in results.timed]
+
+    @property
+    def failed(self) -> list[str]:
+        """Name and reason of each that failed, a line each."""
+        return [line for results in self.results.values() for line in results.failed]
 
     def _work(self) -> None:
         """Run one part after the other until none waits."""
@@ -212,7 +242,7 @@ class Suite:
             try:
                 self._run(part)
             except Exception as error:  # such as a file of results that a killed run has left
-                self._end(part.name, Counter(failed=1), "its run or its results: %r" % error)
+                self._fail(part, "its run or its results: %r" % error)
             finally:
                 with self._changed:
                     self._running.remove(part)
@@ -232,8 +262,8 @@ class Suite:
 
     def _run(self, part: Part) -> None:
         for needed in part.needs:
-            if self.results.get(needed, Counter())["failed"]:
-                self._end(part.name, Counter(failed=1), "not run, as %s failed" % needed)
+            if needed in self.results and self.results[needed].counted["failed"]:
+                self._fail(part, "not run, as %s failed" % needed)
                 return
         log, junit = OUTPUT / (part.name + ".log"), OUTPUT / (part.name + ".xml")
         environment = {
@@ -258,19 +288,21 @@ class Suite:
                 check=False,
             ).returncode
         seconds = time.monotonic() - started
-        counted, timed = count(status, junit)
-        detail = "%.0f s, %s" % (seconds, log.relative_to(CHECKOUT))
-        self._end(part.name, counted, detail, timed or [(seconds, part.name)])
-        if counted["failed"]:
+        results = read_results(part, status, seconds, junit)
+        self._end(part.name, results, "%.0f s, %s" % (seconds, log.relative_to(CHECKOUT)))
+        if results.counted["failed"]:
             lines = log.read_text(errors="replace").splitlines()[-LINES_OF_A_FAILURE:]
             with self._changed:
                 print("".join("    %s | %s\n" % (part.name, line) for line in lines), flush=True)
 
-    def _end(self, name: str, counted: Counter, detail: str, timed=()) -> None:
+    def _fail(self, part: Part, reason: str) -> None:
+        results = Results(Counter(failed=1), failed=["%s: %s" % (part.name, reason)])
+        self._end(part.name, results, reason)
+
+    def _end(self, name: str, results: Results, detail: str) -> None:
         with self._changed:
-            self.results[name] = counted
-            self.timed += timed
-            print("%-14s %s (%s)" % (name, in_words(counted), detail), flush=True)
+            self.results[name] = results
+            print("%-14s %s (%s)" % (name, in_words(results.counted), detail), flush=True)
 
 
 def in_words(counted: Counter) -> str:
@@ -307,6 +339,8 @@ def main() -> int:
         *(path.read_text().rstrip() for path in sorted(OUTPUT.glob("*.txt"))),
     ]
     print("", *shown, sep="\n")
+    if suite.failed:
+        print("", "Failed:", *suite.failed, sep="\n")
     print("\n" + in_words(total))
     return 1 if total["failed"] or not total["passed"] else 0
 

@@ -27,7 +27,9 @@ SHORT = suite.Part("short", 50, needs=("images",), hosts=3)
 PARTS = (LINT, SHORT, LONG, IMAGES)
 JUNIT = """<testsuites><testsuite errors="1" failures="1" skipped="2" tests="9">
 <testcase classname="tests.a" name="one" time="2.5"/>
-<testcase classname="tests.b" name="two" time="0.1"/>
+<testcase classname="tests.b" name="two" time="0.1">
+<failure message="assert 1 == 2&#10;  and more">def test</failure></testcase>
+<testcase classname="tests.b" name="three" time="0.0"><error message="no host"/></testcase>
 </testsuite></testsuites>"""
 
 
@@ -66,13 +68,14 @@ def part(name, script, needs=()):
 def run(*parts, skip=()):
     """Return the sum of some parts, and each one's."""
     made = suite.Suite(parts, set(skip), 99)
-    return made.run(), made.results
+    return made.run(), made.failed
 
 
 def test_parts_are_summed_up(output):
     parts = [part("good", "true"), part("bad", "false"), part("left-out", "false")]
-    total, _results = run(*parts, skip=["left-out"])
+    total, failed = run(*parts, skip=["left-out"])
     assert total == Counter(passed=1, failed=1, skipped=1)
+    assert failed == ["bad: exit status 1"]
 
 
 def test_a_part_begins_when_what_it_needs_has_passed(output):
@@ -83,7 +86,9 @@ def test_a_part_begins_when_what_it_needs_has_passed(output):
 
 def test_a_part_is_not_run_when_what_it_needs_has_failed(output):
     then = part("then", "touch %s/then" % output, needs=("first",))
-    assert run(part("first", "false"), then)[0] == Counter(failed=2)
+    total, failed = run(part("first", "false"), then)
+    assert total == Counter(failed=2)
+    assert sorted(failed) == ["first: exit status 1", "then: not run, as first failed"]
     assert not (output / "then").exists()
 
 
@@ -93,7 +98,9 @@ def test_tests_are_counted_and_timed(output):
     assert made.run() == Counter(passed=6, failed=2, skipped=2)
     lines = suite.slowest(made.timed).splitlines()[1:]
     assert lines[0].split() == ["2", "s", "tests.a.one"]
-    assert sorted(line.split()[-1] for line in lines[1:]) == ["one", "tests.b.two"]
+    names = ["one", "tests.b.three", "tests.b.two"]
+    assert sorted(line.split()[-1] for line in lines[1:]) == names
+    assert made.failed == ["tests.b.two: assert 1 == 2 and more", "tests.b.three: no host"]
 
 
 def test_a_killed_run_fails_though_its_tests_have_passed(output):

@@ -24,8 +24,8 @@ from ansible_collections.sergas.ops.plugins.module_utils._net import http
 from ansible_collections.sergas.ops.plugins.module_utils._net.failures import ConnectionFailed
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#: what a busy machine may add to a deadline
-SLACK = 1.0
+#: The seconds that a busy machine may add to a deadline; what ignores it ends later, if ever.
+SLACK = 10.0
 
 
 @contextlib.contextmanager
@@ -199,7 +199,7 @@ def test_byte_by_byte_ends_at_the_deadline(head, phase):
 
 
 def test_no_answer_ends_at_the_deadline():
-    with serving(lambda _connection, _request: time.sleep(5)) as url:
+    with serving(lambda _connection, _request: time.sleep(30)) as url:
         failure = failing(url, 0.3)
     assert (failure.kind, failure.phase, failure.reason) == ("timeout", "first_byte", "hung")
     assert "connect" in failure.phases
@@ -267,7 +267,7 @@ def test_a_resolver_that_hangs_is_left_behind(monkeypatch):
     def hang(*_arguments, **options):
         if options.get("flags"):
             raise OSError
-        time.sleep(5)
+        time.sleep(30)
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     failure = failing("http://app/", 0.3)

@@ -19,6 +19,9 @@ from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import D
 from ansible_collections.sergas.ops.plugins.module_utils._net import pgwire, redis, resp
 from ansible_collections.sergas.ops.plugins.module_utils._net.tcp import ConnectionFailed
 
+#: The seconds that what ends at a deadline may take on a busy machine; else it never ends.
+BUSY = 10.0
+
 
 @contextlib.contextmanager
 def serving(behave):
@@ -163,7 +166,7 @@ def test_no_server_outlives_the_deadline(endless):
     with serving(behave) as port, pytest.raises(ConnectionFailed) as failure:
         connect(port, seconds=0.4)
     assert failure.value.kind == "timeout"
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < BUSY
 
 
 def test_a_password_that_is_required_and_not_known():
@@ -202,7 +205,7 @@ def test_a_scram_challenge_that_is_not_acceptable(challenge):
     with serving(behave) as port, pytest.raises(ConnectionFailed) as failure:
         connect(port)
     assert failure.value.kind == "protocol"
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < BUSY
 
 
 def test_scram_of_rfc_7677(monkeypatch):
@@ -322,7 +325,7 @@ class TestRedis:
             with pytest.raises(ConnectionFailed) as failure:
                 client.call("PING")
         assert (failure.value.kind, failure.value.reason) == ("timeout", "hung")
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < BUSY
 
     def test_a_server_that_closes(self, driver):
         with serving(lambda connection: connection.recv(4096)) as port, self.open(port) as client:
@@ -332,11 +335,11 @@ class TestRedis:
 
     def test_a_server_that_hangs(self, driver):
         started = time.monotonic()
-        with serving(lambda connection: time.sleep(3)) as port:
+        with serving(lambda connection: time.sleep(30)) as port:
             with pytest.raises(ConnectionFailed) as failure:
                 self.open(port, 0.3).call("PING")
         assert failure.value.kind == "timeout"
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < BUSY
 
     def test_what_is_sent_is_not_taken_apart(self, driver):
         seen = []
