@@ -16,19 +16,20 @@ import fleet as reference
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = reference.STATE / "inventory.yml"
-# A dozen hosts share two cores: how long an app's start or a reading of a journal takes says
-# nothing of them.
+#: What these checks see is the machine that a dozen hosts share, where it is not the fault.
+SHARED = ("cpu", "load", "iowait")
+# Nor does it say anything of a host how long an app's start or a reading of a journal takes.
 TIMEOUT = {
     "sergas_deadline": 40,
     "sergas_thresholds": {"start_seconds": {"warn": 90, "fail": 120}},
+    "sergas_skip": SHARED,
 }
 #: Nor how long a request took, where that is not the fault.
 UNHURRIED = {
     "start_seconds": {"warn": 90, "fail": 120},
     "latency_seconds": {"warn": 15, "fail": 30},
 }
-#: Nor do these checks, where the fault is none of what they check.
-HOST_WIDE = ("cpu", "load", "iowait", "latency")
+HOST_WIDE = (*SHARED, "latency")
 #: What the loop around a remedy does itself: it is not what a check run predicts.
 MACHINERY = ("sergas.ops.remedy_ledger", "sergas.ops.restore_point")
 #: Seconds: no run takes that long unless it hangs.
@@ -55,6 +56,11 @@ def thresholds(faults):
     """Return the thresholds for a host with faults: those of TIMEOUT where latency is one."""
     slow = any(fault.startswith("15_") for fault in faults)
     return TIMEOUT["sergas_thresholds"] if slow else UNHURRIED
+
+
+def skipped(faults):
+    """Return the checks to skip on a host with faults: those of SHARED where none is the CPU's."""
+    return () if any(fault.startswith("19_cpu") for fault in faults) else SHARED
 
 
 def inventory(path, hosts, groups=None):

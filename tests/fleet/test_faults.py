@@ -58,7 +58,7 @@ def name(case):
 
 def busy(case):
     """Return whether a case's faults keep the processor busy after they are made."""
-    return any(fault.startswith("19_cpu") for fault in case[1])
+    return not playbook.skipped(case[1])
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,17 @@ def findings_of(cases, fleet, diagnose, tmp_path_factory):
             if not any(fault.startswith("08_") for fault in case[1])
         ]
         own = {
-            host: {"own_thresholds": playbook.thresholds(case[1])} for case, host in hosts.items()
+            host: {
+                "own_thresholds": playbook.thresholds(case[1]),
+                "own_skip": playbook.skipped(case[1]),
+            }
+            for case, host in hosts.items()
         }
         report = diagnose(
             sorted(own),
             inventory=playbook.inventory(tmp_path_factory.mktemp("inventory") / "own.json", own),
             sergas_thresholds="{{ own_thresholds }}",
+            sergas_skip="{{ own_skip }}",
             sergas_zoho_hosts=",".join(queried) or "all:!all",
         )
         return {case: reports.findings(report)[host] for case, host in hosts.items()}
