@@ -16,6 +16,9 @@ import time
 import pytest
 from redis.exceptions import OutOfMemoryError
 
+from ansible_collections.sergas.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.sergas.ops.plugins.module_utils._host import postgresql_clusters
+
 from .conftest import PASSWORD
 from .redis_server import RedisServer
 
@@ -222,7 +225,10 @@ def test_a_server_that_is_stopped_or_frozen(server, diagnose):
     try:
         (item,) = diagnose("database", **database(server)).values()
         assert (item["id"], item["evidence"]["error_kind"]) == ("db.unreachable", "refused")
-        assert item["remedy"] == "start_postgresql"
+        # One of Debian's clusters that runs here may be the server that was meant.
+        clusters = postgresql_clusters.read(Deadline(10))
+        elsewhere = any(cluster["running"] for cluster in clusters)
+        assert item["remedy"] == (None if elsewhere else "start_postgresql")
     finally:
         server.start()
 
