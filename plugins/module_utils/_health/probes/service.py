@@ -282,6 +282,22 @@ def reasons(service, logs):
     return [kind for _last, kind in sorted(recent, reverse=True)]
 
 
+def _named_by(start):
+    """Return the kind of the exception that the last attempt to start has ended with, in a list.
+
+    The next attempt may have begun, and its log has nothing yet.
+    """
+    if not (start and start["code"].startswith("exception")):
+        return []
+    from ansible_collections.sergas.ops.plugins.module_utils._health.logs import lines
+
+    words = start["words"].lower()
+    kind = lines.kind(words)
+    if kind == "database":
+        kind += "." + lines.database_kind(words)
+    return [kind] if kind != "other" else []
+
+
 #: Which of several causes a finding with an id has, see docs/findings.md.
 REASONS = {
     "app.service.down": (
@@ -307,7 +323,7 @@ _FUTILE = ("condition", "dependency", "command", "systemd", "variable", "excepti
 def _down(name, service, logs, evidence, loop, start):
     properties = service["properties"]
     active, sub = evidence["active"], evidence["sub"]
-    why = reasons(service, logs)
+    why = reasons(service, logs) or _named_by(start)
     problem = next(
         (_KINDS[kind.partition(".")[0]] for kind in why if kind.partition(".")[0] in _KINDS), None
     )

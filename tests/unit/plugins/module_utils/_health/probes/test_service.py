@@ -220,6 +220,37 @@ def test_workers_that_fail_while_the_unit_stays_active(properties, context):
     assert only(service.decide(context(now=NOW), observed(shown), silent))["status"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("code", "words", "reason", "reasons"),
+    [
+        (
+            "exception:OperationalError",
+            '(psycopg2.OperationalError) FATAL:  database "crm" does not exist',
+            "kind:database",
+            ["database.missing"],
+        ),
+        ("exception:ValueError", "ValueError: 3", "exception:ValueError", []),
+        ("variable:REDIS_PORT", "redis_port is no number", "variable:REDIS_PORT", []),
+    ],
+)
+def test_a_loop_whose_next_attempt_has_just_begun(
+    properties, context, code, words, reason, reasons
+):
+    """Its log has nothing yet: what ended the last attempt says why."""
+    shown = dict(
+        properties("running_bookworm"),
+        NRestarts="2",
+        ActiveEnterTimestampMonotonic="4999000000",
+        ExecMainStartTimestampMonotonic="4999000000",
+    )
+    start = {"code": code, "words": words}
+    # Of the last attempt.
+    earlier = log(kinds={"database.missing": NOW - 20})
+    item = only(service.decide(context(shown, NOW), observed(shown), earlier, start))
+    assert (item["id"], item["reason"]) == ("app.service.down", reason)
+    assert item["evidence"]["reasons"] == reasons
+
+
 def test_a_unit_that_is_starting(properties, context):
     shown = dict(properties("running_bookworm"), ActiveState="activating", SubState="start-pre")
     item = only(service.decide(context(now=NOW), observed(shown)))
